@@ -55,8 +55,10 @@ export async function startPlainRig(options: PlainRigOptions) {
   // socket has at most 107 bytes.
   const folder = await realpath(await mkdtemp(join(parent, "rig-")));
   const username = userInfo().username;
-  const stack = new AsyncDisposableStack();
-  stack.defer(() => rm(folder, { recursive: true, force: true }));
+  const closers: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
+  const close = async (): Promise<void> => {
+    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) await closer();
+  };
   try {
     await makeFolders(folder, shares);
     const configPath = join(folder, "smb.conf");
@@ -67,14 +69,15 @@ export async function startPlainRig(options: PlainRigOptions) {
     await run("mkfifo", ["-m", "600", lifeline]);
     const start = (): Promise<ChildProcess> => startServer({ configPath, lifeline, port, environment });
     let server = await start();
-    stack.defer(async () => {
+    closers.push(async () => {
       await endServer(server);
       await endHelpers(folder);
     });
     const target = { targetHost: SERVER_HOST, targetPort: port };
-    const tb = stack.use(await startTcpRelay({ host: "127.0.0.2", ...target }));
-    const fallback = stack.use(await startTcpRelay({ host: "127.0.0.3", ...target }));
-    const ending = stack.move();
+    const tb = await startTcpRelay({ host: "127.0.0.2", ...target });
+    closers.push(() => tb[Symbol.asyncDispose]());
+    const fallback = await startTcpRelay({ host: "127.0.0.3", ...target });
+    closers.push(() => fallback[Symbol.asyncDispose]());
     return {
       tbHost: tb.host,
       tbPort: tb.port,
@@ -96,10 +99,10 @@ export async function startPlainRig(options: PlainRigOptions) {
       async startServer(): Promise<void> {
         if (hasEnded(server)) server = await start();
       },
-      [Symbol.asyncDispose]: () => ending[Symbol.asyncDispose](),
+      [Symbol.asyncDispose]: close,
     };
   } catch (error) {
-    await stack[Symbol.asyncDispose]();
+    await close();
     throw error;
   }
 }

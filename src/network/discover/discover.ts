@@ -55,18 +55,17 @@ export async function discoverServers(clock: Clock, signal: AbortSignal): Promis
     ["dns-sd", createDnsSd],
     ["ws-discovery", createWsDiscovery],
   ] as const;
-  await using sockets = new AsyncDisposableStack();
-  const asked = own.flatMap((link) =>
-    protocols.map(([by, create]) => {
-      const socket = openSocket(link, heard.listener(link, by, create()));
-      sockets.defer(() => socket.close());
-      return socket;
-    }),
-  );
-  await Promise.all(asked.map((socket) => socket.ask()));
-  await clock.sleep(ASK_AGAIN_MS, signal);
-  await Promise.all(asked.map((socket) => socket.ask()));
-  await clock.sleep(LISTEN_MS - ASK_AGAIN_MS, signal);
+  const asked: ReturnType<typeof openSocket>[] = [];
+  try {
+    for (const link of own)
+      for (const [by, create] of protocols) asked.push(openSocket(link, heard.listener(link, by, create())));
+    await Promise.all(asked.map((socket) => socket.ask()));
+    await clock.sleep(ASK_AGAIN_MS, signal);
+    await Promise.all(asked.map((socket) => socket.ask()));
+    await clock.sleep(LISTEN_MS - ASK_AGAIN_MS, signal);
+  } finally {
+    for (const socket of asked) socket.close();
+  }
   for (const { address, interfaceName } of await links.neighbours()) {
     const link = own.find((one) => one.interfaceName === interfaceName && isIn(one, address));
     const claim = { address, port: SMB_PORT, name: null, host: null, byItself: false };

@@ -117,23 +117,29 @@ function openStore(calls: Calls, { keys, patterns, onKeys }: Watch): WatchedStor
       thrown ??= { error };
     }
   });
-  using opening = new DisposableStack();
-  opening.defer(() => calls.unregister(registered));
-  const store = cf.owning((own) => calls.createStore(null, own(cf.string(SESSION_NAME)), registered, null));
-  if (store === null) throw calls.refused("a session");
-  opening.defer(() => cf.release(store));
-  const accepted = cf.owning((own) => {
-    const list = (texts: readonly string[]): CfRef =>
-      own(cf.array(texts.map((text) => own(cf.string(text)))));
-    return calls.setKeys(store, list(keys), list(patterns)) !== 0;
-  });
-  if (!accepted) throw calls.refused("the keys to watch");
-  const source = calls.createSource(null, store, 0);
-  if (source === null) throw calls.refused("a run loop source");
-  opening.defer(() => cf.release(source));
-  calls.addSource(source);
-  opening.defer(() => calls.removeSource(source));
-  const opened = opening.move();
+  const closers = [() => calls.unregister(registered)];
+  const close = (): void => {
+    for (let closer = closers.pop(); closer !== undefined; closer = closers.pop()) closer();
+  };
+  try {
+    const store = cf.owning((own) => calls.createStore(null, own(cf.string(SESSION_NAME)), registered, null));
+    if (store === null) throw calls.refused("a session");
+    closers.push(() => cf.release(store));
+    const accepted = cf.owning((own) => {
+      const list = (texts: readonly string[]): CfRef =>
+        own(cf.array(texts.map((text) => own(cf.string(text)))));
+      return calls.setKeys(store, list(keys), list(patterns)) !== 0;
+    });
+    if (!accepted) throw calls.refused("the keys to watch");
+    const source = calls.createSource(null, store, 0);
+    if (source === null) throw calls.refused("a run loop source");
+    closers.push(() => cf.release(source));
+    calls.addSource(source);
+    closers.push(() => calls.removeSource(source));
+  } catch (error) {
+    close();
+    throw error;
+  }
   return {
     run(seconds) {
       const result = calls.runLoop(seconds);
@@ -144,6 +150,6 @@ function openStore(calls: Calls, { keys, patterns, onKeys }: Watch): WatchedStor
       }
       if (result === RUN_LOOP_FINISHED) throw new Error("the run loop has nothing to wait for");
     },
-    [Symbol.dispose]: () => opened.dispose(),
+    [Symbol.dispose]: close,
   };
 }
