@@ -88,6 +88,8 @@ export class SessionMachines {
 
   /** Records that nobody is subscribed to frames for `machine`. */
   nobodyThere(machine: string): void {
+    // The machine's next daemon does not answer to the id of the last one, and a stream to that id opens too late.
+    this.#known.delete(machine);
     const search = this.#searches.get(machine);
     if (search !== undefined) search.isNobodyThere = true;
   }

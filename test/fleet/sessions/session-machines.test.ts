@@ -210,3 +210,23 @@ test("G1 a stream that is opened too late is closed", async () => {
   assert.equal(await stream, null);
   await eventually(() => ours.destroyed);
 });
+
+test("G1 a machine whose daemon has ended and begun anew is reached at once", async (t) => {
+  const { clock, start } = machines(t);
+  const laptop = start("laptop", idOf("1"), ["*"]);
+  const before = start("desktop", idOf("2"), ["laptop"]);
+  const first = laptop.own.reach("desktop", NEVER);
+  await clock.advance(0);
+  (await first)?.destroy();
+  before.goes();
+  // Any frame shows that nobody is there, such as the probe of another search.
+  laptop.board.ask("desktop");
+  await clock.advance(0);
+  start("desktop", idOf("3"), ["laptop"]);
+  let reached: Duplex | null = null;
+  void laptop.own.reach("desktop", NEVER).then((stream) => {
+    reached = stream;
+  });
+  await clock.advance(0);
+  assert.ok(reached);
+});
