@@ -161,8 +161,12 @@ export class InstanceCalls {
     if (congested === null || streamOf !== null) return congested;
     if (!this.#isAlone()) return null;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#congested.add(resolve);
-    congested.then(resolve, resolve);
+    const resume = (): void => {
+      this.#congested.delete(resume);
+      resolve();
+    };
+    this.#congested.add(resume);
+    congested.then(resume, resume);
     return promise;
   }
 
@@ -239,7 +243,6 @@ export class InstanceCalls {
   /** Resumes paused sources after a change of the pending requests. */
   #readOn(): void {
     for (const resume of this.#congested) resume();
-    this.#congested.clear();
   }
 }
 

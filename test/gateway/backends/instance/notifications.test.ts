@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { assertEach } from "../../../support/assert-each.ts";
+import { leastGrowth } from "../../../support/heap-growth.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { INITIALIZED, type ScriptedLink } from "../programs/instance-scripted-link.ts";
 import { createTestClient } from "../programs/instance-test-client.ts";
@@ -146,6 +147,22 @@ describe("a client that does not read", () => {
       link.notify("notifications/progress", { progressToken: id }, id) !== null,
       "its own stream waits",
     );
+  });
+  test("however often it holds its source up in one call, nothing is left of that", async () => {
+    const { call, link } = await startReady();
+    const port = createTestClient("a").call(1);
+    const { id } = call(port, { _meta: { progressToken: 1 } });
+    const grown = await leastGrowth(async () => {
+      for (let turn = 0; turn < 5_000; turn++) {
+        const reading = Promise.withResolvers<void>();
+        port.congested = reading.promise;
+        const held = link.notify("notifications/progress", { progressToken: id });
+        reading.resolve();
+        await held;
+      }
+      port.told.length = 0;
+    });
+    assert.ok(grown < 80_000, `${grown} bytes`);
   });
   test("its cancelled call reads on", async () => {
     const { call, link } = await startReady();
