@@ -13,6 +13,8 @@ export interface HangingApi {
   hang(): void;
   /** What is asked from now on is answered; what waits goes on waiting. */
   goOn(): void;
+  /** Ends all connections, as a daemon does that ends. */
+  cut(): void;
   /** How many wait for an answer that does not come, now. */
   readonly waiting: number;
   /** The most that ever did at once. */
@@ -71,6 +73,9 @@ export async function startHangingApi(t: Scope, socketPath: string): Promise<Han
     },
     goOn() {
       hangs = false;
+    },
+    cut() {
+      for (const socket of sockets) socket.destroy();
     },
     get waiting() {
       return waiting;

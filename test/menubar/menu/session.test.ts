@@ -315,3 +315,24 @@ test("a daemon that goes leaves an offer to start one; one that comes is followe
   session.click(itemOf(session, /^Quit/));
   assert.equal(quits(), 1);
 });
+
+test("A8 a daemon in the place of one that was silent is shown at once", async (t) => {
+  const { server } = await startRig(t, { config: scriptedConfig() });
+  const api = await startHangingApi(t, server.socketPath);
+  const clock = createManualClock();
+  const { session } = start(t, api.home, { clock });
+  const isSilent = () =>
+    outline(session.menu().items).some((line) => /does not answer; this is its last state/.test(line));
+  await passTimeUntil(clock, () => session.menu().state === "healthy", 100);
+  api.hang();
+  session.open(null);
+  await passTimeUntil(clock, isSilent, 500);
+  // Long pauses between its looks.
+  for (let seconds = 0; seconds < 20; seconds += 1) await clock.advance(1_000);
+  api.goOn();
+  api.cut();
+  const cutAtMs = clock.monotonicMs();
+  await passTimeUntil(clock, () => session.menu().state === "healthy" && !isSilent(), 100);
+  const tookMs = clock.monotonicMs() - cutAtMs;
+  assert.ok(tookMs < 2_000, `${tookMs} ms`);
+});
