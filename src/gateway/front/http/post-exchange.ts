@@ -219,6 +219,7 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
     this.#slow = slow;
     slow.add(this);
     response.on("close", () => {
+      slow.delete(this);
       this.#bufferTimer?.[Symbol.dispose]();
       if (!this.#isAnswered) this.#onGone();
     });

@@ -1,10 +1,15 @@
 // The HTTP front with much at once: batches, large results, slow readers; and its end.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import { test } from "node:test";
 import { CoarseTimer } from "../../../../src/gateway/front/http/coarse-timer.ts";
-import { PostExchange, type SlowAnswers } from "../../../../src/gateway/front/http/post-exchange.ts";
+import {
+  ModernExchange,
+  PostExchange,
+  type SlowAnswers,
+} from "../../../../src/gateway/front/http/post-exchange.ts";
 import type { Resumption } from "../../../../src/gateway/front/http/resumption.ts";
 import type { StreamParts } from "../../../../src/gateway/front/http/sse-stream.ts";
 import type { Session } from "../../../../src/gateway/front/session/session.ts";
@@ -287,6 +292,24 @@ test("D2 of a client that is gone nothing is kept to be taken up again", async (
   response.destroy();
   await clock.advance(10_000);
   assert.deepEqual(opened, []);
+});
+
+test("D2 a request whose client is gone does not wait to be slow", async () => {
+  const clock = createManualClock();
+  const slow: SlowAnswers = new CoarseTimer(clock, 15_000, (answer) => answer.becomeStream());
+  const response = new ServerResponse(new IncomingMessage(new Socket()));
+  let gone = 0;
+  new ModernExchange(
+    { clock } as object as StreamParts,
+    response,
+    { json: true, events: true },
+    slow,
+  ).whenGone(() => {
+    gone += 1;
+  });
+  response.destroy();
+  await once(response, "close");
+  assert.deepEqual([gone, slow.size], [1, 0]);
 });
 
 test("D5 a client that refuses large events gets JSON, and notices where it listens, until it would give up waiting", async (t) => {
