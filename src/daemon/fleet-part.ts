@@ -1,4 +1,4 @@
-// The fleet inside the service: loaded when one is configured, and its part in a reload.
+// The fleet within the service, and its part in a reload. Its code is loaded only if a fleet is configured.
 import { type Duplex, duplexPair } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
 import type { Condition, StatusReport } from "../api/contract.ts";
@@ -18,7 +18,10 @@ import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
-/** Time for calls to end when the service stops, ms: a little longer than the gateway's own, for answers on their way. */
+/**
+ * Time for calls to end when the service stops, ms: slightly longer than the gateway's, because answers still
+ * have to arrive.
+ */
 const DRAIN_MS = 3_500;
 
 interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logger" | "redact"> {
@@ -63,7 +66,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   let calls: Calls | null = null;
   let status: (() => StatusReport) | null = null;
   let sharesRoot = "";
-  /** The endings of fleets and calls that a change of the configuration replaced. */
+  /** The ends of replaced fleets and calls, while they are under way. */
   const retiring = new Set<Promise<void>>();
   const unsubscribe = bus.subscribe((transition) => {
     fleet?.note();
@@ -72,7 +75,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   });
   let keeping = new AbortController();
 
-  /** Each new fleet checks whether this machine is to run the fleet's server. */
+  /** Starts a fleet, which also checks whether this machine has to run the fleet's server. */
   const begin = (
     { Fleet, keepServer, serveKeyRequests }: Loaded,
     wanted: FleetConfig,
@@ -89,13 +92,16 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
       ? new Calls({ ...options, config: wanted, ...lendingOf(gateway, () => sharesRoot) })
       : null;
 
-  /** Calls under way continue if the link to the fleet stays the same. */
+  /**
+   * Applies a new configuration to the calls between machines. Calls under way go on if the link to the fleet
+   * stays the same.
+   */
   const followCalls = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
     if (config !== null && calls !== null && acrossMachines(config) && isSameLink(before, config)) {
       calls.configure(config);
       return null;
     }
-    // The old calls end before the new ones start, and the new ones announce their backends.
+    // Calls under way between machines end here. The new object announces this machine's backends again.
     const ended = calls?.end(0) ?? null;
     calls = config === null || loaded === null || status === null ? null : beginCalls(loaded, config);
     return ended;
@@ -106,7 +112,8 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     keeping.abort();
     const last = fleet;
     fleet = config === null || loaded === null || status === null ? null : begin(loaded, config, status);
-    // With the same name and servers, the new fleet continues what the old one published.
+    // If name and servers stay the same, the old fleet does not say goodbye: the new one goes on publishing
+    // for this machine.
     const goesOn = config?.name === before?.name && isDeepStrictEqual(config?.servers, before?.servers);
     return last?.end(goesOn ? "handed_over" : "left") ?? null;
   };
@@ -199,7 +206,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     noteShare: (): void => calls?.note(),
     /** Stops publishing, because the next daemon is this machine in the fleet. Disposing then awaits the connection's end. */
     handOver: (): void => void end("handed_over"),
-    /** Says goodbye to the fleet. */
+    /** Tells the fleet that this machine stops, and resolves when the connection has ended. */
     [Symbol.asyncDispose]: (): Promise<void> => end("stopped"),
   };
 }
@@ -209,7 +216,7 @@ type Lending = Pick<
   "lent" | "lentPlaces" | "onPlaces" | "serve" | "serveSession" | "onBorrowed"
 >;
 
-/** Joins the fleet's calls to this machine's gateway. */
+/** Gives calls from other machines access to this machine's gateway. */
 function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () => string): Lending {
   return {
     lent: () => machines.lent(),
@@ -221,7 +228,7 @@ function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () =
   };
 }
 
-/** Other credentials make another link as well. */
+/** True if both use the same link to the fleet, also with the same credentials. */
 function isSameLink(one: FleetConfig | null, other: FleetConfig | null): boolean {
   const link = (config: FleetConfig | null): unknown =>
     config && [config.name, config.servers, config.credentials, config.tlsCa];
@@ -237,7 +244,7 @@ function sharesSessions(config: FleetConfig | null): boolean {
   return (config?.sessions ?? []).length > 0;
 }
 
-/** A stream for a call that came after this machine left the fleet. */
+/** A stream that ends at once, for a call after this machine has left the fleet. */
 function closedStream(onEnd: Parameters<OpenMachine>[1]): Duplex {
   const [ours, theirs] = duplexPair();
   setImmediate(() => {

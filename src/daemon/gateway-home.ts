@@ -23,7 +23,7 @@ export interface GatewayHomeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
-  /** The daemon that hands over: backends that cannot run twice may still run there. */
+  /** The daemon that hands over to this one, in which backends that cannot run twice may still run. */
   readonly elsewhere?: OtherDaemon | undefined;
   /** Serves other requests than MCP at the gateway's address. */
   readonly beside?: Beside | undefined;
@@ -49,13 +49,14 @@ export function gatewayHome(options: GatewayHomeOptions) {
       handedOver = true;
       return writes.end();
     },
-    // If two daemons rotated the audit, each would rotate the other's new file.
+    // Only the daemon in charge rotates the audit's file: a second one would rotate the file that the first
+    // has just begun.
     rotates: () => writes.isOurs,
     suspended,
     /** To be called when the home is free: takes over sessions, connections and waiting calls of the other daemon. */
     takeOver(gateway: GatewayPart): void {
-      // This comes before the gateway listens, because a client with a session of the other daemon may
-      // connect at once.
+      // Done before the gateway listens, because clients with sessions of the other daemon may connect at
+      // once.
       elsewhere?.onSession({
         keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
         end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),

@@ -1,4 +1,5 @@
-// The gateway inside the service: loaded when one is configured, and its part in a reload.
+// The gateway within the service, and its part in a reload. Its code is loaded only if a gateway is
+// configured.
 import type { Duplex } from "node:stream";
 import type { StatusReport } from "../api/contract.ts";
 import type { Control } from "../api/operations.ts";
@@ -22,16 +23,14 @@ export type GatewayPart = ReturnType<typeof createGatewayPart>;
 
 const code = () => import("../gateway/serving/gateway.ts");
 
-/** Loads the gateway's code, if one is configured, while a start waits for other processes. */
+/** Loads the gateway's code, if a gateway is configured, while the start waits for other processes anyway. */
 export function loadAhead(config: MountaineerConfig): void {
-  // A failure here is repeated, and reported, when the gateway starts.
+  // If loading fails, it also fails when the gateway starts, which reports the error.
   if (wantsGateway(config)) code().catch(() => {});
 }
 
 export function createGatewayPart(options: GatewayOptions) {
-  /**
-   * The gateway stays once it is created, even while none is configured: calls drain, and sessions survive.
-   */
+  /** Once created, the gateway is kept even while none is configured: calls can end, and sessions survive. */
   let gateway: Gateway | null = null;
   let wanted = false;
   /** The settings of the audit; null if none is configured. */
@@ -93,8 +92,8 @@ export function createGatewayPart(options: GatewayOptions) {
       await first.open(gatewayConfig(config), listener);
     },
     /**
-     * The first half of `start`; resolves when the backends that may start now serve or have failed. `rehearses`: and when
-     * the code that serves calls is compiled.
+     * The first half of `start`; resolves when each backend that may already start serves or has failed. With
+     * `rehearses` it also waits until the code that serves calls is compiled.
      */
     async build(config: MountaineerConfig, signal: AbortSignal, rehearses: boolean): Promise<void> {
       if (!wantsGateway(config)) return;
@@ -114,7 +113,10 @@ export function createGatewayPart(options: GatewayOptions) {
       const running = current();
       return running === null ? {} : gatewayStatus(running);
     },
-    /** Writes to the audit, if one is configured, that an entry of the configuration waits or was approved. */
+    /**
+     * Writes to the audit, if one is configured, that an entry of the configuration waits for approval or was
+     * approved.
+     */
     note: (record: Parameters<Gateway["note"]>[0]): void => current()?.note(record),
     /** Serves one client over lines of JSON-RPC. */
     serveLines: (stream: Duplex): void => serve(stream, (running) => running.serveLines(stream)),
@@ -144,7 +146,10 @@ export function createGatewayPart(options: GatewayOptions) {
   };
 }
 
-/** Rehearses calls once, while backends start: another daemon still serves, and needs the processor too. */
+/**
+ * Rehearses calls while backends start; only once, because the daemon that still serves needs the processor,
+ * too.
+ */
 async function rehearseOnce({ clock, logger }: GatewayOptions, signal: AbortSignal): Promise<void> {
   const { rehearse } = await import("../gateway/serving/rehearsal.ts");
   const { asked, answered } = await rehearse({ clock, signal });

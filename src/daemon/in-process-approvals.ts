@@ -71,14 +71,17 @@ export async function approveEdited(
   await using keeper = createApprovalKeeper(parts);
   const { ids, ...grant } = keeper.edited(before, snapshot.config, null);
   const whole = await withKeptLayer(home, snapshot);
-  // Entries that only the fleet's layer brings are not part of the edit.
+  // Entries that only the fleet's layer contains are not approved by an edit of the file.
   const unseen = new Set(whole.config.layer?.brings ?? []);
   const seen = new Set([...ids].filter((id) => !unseen.has(id)));
   const judged = await keeper.judge(whole, null, { ...grant, ids: seen });
   return judged.held.waiting.length;
 }
 
-/** Adds the fleet's layer, as the next daemon does: without it, its approved entries would count as removed. */
+/**
+ * Adds the fleet's layer, as the next daemon does. Without it, the layer's approved entries would be taken
+ * for removed ones.
+ */
 async function withKeptLayer(home: string, own: ConfigSnapshot): Promise<ConfigSnapshot> {
   if ((own.config.fleet?.operator ?? null) === null) return own;
   const keptLayer = keptLayerOf(home, () => {});

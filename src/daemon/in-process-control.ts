@@ -92,7 +92,8 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
         publish: (transition) => logTransition(logger, transition),
       }),
     );
-    // A command that only reads looks once. For a command that changes something, the engine's cycles look.
+    // A command that only reads needs one look at each share. If the command changes something, the engine's
+    // cycles have looked already.
     const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
     const { control } = createShareControl(engine, clock, parts, home);
     return {

@@ -50,7 +50,7 @@ const LOCK_WAIT_MS = 10_000;
 const COMMANDS_MS = 5_000;
 /** Longest wait of a handover for the daemon's note to be written, ms: the disk may not answer. */
 const NOTE_MS = 1_000;
-/** Time left for calls in flight here after the successor has ended, ms. */
+/** If the successor ends while calls are still in flight here: time left for them, ms. */
 const ORPHANED_MS = 3_000;
 
 /** Resolves when the daemon has stopped, or another one is in charge; rejects if the daemon cannot start. */
@@ -92,14 +92,15 @@ async function run(options: RunOptions): Promise<void> {
       held = charge.use(await acquireHomeLock(home, options));
     };
     if (predecessor === null) await lock();
-    // Checked early: without its socket, the daemon would mount shares that no command can control.
+    // Checked before anything starts: a daemon without its socket would mount shares that no command can
+    // control.
     await requireSocketPlace(home);
     const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
     const { userHome } = place;
     const filePath = logFilePath({ home, userHome, environment });
     const log = stack.use(startLog({ filePath, stderr: true, level: logLevel(environment), clock }));
     const { logger } = log;
-    // The keyring is asked while the configuration is read.
+    // Begun here, so that the keyring answers while the configuration is read.
     const approvals = openApprovals({ home, clock, environment }, signal);
     approvals.catch(() => {});
     const isFirst = predecessor === null;
@@ -112,7 +113,7 @@ async function run(options: RunOptions): Promise<void> {
     // If the file has mistakes, a successor does not fall back to an earlier content but fails, unless its
     // predecessor has already given up the home.
     const fallsBack = isFirst || predecessor.isNeeded;
-    // A stop ends the wait even if the disk hangs.
+    // The disk may hang, so a stop ends the wait.
     const opened = await unlessAborted(
       openLayered({ home, configPath, environment, writesStarter: isFirst, fallsBack, clock, startReader }),
       signal,
@@ -132,7 +133,8 @@ async function run(options: RunOptions): Promise<void> {
       await lock();
       return { memory: await remember(), listener };
     };
-    // The connections end after the service, which answers requests in flight on them.
+    // Created before the service and so ended after it: the service still answers requests on these
+    // connections.
     const connections = stack.use(createMcpConnections(clock));
     const httpApi = new HttpApi({ clock, logger, page: options.page ?? null });
     const service = stack.use(
@@ -255,7 +257,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       charge: {
         ...service.handing,
         async giveUp() {
-          // Sign-ins are aborted, because waiting for people would take too long.
+          // Sign-ins under way are aborted, because they wait for people.
           logins[Symbol.dispose]();
           // Commands under way end first, so that their callers get answers.
           const settled = Promise.all([management.settled(), overHttp.settled()]);
@@ -264,7 +266,8 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
           await closeForNext(home, { sockets, stack, clock, noteFailure });
           await service.handing.giveUp(() => handover.successor);
           await charge[Symbol.asyncDispose]();
-          // No successor can start while this process has the lock; the error ends this process, which frees it.
+          // While this process holds the lock, no successor can start. The error ends this process, which
+          // releases the lock.
           if (isLocked()) throw refused("the lock of the home could not be released", null);
         },
       },
@@ -334,7 +337,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   if (next instanceof Successor) {
     keeper?.giveUpCharge();
     predecessor?.movedOn();
-    // If the successor ends, the whole service ends soon.
+    // If the successor ends, the whole service ends, except that calls in flight here get a short time.
     const shortly = next.gone.then(async () => {
       await predecessor?.stopped();
       await clock.sleep(ORPHANED_MS);

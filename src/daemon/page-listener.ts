@@ -6,11 +6,11 @@ import { errorText } from "../runtime/errors.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
-/** A browser opens a few connections, and keeps one for events. */
+/** Maximum number of connections: a browser opens a few, and keeps one for events. */
 const CONNECTION_LIMIT = 64;
 /**
- * Longest time between two checks whether the sessions have ended, ms: the wall clock may jump, and sessions
- * end by it.
+ * Maximum time between two checks whether the sessions have ended, ms. Sessions end by the wall clock, which
+ * may jump.
  */
 const LOOK_MS = 60_000;
 
@@ -77,7 +77,7 @@ export class PageListener implements AsyncDisposable {
       if (!take(request, response)) response.writeHead(404, { "Content-Length": 0 }).end();
     };
     const at = { host: "127.0.0.1", handler, clock, logger, connectionLimit: CONNECTION_LIMIT };
-    // Another program may now use the port.
+    // If the port is taken by another program now, any free port is used.
     return port === 0
       ? openListener({ ...at, port })
       : openListener({ ...at, port }).catch(() => openListener({ ...at, port: 0 }));

@@ -12,7 +12,10 @@ const KEYRING_WITHIN_MS = 30_000;
 /** Longest wait for the carrier's end, ms: it ends after its last mount, and writes files until then. */
 const ENDS_WITHIN_MS = 10_000;
 const BETWEEN_TRIES_MS = 100;
-/** Keys that seal pins and approvals; the list of secrets does not contain them. */
+/**
+ * The keys that seal pins and approvals; they are removed separately, because the list of secrets does not
+ * contain them.
+ */
 const SEALING_KEYS = ["_seal-pins", "_seal-approvals"];
 
 /** Removes the home's secrets and sealing keys from the keyring. Rejects with `secret_unavailable`. */
@@ -45,7 +48,7 @@ export async function filesNotOnNas(
     const entries = await readdir(folder, { withFileTypes: true }).catch(expecting("ENOENT", []));
     for (const entry of entries) {
       const path = join(folder, entry.name);
-      // A share of driver `local` is a symbolic link.
+      // In `volumes`, a symbolic link is the mount path of a share with driver `local`.
       const isLocal = entry.isSymbolicLink() && folder === join(real, "volumes");
       if (mounted.has(path) || isLocal) continue;
       const isVolumes = folder === real && entry.name === "volumes";
@@ -74,8 +77,8 @@ export async function requireNoMount(
 }
 
 /**
- * Removes a folder. Follows no link and crosses no mount point: folders on other devices stay, with their
- * parents.
+ * Removes a folder with its contents, without following links or crossing mount points. Folders on other
+ * devices stay, and with them the folders that contain them.
  */
 export async function removeFolder(folder: string, table?: MountTable): Promise<void> {
   const found = await lstat(folder).catch(expecting("ENOENT", null));

@@ -41,8 +41,8 @@ import type { LayerUnder } from "./reload/layer-under.ts";
 import { startSharePart } from "./share-part.ts";
 
 /**
- * Time for an orderly stop, ms; unfinished work is left to the next start. The rest of a stop's 5 s is for ending parts that
- * hang, such as a prober inside a system call.
+ * Time for an orderly stop, ms; the next start takes care of unfinished work. A stop may take 5 s in all: the
+ * rest is for ending parts that hang, such as a prober in a system call.
  */
 const STOP_DEADLINE_MS = 3800;
 /**
@@ -52,12 +52,12 @@ const STOP_DEADLINE_MS = 3800;
 const UNMOUNT_DEADLINE_MS = 10_000;
 
 /**
- * Longest wait for backends, ms, if the previous daemon has already given up the home: the shares wait for
- * it, too.
+ * If the previous daemon has already given up the home: longest wait for backends before this daemon takes
+ * charge, ms. The shares wait for it, too.
  */
 const NEEDED_MS = 5_000;
 
-/** Replaces the prober until the share engine runs. */
+/** Stands in for the prober until the share engine runs; gives no answers. */
 const NO_PROBER = { folderLook: async () => null };
 
 /**
@@ -239,7 +239,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       environment,
       announce: publish,
       data: required,
-      // Calls may come shortly before the prober may be used.
+      // A call that comes before the prober may be used waits for it, for at most `waitMs`.
       places: async (paths, waitMs) =>
         (await settledWithin(clock, waitMs, probing.promise))
           ? (await probing.promise).places(paths, waitMs)
@@ -282,7 +282,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
     stack,
   );
   ({ measured } = shares.metrics);
-  // The gateway is registered again, so that it ends before the shares.
+  // Registered once more, so that the gateway ends before the shares that its backends use.
   stack.use(gateway);
   const config = stack.use(
     createConfigService({
@@ -361,9 +361,10 @@ async function stop(
   shares.triggers.stop();
   // A configuration that is applied now would start cycles, and mount shares again.
   await config[Symbol.asyncDispose]();
-  // Publishes this machine's last state while its parts still run; the stack below waits for the end.
+  // Begins to publish the machine's last state now, while its parts still run; disposing the stack waits for
+  // the end.
   void fleet[Symbol.asyncDispose]();
-  // Calls drain while shares are unmounted; the stack below waits for the end.
+  // Calls end while shares are unmounted; disposing the stack waits for both.
   Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
   if (unmounts) {
     // The engine stops its cycles, so that none follows an unmount.

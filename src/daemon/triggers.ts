@@ -14,7 +14,10 @@ import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
 import type { EngineParts } from "./compose/engine-parts.ts";
 import type { NetworkTransition } from "./events/service-transitions.ts";
 
-/** Number of network changes that are kept; they decide which shares look first while a link flaps. */
+/**
+ * Number of network changes that are kept. They decide which shares are looked at first while a link goes up
+ * and down.
+ */
 const MAX_DELTAS = 100;
 
 interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "noteRefresh"> {
@@ -69,7 +72,10 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
 
   let listener: NetworkListener | null = null;
   stack.defer(() => listener?.[Symbol.asyncDispose]());
-  /** Only shares need network events, and listening takes a thread of 14 MB. */
+  /**
+   * Events are listened for only if there are shares: nothing else needs them, and the listener's thread
+   * takes 14 MB.
+   */
   const listenFor = ({ shares }: TriggerSettings): void => {
     if (shares.length === 0) return;
     listener ??= startNetworkListener({

@@ -28,13 +28,13 @@ import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { ApprovalTransition, ServiceTransition } from "../events/service-transitions.ts";
 import type { ApprovalsFile, LoadedApprovals } from "./approvals-file.ts";
 
-/** A judged file, and the part of it that may run. */
+/** A configuration file after its entries were compared with the approvals. */
 export interface JudgedFile {
   readonly file: ConfigSnapshot;
   /** The part that may run; the same object as `file` if nothing is held back. */
   readonly effective: ConfigSnapshot;
   readonly held: Held;
-  /** True if the set of waiting entries has changed. */
+  /** True if other entries wait for approval than before. */
   readonly changes: boolean;
   readonly granted: Grant | null;
 }
@@ -82,10 +82,13 @@ export function createApprovalKeeper(options: KeeperOptions) {
     return { file, effective, held, changes, granted };
   };
 
-  /** Approvals that cannot be read now must not be overwritten. */
+  /** False while approvals exist that cannot be read now: they must not be overwritten. */
   const wantsWrite = (approvals: Approvals): boolean =>
     mayWrite && lost?.passes !== true && !isSame(writer.written, approvals);
-  /** Entries that need no approval are remembered after they run: a crash before only repeats the judgement. */
+  /**
+   * Writes which entries were seen; called after they run. After a crash in between, the next start judges
+   * the file again, with the same result.
+   */
   const remember = (approvals: Approvals): void => {
     if (!wantsWrite(approvals)) return;
     const advances = writer.written === null || writer.written.mode !== approvals.mode;
@@ -104,11 +107,11 @@ export function createApprovalKeeper(options: KeeperOptions) {
     get waiting(): readonly WaitingEntry[] {
       return waiting;
     },
-    /** Why approvals are missing; null if they are not. */
+    /** The reason if there were approvals that cannot be used now; null otherwise. */
     get lostBecause(): string | null {
       return lost?.reason ?? null;
     },
-    /** True if approvals are missing, but may be readable later. */
+    /** True if approvals cannot be used now, but may be readable later. */
     get mayPass(): boolean {
       return lost?.passes === true;
     },
@@ -131,7 +134,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
       const { approvals } = judged.held;
       if (!mayWrite || approvals === null) return judged;
       if (granted === undefined) {
-        // The home's first approvals.
+        // The home had no approvals before, so these are its first ones.
         if (memory === null) await writer.tryToWrite(approvals, true);
         return judged;
       }
@@ -161,13 +164,13 @@ export function createApprovalKeeper(options: KeeperOptions) {
       }
       if (held.approvals !== null) remember(held.approvals);
     },
-    /** Forgets a grant whose content does not run. Never rejects. */
+    /** Writes the approvals without a grant whose content does not run. Never rejects. */
     async withdraw(): Promise<void> {
       if (memory === null || !wantsWrite(memory)) return;
       options.onGrant?.();
       await writer.tryToWrite(memory, true);
     },
-    /** The transitions that announced the entries that wait now. */
+    /** Repeats the announcements of the entries that wait now. */
     announcements: (): readonly ApprovalTransition[] =>
       waiting.map((entry) => transitionOf("config.entry_waits", entry)),
     conditions: (): Condition[] => {
@@ -182,7 +185,10 @@ export function createApprovalKeeper(options: KeeperOptions) {
       take(again);
       return true;
     },
-    /** Begins to write, as this daemon is in charge. Resolves with true if approvals changed since they were read: judge again. */
+    /**
+     * To be called when this daemon takes charge of the home: allows writing. Resolves with true if the
+     * approvals have changed since they were read; then judge again.
+     */
     async takeHome(): Promise<boolean> {
       mayWrite = true;
       const again = await store.read(new AbortController().signal);
@@ -201,12 +207,15 @@ export function createApprovalKeeper(options: KeeperOptions) {
   };
 }
 
-/** The approvals as they are on disk; null if none are valid. */
+/** The approvals if they are valid on disk; null if they were lost, or never existed. */
 function kept(approvals: Approvals | null): Approvals | null {
   return approvals === null || approvals.lost ? null : approvals;
 }
 
-/** Writes approvals in order. Knows those that were written last, and the reason if the last write failed. */
+/**
+ * Creates a writer that writes one version of the approvals after the other. It knows the last version
+ * written, and why the last write failed.
+ */
 function createApprovalWriter(store: ApprovalsFile, logger: Logger, written: Approvals | null) {
   let writing: Promise<unknown> = Promise.resolve();
   const self = {

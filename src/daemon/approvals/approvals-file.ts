@@ -19,7 +19,7 @@ export type LoadedApprovals =
 
 export type ApprovalsFile = ReturnType<typeof openApprovalsFile>;
 
-/** Short, because a locked keyring may ask its user, and must not delay a start. */
+/** Deadline for reading, ms: a locked keyring may ask its user, which must not delay a start. */
 const READ_DEADLINE_MS = 4_000;
 const WRITE_DEADLINE_MS = 10_000;
 
@@ -67,8 +67,8 @@ export function openApprovalsFile(sealed: SealedFile) {
 }
 
 /**
- * The result for lost approvals. Keeps the mode that `note` names; by default, entries that decide what runs
- * wait for approval.
+ * Approvals that replace lost ones: nothing is approved. The mode is the one in `note`, if it is known;
+ * otherwise entries that decide which programs run must be approved.
  */
 function lost(note: string, reason: string): Extract<LoadedApprovals, { kind: "lost" }> {
   const mode = isMode(note) ? note : "commands";

@@ -6,7 +6,7 @@ import type { KeyringOptions } from "../../secrets/system-keyring.ts";
 import { createApprovalKeeper, type KeeperOptions } from "./approval-keeper.ts";
 import { openApprovalsFile } from "./approvals-file.ts";
 
-/** `writes` is false for commands that only look, or run something once. */
+/** `writes`: false for commands that only read, or that run backends once. */
 interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places"> {
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -1,4 +1,4 @@
-// The carrier as the share engine uses it: every answer has a deadline, and nothing rejects.
+// The carrier in the form that the share engine uses: requests have deadlines, and failures do not reject.
 import type { CarriedShare, Carrier, CarrierNotice, MoveRequest } from "../../carrier/carrier.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -8,13 +8,13 @@ import type { Carriage, CarriageNotice } from "../../shares/drivers/carriage.ts"
 /** Deadline of a request, ms. */
 const ASK_MS = 5_000;
 /**
- * Deadline of a request that may have to start a carrier first, ms. It is long, because a mount made without
- * a carrier never gets one.
+ * Deadline of a request that may have to start the carrier first, ms. Long, because a mount that is made
+ * without a carrier cannot get one later.
  */
 const OPEN_MS = 20_000;
 /**
- * Deadline of a request for the counters, ms. It is short, because the decision about a silent route waits
- * for it.
+ * Deadline of a request for the counters, ms. Short, because the engine needs them to decide about a route
+ * that does not answer.
  */
 const RECOUNT_MS = 200;
 /** How long a start waits for the first answer of a running carrier, ms. */
@@ -44,7 +44,7 @@ export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
       else logger.info("moved while no daemon answered", { ...entry });
     }
   };
-  /** The carrier may have acted alone while this process was suspended. */
+  /** A changed epoch shows that the carrier has acted while this process was suspended: reads what it did. */
   const readJournalIfNew = ({ share, epoch = null }: CarriedShare): void => {
     const before = epochs.get(share) ?? epoch;
     if (epoch === null) return;
@@ -128,7 +128,7 @@ export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
     },
     onNotice: (listener) =>
       carrier.onNotice(({ share, what }) => {
-        // The notice that a carrier answers needs no reaction: the next look finds it.
+        // Nothing to do when the carrier answers again: the next look notices it.
         if (what !== "answered") listener(share, NOTICES[what] ?? "changed");
       }),
   };

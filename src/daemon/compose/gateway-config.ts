@@ -36,7 +36,7 @@ export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   };
   const shown = { optimizer, groups, profiles };
   const { autoFailback, autoFailbackStableMs: stableMs, lsofRecheck } = config.global;
-  // With both settings off, only a person's command moves a backend back.
+  // If both settings are off, a backend returns to a better route only at a person's command.
   const failback = { byItself: autoFailback || lsofRecheck, stableMs };
   return { server, backends, failback, conflictResolution, ...access, ...shown, ...acrossMachines };
 }

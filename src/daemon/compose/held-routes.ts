@@ -13,15 +13,16 @@ interface HeldRoutesOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** False for a command that runs once, and for a daemon while another daemon owns the home. */
+  /** False for a command that runs once, and while another daemon is in charge of the home. */
   readonly mayWrite: () => boolean;
   /** Once aborted, no write replaces the file, not even one under way. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * An unusable file is set aside as soon as `mayWrite` allows; it never prevents a start. `settled` writes pending changes if
- * `mayWrite` allows, and resolves when no write is under way.
+ * Opens the file of held routes. A file that cannot be used is renamed as soon as `mayWrite` allows, and
+ * never prevents a start. `settled` writes pending changes if `mayWrite` allows, and resolves when no write
+ * is under way.
  */
 export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRoutesOptions): HeldRoutes {
   const path = join(home, "held-routes.json");
@@ -64,7 +65,10 @@ export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRo
   };
 }
 
-/** `corrupt`: why the file, or a part of it, cannot be used; null if it can, or does not exist. */
+/**
+ * Reads the file. `corrupt`: why all or part of it cannot be used; null if everything can, or there is no
+ * file.
+ */
 function readHeld(path: string): { readonly held: Map<string, string>; readonly corrupt: string | null } {
   let text: string;
   try {

@@ -35,7 +35,7 @@ export function openHomeSecrets({
         if (!(error instanceof MountaineerError)) throw error;
         configError = errorText(error);
       }
-      // Lists the logins that would be lost with the key.
+      // The key protects the logins to backends, so removing it loses them.
       if (kept.has(ENCRYPTION_KEY)) used.set(ENCRYPTION_KEY, ["logins to backends"]);
       const names = [...new Set([...kept.keys(), ...used.keys()])].sort();
       const entryOf = (name: string) => ({

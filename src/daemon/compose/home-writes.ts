@@ -50,7 +50,10 @@ export function openHomeWrites(options: HomeWritesOptions) {
       },
       settled: () => settledWithin(clock, END_MS, heldRoutes.settled()),
     },
-    /** Counts commands that changed the home: a successor that read the home before them is out of date. */
+    /**
+     * Number of changes that a daemon reads from the home only at its start: if it has grown, a successor
+     * that started before is out of date.
+     */
     get changes(): number {
       return changes;
     },

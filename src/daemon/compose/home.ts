@@ -1,4 +1,4 @@
-// Opens a home: its place, its configuration file and a checked snapshot.
+// Opens a home: finds its files, and loads and checks its configuration.
 import { openHistory } from "../../config/history/history.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
@@ -11,7 +11,9 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
-/** A configuration file with mistakes, or an unreadable one: the newest accepted content runs instead. */
+/**
+ * A configuration file that has mistakes or cannot be read, so that the newest accepted content runs instead.
+ */
 export interface RejectedFile {
   /** The hash of the file, hexadecimal; "" if the file cannot be read. */
   readonly sha256: string;
@@ -33,7 +35,10 @@ interface OpenOptions {
   readonly home: string;
   readonly configPath: string | null;
   readonly environment?: Readonly<Record<string, string | undefined>>;
-  /** Writes a commented starter if there is no configuration file; else an empty configuration is loaded. */
+  /**
+   * True: if there is no configuration file, a commented starter is written. False: an empty configuration is
+   * loaded then.
+   */
   readonly writesStarter?: boolean;
   /** Loads the newest accepted content instead of a file that has mistakes or cannot be read. */
   readonly fallsBack?: boolean;
@@ -79,12 +84,15 @@ function unreadableFile(error: unknown): MountaineerError {
   throw error;
 }
 
-/** The limit of entries that are tried. Each one starts a process, and the start waits for it. */
+/** Maximum number of history entries that are tried: each starts a process, and the start waits for it. */
 const MOST_TRIED = 10;
 
 type Accepted = Pick<OpenedHome, "snapshot" | "layer" | "layerMistakes"> & Pick<RejectedFile, "acceptedAt">;
 
-/** The newest usable content in the file's history, or why the newest one is unusable; null: nothing was ever accepted. */
+/**
+ * The newest usable content in the file's history; if none is usable, why the newest one is not; null:
+ * nothing was ever accepted.
+ */
 async function lastAccepted(
   at: { readonly place: ConfigPlace; readonly path: string },
   options: OpenOptions,
@@ -103,7 +111,7 @@ async function loadEntry(
   { place, path }: Parameters<typeof lastAccepted>[0],
   options: OpenOptions,
 ): Promise<Accepted | string> {
-  // Every start checks who may write the home and the configuration file, but not the files of the history.
+  // A start checks who may write the home and the configuration file, so the history's file is checked here.
   const { writable, failure } = await exposureOf(file, await ownIdentity());
   if (writable !== null) return `${writable.path} can be written by others (mode ${writable.mode})`;
   if (failure !== null) return failure;
@@ -124,7 +132,7 @@ type KeptLayer = (operator: string) => Promise<ConfigLayer | null>;
 interface LayeredLoad extends LoadedApart {
   /** The fleet's layer under the file; null if there is none. */
   readonly layer: ConfigLayer | null;
-  /** Mistakes of a kept layer that is left out because it no longer fits the file. */
+  /** The reasons why a kept layer is left out: it no longer fits the file. */
   readonly layerMistakes: readonly ConfigMistake[];
 }
 

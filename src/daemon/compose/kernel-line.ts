@@ -20,8 +20,8 @@ import { createMountTable } from "../../shares/mounts/mount-table.ts";
 const NEW_FILE_MODE = 0o644;
 
 /**
- * `content` is fstab decoded as Latin-1, a character for each byte. The returned `content` changes only the share's line, and
- * is null if nothing changes. Throws `usage` if another line has the mount path.
+ * Adds or removes a share's line in `content`, which is fstab decoded as Latin-1 (one character per byte).
+ * The returned `content` is null if nothing changes. Throws `usage` if another line uses the mount path.
  */
 export function planFstab(content: string, share: LineShare, isWanted: boolean) {
   const lines = content.split("\n").map(decoded);
@@ -55,7 +55,10 @@ function withoutPort(line: string): string | undefined {
     .join();
 }
 
-/** Rejects with `usage` or `driver_unavailable` if the share can have no such line, and says why. */
+/**
+ * Adds or removes the line of a share. Rejects with `usage` or `driver_unavailable`, and the reason, if the
+ * share can have no such line.
+ */
 export async function kernelLine(
   home: string,
   { global: { mountRoot } }: Pick<MountaineerConfig, "global">,

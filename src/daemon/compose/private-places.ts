@@ -39,7 +39,7 @@ export function placeFaults(
   const written = new Set<string>();
   const secrets = snapshot === null ? [] : literalSecrets(snapshot.config.backends);
   for (const { path, writable, readable } of exposures) {
-    // An open folder above several places is one fault.
+    // Several places below one open folder have the same fault, which is reported once.
     if (writable !== null && !written.has(writable.path)) {
       written.add(writable.path);
       faults.push(writableFault(path, writable));

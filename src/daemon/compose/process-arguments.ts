@@ -2,7 +2,7 @@
 
 export interface MonitorProcess {
   readonly pid: number;
-  /** Process id of the parent; null if unknown. */
+  /** The parent's process id; null if unknown. */
   readonly parent: number | null;
   /** The absolute path of its home; null if unknown. */
   readonly home: string | null;

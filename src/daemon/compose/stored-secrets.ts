@@ -58,17 +58,15 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
   };
 
   return {
-    /**
-     * The environment variables, and the stored secrets under `secret:NAME`. Each `bind` refreshes the
-     * secrets.
-     */
+    /** The environment variables, and under `secret:NAME` the stored secrets, which each `bind` refreshes. */
     values,
-    /** The configuration's secrets that the last attempt could not read, for a temporary reason. */
+    /** The configuration's secrets that could not be read at the last attempt, but may be readable later. */
     unreadOf: ({ config }: ConfigSnapshot): readonly string[] =>
       storedSecretNames(config).filter((name) => unread.has(name)),
     /**
-     * Reads the configuration's secrets, and resolves with the configuration and their revisions. A secret that cannot be
-     * read keeps its previous value. Rejects only with the signal's reason.
+     * Reads the configuration's secrets. Resolves with the configuration, to which their revisions are added:
+     * it differs if a secret has changed. A secret that cannot be read keeps its previous value. Rejects only
+     * with the signal's reason.
      */
     async bind(
       snapshot: ConfigSnapshot,

@@ -11,11 +11,11 @@ import { isJsonObject, type JsonObject } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 
-/** Largest definition that is shown whole, characters of JSON; a larger one is cut. */
+/** Maximum length of a definition that is shown whole, in characters of JSON; a longer one is shortened. */
 export const MOST_OF_ENTRY = 256 * 1024;
-/** Limit for all definitions that are shown whole, characters; later ones are cut. */
+/** Maximum length of all definitions that are shown whole, in characters; later ones are shortened. */
 const MOST_WHOLE = 4 * 1024 * 1024;
-/** Limit for all cut entries, characters; later ones are left out. */
+/** Maximum length of all shortened entries, in characters; later ones are left out. */
 const MOST_CUT = 2 * 1024 * 1024;
 export const MOST_WITHHELD = 2_000;
 const CUT_TEXT = 200;
@@ -53,7 +53,7 @@ export function catalogReport(
   };
 }
 
-/** Characters left. */
+/** How many characters may still be used for whole and for shortened definitions. */
 interface Room {
   whole: number;
   cut: number;
@@ -91,7 +91,7 @@ function sizeOf(definition: JsonObject): number {
   return size;
 }
 
-/** The definition's names, and the beginnings of its texts. */
+/** A shortened definition: its names, and the beginnings of its texts. */
 function cutShort({ name, title, description, mimeType }: JsonObject): JsonObject {
   const short = (value: unknown): unknown => (typeof value === "string" ? shortened(value, CUT_TEXT) : value);
   return { name, title: short(title), description: short(description), mimeType: short(mimeType) };

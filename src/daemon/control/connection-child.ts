@@ -27,8 +27,8 @@ import type { ConnectionJob } from "./client-connections.ts";
 const CONNECTED = CLIENT_NAMES.map((name) => CLIENTS[name]).filter((client) => client.isConnected);
 
 /**
- * The surroundings for a job. `folder` is "/", because only a command in a terminal has a meaningful working
- * directory.
+ * What finding and writing clients' files depends on. `folder` is "/", because only a command in a terminal
+ * has a meaningful working directory.
  */
 function surroundingsOf(home: string): ConnectionSurroundings {
   const environment = process.env;

@@ -1,4 +1,5 @@
-// A server that is not configured yet: whether it answers, which shares it has, and whether another address leads to it.
+// First contact with a server that is not configured yet: whether it answers, which shares it has, and
+// whether another address leads to the same server.
 import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
 import { findPlace } from "../../config/locate.ts";
 import { readLinks } from "../../network/discover/links.ts";
@@ -23,7 +24,7 @@ const AGAIN_MS = 1_000;
 const tools = { clock: systemClock, logger: silentLogger };
 
 export async function openFirstMeeting(home: string, signal: AbortSignal): Promise<FirstMeeting> {
-  // Read before any probe: the system forgets the MAC address of a host that does not answer one.
+  // Read before any probe, because the system forgets the MAC address of a host that does not answer a probe.
   const met = await readLinks(signal).neighbours();
   const macOf = (host: string): string | null => met.find(({ address }) => address === host)?.mac ?? null;
   const prober = startProber(tools);
@@ -59,7 +60,7 @@ export async function openFirstMeeting(home: string, signal: AbortSignal): Promi
     },
     async configuredShareNames(snapshot, name, signal) {
       const place = findPlace({ ...process.env, MOUNTAINEER_HOME: home });
-      // A share that is not approved gets no password.
+      // The password is sent only if the share's entry is approved.
       const { snapshot: approved, values } = await approvedHome({ place, snapshot }, signal);
       const share = approved.config.shares.find((one) => one.name === name);
       if (share === undefined) return { kind: "failed", text: `${name} waits for approval` };
@@ -82,7 +83,7 @@ export async function openFirstMeeting(home: string, signal: AbortSignal): Promi
       if (first.verdict !== "answers" || endpoints.tb === null) return { kind: "unproved", text: first.text };
       if (second.verdict !== "answers" || endpoints.fallback === null)
         return { kind: "unproved", text: second.text };
-      // The proof compares what both servers say of themselves before it logs in to one.
+      // Before logging in to either server, the proof compares what they tell about themselves.
       const { tb, fallback } = endpoints;
       const spec = specOf(share, other);
       const verdict = await proof.compare(spec, { tb, fallback }, null, () => true, signal);

@@ -55,11 +55,11 @@ export function createGatewayControl(current: () => Gateway | null) {
       const reply = await running.ask("tools/call", { name: tool, arguments: given }, signal);
       signal.throwIfAborted();
       if (!("error" in reply)) return { result: { ...reply.result }, error: null };
-      // A tool that is hidden because its share is unavailable exists, and the error names the share.
+      // The error is passed on if the tool is hidden because its share is unavailable: it names the share.
       const isAway = reply.error.code === BACKEND_UNAVAILABLE;
       if (!names.includes(tool) && !isAway) throw toolUnknown(tool, names);
-      // The tool may have disappeared between the look-up and the call. If its backend ended during the call,
-      // the error says so.
+      // The tool may have disappeared since its name was looked up. (If its backend ended during the call,
+      // the reply says so.)
       if (reply.error.code === INVALID_PARAMS) {
         const left = running.entries().tools.map(({ name }) => name);
         if (!left.includes(tool)) throw toolUnknown(tool, left);

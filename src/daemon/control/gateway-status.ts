@@ -62,7 +62,7 @@ export function idleGatewayStatus(
   return { gateway: { url: null, sessions: 0, in_flight: 0, ...counts, conditions: [] }, backends };
 }
 
-/** The conditions that a daemon would report. */
+/** The conditions about missing secrets that a daemon would report. */
 function missingSecrets(
   name: string,
   connection: BackendConfig["connection"],
@@ -135,8 +135,8 @@ function togetherOf(
 }
 
 /**
- * The condition that a backend's tools cannot be combined with those of the same backend on another machine;
- * empty if it does not hold.
+ * A condition if another machine's backend of the same name cannot share its tools with this machine's, else
+ * none.
  */
 function apartOf(backend: string, together: Gateway["together"]): Condition[] {
   const apart = together.apart(backend);
@@ -252,7 +252,9 @@ export function toolEntry(tool: CatalogEntry, together: Gateway["together"]): To
 
 type GatewayStatuses = Pick<StatusReport, "gateway" | "backends">;
 
-/** Adds the conditions of entries that wait for approval to their backends. Each such hint ends with the entry's id. */
+/**
+ * Adds a condition to each backend with an entry that waits for approval. Its hint ends with the entry's id.
+ */
 export function withWaiting(status: GatewayStatuses, conditions: readonly Condition[]): GatewayStatuses {
   const waiting = conditions.filter(({ code }) => code === WAITING_CODE);
   if (status.backends === undefined || waiting.length === 0) return status;

@@ -14,15 +14,18 @@ export interface ConditionSources {
   readonly networkEvents: () => GlobalStatus["network_events"];
   readonly running: () => ConfigSnapshot;
   readonly sync: () => SyncState;
-  /** Why the history lacks the running configuration; null if it does not. */
+  /** The reason if the running configuration is missing in the history; null otherwise. */
   readonly historyUnsavedBecause: () => string | null;
-  /** A fault of the installed rclone version that a newer version does not have; null if there is none. */
+  /** What the installed rclone version lacks, if a newer version has it; otherwise null. */
   readonly rcloneAdvice: () => Lacking | null;
   /** Unsent files of shares that are no longer configured. */
   readonly formerUnsent: () => readonly FormerUnsent[];
 }
 
-/** Remembers when each condition began, if its source does not. */
+/**
+ * Returns a function that lists the conditions. For sources that do not tell when a condition began, it
+ * remembers when it first saw the condition.
+ */
 export function createGlobalConditions(sources: ConditionSources): () => Condition[] {
   let since = new Map<string, string>();
   return () => {

@@ -1,5 +1,5 @@
-// The shares and folders that backends require: whether they are available, according to the share engine.
-// The prober looks for folders, because a look into a mount may hang.
+// Tells whether the shares and folders that backends require are available, according to the share engine.
+// Only the prober looks for folders, because a look into a mount may hang.
 import { requirementText, type ShareRequirement } from "../../config/values/requirement.ts";
 import {
   DATA_ROUTES,
@@ -14,13 +14,14 @@ import type { Room } from "../../shares/policy/decide.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 
-/** Longest wait for the looks that `lookNow` begins, ms: a failed call waits for them. */
+/**
+ * Maximum time that `lookNow` waits for the looks that it starts, ms: a failed call is waiting for the
+ * result.
+ */
 const ASKED_LOOK_MS = 2_000;
 /** Deadline of a look for a folder, ms. */
 const FOLDER_LOOK_MS = 5_000;
-/**
- * Shortest time between two looks for a folder, ms: for one that was present, and for one that was missing.
- */
+/** Minimum time between two looks for a folder, ms: after it was found, and after it was missing. */
 const FOLDER_THERE_MS = 10_000;
 const FOLDER_MISSING_MS = 1_900;
 /**
@@ -71,11 +72,11 @@ export function createRequiredShares(tools: Tools) {
     [...watched.values()].filter(({ requirement }) => requirement.share === share);
 
   return {
-    /** Whether all required shares and folders are available. */
+    /** Whether the required shares and folders are all available; if not, which one is missing and why. */
     look(requires: readonly ShareRequirement[]): RequiredData {
       const all = requires.map((requirement) => watch(requirement).presence);
-      // A share that is being moved is reported first: the move waits until the programs on the share have
-      // ended.
+      // A share that is being moved is reported before others: the move waits until the programs on that
+      // share have ended.
       const missing = all.find(({ kind }) => kind === "moving") ?? all.find(({ kind }) => kind === "away");
       const mounts = all.flatMap((data) => (data.kind === "there" ? [data.mounts] : []));
       return missing ?? { kind: "there", mounts: mounts.join(" ") };
@@ -125,8 +126,8 @@ export function createRequiredShares(tools: Tools) {
       evaluateAll([...watched.values()]);
     },
     /**
-     * Stops looking, because another daemon is in charge of the shares. Calls that continue here keep the
-     * last view.
+     * To be called when another daemon takes charge of the shares: stops looking. Calls that continue here
+     * use the last result.
      */
     rest(): void {
       isResting = true;
@@ -153,7 +154,7 @@ class Watched implements Disposable {
   /** The last look for the folder. `missing`: the reason if it was not found; null if it was. */
   #folder: { readonly mount: string; readonly atMs: number; readonly missing: string | null } | null = null;
   #isLooking = false;
-  /** Number of looks that missed the folder since it was last found. */
+  /** Number of looks in a row that did not find the folder. */
   #missedLooks = 0;
   #isForgotten = false;
   #nextLook: Timer | null = null;
@@ -187,7 +188,7 @@ class Watched implements Disposable {
     return carried.phase === "carrying" ? carried.route : "none";
   }
 
-  /** Looks for the folder, unless it was looked for recently. */
+  /** Looks for the folder if the last look is long enough ago. */
   lookForFolder(missingRestMs = FOLDER_MISSING_MS): void {
     const { share, folder } = this.requirement;
     const mount = usableMount(viewOf(this.#tools, share));
@@ -216,8 +217,8 @@ class Watched implements Disposable {
   }
 
   /**
-   * Schedules another look for a missing folder. The cycles of the share alone are too far apart, and may
-   * coincide with a periodic absence.
+   * Schedules another look for a missing folder. Looking only at each cycle of the share would be too rare,
+   * and could always meet a periodic absence.
    */
   #lookAgainSoon(): void {
     const { clock } = this.#tools;
@@ -255,7 +256,10 @@ class Watched implements Disposable {
   }
 }
 
-/** The programs that run on shares, and the shares that the engine asks them to leave. */
+/**
+ * Keeps track of shares that the engine wants to be free of programs, and tells it when the last program has
+ * ended.
+ */
 function createRooms(engine: Tools["engine"]) {
   /** `isOccupied`: programs were still running on the share when the engine asked. */
   const rooms = new Map<string, { readonly room: Room; isOccupied: boolean }>();
@@ -299,13 +303,13 @@ function viewOf({ engine }: Tools, share: string): ShareView | null {
   return all?.names.includes(share) === true ? all.view(share) : null;
 }
 
-/** The mount, if programs can currently work on it; else null. */
+/** The mount, if programs can work on it now; else null. */
 function usableMount(view: ShareView | null): { readonly id: string; readonly path: string } | null {
   const seen = view?.seen ?? null;
   const mount = seen?.mount ?? null;
   if (view === null || seen === null || mount === null || !shareStatus(view).mount_alive) return null;
   const { found, carried = null } = mount;
-  // A mount whose route is lost may take long to report errors.
+  // Calls on a mount whose route is gone may hang for long before they fail.
   const isCut = carried === null && found.route !== null && seen.routes[found.route].probe.verdict === "gone";
   return isCut ? null : found;
 }

@@ -94,7 +94,7 @@ function inputWire({ isRequired, isSecret, choices, ...input }: RegistryInput) {
   return { ...input, required: isRequired, secret: isSecret, choices: [...choices] };
 }
 
-/** Without the daemon's own key, the sign-ins to all servers are lost. */
+/** Refuses changes of the daemon's own key: without it, the sign-ins to all servers would be lost. */
 function refuseOwnKey(name: string): void {
   if (name !== ENCRYPTION_KEY) return;
   throw new MountaineerError("usage", `${name} is the daemon's own key; nothing was changed`, {

@@ -72,7 +72,8 @@ export function createShareControl(
     }
     await driver.decideWaiting?.(spec, one.server, what);
     if (what === "set_aside") return;
-    // rclone reads its cache only when it starts, so the share is unmounted and mounted again.
+    // rclone reads its cache of unsent files only when it starts, so the share is unmounted and mounted
+    // again.
     const request = { kind: "unmount", force: false, hold: false, waitUntilMs: waitUntilMs() } as const;
     const { result: ended, detail } = await engine.ask(name, request, signal);
     if (ended !== "unmounted" && ended !== "skipped") {
@@ -88,7 +89,7 @@ export function createShareControl(
   const control = {
     async verify({ shares = null, logon = false }, signal) {
       const lookAll = () => Promise.all(select(shares).map((name) => engine.look(name)));
-      // If a login is refused, the second look reports it as a condition.
+      // A refused login becomes a condition, which only another look reports.
       const asked = logon ? await lookAll() : [];
       for (const { subject } of asked) logons.asked(subject.spec);
       const failed = await Promise.all(asked.map((view) => logOn(view, { home, logons }, signal)));

@@ -25,7 +25,7 @@ type ShareFolders = (request: InputOf<"folders">, signal: AbortSignal) => Promis
 
 export function createShareFolders({ clock, engine, prober }: ShareFoldersTools): ShareFolders {
   /**
-   * The ids of mounts on which a listing got no answer, with the time: another listing would hang as well.
+   * When a listing got no answer, by the id of the mount: another listing on that mount would hang as well.
    */
   const silent = new Map<string, number>();
 
@@ -51,7 +51,7 @@ export function createShareFolders({ clock, engine, prober }: ShareFoldersTools)
     const { id, path: mountedAt } = mount.found;
     if (!shareStatus(view).mount_alive || isSilent(id)) throw noAnswer(share);
     const askedAtMs = clock.monotonicMs();
-    // Not through the stable link: somebody may have replaced it by a link to a folder outside the share.
+    // The stable link is not used, because somebody may have pointed it to a folder outside of the share.
     const listing = await prober.folders(mountedAt, subpath, LIST_MS);
     signal.throwIfAborted();
     if (listing === null) {

@@ -51,7 +51,7 @@ function carriedStatus(carried: CarriedState): CarriedStatus {
   };
 }
 
-/** True if the mount uses no route now, so that a look into the mount does not show its state. */
+/** True if the mount uses no route now: a look into it would tell nothing about its state. */
 function isWaiting({ carried = null, pinned = null }: MountSeen): boolean {
   return (carried !== null && carried.phase !== "carrying") || pinned?.phase === "unconfirmed";
 }

@@ -61,7 +61,8 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
       "error",
       "not_mounted",
       `not mounted${status.last_error === null ? "" : `: ${status.last_error}`}`,
-      // The condition that keeps the share unmounted has its own hint; another mount would not help.
+      // If another condition keeps the share unmounted, its hint applies instead: mounting again would not
+      // help.
       keptUnmountedBy(status) !== null
         ? null
         : routesDown
@@ -83,7 +84,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
     if (probe !== undefined && probe.verdict !== "answers") add("warning", `${route}_down`, probe.text, null);
   }
   for (const { code, severity, title, hint } of status.conditions) {
-    // The engine leaves a denied mount alone, but nobody can use it.
+    // For the engine, a denied mount needs no action; for a person it is an error, because nobody can use it.
     const weight = code === "mount_denied" ? "error" : severity;
     if (weight !== "info") add(weight, code, title, hint);
   }

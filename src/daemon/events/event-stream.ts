@@ -1,5 +1,5 @@
-// The bus of transitions, and the numbered event stream for clients of the management API. It keeps the newest events, so that
-// a client that reconnects misses nothing.
+// Publishes transitions to listeners in the daemon, and as numbered events to clients of the management API.
+// The newest events are kept, so that a client that reconnects misses nothing.
 import type { StreamEvent } from "../../api/contract.ts";
 import { createBus } from "../../runtime/bus.ts";
 import type { DisposalStack } from "../../runtime/disposal.ts";

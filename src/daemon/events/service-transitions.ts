@@ -13,7 +13,7 @@ export type ServiceTransition =
 
 export type NetworkTransition = {
   readonly name: "network.changed";
-  /** For people: `tb0 went down`. */
+  /** Texts for people, such as `tb0 went down`. */
   readonly reasons: readonly string[];
   readonly trigger: "network" | "wake";
 };
@@ -27,7 +27,7 @@ export type ApprovalTransition = {
   /** The id of the entry: `backends.files`. */
   readonly entry: string;
   readonly kind: string;
-  /** The effect of the entry, in words. */
+  /** What the entry would do, as a text for people. */
   readonly summary: string;
 };
 

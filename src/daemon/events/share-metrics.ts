@@ -4,7 +4,7 @@ import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import { routesOf } from "../../shares/share-spec.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
 
-/** Changes that are counted, by transition. */
+/** The transitions that are counted, and the name of each change in the metrics. */
 const CHANGES: Readonly<Record<string, string>> = {
   "share.failover": "failover",
   "share.recovered": "recovered",

@@ -12,13 +12,18 @@ import { type KnownTimeline, knownShape, startTimeline, type TimelineOptions } f
 
 const FILE_NAME = "timeline.json";
 const VERSION = 2;
-/** Size limit for reading, in bytes; no file that is written is as large. */
+/** Maximum size of a file that is read, in bytes; files written here are always smaller. */
 export const LARGEST_FILE = 8 * 1024 * 1024;
-/** Time between two saves, ms: a crash loses at most as much. */
+/** Time between two saves, ms: a crash loses no more than this. */
 export const SAVE_AFTER_MS = 60_000;
-/** If only calls are new, every fifth save writes them: an agent at work makes calls in every minute. */
+/**
+ * If nothing but calls is new, only every fifth save is made: an agent at work makes calls in every minute.
+ */
 export const CALLS_EVERY = 5;
-/** Minutes of calls that are kept, the newest: enough for 13 backends that are called in every minute of a day. */
+/**
+ * Maximum number of minutes with calls that are kept, the newest: enough for 13 backends that are called in
+ * every minute of a day.
+ */
 const MOST_MINUTES = 20_000;
 /** Deadline for reading the file, ms: a disk without an answer must not delay a start. */
 const READ_MS = 2_000;
@@ -26,13 +31,13 @@ const READ_MS = 2_000;
 interface KeptTimelineOptions extends TimelineOptions {
   readonly home: string;
   readonly logger: Logger;
-  /** The previous daemon has handed over to this one. */
+  /** True: the previous daemon has handed over to this one, so its last states still hold. */
   readonly follows: boolean;
 }
 
 /**
- * Keeps the timeline's file, for the daemon in charge. Disposing saves once more, and then writes nothing,
- * because the next daemon owns the file. Never rejects.
+ * Keeps the timeline in its file while this daemon is in charge. Disposing saves it once more; after that
+ * nothing is written, because the next daemon owns the file. Never rejects.
  */
 export async function keepTimeline(options: KeptTimelineOptions) {
   const { home, clock, logger, follows } = options;
@@ -59,7 +64,7 @@ export async function keepTimeline(options: KeptTimelineOptions) {
   const beat = (): void => {
     timer = clock.setTimer(SAVE_AFTER_MS, beat);
     beats += 1;
-    // Only calls since the last save count as new, not minutes that are dropped after a day.
+    // Compares the backends' last calls, because minutes that are dropped after a day are no reason to save.
     const hasNewCalls =
       beats % CALLS_EVERY === 0 && [...lastCalls(options)].some((one) => !saved.calls.has(one));
     if (mayWrite && (timeline.changes !== saved.changes || hasNewCalls)) void save();
@@ -76,7 +81,7 @@ export async function keepTimeline(options: KeptTimelineOptions) {
   };
 }
 
-/** A text for each backend, which changes with each of its calls. */
+/** For each backend, a text that changes with each of its calls. */
 function lastCalls({ minutes }: Pick<KeptTimelineOptions, "minutes">): Set<string> {
   return new Set(
     [...minutes()].flatMap(([name, list]) => {
@@ -99,7 +104,7 @@ async function findBefore(
   { clock, logger }: Pick<KeptTimelineOptions, "clock" | "logger">,
 ): Promise<Found> {
   const read = async (): Promise<Found> => {
-    // Temporary files of a crash only take space.
+    // A crash during a write may have left temporary files, which are useless.
     await removeLeftovers(path).catch(() => {});
     try {
       const text = await readRegularFile(path, LARGEST_FILE);

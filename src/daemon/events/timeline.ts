@@ -1,5 +1,5 @@
-// The states of shares and backends over the last day. Each transition is recorded at once, and each report
-// reads the current status. A timeline continues that of the previous daemon. Times are wall-clock ms.
+// The states of shares and backends over the last day. Each transition is recorded at once; each report first
+// reads the current status. A timeline continues the one of the previous daemon. Times are wall-clock ms.
 import { isDeepStrictEqual } from "node:util";
 import type { StatusReport } from "../../api/contract.ts";
 import {
@@ -29,16 +29,16 @@ const LOOK_EVERY_MS = 60_000;
 export const UNWATCHED_MS = 150_000;
 /** Longest handover after which the previous daemon's states still hold, ms. */
 const HANDED_OVER_MS = 60_000;
-/** Most minutes in one report, of all backends together. */
+/** Maximum number of minutes in one report, for all backends together. */
 export const MOST_MINUTES = 10_000;
-/** Minutes that a report sums into one if there are too many; each step divides a day. */
+/** How many minutes a report may sum into one, if there are too many. Each number divides a day. */
 const STEPS = [1, 5, 15, 60] as const;
 /**
- * Most changes of all shares, or of all backends. Beyond this limit only half of them are kept: the subjects
- * with most changes lose their oldest.
+ * Maximum number of changes, for all shares and for all backends. Beyond it, only half as many are kept:
+ * subjects with many changes lose their oldest.
  */
 export const MOST_CHANGES = 5_000;
-/** Most gaps without a daemon; the newest are kept. */
+/** Maximum number of gaps (periods without known states) that are kept, the newest. */
 export const MOST_GAPS = 400;
 
 /** `state` is null after the subject was removed. */
@@ -51,7 +51,7 @@ const minuteShape = object({
   latencyMs: nullable(object({ p50: number, p99: number })),
 });
 
-/** The whole timeline as of `until`, oldest first. */
+/** The whole timeline until the time `until`; each list begins with the oldest item. */
 export const knownShape = object({
   since: number,
   until: number,
@@ -82,8 +82,8 @@ export interface TimelineOptions {
 }
 
 /**
- * Starts the timeline; `before` is that of the previous daemon, or null. `follows`: the previous daemon has
- * handed over, so that its last states are still valid. Otherwise the time since its last look is a gap.
+ * Starts the timeline. `before`: the timeline of the previous daemon, or null. `follows`: that daemon has
+ * handed over, so its last states still hold; otherwise the time since its last look is a gap.
  */
 export function startTimeline(
   { clock, bus, status, isSeen, minutes }: TimelineOptions,
@@ -174,7 +174,7 @@ export function startTimeline(
   look();
 
   return {
-    /** Counts changes of shares and backends. */
+    /** Grows with each recorded change of a share or backend. */
     get changes(): number {
       return shares.count + backends.count;
     },
@@ -191,7 +191,7 @@ export function startTimeline(
   };
 }
 
-/** The changes of state of several shares, or of several backends. */
+/** The recorded changes of state, either of all shares or of all backends. */
 class Changes<State> {
   list: Change<State>[];
   /** Number of changes noted by this daemon. */
@@ -233,8 +233,8 @@ class Changes<State> {
   }
 
   /**
-   * Limits the number of changes: each subject keeps its newest changes, up to an equal part of the limit.
-   * What a subject leaves unused is divided among the others.
+   * Limits the number of changes: each subject may keep an equal part, its newest changes. What a subject
+   * does not need is divided among the others.
    */
   bound(): void {
     if (this.list.length <= MOST_CHANGES) return;
@@ -304,7 +304,7 @@ function inSteps(minutes: readonly CallMinute[], step: number): TimelineMinute[]
   return [...grouped].map(([index, group]) => minuteOf(index * step * MINUTE_MS, group));
 }
 
-/** The p50 is the mean weighted by calls, the p99 the highest. */
+/** The p50 of several minutes is their mean, weighted by calls; the p99 is the highest of them. */
 function minuteOf(atMs: number, group: readonly CallMinute[]): TimelineMinute {
   const answered = group.flatMap(({ calls, latencyMs }) =>
     latencyMs === null ? [] : [{ calls, ...latencyMs }],

@@ -1,6 +1,6 @@
-// Hands this daemon's home over to a successor: starts the successor, and when it is ready gives up what only
-// one daemon may have. If this fails before the home is given up, this daemon stays in charge. After that, it
-// starts successors until one has taken over, and serves its clients meanwhile.
+// Hands this daemon's home over: starts a successor and, when it is ready, gives up what only one daemon may
+// have. A failure before that leaves this daemon in charge. After that, this daemon serves its clients, and
+// starts successors until one has taken over.
 import type { HandOverReport } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
@@ -10,13 +10,14 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { Handing } from "./handing.ts";
 import { type Ready, refused, Successor, type SuccessorProgram } from "./successor.ts";
 
-/** Time for the successor to read its configuration, and to start its backends and list their tools. */
+/** Time for the successor to read its configuration, start its backends and list their tools, ms. */
 const READY_MS = 60_000;
-/** Time for the successor to take the lock, the state and the sockets. */
+/** Time for the successor to take over the home's lock, state and sockets, ms. */
 const TAKEN_MS = 30_000;
 const TRIES = 3;
 /**
- * Pauses before a new successor after the home was given up, ms; the second successor starts without a pause.
+ * Pauses between attempts to start a successor after the home was given up, ms. The second attempt follows at
+ * once.
  */
 const WAIT_MS = { first: 250, most: 30_000 };
 
@@ -29,8 +30,8 @@ export interface Charge extends Omit<Handing, "giveUp" | "leave"> {
 interface HandoverOptions {
   readonly program: SuccessorProgram;
   /**
-   * The shell that keeps the service alive. Null: there is none, and the end of this process would end the
-   * service.
+   * The parent process that keeps the service alive. Null: there is none, so the service would end with this
+   * process.
    */
   readonly keeper: ServiceKeeper | null;
   readonly charge: Charge;
@@ -59,7 +60,7 @@ export class Handover implements AsyncDisposable {
     return this.#done.promise;
   }
 
-  /** The newest successor; null while new sessions need not be sent to a successor. */
+  /** The successor to which new sessions are sent, that is the newest one; null before the handover. */
   get successor(): Successor | null {
     return this.#isOver ? this.#next : null;
   }
@@ -79,7 +80,7 @@ export class Handover implements AsyncDisposable {
       const { next, ready } = await this.#startKnowing(keeper, signal);
       this.#isOver = true;
       logger.info("handing over", { to: next.pid, version: ready.version });
-      // The caller gets its answer first, because the socket is closed next.
+      // The socket is closed next, so the caller gets its answer before that.
       setImmediate(() => void this.#cross(keeper, next));
       return { from: process.pid, to: next.pid ?? 0, version: ready.version };
     } finally {
@@ -96,8 +97,8 @@ export class Handover implements AsyncDisposable {
   }
 
   /**
-   * Starts a successor. It serves all backends that serve here, and has read all changes made during its
-   * start.
+   * Starts a successor that serves all backends that serve here, and that has read all changes made
+   * meanwhile.
    */
   async #startKnowing(
     keeper: ServiceKeeper,
@@ -108,7 +109,7 @@ export class Handover implements AsyncDisposable {
       const [changes, config] = [charge.changes(), charge.config()];
       const started = await this.#start(keeper, signal);
       const { next, ready } = started;
-      // A backend that the file no longer names is not missing.
+      // A backend that was removed from the file need not serve in the successor.
       const missing = charge
         .mustServe()
         .filter((name) => name in ready.backends && ready.backends[name] !== "Ready");
@@ -146,7 +147,8 @@ export class Handover implements AsyncDisposable {
     await charge.giveUp();
     let next: Successor | null = first;
     if (charge.changes() !== known) {
-      // Commands that were still running have changed files after the successor read them.
+      // This successor is out of date: commands that were still running have changed files since it read
+      // them.
       await first.kill();
       next = null;
     }

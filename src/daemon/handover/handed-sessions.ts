@@ -10,7 +10,7 @@ export interface BegunSession {
 
 interface NextSessions {
   keep(session: BegunSession): Promise<void>;
-  /** Its client has ended the session. */
+  /** Called when a client has ended its session here. */
   end(hash: string): void;
 }
 
@@ -45,7 +45,7 @@ export function handedSessions(file: SessionFile): HandedSessions {
         return;
       }
       late.delete(hash);
-      // A session that ends here for another reason may continue in the successor.
+      // If it was not the client that ended the session, the session may continue in the successor.
       if (!isByClient) return;
       ended.add(hash);
       next.end(hash);

@@ -1,4 +1,5 @@
-// What the running service gives up in a handover, and how it ends afterwards: requests in flight are served to the end.
+// What the service gives up in a handover, and how it ends after that: it serves its requests in flight to
+// the end.
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
@@ -11,8 +12,8 @@ import type { ClientMessage } from "./link-messages.ts";
 import type { Successor } from "./successor.ts";
 
 /**
- * Time for a running step to finish, ms. A longer step is left to the next daemon, which starts from the
- * actual state.
+ * Time for a running step of the share engine to finish, ms. After that it is aborted, and the next daemon
+ * starts from the actual state.
  */
 const STEP_DEADLINE_MS = 15_000;
 const DEFAULT_DRAIN_MS = 30_000;
@@ -67,8 +68,8 @@ export function createHanding(service: HandingParts) {
   const running = () => config.watcher.running.snapshot.config;
   return {
     /**
-     * Names of the backends that serve here and must serve in the successor: those of which two processes may
-     * run at once.
+     * Names of the backends that serve here and that a successor must also serve before it may take over.
+     * Backends that cannot run twice are left out.
      */
     mustServe(): readonly string[] {
       const view = gateway.handing?.view() ?? null;
@@ -92,7 +93,8 @@ export function createHanding(service: HandingParts) {
       const written = gatewayOwn.handOver();
       await gatewayOwn.sessions.handTo({
         async keep(session) {
-          // If the successor does not acknowledge the session, it is sent again before the successor listens.
+          // A session that is not acknowledged in time is not lost: it is sent again before the successor
+          // listens.
           const kept = successor()?.keep(session);
           if (kept !== undefined) await settledWithin(clock, KEEP_MS, kept);
         },
@@ -114,9 +116,12 @@ export function createHanding(service: HandingParts) {
     lateSessions: (): readonly BegunSession[] => gatewayOwn.sessions.late,
     /** Hashes of sessions that clients have ended since the handover began. */
     endedSessions: (): Iterable<string> => gatewayOwn.sessions.ended,
-    /** The keys of the states that clients keep, and will send to the successor. */
+    /** The keys with which the successor can read the states that clients got here and will send to it. */
     states: (): StateKey => gatewayOwn.suspended.stateKey,
-    /** From now on, passes clients' requests to the daemon in which their calls wait, in both directions. */
+    /**
+     * Connects the waiting calls of both daemons: from now on, each passes a client's request to the daemon
+     * in which its call waits.
+     */
     link: (successor: Successor): void =>
       gatewayOwn.suspended.handOver(successor.passing(gatewayOwn.suspended)),
     /** Delivers a message that a client sent to the successor about a request in flight here. */
@@ -134,7 +139,8 @@ export function createHanding(service: HandingParts) {
       const graceMs = running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS;
       const pass = next.takesConnections ? (handle: object) => next.pass(handle, clock) : null;
       const left = gateway.handing?.leave(graceMs, onEnded, pass);
-      // Clients reach requests in flight in the previous daemon through this one.
+      // Requests in flight in the previous daemon need this one, because it passes their clients' messages
+      // on.
       const before = elsewhere === undefined ? null : settledWithin(clock, graceMs, elsewhere.gone);
       await Promise.all([left, before]);
       await settledWithin(clock, LAST_MESSAGES_MS, next.allSent());

@@ -10,14 +10,15 @@ export interface LateSession extends BegunSession {
 }
 
 /**
- * A client's request whose call waits in the other daemon. The daemon that passes the request gives it its
- * number. Requests and answers are JSON text within JSON, so that large numbers keep all digits.
+ * A client's request whose call waits in the other daemon, and what follows it. `n` is chosen by the daemon
+ * that passes the request. Requests and answers are JSON texts within JSON, so that large numbers keep all
+ * digits.
  */
 export type PassedMessage =
   | { readonly say: "request"; readonly n: number; readonly request: string }
-  /** The client has closed request `n`. */
+  /** The client of request `n` has disconnected. */
   | { readonly say: "gone"; readonly n: number }
-  /** A notification that belongs to request `n` of the receiver. */
+  /** A notification for the client of request `n`, which the receiver has passed. */
   | { readonly say: "notice"; readonly n: number; readonly json: string }
   | { readonly say: "answer"; readonly n: number; readonly reply: string };
 
@@ -54,8 +55,8 @@ export type MessageFromNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
   | { readonly say: "failed"; readonly message: string; readonly hint: string | null }
   /**
-   * The successor is in charge. `connections`: it accepts idle connections. Older versions, and daemons that
-   * do not listen, omit it.
+   * The successor is in charge. `connections`: true if it accepts idle connections; omitted by older
+   * versions, and by daemons that do not listen.
    */
   | { readonly say: "taken"; readonly connections?: boolean }
   /** The sender was stopped, or its own successor has ended: the whole service ends. */
@@ -66,13 +67,10 @@ export type MessageFromNew =
   | { readonly say: "kept"; readonly n: number }
   | PassedMessage;
 
-/** Environment variable of a daemon whose parent hands over to it. */
+/** Environment variable that is set for a daemon whose parent hands over to it. */
 export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";
 
-/**
- * Environment variable that is also set if the parent has already given up the home; older versions do not
- * set it.
- */
+/** Also set for that daemon if its parent has already given up the home; older versions do not set it. */
 export const NEEDED_MARK = "MOUNTAINEER_SUCCESSOR_NEEDED";
 
 /** The message's kind; undefined if it is no message of a daemon. */

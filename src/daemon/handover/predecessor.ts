@@ -27,12 +27,13 @@ export type Predecessor = NonNullable<ReturnType<typeof findPredecessor>>;
 
 interface SessionsOfOld {
   keep(session: LateSession): Promise<unknown>;
-  /** The client has ended the session at the old daemon. */
+  /** Called when a client has ended its session at the old daemon. */
   end(hash: string): void;
 }
 
 /**
- * The daemon that hands over to this one; null if there is none. Removes its variables from the environment.
+ * Returns the daemon that hands over to this one, or null. Removes the environment variables that announce
+ * it, so that child processes do not inherit them.
  */
 export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   const isMarked = self.env[SUCCESSOR_MARK] === "1";
@@ -69,7 +70,8 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     else if (message.say === "session") {
       const { n } = message;
       const kept = sessions.promise.then(({ keep }) => keep(message));
-      // If a session cannot be stored, for example because of another version, its client begins a new one.
+      // Acknowledged even if the session cannot be stored (by another version, for example): its client then
+      // begins a new one.
       void kept.catch(() => {}).then(() => say({ say: "kept", n }));
     } else if (message.say === "connection") {
       const isHandle = typeof handle === "object" && handle !== null;
@@ -83,7 +85,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   self.once("disconnect", () => {
     turn.resolve(null);
     gone.resolve();
-    // The old daemon may have crashed: the warden then ends its backends, which takes time.
+    // If the old daemon has crashed, the warden ends its backends, which takes a moment.
     void groupsGone(once, clock).then(end);
     passed?.over();
   });

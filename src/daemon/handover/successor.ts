@@ -18,7 +18,9 @@ export interface SuccessorProgram {
 
 export type Ready = Extract<MessageFromNew, { say: "ready" }>;
 
-/** Time for a passed connection to be acknowledged, ms: connections are passed one by one to a busy daemon. */
+/**
+ * Time for a passed connection to be acknowledged, ms. Long, because a busy daemon accepts them one by one.
+ */
 const PASS_MS = 15_000;
 /** Time for an orderly stop, ms. */
 const STOP_MS = 10_000;
@@ -112,8 +114,8 @@ export class Successor {
     const n = ++this.#sent;
     const { promise, resolve } = Promise.withResolvers<PassedTo>();
     this.#kept.set(n, () => resolve("there"));
-    // The handle stays open here until it is acknowledged: some systems drop a handle in transit if no
-    // process has it open.
+    // This process keeps the handle open until it is acknowledged: some systems drop a handle in transit that
+    // no process has open.
     const isSaid = this.#say({ say: "connection", n }, handle, () => resolve("here"));
     if (!isSaid) resolve("here");
     const isSettled = await settledWithin(clock, PASS_MS, promise);

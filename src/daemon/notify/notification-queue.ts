@@ -5,9 +5,9 @@ import type { Notification } from "./notification-command.ts";
 
 export type NotificationKind = "failover" | "tbReady" | "configRejected";
 
-/** Shares that a joint notification names; more are counted. */
+/** Maximum number of shares that a notification about several names; the others are only counted. */
 const NAMES_SHOWN = 3;
-/** Up to this many of one kind are shown one by one; more of them become one notification. */
+/** Up to this many notifications of one kind are shown one by one; more become a single one. */
 const ONE_BY_ONE = 2;
 /** Beyond this, the oldest notification is dropped. */
 const LONGEST_QUEUE = 64;
@@ -78,7 +78,7 @@ function newsOf(transition: ServiceTransition): Waiting | null {
 
 /** The kinds of waiting notifications that a transition makes untrue. */
 const MADE_UNTRUE: Partial<Record<ServiceTransition["name"], readonly NotificationKind[]>> = {
-  // A second failover drops the first, so that the queue is ordered by the newest events.
+  // A second failover also replaces the notification of the first, so that the newest event comes last.
   "share.failover": ["failover", "tbReady"],
   "share.recovered": ["failover", "tbReady"],
   "share.switched": ["failover", "tbReady"],
@@ -91,8 +91,8 @@ const MADE_UNTRUE: Partial<Record<ServiceTransition["name"], readonly Notificati
 };
 
 /**
- * Only the line number of the first mistake: its text may be a secret, and notifications appear on locked
- * screens.
+ * The number of the line with the first mistake. Its text is not shown, because it may be a secret, and
+ * notifications appear on locked screens.
  */
 function lineOf(reason: string): string {
   const [, line] = /:(\d{1,9}):\d{1,9}: /.exec(reason) ?? [];

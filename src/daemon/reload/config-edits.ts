@@ -90,7 +90,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       return applySaved(await saveConfigApart(request, { clock, signal, startReader }), source, turn, editor);
     };
     const isSeen = expectedSha256 === null || expectedSha256 === beforeSha256;
-    // An empty file is not worth an entry in the history.
+    // An empty file need not be kept in the history.
     const isEmpty = before === null || before.length === 0;
     if (isEmpty || beforeSha256 === watcher.running.sha256 || !isSeen) return save();
     const newest = await history.entry(0).catch(() => null);
@@ -131,8 +131,8 @@ export function createConfigEdits(parts: ConfigEditsParts) {
 }
 
 /**
- * Returns a function that runs an edit. An edit that has begun is finished even if its caller aborts: an
- * abort between write and commit would leave a file that does not run.
+ * Returns a function that runs one edit after the other. Once begun, an edit is finished even if its caller
+ * aborts: between write and commit, an abort would leave a file on disk that does not run.
  */
 function carryThrough(watcher: ConfigWatcher<ConfigSnapshot>) {
   return (asker: AbortSignal, edit: (turn: Turn) => Promise<EditReport>): Promise<EditReport> => {
@@ -150,7 +150,7 @@ function carryThrough(watcher: ConfigWatcher<ConfigSnapshot>) {
   };
 }
 
-/** An edit over the API approves the entries that it changes. */
+/** Approves the entries that an edit over the API changes. */
 function grantEdited(
   { keeper, grant }: Holding,
   { before, snapshot }: Extract<SavedConfig, { ok: true }>,

@@ -1,5 +1,5 @@
-// The daemon's access to its configuration file and the files beside it. A look that can only wait for local disks runs here;
-// any other runs in the prober, because a call on a network file system may never return.
+// How the daemon reads its configuration file and the files beside it. Paths on local disks are read in this
+// process; others in the prober, because a call on a network file system may never return.
 import { lstat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { unlessAborted } from "../../runtime/abort.ts";
@@ -20,7 +20,10 @@ const TABLE_AGE_MS = 2_500;
 /** Deadline for finding the file's real path, ms; after it, the history uses the path as configured. */
 const REAL_PATH_MS = 1000;
 
-/** File systems whose calls depend on another machine or process, or that do not report its writes. */
+/**
+ * File systems on which a call may wait for another machine or process, or that do not report changes made
+ * there.
+ */
 const REMOTE_TYPE =
   /^(nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|afpfs|webdav|davfs\d?|9p|v9fs|virtiofs|vboxsf|vmhgfs|prl_fs|ceph|glusterfs|lustre|gpfs|coda|autofs|fuse(blk)?(\..+)?)$/;
 

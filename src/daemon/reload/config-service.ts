@@ -45,7 +45,10 @@ interface ConfigServiceOptions {
   readonly loadedFile: ConfigSnapshot;
   /** The file, if it was rejected at the start, so that `snapshot` is an earlier content; else null. */
   readonly rejected: Omit<RejectedFile, "acceptedAt"> | null;
-  /** Reads the secrets that a content refers to. A changed value makes a different configuration. */
+  /**
+   * Reads the secrets to which a configuration refers. A changed secret makes the result differ from the
+   * running configuration.
+   */
   readonly bindSecrets: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
   /** Rejects if other users may write the configuration, or read a secret in it. */
   readonly requirePrivate: (snapshot: ConfigSnapshot) => Promise<void>;
@@ -101,7 +104,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     onSign: () => reader.expect(),
     onEvent(event) {
       const numbered = events.add(event);
-      // Only this event announces errors: a half-written file, or a repeated failure, does not cause one.
+      // `error` is the only event about errors: it is not sent for a half-written file or a repeated failure.
       if (event.type === "error") {
         publish({ name: "config.rejected", source: "file", reason: event.details });
       }

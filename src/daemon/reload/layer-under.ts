@@ -1,5 +1,5 @@
-// The fleet's layer under the configuration file. It is applied and replaced like a reload, one change at a
-// time, whole or not at all.
+// The fleet's layer under the configuration file. A new layer is applied like a reload: one at a time, and
+// either completely or not at all.
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -63,7 +63,10 @@ export function createLayerUnder(parts: LayerUnderParts) {
   };
 
   return {
-    /** The layer that is read with each text; it has an effect only if the text names its operator. */
+    /**
+     * The layer with which every text is loaded. It has an effect only if the text names the layer's
+     * operator.
+     */
     get current(): ConfigLayer | null {
       return current;
     },

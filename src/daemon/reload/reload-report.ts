@@ -35,7 +35,7 @@ export function reportOf(
 function failureOf(result: ReloadResult): string | null {
   if (result.kind === "missing") return "the file is not there; the running configuration stays";
   if (result.kind === "unreadable" || result.kind === "failed") return result.reason;
-  // Without a mistake to show, the report would read like success.
+  // A rejection without mistakes needs its reason: otherwise the report would read like success.
   return result.kind === "rejected" && result.mistakes.length === 0 ? result.reason : null;
 }
 
@@ -47,7 +47,8 @@ function untouched(): Touched {
 export function describeDiff(diff: ConfigDiff): Touched {
   const settings = [
     ...diff.settings,
-    // The order of backends is no key, but the first one wins when names collide.
+    // The order of backends is not a key of the file, but matters: in a collision of names, the first backend
+    // keeps its name.
     ...(diff.backends.reordered ? ["backends"] : []),
     // An alias counts as a setting, because it does not mount or start anything.
     ...touchedNames(diff.aliases).map((name) => `aliases.${name}`),

@@ -1,5 +1,5 @@
-// The configuration's history, including entries that could not be written yet, for example because of a full
-// disk. It keeps these in memory, and tries to write them before each answer.
+// The configuration's history, including entries that could not be written, for example because the disk was
+// full. Those are kept in memory, and each request first tries to write them again.
 import {
   type AcceptedContent,
   type ConfigHistory,
