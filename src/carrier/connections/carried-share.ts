@@ -369,20 +369,20 @@ function createShareRoute(
 
 /** Accepts connections of the user who may use the share. */
 function createAdmission(share: ShareContext, route: RouteState, admit: (client: Socket) => void) {
+  let admitting = 0;
   let connectionsInAll = 0;
   const isRefusing = (): boolean =>
-    share.closed ||
-    route.phase === "refusing" ||
-    share.logons.refused !== null ||
-    share.connections.size >= CONNECTIONS_AT_MOST;
+    share.closed || route.phase === "refusing" || share.logons.refused !== null;
   const onConnection = (client: Socket): void => {
     client.on("error", () => {});
     connectionsInAll += 1;
-    if (isRefusing()) {
+    if (isRefusing() || share.connections.size + admitting >= CONNECTIONS_AT_MOST) {
       resetSocket(client);
       return;
     }
+    admitting += 1;
     void isAllowed(share, client).then((allowed) => {
+      admitting -= 1;
       if (!allowed || client.destroyed || isRefusing()) resetSocket(client);
       else admit(client);
     });

@@ -24,7 +24,7 @@ export type MountClaims = ReturnType<typeof createMountClaims>;
  * it.
  */
 export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
-  const held = new Map<string, ExclusiveFileLock>();
+  const held = new Map<string, { readonly file: string; readonly lock: ExclusiveFileLock }>();
   let saidSo = false;
   const fileOf = async (path: string): Promise<string> => {
     const name = sha256Of(path).slice(0, NAME_CHARACTERS);
@@ -46,15 +46,15 @@ export function createMountClaims({ home, logger, folder }: ClaimsOptions) {
       lock.release();
       return null;
     }
-    held.set(path, lock);
+    held.set(path, { file, lock });
     await writeFile(`${file}.home`, home, { mode: 0o600 });
     return null;
   };
   const release = async (path: string): Promise<void> => {
-    const lock = held.get(path);
-    if (lock === undefined) return;
+    const claim = held.get(path);
+    if (claim === undefined) return;
     held.delete(path);
-    const file = await fileOf(path);
+    const { file, lock } = claim;
     await Promise.all([unlink(file), unlink(`${file}.home`)]).catch(() => {});
     lock.release();
   };
