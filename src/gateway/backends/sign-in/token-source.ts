@@ -71,6 +71,7 @@ function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
   const save = async (grant: Grant, replaces: string, signal: AbortSignal): Promise<void> => {
     try {
       await grants.write(backend, grant, signal);
+      unsaved = null;
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
       logger.error("a renewed token cannot be kept yet", { backend, reason: error.message });

@@ -16,7 +16,11 @@ import {
 } from "../../../../src/gateway/backends/sign-in/bounded-fetch.ts";
 import { bearerChallenge } from "../../../../src/gateway/backends/sign-in/challenge.ts";
 import { machineAuth } from "../../../../src/gateway/backends/sign-in/client.ts";
-import { type GrantStore, openGrantStore } from "../../../../src/gateway/backends/sign-in/grant-store.ts";
+import {
+  type Grant,
+  type GrantStore,
+  openGrantStore,
+} from "../../../../src/gateway/backends/sign-in/grant-store.ts";
 import { loadOAuth } from "../../../../src/gateway/backends/sign-in/oauth-library.ts";
 import { codeRequestAddress } from "../../../../src/gateway/backends/sign-in/token-requests.ts";
 import { createGrantSource } from "../../../../src/gateway/backends/sign-in/token-source.ts";
@@ -259,4 +263,36 @@ test("E1 a renewed token that cannot be kept is used all the same, and kept as s
   const { accessToken: newer } = await rig.signIn();
   const after = await source(null, null, signal);
   assert.equal(after.kind === "token" && after.token.value, newer);
+});
+
+test("E1 a login that was kept at last is not put in the place of a later one with the same access token", async (t) => {
+  const rig = await startSignInRig(t);
+  const grant = await rig.signIn();
+  const { signal } = new AbortController();
+  let isFull = true;
+  let last: Grant = grant;
+  // A server that gives the same access token again, and with it another refresh token.
+  const grants: GrantStore = {
+    ...rig.grants,
+    async write(backend, given, until) {
+      if (given.renewingSinceMs === null) last = { ...given, accessToken: grant.accessToken };
+      if (isFull && given.renewingSinceMs === null)
+        throw new MountaineerError("secret_unavailable", "no space left on the disk");
+      await rig.grants.write(backend, { ...given, accessToken: grant.accessToken }, until);
+    },
+  };
+  const logger = createRecordingLogger();
+  const url = new URL(rig.server.url);
+  const source = createGrantSource({ backend: BACKEND, url, auth: null, clock: systemClock, logger, grants });
+  const kept = async () => (await rig.grants.read(BACKEND, signal))?.refreshToken;
+  const first = await source(grant.accessToken, null, signal);
+  assert.equal(await kept(), grant.refreshToken);
+  isFull = false;
+  await source(null, null, signal);
+  assert.equal(await kept(), last.refreshToken, "it is kept as soon as there is room");
+  assert.ok(first.kind === "token");
+  await source(first.token.value, null, signal);
+  const newest = last.refreshToken;
+  await source(null, null, signal);
+  assert.equal(await kept(), newest);
 });
