@@ -256,9 +256,10 @@ export function foldKept(builder: DecisionBuilder): void {
   if (memory.serving !== null || memory.candidate !== null || memory.holding !== "replacement") return;
   if (isMissing(spec)) return;
   const kept = memory.draining.find((leaving) => {
-    const isReady = builder.seenOf(leaving.id)?.state.kind === "ready";
+    const seen = builder.seenOf(leaving.id);
+    const isWell = seen?.state.kind === "ready" && seen.missedChecks < DISTRUST_CHECKS;
     const mayGoOn = leaving.why === "replaced" || leaving.why === "data_moves";
-    return isReady && mayGoOn && builder.isCurrent(leaving);
+    return isWell && mayGoOn && builder.isCurrent(leaving);
   });
   if (kept === undefined) return;
   const { id, key, epoch } = kept;

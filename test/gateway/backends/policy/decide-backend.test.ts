@@ -209,3 +209,18 @@ test("C3 lists that could not be read are asked for again, until they are read",
   world.advance(120_000);
   assert.equal(refreshes(), 1);
 });
+
+test("B7 stop-first: one that answers no check is not taken back when its change is undone", () => {
+  const world = new BackendWorld();
+  world.edit({ replace: "stop-first" });
+  world.advance(1_000);
+  world.call(20_000);
+  const { serving } = world;
+  assert.ok(serving !== null);
+  world.edit({ wanted: { kind: "connection", key: "k2" } });
+  serving.seen = { ...serving.seen, missedChecks: 3 };
+  world.edit({ wanted: { kind: "connection", key: "k1" } });
+  assert.notEqual(world.decision?.calls.kind, "serve");
+  world.advance(60_000);
+  assert.equal(world.serving?.seen.missedChecks, 0);
+});
