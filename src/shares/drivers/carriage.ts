@@ -25,7 +25,8 @@ export type MoveOutcome =
 /**
  * - `stalled`: a request has waited for its answer for 300 ms.
  * - `doubt`: the server has ended connections and must be proved again.
- * - `lost`: connections that the mount keeps for later are dead, and it does not know which.
+ * - `lost`: some of the idle connections that the mount keeps for reuse are dead, and the mount does not know
+ *   which.
  * - `changed`: anything else that is worth a look.
  */
 export type CarriageNotice = "stalled" | "doubt" | "lost" | "changed";
@@ -34,7 +35,9 @@ export type CarriageNotice = "stalled" | "doubt" | "lost" | "changed";
 export interface Carriage {
   /** The state of a share's port, as last reported; null: nothing is carried. */
   of(share: string): CarriedState | null;
-  /** Since when the carrier should run but does not answer, monotonic ms; null: it answers, or none is needed. */
+  /**
+   * Since when a carrier is needed but does not answer, monotonic ms; null: it answers, or none is needed.
+   */
   readonly absentSinceMs: number | null;
   /** Asks the carrier for its counters now: those in `of` may be seconds old. */
   recount(): Promise<void>;
@@ -48,19 +51,19 @@ export interface Carriage {
   move(target: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /**
    * Tells the carrier the newest endpoint of the route in use, and of the other route while its server is
-   * proved. The carrier is called only if an endpoint has changed, or while it has no connection to the other
+   * proved. Calls the carrier only if an endpoint has changed, or while it has no connection over the other
    * route.
    */
   keepEndpoints(share: string, change: ConfigureRequest): void;
   hold(share: string, epoch: number | null): Promise<void>;
   /**
-   * Reports that the server has proved its identity since the outage with this number: the carrier lets
-   * programs continue, unless the connection was lost again.
+   * Reports that the server was proved after the outage with this number. The carrier then lets programs
+   * continue, unless there was another outage since. null: the carrier does not count outages.
    */
   confirm(share: string, outage: number | null): Promise<void>;
   /** Reports that the server accepts the login again. */
   reopen(share: string): Promise<void>;
-  /** Reports, after `lost`, that the mount has no dead connection left. */
+  /** Reports, after the notice `lost`, that the mount has no dead connection left. */
   usedUp(share: string): Promise<void>;
   close(share: string): Promise<void>;
   /** Returns a function that removes the listener. */

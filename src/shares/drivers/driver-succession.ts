@@ -11,21 +11,21 @@ interface DrivenShare {
 }
 
 /**
- * The time in which a share has drivers of one kind, `local` or SMB. A change between two SMB drivers begins
- * no new era: they recognize each other's mounts.
+ * A period in which a share has drivers of one kind only: `local` or SMB. A change between two SMB drivers
+ * begins no new period, because they recognize each other's mounts.
  */
 interface Era {
   /** Drivers of the other kind that the share may have had before; their mounts may still be there. */
   readonly former: Map<MountDriver, ShareSpec>;
-  /** A cycle by a driver of this era has begun, so that no step of a former driver is under way. */
+  /** A cycle has begun with a driver of this kind, so no step of a former driver is under way any more. */
   hasBegun: boolean;
 }
 
 export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
 
 /**
- * Keeps the drivers that one share has and had. A former driver is forgotten once none of its mounts is left
- * or under way. `drivers`: all that the share may have had; a mount belongs to the first of them that
+ * Keeps the drivers that one share has and had. A former driver is forgotten once it has no mount left and
+ * makes none any more. `drivers`: all that the share may have had; a mount belongs to the first of them that
  * recognizes it as its own.
  */
 export function createDriverSuccession(drivers: readonly MountDriver[]) {
@@ -44,7 +44,7 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
     },
     /** The driver for `next`. It also sees and unmounts what former drivers of the share have left mounted. */
     take(before: DrivenShare, { driver }: DrivenShare): MountDriver {
-      // Steps of the previous era may still run: they change only their own era's list of former drivers.
+      // Steps of the previous driver may still run; they only change the `former` of the previous era.
       if (isLocal(before.driver) !== isLocal(driver)) era = eraOf(driver, before.spec, [before.driver]);
       return succeed(driver);
     },
@@ -115,8 +115,8 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
     ...driver,
     find,
     async unmount(share, mount, mode, limits) {
-      // The mount may have been found before the driver changed, when nothing was known of the driver that
-      // made it.
+      // The mount may have been found before the driver changed, and then this driver has not yet noted which
+      // driver made it.
       try {
         if (known === null) await find(share, 0);
       } catch (error) {

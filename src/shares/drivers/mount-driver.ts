@@ -45,7 +45,7 @@ export interface FoundMount {
   readonly madeByDriver: boolean;
   /** The port of 127.0.0.1 that the mount talks to, so its route can be moved; null or absent: it talks to its host. */
   readonly carriedPort?: number | null;
-  /** Mounted through the carrier, but its route cannot be moved. */
+  /** True: the mount talks to the carrier, but was not made to be moved to another route. */
   readonly pinned?: boolean;
   /** The server whose write cache the mount uses; null or absent: unknown. */
   readonly server?: string | null;
@@ -109,8 +109,8 @@ export type UnmountOutcome =
   | { readonly ok: false; readonly reason: "failed"; readonly text: string };
 
 /**
- * - `plain`: healthy mounts; EBUSY is the answer when files are open.
- * - `force`: the route or the mount is dead, or a person asked for it: open files are cut off.
+ * - `plain`: for healthy mounts; fails with EBUSY while files are open.
+ * - `force`: for a dead route or mount, or at a person's request; cuts off open files.
  */
 export type UnmountMode = "plain" | "force";
 
@@ -172,15 +172,16 @@ export interface MountDriver {
   /** Absent: the driver's mounts cannot be carried. */
   readonly carries?: CarryAbility;
   /**
-   * The driver keeps unsent files beyond its mounts, separately for each server, and mounts only through the
-   * carrier, which lets nothing pass to a server that is not proved. Absent: unsent files end with a mount.
+   * The driver keeps unsent files when a mount ends, separately for each server. It mounts only through the
+   * carrier, which passes nothing on to a server that is not proved. Absent: a mount's unsent files are lost
+   * when it ends.
    */
   readonly keepsUnsent?: true;
   /**
    * Mounts over one route and proves the mount by a readdir; leaves nothing mounted behind on failure.
    * `through`: the carrier's port that the mount uses as long as it lasts; the mount table shows the
-   * preferred host all the same. `server`: the server that answers; its unsent files are sent. The deadline
-   * counts from the last progress that was seen.
+   * preferred host all the same. `server`: the server that answers; the mount sends the files that are kept
+   * for it. The deadline begins anew with each progress.
    */
   mount(
     share: ShareSpec,
@@ -219,8 +220,9 @@ export interface MountDriver {
    */
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /**
-   * Makes the share's carried mount find its dead connections before programs do. Absent if it finds them by itself.
-   * `kept`: the most connections that it may have. Ends within a few seconds and never rejects.
+   * Makes the share's carried mount find its dead connections before programs do. Absent if the mount finds
+   * them by itself. `kept`: the maximum number of connections that it may have. Ends within a few seconds and
+   * never rejects.
    */
   dropLost?(share: ShareSpec, kept: number): Promise<void>;
   /** Processes that serve this mount, which never count as "open files". */

@@ -92,8 +92,9 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
     },
     /**
      * Removes the folder, so that no program writes into it, and sets its content aside. Touches only a
-     * folder that a daemon with this home folder made, or with `isShares` an empty one. Does nothing while
-     * something is mounted on the folder, or while the disk is full. Never rejects.
+     * folder that a daemon with this home folder made, or, with `isShares`, also an empty folder that
+     * somebody else made. Does nothing while something is mounted on the folder, or while the disk is full.
+     * Never rejects.
      */
     async clear(place: SharePlace, isShares: boolean): Promise<void> {
       try {
@@ -151,8 +152,9 @@ function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
 type FolderNotes = ReturnType<typeof createFolderNotes>;
 
 /**
- * Notes about the shares' folders: read once, written at each change. A daemon that hands over may finish its last step
- * and note a folder that it set aside while the next daemon runs, so neither may lose the other's notes.
+ * Notes about the shares' folders: read once, written at each change. At a handover, the old daemon may still
+ * finish a step and set a folder aside while the new one runs: neither may overwrite what the other has
+ * noted.
  */
 function createFolderNotes() {
   type Noted = Pick<SharePlace, "shareName" | "files">;
@@ -192,10 +194,13 @@ async function reuse(notes: FolderNotes, place: SharePlace): Promise<MountFolder
   return { ok: true, bare: await open(mountPath, "r") };
 }
 
-/** Notes the new folder before moving it to its path, where programs can write into it. null: the path is taken. */
+/**
+ * Makes the folder under a hidden name, notes it, and moves it to the mount path. Only there can programs
+ * write into it, so its note is always older than its content. null: the path is taken.
+ */
 async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFolder | null> {
   const { mountPath } = place;
-  // The name is fixed: a folder that a crash left behind is removed by the next attempt.
+  // The name is always the same, so that the next attempt finds and removes a folder that a crash has left.
   const hidden = join(dirname(mountPath), `.${shortened(basename(mountPath))}.mountaineer-new`);
   await rmdir(hidden).catch(() => {});
   await mkdir(hidden, { mode: MODE });

@@ -102,8 +102,8 @@ function portOf(entry: MountEntry, source: SmbSource): number {
 
 /**
  * Wraps a driver so that unmounting a mount of GVfs only ends Mountaineer's use of it: the mount stays, and
- * so do its open files. Afterwards the mount is reported only if the share has another mount, too. If the
- * desktop mounts the share again, that new mount is used.
+ * so do its open files. From then on, `find` reports that mount only beside another one of the share. If the
+ * desktop mounts the share anew, the new mount is used.
  */
 export function leavingGvfsAlone(driver: MountDriver): MountDriver {
   const letGo = new Set<string>();
@@ -146,7 +146,7 @@ export function createRealMountPaths(prober: Pick<Prober, "realPath">) {
       }
       return join(real, basename(mountPath));
     },
-    /** The real path by earlier results, without the prober; the path itself if it is not known. */
+    /** The real path if `find` has found it before, otherwise the path itself; asks no prober. */
     known: (mountPath: string): string =>
       join(realParents.get(dirname(mountPath)) ?? dirname(mountPath), basename(mountPath)),
   };

@@ -14,8 +14,8 @@ import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy, type ShareSp
 import type { LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
 /**
- * After this long without the carrier, its mounts count as dead, ms; a carrier that was killed is back after
- * a second.
+ * If the carrier does not answer for this long, ms, its mounts count as dead. After a kill it is back within
+ * about a second.
  */
 const CARRIER_ABSENT_MS = 10_000;
 
@@ -29,7 +29,9 @@ export function isCarriedPort({ carriedPort = null }: FoundMount): boolean {
   return carriedPort !== null;
 }
 
-/** Whether the mount's route can be moved: it was mounted for that, or later proofs allowed it. */
+/**
+ * Whether the mount can be moved to another route: it was mounted for that, or proofs have allowed it since.
+ */
 export function isMovable(
   { rememberedPort }: { readonly rememberedPort?: LookTools["rememberedPort"] | undefined },
   { carriedPort = null, pinned = false }: FoundMount,
@@ -55,15 +57,15 @@ export function withCarried(
   if (carriedPort === null || !found.sameShare) return mount;
   const state = carriage?.of(spec.name) ?? null;
   if (state === null || state.port !== carriedPort) {
-    // Someone else's mount through a tunnel to a local port is an ordinary mount.
+    // A mount of someone else's that leads through a tunnel at a local port is an ordinary mount.
     if (!madeByDriver && rememberedPort?.() !== carriedPort) return mount;
     const absentSinceMs = carriage?.absentSinceMs ?? null;
     const mayReturn = absentSinceMs !== null && clock.monotonicMs() - absentSinceMs < CARRIER_ABSENT_MS;
     // If the carrier does not return, nothing serves the mount's port, and the mount is dead.
     return { ...mount, found: { ...found, processGone: found.processGone || !mayReturn } };
   }
-  // Proofs say nothing about a mount of an earlier configuration: they are about the routes of the present
-  // one.
+  // The proofs are about the routes of the present configuration, so they say nothing about a mount of a
+  // former driver.
   if (found.former === true) return mount;
   const { route } = state;
   const carried: CarriedSeen = {
@@ -99,7 +101,7 @@ export async function observeCarry(
   const { unable, account } = await abilityOf(driver, spec, policy);
   const { carried = null, pinned = null } = mount ?? {};
   const held = carried ?? pinned;
-  // A mount whose process is gone is about to be made anew.
+  // If the mount's process is gone, the share is about to be mounted anew.
   const isMountDue = mount === null || mount.found.processGone;
   const isUseful = keepsUnsent || (unable === null && (isMountDue || carried !== null));
   const now = logon?.() ?? null;
@@ -137,8 +139,8 @@ async function abilityOf(
 }
 
 /**
- * Lets a mount that was made before both routes were proved move between them from their proof on, without a
- * new mount.
+ * A mount that was made before both routes were proved can move between them as soon as they are: returns it
+ * as carried, without a new mount.
  */
 export function carriedIfProved(
   mount: MountSeen | null,

@@ -25,8 +25,8 @@ const OPEN_FILES_MS = 2000;
 /** Limit for the question whether the driver could mount the share anew, ms. */
 const ABLE_MS = 1000;
 /**
- * For a carried mount, the driver is asked only at this interval whether it could mount anew, ms: the route
- * changes without a new mount.
+ * Interval at which the driver of a carried mount is asked whether it could mount anew, ms. Seldom is enough,
+ * because the mount changes routes without a new mount.
  */
 const ABLE_AGAIN_MS = 10_000;
 
@@ -55,7 +55,8 @@ export async function observe(
   const through = ours?.former === true ? null : carriedNow(tools, subject, ours);
   const routes = away === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
   const carriedOver = through?.route ?? null;
-  // A silent host counts as gone only if the carrier has had no answer since, either.
+  // Whether a silent host counts as gone depends on the carrier's newest answer from it, so get its counters
+  // now.
   if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.carriage?.recount();
   const found =
     ours === null
@@ -163,7 +164,8 @@ function carriedNow({ carriage }: LookTools, { spec }: Subject, mount: FoundMoun
 async function findMounts(tools: ObserveTools, subject: Subject, asOfMs: number) {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
-  // Updates the carrier's state: an overdue answer has usually arrived by now, so that a look may begin.
+  // Updates the carrier's counters: usually an overdue answer has arrived by now, and a look at the mount may
+  // begin.
   if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.carriage?.recount();
   return {
     ...chosen,

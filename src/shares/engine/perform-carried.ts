@@ -27,7 +27,7 @@ const MOVE_DEADLINE_MS = 4_000;
 export interface MountTools extends LookTools {
   /** Absent: no proofs are made. */
   readonly serverProof?: Pick<ServerProof, "compare" | "recognise" | "begin">;
-  /** Called when the server behind a route may be another than the proved one. */
+  /** Called when the server behind a route may no longer be the proved one. */
   readonly onDoubt?: (route: RouteName) => void;
 
   readonly logons: Logons;
@@ -54,8 +54,8 @@ export async function moveCarried(
 }
 
 /**
- * The carrier's epoch at the observation. It changes whenever the carrier acts by itself, which then ignores
- * decisions from before.
+ * The share's epoch when it was observed: how often the carrier had decided by itself. The carrier refuses
+ * requests with an older epoch. null: unknown.
  */
 export function epochOf({ mount }: ShareSeen): number | null {
   return (mount?.carried ?? mount?.pinned)?.epoch ?? null;
@@ -79,8 +79,8 @@ export async function mountWatched(
   try {
     const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
     const { spec } = subject;
-    // A mount that waits for a proof of its server does not limit its login attempts here: the proof, which
-    // uses the same login, does.
+    // If the carrier holds the mount's requests back for a proof of the server, that proof limits the login
+    // attempts: it uses the same login, and goes through `logons.attempt`.
     const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
     const otherwise = (text: string): MountOutcome => failed("wrong_credentials", text);
     const outcome = takesTurns
@@ -97,8 +97,8 @@ export async function mountWatched(
 }
 
 /**
- * Whether the mount goes through the carrier to a server with a known id. The carrier then holds back the
- * mount's requests until the server is proved once more.
+ * Whether the mount goes through the carrier to a server with a known id. The carrier then holds the mount's
+ * requests back until a new proof shows that it is this server.
  */
 function isGated(
   { carriage, serverProof }: MountTools,
@@ -154,7 +154,10 @@ async function mountNow(
   const patienceMs = carried === true ? policy.outagePatienceMs : PINNED_PATIENCE_MS;
   const configured = seen.configured;
   const gate = isGated(tools, subject, step) ? createGate(tools, subject, seen, step, limits.signal) : null;
-  /** A mount behind the gate does not go through `logons.attempt`, so its refusal is noted here. */
+  /**
+   * A mount whose requests the carrier holds back does not go through `logons.attempt`, so a refused login is
+   * noted here.
+   */
   const noted = (outcome: MountOutcome, atMs = tools.clock.monotonicMs()): MountOutcome => {
     if (gate !== null && !outcome.ok && outcome.reason === "wrong_credentials")
       logons.seen(spec, logons.idOf(spec), outcome.text, atMs);
@@ -195,7 +198,7 @@ async function mountNow(
     await carriage.recount();
     const refused = carriage.of(spec.name)?.refusedLogon ?? null;
     await carriage.close(spec.name);
-    // The carrier has seen the server's refusal, which the driver may have reported as another failure.
+    // The carrier saw the server refuse the login; the driver may have reported another failure.
     return refused === null || outcome.ok || outcome.reason === "wrong_credentials"
       ? noted(outcome, refused?.atMs)
       : noted(failed("wrong_credentials", refused.text), refused.atMs);
@@ -206,8 +209,9 @@ async function mountNow(
 
 /**
  * Proves the server once more while the carrier holds the mount's requests back, because another server may
- * have come since the last proof. The proof counts only if the carrier's connection has lasted from its start
- * to its end. `shut` aborts when the server may be another one; then no request has passed.
+ * have come since the last proof. The proof counts only if the carrier's connection lasted during the whole
+ * proof. The signal `shut` aborts if the server may be another one; no request of the mount has reached it by
+ * then.
  */
 function createGate(
   { carriage, serverProof, onDoubt }: MountTools,
@@ -236,8 +240,8 @@ function createGate(
         return { kind: "unproved", text: errorText(error) };
       });
     if (!isSteady()) return;
-    // A server without a recorded proof has nothing to compare with, so its requests pass. Files that are
-    // kept for a proved server go only to that server.
+    // For a server that was never proved, nothing is recorded to compare with, so the carrier lets the
+    // mount's requests pass. Unsent files for a proved server are not in this mount.
     const isBlank = verdict.kind === "unproved" && verdict.isBlank === true;
     if (isBlank || (verdict.kind === "same" && verdict.server === server)) {
       await carriage.confirm(spec.name, outage);

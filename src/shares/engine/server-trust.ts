@@ -22,10 +22,7 @@ export interface TrustInput {
 /** The route of a mount through the carrier, with the carrier's counters. */
 export interface RouteInUse extends Pick<CarriedSeen, "server" | "outage" | "outageAtMove" | "witness"> {
   readonly route: RouteName;
-  /**
-   * Whether the mount's connections have lasted since the server was proved, so that it is still the same
-   * server.
-   */
+  /** True: the carrier has not lost the server since it was proved, so it is still the same server. */
   readonly goesOn: boolean;
   /** An address in use that is not configured any more; null or absent: the configured one is in use. */
   readonly detour?: { readonly seen: RouteSeen; readonly port: number } | null;
@@ -36,9 +33,9 @@ interface RouteTrust {
   server: string | null;
   /** Whether a proof was tried and failed. */
   asked: boolean;
-  /** Number of events that made earlier proofs invalid. */
+  /** How often a proof became invalid; a proof in progress does not count if this number changes. */
   doubts: number;
-  /** Address and GUID at the last look. */
+  /** Address and ServerGuid at the last look; null: none yet. */
   identity: string | null;
 }
 
@@ -57,14 +54,16 @@ type Subject = RouteName | "detour";
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
 /**
- * The carrier keeps a connection to the other route as a witness that the server stays the same. If a witness ends within
- * this time, ms, the server probably ends connections that do not log in.
+ * The carrier keeps a connection over the other route (the witness): while it lasts, the server there is the
+ * same. If it ends within this time, ms, the server probably ends connections that do not log in.
  */
 const WITNESS_LASTS_MS = 30_000;
 /** The reason with which proofs are aborted early. */
 const LOST = Symbol("a route or its server was lost");
 
-/** The proofs about the two routes of one share: at most one runs at a time. */
+/**
+ * Starts proofs of the servers behind one share's two routes, at most one at a time, and keeps the results.
+ */
 export class ServerTrust implements AsyncDisposable {
   readonly #tools: TrustTools;
   readonly #onVerdict: () => void;
@@ -80,9 +79,9 @@ export class ServerTrust implements AsyncDisposable {
    * routes are proved to lead to one server, or until an edit.
    */
   #different: string | null = null;
-  /** The routes were proved to lead to two servers, and neither was lost since. */
+  /** True: the routes were proved to lead to two servers, and neither route was lost since. */
   #areTwo = false;
-  /** Servers that a later proof can recognize. */
+  /** Ids of servers with a recorded proof, so that later proofs can recognize them. */
   readonly #witnessed = new Set<string>();
   /**
    * The id by which a proof recognized the server in use, if the mount was made under another id; null: none.
@@ -92,7 +91,7 @@ export class ServerTrust implements AsyncDisposable {
   #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
   #asking: AbortController | null = null;
-  /** The subjects of the proof in progress. */
+  /** What the proof in progress is about. */
   #subjects: readonly Subject[] = [];
   /** Resolves when the newest proof's programs have ended and its file with the login is removed. */
   #newest: Promise<void> = Promise.resolve();
@@ -179,7 +178,7 @@ export class ServerTrust implements AsyncDisposable {
     const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    // Reset even without a proof of this route: the other route's server may now answer over it.
+    // Even if this route was not proved: the server of the other route may answer over it now.
     if (isAway || isOther) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
@@ -189,15 +188,15 @@ export class ServerTrust implements AsyncDisposable {
   }
 
   /**
-   * Takes over losses of the server in use from the carrier's counters: probes do not see a server that is
-   * back within one look.
+   * Forgets proofs of routes on which the carrier has counted a loss: probes miss a server that is back by
+   * the next look.
    */
   #foldInUse(inUse: RouteInUse | null): void {
     const before = this.#inUseBefore;
     this.#inUseBefore = inUse;
     if (before === null && inUse !== null) this.#assumed = this.#known[inUse.route].server ?? FIRST_SERVER;
     if (before?.server !== inUse?.server) this.#better = null;
-    // A proof of one former address does not count for another one later.
+    // A proof about one former address must not count for the next one.
     const { server, asked } = this.#known.detour;
     if ((inUse?.detour ?? null) === null && (server !== null || asked)) this.doubt("detour");
     const lost = inUse === null ? [] : routesLost(before, inUse);
@@ -240,8 +239,8 @@ export class ServerTrust implements AsyncDisposable {
     const mounted = this.#mounted(inUse);
     if (own !== null && known[own].server === null) {
       const endpoint = endpointOf(input, own);
-      // Proves the route in use alone, before any comparison: both routes may have been away, and may now
-      // lead to another server.
+      // The route in use is proved alone before routes are compared: if both were away, both may lead to
+      // another server now.
       if (endpoint !== null && !isPaused) {
         this.#recognise(spec, own, endpoint, { server: mounted, isSteady: this.#steadiness() });
         return;
@@ -266,8 +265,8 @@ export class ServerTrust implements AsyncDisposable {
   }
 
   /**
-   * While the server of the mount is certain, reads the share's root, so that the server can be recognized after an
-   * outage. Also shows whether the server accepts the login.
+   * While it is certain which server the mount uses, records what the share's root looks like, so that a
+   * proof can recognize the server after an outage. Also finds out whether the server accepts the login.
    */
   #learn(input: TrustInput): void {
     const { spec, inUse, asksLogin = false } = input;
@@ -301,7 +300,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#begin(routes, ask, inUse, isSteady);
   }
 
-  /** Returns a check whether the server in use has been lost since this call. */
+  /** Returns a function that tells whether the server in use has not been lost since this call. */
   #steadiness(): () => boolean {
     const { outage: outageNow } = this.#tools;
     const outage = outageNow();
@@ -330,7 +329,10 @@ export class ServerTrust implements AsyncDisposable {
       });
   }
 
-  /** Stores the result of a proof, except about routes or a server that were lost meanwhile. */
+  /**
+   * Stores a proof's result, except what it says about routes (not in `steady`) or a server that were lost
+   * meanwhile.
+   */
   #take(verdict: ProofVerdict, steady: readonly Subject[], mounted: string | null, isSteady: boolean): void {
     if (verdict.kind === "same") {
       this.#text = null;
@@ -357,8 +359,8 @@ export class ServerTrust implements AsyncDisposable {
   }
 
   /**
-   * True if a proof recognized the mounted server under another id: a mount that was made before the proof
-   * gives the server a new id. The mount's own id then stays in use here.
+   * True if a proof recognized the mounted server under another id than the mount's: a server that is mounted
+   * before its proof gets a new id. The mount's id then stays in use here.
    */
   #isAnotherName(server: string, mounted: string | null): mounted is string {
     if (mounted === null || server === mounted) return false;

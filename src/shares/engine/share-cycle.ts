@@ -29,7 +29,7 @@ const UNMOUNT_DEADLINE_MS = 15_000;
 export interface CycleTools extends MountTools {
   readonly links: StableLinks;
   readonly memory: Pick<Memory, "remember">;
-  /** Absent: mount paths are not claimed against daemons with other home folders. */
+  /** Absent: daemons with other home folders are not kept from mounting at the same paths. */
   readonly claims?: Pick<MountClaims, "claim" | "release">;
   /** Aborts running steps when the daemon has no more time. */
   readonly forceStop: AbortSignal;
@@ -69,15 +69,17 @@ export class ShareCycle {
   #asked: Asked | null = null;
   /** Id of the login that the mount uses; null: unknown, because an earlier daemon mounted the share. */
   #mountedWith: string | null = null;
-  /** Whether a refusal of the mount's unknown login means that it is another login than the configured one. */
+  /**
+   * What a refusal means if the mount's login is unknown. True: the refused login is not the configured one.
+   */
   #isOtherIfRefused = false;
-  /** Whether the login was not allowed to be tried at the last look. */
+  /** True: at the last look, no login might be tried. */
   #mightNotLogOn = false;
   /** Whether a program has asked for the share since the last look. */
   #wanted = false;
   /**
-   * The mount's connections and sent bytes, added up, at the last look. Counted only for rclone while
-   * programs wait for a route; null otherwise.
+   * The number of the mount's connections plus the number of bytes that it has sent, at the last look.
+   * Counted only for rclone while programs wait for a route; null otherwise.
    */
   #traffic: number | null = null;
   #announcing: Promise<unknown> = Promise.resolve();
@@ -117,13 +119,13 @@ export class ShareCycle {
   }
 
   /**
-   * Runs one cycle. When `stopping` aborts, no new step is begun, except that a share whose old mount is gone
-   * already is mounted.
+   * Runs one cycle. After `stopping` aborts, no new step begins, except the mount in place of one that the
+   * operation has unmounted.
    */
   async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null> {
     const isAskedFor = triggers.some(({ reason }) => reason === "user");
-    // While a request is pending, the rules handle its pauses. Any other trigger by a person ends the pauses,
-    // so that a try follows at once.
+    // If a person triggers a cycle without a request to this share, the pauses between tries end at once. For
+    // a request, the rules do that.
     const isAskedToTry = isAskedFor && this.#asked === null;
     if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
@@ -142,8 +144,8 @@ export class ShareCycle {
       {
         ...this.#tools,
         ensureLink: otherHome === null ? ensured : () => null,
-        // While a daemon with another home folder manages the mount path, nothing is proved: a proof would
-        // log in.
+        // No proof runs while a daemon with another home folder manages the mount path, because proofs log
+        // in.
         trust: otherHome === null ? this.#trust : undefined,
         hurried: this.#hurried(triggers),
       },
@@ -163,7 +165,7 @@ export class ShareCycle {
         const decision = this.#decide(subject, seen, this.#asked?.request ?? null);
         this.#keep(decision, seen);
         seen = { ...seen, wanted: false };
-        // A share that the same operation has unmounted must not stay unmounted.
+        // A mount in place of one that the same operation has unmounted is still made.
         const isRemount =
           decision.step?.kind === "mount" && (decision.state.operation?.from ?? "none") !== "none";
         return stopping.aborted && !isRemount ? { ...decision, step: null } : decision;
@@ -181,7 +183,7 @@ export class ShareCycle {
     return wake;
   }
 
-  /** Takes a person's request, which replaces an earlier one that still waits. */
+  /** Takes a person's request; an earlier one that still waits fails as superseded. */
   ask(request: ShareRequest): Promise<RequestOutcome> {
     this.#asked?.answer(outcome("failed", "superseded by a newer command"));
     return new Promise((answer) => {
@@ -215,7 +217,7 @@ export class ShareCycle {
     this.#state = forgetChangedRoutes(this.#state, spec, next.spec);
     const isSameLogin = spec.username === next.spec.username && spec.password === next.spec.password;
     const isOther = !isSameLogin || spec.shareName !== next.spec.shareName;
-    // A proof holds for one address, port, share and user.
+    // A proof does not hold for another address, port, share or user.
     this.#trust?.retry(isOther ? ROUTE_NAMES : changedRoutes(spec, next.spec));
     if (!isSameLogin) {
       this.#tools.logons.asked(next.spec);
@@ -244,7 +246,8 @@ export class ShareCycle {
   /** Notes that the server behind the route in use has ended connections. */
   doubt(): void {
     const carried = this.#carriedNow();
-    // If the carrier counts outages, the next look compares the counts, and a proof begun meanwhile stays valid.
+    // A carrier that counts outages needs no note: the next look compares the counts, and keeps proofs that
+    // began after the outage.
     if (carried?.outage === null) this.#trust?.doubt(carried.route);
   }
 
@@ -349,7 +352,8 @@ export class ShareCycle {
     const saved = memory === this.#memory ? null : this.#tools.memory.remember(name, memory);
     this.#memory = memory;
     this.#state = state;
-    // While open files are being checked, conditions and programs go by the result of the previous check.
+    // While open files are being checked, keep the conditions and the programs' state that follow from the
+    // previous check.
     const conditions = step?.kind === "check_open_files" ? this.#view.conditions : decision.conditions;
     this.#view = { subject, memory, seen, conditions };
 
@@ -368,7 +372,10 @@ export class ShareCycle {
     return answered === null ? null : () => answered.answer(result);
   }
 
-  /** Looks up open files while a loss waits to be confirmed, because an unmount would hide them. */
+  /**
+   * Looks up open files while a suspected loss of the host waits for its confirmation, because after the
+   * unmount they cannot be found.
+   */
   #lookUpOpenFiles({ mount }: ShareSeen): void {
     const { suspicion } = this.#state;
     if (suspicion === null || mount === null) {

@@ -15,13 +15,10 @@ import type { ShareSpec } from "../share-spec.ts";
 import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { Subject } from "./share-subject.ts";
 
-/**
- * A cycle that is due within this time belongs to an operation in progress (a confirming probe, a second
- * look), ms.
- */
+/** `settle` waits for a confirming cycle (a second probe or look) if it is due within this time, ms. */
 const SETTLE_WITHIN_MS = 1500;
 const SETTLE_ROUNDS = 8;
-/** Limit for aborted proofs at the end, ms: their programs are killed at once. */
+/** How long the engine's end waits for aborted proofs, ms: their programs are killed at once. */
 const PROOFS_END_MS = 1_000;
 
 interface EngineTools extends CycleTools {
@@ -132,7 +129,7 @@ export class ShareEngine implements AsyncDisposable {
   }
 
   /**
-   * From now on, runs a cycle only for a person's request: a share that a person unmounts then stays
+   * From now on, runs a cycle only for a person's request, so that a share which a person unmounts stays
    * unmounted.
    */
   rest(): void {

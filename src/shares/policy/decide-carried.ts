@@ -32,7 +32,7 @@ import type { Step } from "./step.ts";
 
 /** A request without an answer for this long, on a route that does not answer probes, means that the route is gone, ms. */
 const STALL_MS = 300;
-/** Interval of probes while programs wait for a route, ms. */
+/** Interval of looks while programs wait for a route, ms. */
 const WAITING_LOOK_MS = 400;
 
 export function decideCarried(
@@ -58,13 +58,14 @@ export function decideCarried(
   if (carried.phase !== "carrying") {
     const gate = openGate(builder, route, carried, builder.policy.outagePatienceMs);
     const isLost = carried.rerouted && !isOwnProved(builder, route, carried);
-    // Another server may have the former address by now, so there is no use in waiting for the mounted server
-    // there.
+    // The address in use is no longer configured, and another server may have it by now: waiting for the
+    // mounted server there is of no use.
     return gate ?? (isLost ? followHost(builder, mount, route, true) : null);
   }
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
-  // The pause after a failed move is not ended here: open files work well over the present address.
+  // A pause after a failed move goes on: open files work well over the present address, so the next try can
+  // wait.
   if (carried.rerouted) return followHost(builder, mount, route, false);
   settleBackoff(builder);
   return (
@@ -78,13 +79,13 @@ export function decideCarried(
  */
 const RECONNECTS_MS = 20_000;
 
-/** How long the proof of the server may take while programs of a share that is not carried wait, ms. */
+/** How long programs of a share that is not carried may wait for the proof of its server, ms. */
 const PINNED_DOUBT_MS = 10_000;
 
 /**
  * For a mount through the carrier whose route is not moved (`pinned`): after an outage the carrier holds all
- * its requests back until the server is proved to be the same. "open": nothing is held back, so the other
- * rules apply.
+ * its requests back until the server is proved to be the same. "open": the carrier holds nothing back, so the
+ * other rules apply.
  */
 export function decidePinnedGate(
   builder: Builder,
@@ -168,7 +169,10 @@ function judgeCarried(
   return { state: "unproven" };
 }
 
-/** Remembers since when the server behind the route in use has answered without a proof. */
+/**
+ * Remembers since when programs wait although the server behind the route in use answers: it is not proved
+ * yet.
+ */
 function noteDoubt(builder: Builder, { phase }: CarriedSeen, isThere: boolean): void {
   const isInDoubt = phase !== "carrying" && isThere;
   const { doubtAtMs } = builder.state;
@@ -207,7 +211,10 @@ function decideRouteGone(
   return startOperation(builder, { kind: "failover", reason: why, mode: "force", plan: [other, other] });
 }
 
-/** Whether the route was lost less than `outage_patience_secs` ago. If nobody saw when, the carrier's phase decides. */
+/**
+ * Whether the route was lost less than `outage_patience_secs` ago. If that time is unknown, the carrier's
+ * phase decides.
+ */
 function isPatient(builder: Builder, { phase, routeLostAtMs }: CarriedSeen): boolean {
   const { seen, state, policy } = builder;
   const lostAtMs = routeLostAtMs ?? state.suspicion?.firstAtMs ?? null;
@@ -231,13 +238,15 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
   const { asking, state, text } = builder.seen.carry?.trust ?? NO_TRUST;
   const { lastStep, atMs } = builder.seen;
   if (isOwnProved(builder, route, carried)) {
-    // After a step of this cycle, the outage may be newer than the proof: observe again first.
+    // If this cycle has taken a step, there may have been another outage since the proof: observe again
+    // first.
     return lastStep === null ? { kind: "confirm", outage } : lookAt(builder, atMs + GATE_RETRY_MS);
   }
   const { doubtAtMs } = builder.state;
   const isOverdue = doubtAtMs !== null && atMs - doubtAtMs >= withinMs;
   if (doubtAtMs !== null && !isOverdue) lookAt(builder, doubtAtMs + withinMs);
-  // The mount keeps its former address: the edit may be a typing mistake, which must not close open files.
+  // Somebody has edited the address, perhaps by mistake. That must not close open files, so the mount keeps
+  // its former address.
   if (rerouted) return null;
   if (asking || (state !== "different" && !isOverdue) || isBackingOff(builder)) return null;
   const why =

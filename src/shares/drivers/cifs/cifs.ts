@@ -82,7 +82,7 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
     find,
     async mount(share, asked, { deadlineMs, signal }, through = null) {
       if (signal.aborted) return failed("other", "cancelled");
-      // A carried mount is shown as mounted from the preferred host, whichever route its bytes take.
+      // A carried mount has the preferred host as its source, whichever route its bytes take.
       const route = through === null ? asked : "tb";
       const source = sourceOf(share.routes[route], share.shareName);
       try {
@@ -143,7 +143,7 @@ function createCifsFinding(
     const [note, entries] = await Promise.all([readCifsNote(files.folder), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
     const atPath = index.at(path);
-    // The mount may still be at an earlier path: the configuration may have been edited since the mount.
+    // If the configuration was edited since the mount, the mount is still at its earlier path.
     const noted = index.at(note?.path ?? path);
     const all = new Set([atPath, noted, ...index.named(share.shareName)].filter((mount) => mount !== null));
     const mounts = [...all];

@@ -7,7 +7,7 @@ import { account } from "../rclone/files.ts";
 interface CifsMount {
   readonly share: ShareSpec;
   readonly route: RouteSpec;
-  /** An address of the host that is known already, so that the mount goes where the probe went. */
+  /** The host's address that the probe used, so that the mount goes there, too; null: none is known. */
   readonly address: string | null;
   /** The owner of the files on this machine. */
   readonly owner: { readonly uid: number; readonly gid: number };
@@ -23,7 +23,7 @@ const ECHO_S = 5;
 /** The kernel's maximum for `echo_interval`, s. */
 const ECHO_AT_MOST_S = 600;
 
-/** Why `mount.cifs` cannot take the account: commas separate its options. null: it can. */
+/** Why the account cannot be passed to `mount.cifs`, whose options are separated by commas; null: it can. */
 export function unspeakable({ username, password }: Pick<ShareSpec, "username" | "password">): string | null {
   if (password !== null && /[,\n]/.test(username))
     return "a user name with a comma cannot be given to the kernel";
@@ -89,7 +89,8 @@ function toCarrier({ port, patienceMs }: Through): string[] {
 }
 
 /**
- * The password is passed in the environment of mount.cifs alone, which only its own user and root can read.
+ * The environment variable with the password. Only the user of mount.cifs and root can read its environment,
+ * while all users can read arguments.
  */
 export function cifsEnvironment({ password }: ShareSpec): Record<string, string> {
   return password === null ? {} : { PASSWD: password };

@@ -65,8 +65,8 @@ export function systemTools(): CifsTools {
 }
 
 /**
- * What this machine lacks for mounting any share; null: at least one share can be mounted, as far as can be
- * known without its configuration.
+ * What this machine lacks for mounting any share; null: the machine can mount at least one share, as far as
+ * can be known without the share's configuration.
  */
 export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> {
   const lacking = await lackingProgram(tools);
@@ -109,7 +109,7 @@ export async function lackingForShare(wayTo: WayTo): Promise<Lacking | null> {
   return lacking;
 }
 
-/** The only port through which the share can be mounted, as the user's line in fstab says; null: any port. */
+/** The carrier's port that the user's line in fstab prescribes for this share; null: any port. */
 export async function fixedPortOf({ tools, share, path }: WayTo): Promise<number | null> {
   if (tools.userId === 0) return null;
   return (await linesOf(tools, share, path))[0]?.carriedPort ?? null;
@@ -155,7 +155,8 @@ export async function wayToMount(
   if (entry !== lines[0]) return none(`mount.cifs takes only the first line of /etc/fstab for ${entry.path}`);
   if (through !== null && !entry.isHard)
     return none(`the line of /etc/fstab for ${entry.path} lacks \`hard\``);
-  // If fstab has several lines for a path, only the source distinguishes the lines.
+  // If fstab has several lines for this path, `mount` gets the source instead, provided that only one line
+  // has it.
   if (lines.length === 1) return { kind: "fstab", program: mount, operand: entry.path, entry };
   if ((await readFstab(tools.fstab)).filter(({ source }) => source === entry.source).length === 1) {
     return { kind: "fstab", program: mount, operand: entry.source, entry };

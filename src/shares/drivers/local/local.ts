@@ -141,7 +141,7 @@ async function findFormer(
   return mounts;
 }
 
-/** The outcome if something is at the share's path already; null: the path is free. */
+/** The outcome of the mount if something is at the share's path already; null: the path is free. */
 async function whatStands(
   prober: Prober,
   memory: LinkMemory,
@@ -152,7 +152,7 @@ async function whatStands(
   if (present.state === "unknown") return failed("timed_out", present.text);
   if (present.state === "missing") return null;
   if (present.state === "other") {
-    // An empty folder is left from another driver, which mounted on it, and is removed.
+    // Removes an empty folder: another driver has mounted on it before.
     try {
       await rmdir(mountPath);
       return null;

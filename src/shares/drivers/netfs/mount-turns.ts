@@ -14,8 +14,8 @@ export function createMountTurns(clock: Clock) {
   return {
     /**
      * Runs `work` when no other work with that key runs, in order of arrival, and returns its result. null:
-     * `waitMs` passed or the signal came while it still waited, and the work was not begun. When `work`
-     * fails, the next work begins.
+     * `work` was not begun, because `waitMs` passed or the signal aborted while it waited. If `work` fails,
+     * the next one begins all the same.
      */
     async take<T>(
       key: string,

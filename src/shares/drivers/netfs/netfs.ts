@@ -49,7 +49,7 @@ const MACOS: NetfsTools = {
   netfs: mountByNetfs,
 };
 
-/** Each look asks for a new name, so no cache can answer it. */
+/** Each look asks the server for a new name, so no cache can answer. */
 const CACHE_MS = 0;
 const TABLE_POLL_MS = 20;
 /** After NetFS has answered, the table must show the mount within this time. */
@@ -63,7 +63,7 @@ interface Asked {
   readonly ok: true;
   /** The path that macOS reported; null if it did not. */
   readonly path: string | null;
-  /** It was mounted before we asked. */
+  /** True: the share was mounted already. */
   readonly existed: boolean;
 }
 
@@ -194,8 +194,8 @@ async function makeWay({ path, folder }: Attempt): Promise<Failed | null> {
     const code = systemErrorCode(error);
     if (code === "ENOENT") return null;
     if (code === "EACCES" || code === "EPERM") {
-      // A failed mount leaves a folder that belongs to root, because of which macOS would mount at `NAME-1`
-      // the next time.
+      // After a failed mount, macOS leaves a folder of root's behind. While that exists, it would mount at
+      // `NAME-1`.
       return folder === null
         ? taken(path, `a folder that is not ours; when it is empty: sudo rmdir '${path}'`)
         : failed("permission_denied", `${path}: ${errorText(error)}`);

@@ -37,8 +37,8 @@ const MOUNT_POLL_MS = 5;
 const STUCK_POLL_MS = 250;
 
 /**
- * The part of a mount's deadline after which the files that an idle rclone has open count as what holds it
- * up.
+ * Once rclone has been idle for this part of the deadline without mounting, the files that it has open count
+ * as the cause.
  */
 const LATE_SHARE = 0.6;
 
@@ -141,8 +141,8 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
 }
 
 /**
- * Resolves with the mount's entry in the table, with the failure, or with files of the cache, by their paths in it, that
- * keep rclone from mounting.
+ * Resolves with the mount's entry in the table, with the failure, or with the cached files, by their paths in
+ * the cache, that keep rclone from mounting.
  */
 async function untilMounted(
   { clock, mountTable, care, unsent }: AttemptTools,

@@ -25,12 +25,12 @@ const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountainee
  * version, only after its file has changed.
  */
 export function createRcloneCheck(clock: Clock, home: string) {
-  /** The identity of the newest rclone that was usable. */
+  /** The identity of the last rclone file that was found usable; null: none was. */
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
   let program = "rclone";
   let running: Promise<Lacking | null> | null = null;
-  /** When the newest look that found nothing lacking began, monotonic ms. */
+  /** When the last look that found everything began, monotonic ms. */
   let ableAtMs = Number.NEGATIVE_INFINITY;
   const find = createFinder(clock);
 
@@ -62,8 +62,9 @@ export function createRcloneCheck(clock: Clock, home: string) {
 
   return {
     /**
-     * Joins a look in progress: looks that hang, for instance with the disk that holds rclone, must not take all threads of
-     * this process. `notBeforeMs` (monotonic): a look that began then or later and found nothing lacking will do.
+     * Joins a look in progress: looks that hang, for instance with the disk that holds rclone, must not take
+     * all threads of this process. `notBeforeMs` (monotonic): the result null may come from a look that began
+     * then or later.
      */
     lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<Lacking | null> {
       if (ableAtMs >= notBeforeMs) return Promise.resolve(null);

@@ -28,8 +28,8 @@ export type CacheCare = ReturnType<typeof createCacheCare>;
 export function createCacheCare({ clock, logger, unsent, onChange, home }: CacheCareOptions) {
   const completion = createCompletion({ clock, logger, home });
   /**
-   * The state of each cache between its review and its next mount. `untouched`: since the review, rclone has
-   * run and ended without mounting.
+   * The state of each cache from its review to its next mount. `reviewed`: rclone has not run since.
+   * `untouched`: rclone has run since, but ended without mounting.
    */
   const states = new Map<string, "reviewed" | "untouched">();
 
@@ -53,8 +53,9 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
       report(shareName, aside);
     },
     /**
-     * Files in the cache, by their paths, that keep a just started rclone from mounting. `late`: rclone should
-     * have mounted by now, so the files that it has open count, too.
+     * The cached files, by their paths in the cache, that keep a new rclone from mounting: those that its log
+     * names. `late`: rclone should have mounted by now, so if its log names none, the files that it has open
+     * count.
      */
     async stuck(
       files: RcloneFiles,
@@ -82,7 +83,7 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
     },
     /** Call it when the cache has been replaced by another cache: the new content needs a review. */
     replaced: ({ cache }: RcloneFiles): void => void states.delete(cache),
-    /** Ends the work on files that were set aside. */
+    /** Call it before an unmount: ends the work that completes files that were set aside. */
     unmounting: (shareName: string): Promise<void> => completion.stop(shareName),
     /** The set-aside folder with the names of its files. Never rejects. */
     async named(folder: string, files: RcloneFiles): Promise<SetAsideFolder> {

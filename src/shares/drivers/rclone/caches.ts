@@ -66,8 +66,8 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
 
   return {
     /**
-     * Unsent files for servers other than `inUse`. The answer is at most 10 s old, and read again when
-     * `inUse` changes. Rejects with the system's error.
+     * Unsent files for servers other than `inUse`. The result is at most 10 s old, and read anew when `inUse`
+     * changes. Rejects with the system's error.
      */
     async waiting(share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> {
       const { name, shareName } = share;
@@ -115,17 +115,17 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
      */
     async prepare({ name, shareName }: ShareSpec, files: RcloneFiles): Promise<void> {
       if (await spellAs(files, shareName)) onReplaced(files);
-      // This server answers again: a decision made in its absence does not apply to files that are written
-      // from now on.
+      // This server answers again: a person's decision to send its files elsewhere does not apply to files
+      // that are written from now on.
       await rm(orderPath(files), { force: true });
       for (const other of await listCaches(files.folder)) {
         if (other.server === files.server) continue;
         const isEmpty = await unsent.isNone(other.cache);
-        // No file waits any more: all were sent or set aside, or a crash followed their move to another
-        // cache.
+        // No file waits for that server any more: all were sent, set aside, or moved to another cache just
+        // before a crash.
         if (isEmpty) await rm(orderPath(other), { force: true });
         const { proved } = await factsOf(other);
-        // Nothing can identify that server, and nothing waits for it.
+        // Nothing waits for that server, and no proof can ever recognize it: forget it.
         if (isEmpty && !proved && other.server !== FIRST_SERVER) await forget(other);
         else if (!isEmpty && (await isMeant(other, files))) {
           logger.warn("unsent files are sent to another server, as asked", {
@@ -152,7 +152,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
   }
 }
 
-/** Unsent files in the caches of shares that are no longer configured. */
+/** Finds unsent files of shares that are no longer configured. */
 export function createFormerShares({ clock, logger, stateFolder }: StateFolderTools) {
   const unsent = createUnsentWrites();
   let lookedAtMs = Number.NEGATIVE_INFINITY;
@@ -187,8 +187,8 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
     look,
 
     /**
-     * The files that no rclone sends, as found by the newest look. Begins another look if that one is older
-     * than 10 s.
+     * Those of these files that no running rclone sends, as found by the newest look. Begins another look if
+     * that one is older than 10 s.
      */
     known(configured: readonly string[]): readonly FormerUnsent[] {
       if (clock.monotonicMs() - lookedAtMs >= LOOKED_FOR_MS) {

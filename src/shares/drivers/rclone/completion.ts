@@ -1,4 +1,4 @@
-// Fills the holes of files that were set aside with the server's bytes, once their share is mounted. The server's file is
+// Once a share is mounted, fills holes in its set-aside files with the server's bytes. The server's file is
 // only read, and a file that somebody touched meanwhile is left as it is.
 import { type FileHandle, open, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";

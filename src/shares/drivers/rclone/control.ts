@@ -24,20 +24,20 @@ const PASSWORD_BYTES = 32;
 const ANSWER_CHARACTERS = 64 * 1024;
 
 /**
- * Number of questions at the end that are asked at once, so that as many working connections are open: a
- * reader that gives up a dead connection then takes one of them before another dead one.
+ * Number of questions that are asked at the same time in the end, so that rclone has as many working
+ * connections: a reader that gives up a dead connection takes one of these before another dead one.
  */
 const STAND_READY = 6;
 const QUESTIONS_AT_MOST = 2_048;
 const ALL_MS = 2_000;
 /**
- * An answer that takes longer than this, ms, waited for a new connection of rclone's: rclone makes them one
- * after the other, with pauses that double at each failure, up to 2 s.
+ * If an answer takes longer than this, ms, rclone first had to connect: it makes connections one after the
+ * other, with pauses that double at each failure, up to 2 s.
  */
 const PACED_MS = 300;
 /**
- * After this time a question is aborted, ms. Not earlier: rclone tries the connection of an aborted question ten times
- * in vain, and each try lengthens its pauses.
+ * A question without an answer is aborted after this time, ms. It is long, because rclone answers an abort
+ * with ten vain tries to connect, each of which lengthens its pauses.
  */
 const GIVEN_UP_MS = 10 * 60_000;
 
@@ -80,12 +80,12 @@ export async function controlOf(
 }
 
 /**
- * Uses up the dead connections that rclone keeps: rclone takes the oldest connection without a check, and the
- * operation fails if that connection is dead. Each question takes one connection, so none of the earlier dead
- * ones is left after the first question that reaches the server. The questions do not go through the mount,
- * where programs that wait for the server would delay them. `kept`: the most connections that rclone has.
- * Ends after 2 s, and at the first late or missing answer; does nothing while an earlier question is
- * unanswered. Never rejects.
+ * Makes rclone drop the dead connections that it keeps. rclone takes the oldest connection without a check,
+ * and the operation fails if that one is dead. Each question to rclone takes one, so the first question that
+ * reaches the server has all older ones behind it. The questions go to rclone's remote control, because in
+ * the mount they would wait behind programs. `kept`: the maximum number of connections that rclone has. Ends
+ * after 2 s, and at the first late or missing answer; does nothing while an earlier question is unanswered.
+ * Never rejects.
  */
 export async function dropLostConnections(
   clock: Clock,
@@ -103,7 +103,8 @@ export async function dropLostConnections(
     const askedAtMs = clock.monotonicMs();
     const isLate = asked >= QUESTIONS_AT_MOST || askedAtMs >= untilMs;
     const answer = isLate ? "unreachable" : await askSpace(control, remote, leftMs());
-    // A slow answer means that rclone is pacing its connections, and programs wait behind these questions.
+    // After a slow answer, further questions would delay programs: both wait for rclone's pauses between
+    // connects.
     const isPaced = clock.monotonicMs() - askedAtMs > PACED_MS;
     if (answer === "unreachable" || isPaced) return;
     served = answer === "done" ? served + 1 : 0;

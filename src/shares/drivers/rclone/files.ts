@@ -60,7 +60,7 @@ const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,
  * at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU in each of five runs. It costs
  * 10 to 35 MB. The runs do not agree on whether reading is faster, too (bench/history.md).
  *
- * No option of rclone's is here for speed: --buffer-size, --max-read-ahead and --vfs-read-chunk-size brought
+ * No option of rclone is here for speed: --buffer-size, --max-read-ahead and --vfs-read-chunk-size brought
  * less than the spread of the measurement, and --vfs-read-chunk-streams (1.68 and newer) must not be set:
  * with 1.75.1, a program that reads hangs when a connection breaks, and reads at random places in a large
  * file take many times as long.
@@ -157,8 +157,8 @@ export function mountArguments(
     ...["--dir-cache-time", "1s", "--attr-timeout", "1s"],
     // Without a write cache, files cannot be opened for appending, or for both reading and writing.
     ...["--vfs-cache-mode", "writes", "--vfs-write-back", writeBack(version), "--vfs-cache-max-age", "5m"],
-    // If a file has been replaced before its late close, rclone marks the note of the new file as sent, and a
-    // crash would lose the new file.
+    // By default, rclone closes a cached file 5 s late. If the file has been replaced by then, rclone marks
+    // the note of the new file as sent, and a crash would lose the new file.
     ...(rcloneCan(version, "keepsFilesOpen") ? ["--vfs-handle-caching", "0s"] : []),
     ...["--log-file", files.log],
   ];
@@ -173,23 +173,23 @@ export function writeBack(version: RcloneVersion | null): string {
 }
 
 /**
- * How often rclone repeats a read whose connection was lost. As rarely as possible: the number multiplies the tries of a
- * connect, so in an outage beyond the patience, programs wait that much longer for their error. Newer versions of rclone
- * need more repetitions, because they may take a dead connection again.
+ * How often rclone repeats a read whose connection was lost. As rarely as possible: each repetition makes all
+ * tries of a connect again, so in an outage beyond the patience, programs wait that much longer for their
+ * error. Newer versions of rclone need more repetitions, because they may take a dead connection again.
  */
 function retriesCarried(version: RcloneVersion | null): number {
   return rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
 }
 
 /**
- * Marks a mount as carried by its arguments alone, in case its note was never written; has no effect on SMB.
+ * The argument that shows that a mount is carried, in case its note was never written; has no effect on SMB.
  */
 const CARRIED_FLAG = ["--user-agent"] as const;
 
 /** rclone's remote control, on a port that the system picks, with the password in rclone's environment. */
 const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
 
-/** Finds out from a process's arguments which server's cache it uses. `folder`: of the share. */
+/** The server whose cache a process with these arguments uses. `folder`: the share's own. */
 export function serverOfArguments(args: readonly string[], folder: string): string {
   const cache = args[args.indexOf("--cache-dir") + 1] ?? "";
   const id = cache === join(folder, CACHE) ? FIRST_SERVER : basename(dirname(cache));

@@ -47,7 +47,10 @@ function messageOf(line: string): string {
     .slice(0, 300);
 }
 
-/** Messages about a dead, slow or wrong route: such a failure is temporary, and no fault of a file. */
+/**
+ * Messages about a route that is dead or slow, or leads elsewhere: such a failure is temporary, and has
+ * nothing to do with the file.
+ */
 const ROUTE_TROUBLE =
   /couldn't (connect|initialize) SMB|connection (error|refused|reset|timed out)|\bEOF\b|i\/o timeout|deadline exceeded|no route to host|unreachable|host is down|no such host|broken pipe|closed network connection|use of closed|context canceled/i;
 const BAD_LOGON = /logon is invalid|logon failure|bad username/i;
@@ -80,7 +83,7 @@ export function readRefusedUpload(line: string): RefusedUpload | null {
     / ERROR : (.+): vfs cache: failed to upload try #(\d+), will retry in \S+: (.*)$/.exec(line) ?? [];
   if (path === undefined || why === undefined) return null;
   if (Number(tries) <= PASSING_TRIES && PASSING.test(why)) return null;
-  // A changed password also appears as a connection that cannot be made.
+  // For a wrong password, rclone also reports that it could not connect, but the route is not at fault.
   if (ROUTE_TROUBLE.test(why) && !BAD_LOGON.test(why)) return null;
   const reason = why
     .replace(/^vfs cache: failed to transfer file from cache to remote: /, "")

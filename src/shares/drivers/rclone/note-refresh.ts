@@ -19,7 +19,10 @@ interface Pause {
 }
 
 const WRITTEN_WITHIN_MS = 1_000;
-/** Pauses after refreshes in a row that a mount did not answer in time: each may leave programs that cannot be killed. */
+/**
+ * Pauses of a mount after failed refreshes, ms; they grow with each failure in a row. A refresh of a mount
+ * that hangs may leave programs that cannot be killed.
+ */
 const PAUSE_MS = { first: 10_000, most: 300_000 };
 
 export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRefreshOptions) {
@@ -30,8 +33,8 @@ export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRef
 
   const mountWithNotes = async (name: string): Promise<ServedMount | null> => {
     const folder = join(shareMountsFolder(stateFolder), name);
-    // Most shares with another driver have no such note. Looking for its name in the folder's cached list is
-    // cheaper than trying to read it at each check.
+    // Only shares that rclone mounts have this note of the process. Looking for its name in the folder's
+    // cached list is cheaper than trying to read the note at each check.
     if (!(await listed(folder)).includes(basename(rcloneFilesIn(folder).process))) return null;
     const note = await noteOfRunning(rcloneFilesIn(folder));
     if (note === null) return null;

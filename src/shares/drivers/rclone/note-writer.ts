@@ -45,7 +45,7 @@ interface NoteMemory {
   readonly reached: Map<string, string>;
   /** Size and times of each cache file when it was noted, for files whose time is in the future. */
   readonly noted: Map<string, string>;
-  /** Until when each cache file is left alone because its last touch hangs, monotonic ms. */
+  /** For each cache file whose last touch hangs: until when no other touch begins, monotonic ms. */
   readonly hanging: Map<string, number>;
 }
 
@@ -66,7 +66,7 @@ export function createNoteWriter({ clock, logger }: { readonly clock: Clock; rea
       const counts: NotesWritten = { due: 1, written: 0 };
       try {
         const written = writeDue(memory, mount, which, clock.monotonicMs() + limitMs, counts);
-        // A rejection after the limit is not handled elsewhere.
+        // Handles a rejection that comes after the limit, when nothing else waits for it.
         written.catch(() => {});
         await settledWithin(clock, limitMs, written);
       } catch (error) {

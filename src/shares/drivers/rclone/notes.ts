@@ -59,18 +59,16 @@ export function parseCacheNote(text: string): CacheNote | null {
   return { size, ranges: union(ranges), base, dirty: members["Dirty"] === true, members };
 }
 
-/**
- * The offset from which on the server's file adds nothing: beyond it, the cache file's bytes, with its holes
- * as zeros, are the file's content.
- */
+/** The offset up to which the server's file fills holes of the cache file. From there on, holes are zeros. */
 export function serverEnd(note: CacheNote): number {
   return note.base === null ? 0 : Math.min(note.size, note.base.size);
 }
 
 /**
- * Judges the note of a file that was not sent. rclone lists exactly the bytes that were written, while the file system
- * knows data in whole blocks: unlisted zeros in a listed block are its padding. Unlisted bytes that are not zero, and
- * blocks of data that no range touches, were written (or fetched) after the note. `isZero` reads the cache file.
+ * Judges the note of a file that was not sent. rclone lists exactly the bytes that were written, while the
+ * file system knows data in whole blocks: unlisted zeros in a block that the note lists in part are padding.
+ * Unlisted bytes that are not zero, and blocks of data that no range touches, were written (or fetched) after
+ * the note. `isZero` reads the cache file.
  */
 export async function judgeNote(
   note: CacheNote,
@@ -79,7 +77,7 @@ export async function judgeNote(
 ): Promise<NoteVerdict> {
   const end = Math.min(serverEnd(note), file.size);
   const listed = clip(note.ranges, file.size);
-  // Nothing is missing beyond the server's end, so all data there counts as listed.
+  // From `end` on, the server's file has nothing to add, so all data there counts as listed.
   const known = union([...listed, { start: end, end: file.size }]);
   for (const data of file.data) {
     for (const gap of subtract(data, known)) {
@@ -100,10 +98,10 @@ export async function judgeNote(
   return { state: "resumable", corrected };
 }
 
-/** Questions about a cache file's bytes. */
+/** Looks for zeros in a cache file. */
 interface ZeroLooks {
   isZero(range: ByteRange): Promise<boolean>;
-  /** All runs of zeros in the range that `isWanted` accepts, each at its full length. */
+  /** The runs of zeros within `range` for which `isWanted` returns true. */
   zeroRuns(range: ByteRange, isWanted: (run: ByteRange) => boolean): Promise<readonly ByteRange[]>;
 }
 
@@ -115,9 +113,9 @@ interface RealBytes {
 }
 
 /**
- * Finds the real bytes of a cache file: those that its note lists, and at least part of each unlisted block
- * of data. If all listed ranges and the file's sizes are aligned, as with databases, all data in unlisted
- * blocks counts; otherwise zeros that may be gaps between writes do not count.
+ * Finds the real bytes of a cache file: those that its note lists, and other data that it holds. Zeros that
+ * pad a block never count. Zeros that may be gaps between writes count only if all listed ranges and the
+ * file's sizes are aligned, as with databases.
  */
 export async function realBytes(
   note: CacheNote | null,
@@ -127,7 +125,7 @@ export async function realBytes(
   if (note === null) return { real: clip(file.data, file.size), doubtful: [] };
   const end = Math.min(serverEnd(note), file.size);
   const known = union([...clip(note.ranges, file.size), { start: end, end: file.size }]);
-  // The sizes count, too: the ranges alone may be aligned because rclone fetched them, whatever the program writes.
+  // The sizes must be aligned, too: rclone fetches aligned ranges, whatever the program writes.
   const isAligned =
     [note.base?.size ?? 0, file.size].every((size) => size % SECTOR_BYTES === 0) &&
     note.ranges.every(({ start, end }) => start % SECTOR_BYTES === 0 && end % SECTOR_BYTES === 0);
@@ -145,7 +143,9 @@ export async function realBytes(
 }
 
 const SECTOR_BYTES = 512;
-/** A run of zeros up to this length that does not touch a block's edge was written by the program. */
+/**
+ * A run of zeros that is no longer than this, and does not touch a block's edge, was written by the program.
+ */
 const OWN_ZEROS_AT_MOST = 64;
 
 function isBetweenWrites({ start, end }: ByteRange, blockBytes: number): boolean {
@@ -157,8 +157,8 @@ function isBetweenWrites({ start, end }: ByteRange, blockBytes: number): boolean
 }
 
 /**
- * Whether the gap can be padding: the rest of blocks that the note lists in part. A block at an edge of the
- * data has no listed bytes beyond that edge.
+ * Whether the gap can be padding: the rest of blocks that the note lists in part. If the block is at an edge
+ * of the data, the note can list bytes only on the other side of the gap.
  */
 function isPadding(gap: ByteRange, data: ByteRange, blockBytes: number): boolean {
   const firstWholeBlock = Math.ceil(gap.start / blockBytes) * blockBytes;

@@ -65,8 +65,8 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   const serverInUse = async (share: ShareSpec): Promise<string | null> =>
     (await serving.newest(rcloneShare(share)))?.server ?? null;
   /**
-   * The server that a running rclone has mounted; null: none. After rclone has exited by itself, unsent files
-   * for its server wait like those for other servers.
+   * The server that a running rclone has mounted; null: none. If rclone has exited by itself, nothing sends
+   * its server's files: they wait like those for other servers.
    */
   const serverServed = async (share: ShareSpec): Promise<string | null> =>
     (await serving.newestRunning(rcloneShare(share)))?.server ?? null;
@@ -201,7 +201,8 @@ function createRcloneFinding(
 ) {
   const userId = process.getuid?.() ?? null;
   /**
-   * For each share, its name on the server at the time of the mount, which an edit may have changed since.
+   * For each share, the name on the server with which it was mounted; the configuration may name another by
+   * now.
    */
   const servedNames = new Map<string, string>();
 

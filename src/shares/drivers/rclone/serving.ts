@@ -88,7 +88,7 @@ export function createServingProcesses() {
           own.mountId = entry.id;
           return { ...about, identity: { pid, startTime }, gone: false };
         }
-        // If the process exited before it was seen to serve this mount, another process may have served it.
+        // If the process exited before it was seen to serve any mount, this mount may be another process's.
         if (own.mountId !== null) return { ...about, identity: null, gone: true };
       }
       const other = await findForeign(entry);
@@ -136,7 +136,7 @@ export function createServingProcesses() {
       await writeUnlessFull(files.process, `${JSON.stringify(note)}\n`);
       return identity;
     },
-    /** While this driver ends the process, its exit is not reported to listeners. */
+    /** Call it before and after this driver ends the process: listeners are told only of other exits. */
     ending(shareName: string, ending: boolean): void {
       const own = started.get(shareName);
       if (own !== undefined && own !== null) own.ending = ending;

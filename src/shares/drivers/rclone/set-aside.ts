@@ -51,7 +51,7 @@ const noteShape = object({
   real: byteRanges,
   /** Zeros that count as holes, but that programs may have written. */
   doubtful: byteRanges,
-  /** The offset from which on the server's file adds nothing; null: unknown. */
+  /** The offset up to which the server's file fills holes; null: unknown. */
   serverEnd: nullable(number),
   base: nullable(object({ size: number, time: text })),
   /**
@@ -80,8 +80,8 @@ interface CacheReview {
 
 /**
  * Reviews those files of `paths` in the cache whose notes mark them as unsent or cannot be read. `trusted`:
- * rclone was started since the last review and never mounted, so no program can have written: what a note
- * does not list was fetched from the server. Rejects with the system's error.
+ * since the last review, rclone has run but not mounted, so no program can have written. Data that a note
+ * does not list was then fetched from the server. Rejects with the system's error.
  */
 export async function reviewCache(
   files: RcloneFiles,
@@ -194,8 +194,8 @@ async function moveAside(
   const name = await unusedName(files.setAside, path);
   const to = join(files.setAside, name);
   await ensureFolder(dirname(to), 0o700);
-  // The note comes before the file: after a crash in between, the file is still in the cache and is reviewed again. On a
-  // full disk the file has no note, and its holes stay.
+  // The note is written before the file is moved: after a crash in between, the file is still in the cache
+  // and is reviewed again. On a full disk, the file is moved without a note, and its holes stay.
   await writeSetAsideNote(files, name, known).catch(expecting(isDiskFull));
   await rename(join(files.cache, "vfs", path), to);
   await rm(notePath(files, path), { force: true });

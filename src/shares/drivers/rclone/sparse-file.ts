@@ -10,7 +10,9 @@ const PIECE_BYTES = 256 * 1024;
 
 type Seek = (fd: number, from: number, whence: number) => Promise<number>;
 
-/** The function lseek; undefined: its load has not begun. Resolves with null without koffi. */
+/**
+ * Resolves with the function lseek, or with null where koffi is missing; undefined: loading has not begun.
+ */
 let loading: Promise<Seek | null> | undefined;
 
 /**
@@ -77,7 +79,7 @@ export async function holdsZeros(file: FileHandle, { start, end }: ByteRange): P
   return true;
 }
 
-/** All runs of zeros in a part of a file that `isWanted` accepts. */
+/** The runs of zeros within a range of a file for which `isWanted` returns true. */
 export async function zeroRunsOf(
   file: FileHandle,
   { start, end }: ByteRange,

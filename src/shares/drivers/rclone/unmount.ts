@@ -158,8 +158,8 @@ async function force(
     if (!(await kill(clock, identity, deadlineMs)))
       return unmountFailed(`process ${identity.pid} does not end`);
   } else if (entry.type.startsWith("fuse")) {
-    // An unknown process cannot be killed to free blocked callers, so its FUSE connection is aborted.
-    // `deviceMinor` certainly names the connection of this mount only while the mount is in our table.
+    // The process that serves the mount is not known and cannot be killed, so aborting the FUSE connection
+    // frees blocked callers. Only while the mount is in the table is `deviceMinor` sure to be its connection.
     const isMounted = (await mountTable.read(clock.monotonicMs())).some(({ id }) => id === entry.id);
     if (isMounted) await abortFuseConnection(entry.deviceMinor);
   }

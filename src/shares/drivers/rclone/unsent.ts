@@ -47,7 +47,7 @@ export function createUnsentWrites(most = NOTES_AT_MOST) {
       unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
     /** Paths in the whole cache, sorted: the remote's name, the share's name, and the path inside the share. */
     all: (cacheFolder: string): Promise<readonly string[]> => unsentIn(join(cacheFolder, "vfsMeta")),
-    /** Whether the cache has no unsent file; reads all of its files. */
+    /** Whether the cache has no unsent file; reads all of its notes. */
     isNone: async (cacheFolder: string): Promise<boolean> =>
       (await unsentIn(join(cacheFolder, "vfsMeta"), Number.POSITIVE_INFINITY)).length === 0,
     /**
