@@ -10,8 +10,8 @@ export type CarriedKind = "rclone" | "cifs" | "netfs";
 export type RouteEndpoint = ProbeEndpoint;
 
 /**
- * Identifies the mount that uses a share's port, so that the carrier can find out alone whether it still
- * exists.
+ * Identifies the mount that uses a share's port, so that the carrier can check without a daemon whether that
+ * mount still exists.
  */
 export interface CarriedMount {
   /** The id in the mount table. */
@@ -189,8 +189,8 @@ export interface Carrier extends AsyncDisposable {
   /** Updates the counters in `shares`; does nothing if no carrier runs. */
   recount(signal: AbortSignal): Promise<void>;
   /**
-   * Starts the carrier if none runs, and opens a port for the share. The caller must have nothing mounted: connections of
-   * an earlier mount end.
+   * Starts the carrier if none runs, and opens a port for the share. The share must not be mounted:
+   * connections of an earlier mount are ended.
    */
   open(request: OpenRequest, signal: AbortSignal): Promise<CarriedShare>;
   /** Names the mount that uses the port; without a daemon, the carrier closes the share once that mount is gone. */
@@ -211,9 +211,7 @@ export interface Carrier extends AsyncDisposable {
   confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;
   /** Reports that the server accepts the login again: connections may log in. */
   reopen(share: string, signal: AbortSignal): Promise<void>;
-  /**
-   * Reports that rclone's pool contains none of the dead connections any more that a `lost` notice announced.
-   */
+  /** Reports that rclone's pool no longer contains the dead connections that a `lost` notice announced. */
   usedUp(share: string, signal: AbortSignal): Promise<void>;
   /** Resets the share's connections and frees the port. The carrier ends with its last share. */
   close(share: string, signal: AbortSignal): Promise<void>;

@@ -183,7 +183,10 @@ function claimedIn(text: string | null): unknown {
   }
 }
 
-/** Whether the header places the key in a keyring. A forged header only makes the verification fail. */
+/**
+ * Whether the file's header says that the key is in a keyring. A forged header only makes the verification
+ * fail.
+ */
 function isKeyElsewhere(text: string | null): boolean {
   const [header = ""] = (text ?? "").split("\n", 1);
   return jsonObject(header)?.["key_in"] === "keyring";

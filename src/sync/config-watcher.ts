@@ -27,11 +27,6 @@ interface ConfigWatcherOptions<Snapshot>
   readonly folderEvents?: FolderEvents;
 }
 
-/**
- * `start` begins to watch, and resolves when no later change can be missed. A file that differs from both the first and the
- * rejected content counts as changed. `setSettings` takes effect at once, also within `apply`. `reloadNow` reads the file
- * even if it is not watched, tries rejected bytes again, and resumes stopped watching when it succeeds.
- */
 export type ConfigWatcher<Snapshot> = ReturnType<typeof createConfigWatcher<Snapshot>>;
 
 /** After this time a file on a slow network counts as unreadable. */
@@ -93,11 +88,20 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     get busy(): boolean {
       return store.busy;
     },
+    /**
+     * Begins to watch; resolves when no later change can be missed. A file that differs from both the first
+     * and the rejected content counts as changed.
+     */
     start(): Promise<void> {
       if (rejected !== null) announce("error", rejected.reason);
       return watch.start();
     },
+    /** Takes effect at once, also within `apply`. */
     setSettings: watch.setSettings,
+    /**
+     * Reads the file even if it is not watched, tries rejected bytes again, and resumes stopped watching when
+     * it succeeds.
+     */
     reloadNow: store.reloadNow,
     inTurn: store.inTurn,
     async [Symbol.asyncDispose]() {

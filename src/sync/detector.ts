@@ -25,7 +25,7 @@ export interface DetectorOptions {
   readonly onChange: (atMs?: number) => void;
   /** An event of the OS came. The look that follows finds out whether the file changed. */
   readonly onSign?: () => void;
-  /** Whether the file exists: called at the first look, and at each difference from the look before. */
+  /** Called with whether the file exists: after the first look, and after each look with another answer. */
   readonly onPresence: (present: boolean) => void;
   /** Why the detector only polls instead of using events of the OS; null: it uses events again. */
   readonly onDegraded: (reason: string | null) => void;
@@ -124,7 +124,8 @@ function createOsEvents(
     try {
       return await file.stat(signal);
     } catch (error) {
-      // The cause may lie in a folder of the path, so the next look renews the watches on the folders.
+      // `stat` may have failed because a folder of the path was replaced, so the next look renews the watches
+      // on the folders.
       armingDue = true;
       throw error;
     }
@@ -178,7 +179,7 @@ interface ChangePollOptions {
   readonly fingerprint: () => Promise<string | null>;
   /** The fingerprint differs from the last one seen, or the file became unreadable or readable again. */
   readonly onChange: () => void;
-  /** Whether the file exists: called after the first look, and after each look with another answer. */
+  /** Called with whether the file exists: after the first look, and after each look with another answer. */
   readonly onPresence: (present: boolean) => void;
 }
 
@@ -215,7 +216,8 @@ function startChangePoll(options: ChangePollOptions) {
     try {
       found = await fingerprint();
     } catch {
-      // The watcher reads the file after this change, and reports the reason.
+      // Counts as a change if the file was readable before: the watcher then reads the file, and reports the
+      // reason.
       isReadable = false;
     }
     if (!disposed) note(found, isReadable);

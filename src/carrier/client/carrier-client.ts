@@ -14,7 +14,7 @@ import { type ControlConnection, connectControl, unreachable } from "./control-c
 
 const REQUEST_MS = 5_000;
 const MOVE_MS = 4_000;
-/** Pauses between attempts to connect, while shares are carried and while none are. */
+/** Pauses between attempts to connect while the carrier has shares; `IDLE_PAUSE_MS`: while it has none. */
 const PAUSE_MS = { first: 100, most: 300 };
 const IDLE_PAUSE_MS = { first: 100, most: 5_000 };
 /** A killed carrier is back within this time, with all its shares. */
@@ -128,8 +128,8 @@ export function connectCarrier(options: ConnectOptions): Carrier {
 class KnownShares {
   shares: ReadonlyMap<string, CarriedShare> = new Map();
   /**
-   * True until a new connection has received its first state. Notices sent before are lost, so `unconfirmed`
-   * is published for each unconfirmed share of that state.
+   * True until the carrier has sent the state of its shares over a new connection. Notices that it published
+   * before are lost, so `unconfirmed` is published again for each unconfirmed share of that state.
    */
   isFirstState = true;
   readonly notices: Bus<CarrierNotice>;

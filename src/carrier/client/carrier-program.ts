@@ -64,7 +64,7 @@ async function installProgram(home: string, programPath: string, nodePath: strin
   return folder;
 }
 
-/** Removes copies of other versions. `keep`: hashes, as running carriers report them. */
+/** Removes the copies of all versions but those in `keep`: the hashes that running carriers report. */
 export async function removeOldPrograms(home: string, keep: readonly string[]): Promise<void> {
   const carrier = carrierFolder(home);
   const names = await readdir(carrier).catch(() => []);

@@ -45,7 +45,10 @@ export interface Traffic {
 export interface ConnectionHost {
   readonly clock: Clock;
   readonly traffic: Traffic;
-  /** True: a connection that its server ends becomes an orphan, which the share releases or resets later. */
+  /**
+   * True: when the server ends a connection, the client's side stays open (stage `orphaned`) until the share
+   * releases or resets it.
+   */
   readonly orphans: boolean;
   readonly logons: LogonGate;
   /** Called when the connect failed; the connection is held again. */
@@ -61,7 +64,7 @@ export interface ConnectionHost {
   /** A request was sent while none was outstanding. */
   asked(): void;
   answered(connection: CarriedConnection, nowMs: number, waitedMs: number): void;
-  /** The client of a released connection has received an answer that shows the loss of its server. */
+  /** The client of a released connection has learnt from an answer or a reset that its server is lost. */
   foundOut(): void;
   /** Both sides are closed. */
   closed(connection: CarriedConnection): void;
@@ -127,7 +130,10 @@ export class CarriedConnection {
     return this.stage === "joined" && this.#server !== null ? ownEndOf(this.#server) : null;
   }
 
-  /** True while a frame is held back that is neither a read nor a write: the client might notice its loss. */
+  /**
+   * True while a frame waits that is neither a read nor a write: the client might notice if the frame were
+   * lost.
+   */
   get holdsBackMore(): boolean {
     return this.#held.waitsMore;
   }
@@ -225,8 +231,8 @@ export class CarriedConnection {
   }
 
   /**
-   * From now on, a read ends the retiring connection, too. Before this call, rclone could repeat the read on
-   * another retiring connection of its pool.
+   * From now on, a retiring connection also ends at a read. Before this call, rclone might have repeated the
+   * read on another retiring connection of its pool.
    */
   retireAtReads(): void {
     if (this.retiringFrom !== null) this.#held.readsEnd = true;
@@ -412,8 +418,8 @@ export class CarriedConnection {
   }
 
   /**
-   * Makes the connection an orphan if the share has orphans and the client did not cause the loss; otherwise
-   * calls `endClient`.
+   * Makes the connection an orphan if the share allows that (`orphans`) and the client has not ended it
+   * first; otherwise calls `endClient`.
    */
   #serverLost(text: string, endClient: () => void): void {
     const isUnexpected = !this.#clientEnded && !this.ledger.loggedOff;
@@ -473,9 +479,9 @@ export class CarriedConnection {
   }
 
   /**
-   * Whether requests may be answered in place of the server. If rclone cannot close a file, it fails programs that read
-   * elsewhere in that file. A close of a file that was only read may succeed, because nothing can be lost; for other
-   * files it would claim that they are written, renamed or deleted on the server.
+   * True if requests may be answered in place of the server. Closes should succeed, because rclone fails
+   * programs that read elsewhere in a file that it cannot close. They may succeed only for files that were
+   * only read: for others, the answer would claim that the server has written, renamed or deleted them.
    */
   #mayAnswer(): boolean {
     const { onlyReads, isOpaque, fromClient } = this.ledger;

@@ -25,7 +25,10 @@ export interface Move {
   readonly to: CarriedRoute;
   readonly endpoint: RouteEndpoint;
   readonly planned: boolean;
-  /** Id of the witness of route `to` when the move was decided; null or absent: there was none. */
+  /**
+   * The id of the open connection that proved the server behind `to` when the move was decided; null or
+   * absent: there was none.
+   */
   readonly witness?: number | null;
   /** The deadline of the request, monotonic ms. A move that may not be over by then is refused. */
   readonly untilMs: number;
@@ -109,8 +112,8 @@ async function unlessSilent(one: Promise<ServerProof>, other: Promise<ServerProo
 }
 
 /**
- * The connections that the move has to end. Connects under way are cancelled, connections that retire on the route `to`
- * are used again, and a planned move leaves other retiring ones alone.
+ * Returns the connections that the move has to end. Of the others, it cancels connects under way, takes
+ * connections that retire on the route `to` back into use, and for a planned move leaves retiring ones alone.
  */
 function connectionsToMove({ connections }: ShareContext, to: CarriedRoute, planned: boolean) {
   const old = new Set<CarriedConnection>();

@@ -201,7 +201,7 @@ export class ShareCarrier implements AsyncDisposable {
     this.#share.events.settingsChanged();
   }
 
-  /** Call when rclone's pool has none of the connections left that were reported `lost`. */
+  /** Call when rclone's pool no longer contains the connections that a `lost` notice announced. */
   usedUp(): void {
     this.#losses.usedUp();
   }
@@ -244,8 +244,8 @@ export class ShareCarrier implements AsyncDisposable {
   }
 
   /**
-   * Resets connections that have still received nothing since the loss when the route has been back for a
-   * moment.
+   * Waits `STUCK_AT_MOST_MS`, then ends connections that still wait for an answer and have received nothing
+   * since the loss, although the route is back.
    */
   #endStuckLater(lossAtMs: number): void {
     const { clock, connections } = this.#share;
@@ -295,7 +295,8 @@ export class ShareCarrier implements AsyncDisposable {
       },
       serverClosed: (ended, error) => {
         logger.debug("the server ended a connection", { share, error });
-        // The connection is on a route that is no longer in use, so its loss does not cast doubt on the route.
+        // The connection is on a route that is no longer in use, so its end says nothing about the route in
+        // use.
         if (isRetiring(ended)) this.#losses.reportOrphans();
         else this.#route.doubted();
       },
@@ -410,7 +411,10 @@ async function isAllowed({ settings, owners, uid, logger }: ShareContext, client
   return false;
 }
 
-/** Lets rclone notice the loss of connections, after the daemon has used up the dead ones of rclone's pool. */
+/**
+ * Lets programs notice lost connections only after requests of the daemon have used up the dead idle ones in
+ * rclone's pool.
+ */
 function createLosses({ clock, events, connections }: ShareContext) {
   let losing: Promise<void> = Promise.resolve();
   let usedUp = (): void => {};
@@ -422,8 +426,8 @@ function createLosses({ clock, events, connections }: ShareContext) {
   };
   const loseOrphans = async (): Promise<void> => {
     const orphans = [...connections].filter(({ stage }) => stage === "orphaned");
-    // On an encrypted connection the daemon's request cannot be told from a program's, so it is reset at
-    // once.
+    // On an encrypted connection, the daemon's requests cannot be told from a program's, so the connection is
+    // reset at once.
     for (const connection of orphans) if (connection.ledger.isOpaque) void connection.reset();
     await untilUsedUp();
     for (const connection of orphans) connection.release();
@@ -436,11 +440,17 @@ function createLosses({ clock, events, connections }: ShareContext) {
   };
 
   return {
-    /** Releases the present orphans once the daemon has used up the dead connections of rclone's pool. */
+    /**
+     * Reports the present orphans to the daemon, and releases them once its requests have used up the dead
+     * connections in rclone's pool.
+     */
     reportOrphans(): void {
       losing = losing.then(loseOrphans);
     },
-    /** Lets reads end retiring connections once the daemon's requests have ended the idle ones. */
+    /**
+     * Reports the loss to the daemon. Once its requests have ended the idle retiring connections, reads may
+     * end the others.
+     */
     retireLater(): void {
       losing = losing.then(retireAll);
     },
@@ -448,7 +458,10 @@ function createLosses({ clock, events, connections }: ShareContext) {
   };
 }
 
-/** Reports when the server answers on no connection, and when it answers again. */
+/**
+ * Sends the notice `stalled` when requests wait and the server answers on no connection, and `answered` when
+ * it answers again.
+ */
 function createStallWatch(share: ShareContext) {
   const { clock, events } = share;
   let lastAnswerAtMs: number | null = null;

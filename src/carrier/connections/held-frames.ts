@@ -24,7 +24,7 @@ export class HeldFrames {
    * again.
    */
   isWaiting = false;
-  /** True if the client may notice the loss of the waiting frame. */
+  /** True if the client may notice when the waiting frame is lost: it is neither a read nor a write. */
   waitsMore = false;
 
   constructor(mayLogOn: () => boolean) {

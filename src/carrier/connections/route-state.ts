@@ -6,17 +6,20 @@ import type { ServerProof } from "../smb/server-proof.ts";
 const TRY_AGAIN_MS = 200;
 const TRY_AGAIN_REFUSING_MS = 500;
 const TRY_TIMEOUT_MS = 1_000;
-/** A server that ends this many idle connections in a row does so by habit; further ends are ignored. */
+/**
+ * Once the server has ended this many connections that `prove` kept open, it is taken to end idle ones by
+ * habit; from then on, only an end right after an answer counts.
+ */
 const WITNESSES_AT_MOST = 5;
 /**
- * Once this many connections in a row have ended right after the server's answer, a further answer counts
- * only if its connection lasts.
+ * Once this many kept connections in a row have ended right after the server's answer, a further answer
+ * counts only if its connection stays open for `LASTS_FOR_MS`.
  */
 const ENDED_AT_ONCE_AT_MOST = 2;
 const LASTS_FOR_MS = 500;
 /**
- * The daemon has at least this long, ms, to prove a server that answers again, even if the patience ends
- * sooner.
+ * When the server answers again, the daemon has at least this long, ms, to prove it, even if the patience
+ * (`patienceMs`) ends sooner.
  */
 const LEAST_TIME_TO_CONFIRM_MS = 10_000;
 
@@ -33,7 +36,10 @@ interface RouteStateOptions {
   readonly onPhase: () => void;
   /** Called when the server answers again, and is not confirmed yet. */
   readonly onUnconfirmed: (proof: Proved) => void;
-  /** Called when the server has been unproved for longer than the patience. */
+  /**
+   * Called when the server has been unproved for longer than the patience, since `lostAtMs`; with Infinity
+   * when nothing may be sent to it any more.
+   */
   readonly onImpatient: (lostAtMs: number) => void;
 }
 
@@ -41,16 +47,22 @@ type Proved = Extract<ServerProof, { ok: true }>;
 
 export class RouteState implements Disposable {
   readonly #options: RouteStateOptions;
-  /** True while the server has neither closed nor refused a connection since its last proof. */
+  /**
+   * True while the server behind the route is proved to be the mounted one. A closed or refused connection,
+   * or a reported loss, makes it false until the next proof.
+   */
   isConfirmed = true;
-  /** Changes with each loss, so that a proof that began before the loss can be refused. */
+  /**
+   * Grows when the route is lost, and when the server ends a connection, so that a proof that began before
+   * can be refused.
+   */
   outage: number;
-  /** When the server was first doubted since its last proof, monotonic ms; null: it is proved. */
+  /** When `isConfirmed` became false, monotonic ms; null: it is true. */
   doubtedAtMs: number | null = null;
   routeLostAtMs: number | null = null;
   /**
-   * When the route was last lost, monotonic ms. Unlike `routeLostAtMs`, kept until the server is confirmed.
-   * null: not lost.
+   * When the route was last lost, monotonic ms. Unlike `routeLostAtMs`, it stays set when the server answers
+   * again. null: not lost since the server was last confirmed.
    */
   lossAtMs: number | null = null;
   #answeredAtMs: number | null = null;
@@ -58,15 +70,17 @@ export class RouteState implements Disposable {
   #patience: Timer | null = null;
   #trying: AbortController | null = null;
   /**
-   * The connection of the last proof. It stays open until the server is confirmed, and ends if another server
-   * takes over the address.
+   * The connection over which the server answered. It is kept open until the server is confirmed, because it
+   * ends if another server takes over the address.
    */
   #witness: Disposable | null = null;
-  /** The number of witnesses that have ended since the route was lost or the server was confirmed. */
+  /**
+   * How many connections kept as `#witness` have ended since the route was lost or the server was confirmed.
+   */
   #witnessesGone = 0;
   /**
-   * The number of witnesses in a row that have ended right after their answer. A server that does this would
-   * end programs' connections just as fast, so its answer alone does not prove that it works.
+   * How many connections kept as `#witness` have, in a row, ended right after the server's answer. Such a
+   * server would end programs' connections just as fast, so its answer alone does not prove that it works.
    */
   #endedAtOnce = 0;
   #announced: CarriedPhase = "carrying";
@@ -88,7 +102,7 @@ export class RouteState implements Disposable {
     return this.isConfirmed ? "carrying" : "unconfirmed";
   }
 
-  /** When the doubted server answered again, monotonic ms; null: it has not. */
+  /** When the unconfirmed server answered again, monotonic ms; null: it has not. */
   get answeredAtMs(): number | null {
     return this.#trying === null ? this.#answeredAtMs : null;
   }
@@ -101,7 +115,10 @@ export class RouteState implements Disposable {
     this.#startTrying();
   }
 
-  /** Call when nothing may be sent to the server any more. All connections end; `lost` begins to probe again. */
+  /**
+   * Call when nothing may be sent to the server any more. Ends all connections and stops probing, until
+   * `lost()` is called.
+   */
   leave(): void {
     this.#stopTrying();
     this.#doubt();
@@ -115,7 +132,7 @@ export class RouteState implements Disposable {
   /** Call when the server has closed a connection that was in use. */
   doubted(): void {
     this.#doubt();
-    // `outage` changes even if the server is doubted already: a proof under way may be of the previous
+    // Grows even if the server is unconfirmed already: a proof that is under way may be of the previous
     // server.
     this.outage += 1;
     this.#announced = this.phase;
@@ -229,7 +246,7 @@ export class RouteState implements Disposable {
     }
   }
 
-  /** True if the connection of an answer lasts long enough for the answer to count. */
+  /** True if the connection over which the server answered stays open long enough for the answer to count. */
   async #lasts(gone: AbortSignal, ending: AbortSignal): Promise<boolean> {
     if (this.#endedAtOnce < ENDED_AT_ONCE_AT_MOST) return true;
     const either = AbortSignal.any([gone, ending]);
@@ -238,8 +255,9 @@ export class RouteState implements Disposable {
   }
 
   /**
-   * Doubts the server, because another one may have replaced it. `counts`: false if the server ends idle
-   * connections by habit; then only an end right after the answer raises doubt.
+   * Makes the server unconfirmed: the kept connection has ended, so another server may have taken over the
+   * address. `counts`: false if the server ends idle connections by habit; then only an end right after its
+   * answer has this effect.
    */
   #witnessEnded(counts: boolean, answeredAtMs: number): void {
     const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < LASTS_FOR_MS;

@@ -6,7 +6,7 @@ import type { ShareContext } from "./share-settings.ts";
 
 const ANSWER_WITHIN_MS = 1_000;
 /**
- * If another server has replaced the first one, the connection to the first one ends within this time, ms.
+ * If another server has taken over the address, the connection to the first one ends within this time, ms.
  */
 const ENDS_WITHIN_MS = 300;
 

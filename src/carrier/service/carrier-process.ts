@@ -45,8 +45,9 @@ async function main(): Promise<void> {
   surviveMistakes(logger);
   const inheritedCount = socketsText === undefined ? 0 : Number(socketsText);
 
-  // A daemon may just have started another carrier, which holds the lock for a moment while it looks for a living
-  // keeper. The process that inherited the ports waits: if it ended with 0, its keeper would give up the ports.
+  // Another carrier, which a daemon has just started, may hold the lock for a moment to look for a living
+  // keeper. Only the process that inherited the ports waits for it: if this process exited with 0, its keeper
+  // would give up the ports.
   const withinMs = inheritedCount > 0 ? LOCKED_FOR_A_LOOK_MS : 0;
   const lock = await waitExclusive(join(folder, "lock.db"), { clock, withinMs });
   // Another carrier runs. This process ends, and with it the keeper that started it, if any.

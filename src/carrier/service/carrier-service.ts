@@ -46,7 +46,7 @@ export class CarrierService implements AsyncDisposable {
   readonly #options: ServiceOptions;
   readonly served = new Map<string, ShareCarrier>();
   readonly #keeper: Keeper;
-  /** The gates by login: connections with the same login share one. */
+  /** The login gates (`logon-gate.ts`) by login: shares with the same login use the same one. */
   readonly #logons = new Map<string, LogonGate>();
   #journal: readonly JournalEntry[] = [];
   #changing: Promise<unknown> = Promise.resolve();
@@ -192,8 +192,8 @@ export class CarrierService implements AsyncDisposable {
     const { share, route } = settings;
     const { onChanged, onNotice } = this.#options;
     const inUse = settings.endpoints[route];
-    // Only the route in use is kept: the other route's proof was a connection of the previous process. `open`
-    // configures that route anew.
+    // Keeps only the route in use: what proved the other one, a connection of the previous process, has
+    // ended. `open` and `configure` add that route again.
     const endpoints = inUse === undefined ? {} : { [route]: inUse };
     const carrier = new ShareCarrier(
       server,

@@ -49,7 +49,7 @@ export class RequestLedger {
   readonly #now: () => number;
   readonly #listener: LedgerListener;
   readonly #requests = new Map<number, Request>();
-  /** The requests of a frame whose end has not passed yet; they count as open from then on. */
+  /** The requests of the frame that is passing; they count as open once its end has passed. */
   readonly #begun: { command: number; messageId: number; header: Uint8Array | null }[] = [];
   /** The requests whose answers are in the frame that is passing. */
   readonly #passing: Request[] = [];

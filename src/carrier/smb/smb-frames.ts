@@ -16,7 +16,7 @@ const CREATE_FIXED_BYTES = HEADER_BYTES + 48;
 const NETBIOS_KEEP_ALIVE = 0x85;
 
 const SMB2_PROTOCOL = 0xfe;
-/** The protocol byte of SMB 1, which only the first request of a client has that offers both versions. */
+/** The protocol byte of SMB 1. One request has it: the first one of a client that offers both versions. */
 const SMB1_PROTOCOL = 0xff;
 
 export const SMB2_COMMAND = {
@@ -56,7 +56,7 @@ interface FrameListener {
     bytes: Uint8Array,
     at: number,
   ): void;
-  /** Called with members of the last CREATE request, unless the request is truncated. */
+  /** Called after `message` with members of a CREATE request, unless the request is truncated. */
   opens?(wanted: OpenWanted): void;
   /** Called for a frame whose content cannot be read: encrypted or compressed. */
   opaque(): void;
@@ -169,7 +169,7 @@ export class FrameReader {
     return taken;
   }
 
-  /** Begins the next part once the rest has no bytes left. */
+  /** Once all bytes behind a header have passed, goes on to the next header, or ends the frame. */
   #leaveEmptyRest(): void {
     if (this.#part !== "rest" || this.#restLeft > 0) return;
     if (this.#frameLeft > 0) this.#part = "header";
@@ -263,8 +263,8 @@ export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
 }
 
 /**
- * True for the open of the share's root with which rclone checks a connection before it returns it to its
- * pool, and with which it reads the free space.
+ * True for an open of the share's root as rclone sends it: to check a connection before the connection goes
+ * back to its pool, and to read the free space.
  */
 export function isLookAtRoot({ access, isRoot }: Pick<OpenWanted, "access" | "isRoot">): boolean {
   return isRoot && access === FILE_READ_ATTRIBUTES;

@@ -30,15 +30,15 @@ export interface ApprovedEntry {
   /** False: the entry does not run now. It may return without a new approval if its parts equal `parts`. */
   readonly live: boolean;
   readonly parts: PartValues;
-  /** A person has disabled the entry, so that only a person may enable it again. */
+  /** True: a person has disabled the entry, and only a person may enable it again. */
   readonly isOff?: true;
 }
 
 /** The approval that a person gives. */
 export interface Grant {
-  /** The ids of the approved entries; the approval of a removed entry is forgotten. */
+  /** The ids of the entries to approve; one that the file no longer has loses its approval instead. */
   readonly ids: ReadonlySet<string>;
-  /** The subset of `ids` whose entries lose all their approvals. */
+  /** Those of `ids` whose approvals are removed instead. */
   readonly forgets?: ReadonlySet<string>;
   /** True: the mode in the file's `[trust]` takes effect, even if it is looser than the approved mode. */
   readonly loosens: boolean;
@@ -96,7 +96,10 @@ export interface Held {
   readonly approvals: Approvals | null;
 }
 
-/** The limit of remembered removed entries, which may come back without a new approval. */
+/**
+ * Maximum number of removed entries whose approvals are remembered, so that they may come back without a new
+ * one.
+ */
 const MOST_REMEMBERED = 200;
 
 /**
@@ -186,8 +189,8 @@ function rememberedOrder(
 }
 
 /**
- * The approvals after a person's grant. The mode changes to the file's if the grant `loosens` it, or approves
- * a change of it.
+ * The approvals after a person's grant. The mode becomes the one that the file asks for if the grant
+ * `loosens` it, or approves a changed `approve` in `[trust]`; else it stays.
  */
 export function withApproved(
   approvals: Approvals,
@@ -202,8 +205,8 @@ export function withApproved(
   const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
   const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
   /**
-   * Ids of backends that replace a backend of the same name with other parts: they do not inherit its
-   * approved place in the order.
+   * Ids of backends whose name was remembered for another backend, which no longer runs: they do not inherit
+   * its approved place in the order.
    */
   const replaced = new Set<string>();
   for (const id of ids) {
@@ -402,7 +405,10 @@ function restored<T extends object>(one: T, parts: PartValues): T {
   return { ...one, ...Object.fromEntries(values) };
 }
 
-/** `value`, with null for the keys of `now` that the version that remembered it did not know. */
+/**
+ * `value`, with null for keys of `now` that it lacks because the version that remembered it did not have
+ * them.
+ */
 function filled(value: EntryValue, now: unknown): EntryValue {
   if (typeof value !== "object" || value === null || isList(value)) return value;
   if (typeof now !== "object" || now === null || Array.isArray(now)) return value;

@@ -14,7 +14,7 @@ import type { ConfigKey } from "./key-path.ts";
 import { shownOfKey } from "./shown-key.ts";
 import { tomlDottedKey, tomlKey, tomlValue } from "./toml-value.ts";
 
-/** The file and the place whose values are asked for. */
+/** A configuration file, and the place that its defaults depend on. */
 export interface ConfigSource {
   readonly bytes: Uint8Array;
   readonly format: ConfigFormat;
@@ -28,8 +28,8 @@ export type KeyValue =
   | { readonly source: "absent"; readonly rule: string | null };
 
 /**
- * The default of a key for which it depends on the machine, or on other keys of the same table; null for
- * other keys.
+ * The default of a key whose default depends on the machine, or on other keys of the same table; null for any
+ * other key.
  */
 function settledValue(
   file: unknown,

@@ -3,8 +3,8 @@ import { type StructuredPatchHunk, structuredPatch } from "diff";
 
 const CONTEXT_LINES = 3;
 /**
- * The most changed lines for which the shortest difference is computed, because the time grows with their
- * square.
+ * Up to this many changed lines, the diff is the shortest one; the time to find it grows with the square of
+ * their number.
  */
 const MOST_CHANGES = 1500;
 

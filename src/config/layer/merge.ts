@@ -32,7 +32,6 @@ export function mergeUnder(file: unknown, layer: unknown) {
   /** The place of each entry of the merged lists, by section. */
   const lists = new Map<string, readonly Place[]>();
   const merged = emptyTable();
-  // The file's entries come first, because the first of several backends with a tool of the same name wins.
   for (const name of new Set([...Object.keys(own), ...Object.keys(under)])) {
     const [mine, theirs] = [own[name], under[name]];
     if (mine === undefined || theirs === undefined) define(merged, name, mine ?? theirs);
@@ -72,8 +71,8 @@ function originOf(own: Readonly<Record<string, unknown>>, section: string | numb
 }
 
 /**
- * Merges two tables key by key. If either value is no table, returns the file's value; the schema refuses
- * such values.
+ * Merges two tables key by key, the file's keys first: of several backends with a tool of the same name, the
+ * first one wins. If either value is no table, returns the file's value; the schema refuses such values.
  */
 function keysOfBoth(mine: unknown, theirs: unknown): unknown {
   const [own, under] = [asTable(mine), asTable(theirs)];

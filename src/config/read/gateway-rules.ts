@@ -127,7 +127,7 @@ function serverFindings(table: Table, at: KeyPath, place: RulePlace): Finding[] 
   ];
 }
 
-/** The limit of a backend's routes, above what any server needs. */
+/** Maximum number of routes of a backend; no server needs more. */
 const MOST_ROUTES = 8;
 
 function routesFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {
@@ -280,7 +280,7 @@ function fewerToolsFindings(file: Table): readonly Finding[] {
   return [...ofGroups, ...ofProfiles];
 }
 
-/** The most unknown names of one list that are reported. */
+/** Maximum number of unknown names that are reported for one list. */
 const MOST_REPORTED = 20;
 
 function unknownNames(

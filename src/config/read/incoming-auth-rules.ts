@@ -132,8 +132,8 @@ function listenFindings(server: Table, auth: Table): Finding[] {
 }
 
 /**
- * The mistake of listening on any address while no key names the gateway: an authorization server issues its
- * tokens for one gateway, by one name for all users.
+ * The mistake of listening on any address while no key gives the name that tokens are issued for: an
+ * authorization server issues the tokens of all users for one name of the gateway.
  */
 function resourceFindings(server: Table, auth: Table): Finding[] {
   const { host } = server;

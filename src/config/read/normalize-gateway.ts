@@ -109,7 +109,7 @@ export function gatewayConfig(
   };
 }
 
-/** The keys of a connection, of a backend or one of its routes, in the file's form. */
+/** A connection's keys in the file's form, for a backend or one of its routes. */
 type RouteFile = Omit<BackendFile["routes"][number], "name">;
 
 function commandWarnings({ command, args }: RouteFile, at: KeyPath): ConfigWarning[] {

@@ -109,7 +109,10 @@ function nameFindings(shares: Shares): Finding[] {
   );
 }
 
-/** The mistakes of shares that have the source of an earlier share, over any route; one for each share. */
+/**
+ * The mistakes of shares that mount the same share of the same server as an earlier one, over any route; one
+ * for each share.
+ */
 function sourceFindings(shares: Shares): Finding[] {
   const sources = new Map<string, number>();
   return shares.flatMap(([index, share]) => {

@@ -26,16 +26,16 @@ export function borrowedName(backend: string, machine: string): string {
 const ANY_MACHINE = "*";
 
 /**
- * The name of a backend under which the tools that other machines' backends have in common are published, if
- * this machine has no such backend.
+ * The name under which the gateway publishes the tools that backends called `backend` on several other
+ * machines have in common, if this machine has no such backend.
  */
 export function commonName(backend: string): string {
   return borrowedName(backend, ANY_MACHINE);
 }
 
 /**
- * The prefix of the names of a backend's tools, if the backend is on another machine: the machine's name, or
- * the backend's if several machines have it in common; else null.
+ * For a backend of another machine, the prefix of its tools' names: the machine's name, or the backend's
+ * plain name if it stands for several machines. null for a backend of this machine.
  */
 export function foreignPrefix(backendName: string): string | null {
   const machine = machineOf(backendName);

@@ -92,7 +92,7 @@ export async function connectToBus(socketPath: string, options: BusOptions): Pro
 }
 
 /**
- * Signs in as the user of this process. After its answer the bus sends nothing unasked, so no byte of a
+ * Signs in as the user of this process. After accepting, the bus sends nothing unasked, so no byte of a
  * message is lost.
  */
 function signIn(socket: Socket): Promise<void> {

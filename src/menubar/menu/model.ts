@@ -168,7 +168,7 @@ function placeItems({ status, logPath }: MenuWorld): MenuItem[] {
 }
 
 function toggleItems({ global, shares }: StatusReport, world: MenuWorld): MenuItem[] {
-  // Both settings concern shares, so that they are left out if there are no shares.
+  // Both settings concern shares, so they are left out if there are no shares.
   if (shares.length === 0) return [];
   const item = (setting: ToggleName, checked: boolean): MenuItem => {
     const action: MenuAction = { kind: "toggle", setting, on: !checked };

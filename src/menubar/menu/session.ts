@@ -160,7 +160,7 @@ function createFolderLooks(
     asking.set(key, listing);
     return listing;
   };
-  // Also lists the level below the opened one, because some panels draw a menu badly that grows while it is
+  // Also lists the level below the opened one, because some panels draw a menu badly if it grows while it is
   // open.
   return async ({ key, folders }) => {
     const turn = ++turns;

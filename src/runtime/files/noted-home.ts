@@ -3,8 +3,8 @@ import { stat } from "node:fs/promises";
 import { expecting } from "../errors.ts";
 
 /**
- * True if the file comes from another home than `home`, which counts as the same if it was moved. `noted`:
- * the home in which the file was written, or a folder in it.
+ * True if the file comes from another home than `home`. A home that was moved counts as the same one.
+ * `noted`: the home in which the file was written, or a folder in it.
  */
 export async function isOfOtherHome(noted: string | undefined, home: string): Promise<boolean> {
   if (noted === undefined || noted === home) return false;

@@ -33,7 +33,10 @@ export type DashboardRow =
       readonly id: string;
       readonly subject: string | null;
       readonly condition: Condition;
-      /** The row whose keys apply; null: a condition of the daemon or of the gateway. */
+      /**
+       * The share or backend that the condition concerns, on which keys act; null: the condition concerns the
+       * daemon or the gateway.
+       */
       readonly owner: OwnerRow | null;
     };
 

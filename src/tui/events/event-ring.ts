@@ -10,9 +10,9 @@ import { rowMark } from "../terminal/list-state.ts";
 import { createStore } from "../terminal/store.ts";
 import { toneMark, type View } from "../terminal/terminal-style.ts";
 
-/** Events that are kept. */
+/** Maximum number of events kept. */
 export const KEPT = 2_000;
-/** Lines of the log that are searched for events before the start of this view. */
+/** Maximum number of log lines that are searched for events from before this view started. */
 const BEFORE = 500;
 /** Characters of one event's text. */
 const TEXT_LIMIT = 2_000;

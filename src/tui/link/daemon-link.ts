@@ -79,7 +79,10 @@ export function startDaemonLink({ connect, signal, clock = systemClock }: LinkOp
     status,
     /** Asks the daemon; rejects with `daemon_unreachable` while none runs. */
     ask,
-    /** Calls `listener`, which must not throw, with every notice from now on, in order. Returns its unregister. */
+    /**
+     * Calls `listener`, which must not throw, with every notice from now on, in order. Returns a function
+     * that unregisters it.
+     */
     listen(listener: (notice: FollowNotice) => void): () => void {
       listeners.add(listener);
       return () => void listeners.delete(listener);

@@ -2,14 +2,17 @@
 
 export interface Readable<T> {
   get(): T;
-  /** Calls `listener` after each replacement; returns its unregister. */
+  /** Calls `listener` after each replacement; returns a function that unregisters it. */
   subscribe(listener: () => void): () => void;
 }
 
 interface Store<T> extends Readable<T> {
   /** Replaces the value; does not call listeners if it is the same. */
   set(value: T): void;
-  /** Replaces a part of the value. Returns true, as a handler of keys does that has used its key. */
+  /**
+   * Replaces a part of the value. Returns true, which a key handler can return to say that it has used the
+   * key.
+   */
   put(part: Partial<T>): true;
 }
 
@@ -35,7 +38,7 @@ export function createStore<T>(initial: T): Store<T> {
   };
 }
 
-/** Notifies of a replacement of any of the values. */
+/** Notifies when any of the values is replaced. */
 export function eitherOf(
   ...values: readonly Pick<Readable<unknown>, "subscribe">[]
 ): Pick<Readable<unknown>, "subscribe"> {

@@ -5,16 +5,16 @@ import { createStore, type Store, useStore } from "../daemon/store.ts";
 
 export type FormStores<Form extends object> = ReturnType<typeof createFormStores<Form>>;
 
-/**
- * Keeps the contents of one kind of form. `session`: an object that is new with each sign-in, the page's
- * `requests`; `name` distinguishes several forms of the kind.
- */
+/** Creates the memory for all forms of one kind. */
 export function createFormStores<Form extends object>() {
   const sessions = new WeakMap<object, Map<string, Store<Form>>>();
   return {
-    /** The form's contents; null: this form was never drawn. */
+    /**
+     * The contents of the form `name`; null: it was never drawn. `session`: the page's `requests`, an object
+     * that is new with each sign-in.
+     */
     find: (session: object, name = ""): Form | null => sessions.get(session)?.get(name)?.get() ?? null,
-    /** The form's store, which the first call creates with the contents that `begin` returns. */
+    /** The store of the form `name`, which the first call creates with the contents that `begin` returns. */
     storeOf(session: object, name: string, begin: () => Form): Store<Form> {
       const forms = sessions.get(session) ?? new Map<string, Store<Form>>();
       const store = forms.get(name) ?? createStore(begin());
@@ -24,7 +24,10 @@ export function createFormStores<Form extends object>() {
   };
 }
 
-/** The form as drawn, and its store, which has the newest contents while a request is in flight. */
+/**
+ * The form's contents as drawn, and its store: while a request is in flight, only the store has what was
+ * typed since.
+ */
 export function useFormStore<Form extends object>(
   stores: FormStores<Form>,
   session: object,
