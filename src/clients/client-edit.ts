@@ -137,7 +137,12 @@ function removal(text: string, path: string[]): EditResult {
   if (entry === undefined) return [];
   const end = entry.offset + entry.length;
   const comma = /^[ \t]*,/.exec(text.slice(end));
-  if (comma === null) return modify(text, path, undefined, {});
+  if (comma === null) {
+    // A trailing comma must not stay behind alone; behind another entry it may stay.
+    const after = entry.parent?.children?.length === 1 ? commaAfter(text, end) : null;
+    const trailing = after === null ? [] : [{ offset: after - 1, length: 1, content: "" }];
+    return [...modify(text, path, undefined, {}), ...trailing];
+  }
   const lineStart = text.lastIndexOf("\n", entry.offset) + 1;
   const rest = /^[ \t]*\r?\n/.exec(text.slice(end + comma[0].length));
   const isAlone = rest !== null && text.slice(lineStart, entry.offset).trim() === "";

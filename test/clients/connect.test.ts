@@ -62,6 +62,11 @@ describe("F1 writing into a client's file", () => {
     const commasFirst = '{"mcpServers": {\n  "a": {"command": "a"}\n, "b": {"command": "b"}\n}}';
     const without = await editedClientText(CLIENTS.claude, commasFirst, [{ name: "a", entry: null }]);
     assert.deepEqual(await namesIn(without, "x.json"), ["b"]);
+    for (const end of [",", " /* the only one */,", " // the only one\n  ,"]) {
+      const only = `{"mcpServers": {\n  "a": {"command": "a"}${end}\n}}`;
+      const empty = await editedClientText(CLIENTS.claude, only, [{ name: "a", entry: null }]);
+      assert.deepEqual(await namesIn(empty, "x.json"), []);
+    }
   });
 
   it("F1 a byte order mark, and a comment in an empty table, stay", async () => {
