@@ -152,8 +152,8 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
           movesOn = true;
           return false;
         }
-        // The old daemon ends the client's request to listen. The client does not learn that, because the
-        // bridge repeats the request at the next daemon.
+        // The old daemon ends the client's `subscriptions/listen`. The client does not learn that, because
+        // the bridge repeats the request at the next daemon.
         if (method === null && id !== null && movesOn && listening.has(id)) return false;
         if (method === ACKNOWLEDGED && listening.isAcknowledgedAgain(objectOf(read(index)["params"]))) {
           return false;
@@ -413,10 +413,10 @@ function groupRefused(group: string, { code, message }: JsonMembers, hadGroup: b
   });
 }
 
-// The requests to listen of a client of protocol 2026-07-28 (`subscriptions/listen`), which the bridge repeats at the next
+// Keeps the `subscriptions/listen` requests of a client of protocol 2026-07-28, and repeats them at the next
 // daemon, unnoticed by the client.
 
-/** Longest request to listen that is repeated; a longer one ends with its daemon. */
+/** Longest `subscriptions/listen` that is repeated at the next daemon; a longer one ends with its daemon. */
 const KEPT_LISTEN_BYTES = 64 * 1024;
 const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
 

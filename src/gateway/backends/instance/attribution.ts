@@ -15,7 +15,7 @@ export interface ClientCall extends PendingRequest {
 
 export type Attribution =
   /**
-   * The message may belong to several `calls`, all of one client, which gets it within `call`, the newest of
+   * All `calls` that the message may belong to are of one client, which gets it within `call`, the newest of
    * them.
    */
   | { readonly kind: "call"; readonly call: ClientCall; readonly calls: readonly ClientCall[] }
@@ -47,7 +47,8 @@ export function attribute(
     if (carrier !== undefined && isClientCall(carrier)) {
       return { kind: "call", call: carrier, calls: [carrier] };
     }
-    // A response carries messages of its own request only, and this request is no client's call in flight.
+    // The request of this response is no client's call in flight, and a response carries only messages of its
+    // own request.
     if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
   }
   const calls: ClientCall[] = [];
@@ -88,7 +89,7 @@ function isClientCall(request: PendingRequest): request is ClientCall {
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
 
-/** How long messages may still belong to a given-up call, ms. */
+/** How long a server may still send messages about a call that was cancelled or timed out, ms. */
 function lingersMs({ method, timeoutMs }: PendingRequest): number {
   if (!WORKING.has(method)) return LINGERS_MS.other;
   return Math.min(LINGERS_MS.atMost, Math.max(LINGERS_MS.working, timeoutMs));
@@ -124,7 +125,8 @@ export class GivenUpCalls {
    * work on it.
    */
   add(request: PendingRequest, isCancelled: boolean): void {
-    // Expired entries keep their clients in memory, and otherwise only a later message would drop them.
+    // Expired entries keep their clients in memory, and the next message of the server may come late or
+    // never.
     this.#dropOld();
     const client = request.port?.client ?? null;
     const sinceMs = this.#clock.monotonicMs();
@@ -148,7 +150,7 @@ export class GivenUpCalls {
     return [...this.#calls.values()].map(({ client }) => client);
   }
 
-  /** The given-up call that expires last, with the time left; null: there is none. */
+  /** The call that is kept for longest, and how long that still is; null: there is none. */
   get waiting(): { readonly leftMs: number; readonly isCancelled: boolean } | null {
     this.#dropOld();
     let last: GivenUp | null = null;

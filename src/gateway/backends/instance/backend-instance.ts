@@ -54,7 +54,10 @@ export interface InstanceSeen {
 /** One request to a server. */
 export interface BackendCall {
   readonly method: string;
-  /** The names in it are the server's own. The instance replaces the client's `_meta.progressToken`. */
+  /**
+   * Uses the server's own names for tools and the like. The instance replaces the client's
+   * `_meta.progressToken`.
+   */
   readonly params: JsonObject | undefined;
   /** The client's call, which gets progress, logs and the server's questions; null: the gateway's own call. */
   readonly port: CallPort | null;

@@ -127,8 +127,8 @@ export class InstanceCalls {
   }
 
   /**
-   * The given-up call that expires last, if only given-up calls make it unclear which client a message
-   * belongs to; otherwise null.
+   * The cancelled or timed-out call that makes it unclear for longest which client a message belongs to.
+   * Null: there is none, or the calls in flight alone already make that unclear.
    */
   lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
     const without = attribute(streamOf, this.#options.owner, this.pending, []);
@@ -140,7 +140,10 @@ export class InstanceCalls {
     return attribute(streamOf, this.#options.owner, this.pending, this.#givenUp.clients());
   }
 
-  /** Ends the calls whose clients seem to have left, if the message then certainly belongs to one client. */
+  /**
+   * Ends the calls that wait for a client which seems to have left, if it is certain without them which
+   * client the message belongs to.
+   */
   endIdle(streamOf: RpcId | null): void {
     const idle = new Set([...this.pending].filter(({ port }) => port?.mayGiveWay === true));
     if (idle.size === 0) return;
@@ -267,7 +270,7 @@ export function progressTokenOf(params: JsonObject | undefined): RpcId | null {
   return isRpcId(token) ? token : null;
 }
 
-/** Copies params that have a progress token with another token; all other values stay the same objects. */
+/** Copies params with `token` in place of their progress token; all other values stay the same objects. */
 export function withProgressToken(params: JsonObject, token: RpcId): JsonObject {
   const meta = params["_meta"];
   return { ...params, _meta: { ...(isJsonObject(meta) ? meta : {}), progressToken: token } };

@@ -31,7 +31,7 @@ export function notInitialized(backend: string, timeoutMs: number, graceMs: numb
   return { kind, message, hint };
 }
 
-/** The failure of a request that the instance needs, if the server answers it with an error. */
+/** The failure to report if the server answers `method`, a request of the gateway's own, with an error. */
 export function errorAnswer(method: string, error: RpcError): LinkFailure {
   return linkFailure(
     "protocol",

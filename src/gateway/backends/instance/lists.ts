@@ -403,7 +403,7 @@ export class InstanceLists implements Disposable {
     if (this.#disposed || this.listings === null) return;
     const state = this.#states[kind];
     if (failure === null) state.staleBecause = null;
-    // A lost session is renewed, and all lists are read again afterwards.
+    // A lost session is no reason to log: it is renewed, and then all lists are read again.
     else if (failure.kind !== "session_lost") this.#notRead(kind, failure);
     const next = { ...this.listings, ...part };
     const freshness = { ...this.freshness, ...read };

@@ -58,7 +58,10 @@ export function createNotifications(parts: NotificationParts) {
     client.notify(method, params);
   };
 
-  /** Drops the notification if the client does not read and the link cannot be paused because others wait for it. */
+  /**
+   * Sends the notification, and pauses the link while the client does not read. If calls of several clients
+   * share the link, it cannot be paused; then the notification is dropped.
+   */
   const forwardLossy = (port: CallPort, method: string, params: JsonObject, streamOf: RpcId | null): Wait => {
     const before = calls.hold(port, streamOf);
     if (before === null && port.congested !== null) return null;
@@ -121,7 +124,7 @@ export function createNotifications(parts: NotificationParts) {
   };
 
   const takeOther = ({ method, params }: RpcNotification, streamOf: RpcId | null): void => {
-    // Dropped: only the gateway itself sends these to its bridge, which a server could mislead by them.
+    // Dropped: only the gateway itself sends these to its bridge. One from a server would mislead the bridge.
     if (method.startsWith(OWN_NOTIFICATIONS)) return;
     const addressee = calls.attribute(streamOf);
     if (addressee.kind === "call") addressee.call.port.notify(method, params);

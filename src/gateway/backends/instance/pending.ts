@@ -82,8 +82,8 @@ function isAsking({ attached }: PendingRequest): boolean {
 }
 
 /**
- * Ids count up from 1. One timer serves all requests, so that a call sets none of its own: it is set for the earliest
- * deadline, and on firing skips deadlines that have moved or gone.
+ * Ids count up from 1. One timer serves all requests, so that most requests set none. It is set for the
+ * earliest deadline; when it fires, it skips deadlines that have moved or gone.
  */
 export class PendingRequests implements Iterable<PendingRequest>, Disposable {
   /** Number of pending requests that are not the gateway's own. */

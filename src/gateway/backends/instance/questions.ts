@@ -163,7 +163,7 @@ export class Questions {
       client,
       calls: new Set(calls),
       abort: new AbortController(),
-      // One of the calls has ended; the question stays open while it may belong to another one.
+      // One of the calls has ended; the question stays open while it may belong to another call.
       ended: (call) => {
         question.calls.delete(call);
         if (question.calls.size > 0) return;

@@ -114,7 +114,10 @@ export class ServerSession {
 
 // The params of `initialize`, and the parsing of the server's result.
 
-/** All capabilities that some client may have; each question of the server is checked against its client's own. */
+/**
+ * All capabilities that some client may have. Each question of the server is checked against the capabilities
+ * of the client that is asked.
+ */
 const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },

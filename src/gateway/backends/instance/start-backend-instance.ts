@@ -45,7 +45,9 @@ import { createServerLog, createServerLogLevel, type ServerLog, type ServerLogLe
 import { ServerSession, STOPPED } from "./session.ts";
 import { createTaskWatchers, Subscriptions, type TaskWatchers } from "./subscriptions.ts";
 
-/** Limit of the time in which the server's first questions are answered before it becomes ready. */
+/**
+ * How long an instance, before it becomes ready, waits for clients to answer the server's first questions.
+ */
 const FIRST_QUESTIONS_MS = 10_000;
 const FIRST_PING_MS = 2_000;
 /** Time for the server to process the answers to its questions. */
@@ -296,8 +298,8 @@ class RunningInstance {
   }
 
   /**
-   * Adds the subscriptions of another instance. Never fails: a refusal of the server is logged, and the clients stay
-   * subscribed, as they believe they are.
+   * Takes over the subscriptions of another instance. Never fails: if the server refuses one, that is logged,
+   * and its clients still count as subscribed, because nobody tells them of the refusal.
    */
   adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
     if (this.#over === null) this.#subscriptions.adopt(others);

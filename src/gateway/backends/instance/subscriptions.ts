@@ -12,7 +12,7 @@ const DONE: Reply = { result: {} };
 interface Topic {
   readonly uri: string;
   readonly clients: Set<ClientPort>;
-  /** The clients that wait for the server's answer; a refusal unsubscribes them. */
+  /** The clients that wait for the server's answer. If the server refuses, they are no longer subscribed. */
   readonly waiting: Set<ClientPort>;
   /** The server has confirmed the subscription in the current session. */
   isConfirmed: boolean;
@@ -151,7 +151,8 @@ export class Subscriptions {
       const method = wanted ? "resources/subscribe" : "resources/unsubscribe";
       const asked = await this.#session.ask(method, { uri: topic.uri }, listMs);
       reply = asked.kind === "answered" ? asked.reply : unavailable(backend, asked.failure);
-      // After a lost session, the next iteration asks in the renewed one; an ended instance renews none.
+      // The session was lost meanwhile: asks again in the renewed one. This ends, because an ended instance
+      // renews no session.
       if (this.#lostSessions !== lostBefore) continue;
       if (!wanted) topic.isConfirmed = false;
       else if (!isError(reply)) topic.isConfirmed = true;
@@ -204,7 +205,8 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
         tasks.set(id, watched);
       }
       watched.names.set(client, name);
-      // `forget` is not called for this client if the instance belongs to another client.
+      // If the instance belongs to another client, it is not told when this one ends, so that the end is
+      // observed here.
       client.ended.addEventListener("abort", () => forget(client), { once: true });
       const reply = await watched.reply;
       if (isError(reply)) {

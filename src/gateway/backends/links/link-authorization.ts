@@ -31,8 +31,9 @@ export interface LinkAuthorization extends Disposable {
   /** Waits for a credential, within a deadline of its own. Never rejects. */
   obtain(): Promise<Credential | LinkFailure>;
   /**
-   * After a refusal, in which the server did not do the work: another credential to send the request with once more, or
-   * why there is none. Null: the refusal is not about tokens. Never rejects.
+   * Called after the server refused a request, and did not do the work. Resolves with another credential, to
+   * send the request once more, or with the reason why there is none. Null: the refusal is not about tokens.
+   * Never rejects.
    */
   refused(refusal: AuthorizationRefusal): Promise<Credential | LinkFailure | null>;
   /** Removes tokens from a text. */

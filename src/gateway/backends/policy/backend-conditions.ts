@@ -6,7 +6,7 @@ import type { Gate } from "./data-gate.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
 import { awayOf } from "./required-data.ts";
 
-/** Number of missed checks from which a condition reports them. */
+/** A condition reports missed health checks from this number on. */
 const REPORTED_CHECKS = 2;
 
 type ConditionText = Omit<BackendCondition, "sinceMs">;
@@ -46,7 +46,7 @@ function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null
   return error("circuit_open", title, hint);
 }
 
-/** `missing`: keys of the references without a value. */
+/** `missing`: names of variables that are not set, and `secret:NAME` for each secret that cannot be read. */
 export function secretMissing(name: string, missing: readonly string[]): ConditionText {
   return error(
     "secret_missing",
@@ -110,8 +110,8 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
 }
 
 /**
- * A hint where to look for the cause. A remote server's log is not here, and its answer is already in the
- * title.
+ * A hint where to look for the cause. The log of a remote server is not on this machine, and the server's
+ * answer is already in the title.
  */
 function lookFurther({ name, origin }: BackendSpec): string {
   return origin === null

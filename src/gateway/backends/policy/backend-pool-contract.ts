@@ -53,7 +53,7 @@ export interface BackendView {
 export interface RoutesView {
   /** The route of the serving instance; null: none serves. */
   readonly inUse: string | null;
-  /** The route on which a person holds the backend; null: none. */
+  /** The route that a person has fixed the backend to (a "hold"); null: none. */
   readonly held: string | null;
   /** The better route that is ready, and why the switch has to wait; null: none waits. */
   readonly pending: { readonly route: string; readonly reason: string } | null;
@@ -91,7 +91,10 @@ export interface PoolSettings {
 
 /** A call to a backend; the pool adds the configured timeout. */
 export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
-  /** Called after a wait, because the target may have another name by then. Absent: the call stays as it is. */
+  /**
+   * Called after a wait, during which the called tool may have got another name. Absent: the call stays as it
+   * is.
+   */
   readonly renew?: () => RenewedCall;
   /** Only an instance with this `PoolInstance.home` may answer; absent: the serving instance. */
   readonly home?: string;
@@ -102,13 +105,14 @@ export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
 /** A call of a tool that several machines offer in common. */
 export interface SharedCall {
   readonly places: readonly string[];
-  /** Params with the names of this machine, from `namedHere`. */
+  /** Params from `namedHere`: paths in them are those of this machine. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;
   /** Only backends that run on this machine may answer, not those that it uses from other machines. */
   readonly isOwnAlone: boolean;
   /**
-   * `events` is told the `PoolInstance.home` of the instance that gets the call, and the loss of the call.
+   * Sends the call. `events` learn the `PoolInstance.home` of the instance that gets it, and whether the link
+   * lost it.
    */
   send(
     backend: string,

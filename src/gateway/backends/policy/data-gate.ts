@@ -5,7 +5,7 @@ import { dropStandbys } from "./decide-routes.ts";
 import type { DataReason } from "./draining.ts";
 import { awayText } from "./required-data.ts";
 
-/** What happens to calls because of the required data, whichever instance serves. */
+/** What the state of the required data means for calls, whichever instance serves. */
 export type Gate =
   | { readonly kind: "open" }
   | { readonly kind: "wait" }

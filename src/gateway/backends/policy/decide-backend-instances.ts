@@ -149,7 +149,9 @@ export function startOutcome(builder: DecisionBuilder, id: number): "ready" | Li
     : "ready";
 }
 
-/** The swap: from this decision on, calls go to this instance, and the one that served before drains. */
+/**
+ * Makes this instance the serving one: from this decision on it gets the calls, and the previous one drains.
+ */
 export function promote(builder: DecisionBuilder, { id, key, epoch }: InstanceRef): void {
   const replaced = builder.memory.serving;
   builder.drainServing(replaced === null ? "replaced" : whyReplaced(builder, replaced));

@@ -1,4 +1,5 @@
-// The decision for one backend: one step, or rest, from what is wanted, seen and remembered. Pure.
+// Decides the next step for one backend, if any, from its configuration, what is seen of it, and what earlier
+// decisions remember. Pure.
 import { earliest, standingSince } from "../../../reconcile/decision.ts";
 import type { Wake } from "../../../reconcile/lane.ts";
 import { CONFIRM_AFTER_MS, NO_BACKOFF } from "../../../reconcile/route-health.ts";
@@ -137,7 +138,10 @@ export function decideBackend(
   };
 }
 
-/** Closes an instance without a use: at once, or once its calls have ended or `drain_timeout` is over. */
+/**
+ * Closes an instance that neither serves nor is to serve: at once, or, if it drains, once its calls have
+ * ended or `drain_timeout` is over.
+ */
 function closeStep(builder: DecisionBuilder): BackendStep | null {
   const { seen, memory, spec, now } = builder;
   for (const instance of seen.instances) {

@@ -75,7 +75,9 @@ export function awayText(data: Absence): string {
   return data.kind === "moving" ? `${share} is being mounted anew` : `${share} is away: ${data.reason}`;
 }
 
-/** True if no instance may start, because required data is away or moving. */
+/**
+ * True if no instance may start, because required data is absent, or its share is about to be mounted again.
+ */
 export function isMissing({ needs }: { readonly needs: Needs }): boolean {
   return needs !== null && needs.data.kind !== "there";
 }

@@ -62,7 +62,7 @@ export interface RoutesMemory {
   readonly byName: ReadonlyMap<string, RouteMemory>;
   /** The route that served last. */
   readonly used: string | null;
-  /** The route on which a person holds the backend; null: none. */
+  /** The route that a person has fixed the backend to (a "hold"); null: none. */
   readonly held: string | null;
   readonly pending: PendingRecovery | null;
   /** Since when the serving instance may be out of reach, monotonic ms; null: not suspected. */

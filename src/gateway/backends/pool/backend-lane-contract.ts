@@ -11,10 +11,10 @@ import type { DataSource } from "../policy/required-data.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
-/** The routes on which people hold backends, as stored over restarts. */
+/** Stores, over restarts, which route a person has fixed a backend to (a "hold"). */
 export interface HeldRoutes {
   get(backend: string): string | null;
-  /** Null ends the hold. */
+  /** Stores a hold; `route` null: removes it. */
   keep(backend: string, route: string | null): void;
   /** Resolves when the last change is durable, or after a limit. Never rejects. */
   settled(): Promise<unknown>;

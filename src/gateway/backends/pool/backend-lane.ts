@@ -232,8 +232,8 @@ export class BackendLane {
       return this.#withAbsence(serving.send(call, deadlineMs));
     const { signal, port } = call;
     const run = (entry: PoolInstance, leftMs: number): Promise<Reply> => {
-      // The new catalog has no names of a removed backend, so `renew` would refuse its calls: accepted ones
-      // keep their params.
+      // For a removed backend `renew` would refuse the call, because the new catalog lacks its names. A call
+      // that was accepted before keeps its params.
       const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
       return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
     };
@@ -311,7 +311,7 @@ export class BackendLane {
     };
   }
 
-  /** Holds the backend on a route; null ends the hold. Never rejects. */
+  /** Fixes the backend to a route (a "hold"); null ends the hold. Never rejects. */
   async switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const state = this.#state;
     const failed = (reason: string): SwitchOutcome => ({ ok: false, reason });

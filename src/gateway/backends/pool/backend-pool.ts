@@ -154,7 +154,7 @@ export class BackendPool implements AsyncDisposable {
     return lane !== undefined;
   }
 
-  /** Holds a backend on a route, durably; null ends the hold. Never rejects. */
+  /** Fixes a backend to a route (a "hold"), also over restarts; null ends the hold. Never rejects. */
   async switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     if (lane === undefined) return { ok: false, reason: "it is not configured" };

@@ -66,7 +66,10 @@ export class LaneState {
   isReached = false;
   /** Id of the next instance. */
   nextId = 1;
-  /** The last absence of required data; `turns` counts every loss, move and return of the data. */
+  /**
+   * The last absence of required data, and whether it is over. `turns` grows at every loss, move and return
+   * of the data, so that a call can tell whether the data was absent meanwhile.
+   */
   absence: { readonly turns: number; readonly data: Absence | null; readonly isOver: boolean } = {
     turns: 0,
     data: null,
@@ -138,7 +141,7 @@ export class LaneState {
     asked?.settle({ ok: false, reason });
   }
 
-  /** Ends the hold on a route. */
+  /** Ends the hold: the backend chooses its route by itself again. */
   release(): void {
     if (this.decision.memory.routes.held === null) return;
     this.#rememberHeld(null);
@@ -226,7 +229,10 @@ export class LaneState {
     return { data: data.look(requires), unavailableAfterMs, whenUnavailable };
   }
 
-  /** Records absences, and restarts programs that hold files of an earlier mount. */
+  /**
+   * Records whether required data is absent. If the data is on another mount than before, makes the next
+   * decision replace the instances, whose programs hold files of the earlier mount.
+   */
   noticeMounts(isFirst: boolean): void {
     const data = this.needs?.data ?? null;
     const turns = this.absence.turns + 1;

@@ -159,8 +159,8 @@ export function clientAuth(
 }
 
 /**
- * HTTP Basic with form-encoded id and secret. The encoding does not change plain ones, so servers that decode
- * nothing accept these, too.
+ * HTTP Basic with form-encoded id and secret. The encoding changes only special characters, so servers that
+ * decode nothing accept most ids and secrets, too.
  */
 function basic(secret: string): ClientAuth {
   return (_server, { client_id: id }, _body, headers) => {

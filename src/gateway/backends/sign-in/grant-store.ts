@@ -72,7 +72,8 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
     alone: <T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
       files.alone(fileName(backend), TURN_WAIT_MS, signal, work),
     /**
-     * A full disk or the like does not reject: without the challenge a person at most has to name the scopes.
+     * Does not reject if the challenge cannot be written, for instance to a full disk: at worst a person has
+     * to name the scopes at the sign-in.
      */
     async keepChallenge(backend: string, serverUrl: string, challenge: KeptChallenge): Promise<void> {
       const content = JSON.stringify({ server: sha256Of(serverUrl), ...challenge });

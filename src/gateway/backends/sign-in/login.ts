@@ -220,7 +220,9 @@ async function readable(reading: Promise<Grant | null>): Promise<Grant | null> {
   }
 }
 
-/** The challenges of a request without a token, and of the gateway's last refused request. */
+/**
+ * Sends a request without a token, and returns its challenge and that of the gateway's last refused request.
+ */
 async function challengesOf(
   { backend, url, headers }: LoginRequest,
   grants: GrantStore,
@@ -250,8 +252,9 @@ async function challengesOf(
 }
 
 /**
- * The scopes to request: the configured ones, else those that the server names, and those that this sign-in
- * adds. A sign-in because of missing scopes keeps the earlier ones. Null: none.
+ * The scopes to request: the configured ones, or else those that the server names; and in addition those of
+ * this sign-in. If the server refused a token for lack of scopes, also those of the earlier grant. Null:
+ * none.
  */
 function scopesToAskFor(
   { auth, moreScopes }: LoginRequest,

@@ -90,7 +90,7 @@ export class Forwarding {
     return [...this.#inFlight].filter(({ isListening }) => !isListening).length;
   }
 
-  /** Answers the request; never throws. */
+  /** Forwards the request to `machine`, and the answer to the client. Never throws. */
   pass(visit: Visit, machine: string, id: string, body: Buffer | null): void {
     const message = { machine, proof: proofOf(id), rpcId: rpcIdOf(body) };
     const refusal =

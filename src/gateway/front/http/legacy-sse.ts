@@ -76,8 +76,8 @@ export class LegacySse {
   }
 
   /**
-   * The stream whose id the sender of `proof` knows, and the principal as which another machine's client acts
-   * on it; null: none.
+   * Finds a stream for a client of another machine, whose `proof` shows that it knows the stream's id.
+   * `principal`: the one that the client acts as on the stream. Null: no such stream, or not allowed.
    */
   findShared(proof: string, said: Principal): { readonly id: string; readonly principal: Principal } | null {
     const check = checkOf(proof);
@@ -88,7 +88,7 @@ export class LegacySse {
     return principal === null ? null : { id: channel.id, principal };
   }
 
-  /** Ends each stream as soon as no call is in flight on it; the client reconnects to the process then in charge. */
+  /** Ends each stream as soon as no call is in flight on it; its client then connects to the next daemon. */
   leave(): void {
     this.#isLeaving = true;
     for (const channel of [...this.#channels.values()]) channel.finishIfQuiet();
@@ -228,7 +228,7 @@ interface ChannelOptions {
 /** One stream and its session; what is written to the client goes through it. */
 class Channel implements CallOutlet, ListeningOutlet {
   readonly id: string;
-  /** Verifies a proof of the id: `checkOf` of that proof. */
+  /** `checkOf` of the proof of the stream's id; verifies that proof. */
   readonly check: string;
   readonly principal: Principal;
   /** Null before `initialize`. */

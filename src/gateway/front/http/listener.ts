@@ -33,7 +33,7 @@ interface ListenerOptions extends GatewayTools {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
-  /** A socket of another process that listens there already. */
+  /** A socket that another process has handed over, and that listens at this address already. */
   readonly handle?: object | undefined;
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
   /**
@@ -64,7 +64,7 @@ export class Listener {
   readonly #passed = new Set<Duplex>();
   readonly #refusals: ReturnType<typeof createThrottle>;
   #refused = 0;
-  /** The other process's socket, until it is used. */
+  /** The socket from `ListenerOptions.handle`, until the server listens with it. */
   #given: object | undefined;
   /** The bound address; null: the server has not listened yet. */
   #bound: AddressInfo | null = null;
@@ -149,7 +149,7 @@ export class Listener {
     return this.isListening ? (handle ?? null) : null;
   }
 
-  /** Refuses requests without a session from now on; each connection ends with its next response. */
+  /** Refuses requests without a session from now on, and ends each connection with its next response. */
   leave(): void {
     this.#isLeaving = true;
   }

@@ -21,7 +21,8 @@ interface OpenConnection {
   requestedMs: number | null;
   /** The response to the newest request; null: there was no request, or its response is finished. */
   response: ServerResponse<IncomingMessage> | null;
-  // What the listener found when it last checked for a response that the client does not read.
+  // Bytes written and not yet read when the listener last checked whether the client still reads, and since
+  // when that has not changed.
   written: number;
   unread: number;
   unreadSinceMs: number;

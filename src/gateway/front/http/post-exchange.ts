@@ -152,7 +152,8 @@ export class PostExchange implements CallOutlet, SlowAnswer {
 
   #streaming(): SseStream | ResumableStream {
     if (this.#stream !== null) return this.#stream;
-    // Once all answers are sent, the client may still answer questions of the call by other POSTs.
+    // While an answer is missing, the loss of the stream settles its questions. Once all answers are sent, it
+    // does not: the client may still answer by other POSTs.
     const onSilent = (): void => {
       if (this.#missing > 0) this.#session.outletClosed(this);
     };

@@ -111,7 +111,10 @@ export class Resumption implements Disposable {
     this.#complete[Symbol.dispose]();
   }
 
-  /** The oldest stream of the principal that keeps most; undefined: no stream keeps anything. */
+  /**
+   * The oldest stream of the principal whose streams keep most characters; undefined: no stream keeps
+   * anything.
+   */
   #oldestOfLargest(): ResumableStream | undefined {
     const kept = [...this.#streams.values()].filter(({ characters }) => characters > 0);
     const groups = [...Map.groupBy(kept, ({ session }) => principalKey(session.principal)).values()];
@@ -122,7 +125,9 @@ export class Resumption implements Disposable {
 }
 
 interface StreamHandlers {
-  /** The client has not reconnected in time to answer its questions. */
+  /**
+   * The connection has been broken for `ASKED_WITHIN_MS`: servers no longer wait for this client's answers.
+   */
   onSilent(): void;
   /** The answer can no longer be resumed; called once. */
   onGone(): void;
@@ -148,7 +153,10 @@ export class ResumableStream {
   /** The last event of the answer has been sent or kept. */
   #isEnded = false;
   #isGone = false;
-  /** The connection has been broken for so long that only the answer is kept. */
+  /**
+   * The connection has been broken for `ASKED_WITHIN_MS`: notifications and questions are no longer kept for
+   * it.
+   */
   #isSilent = false;
   /** The client has been sent the time after which to reconnect. */
   #isPrimed = false;

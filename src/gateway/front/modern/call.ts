@@ -40,7 +40,7 @@ export interface CallBegin {
   readonly task?: OpenTask | null;
 }
 
-/** The outcome of a request that brings answers. */
+/** What `CallSuspension.resume` has done with a request. */
 export type Resumed =
   /** The request begins a call of its own, and continues no suspended one. */
   | ({ readonly kind: "begins" } & CallBegin)
@@ -62,7 +62,7 @@ export interface CallSuspension {
   resume(request: ModernRequest, outlet: CallOutlet, stopping: Stopping): Resumed;
   /** The call's reply, as the client gets it. */
   outgoing(call: ModernCall, reply: Reply): Reply;
-  /** The call has its reply while it is suspended. */
+  /** To be called with the call's reply if the call is suspended. */
   early(call: ModernCall, reply: Reply): void;
   /** The client has been away for so long that it may not come back. */
   isIdle(call: ModernCall): boolean;

@@ -90,7 +90,7 @@ export class ModernFront {
     if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
     if (resumed.kind === "goes_on") return resumed.gone;
     const { reply } = resumed;
-    // Like the middleware chain, this records no requests over a limit in the audit.
+    // A request over a limit is not recorded in the audit; the middleware chain does not record it either.
     const isLimit = isError(reply) && reply.error.code === LIMIT_REACHED;
     if (!isLimit) this.#asCall(request, outlet, (work) => work.served.denied(work));
     outlet.answer(request.id, this.#complete(request, reply));

@@ -82,7 +82,7 @@ export class SessionLines implements AsyncDisposable {
 
   async #save(): Promise<boolean> {
     const saved = this.#file.save();
-    // While the disk fails, nothing waits for the next attempt.
+    // While the disk fails, returns false at once: callers must not wait until a retry succeeds.
     return this.unsavedBecause === null && (await saved) === null;
   }
 

@@ -150,7 +150,7 @@ export function holderOf(id: string): string | null {
   return machine !== undefined && isMachineName(machine) ? machine : null;
 }
 
-/** Proves to the machine that holds a session that its sender knows the id. */
+/** The proof, for the machine that holds a session, that the sender knows the session's id. */
 export function proofOf(id: string): string {
   return sha256Of(`mountaineer session proof\n${id}`);
 }
@@ -169,8 +169,8 @@ interface SharedRecord {
 
 /**
  * The principal as which a request acts in a session of `own`, if another machine has authenticated the
- * sender as `said`; null: the request is not allowed. By this machine's configuration, too, it must be the
- * same principal, and it gets only the roles that both machines give it.
+ * sender as `said`. Null: not allowed. The sender must be the same principal by this machine's configuration,
+ * too, and gets only the roles that both machines give it.
  */
 export function actingPrincipal(
   said: Principal,

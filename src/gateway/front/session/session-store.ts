@@ -318,7 +318,10 @@ export class SessionStore {
     this.#startIdleTimer();
   }
 
-  /** The session of that id that was saved, or that is active without its id. */
+  /**
+   * The session of that id if it was saved before a restart, which resumes it, or if it is one of
+   * `#nameless`.
+   */
   #resumed(id: string, principal: Principal): Active | "foreign" | null {
     if (this.#nameless.size + this.#dormant.size === 0) return null;
     const hash = sha256Of(id);

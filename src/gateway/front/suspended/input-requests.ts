@@ -15,9 +15,9 @@ export function mayAskWithin(method: string): boolean {
 }
 
 /**
- * The input request for a server's question, without the params that only a separate request has. There are
- * always params, because the Go SDK's client takes their absence for an error. Null: a client of 2026-07-28
- * cannot be asked that.
+ * Turns a server's question into an input request, by removing params that only a request of its own has.
+ * There are always params, because the Go SDK's client takes their absence for an error. Null: a client of
+ * 2026-07-28 cannot be asked that.
  */
 export function inputRequest(method: string, params: JsonObject = {}): InputRequest | null {
   if (method !== "elicitation/create" && method !== "sampling/createMessage" && method !== "roots/list") {

@@ -125,7 +125,10 @@ export class SuspendedCall {
     return true;
   }
 
-  /** The call has its reply while its client is away; the reply is kept for the client. */
+  /**
+   * To be called if the call has its reply while it is suspended; keeps the reply for the client's next
+   * request.
+   */
   early(reply: Reply): void {
     this.endedEarly = true;
     const bytes = bytesOf(reply);

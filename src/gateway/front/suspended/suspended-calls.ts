@@ -31,10 +31,13 @@ import { SUSPENDED_MS, SuspendedCall } from "./suspended-call.ts";
 export const MOST_OF_ONE = 64;
 export const MOST_SUSPENDED = 512;
 export const MOST_BYTES = 64 * 1024 * 1024;
-/** How long a `requestState` that belongs to no suspended call is valid, ms. */
+/**
+ * How long, ms, a `requestState` is valid with which a client makes its call anew instead of resuming a
+ * suspended one.
+ */
 export const STATE_MS = 3_600_000;
 
-/** Maximum number of addresses in one error that the client is asked to open. */
+/** Maximum number of URLs that the client is asked to open for one error; further ones are ignored. */
 const MOST_ADDRESSES = 64;
 const KEY_BYTES = 32;
 
@@ -74,7 +77,10 @@ export class SuspendedCalls implements CallSuspension {
     return { key: this.#key.toString("base64url"), generation: this.#generation };
   }
 
-  /** Takes over from the previous daemon: its states become valid, and requests for its calls are passed to it. */
+  /**
+   * Called after a handover from `previous`: its states become valid here, and requests for calls that it
+   * still has are passed to it.
+   */
   follow({ key, generation }: StateKey, previous: OtherDaemon): void {
     const bytes = Buffer.from(key, "base64url");
     if (bytes.length === KEY_BYTES) this.#key = bytes;
@@ -82,7 +88,10 @@ export class SuspendedCalls implements CallSuspension {
     this.#previous = previous;
   }
 
-  /** Hands over: requests for calls of the next daemon that come on a remaining connection are passed to it. */
+  /**
+   * Called after a handover to `next`: requests that still come here, but are for calls of `next`, are passed
+   * to it.
+   */
   handOver(next: OtherDaemon): void {
     this.#next = next;
   }
@@ -91,7 +100,7 @@ export class SuspendedCalls implements CallSuspension {
     return [...this.#byCall.values()].reduce((sum, call) => sum + call.openQuestions, 0);
   }
 
-  /** Number of calls whose client is away. */
+  /** Number of suspended calls: their clients were asked for input and have not come back yet. */
   get size(): number {
     return this.#suspended().length;
   }
@@ -133,7 +142,10 @@ export class SuspendedCalls implements CallSuspension {
     return { kind: "begins", params: own, isAgreed };
   }
 
-  /** Gives the state of a backend of 2026-07-28 our signature, and turns addresses to open into input requests. */
+  /**
+   * The reply as the client gets it: signs the `requestState` of a backend of 2026-07-28, and turns a
+   * backend's error that asks to open URLs into input requests.
+   */
   outgoing(call: ModernCall, reply: Reply): Reply {
     const suspended = this.#byCall.get(call);
     suspended?.settled();
@@ -149,7 +161,8 @@ export class SuspendedCalls implements CallSuspension {
     if (result["resultType"] !== "input_required") return reply;
     const given = result["requestState"];
     const state = typeof given === "string" ? given : null;
-    // The client's answers go to the backend in any case, so without a state there is nothing to sign.
+    // Without a backend's state or a consent there is nothing to sign; the client's answers go to the backend
+    // anyway.
     if (state === null && !call.isAgreed) return reply;
     const consent = this.#consentOf(call);
     const requestState = this.#sealed(
@@ -160,7 +173,7 @@ export class SuspendedCalls implements CallSuspension {
     return requestState === null ? TOO_DEEP : { result: { ...result, requestState } };
   }
 
-  /** Clients of 2026-07-28 do not know the error: the addresses become input requests of mode `url`. */
+  /** Clients of 2026-07-28 do not know this error, so its URLs become input requests of mode `url`. */
   #askedToOpen(call: ModernCall, { data, message }: RpcError): Reply {
     const given = isJsonObject(data) ? data["elicitations"] : undefined;
     const addresses = Array.isArray(given) ? given.slice(0, MOST_ADDRESSES).filter(isAddress) : [];
@@ -215,7 +228,7 @@ export class SuspendedCalls implements CallSuspension {
     return state !== undefined && state.untilMs > this.#clock.wallMs() ? state : null;
   }
 
-  /** The signed state, valid for this request alone; the next daemon reads it by the same wall clock. */
+  /** Signs a state for this request alone. The time is wall time, because the next daemon checks it, too. */
   #sealed(request: ModernRequest, state: State, forMs: number): string | null {
     const bound = boundOf(request);
     return bound === null
@@ -347,7 +360,7 @@ class Consents {
   }
 }
 
-/** The reply if a person did not open all addresses; null: the call is made again. */
+/** The reply if a person did not open all URLs; null: the call is made again. */
 function declinedVisit(keys: readonly string[], { method, params }: ModernRequest): Reply | null {
   const responses = responsesIn(params);
   const isDeclined = keys.some((key) => {
@@ -372,17 +385,19 @@ const TOO_DEEP = errorReply(
 
 /** The content of `requestState`: signed, not encrypted. `consent`: the id of a person's consent; null: none. */
 type State =
-  /** A suspended call of the daemon of that generation. */
+  /**
+   * Resumes a suspended call. `generation` says of which daemon: it counts the handovers before that daemon.
+   */
   | { readonly kind: "hold"; readonly call: string; readonly round: number; readonly generation: number }
   /** The state of a backend of 2026-07-28; null: the backend gave none. */
   | {
       readonly kind: "backend";
       readonly state: string | null;
       readonly consent: string | null;
-      /** The mark of the call's identity. */
+      /** `Identity.mark` of the identity that served the call. */
       readonly mark?: string;
     }
-  /** A person has to open addresses before the call is made again; the answers come under these keys. */
+  /** A person has to open URLs before the call is made again; `keys` are the keys of the client's answers. */
   | { readonly kind: "visit"; readonly keys: readonly string[]; readonly consent: string | null };
 
 /**

@@ -54,7 +54,7 @@ import { judgeFailure, judgeReply, OTHER_VERSION } from "./probe.ts";
 import { type Asker, Rounds } from "./rounds.ts";
 
 const OWN_REQUEST_MS = 5_000;
-/** Pause before a request is repeated when the server asked for the repetition but for no input. */
+/** Pause before a request is sent again because the server asked for that without asking for input. */
 const RETRY_MS = 250;
 const MOST_PAGES = 100;
 /**
@@ -79,7 +79,7 @@ interface Flight extends Asker {
   readonly isModern: boolean;
   /** The request's id at the server, which changes when the request is sent again. */
   inner: RpcId;
-  /** The tools were listed again for this request. */
+  /** The server refused the headers of this call, and the tools were listed again; that is done once. */
   relisted: boolean;
 }
 
@@ -412,7 +412,10 @@ export class ModernServer {
     return true;
   }
 
-  /** Reads the tools, which have changed, to learn their headers, and makes the instance read its lists. */
+  /**
+   * Reads the server's tools, which have changed, to learn which headers their calls need, and makes the
+   * instance read its lists.
+   */
   async #listTools(): Promise<void> {
     let cursor: unknown;
     for (let page = 0; page < MOST_PAGES; page++) {

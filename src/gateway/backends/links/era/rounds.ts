@@ -41,8 +41,8 @@ interface RoundEvents<T extends Asker> {
   /** Sends a request of the server to the client. */
   ask(asker: T, request: RpcRequest): void;
   /**
-   * Sends the request again; `isLater`: after a pause, because the server asked for the repetition but for no
-   * input.
+   * Sends the request again. `isLater`: after a pause, because the server asked for no input but to send it
+   * again.
    */
   retry(asker: T, params: JsonObject, isLater: boolean): void;
   /** Answers the request with an error. */

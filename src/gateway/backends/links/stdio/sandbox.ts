@@ -80,7 +80,8 @@ export function sandboxArguments(
 }
 
 /**
- * Pairs of a folder that the program may write, and the relative path from it to a configured path inside it.
+ * Pairs [folder, relative path]: a folder that the program may write, and the path from this folder to a
+ * configured path inside it.
  */
 function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [string, string])[] {
   return [...read, ...write].flatMap((path) => {
@@ -92,8 +93,8 @@ function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [
 }
 
 /**
- * Pairs of a configured path and one of Mountaineer's own paths, without pairs in which one contains the
- * other: only a link could lead from the first path to the second.
+ * Pairs [configured path, Mountaineer's own path] in which neither path contains the other, so that only a
+ * link could lead from the first path to the second.
  */
 function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonly [string, string])[] {
   const places = [...guarded.homes, ...guarded.configs];

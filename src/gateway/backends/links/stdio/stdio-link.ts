@@ -77,7 +77,7 @@ class StdioLink implements BackendLink {
   #gathered = "";
   /** Number of texts sent in this turn. */
   #inTurn = 0;
-  /** The last turn that sent anything sent one text only, so the next text is written at once. */
+  /** Only one text was sent in the last turn in which any was sent, so the next text is written at once. */
   #isCalm = true;
   /** The pipes that are still open. */
   readonly #reading = new Set(["stdout", "stderr"]);
@@ -367,8 +367,8 @@ function startFailure(
   if (exitCode !== 126 && exitCode !== 127) return null;
   const failure = launcherFailures(options)[code];
   if (failure !== undefined) return cannotStart(options, ...failure);
-  // A line that begins with the script's path is of the shell: it found the file, and the system cannot run
-  // it.
+  // A line that begins with the launcher's path comes from the shell: it found the program, but the system
+  // cannot run it.
   if (!lastLine.startsWith(programPath("backend-launch.sh"))) return null;
   const hint = "its first line may name an interpreter that is not installed";
   return cannotStart(options, "the system cannot run it", hint);
