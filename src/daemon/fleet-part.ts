@@ -101,7 +101,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
       calls.configure(config);
       return null;
     }
-    // Calls under way between machines end here. The new object announces this machine's backends again.
+    // The old object ends with its calls. The new one announces this machine's backends again.
     const ended = calls?.end(0) ?? null;
     calls = config === null || loaded === null || status === null ? null : beginCalls(loaded, config);
     return ended;
@@ -204,7 +204,10 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     },
     /** To be called after each look at a share. */
     noteShare: (): void => calls?.note(),
-    /** Stops publishing, because the next daemon is this machine in the fleet. Disposing then awaits the connection's end. */
+    /**
+     * Stops publishing without saying goodbye, because the next daemon represents this machine in the fleet.
+     * Disposing then waits for the connection's end.
+     */
     handOver: (): void => void end("handed_over"),
     /** Tells the fleet that this machine stops, and resolves when the connection has ended. */
     [Symbol.asyncDispose]: (): Promise<void> => end("stopped"),
@@ -216,7 +219,7 @@ type Lending = Pick<
   "lent" | "lentPlaces" | "onPlaces" | "serve" | "serveSession" | "onBorrowed"
 >;
 
-/** Gives calls from other machines access to this machine's gateway. */
+/** The parts of this machine's gateway that calls between machines use. */
 function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () => string): Lending {
   return {
     lent: () => machines.lent(),
@@ -228,7 +231,7 @@ function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () =
   };
 }
 
-/** True if both use the same link to the fleet, also with the same credentials. */
+/** True if both configurations lead to the same connection to the fleet. */
 function isSameLink(one: FleetConfig | null, other: FleetConfig | null): boolean {
   const link = (config: FleetConfig | null): unknown =>
     config && [config.name, config.servers, config.credentials, config.tlsCa];

@@ -147,8 +147,8 @@ export function createGatewayPart(options: GatewayOptions) {
 }
 
 /**
- * Rehearses calls while backends start; only once, because the daemon that still serves needs the processor,
- * too.
+ * Rehearses calls (see rehearsal.ts) while backends start. Only once, because the daemon that still serves
+ * needs the processor, too.
  */
 async function rehearseOnce({ clock, logger }: GatewayOptions, signal: AbortSignal): Promise<void> {
   const { rehearse } = await import("../gateway/serving/rehearsal.ts");

@@ -361,10 +361,11 @@ async function stop(
   shares.triggers.stop();
   // A configuration that is applied now would start cycles, and mount shares again.
   await config[Symbol.asyncDispose]();
-  // Begins to publish the machine's last state now, while its parts still run; disposing the stack waits for
-  // the end.
+  // Begins to end the fleet's part, which publishes this machine's last state: the other parts must still run
+  // then. Disposing the stack waits until it has ended.
   void fleet[Symbol.asyncDispose]();
-  // Calls end while shares are unmounted; disposing the stack waits for both.
+  // Begins to end the gateway, so that calls end while shares are unmounted. Disposing the stack waits for
+  // it.
   Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
   if (unmounts) {
     // The engine stops its cycles, so that none follows an unmount.

@@ -54,7 +54,9 @@ interface ShareSectionParts extends Pick<SharePartOptions, "clock" | "context" |
   readonly triggers: Pick<Triggers, "configure">;
 }
 
-/** Applies changes of shares and aliases. Touches no unchanged share, and no mount while its files are open. */
+/**
+ * Applies changes of shares and aliases. Does not touch unchanged shares, or a mount whose files are open.
+ */
 export function shareSection(parts: ShareSectionParts): ConfigApplier {
   const { engine, aliases, triggers, clock, context, required, publish } = parts;
   return {

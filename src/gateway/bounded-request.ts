@@ -11,11 +11,11 @@ interface BoundedRequest extends Pick<RequestOptions, "method" | "headers"> {
   readonly body?: string | Uint8Array;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Maximum size of the answer's body, of which only one with status 200 is read. 0: no body is read. */
+  /** Maximum size of the answer's body, which is read only if the status is 200. 0: no body is read. */
   readonly mostBytes: number;
 }
 
-/** `reason` is worded to follow the address in a message: "did not answer within 10 s". */
+/** `reason` continues a sentence that begins with the address: "did not answer within 10 s". */
 export type BoundedAnswer =
   | {
       readonly kind: "answered";

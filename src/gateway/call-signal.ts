@@ -1,7 +1,7 @@
 // How a call learns that it is cancelled, and why. Creating an AbortSignal takes longer than routing the
 // call, so calls use only this small part of its interface.
 
-/** An AbortSignal can be used as one. */
+/** An AbortSignal also has this interface. */
 export interface CallSignal {
   readonly aborted: boolean;
   /** undefined until the signal is aborted. */

@@ -15,7 +15,7 @@ export interface Principal {
   readonly id?: string;
   /** The subject of a signed token. */
   readonly subject?: string;
-  /** For logs and the audit; with a signed token, users may choose it. */
+  /** The name in logs and the audit; a user with a signed token may have chosen it. */
   readonly name: string;
   readonly roles: readonly string[];
   /** A person on the command line, so no consent is asked for. */
@@ -69,7 +69,7 @@ export interface ClientPort {
    */
   readonly mark?: string;
   /**
-   * On another machine's port: the mark of that machine's client whose request is served now
+   * If the client is another machine: the mark of that machine's own client whose request is served now
    * (caller-marks.ts). Absent or null: no client, or an unknown one.
    */
   readonly caller?: string | null;
@@ -124,8 +124,8 @@ export interface CallPort {
   /** Like `ClientPort.request`, but on this call's stream; null if the stream closed before the answer. */
   request(...question: Question): Promise<Reply | null>;
   /**
-   * True: a question of this call has been unanswered for so long that the call may be ended when another
-   * client needs its server. Absent: false.
+   * True: the client has left a question of this call unanswered for so long that the call may be ended when
+   * another client needs the server that it occupies. Absent: false.
    */
   readonly mayGiveWay?: boolean;
   /** Ends the call, because another client needs the server that the call occupies. */

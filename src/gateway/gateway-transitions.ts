@@ -86,7 +86,10 @@ export type GatewayTransition =
   /** A backend's entries were seen for the first time, and pinned. */
   | { readonly name: "catalog.tools_pinned"; readonly backend: string; readonly count: number }
   | {
-      /** An entry differs from the approved one, or is new. In the last event of many, `more` is the number of further ones. */
+      /**
+       * An entry differs from the approved one, or is new. If there are too many to announce each, the last
+       * event has the number of the others in `more`.
+       */
       readonly name: "catalog.tool_changed" | "catalog.tool_new";
       readonly backend: string;
       /** `tool`, `prompt`, `resource`, `template`, `skill` or `instructions`. */

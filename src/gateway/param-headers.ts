@@ -21,7 +21,10 @@ const KEY = "x-mcp-header";
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const TYPES: ReadonlySet<unknown> = new Set(["string", "integer", "boolean"]);
 const ENCODED = /^=\?base64\?(.*)\?=$/s;
-/** Begins or ends with white space, or begins like an encoded value. */
+/**
+ * Matches texts that must be encoded in a header: with white space at an end, or beginning like an encoded
+ * value.
+ */
 const NEEDS_DECODING = /^[ \t=]|[ \t]$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const DECIMAL = /^-?[0-9]+(\.[0-9]+)?$/;

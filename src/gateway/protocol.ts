@@ -88,9 +88,9 @@ export const SKILLS_EXTENSION = "io.modelcontextprotocol/skills";
 
 /** Extension of tasks (SEP-2663) of MODERN_VERSION. The tasks of 2025-11-25 differ, but have the same method names. */
 export const TASKS_EXTENSION = "io.modelcontextprotocol/tasks";
-/** Notifies a client that listens for a task of the task's change. */
+/** The notice to a client that has subscribed to a task: the task has changed. */
 export const TASK_NOTICE = "notifications/tasks";
-/** Our own notice to a client that has to begin listening for tasks again. */
+/** Our own notice to a client: it must subscribe to its tasks again. */
 export const TASKS_LOST = "notifications/mountaineer/tasks_lost";
 /** Our own methods, which no client sends: begin and end listening for one task. */
 export const WATCH_TASK = "tasks/watch";
@@ -105,7 +105,7 @@ export function declaresTasks(capabilities: JsonObject | undefined): boolean {
 /** The method by which a client of MODERN_VERSION subscribes to changes, and the notice that confirms its subscriptions. */
 export const LISTEN = "subscriptions/listen";
 export const LISTEN_ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
-/** The params' member that requests the changes of a list. */
+/** For each list: the member of LISTEN's params that subscribes to the list's changes. */
 export const LISTEN_FLAGS: Readonly<Record<ListKind, string>> = {
   tools: "toolsListChanged",
   resources: "resourcesListChanged",

@@ -1,5 +1,5 @@
-// Values that clients carry for the gateway, as text with a signature. Clients can read but not change them, and a value is
-// valid only with the texts it is bound to.
+// Signed texts: the gateway gives values to clients in this form and gets them back later, instead of keeping
+// them. Clients can read but not change them. Each is valid only with the texts with which it was signed.
 import { createHmac, timingSafeEqual } from "node:crypto";
 
 /**

@@ -1,5 +1,6 @@
-// Parses servers' messages and remembers the bytes of large results. A result object that nothing has replaced is sent as
-// these bytes instead of being written anew; a changed result is a new object, without bytes.
+// Parses servers' messages and remembers the bytes of large results. A result that is passed on as the same
+// object is sent as these bytes instead of being written anew. A changed result is another object, which has
+// no bytes.
 import { isUtf8 } from "node:buffer";
 import { parseExactly } from "../runtime/text/exact-json.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";

@@ -73,7 +73,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
     const grant = (approvals: Approvals): Approvals =>
       granted === null ? approvals : withApproved(approvals, input, granted);
     let held = decideHeld({ ...input, approvals: memory === null ? null : grant(memory) });
-    // The home has no approvals yet: a grant for the edit that starts them applies to the first approvals.
+    // With this file, the home gets its first approvals: the grant for the edit applies to them, too.
     if (memory === null && held.approvals !== null) {
       held = decideHeld({ ...input, approvals: grant(held.approvals) });
     }
@@ -86,8 +86,8 @@ export function createApprovalKeeper(options: KeeperOptions) {
   const wantsWrite = (approvals: Approvals): boolean =>
     mayWrite && lost?.passes !== true && !isSame(writer.written, approvals);
   /**
-   * Writes which entries were seen; called after they run. After a crash in between, the next start judges
-   * the file again, with the same result.
+   * Writes the approvals without a new grant, and does not wait for the disk. Called after the file's content
+   * runs: after a crash before that, the next start judges the file again, with the same result.
    */
   const remember = (approvals: Approvals): void => {
     if (!wantsWrite(approvals)) return;
@@ -115,15 +115,16 @@ export function createApprovalKeeper(options: KeeperOptions) {
     get mayPass(): boolean {
       return lost?.passes === true;
     },
-    /** Judges a file without recording anything. */
+    /** Decides which entries of the file may run, without recording anything. */
     preview: (file: ConfigSnapshot, running: MountaineerConfig | null): JudgedFile =>
       look(file, running, null),
     /** The grant that an edit of the file implies. */
     edited: (before: MountaineerConfig, after: MountaineerConfig, running: MountaineerConfig | null): Grant =>
       editedEntries({ before, after, running, approvals: memory, places }),
     /**
-     * Judges a file that will be applied. A grant, and a home's first approvals, are durable when it resolves. Rejects with
-     * `secret_unavailable` if a grant cannot be written.
+     * Decides which entries of a file may run, before the file is applied. Writes the approvals first if
+     * there is a grant, and tries to write a home's first approvals. Rejects with `secret_unavailable` if a
+     * grant cannot be written.
      */
     async judge(
       file: ConfigSnapshot,
@@ -143,7 +144,10 @@ export function createApprovalKeeper(options: KeeperOptions) {
       lost = null;
       return judged;
     },
-    /** To be called when the file's approved part runs. */
+    /**
+     * To be called when the approved part of the file runs. Announces entries that wait now, and waiting ones
+     * that were approved.
+     */
     applied({ held, granted }: JudgedFile): void {
       const before = new Map(waiting.map((entry) => [entry.id, entry]));
       memory = held.approvals;
@@ -164,20 +168,26 @@ export function createApprovalKeeper(options: KeeperOptions) {
       }
       if (held.approvals !== null) remember(held.approvals);
     },
-    /** Writes the approvals without a grant whose content does not run. Never rejects. */
+    /**
+     * Replaces the written approvals by those from before the last grant, because its content does not run.
+     * Never rejects.
+     */
     async withdraw(): Promise<void> {
       if (memory === null || !wantsWrite(memory)) return;
       options.onGrant?.();
       await writer.tryToWrite(memory, true);
     },
-    /** Repeats the announcements of the entries that wait now. */
+    /** The transitions that announce the entries that wait now. */
     announcements: (): readonly ApprovalTransition[] =>
       waiting.map((entry) => transitionOf("config.entry_waits", entry)),
     conditions: (): Condition[] => {
       const now = isoTime(clock.wallMs());
       return approvalConditions({ waiting, since, lost, unsavedBecause: writer.unsavedBecause, now });
     },
-    /** Resolves with true if approvals that could not be read are readable now: then judge again. */
+    /**
+     * Resolves with true if approvals that could not be read are readable now; the caller must then judge the
+     * file again.
+     */
     async readAgain(): Promise<boolean> {
       if (lost?.passes !== true) return false;
       const again = await store.read(new AbortController().signal);
@@ -186,8 +196,8 @@ export function createApprovalKeeper(options: KeeperOptions) {
       return true;
     },
     /**
-     * To be called when this daemon takes charge of the home: allows writing. Resolves with true if the
-     * approvals have changed since they were read; then judge again.
+     * To be called when this daemon takes charge of the home: allows writing. Resolves with true if another
+     * process has changed the approvals since they were read; the caller must then judge the file again.
      */
     async takeHome(): Promise<boolean> {
       mayWrite = true;

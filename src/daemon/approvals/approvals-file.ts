@@ -67,8 +67,8 @@ export function openApprovalsFile(sealed: SealedFile) {
 }
 
 /**
- * Approvals that replace lost ones: nothing is approved. The mode is the one in `note`, if it is known;
- * otherwise entries that decide which programs run must be approved.
+ * The result for lost approvals: nothing is approved. The mode is the one that `note` names; if it names
+ * none, entries that decide which programs run must be approved.
  */
 function lost(note: string, reason: string): Extract<LoadedApprovals, { kind: "lost" }> {
   const mode = isMode(note) ? note : "commands";

@@ -23,9 +23,7 @@ const FIRST_ANSWER_MS = 2_000;
 export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
   /** The endpoints last sent for each share, so that equal ones are not sent again. */
   const sent = new Map<string, string>();
-  /**
-   * For each share, the carrier's count of changes made without a daemon, as of the last read of its journal.
-   */
+  /** For each share, the carrier's `epoch` (see carrier.ts) when this process last saw it. */
   const epochs = new Map<string, number>();
   let first: Promise<void> | null = null;
 
@@ -44,7 +42,10 @@ export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
       else logger.info("moved while no daemon answered", { ...entry });
     }
   };
-  /** A changed epoch shows that the carrier has acted while this process was suspended: reads what it did. */
+  /**
+   * Reads the carrier's journal if the epoch has grown: the carrier has then made decisions of its own,
+   * because this process did not answer it for a while.
+   */
   const readJournalIfNew = ({ share, epoch = null }: CarriedShare): void => {
     const before = epochs.get(share) ?? epoch;
     if (epoch === null) return;
@@ -107,7 +108,8 @@ export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
     keepEndpoints(share, change) {
       const { endpoints, patienceMs, away = false } = change;
       const { route, witness } = carrier.shares.get(share) ?? {};
-      // While the carrier has no witness, equal endpoints are sent again at each look.
+      // While the carrier has no connection that proves which server is behind the other route (its witness),
+      // equal endpoints are sent again at each look.
       const isKept = witness !== null || Object.keys(endpoints).every((name) => name === route);
       const text = JSON.stringify([endpoints, patienceMs, route, away]);
       if (sent.get(share) === text && isKept) return;

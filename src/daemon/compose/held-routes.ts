@@ -1,4 +1,5 @@
-// The routes that people hold backends on: a small file in the home, read at the start and written at each change.
+// Stores the route to which a person has fixed a backend (a "held" route) in a small file in the home, which
+// is read at the start and written at each change.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HeldRoutes } from "../../gateway/backends/pool/backend-lane-contract.ts";
@@ -20,9 +21,9 @@ interface HeldRoutesOptions {
 }
 
 /**
- * Opens the file of held routes. A file that cannot be used is renamed as soon as `mayWrite` allows, and
- * never prevents a start. `settled` writes pending changes if `mayWrite` allows, and resolves when no write
- * is under way.
+ * Opens the file of held routes. A file that cannot be used never prevents a start: it is renamed as soon as
+ * `mayWrite` allows. `settled` writes pending changes if `mayWrite` allows, and resolves when no write is
+ * under way.
  */
 export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRoutesOptions): HeldRoutes {
   const path = join(home, "held-routes.json");
@@ -66,8 +67,8 @@ export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRo
 }
 
 /**
- * Reads the file. `corrupt`: why all or part of it cannot be used; null if everything can, or there is no
- * file.
+ * Reads the file. `corrupt`: why some or all of its content cannot be used; null if all can, or if there is
+ * no file.
  */
 function readHeld(path: string): { readonly held: Map<string, string>; readonly corrupt: string | null } {
   let text: string;

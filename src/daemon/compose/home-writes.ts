@@ -1,5 +1,6 @@
-// The gateway's files in the home: pins of tools, the names that clients have used, and held routes. Only the daemon in charge
-// writes them; its successor reads them at its start, and again when it takes over.
+// The gateway's files in the home: pins of tools, the names that clients have used, and held routes. Only the
+// daemon in charge writes them. Its successor reads them at its start, and pins and names again when it takes
+// over.
 import type { PinStore } from "../../gateway/pins/pin-store.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -51,13 +52,13 @@ export function openHomeWrites(options: HomeWritesOptions) {
       settled: () => settledWithin(clock, END_MS, heldRoutes.settled()),
     },
     /**
-     * Number of changes that a daemon reads from the home only at its start: if it has grown, a successor
-     * that started before is out of date.
+     * Number of changes of data that a daemon reads from the home only at its start. If it grows while a
+     * successor starts, that successor is out of date.
      */
     get changes(): number {
       return changes;
     },
-    /** Counts a change of something that a daemon reads from the home only at its start. */
+    /** Counts a change of other data that a daemon reads from the home only at its start. */
     noteChange(): void {
       changes += 1;
     },

@@ -31,8 +31,8 @@ export function logLevel(environment: Environment): LogLevel {
 }
 
 /**
- * Starts the log of a command, in the file of the home that it changes. null: a command that only reads, and
- * writes no log file.
+ * Starts the log of a command. `place`: the home that the command changes, whose log file it writes; null:
+ * the command only reads, and writes no log file.
  */
 export function startCommandLog(place: Omit<LogPlace, "environment"> | null) {
   const environment = process.env;

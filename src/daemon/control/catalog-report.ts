@@ -80,7 +80,8 @@ function fitting<Shown extends { cut?: boolean }>(
   return shown;
 }
 
-// Definitions are the servers' own objects and outlive catalogs, so that each is measured once.
+// The length of each definition. Definitions are the servers' own objects, which outlive catalogs, so each is
+// measured once.
 const sizes = new WeakMap<JsonObject, number>();
 
 function sizeOf(definition: JsonObject): number {

@@ -33,8 +33,8 @@ interface Page<Record> {
 export type ReadPage = <Record>(request: PageRequest<Record>, signal: AbortSignal) => Promise<Page<Record>>;
 
 /**
- * Creates a function that reads pages. It rejects with `timed_out` if a disk does not answer in time; at
- * once, if an earlier access still hangs; and with the system's error if the file cannot be read.
+ * Creates a function that reads pages. It rejects with `timed_out` if a disk does not answer in time, or at
+ * once while an earlier access hangs. If the file cannot be read, it rejects with the system's error.
  */
 export function createRecordPages(clock: Clock, readLines = readLinesBackwards): ReadPage {
   let turn: Promise<unknown> = Promise.resolve();

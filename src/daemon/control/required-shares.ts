@@ -217,8 +217,8 @@ class Watched implements Disposable {
   }
 
   /**
-   * Schedules another look for a missing folder. Looking only at each cycle of the share would be too rare,
-   * and could always meet a periodic absence.
+   * Schedules another look for a missing folder. The cycles of the share are too rare for that, and each of
+   * them could meet a periodic absence.
    */
   #lookAgainSoon(): void {
     const { clock } = this.#tools;
@@ -257,8 +257,8 @@ class Watched implements Disposable {
 }
 
 /**
- * Keeps track of shares that the engine wants to be free of programs, and tells it when the last program has
- * ended.
+ * Keeps track of the shares on which the engine wants no programs to run, and triggers the engine when the
+ * last program on such a share has ended.
  */
 function createRooms(engine: Tools["engine"]) {
   /** `isOccupied`: programs were still running on the share when the engine asked. */

@@ -89,7 +89,8 @@ export function createShareControl(
   const control = {
     async verify({ shares = null, logon = false }, signal) {
       const lookAll = () => Promise.all(select(shares).map((name) => engine.look(name)));
-      // A refused login becomes a condition, which only another look reports.
+      // With `logon`, there are two looks: the first finds the routes for the logins, and the second one
+      // reports refused logins, which are conditions of their shares.
       const asked = logon ? await lookAll() : [];
       for (const { subject } of asked) logons.asked(subject.spec);
       const failed = await Promise.all(asked.map((view) => logOn(view, { home, logons }, signal)));

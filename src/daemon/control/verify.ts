@@ -61,8 +61,8 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
       "error",
       "not_mounted",
       `not mounted${status.last_error === null ? "" : `: ${status.last_error}`}`,
-      // If another condition keeps the share unmounted, its hint applies instead: mounting again would not
-      // help.
+      // No hint if a condition keeps the share unmounted: mounting again would not help, and that condition
+      // has its own hint.
       keptUnmountedBy(status) !== null
         ? null
         : routesDown

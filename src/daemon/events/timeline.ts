@@ -34,8 +34,8 @@ export const MOST_MINUTES = 10_000;
 /** How many minutes a report may sum into one, if there are too many. Each number divides a day. */
 const STEPS = [1, 5, 15, 60] as const;
 /**
- * Maximum number of changes, for all shares and for all backends. Beyond it, only half as many are kept:
- * subjects with many changes lose their oldest.
+ * Maximum number of changes, once for all shares together and once for all backends together. Beyond it, only
+ * half as many are kept: subjects with many changes lose their oldest.
  */
 export const MOST_CHANGES = 5_000;
 /** Maximum number of gaps (periods without known states) that are kept, the newest. */

@@ -60,7 +60,10 @@ export class Handover implements AsyncDisposable {
     return this.#done.promise;
   }
 
-  /** The successor to which new sessions are sent, that is the newest one; null before the handover. */
+  /**
+   * The newest successor, which gets the sessions that clients begin here; null until this daemon begins to
+   * give up the home.
+   */
   get successor(): Successor | null {
     return this.#isOver ? this.#next : null;
   }

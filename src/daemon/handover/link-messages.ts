@@ -10,15 +10,15 @@ export interface LateSession extends BegunSession {
 }
 
 /**
- * A client's request whose call waits in the other daemon, and what follows it. `n` is chosen by the daemon
- * that passes the request. Requests and answers are JSON texts within JSON, so that large numbers keep all
- * digits.
+ * Messages about a client's request whose call waits in the other daemon. `n`: the request's number, chosen
+ * by the daemon that passes it. Requests and answers are JSON texts within JSON, so that large numbers keep
+ * all digits.
  */
 export type PassedMessage =
   | { readonly say: "request"; readonly n: number; readonly request: string }
   /** The client of request `n` has disconnected. */
   | { readonly say: "gone"; readonly n: number }
-  /** A notification for the client of request `n`, which the receiver has passed. */
+  /** A notification for the client of request `n`, sent to the daemon that passed the request. */
   | { readonly say: "notice"; readonly n: number; readonly json: string }
   | { readonly say: "answer"; readonly n: number; readonly reply: string };
 

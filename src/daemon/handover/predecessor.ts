@@ -145,7 +145,10 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     get once(): readonly number[] {
       return once;
     },
-    /** The keys of the states that the old daemon's clients keep; null if none were received. */
+    /**
+     * The key with which this daemon can read the states that clients got from the old one; null if none was
+     * received.
+     */
     get states(): StateKey | null {
       return states;
     },

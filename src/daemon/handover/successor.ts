@@ -91,7 +91,10 @@ export class Successor {
     return this.#taken.promise;
   }
 
-  /** Resolves when the successor's process has ended, except after a handover to its own successor. */
+  /**
+   * Resolves when the successor's process has ended; but not if it ended because its own successor had taken
+   * over.
+   */
   get gone(): Promise<void> {
     return this.#left.promise;
   }

@@ -104,7 +104,8 @@ export function createConfigService(options: ConfigServiceOptions) {
     onSign: () => reader.expect(),
     onEvent(event) {
       const numbered = events.add(event);
-      // `error` is the only event about errors: it is not sent for a half-written file or a repeated failure.
+      // Rejections are reported for this event only: the watcher does not send it for a half-written file or
+      // a repeated failure.
       if (event.type === "error") {
         publish({ name: "config.rejected", source: "file", reason: event.details });
       }

@@ -1,5 +1,5 @@
 // Knows the newest accepted file, the part of it that runs (entries that wait for approval do not), and the
-// grant for the next content.
+// approvals that come with the next content (its "grant").
 import type { Grant } from "../../config/approval/decide-held.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { type CheckedContent, NO_CHANGES } from "../../sync/config-steps.ts";
@@ -12,8 +12,8 @@ export function createHolding(keeper: ApprovalKeeper, first: ConfigSnapshot) {
   let granted: { readonly sha256: string; readonly grant: Grant } | null = null;
 
   /**
-   * The file whose entries are judged. A reload that did not read the file passes the running snapshot; then
-   * it is the newest accepted file.
+   * The file whose entries are judged: `snapshot`, unless it is the running one. A reload that did not read
+   * the file passes that, and means the newest accepted file.
    */
   const fileOf = (snapshot: ConfigSnapshot, running: ConfigSnapshot): ConfigSnapshot =>
     snapshot === running ? file : snapshot;

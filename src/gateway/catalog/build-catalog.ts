@@ -42,7 +42,7 @@ const EVERYTHING: Permission = { permits: () => true, denies: () => false };
 /**
  * Builds the catalog from the sources, which are in the file's order; the catalog's lists keep that order
  * under every conflict strategy. A definition is the server's own object, or a copy if the name, description
- * or URI changes. Later catalogs reuse a copy while it would not differ.
+ * or URI changes. Later catalogs reuse the copy as long as a new one would be equal.
  */
 export function buildCatalog(
   sources: readonly CatalogSource[],

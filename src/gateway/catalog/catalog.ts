@@ -134,7 +134,7 @@ export interface ResourceReach {
 
 /** Which skills of a backend clients may ask for. */
 export interface SkillReach extends Pick<ResourceReach, "permits"> {
-  /** Clients may ask for listed skills only: unlisted skills need a person's approval. */
+  /** True: clients may ask only for listed skills, because unlisted ones need a person's approval. */
   readonly isHeld: boolean;
 }
 
@@ -166,7 +166,7 @@ export interface Catalog {
   readonly collisions: readonly Collision[];
   /** Tools that a person has switched off, by published name. */
   readonly off: ReadonlyMap<string, CatalogEntry>;
-  /** Names that no earlier catalog had. */
+  /** The names that this catalog gives to entries for the first time, each with its entry. */
   readonly freshNames: NameOwners;
   /**
    * Published entries with invisible characters, which their `definition` omits; only the first ones if there
@@ -191,7 +191,8 @@ export interface Catalog {
   readonly freshness: Readonly<Record<keyof Listings, Freshness>>;
 }
 
-// The freshness of lists (protocol version 2026-07-28), also of a list that several servers contribute to. Pure.
+// Computes how long clients may keep a list (protocol version 2026-07-28), also if several servers contribute
+// to it. Pure.
 
 /** The default, also for servers of legacy protocol versions. */
 export const NOT_FRESH: Freshness = { ttlMs: 0, cacheScope: "private" };

@@ -42,7 +42,10 @@ type Note = (path: string, value: unknown, wanted: string) => void;
 type Rule = (value: unknown, path: string, note: Note, owner: JsonObject) => unknown;
 type Rules = Readonly<Record<string, Rule>>;
 
-/** Refuses the entry, or the element of a list from which elements may be left out. */
+/**
+ * The result of a rule that refuses its value. The entry is then withheld; but in a list that may do without
+ * the value, only the value is left out.
+ */
 const REFUSED = Symbol("refused");
 
 function optional(isSound: (value: unknown) => boolean, wanted: string): Rule {

@@ -7,9 +7,9 @@ type Token = (text: string, at: number) => number;
 type Piece = "star" | { readonly token: Token; readonly literal: string | null };
 
 /**
- * The function is true if any pattern matches the whole text. `*` matches any characters, also `/`; `?` one character; `[abc]`
- * and `[a-z]` one of these characters, `[!abc]` one other character. `\` escapes the next character. An unclosed `[` matches
- * itself. Without patterns nothing matches.
+ * Returns a function that is true if any pattern matches the whole text. `*` matches any characters, also
+ * `/`; `?` one character; `[abc]` and `[a-z]` one of these characters, `[!abc]` one other character. `\`
+ * escapes the next character. An unclosed `[` matches itself. Without patterns nothing matches.
  */
 export function compileGlobs(patterns: readonly string[]): (text: string) => boolean {
   const exact = new Set<string>();

@@ -11,7 +11,7 @@ export interface NamedEntry {
   readonly plainName: string;
 }
 
-/** The entry that has each name, by `nameKey`, in the order in which the names came into use. */
+/** The entry that owns each name, by `nameKey`, in the order in which the names came into use. */
 export type NameOwners = ReadonlyMap<string, NamedEntry>;
 
 export interface KnownNames {
@@ -30,11 +30,11 @@ export function nameKey(kind: NamedEntry["kind"], name: string): string {
 
 /** Names the entries of one catalog. Call `nameOf` in order of precedence. */
 export class Namer {
-  /** Names with a new owner, by `nameKey`. */
+  /** The names that entries get for the first time, by `nameKey`. */
   readonly fresh = new Map<string, NamedEntry>();
   readonly #known: KnownNames;
   readonly #conflict: ConflictConfig;
-  /** Each entry's name so far, by `ownKey`. */
+  /** The name that each entry has had until now, by `ownKey`. */
   readonly #given: Map<string, string>;
 
   constructor(known: KnownNames, conflict: ConflictConfig) {

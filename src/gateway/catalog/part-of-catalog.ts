@@ -15,7 +15,7 @@ export interface CatalogPart {
 
 /**
  * Keeps the entries that, in each of the `lists`, belong to at least one part. They stay the same objects.
- * `beside`: another catalog of the same backends, whose URIs outside the parts also count as elsewhere.
+ * `beside`: another catalog of the same backends; `isElsewhere` is also true for its URIs outside the parts.
  */
 export function partOfCatalog(
   catalog: Catalog,
@@ -41,7 +41,7 @@ export function withoutTools(catalog: Catalog, isTaken: (name: string) => boolea
   return { ...catalog, tools: filtered(catalog.tools, ({ name }) => !isTaken(name)) };
 }
 
-/** True for backends of which any entry may be in these parts. */
+/** Returns a function that is true for each backend that may have an entry in these parts. */
 export function backendsIn(
   catalog: Catalog,
   lists: readonly (readonly CatalogPart[])[],
@@ -50,7 +50,10 @@ export function backendsIn(
   return (backend) => each.every((owners) => owners.some((isOwner) => isOwner(backend)));
 }
 
-/** True for backends whose resources, prompts and skills are all in these parts. */
+/**
+ * Returns a function that is true for each backend whose resources, prompts and skills are all in these
+ * parts.
+ */
 export function wholeBackendsIn(lists: readonly (readonly CatalogPart[])[]): (backend: string) => boolean {
   return (backend) => lists.every((parts) => parts.some(({ hasBackend }) => hasBackend?.(backend) === true));
 }

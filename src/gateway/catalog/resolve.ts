@@ -26,13 +26,16 @@ export function resolveTarget(
   }
 }
 
-/** `away`: entries that are not published, because a share is away or their server has not listed them yet. */
+/**
+ * `away`: entries that are not published, because their share is away, or because their server is down or has
+ * not listed them yet.
+ */
 interface Served {
   readonly catalog: Catalog;
   readonly away: Catalog | null;
 }
 
-/** The catalog that has the name or URI, `catalog` or `away`; null: neither has it. */
+/** The one of the two catalogs that serves the name or URI; null: neither has it. */
 export function catalogOf(
   { catalog, away }: Served,
   target: Pick<CatalogEntry, "kind" | "name">,
@@ -77,7 +80,8 @@ export function heldBy(
 }
 
 /**
- * True if a backend of this machine in `away` owns the name: another machine's entry must not get its calls.
+ * True if the entry found in the catalog belongs to another machine, and a backend of this machine has the
+ * name in `away`: calls of the name must fail, and not go to the other machine.
  */
 function isTakenOver(
   { backend }: Resolved,
@@ -93,9 +97,8 @@ function isTakenOver(
 /**
  * Finds the owner of a URI, in this order: the backend that published it; the backend whose tool names it as
  * its page; the backend whose skill contains it; the first backend with a matching template. Servers also
- * serve unlisted URIs, so the last candidate is the only backend with resources (or with skills, for
- * `skill://`). null if that backend's filters deny the URI, or if this catalog is restricted and leaves the
- * backend out.
+ * serve unlisted URIs: if only one backend has resources (for `skill://`: skills), that is the last
+ * candidate. null if its filters deny the URI, or if this catalog is restricted and leaves the owner out.
  */
 function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);

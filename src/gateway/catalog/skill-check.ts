@@ -3,7 +3,7 @@ import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isUnclear, MAX_URI_LENGTH } from "./uri-template.ts";
 
-/** The end of the URI of a skill's own file; the rest of the URI is the skill's root. */
+/** How the URI of a skill's own file ends; the rest of that URI is the skill's root. */
 const SKILL_FILE = "/SKILL.md";
 /** The value of a skill's `resources` if its files are generated when they are read. */
 const DYNAMIC = "dynamic";
@@ -30,7 +30,7 @@ const OTHER_SCHEMES = /^(?:ui|mountaineer):/i;
 const NAME = /^[\p{Ll}\p{Lo}\p{Nd}]+(?:-[\p{Ll}\p{Lo}\p{Nd}]+)*$/u;
 const DIGEST = /^sha256:[\da-f]{64}$/;
 
-/** The root of a skill by the URI of its own file. */
+/** The root of the skill whose own file has this URI. */
 export function rootOf(uri: string): string {
   return uri.slice(0, -SKILL_FILE.length);
 }

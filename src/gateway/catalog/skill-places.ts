@@ -122,8 +122,9 @@ function under(backend: string, uri: string): string {
 }
 
 /**
- * Returns a function that finds the URIs of other backends whose authority is this backend's name. It
- * searches only once, at its first call, because most catalogs rename no root.
+ * Returns a function that finds the URIs of other backends' resources that begin with this backend's name: a
+ * root to which the name is added must not contain them. It searches only at its first call, because most
+ * catalogs rename no root.
  */
 function listedNear(sources: readonly SkillSource[], backend: string): () => readonly string[] {
   let found: readonly string[] | null = null;

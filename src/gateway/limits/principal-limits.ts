@@ -24,7 +24,7 @@ interface Bucket {
   atMs: number;
 }
 
-/** The use of one principal, over all its sessions. */
+/** What one principal has used of its limits, over all its sessions. */
 interface Account {
   readonly calls: Bucket;
   /**
@@ -35,7 +35,7 @@ interface Account {
   inFlight: number;
 }
 
-/** The limits and the use of one principal. */
+/** A principal's limits, and what it has used of them. */
 interface Known {
   readonly limits: PrincipalLimits;
   readonly account: Account;
@@ -160,7 +160,7 @@ export class PrincipalLimiter {
   }
 }
 
-// The error of a limit: which limit, how much it allows, and when to retry.
+// The error for a request beyond a limit: names the limit, how much it allows, and when to retry.
 
 interface LimitRefusal {
   /** The key, `[limits].calls_per_second`. */

@@ -28,8 +28,8 @@ interface SignedTokens {
   readonly resource: ProtectedResource;
   readonly keys: KeyState;
   /**
-   * Kept for the authenticator of the next configuration: an edit then works even while the issuer does not
-   * answer.
+   * The last keys of the issuer. The authenticator of the next configuration begins with them, so that an
+   * edit also works while the issuer does not answer.
    */
   readonly lastKeys: LastKeys | null;
   /** The scopes of the principal's token; null: it has no signed token. */
@@ -136,7 +136,7 @@ export function readLocalUsers(
     }
     return found;
   };
-  /** The current user of the principal's token. */
+  /** The user who has the principal's token in this configuration; null: nobody has it any more. */
   const holderNow = (principal: Principal): Principal | null => {
     const digest = used.by(principal);
     return digest === null ? (byName.get(principal.name) ?? null) : byDigest(digest);

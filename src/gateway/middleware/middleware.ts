@@ -151,8 +151,8 @@ export interface ServingSet {
   /** null: no authorization server is configured. */
   readonly resource: ProtectedResource | null;
   /**
-   * A refusal that names the scope which the principal's token needs for this request; null: no scope would
-   * help.
+   * For a request that the policies forbid: a refusal that names the scope with which they would allow it;
+   * null: no scope would help.
    */
   missingScope(
     principal: Principal,
@@ -175,8 +175,9 @@ export interface ServingSet {
   /** The chain. Never rejects. */
   readonly handle: Handle;
   /**
-   * Checks and counts a request that continues a waiting call: returns null if the call may continue, else
-   * the refusal. `isOver`: the refusal is final, and the call never continues.
+   * For a request that continues a waiting call: counts it against the rate limit and checks the policies.
+   * null: the call may continue; otherwise the refusal. `isOver`: the refusal is final, and the call never
+   * continues.
    */
   stopped(request: GatewayRequest): { readonly reply: Reply; readonly isOver: boolean } | null;
   /** Records a request that was refused before the chain. */

@@ -301,12 +301,15 @@ function renewedCall(
   return { answer: pool.call(found.backend, onHome === undefined ? call : { ...call, onHome }) };
 }
 
-/** True if another machine's tool has the published name by chance: `a-b` with `x`, and `a` with `b-x`. */
+/**
+ * True if the name now belongs to a different tool on another machine. Names can be equal by chance: tool `x`
+ * of `a-b`, and tool `b-x` of `a`.
+ */
 function isOtherMachines(found: Found, before: Found): boolean {
   return machineOf(found.backend) !== machineOf(before.backend) && found.originalName !== before.originalName;
 }
 
-/** Gives a prompt in the params its server's own name. */
+/** Replaces a prompt's published name in the params by its server's own name. */
 function completion(request: GatewayRequest, { originalName }: Found): GatewayRequest {
   const { params } = request;
   const reference = params?.["ref"];

@@ -25,8 +25,8 @@ const FIELDS = ["name", "nameConcepts", "backend", "args", "description", "conce
 /** Weights of terms that only begin with a word of the query, or are only spelled similarly. */
 const GUESSED = { prefix: 0.2, fuzzy: 0.2 };
 /**
- * Maximum number and length of a query's words that no tool has and that are compared with the words of all
- * tools.
+ * A query's words that no tool has are compared with the words of all tools: at most this many of them, each
+ * of at most this length.
  */
 const MOST_GUESSED = 8;
 const LONGEST_GUESSED = 24;

@@ -38,14 +38,17 @@ export interface PinCheck {
 interface Known {
   /** By `pinKey`; empty for a new backend. */
   readonly pins: ReadonlyMap<string, Pinned>;
-  /** True: earlier pins were lost, so that an entry without a pin is not accepted as one of a new backend. */
+  /**
+   * True: earlier pins were lost. Entries without a pin are then not pinned at once, as those of a new
+   * backend are.
+   */
   readonly isLost: boolean;
 }
 
 /**
- * Pins all entries of a new backend at once. For a known backend, it does so with entries of kinds that its
- * pins do not cover yet; its other new entries are pending under "block", and pinned and announced under
- * "tell".
+ * Compares a backend's entries with its pins. Pins at once all entries of a new backend, and those entries of
+ * a known backend whose kind its pins do not cover yet. Other new entries of a known backend wait for
+ * approval under "block", and are pinned and announced under "tell".
  */
 export function checkPins(
   listed: readonly Shown[],

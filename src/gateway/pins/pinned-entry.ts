@@ -21,7 +21,10 @@ export interface Shown {
   readonly definition: JsonObject;
 }
 
-/** The key of the pin for a server's instructions. Pins that include it cover all kinds of entries. */
+/**
+ * The key of the pin for a server's instructions. A backend's pins that include it cover all kinds of
+ * entries; older pins cover tools and skills only.
+ */
 export const INSTRUCTIONS_KEY = "\ninstructions";
 
 /**
@@ -95,7 +98,8 @@ export function entryPin(entry: JsonObject): { readonly digest: string; readonly
 }
 
 /**
- * True if the entry was approved only with a legacy digest, and the members which that covers are unchanged.
+ * True if the entry was approved with a legacy digest only, and none of the members that the digest covers
+ * has changed.
  */
 export function hasLegacyApproval(entry: JsonObject, approved: readonly string[]): boolean {
   if (approved.length === 0 || approved.some((digest) => digest.startsWith(WHOLE))) return false;
@@ -110,7 +114,10 @@ function membersOf(entry: JsonObject): readonly string[] {
   return [...FIRST_MEMBERS, ...others.sort()];
 }
 
-/** The default of a missing `execution`: lists of 2025-11-25 contain it, lists of 2026-07-28 do not. */
+/**
+ * True for the value that a missing `execution` stands for. It is not pinned, because lists of 2025-11-25
+ * contain it and lists of 2026-07-28 do not.
+ */
 function isUsual(execution: unknown): boolean {
   return canonical(execution) === '{"taskSupport":"forbidden"}';
 }

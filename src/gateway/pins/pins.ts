@@ -183,7 +183,10 @@ export class Pins {
     return { approved, left };
   }
 
-  /** Removes what `admit` would withhold from sources that are not published. Changes no pins. */
+  /**
+   * Removes the entries that `admit` would withhold, but from sources that are not published. Changes no
+   * pins.
+   */
   approvedOf(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modeOf = modesOf(rules);
     return sources.map((source) => {

@@ -67,7 +67,10 @@ export function defaultBackend(name: string, connection: ServedBackend["connecti
   return { ...DEFAULTS, name, connection };
 }
 
-/** Adds the backends of other machines at the end, because the first backend keeps its name in a conflict. */
+/**
+ * Adds the backends of other machines after this machine's own: in a conflict, the first backend keeps its
+ * name.
+ */
 export function withBorrowed<Config extends { readonly backends: readonly ServedBackend[] }>(
   config: Config,
   borrowed: readonly BorrowedBackend[],

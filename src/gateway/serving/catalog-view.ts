@@ -20,7 +20,7 @@ type ViewFor = (principal: Principal) => CatalogView;
 export interface ListedTools {
   /** The gateway's own tools, listed first. */
   readonly own: readonly JsonObject[];
-  /** Whether the backends' tool of this name is listed beside `own`. */
+  /** Whether a backend's tool with this name is listed, too. */
   keeps(name: string): boolean;
 }
 

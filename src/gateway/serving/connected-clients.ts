@@ -14,8 +14,8 @@ const LONGEST_ERROR = 200;
 const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 
 /**
- * The identity of a client. Clients without a session share one port, which has the identity of the newest
- * request, so theirs is copied.
+ * The identity of a client, copied from its port: clients without a session share one port, which has the
+ * identity of the newest request.
  */
 type Introduced = Pick<ClientPort, "principal" | "group" | "clientInfo" | "protocolVersion" | "transport">;
 

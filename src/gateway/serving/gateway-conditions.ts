@@ -162,7 +162,7 @@ function shown(name: string): string {
   return foreignLine(name, LONGEST_SHOWN);
 }
 
-/** Conditions for tools of servers that are hidden because the gateway's own tools have the same names. */
+/** Conditions for servers' tools that are hidden because the gateway's own tools have the same names. */
 function addBehindOwnTools({ tools }: Catalog, add: Add): void {
   for (const name of [FIND_TOOL, CALL_TOOL]) {
     const entry = tools.get(name);

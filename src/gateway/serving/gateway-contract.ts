@@ -25,7 +25,7 @@ export interface ListenAddress {
 /** The listening socket that a daemon hands to the next one. */
 export interface HandedListener {
   readonly address: ListenAddress;
-  /** As Node passes sockets between processes. */
+  /** The socket's handle, in the form in which Node passes sockets between processes. */
   readonly handle: object;
 }
 
@@ -72,8 +72,8 @@ export interface GatewayOptions extends BackendTools {
   /** Stores sessions across restarts; absent: they end with the process. Read before listening, closed at the end. */
   readonly sessions?: SessionFile;
   /**
-   * Calls of clients of 2026-07-28 that wait for input, and can continue in the other daemon of a handover;
-   * absent: only here.
+   * Keeps the calls of 2026-07-28 clients that wait for input, so that they can continue in the other daemon
+   * of a handover; absent: they can continue only here.
    */
   readonly suspended?: SuspendedCalls;
   /**
@@ -118,7 +118,10 @@ export interface PreparedGateway {
   rollback(): Promise<void>;
 }
 
-/** Closes a socket of another process that is not used here: else the kernel would accept connections nobody serves. */
+/**
+ * Closes a handed-over listening socket that this process does not use. While it is open, the kernel accepts
+ * connections on it, which nobody would serve.
+ */
 export function closeHandedListener(handed: HandedListener | null): void {
   if (handed !== null) closeHandle(handed.handle);
 }

@@ -37,14 +37,17 @@ interface GatewayListenerOptions extends GatewayTools {
 }
 
 /**
- * While questions to clients are open, a replaced address accepts their answers: at most this long, until
- * this long after the last answer, and checked this often, ms.
+ * While questions to clients are open, a replaced address still accepts their answers, ms: for ANSWERS_MS at
+ * most, and until no question has been open for NEXT_QUESTION_MS. Checked every LOOK_MS.
  */
 const ANSWERS_MS = 600_000;
 const NEXT_QUESTION_MS = 2_000;
 const LOOK_MS = 250;
 const RETRY_MS = { first: 1_000, most: 60_000 };
-/** Retry interval after a handed listener failed: the previous daemon keeps the port for a moment. */
+/**
+ * Retry interval after listening on the previous daemon's socket has failed, ms: that daemon keeps the port
+ * for a moment.
+ */
 const QUICK_RETRY_MS = 20;
 const QUICK_TRIES = 100;
 
@@ -107,7 +110,7 @@ export class GatewayListener {
     await Promise.all([this.#current?.drain(graceMs, pass, allAtOnce), ...old]);
   }
 
-  /** Serves a connection of the previous daemon. */
+  /** Takes over a connection that the previous daemon passes to this one. */
   take(handle: object): void {
     if (this.#pass !== null) void this.#pass(handle).then(() => closeHandle(handle));
     else if (this.#current === null || this.#isClosed) closeHandle(handle);
@@ -122,7 +125,8 @@ export class GatewayListener {
   /** Binds `address`; null: stops listening at the commit. Rejects with `listen_failed`; then nothing has changed. */
   async prepare(address: ListenAddress | null): Promise<PreparedGateway> {
     if (address?.host === this.#wanted?.host && address?.port === this.#wanted?.port) return NOTHING;
-    // Looked up at the commit, because a retry of `open` may still bind the old address before that.
+    // The listener that the commit replaces. It is set only then: until the commit, a retry of `open` may
+    // still bind the old address.
     let replaced: Listener | null = null;
     const replaceBy = (listener: Listener | null): void => {
       this.#wanted = address;
@@ -135,8 +139,8 @@ export class GatewayListener {
     // Requests that arrive at the new address before the commit wait for the rules that come with it.
     const held = holdRequests(this.#options.handler);
     const options = { ...this.#options, ...address, handler: held.handler };
-    // If old listeners at the same port stayed open for answers, the new listener receives these answers
-    // instead.
+    // An old listener at this port may still be open for answers: it closes, and the new listener receives
+    // them.
     for (const old of this.#old) if (old.port === address.port) old.stopListening();
     const current = this.#current;
     const rebinding = current === null ? await openAlone(options) : await rebind(current, options);

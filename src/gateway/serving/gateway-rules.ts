@@ -12,7 +12,7 @@ import type { GatewayConfig, GatewayOptions, GatewayView, ListenConfig } from ".
 export interface GatewayRules {
   readonly config: GatewayConfig;
   readonly authentication: Authenticator;
-  /** What proves each principal's identity. All rules of a gateway share this object. */
+  /** The tokens with which principals authenticated. All rules of a gateway share this object. */
   readonly proofs: Proofs;
   /** A reload that does not change the audit's section keeps the object. null: off. */
   readonly auditFile: AuditFile | null;

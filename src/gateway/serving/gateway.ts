@@ -55,8 +55,8 @@ import { ResumedSessions, SessionRoster } from "./session-roster.ts";
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
 /**
- * Time for the warden to end the programs of backends, ms. The warden also ends those that are left then,
- * without being waited for.
+ * How long a stop waits for the warden to end the programs of backends, ms. The warden also ends programs
+ * that are left after that, but the stop does not wait for them.
  */
 const STOP_WARDEN_MS = 250;
 

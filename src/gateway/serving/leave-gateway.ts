@@ -9,8 +9,8 @@ const LAST_REQUESTS_MS = 1_000;
 const LAST_LINES_MS = 6_000;
 
 /**
- * The longest and shortest pause between moving two clients, unless all move at once; and how long moving all
- * of them may take, ms.
+ * Clients move in groups, with a pause of LEAST_APART_MS to APART_MS between two groups, so that all have
+ * moved after ALL_MOVED_MS; or all of them move at once. ms.
  */
 const APART_MS = 100;
 const LEAST_APART_MS = 10;

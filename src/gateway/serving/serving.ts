@@ -97,7 +97,7 @@ export class Serving {
     this.served = this.#build();
   }
 
-  /** The catalog, and the entries that backends offer but clients do not get. */
+  /** The catalog, and the entries that backends offer but that clients do not get. */
   get published(): { readonly catalog: Catalog; readonly withheld: readonly WithheldEntry[] } {
     const { pool, pins } = this.#options;
     const { pending } = pins.state;
@@ -155,7 +155,10 @@ export class Serving {
     roster.notifyChanges(this.served);
   }
 
-  /** To be called when a client has seen new names of the catalog: their owners keep them from now on. */
+  /**
+   * To be called when a client has seen names that a catalog gave for the first time: from now on, they stay
+   * with their owners.
+   */
   #use(fresh: Catalog["freshNames"]): void {
     const { names } = this.#options;
     const isUsed = this.#owners !== names.owners || fresh !== this.catalog.freshNames;

@@ -81,7 +81,7 @@ export class SessionRoster {
     for (const session of this.#sessions.keys()) if (session === client) session.setLogLevel(level);
   }
 
-  /** Returns a function that withdraws the level. */
+  /** Adds the log level of a request without a session; returns a function that removes it. */
   logAt(logLevel: McpLogLevel): () => void {
     const one = { logLevel };
     this.#levels.add(one);
@@ -154,7 +154,7 @@ interface ResumedOptions {
 
 export class ResumedSessions implements Disposable {
   readonly #options: ResumedOptions;
-  /** The requests that wait for their entry to be served. */
+  /** The waiting requests. `isThere`: the requested entry is served now; always false for a list. */
   readonly #waiting = new Set<{ readonly isThere: () => boolean; readonly start: () => void }>();
   readonly #ended = new AbortController();
   #stage: "idle" | "starting" | "over" = "idle";

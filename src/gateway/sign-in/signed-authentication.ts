@@ -159,7 +159,7 @@ export class SignedAuthentication implements Authenticator {
     if (from !== this.#from || !tokens.requiredScopes.every((scope) => scopes.includes(scope))) {
       return "withdrawn";
     }
-    // First checks the token as of its last valid moment: only then is expiry not the reason for any refusal.
+    // First checks the token as of its last valid moment, so that a refusal cannot be due to its expiry.
     const lastMs = (secondsAsMs(parts.claims["exp"]) ?? 0) + tokens.leewayMs - 1;
     if (refusalOf(parts, this.#expected, lastMs) !== null) return "withdrawn";
     return refusalOf(parts, this.#expected, clock.wallMs()) === null ? null : "expired";

@@ -9,7 +9,7 @@ export const MINUTE_MS = 60_000;
 export const MINUTES = 1_440;
 /** Maximum number of backends; a further one replaces the backend that was counted first. */
 export const MOST_COUNTED = 500;
-/** `latencyMs` covers these last minutes. */
+/** Number of last minutes that `CallCounts.latencyMs` covers. */
 const RECENT_MINUTES = 5;
 
 /**
@@ -107,7 +107,7 @@ export class CallMinutes {
   }
 }
 
-/** The minutes of one backend. They take 34 KiB, because of a finished minute only five numbers are kept. */
+/** The minutes of one backend. Takes 34 KiB: of each finished minute, only five numbers are kept. */
 class BackendMinutes {
   #calls = 0;
   #errors = 0;
@@ -129,7 +129,7 @@ class BackendMinutes {
       this.#errors += 1;
       this.#errorsAt[slot] = (this.#errorsAt[slot] ?? 0) + 1;
     }
-    // There are no buckets if the wall clock was set back to a finished minute, which keeps its latency.
+    // undefined if the wall clock was set back to a finished minute; that minute's latency then stays.
     const buckets = this.#recent.findLast((one) => one.minute === minute)?.buckets;
     if (buckets === undefined || tookMs === null) return;
     const bucket = bucketOf(tookMs);

@@ -1,4 +1,5 @@
-// Merges equal tools of several machines into one published tool. Pure, except for the remembered versions.
+// Publishes equal tools of backends on several machines as one tool. Pure, except that `mergeTools` updates
+// `held`, the versions that it remembers.
 import { commonName, plainName } from "../../config/values/backend-names.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { permissionOf } from "../catalog/build-catalog.ts";
@@ -11,8 +12,8 @@ const ALL = { allow: null, deny: [] };
 const FILTERS = { tools: ALL, resources: ALL, prompts: ALL };
 
 /**
- * Maximum number of remembered versions, of all tools together. Beyond it, those of tools that no machine
- * offers now are forgotten.
+ * Maximum number of remembered versions (`Held`), of all tools together. Beyond it, the versions of tools
+ * that no machine offers now are forgotten.
  */
 const MOST_HELD = 2_000;
 
@@ -41,7 +42,7 @@ export interface MergeInput {
 }
 
 /**
- * The version of a tool that is published under the common name while no backend of this machine has that
+ * The published version of a tool that only other machines offer, because this machine has no backend of that
  * name.
  */
 interface Held {
@@ -63,9 +64,10 @@ interface Merged {
 type Member = { readonly source: CatalogSource; readonly facts: PlaceFacts };
 
 /**
- * Publishes each common tool by only one of the sources. A tool of this machine keeps its name, even while
- * only other machines serve it. If this machine has no such backend, the version that was seen first keeps
- * the common name until its backends change to another version; `held` remembers it.
+ * Returns the sources, changed so that only one of them publishes each common tool. A tool of this machine
+ * keeps its name, even while only other machines serve it. If this machine has no backend of that name, the
+ * version seen first gets the common name; `held` remembers it until the backends that had it change to
+ * another version.
  */
 export function mergeTools(input: MergeInput, held: HeldVersions): readonly CatalogSource[] {
   const { sources, own, places } = input;
@@ -142,8 +144,8 @@ function withOwn(
 }
 
 /**
- * The common tools of backends of other machines. A single backend has common tools, too, since others may
- * connect later.
+ * The tools of all other machines' backends called `name`, which get common names. A single backend's tools
+ * do, too, since others may connect later.
  */
 function amongOthers(
   name: string,
@@ -168,7 +170,8 @@ function amongOthers(
     const key = `${name} ${tool}`;
     const before = held.get(key);
     const isThere = offers.some(({ version }) => version === before?.version);
-    // If the backends that had the held version have changed to another one, that gets the name.
+    // If no backend has the held version any more, the name goes to the version to which one of the backends
+    // that had it has changed. If none of them is connected, the tool is not published.
     const next =
       before === undefined || isThere ? offers[0] : offers.find(({ place }) => before.places.includes(place));
     const kept = before !== undefined && isThere ? before : next;
@@ -225,8 +228,9 @@ interface PathNames {
 }
 
 /**
- * The params with paths of the machine with `sharesRoot`: translates each text in the arguments that is one of the roots on any
- * machine, or a path below a root. The same object if nothing changes.
+ * Translates the paths in a call's arguments to those of the machine whose folder of shares is `sharesRoot`:
+ * each text that is one of the roots on any machine, or a path below a root. Returns the same object if
+ * nothing changes.
  */
 export function withPathsOf(
   params: JsonObject | undefined,

@@ -85,7 +85,9 @@ export class Together {
   readonly #held: HeldVersions = new Map();
   /** Each machine's folder of shares, by `rememberedKey` and machine. */
   readonly #sharesRoots = new Map<string, Map<string, string>>();
-  /** Wakes the waiting calls, one function each: they look again whether a machine is ready. */
+  /**
+   * One function for each waiting call: it wakes the call, which then looks again whether a machine is ready.
+   */
   readonly #waits = new Set<() => void>();
   #config: TogetherConfig | null = null;
   /** Backends of other machines, by their names here. */
@@ -219,7 +221,7 @@ export class Together {
   async call(call: SharedCall): Promise<Reply> {
     const { clock } = this.#options;
     const places = call.isOwnAlone ? call.places.filter((one) => machineOf(one) === null) : call.places;
-    // The whole call may take as long as a call of the first place.
+    // The timeout of the first place's backend limits the whole call, whichever places are tried.
     const first = this.#backends.find(({ name }) => name === places[0]);
     const untilMs = clock.monotonicMs() + (first?.timeouts.callMs ?? DEFAULT_CALL_MS);
     const tried = new Set<string>();
