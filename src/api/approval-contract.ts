@@ -32,11 +32,11 @@ const waitingEntryShape = object({
   /** The change in words, without values that could be secrets. */
   summary: text,
   /**
-   * The keys of the entry in the running configuration, one per line, with references in place of secrets; ""
-   * if nothing of the entry runs.
+   * The entry's keys as the daemon runs them now, one per line, with references in place of secrets; "": the
+   * daemon runs nothing of this entry.
    */
   approved: text,
-  /** The keys of the entry in the file, in the same form. */
+  /** The entry's keys as the file has them, in the same form as `approved`. */
   waiting: text,
   /** Identifies exactly this change; an approval applies to this digest only. */
   digest: text,
@@ -57,7 +57,7 @@ export const approvalsReportShape = object({
 });
 export type ApprovalsReport = TypeOf<typeof approvalsReportShape>;
 
-/** Maximum number of entries in one request. No configuration file has that many. */
+/** Maximum number of entries in one request, far above what any configuration file has. */
 const MOST_ENTRIES = 10_000;
 
 export const approveRequest = strictObject({

@@ -12,7 +12,9 @@ import {
   text,
 } from "../runtime/shape.ts";
 
-/** Members of every entry. Texts are as clients get them, without invisible characters. */
+/**
+ * The members that all kinds of entries have. Texts are as clients get them, without invisible characters.
+ */
 const entry = {
   /** The backend that serves it. */
   backend: text,
@@ -22,12 +24,15 @@ const entry = {
   cut: optional(flag),
 };
 
-/** In order of preference for calls. */
+/** The machines that can serve a tool; calls prefer the first. */
 export const toolPlacesShape = list(
   object({
     /** null: this machine. */
     machine: nullable(text),
-    /** The worst route among the shares that the backend requires on that machine; null: it requires none. */
+    /**
+     * The worst of the routes over which the backend's required shares are mounted on that machine; null: the
+     * backend requires no share.
+     */
     standing: nullable(choice("tb", "fallback", "none")),
     /** True if a call would be accepted at once. */
     ready: flag,
@@ -36,7 +41,7 @@ export const toolPlacesShape = list(
 export type ToolPlaces = TypeOf<typeof toolPlacesShape>;
 
 export const catalogToolShape = object({
-  /** The name that clients use. */
+  /** The name that clients use for the tool. */
   name: text,
   /** The server's own name of the tool. */
   original_name: text,

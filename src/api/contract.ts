@@ -22,7 +22,10 @@ import { toolPlacesShape } from "./catalog-contract.ts";
 /** The prefix of all paths of the management API. A breaking change of a shape needs another version. */
 export const MANAGE_PREFIX = "/manage/v1";
 
-/** The stream of server-sent events. It is no operation, because it does not end. */
+/**
+ * Path of the stream of server-sent events. The table of operations lacks this path, because the answer never
+ * ends.
+ */
 export const EVENT_STREAM_PATH = `${MANAGE_PREFIX}/events/stream`;
 /**
  * Time between heartbeats of the event stream, ms. A client assumes a hang after three times this without
@@ -40,7 +43,7 @@ const openFileHolderShape = object({
 });
 export type OpenFileHolder = TypeOf<typeof openFileHolderShape>;
 
-/** A lasting problem or fact. Every user interface shows the same list of conditions. */
+/** A problem or fact that lasts. Every user interface shows the same list of conditions. */
 export const conditionShape = object({
   code: text,
   severity: choice("info", "warning", "error"),
@@ -178,10 +181,14 @@ const backendRouteShape = object({
   target: text,
   in_use: flag,
   /**
-   * Since when a standby instance over this route has answered without a failure; null: no standby is ready.
+   * Since when a standby instance has answered over this route without a failure; null: no standby instance
+   * is ready.
    */
   healthy_since: nullable(text),
-  /** When the backend may switch back to this route; null while the route is not healthy. */
+  /**
+   * The earliest time at which the backend may switch back to this route; null while the route is not
+   * healthy.
+   */
   stable_at: nullable(text),
   retry_at: nullable(text),
   last_error: nullable(text),
@@ -544,7 +551,7 @@ export const streamEventShape = union(
   object({ kind: choice("transition"), transition: both(object({ name: text }), jsonObject) }),
   /** This listener missed events, because it was too slow or the events are no longer kept: read the state again. */
   object({ kind: choice("gap") }),
-  /** Has no id, and is not replayed. */
+  /** Traffic counters have no id, and are not replayed. */
   flowEventShape,
 );
 export type StreamEvent = TypeOf<typeof streamEventShape>;

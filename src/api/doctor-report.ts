@@ -19,9 +19,9 @@ export type DoctorArea =
 export interface DoctorFinding {
   readonly area: DoctorArea;
   readonly severity: DoctorSeverity;
-  /** Stable across versions. */
+  /** The kind of finding; stable across versions. */
   readonly code: string;
-  /** The share, backend or host; null: the machine or the home. */
+  /** The share, backend or host that the finding is about; null: the machine or the home. */
   readonly subject: string | null;
   readonly text: string;
   /** What to do about it. */

@@ -1,5 +1,5 @@
-// Questions of `init` and `shares add` to a server before a share is configured. A password is sent only to the address it
-// was entered for.
+// What `init` and `shares add` ask an SMB server before a share is configured. A password is sent only to the
+// address for which a person entered it.
 
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { choice, list, matching, object, strictObject, type TypeOf, text, union } from "../runtime/shape.ts";
@@ -51,7 +51,7 @@ export interface FirstMeeting extends AsyncDisposable {
   /** The networks of these hosts, as values for `only_on`; null if they cannot be found out. */
   networksOf(hosts: readonly string[], signal: AbortSignal): Promise<readonly string[] | null>;
   shareNames(login: ServerLogin, signal: AbortSignal): Promise<ShareNames>;
-  /** The shares of a configured share's server, with that share's login. */
+  /** Lists the shares of the server that has the configured share `share`. Logs in as that share does. */
   configuredShareNames(snapshot: ConfigSnapshot, share: string, signal: AbortSignal): Promise<ShareNames>;
   /**
    * Whether `other` is the same server as `share`. `other` gets the login only after it claims to be that

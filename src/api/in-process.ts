@@ -6,7 +6,7 @@ import type { StatusReport } from "./contract.ts";
 import type { Ask, OperationName, StepOperation } from "./operations.ts";
 import type { PageFiles } from "./page-files.ts";
 
-/** How the engine is opened inside a single-shot command. */
+/** How a command opens the engine in its own process. */
 export interface InProcessOptions {
   /** Absolute. */
   readonly home: string;
@@ -52,22 +52,28 @@ export interface MonitorOptions {
   /** Absolute. */
   readonly home: string;
   readonly configPath: string | null;
-  /** Overrides the file's interval until the next start; null: the file's interval applies. */
+  /**
+   * `--interval`: time between checks of the shares, ms, in place of the file's `check_interval_secs`; null:
+   * the file's value applies.
+   */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
-  /** Starts the next daemon at a handover. */
+  /** The command line that starts the next daemon at a handover. */
   readonly program: { readonly command: string; readonly args: readonly string[] };
   /** The page's files; absent: there is no page. */
   readonly page?: PageFiles | undefined;
   /** The process that reads the configuration, already started. */
   readonly reader: ReaderProcess;
-  /** Graceful stop: no new steps; steps under way finish within 5 s. */
+  /**
+   * When it aborts, the daemon stops gracefully: it begins no new steps, and steps under way finish within 5
+   * s.
+   */
   readonly signal: AbortSignal;
-  /** Immediate stop. */
+  /** When it aborts, the daemon stops at once. */
   readonly forceSignal: AbortSignal;
   /**
-   * Registers a listener for SIGHUP, and returns its unregister. A SIGHUP that came earlier calls the first listener,
-   * asynchronously.
+   * Registers a listener for SIGHUP, and returns a function that unregisters it. If a SIGHUP came before any
+   * listener, the first listener is called for it, asynchronously.
    */
   readonly reloadRequests: (listener: () => void) => () => void;
 }

@@ -12,7 +12,10 @@ export function hasNoPath(url: string): boolean {
   return parsed !== null && parsed.pathname === "/" && parsed.search === "";
 }
 
-/** The address where an MCP server answers: unchanged, with `/mcp`, or with `/sse`; null: none of these. */
+/**
+ * The address at which an MCP server answers: `url` itself, or its path replaced by `/mcp` or `/sse`; null:
+ * none answers.
+ */
 export async function findMcpAddress(url: string, signal: AbortSignal): Promise<string | null> {
   for (const path of ["/", "/mcp", "/sse"]) {
     const at = new URL(path, url);
@@ -26,8 +29,8 @@ export async function findMcpAddress(url: string, signal: AbortSignal): Promise<
 }
 
 /**
- * True if an MCP server answers. `mayRefuse`: a 401 counts as an answer, too; false for `/`, because some
- * websites answer 401 everywhere.
+ * True if an MCP server answers at `at`. `mayRefuse`: a 401 counts as an answer. The caller passes false for
+ * `/`, because some websites answer 401 everywhere.
  */
 async function answers(at: URL, method: string, mayRefuse: boolean, signal: AbortSignal): Promise<boolean> {
   const accept = { Accept: "application/json, text/event-stream" };

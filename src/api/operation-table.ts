@@ -256,10 +256,13 @@ export const OPERATIONS = {
     /** Names of the restarted backends. The old instances serve until the new ones are ready. */
     output: object({ restarted: list(text) }),
   }),
-  /** Holds the backend on the route `to`, unless that is the preferred route. */
+  /**
+   * Moves the backend to the route `to` and keeps it there (a "hold"). For the preferred route, only ends an
+   * earlier hold.
+   */
   switchBackend: operation("POST backends/switch", {
     says: "Serve a backend over another route",
-    /** `to`: a route's name, or `auto` to end a hold. */
+    /** `to`: a route's name, or `auto`, which ends a hold. */
     input: strictObject({ backend: wellFormedText, to: wellFormedText }),
     output: backendSwitchReportShape,
     counts: "steps",
@@ -299,7 +302,7 @@ export const OPERATIONS = {
     output: object({ entries: list(fleetLayerEntryShape) }),
     counts: "config",
   }),
-  /** Also rejects with `history_unknown`. */
+  /** Also rejects with `history_unknown` if the revision is not stored any more, or never was. */
   fleetLayerText: operation("GET fleet/config/history/", {
     says: "The text of a stored revision of the fleet's configuration",
     input: strictObject({ n: count }),

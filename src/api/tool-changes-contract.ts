@@ -50,7 +50,7 @@ export type ToolChange = TypeOf<typeof toolChangeShape>;
 
 export const toolChangesReportShape = object({
   changes: list(toolChangeShape),
-  /** Published entries with invisible characters, which clients do not get. */
+  /** Published entries that have invisible characters. Clients get these entries without those characters. */
   unseen: list(object({ backend: text, kind: text, entry: text, faults: list(text) })),
   /** Why the approved content is not known; null: it is known. */
   lost: nullable(text),

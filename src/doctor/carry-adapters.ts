@@ -1,5 +1,5 @@
-// The self-test's checks of carried mounts, which stay mounted while their route changes: picks a configured
-// share for each driver, and stores the verdict for `netfs`.
+// The self-test's checks of carried mounts, which stay mounted while their route changes. Picks a configured
+// share for each driver, and stores the result for `netfs`.
 
 import type { RouteEndpoint } from "../carrier/carrier.ts";
 import { connectCarrier } from "../carrier/client/carrier-client.ts";
@@ -85,7 +85,10 @@ async function keepVerdict(
   return { without: `netfs may not be carried here: ${outcome.text}` };
 }
 
-/** The endpoints of both routes. If one route answers, its endpoint stands for both; null if neither answers. */
+/**
+ * The endpoints of both routes; null: neither route answers. If only one route answers, its endpoint stands
+ * for both.
+ */
 async function endpointsOf(
   { hostProber }: Pick<EngineParts, "hostProber">,
   { routes }: ShareSpec,

@@ -21,7 +21,10 @@ interface CarryTest {
   readonly driver: MountDriver;
   /** The share to mount, with its password. The test mounts the share a second time, under another name. */
   readonly share: ShareSpec;
-  /** Two routes to one server, or one route twice: a move resets the connections in both cases. */
+  /**
+   * The endpoints of two routes to one server, or one endpoint twice. A move resets the connections in both
+   * cases.
+   */
   readonly endpoints: Readonly<Record<RouteName, RouteEndpoint>>;
   /** An empty local folder. */
   readonly folder: string;
@@ -79,7 +82,7 @@ export async function moveUnderOpenFile(test: CarryTest): Promise<CarryOutcome> 
     };
     const file = (mount: FoundMount): string => join(mount.path, `.mountaineer-self-test-${id}`);
 
-    // Another mount than the moved one writes the file, so that the moved mount has nothing of the file in a
+    // Another mount writes the file, so that the mount that is moved later has no part of the file in a
     // cache.
     const first = await mountAs("write");
     stack.defer(() => first.end());

@@ -35,7 +35,7 @@ export function findingsOf(area: DoctorArea) {
   ): DoctorFinding => ({ area, severity, code, subject, text, hint });
 }
 
-/** Starts the engine's parts for reading: the state is not written. Disposing `stack` ends the parts. */
+/** Starts the parts of the engine without writing the state. Disposing `stack` ends them. */
 export async function startLookingParts(
   home: string,
   statePath: string,

@@ -17,14 +17,14 @@ import { systemClock } from "../runtime/time/clock.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const STATUS_DEADLINE_MS = 4_000;
-/** A start that takes longer than this, ms, counts as hung. */
+/** A daemon that has been starting for longer than this counts as hung, ms. */
 const STARTING_MS = 15_000;
 
 const finding = findingsOf("daemon");
 
 /**
- * Connects to the home's daemon; null if none answers. `findings`: why the daemon's socket must not be
- * opened.
+ * Connects to the home's daemon; null if none answers. `findings`: problems with the socket that forbid to
+ * open it.
  */
 export async function findDaemon(
   home: string,
@@ -111,7 +111,7 @@ async function withoutDaemon(home: string, holder: LockHolder | null): Promise<D
   return found;
 }
 
-/** The process that left `lock.json` and has ended; null without that file. */
+/** The process that left `lock.json` behind when it ended; null: there is no such file. */
 async function staleHolder(home: string): Promise<string | null> {
   const text = await readIfPresent(join(home, "lock.json")).catch(() => null);
   if (text === null) return null;
@@ -141,8 +141,8 @@ async function otherMonitors(context: DoctorContext, own: number | null): Promis
 }
 
 /**
- * The pids of daemons that hand over: at a handover the old daemon starts the new one, and stays as its
- * parent until its own calls have ended.
+ * The pids of daemons that are handing over. At a handover the old daemon starts the new one, and stays as
+ * its parent until its own calls have ended.
  */
 function predecessorsOf(monitors: readonly MonitorProcess[], own: number | null): ReadonlySet<number> {
   const before = new Set<number>();

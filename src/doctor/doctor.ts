@@ -90,7 +90,7 @@ async function examineAll(
     const approved =
       config.snapshot === null ? null : await approvedHome({ place, snapshot: config.snapshot }, signal);
     const snapshot = approved?.snapshot ?? null;
-    // The checks need no state of the shares, so this file does not exist.
+    // A file that does not exist: the checks need no state of the shares.
     const noState = join(tmpdir(), `mountaineer-doctor-${randomUUID()}.json`);
     const parts = await startLookingParts(home, noState, stack);
     const context: DoctorContext = {
@@ -186,7 +186,8 @@ async function loadedConfig(
       const findings = mistakes.map((mistake, index) =>
         finding("error", "config_invalid", describeMistakes([mistake]), {
           subject: mistake.path === "" ? null : mistake.path,
-          // Each mistake has its own hint; this hint is for all of them, so only the last finding has it.
+          // Only the last finding has this hint, which is for all mistakes. Each mistake's text has a hint of
+          // its own.
           hint:
             index === mistakes.length - 1
               ? "mountaineer config edit opens the file; a running daemon keeps its last valid configuration"
@@ -284,8 +285,8 @@ export async function examineClock(home: string, clock: Clock): Promise<DoctorFi
 }
 
 /**
- * Findings about the approvals. With `hasDaemon`, leaves out the waiting entries, which the conditions of the
- * running daemon report.
+ * Findings about the approvals. With `hasDaemon`, without the waiting entries: the running daemon reports
+ * these in its conditions.
  */
 export function examineApprovals(
   { keeper, keyPlace }: Pick<StartedApprovals, "keeper" | "keyPlace">,

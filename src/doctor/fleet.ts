@@ -12,8 +12,8 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 const finding = findingsOf("fleet");
 const ANSWER_MS = 4_000;
 /**
- * Deadline of the check, ms; longer than `ANSWER_MS`, because the daemon opens a second connection for the
- * check.
+ * Deadline for the daemon's check, ms. Longer than `ANSWER_MS`, because the daemon first opens a second
+ * connection to the server.
  */
 const CHECK_MS = 6_000;
 
@@ -51,8 +51,8 @@ export async function examineFleet(
     if (conditions.length === 0) {
       const others = counted(machines.length - 1, "other machine");
       const text = `${name} is in the fleet over ${link.server}, with ${others}`;
-      // Replaces earlier findings: the connected daemon has the credentials, even if this process cannot read
-      // them.
+      // Drops the findings so far, such as unreadable credentials: the daemon is connected, so it has the
+      // credentials.
       found.splice(0, found.length, finding("ok", "fleet", text));
       for (const { name, problem } of machines)
         if (problem !== null)

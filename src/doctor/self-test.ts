@@ -43,7 +43,8 @@ export async function runSelfTest(
   try {
     const parts = await startLookingParts(folder, join(folder, "state.json"), stack);
     const results: SelfTestResult[] = [];
-    // The adapters run one after the other, so that none slows another; later ones build on earlier ones.
+    // Runs the checks one after the other, so that none slows another, and because later ones build on
+    // earlier ones.
     const carried = carryAdapters({ home, parts, shares: () => shares(parts, signal) });
     for (const adapter of [...adapters(parts), ...carried])
       results.push(await runOne(adapter, folder, signal));

@@ -44,11 +44,14 @@ export interface SpeedLook {
   readonly kernelHasCifs: boolean;
   /** What driver `cifs` lacks; null: nothing. */
   readonly cifsLacks: Lacking | null;
-  /** Whether smbclient is installed, the only program that reads the creation times of files on a server. */
+  /** Whether smbclient is installed: no other program reads the creation times of files on a server. */
   readonly hasSmbclient: boolean;
 }
 
-/** Findings about what would make shares of driver `rclone` faster or safer; none without such a share. */
+/**
+ * Findings about what would make shares of driver `rclone` faster or safer. Empty if no share has this
+ * driver.
+ */
 export async function examineSpeed({
   snapshot,
   clock,

@@ -50,12 +50,12 @@ export interface SessionEvents {
   /** An entry of the bucket; `isNew`: it was written after the subscription began. */
   summary(key: string, bytes: Uint8Array, isNew: boolean): void;
   removed(key: string): void;
-  /** Every entry that the bucket had when the subscription began has been passed on. */
+  /** Called when every entry that the bucket had at the subscription's start has been passed to `summary`. */
   caughtUp(): void;
   beat(name: string, instance: string): void;
-  /** The common configuration may have a new revision. */
+  /** Called when the common configuration may have a new revision. */
   layerNews?(): void;
-  /** A machine asks all others for a beat. */
+  /** Called when a machine asks all others for a beat. */
   rollCall(): void;
 }
 
@@ -84,7 +84,7 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
   }
 }
 
-/** Watches over the bucket, each from when it is requested until it is stopped. */
+/** The watches over the bucket, from the request for each until it is stopped. */
 type Watches = Set<ReturnType<typeof watchBucket>>;
 
 async function begin(
@@ -117,14 +117,14 @@ async function begin(
           endBy(error, "listening");
           return;
         }
-        // The subject is checked because a member can make JetStream deliver messages of a bucket here, under
-        // their own subjects.
+        // Checks the subject, because a member can make JetStream deliver a bucket's messages here, under the
+        // bucket's own subjects.
         const sender = senderOf(message.subject);
         if (message.subject !== beatSubject(sender) || message.data.length > LONGEST_BEAT_BYTES) return;
         events.beat(sender, message.string());
       },
     });
-  // This subscription reveals another machine that uses this machine's name.
+  // A beat under this machine's own name comes from another machine that uses the name.
   subscribeToBeats(name);
   let hearsRollCalls = true;
   connection.subscribe(rollCallSubject("*"), {
@@ -150,7 +150,8 @@ async function begin(
       if (stopped.aborted) return;
       if (operation === "PUT") events.summary(key, value, revision > before);
       else events.removed(key);
-      // This machine itself writes the first entry of an empty bucket; its `delta` is 0.
+      // `delta`: how many entries are still to come. An empty bucket gets to 0, too, with the entry that this
+      // machine writes itself.
       if (isCaughtUp || delta !== 0) continue;
       isCaughtUp = true;
       events.caughtUp();
@@ -174,8 +175,8 @@ async function begin(
       return hearsRollCalls;
     },
     /**
-     * Subscribes to all other machines, and sends a roll call. Returns the function that unsubscribes; without a
-     * subscription only beats under this machine's own name are passed on.
+     * Subscribes to all other machines, and asks them for a beat. Returns a function that unsubscribes.
+     * Without a subscription, only beats under this machine's own name are passed on.
      */
     subscribe() {
       const stopping = new AbortController();
@@ -226,8 +227,8 @@ async function openBucket(connection: NatsConnection): Promise<{ bucket: KV; mac
 }
 
 /**
- * Begins a watch over the bucket. Entries after the revision `before` are new; the library's own `isUpdate`
- * is wrong for that revision.
+ * Begins a watch over the bucket. Entries with a higher revision than `before` were written after the watch
+ * began; the library's own `isUpdate` is wrong for the revision `before`.
  */
 async function watchBucket(bucket: KV) {
   const { streamInfo } = await bucket.status();

@@ -23,7 +23,10 @@ const GATHER_MS = 50;
 const APART_MS = 300;
 /** An unchanged summary is written again after this time, ms: the bucket drops entries that are a week old. */
 const REFRESH_MS = 60 * 60_000;
-/** A beat answers a roll call, or a machine that has just started, after this time, ms. */
+/**
+ * How long this machine waits before it sends a beat, after a roll call or for a machine that has just
+ * started, ms.
+ */
 const GREET_MS = 100;
 /**
  * In a fleet of at most this size, a machine is always subscribed to the others. In a larger one it
@@ -115,7 +118,9 @@ export class Fleet {
     return stateOf(this.#options.status(), this.#follower?.report() ?? null);
   }
 
-  /** The machines known now. In a large fleet whose list nobody views, only this machine. */
+  /**
+   * The machines that are known now. In a large fleet whose list nobody looks at, only this machine is known.
+   */
   report(): FleetReport {
     const { clock, config } = this.#options;
     const nowMs = clock.monotonicMs();
@@ -180,7 +185,10 @@ export class Fleet {
     if (this.#session !== null && !this.#ending.signal.aborted) this.#publishSoon.due();
   }
 
-  /** Resolves soon, when the fleet has ended. Later calls change nothing. */
+  /**
+   * Ends this machine's part in the fleet. Resolves soon, when the link is closed; later calls change
+   * nothing.
+   */
   async end(how: FleetEnd): Promise<void> {
     if (!this.#ending.signal.aborted) {
       this.#follower?.end();
@@ -283,7 +291,7 @@ export class Fleet {
     this.#published = { text, atMs: nowMs };
     this.#publishing = session
       .put(text)
-      // The failure ends the session, whose `ended` says why.
+      // Ignored here: the failure ends the session, and the session's `ended` has the reason.
       .catch(() => {})
       .finally(() => {
         this.#publishing = null;

@@ -25,7 +25,7 @@ const MOST_INSTANCES = 4;
 const MOST_KEY = 64;
 
 interface Known {
-  /** When the machine itself was last heard; null: only its entry in the bucket is known. */
+  /** When a message of the machine was last received; null: only its entry in the bucket is known. */
   heardAtMs: number | null;
   /** When the entry was first read. */
   readonly readAtMs: number;
@@ -47,7 +47,7 @@ export class Machines {
   readonly #known = new Map<string, Known>();
   /** Keys that were refused because a limit was reached. */
   readonly #refused = new Set<string>();
-  /** Keys read since the subscription began; null: the whole bucket has been read. */
+  /** Keys that have been read since the subscription began; null once the whole bucket has been read. */
   #fresh: Set<string> | null = null;
   #doubledAtMs: number | null = null;
 
@@ -56,8 +56,8 @@ export class Machines {
   }
 
   /**
-   * Reads an entry of the bucket. `isNew`: it was written after the subscription began. Returns true if the
-   * entry reveals a machine that has just started; this machine then sends a beat for it.
+   * Reads an entry of the bucket. `isNew`: it was written after the subscription began. Returns true if it
+   * shows that a machine has just started; the caller then sends a beat, so that this machine is known there.
    */
   read(key: string, bytes: Uint8Array, isNew: boolean, nowMs: number): boolean {
     this.#fresh?.add(key);
@@ -101,7 +101,7 @@ export class Machines {
     this.#refused.delete(key);
   }
 
-  /** Call it when a subscription begins, which reads the whole bucket. */
+  /** Call it when a subscription begins; a subscription first reads the whole bucket. */
   startReading(nowMs: number): void {
     this.#refused.clear();
     this.#fresh = new Set();
@@ -124,7 +124,10 @@ export class Machines {
     this.#fresh = null;
   }
 
-  /** True while the bucket is being read, or a machine that should be present has not been heard. */
+  /**
+   * True while the bucket is being read, or while a machine whose summary says that it serves has not been
+   * heard.
+   */
   get isAwaiting(): boolean {
     if (this.#fresh !== null) return true;
     return this.#known
@@ -200,8 +203,8 @@ function isForgotten({ heardAtMs, readAtMs }: Known, nowMs: number): boolean {
 }
 
 /**
- * Returns true for a new instance, which is a restart of the machine. An instance that was replaced and is heard again is a
- * second machine of that name.
+ * Records an instance, the id of a machine's process. Returns true for a new one: the machine has restarted.
+ * If a replaced instance is heard again, two machines have that name.
  */
 function noteInstance(known: Known, instance: string, nowMs: number): boolean {
   if (instance === known.instances.at(-1)) return false;

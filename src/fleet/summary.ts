@@ -10,7 +10,7 @@ import { withoutUnseen } from "../runtime/text/unseen-characters.ts";
 
 /** The most bytes of one summary. */
 export const SUMMARY_LIMIT_BYTES = 64 * 1024;
-/** The most bytes of each of a summary's three lists. The limit leaves enough bytes for the other members. */
+/** Maximum size of each of the three lists in a summary, bytes. It leaves room for the other members. */
 const LIST_LIMIT_BYTES = 20 * 1024;
 const LONGEST_NAME = 128;
 const LONGEST_WORD = 64;
@@ -22,7 +22,7 @@ export interface Summary {
   readonly instance: string;
   /** `here`: the machine serves; `gone`: it stopped in order. */
   readonly word: "here" | "gone";
-  /** The machine answers roll calls, which earlier versions do not. */
+  /** True: the machine answers roll calls. Earlier versions do not. */
   readonly answers: boolean;
   readonly state: MachineState;
 }

@@ -8,8 +8,8 @@ const BETWEEN_LOOKS_MS = 100;
 /** A large home on a busy machine takes some seconds. */
 const ANSWERS_WITHIN_MS = 60_000;
 /**
- * Errors by which a daemon's start can fail. Only these explain its exit code, because other errors share the
- * exit codes.
+ * The errors with which a daemon's start fails. An exit code is explained by one of these only, because other
+ * errors share their exit codes.
  */
 const STARTING_ERRORS: readonly ErrorCode[] = ["config_invalid", "state_newer", "home_unwritable"];
 

@@ -29,7 +29,7 @@ import { type HeadRefusal, refusalOfHead, refusalOfOrigin } from "./head-guard.t
 import { openApiDocument } from "./openapi.ts";
 import { isOnLoopback, OwnerRights } from "./owner-rights.ts";
 
-/** The gateway itself answers here, without authentication. */
+/** The path of the health check. The gateway, not this API, answers it, without authentication. */
 const HEALTH_PATH = `${MANAGE_PREFIX}/health`;
 const OPENAPI_PATH = `${MANAGE_PREFIX}/openapi.json`;
 /** The path of the event stream in the OpenAPI document, and its path on the home's socket. */
@@ -81,7 +81,7 @@ interface Opened extends HttpApiParts {
 type Visitor = "token" | { readonly secret: string; readonly untilMs: number };
 
 export class HttpApi {
-  /** Rights of single tabs of the page. */
+  /** The right to change what runs, as granted to single tabs of the page. */
   readonly owners: OwnerRights;
   readonly #options: HttpApiOptions;
   readonly #bodies: BodyIntake;
@@ -107,8 +107,8 @@ export class HttpApi {
   };
 
   /**
-   * Starts to serve. Disposing ends streams, aborts requests in flight, and answers later ones with an error that tells the
-   * client to retry, which reaches the next daemon.
+   * Starts to serve. Disposing ends streams and aborts requests in flight. Later requests get an error that
+   * tells the client to retry; the retry reaches the next daemon.
    */
   open(parts: HttpApiParts): AsyncDisposable & { settled(): Promise<unknown> } {
     const { clock, logger } = this.#options;
@@ -135,7 +135,7 @@ export class HttpApi {
     };
   }
 
-  /** Call it when a handover begins: requests after the disposal then wait for the next daemon. */
+  /** Call it when a handover begins. Requests that come after the disposal then wait for the next daemon. */
   handsOver(): void {
     this.#moving ??= Promise.withResolvers();
   }

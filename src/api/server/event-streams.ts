@@ -16,15 +16,24 @@ const GREETING = "retry: 1000\n: connected\n\n";
 const HEARTBEAT = ":\n\n";
 
 export interface Events {
-  /** Calls `listener` for each event from now on, after a replay of the kept events after `afterId`. Returns its unregister. */
+  /**
+   * Calls `listener` for the kept events after `afterId`, then for each new event. Returns a function that
+   * unregisters it.
+   */
   listen(afterId: number | null, listener: (id: number, event: StreamEvent) => void): () => void;
-  /** Calls `listener` with traffic counters, at most four times a second. Returns its unregister. */
+  /**
+   * Calls `listener` with traffic counters, at most four times a second. Returns a function that unregisters
+   * it.
+   */
   readonly flow?: (listener: (event: FlowEvent) => void) => () => void;
 }
 
 export type EventStreams = ReturnType<typeof createEventStreams>;
 
-/** Subscribes to `events` once per stream, so without streams it costs nothing. */
+/**
+ * Makes the streams of all readers. Each stream subscribes to `events` on its own, so nothing is subscribed
+ * without a reader.
+ */
 export function createEventStreams(options: {
   readonly events: Events;
   readonly clock: Clock;
@@ -158,8 +167,8 @@ function startStream(
         newestId = id;
         if (isTooSlow || send(frameOf(id, event))) return;
         isTooSlow = true;
-        // During a replay, the reader is dropped only at its end, so that the gap has the id of the newest
-        // event.
+        // A reader that is too slow during the replay is dropped when the replay ends, so that the `gap` has
+        // the id of the newest event.
         if (unsubscribe !== null) drop();
       });
       if (isOver) {
@@ -169,7 +178,10 @@ function startStream(
       unsubscribe = stop;
       if (isTooSlow) drop();
     },
-    /** Passes on the counters. A slow reader misses some messages, but each message has all counters. */
+    /**
+     * Sends the traffic counters to the reader. A slow reader misses some messages, but each message has all
+     * counters.
+     */
     pass(subscribe: (listener: (event: FlowEvent) => void) => () => void): void {
       const stop = subscribe((event) => {
         if (isOver || isBlocked) return;

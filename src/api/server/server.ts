@@ -70,7 +70,7 @@ export async function startManagementServer(options: ManagementServerOptions) {
     }
     return {
       socketPath: socket.path,
-      /** Resolves when the commands that are in flight now have ended. */
+      /** Resolves when the operations that run now have ended. */
       settled: exchange.settled,
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
     };

@@ -184,7 +184,10 @@ function wakeAction(share: string, isUseful: boolean): Action {
   return stepsAction("wake", "wake", [share], { name, label: "Wake its NAS", isUseful });
 }
 
-/** `wanted`: the shares that the undo mounts again, without those that a person had unmounted before. */
+/**
+ * `wanted`: the shares that the undo mounts again; a share that a person had unmounted earlier is not among
+ * them.
+ */
 function unmountAction(
   shares: readonly string[] | null,
   what: string,

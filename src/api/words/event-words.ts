@@ -53,8 +53,8 @@ type Renderer = (fields: Fields) => readonly [Tone, string];
 
 const because = (fields: Fields): string => {
   const reason = wordOrNull(fields["reason"]);
-  // The beginning `HOST is gone: HOST: ` is left out: every user interface shows the host anyway, and an
-  // earlier event reports the loss.
+  // Leaves out the beginning `HOST is gone: HOST: `. Every user interface shows the host anyway, and an
+  // earlier event has reported the loss.
   return reason === null ? "" : `: ${reason.replace(/^(\S+) is gone: \1(?::\d+)?: /, "")}`;
 };
 const moved =

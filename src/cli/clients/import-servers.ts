@@ -98,7 +98,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
       const request = { text: draft.after, expected_sha256: draft.seenSha256, source: "cli" };
       const replaced = await ask("editText", request, context.signal);
       if (daemon === null || replaced.errors.length > 0 || options.waitMs === 0) return replaced;
-      // Waits for the new backends, so that their tools can be listed next. A failed wait does not fail the
+      // Waits for the new backends, so that the output can list their tools. A failed wait does not fail the
       // import.
       const settled = draft.added.map(({ name }) =>
         settledBackend(daemon, name, options.waitMs, context.signal).catch(() => null),
@@ -180,12 +180,14 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
     files,
     added: sound,
     present,
-    /** Names in `present` whose secret in the file may be newer than the kept secret. */
+    /** Names in `present` for which the client's file may have a newer secret than the kept one. */
     unsure,
     /** Servers that cannot be backends here, and why. */
     refused,
     hasToken,
-    /** True if a tool gets its server's name as a prefix when another server has a tool of the same name. */
+    /**
+     * True if a tool's name gets its server's name as a prefix when another server has a tool of that name.
+     */
     prefixes: all.length > 1 && ["first-wins", "priority"].includes(conflictResolution.strategy),
     before,
     after,

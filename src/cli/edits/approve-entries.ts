@@ -55,8 +55,8 @@ export function approveEntries(
 }
 
 /**
- * Sets `trust.approve`, which decides which changes wait, and approves that change. Resolves with the exit
- * code.
+ * Sets `trust.approve`, the rule for which changes wait for approval, and approves this edit of the rule
+ * itself. Resolves with the exit code.
  */
 export async function setApproveMode(context: CommandContext, mode: string, asks: boolean): Promise<number> {
   if (asks && !(await isYes(context, `${MODES[mode] ?? ""} Is that right? [y/N] `))) {

@@ -183,8 +183,8 @@ export function showChange(
 }
 
 /**
- * The configuration keys of the backend's old connection, which the change removes if it replaces an address
- * by a program or a program by an address.
+ * The keys of the backend's old connection that the change removes, because it replaces an address by a
+ * program or a program by an address.
  */
 function otherWay(
   { backends }: MountaineerConfig,
@@ -223,11 +223,12 @@ function knownName({ backends }: MountaineerConfig, name: string): string {
   );
 }
 
-// Secrets among the typed values of a backend: kept outside of the configuration, or refused.
+// Finds secrets among the typed values of a backend, and keeps them outside of the configuration or refuses
+// them.
 
 /**
- * Replaces each typed secret by a reference, and keeps the secret under that name. Asks at a terminal first;
- * without a terminal, rejects with `usage` and the command to type, and keeps nothing.
+ * Keeps each typed secret in the secret store, and writes a reference to it in its place. Asks at a terminal
+ * first; without a terminal, rejects with `usage` and the command to type, and keeps nothing.
  */
 async function withoutTypedSecrets(
   context: CommandContext,

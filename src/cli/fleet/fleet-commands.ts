@@ -1,5 +1,5 @@
-// `mountaineer fleet init|invite|join|leave|remove`: runs the fleet's own code, which is loaded on demand, with this
-// home, its configuration and the terminal.
+// `mountaineer fleet init|invite|join|leave|remove`. Loads src/fleet on demand, and gives its functions this
+// home, its configuration file and the terminal.
 
 import { BlockList, isIP, isIPv6 } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
@@ -36,7 +36,7 @@ interface FleetStart {
   readonly invite: boolean | null;
 }
 
-/** Resolves with the exit code, as every command of this file does. */
+/** Makes a fleet on this machine. Resolves with the exit code, as every command of this file does. */
 export async function beginFleet(context: CommandContext, start: FleetStart): Promise<number> {
   const { foundFleet } = await import("../../fleet/way-in/found-fleet.ts");
   const name = machineName(start.name);
@@ -190,7 +190,8 @@ type Interfaces = ReturnType<typeof networkInterfaces>;
 /** The given HOST:PORT, else the first address that other machines can reach. Throws `usage` for an invalid address. */
 export function listenAddress(given: string | null, interfaces: Interfaces = networkInterfaces()): string {
   if (given !== null) {
-    // Applies the configuration file's rule, because the address is written into that file.
+    // Checks the address by the rule of the configuration file, because the address is written into that
+    // file.
     const address = addressOf(given);
     // Certificates and join codes cannot hold a name with an underscore.
     if (address !== null && !address.includes("_") && !isEveryAddress(address)) return address;

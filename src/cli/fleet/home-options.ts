@@ -1,4 +1,4 @@
-// The options of the fleet's own code, from the home and the command that it works for.
+// Makes the options that code in src/fleet takes from a command.
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 

@@ -40,7 +40,7 @@ export function rotateMachine(context: CommandContext): Promise<number> {
   });
 }
 
-/** Connects the daemon with the new key, before the server refuses the old key. */
+/** Makes the daemon connect with the new key, before the server refuses the old one. */
 async function signInAnew({ signal }: CommandContext, daemon: DaemonClient | null): Promise<void> {
   if (daemon === null) return;
   await daemon.ask("reload", {}, signal);

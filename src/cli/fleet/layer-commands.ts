@@ -22,7 +22,10 @@ import { localTime } from "../views/history-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { homeOptions } from "./home-options.ts";
 
-/** How long to wait for the daemon's link after a change of the server's configuration cut the link, ms. */
+/**
+ * How long to wait until the daemon is linked again, ms: a change of the server's configuration has cut the
+ * link.
+ */
 const LINKED_WITHIN_MS = 15_000;
 /** How long to wait for the answers of connected machines, ms. */
 const ANSWERED_WITHIN_MS = 5_000;
@@ -117,7 +120,8 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
   }
   const { publicKeyText, publicBytes } = await import("../../fleet/keys/nkey.ts");
   const revision = nextRevision(report);
-  // A layer applies only if its operator is the key in the machine's own file, so the check passes that key.
+  // Machines apply the common configuration only if its operator is the key in their own file, so the check
+  // gets that key.
   const operator = report.line ?? publicKeyText(publicBytes(key));
   const mistakes = await mistakesIn(context, daemon, { text, name, revision, operator });
   if (mistakes.length > 0) throw mistakesError(mistakes, "nothing was signed, and no machine has it");
@@ -153,7 +157,7 @@ export function nextRevision({ accepted, newest }: Pick<FleetLayerReport, "accep
   return Math.max(accepted, newest?.revision ?? 0) + 1;
 }
 
-/** Mistakes of the layer alone, and of the layer together with this machine's own file. */
+/** Mistakes of the common configuration alone, then those of its combination with this machine's own file. */
 async function mistakesIn(
   { home, signal }: CommandContext,
   daemon: DaemonClient,
@@ -220,8 +224,8 @@ function showOutcome(context: CommandContext, { revision, changed, machines = []
 }
 
 /**
- * Reads the operator's key. Rejects with `secret_unavailable` if this machine lacks that key, and with
- * `usage` if that key is not the current one.
+ * Reads the operator's key. Rejects with `secret_unavailable` if this machine does not have it, and with
+ * `usage` if it is no longer the current one.
  */
 export async function readSigner(context: CommandContext, daemon: DaemonClient): Promise<Signer> {
   const { operatorKeys, settledOperatorKey } = await import("../../fleet/way-in/operator-key.ts");
@@ -297,5 +301,5 @@ function newestText({ newest, operator }: FleetLayerReport): string {
   return `revision ${revision}, signed on ${harmless(by ?? "")} at ${localTime(time ?? "")} by ${operator}`;
 }
 
-/** What commands that need the link to the fleet say if no daemon runs. */
+/** For commands that need the link to the fleet: how they use the daemon, and their error if none runs. */
 export const LINKED: DaemonPurpose = { intent: "look", so: "and it has the link to the fleet" };

@@ -83,8 +83,8 @@ export async function textThatCounts(
 }
 
 /**
- * Replaces a stolen key by a new one, which the old key does not sign. Writes the new key into this machine's
- * file first, so that it counts even if the command is interrupted.
+ * Replaces a stolen key by a new one without a signature by the old key. Writes the new key into this
+ * machine's file first, so that this machine trusts it even if the command is interrupted.
  */
 async function replaceStolen(context: CommandContext): Promise<number> {
   const { operatorKeys, nextOperatorKey, settledOperatorKey } = await import(

@@ -59,11 +59,11 @@ export const openKernelLine = async (
 export const findServers = async (signal: AbortSignal) =>
   (await import("../../daemon/compose/found-servers.ts")).foundServers(signal);
 
-/** Questions to a server for which no share is configured yet. */
+/** Loads the code with which `init` and `shares add` ask a server about its shares. */
 export const openMeeting = async ({ home, signal }: CommandContext) =>
   (await import("../../daemon/control/first-meeting.ts")).openFirstMeeting(home, signal);
 
-/** The removals of `uninstall --purge`; loaded before the program's own files are removed. */
+/** Loads the removals of `uninstall --purge`; called before the program's own files are removed. */
 export const loadPurge = () => import("../../daemon/purge.ts");
 
 /** The absolute path of this home's log file. */

@@ -1,4 +1,4 @@
-// The first lines of a new configuration, with the address of the reference in this package.
+// The first lines of a new configuration, with a link to docs/configuration.md of the running package.
 import { pathToFileURL } from "node:url";
 import { launcherPath } from "../input/launcher-path.ts";
 import { openingText } from "./init-text.ts";

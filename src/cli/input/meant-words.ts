@@ -1,6 +1,6 @@
 // Hints for words that are commands in other programs, but not here.
 
-/** The words that each hint is for, by group ("" for none). */
+/** By group ("" for none), each hint with the words that lead to it. */
 const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "": {
     "mountaineer up": "start run install",

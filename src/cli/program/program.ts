@@ -25,7 +25,7 @@ export interface ProgramOptions {
 const SUMMARY =
   "Keeps SMB shares mounted over the best route there is, always at the same path; and serves many MCP servers as one.";
 const SHARES = "--share <name>";
-/** Minimum width, in columns, for descriptions beside the names. */
+/** The help shows descriptions beside the names from this width on, in columns. */
 const WIDE = 60;
 const NARROWEST = 20;
 const BELOW = "      ";
@@ -121,7 +121,7 @@ export function addTaken(command: Command, takes: Takes): void {
   }
 }
 
-/** The parser of one value; `before` is the list of earlier values. */
+/** Makes the function with which commander parses one value. `before`: the earlier values of a list. */
 function readerOf(
   words: string,
   { read = (text) => text, expected = "", isList = words.includes("...") }: Taken,
@@ -195,7 +195,7 @@ function helpHint(named: string | null): string {
   return `mountaineer ${named === null ? "" : `${named} `}--help shows what there is`;
 }
 
-/** A hint for a wrong option or argument of the command `named`; null if there is none. */
+/** The hint for a wrong option or argument; null if there is none. `named`: the command that was called. */
 function optionHint(
   code: string,
   message: string,
@@ -210,7 +210,7 @@ function optionHint(
   if (named === null) return null;
   const missing = /^required option '(--(?:share|name)) /.exec(message)?.[1];
   if (missing !== undefined) {
-    // The name was probably given as an argument, without its option.
+    // The person probably typed the name without its option.
     const given = plainWords(args)[named.split(" ").length];
     return `mountaineer ${named} ${missing} ${given === undefined ? "NAME" : shellWord(given)}`;
   }

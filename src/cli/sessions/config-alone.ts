@@ -16,7 +16,10 @@ import { isoTime, systemClock } from "../../runtime/time/clock.ts";
 import { approveEdit } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
-/** Changes of the file, each made completely or not at all. Mistakes in the result are part of the report. */
+/**
+ * The operations that change the file. Each makes its whole change or none; mistakes in the result are part
+ * of the report.
+ */
 export type EditOperation = "edit" | "editText" | "rollback";
 
 export interface ConfigFile {
@@ -27,7 +30,9 @@ export interface ConfigFile {
   read(): Promise<Uint8Array | null>;
 }
 
-/** An editor of the file, for the holder of the home's lock. It approves its own edits, but not a rollback. */
+/**
+ * Edits the file in this process, which holds the home's lock. Approves its own edits, but not a rollback.
+ */
 export function createOwnEditor(
   { home, signal, note }: CommandContext,
   { path, place, read }: ConfigFile,
@@ -80,7 +85,7 @@ export function createOwnEditor(
     const { changed, snapshot, bytes } = saved;
     if (changed) {
       const was = before === null ? null : await parseConfig(before, path, place);
-      // Records the former content although it may never have run: a person may want that content back.
+      // Records the former content even if it never ran, because a person may want it back.
       const isEmpty = before === null || before.length === 0;
       if (!isEmpty && was?.ok === true) await keep(was.snapshot, before, "file", "found in the file");
       await keep(

@@ -42,7 +42,7 @@ export function askEngine<Name extends EngineOperation>(
   return withAsk(context, intent, openEngine, (ask) => ask(name, input, context.signal));
 }
 
-/** What to say if no daemon runs, for commands that only a daemon can answer. */
+/** How a command uses the daemon, and its error if no daemon runs. */
 export interface DaemonPurpose {
   readonly intent: Intent;
   /** The end of the message: what cannot be done without a daemon. */
@@ -72,10 +72,7 @@ export function withDaemon<T>(
   return withDaemonOr(context, intent, use, none);
 }
 
-/**
- * The outcome of the work without a daemon. If a daemon took the lock first, the caller asks that daemon
- * instead.
- */
+/** The result of `alone`. If a daemon took the lock first, the caller asks that daemon instead. */
 type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
 
 /**

@@ -8,7 +8,10 @@ import { openGateway } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type DaemonPurpose, onceOpened, withDaemonOr } from "./control-session.ts";
 
-/** What commands that act on the backends of a running daemon say if no daemon runs. */
+/**
+ * For commands that act on the backends of a running daemon: how they use the daemon, and their error if none
+ * runs.
+ */
 export const RUNNING_BACKENDS: DaemonPurpose = {
   intent: "look",
   so: "so no backend does",

@@ -55,8 +55,8 @@ export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: 
 }
 
 /**
- * A line for each backend, and its problems below. `started` false: no daemon runs, so only the problems that
- * would prevent a start are shown.
+ * A line for each backend, and its problems below. `started` false: no daemon runs, so the view shows only
+ * problems that would prevent a start.
  */
 export function backendBlock(backends: readonly BackendStatus[], view: View, started = true): string[] {
   const width = nameColumns(backends);

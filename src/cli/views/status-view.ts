@@ -30,7 +30,7 @@ import {
  */
 const MANY_SHARES = 4;
 
-/** The view with the settings that lines about shares show. */
+/** The view, and the settings that the lines about shares need. */
 interface ShareView extends View {
   readonly global: GlobalStatus;
 }
@@ -75,7 +75,7 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   }
   const ready = readyNames(report.shares, harmless);
   if (ready !== null && report.shares.length >= MANY_SHARES) lines.push(...banner([ready], "  ", view));
-  // A change of a backend that waits for approval is left out here: it is shown with the backend.
+  // Leaves out waiting changes of backends, which are shown with their backend.
   const shownHints = new Set(
     (report.backends ?? []).flatMap(({ conditions }) => conditions.map(({ hint }) => hint)),
   );
@@ -200,7 +200,7 @@ function stackedArrow({ paint }: View): string {
   return `${paint.symbols.arrow} `.padStart(INDENT.length);
 }
 
-/** The hint for the last error, if no condition has one. */
+/** The hint for the last error, shown if no condition has a hint. */
 function remedyOf(share: ShareStatus): string {
   if (!share.tb_reachable && !share.fb_reachable)
     return "switch the server on, or check the cable: it goes on by itself then";

@@ -16,11 +16,11 @@ import { HEAD_BYTES, LONGEST_DATA } from "./frames.ts";
 import type { Wire } from "./switchboard.ts";
 
 const FLUSH_MS = 5_000;
-/** Bytes of a message that are reserved for headers of the library and the server. */
+/** Bytes of each message that are kept free for the headers of the NATS library and the server. */
 const AROUND_BYTES = 512;
 /** With less data per frame, calls would be too slow to be useful. */
 const LEAST_DATA = 1_024;
-/** Status by which a server reports that a subject has no subscriber. */
+/** The status with which a server answers a message if nobody is subscribed to its subject. */
 const NO_RESPONDERS = 503;
 
 /** Callbacks of a session, called one at a time, for each machine in the order of its messages. */
@@ -29,7 +29,7 @@ export interface CallsEvents {
   offer(sender: string, bytes: Uint8Array): void;
   /** Another machine asks which backends this machine offers. */
   asked(): void;
-  /** Nobody is subscribed to frames for `machine`. */
+  /** The server reports that nobody is subscribed to frames for `machine`. */
   nobodyThere(machine: string): void;
 }
 
@@ -79,8 +79,8 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
     return connection.subscribe(subject, {
       callback(error, message) {
         if (error !== null) over.resolve(failureOf(error, "listening"));
-        // The prefix is checked because a member can make JetStream deliver messages of a bucket here, under
-        // their own subjects.
+        // Checks the prefix, because a member can make JetStream deliver a bucket's messages here, under the
+        // bucket's own subjects.
         else if (message.subject.startsWith(prefix)) take(message);
       },
     });
@@ -124,7 +124,7 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
     /** Changes the subscriptions to fit `part`. */
     follow: (part: CallsPart): void => guarded("listening", () => follow(part)),
     offer: (text: string): void => publish(offerSubject(name), text),
-    /** Asks all machines for their offers. */
+    /** Asks all other machines to send their offers. */
     ask: (): void => publish(askSubject(name), ""),
     [Symbol.asyncDispose]: () => closeConnection(connection, clock),
   };

@@ -22,7 +22,7 @@ import { type Offer, offerText, readOffer } from "./words.ts";
 const OFFER_MS = 10_000;
 /** Minimum time between two reports of calls in flight, ms. */
 const BUSY_MS = 2_000;
-/** A machine counts as away when its offer has been missing three times, ms. */
+/** A machine counts as away after this time without an offer, ms: three offers are missing then. */
 const SILENT_AFTER_MS = 3 * OFFER_MS + 1_000;
 /** Changes within this time are published in one offer, ms. */
 const GATHER_MS = 30;
@@ -30,12 +30,12 @@ const GATHER_MS = 30;
 const FOLLOW_GATHER_MS = 10;
 /** Minimum time between two offers, and between two updates of the borrowed backends, ms. */
 const APART_MS = 300;
-/** Time after the link's start within which a machine that is imported by name must send its offer, ms. */
+/** How long after the link's start a machine that `[fleet].import` names may take to send its offer, ms. */
 const EXPECTED_WITHIN_MS = 15_000;
 const MOST_MACHINES = 1_000;
 /** Maximum number of borrowed backends. */
 const MOST_BORROWED = 200;
-/** Maximum number of machines that conditions name. */
+/** Maximum number of absent machines that the conditions of the daemon name. */
 const MOST_MISSED = 20;
 const FAREWELL_MS = 1_000;
 
@@ -43,15 +43,15 @@ export interface CallsOptions extends LinkOptions {
   readonly config: FleetConfig;
   /** Returns the exported backends of this machine that can serve now. */
   readonly lent: () => readonly string[];
-  /** Returns the places of these backends, which the offer contains; absent: offers contain no places. */
+  /** Returns the places of these backends, see places.ts, for the offer; absent: offers contain no places. */
   readonly lentPlaces?: (names: readonly string[]) => LentPlaces;
-  /** Gets the places of borrowed backends that may have tools in common with this machine. */
+  /** Gets the places of the borrowed backends that `[fleet].together` approves. */
   readonly onPlaces?: (places: readonly KnownPlace[]) => void;
   /** Serves a backend to another machine until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
   /**
-   * Serves another machine's request for a session of this machine until the stream ends. Absent: such
-   * streams are closed.
+   * Serves a request that another machine passes on for a session that began on this machine, until the
+   * stream ends. Absent: such streams are closed.
    */
   readonly serveSession?: (machine: string, stream: Duplex) => void;
   /** Gets the borrowed backends after each change. */
@@ -77,7 +77,10 @@ export class Calls {
   readonly #link: Link;
   /** The current offers, by machine. */
   readonly #offers = new Map<string, Offer & { readonly heardAtMs: number }>();
-  /** Machines that went away without withdrawing their offer, each with the time of that. */
+  /**
+   * Machines that went away without withdrawing their offer, with the time at which each was noticed, Unix
+   * ms.
+   */
   readonly #missed = new Map<string, number>();
   readonly #offerSoon;
   readonly #followSoon;
@@ -85,11 +88,11 @@ export class Calls {
   #places: readonly KnownPlace[] = [];
   #session: CallsSession | null = null;
   #config: FleetConfig;
-  /** Since when offers of machines that are imported by name are awaited; null: there is no link. */
+  /** When the wait began for the offers of machines that `[fleet].import` names; null: there is no link. */
   #expectingMs: number | null = null;
   #offered: Lent = NO_OFFER;
   #offeredAtMs = Number.NEGATIVE_INFINITY;
-  /** Another machine has asked for the offer, so it is sent even if it has not changed. */
+  /** True: another machine has asked for the offer, so it is sent even if it has not changed. */
   #isAsked = false;
   #isLeaving = false;
 
@@ -174,8 +177,8 @@ export class Calls {
   }
 
   /**
-   * Applies a configuration with the same name and servers as before. Ends only the calls that it does not
-   * allow.
+   * Applies a new configuration of a fleet whose name and servers stay the same. Ends only those calls that
+   * it no longer allows.
    */
   configure(config: FleetConfig): void {
     if (this.#ending.signal.aborted) return;
@@ -212,7 +215,7 @@ export class Calls {
     this.#isLeaving = true;
   }
 
-  /** Resolves when the link is closed. Tunnels have `graceMs` to end by themselves. */
+  /** Ends all tunnels and the link. Tunnels get `graceMs` to end by themselves. */
   async end(graceMs: number): Promise<void> {
     const { clock } = this.#options;
     if (!this.#ending.signal.aborted) {
@@ -222,7 +225,7 @@ export class Calls {
       }
       this.#isLeaving = true;
       await settledWithin(clock, graceMs, this.#switchboard.idle());
-      // The tunnels end before the abort, so that they end with this reason.
+      // Ends the tunnels before the abort, so that their ends have this reason.
       this.#over("this machine leaves");
       this.#ending.abort();
     }
@@ -302,7 +305,7 @@ export class Calls {
       .filter(({ machine, backend }) => namesBackend(this.#imports, machine, backend));
   }
 
-  /** The places of backends that are approved to have tools in common with this machine. */
+  /** The places of those imported backends that `[fleet].together` approves. */
   #approvedPlaces(): readonly KnownPlace[] {
     const approved = this.#config.together ?? [];
     return this.#imported()
@@ -321,7 +324,7 @@ export class Calls {
     this.#options.onPlaces?.(places);
   }
 
-  /** Emits the borrowed backends and their places where these have changed. */
+  /** Passes on the borrowed backends and their places, if these have changed. */
   #borrow(): void {
     const places = this.#approvedPlaces();
     const isGone = (one: KnownPlace): boolean =>
@@ -346,7 +349,7 @@ export class Calls {
     this.#borrow();
   }
 
-  /** The machines that conditions name, with the time since when each is away. */
+  /** The machines that the conditions name as absent, each with the time since when, Unix ms. */
   #missing(): ReadonlyMap<string, number> {
     const { clock } = this.#options;
     const missing = new Map(this.#missed);
@@ -368,8 +371,8 @@ export class Calls {
   }
 
   /**
-   * Whether the last offer is out of date. A change of calls in flight counts only every `BUSY_MS`, any other
-   * change at once.
+   * True if the current offer differs from the one that was sent last. The number of calls in flight is
+   * compared only every `BUSY_MS`, all else at every call.
    */
   #hasChanged(): boolean {
     const lent = this.#lent();

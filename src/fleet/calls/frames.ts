@@ -13,7 +13,7 @@ export interface Frame {
   readonly kind: FrameKind;
   /** True: the sender is the machine that opened the tunnel. */
   readonly fromOpener: boolean;
-  /** The id of the daemon that the frame is for. */
+  /** The id of the receiving daemon; `ANY_DAEMON` in a `probe` that asks for this id. */
   readonly to: string;
   /** The id of the tunnel; in `probe` and `alive`, the id of the daemon that sent the frame. */
   readonly tunnel: string;
@@ -36,7 +36,7 @@ export const LONGEST_WORDS = 1_024;
 const FROM_OPENER = 0x80;
 const NO_PAYLOAD = Buffer.alloc(0);
 
-/** In `to` of a `probe`: the frame is for the current daemon of the machine. */
+/** `to` of a `probe` whose sender does not know the id of the machine's daemon, and asks for it. */
 export const ANY_DAEMON = "0".repeat(2 * ID_BYTES);
 
 export function isId(text: string): boolean {

@@ -22,8 +22,8 @@ export interface LentPlace {
 }
 
 /**
- * The place of another machine's backend that the configuration approves to have tools in common with this
- * machine.
+ * The place of a backend of another machine. `[fleet].together` approves that the backend's tools are merged
+ * with this machine's.
  */
 export interface KnownPlace extends LentPlace {
   readonly machine: string;

@@ -16,7 +16,7 @@ const LOOK_MS = 500;
  * `quiet`.
  */
 const PROBE_AFTER_MS = { waiting: 1_000, quiet: 5_000 };
-/** A message that is unanswered for this long is assumed to need no answer, ms. */
+/** After this time without an answer, a message is assumed to need none, ms. */
 const LONGEST_WAIT_MS = 60_000;
 /** A machine that leaves a probe unanswered for this long is lost, ms. A busy machine may need a while. */
 const LOST_MS = 10_000;
@@ -25,7 +25,7 @@ const MOST_SERVED = {
   backend: { ofOne: 2 * MOST_OFFERED, ofAll: 512 },
   session: { ofOne: 1_024, ofAll: 2_048 },
 };
-/** One machine may open this many tunnels to backends within `withinMs`. */
+/** One machine may open at most `most` tunnels to backends within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
 
 /** The connection that carries frames to machines by name. */
@@ -52,9 +52,9 @@ interface SwitchboardOptions {
   /** The id of this daemon. */
   readonly instance: string;
   readonly name: string;
-  /** Why other machines may not use the backend; null: they may use it. */
+  /** Why other machines may not use this backend; null: they may use it. */
   readonly refusal: (backend: string) => string | null;
-  /** Serves that backend, or, for null, one request for a session, until the stream ends. */
+  /** Serves the backend, or one request for a session if `backend` is null, until the stream ends. */
   readonly serve: (machine: string, backend: string | null, stream: Duplex) => void;
   readonly sessions: Pick<SessionMachines, "refusal" | "found" | "nobodyThere">;
   /** Called when a daemon is lost, right before its tunnels end. */
@@ -67,11 +67,14 @@ interface Peer {
   readonly instance: string;
   readonly tunnels: Set<Tunnel>;
   heardAtMs: number;
-  /** When data was last sent (`sentAtMs`) and received (`answeredAtMs`) in tunnels that were opened here. */
+  /**
+   * When this machine last sent (`sentAtMs`) and received (`answeredAtMs`) data in the tunnels that it opened
+   * itself.
+   */
   sentAtMs: number;
   answeredAtMs: number;
   probedAtMs: number;
-  /** Since when a probe is unanswered; null: no probe is. */
+  /** When the first unanswered probe was sent; null: every probe is answered. */
   unansweredSinceMs: number | null;
 }
 
@@ -178,7 +181,7 @@ export class Switchboard {
     }
   }
 
-  /** True if the frame asks for the id of this daemon, and the sender may know it. */
+  /** True if the frame asks for the id of this daemon, and the sender may use sessions of this machine. */
   #mayAsk(sender: string, { kind, to }: Frame): boolean {
     return kind === "probe" && to === ANY_DAEMON && this.#options.sessions.refusal(sender) === null;
   }
@@ -352,7 +355,8 @@ function closedStream(message: string, onEnd: (end: TunnelEnd) => void): Duplex 
   return outer;
 }
 
-// Limits on received bytes that this machine holds in memory: unread bytes, and incomplete lines.
+// Limits the received bytes that this machine holds in memory: unread bytes, and lines that are not complete
+// yet.
 
 /**
  * Limit for one machine, bytes: enough for a message of the greatest allowed length and other messages beside

@@ -11,7 +11,7 @@ const MOST_UNREAD = WINDOW_BYTES / 32;
 
 /** Approximate memory that a frame costs in addition to its payload, bytes. */
 const FRAME_COST = 512;
-/** A tunnel may hold this much without counting towards the limits. */
+/** Up to this many bytes in memory, a tunnel does not count towards the limits of switchboard.ts. */
 const FREE_BYTES = 64 * 1024;
 /** A shorter part of a larger buffer is copied, because it would keep the whole buffer in memory. */
 const SHORT_PART = 32 * 1024;
@@ -29,7 +29,7 @@ export interface TunnelEnd {
 interface TunnelOptions {
   /** The most data in one frame. */
   readonly chunkBytes: number;
-  /** The stream's reader keeps each line in memory until it is complete. */
+  /** True: the reader of `stream` keeps each line in memory until the line is complete. */
   readonly isOfLines: boolean;
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
   /**
@@ -66,7 +66,7 @@ export class Tunnel {
   #takenBytes = 0;
   #unread = 0;
   #creditedBytes = 0;
-  /** Bytes of the incomplete line at the end of the data. */
+  /** Bytes that the stream's reader needs for the incomplete last line of the received data. */
   #halfLine = 0;
   #heldBytes = 0;
   #hasEndedThere = false;

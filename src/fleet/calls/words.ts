@@ -7,15 +7,17 @@ import { isSharesRoot, type LentPlace, placeIn, placeOf } from "./places.ts";
 
 export const MOST_OFFERED = 64;
 const LONGEST_OFFER = 8 * 1024;
-/** Bytes reserved for the JSON around the places. */
+/** Bytes of an offer that are reserved for the JSON around the places. */
 const ROOM_AROUND = 64;
 
 export interface Offer {
   /** The id of the daemon that offers the backends. */
   readonly instance: string;
-  /** Names, each once, sorted. Empty: the daemon offers nothing, or ends. */
+  /**
+   * Names of the offered backends, each once, sorted. Empty: the daemon offers nothing, or is about to end.
+   */
   readonly backends: readonly string[];
-  /** The folder of that machine's shares; null: unknown. */
+  /** The absolute path of the folder that has the offering machine's shares; null: not known. */
   readonly sharesRoot: string | null;
   /** Places by backend name. Not every backend has a place. */
   readonly places: ReadonlyMap<string, LentPlace>;
@@ -23,7 +25,7 @@ export interface Offer {
 
 type SentOffer = Pick<Offer, "instance" | "backends"> & Partial<Offer>;
 
-/** Places that do not fit are left out. */
+/** The JSON of an offer. Leaves out the places that exceed the limit of its length. */
 export function offerText({ instance, backends, sharesRoot = null, places = new Map() }: SentOffer): string {
   const names = backends.slice(0, MOST_OFFERED);
   const offer = { format: 1, instance, backends: names };
@@ -67,8 +69,8 @@ export function readOffer(bytes: Uint8Array): Offer | null {
 
 export interface Opening {
   /**
-   * In a received opening, the id of the daemon that opens the tunnel; in one that this machine makes, the id
-   * of the daemon at the other end.
+   * In a received opening, the id of the daemon that opens the tunnel. In an opening that this machine makes,
+   * the id of the daemon that the tunnel leads to.
    */
   readonly instance: string;
   /** null: the tunnel carries a request for a session that began on the other machine. */

@@ -55,7 +55,10 @@ export function isSignedByUser(key: string, text: string, signature: string): bo
   return publicKey !== null && isSignedBy(publicKey, text, signature);
 }
 
-/** A text to sign: its purpose, and each part as JSON on a line of its own. JSON has no line breaks. */
+/**
+ * The text that a signature covers: its purpose, then each part as JSON on a line of its own. JSON has no
+ * line breaks.
+ */
 export function signedLines(purpose: string, ...parts: readonly (string | number)[]): string {
   return [purpose, ...parts.map((part) => JSON.stringify(part))].join("\n");
 }
@@ -104,7 +107,10 @@ function base32(bytes: Uint8Array): string {
   return bits === 0 ? text : text + ALPHABET[(held << (5 - bits)) & 31];
 }
 
-/** Letters outside the alphabet give wrong bytes, which `unchecked` finds by writing them back. */
+/**
+ * Does not check the letters: a wrong letter gives wrong bytes, which `unchecked` detects by encoding them
+ * again.
+ */
 function fromBase32(text: string): Buffer {
   const bytes: number[] = [];
   let held = 0;

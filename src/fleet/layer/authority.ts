@@ -42,8 +42,8 @@ export function authorityFingerprint({ raw }: Pick<X509Certificate, "raw">): str
 }
 
 /**
- * Adds the authority to those that this machine trusts, durably. Resolves with false where `tlsCa` is not the file that
- * `fleet join` writes; such a file is never changed.
+ * Adds the authority to those that this machine trusts, durably. Resolves with false, and changes nothing,
+ * unless `tlsCa` is the file that `fleet join` writes.
  */
 export async function keepAuthority(
   home: string,

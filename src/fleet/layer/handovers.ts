@@ -3,7 +3,10 @@
 import { matching, numberThat, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { isSignedByUser, signedLines, signText, userKey, userKeyShape } from "../keys/nkey.ts";
 
-/** A document carries the newest handovers only. A machine that missed more of them needs the new key by hand. */
+/**
+ * Maximum number of handovers in one document. A machine that missed more handovers than this needs the new
+ * key by hand.
+ */
 export const MOST_CARRIED = 8;
 export const LARGEST_HANDOVER_BYTES = 300;
 
@@ -75,8 +78,8 @@ export function handoversTo(operator: string, handovers: readonly Handover[]): r
 }
 
 /**
- * The handovers that lead from the current key to the signer, without a gap; null: none do. `earlier`: keys that must not
- * become current again.
+ * The handovers that lead from `operator` to `signer` without a gap; null: none do. `earlier`: replaced keys,
+ * which no handover may make current again.
  */
 export function stepsBetween(
   operator: string,

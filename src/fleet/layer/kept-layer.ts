@@ -1,5 +1,5 @@
-// The newest layer that this machine has accepted, as a signed document in the home. It applies while no server can be
-// reached, and an older layer is never accepted after it.
+// The newest common configuration ("layer") that this machine has accepted, as a signed document in the home.
+// It applies while no server can be reached. An older layer is never accepted after it.
 import { join } from "node:path";
 import { keepPrivateFile, readIfPresent } from "../../runtime/files/durable-file.ts";
 import { readTrust, type Trust } from "./operator-trust.ts";

@@ -30,7 +30,10 @@ export function createLayerControl({ trust, follower, bucket }: ControlParts) {
     if (found !== null) return found;
     throw new MountaineerError("fleet_unreachable", "there is no link to the fleet now", { retry: "later" });
   };
-  /** Checks a document, and accepts the handovers of the operator's key that it carries. */
+  /**
+   * Checks a document. Makes this machine trust the handovers of the operator's key that a valid document
+   * has.
+   */
   const check = async ({ sequence, document }: StoredLayer): Promise<CheckedLayer> =>
     checkedLayer(sequence, trust === null ? NO_OPERATOR : await trust.check(document));
   const newest = async (signal: AbortSignal): Promise<CheckedLayer | null> => {
@@ -80,7 +83,7 @@ export function createLayerControl({ trust, follower, bucket }: ControlParts) {
       // An abort does not cancel the write, so the caller has to read the bucket again.
       const isPut = await unlessAborted(target.put(document, expected), signal);
       if (!isPut) throw await changedMeanwhile(newest(signal).catch(() => null));
-      // This machine accepts the document's handovers before the others do.
+      // Also makes this machine trust the handovers in the document.
       await trust?.check(bytes);
       follower.look();
       return { revision: layer.revision };

@@ -1,5 +1,5 @@
-// Follows the fleet's layer on this machine: reads the newest one of the bucket, checks its signature and revision, has the
-// service apply it, and keeps it in the home.
+// Applies the fleet's common configuration ("layer") on this machine: reads the newest one from the bucket,
+// checks its signature and revision, has the service apply it, and keeps it in the home.
 import type { X509Certificate } from "node:crypto";
 import type { Condition } from "../../api/contract.ts";
 import type { MachineLayer } from "../../api/fleet-contract.ts";
@@ -94,10 +94,10 @@ export class LayerFollower {
     this.#lookSoon = createThrottle(options.clock, APART_MS, work);
   }
 
-  /** Follows the layers of this bucket; null: the link is lost. */
+  /** Follows the layers in this bucket from now on; null: the link is lost. */
   link(bucket: LayerBucket | null): void {
     this.#bucket = bucket;
-    // The sequences of another server refer to other layers.
+    // On another server, the same sequence may be another layer.
     this.#rejected = null;
     this.#nextLook?.[Symbol.dispose]();
     this.look();
@@ -172,7 +172,8 @@ export class LayerFollower {
       const stored = await unlessAborted(bucket.newest(), signal);
       problem = stored === null ? null : await this.#take(stored);
     } catch (error) {
-      // The error of a lost link says nothing about the layer. A machine without an operator needs no layer.
+      // While the link is lost, a failed read says nothing about the layer. A machine without an operator
+      // needs no layer.
       if (signal.aborted || bucket !== this.#bucket || this.#options.trust === null) return;
       problem = unread(errorText(error));
     }
@@ -183,7 +184,7 @@ export class LayerFollower {
     this.#nextLook = this.#options.clock.setTimer(delayMs, () => this.look());
   }
 
-  /** null: the layer is applied. */
+  /** Checks and applies an entry of the bucket. Resolves with the problem; null: the layer is applied. */
   async #take({ sequence, document }: StoredLayer): Promise<Problem | null> {
     const { trust, port, logger } = this.#options;
     const { signal } = this.#ending;
@@ -203,8 +204,8 @@ export class LayerFollower {
     }
     if (port.revision() !== revision) {
       if (this.#rejected?.sequence === sequence) return this.#rejected.problem;
-      // A layer applies only if its operator is the key in the machine's own file, so that key is passed,
-      // even if a later key signed the layer.
+      // The service applies a layer only for the operator key in the machine's own file, so `line` is passed
+      // even if a later key has signed.
       const { line } = await trust.read();
       const outcome = await unlessAborted(port.apply({ text, revision, operator: line }), signal);
       if (outcome.kind !== "applied") {
@@ -227,7 +228,8 @@ export class LayerFollower {
   }
 
   /**
-   * Called after the layer is applied. If the daemon crashes before this call, it reads the same layer again.
+   * Keeps the layer, once it is applied. After a crash before this call, the next daemon reads the same layer
+   * again.
    */
   async #keep(layer: SignedLayer, document: Uint8Array): Promise<void> {
     if (this.#accepted?.revision === layer.revision && this.#accepted.operator === layer.operator) return;

@@ -8,7 +8,10 @@ import { type Handover, handoversTo, keysFrom, readHandovers } from "./handovers
 import { type LayerReading, readSignedLayer } from "./signed-layer.ts";
 
 const VERSION = 1;
-/** More than any fleet needs. The limit keeps the holder of a key from filling the disk. */
+/**
+ * Maximum number of kept handovers, more than any fleet needs. Without a limit, the holder of a key could
+ * fill the disk.
+ */
 const MOST_KEPT = 200;
 
 export type Trust = Awaited<ReturnType<typeof readTrust>>;

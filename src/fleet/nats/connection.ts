@@ -49,7 +49,7 @@ export interface ConnectionOptions extends SignIn {
   /** A URL: `nats://HOST:PORT` or `tls://HOST:PORT`. */
   readonly server: string;
   readonly name: string;
-  /** The prefix of subjects for answers; absent: that of the machine `name`. */
+  /** The prefix of the subjects on which answers arrive; absent: the prefix of the machine `name`. */
   readonly inbox?: string;
   readonly clock: Clock;
 }
@@ -117,7 +117,7 @@ async function closeLate(connecting: Promise<NatsConnection>): Promise<void> {
   await connecting.then((late) => late.close()).catch(() => {});
 }
 
-/** Calls `end` with the reason when the connection is over, or has become useless. */
+/** Calls `end` with the reason when the connection is over, or when an error makes it useless. */
 export function watchEnd(connection: NatsConnection, end: (failure: LinkFailure) => void): void {
   const endBy = (error: unknown): void => end(failureOf(error, "connected"));
   const watchRefusals = async (): Promise<void> => {
@@ -133,8 +133,8 @@ export function watchEnd(connection: NatsConnection, end: (failure: LinkFailure)
 }
 
 /**
- * True if the error refuses a subject that an earlier version's permissions do not name and that the link
- * does not need.
+ * True for an error by which the server refuses a subject that the link can do without: the permissions of an
+ * earlier version do not name it.
  */
 function isOptional(error: Error): boolean {
   return error instanceof PermissionViolationError && isOptionalSubject(error.subject);

@@ -113,7 +113,7 @@ export function startLink<Session extends OpenSession>(
       if (failure === null) return;
       noteFailure(server, failure);
       failures = clock.monotonicMs() - startedMs > GOOD_SESSION_MS ? 0 : failures + 1;
-      // Every address is tried once before the pause grows.
+      // Tries every address once before the pause grows.
       const pauseMs = backoffMs(RETRY_MS, Math.floor(failures / servers.length) + 1);
       // Random, so that the machines of a fleet do not return all at once.
       const pause = clock.sleep(pauseMs * (0.5 + Math.random() / 2), signal);

@@ -70,7 +70,7 @@ export const LAYER_SUBJECT = `$KV.${LAYER_BUCKET}.layer`;
 export const LAYER_NEWS = "mountaineer.fleet.config";
 
 /**
- * True for a subject that a machine does not need, and that a server set up for an earlier version forbids.
+ * True for a subject that a machine can do without. A server that an earlier version has set up forbids it.
  */
 export function isOptionalSubject(subject: string): boolean {
   const isOfLayer = [LAYER_BUCKET, LAYER_NEWS].some((name) => subject.includes(name));

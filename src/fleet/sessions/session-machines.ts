@@ -8,8 +8,8 @@ import { type Clock, isoTime, resultWithin } from "../../runtime/time/clock.ts";
 /** Time in which a machine must accept a stream, ms. A busy machine, or one that hands over, may need a while. */
 const REACH_MS = 6_000;
 /**
- * Replaces `REACH_MS` if the NATS server reports no subscriber, ms. It is not 0, because during a handover
- * the next daemon soon subscribes.
+ * Used in place of `REACH_MS` if the NATS server reports no subscriber, ms. It is not 0, because at a
+ * handover the next daemon soon subscribes.
  */
 const NOBODY_MS = 2_000;
 /** Interval at which a machine is asked for the id of its daemon, ms. */
@@ -55,8 +55,7 @@ export class SessionMachines {
   readonly #known = new Map<string, string>();
   readonly #searches = new Map<string, Search>();
   /**
-   * Machines that the configuration names and that could not be reached, with the time since when, and the
-   * reason.
+   * Machines of `[fleet].sessions` that could not be reached, each with the time since when, and the reason.
    */
   readonly #away = new Map<string, { readonly sinceWallMs: number; readonly why: string }>();
 
@@ -64,7 +63,7 @@ export class SessionMachines {
     this.#options = options;
   }
 
-  /** Whether this machine's configuration shares sessions with that machine. */
+  /** True if this machine's `[fleet].sessions` names that machine. */
   shares(machine: string): boolean {
     const sessions = this.#options.config().sessions ?? [];
     return sessions.includes("*") || sessions.includes(machine);

@@ -6,9 +6,13 @@ import { isIP, isIPv4, SocketAddress } from "node:net";
 import { fingerprintOf } from "../keys/nkey.ts";
 
 const DAY_MS = 86_400_000;
-/** Validity begins this long before the present, because a machine's clock may be behind, ms. */
+/**
+ * Certificates are valid from this long before the present on, ms, because a machine's clock may be behind.
+ */
 const BEFORE_MS = 2 * DAY_MS;
-/** Ten years in ms, so that no certificate has to be renewed without a user's command. */
+/**
+ * How long certificates are valid, ms: ten years, so that none has to be renewed without a user's command.
+ */
 const VALID_MS = 3650 * DAY_MS;
 
 const [SEQUENCE, SET, INTEGER, BITS, OCTETS, OID, UTF8] = [0x30, 0x31, 0x02, 0x03, 0x04, 0x06, 0x0c];
@@ -95,7 +99,8 @@ function subjectName(host: string): Buffer {
 
 function addressBytes(address: string): Buffer {
   if (isIPv4(address)) return Buffer.from(address.split(".").map(Number));
-  // Node shortens the longest run of zeros to "::"; the words before and after it are read from either end.
+  // Node shortens the longest run of zeros to "::". The words before it count from the start, those after it
+  // from the end.
   const plain = new SocketAddress({ address, family: "ipv6" }).address;
   const [head = "", tail] = plain.split("::");
   const words = (text: string): number[] =>

@@ -97,19 +97,19 @@ async function validUntil(path: string | null): Promise<string | null> {
   return ends.length === 0 ? null : isoTime(Math.max(...ends));
 }
 
-// Tests the server's permissions over a separate connection: a harmless message to each subject, and a subscription to
-// each. The server reports every refusal.
+// Tests the server's permissions over a connection of its own: publishes a harmless message to each subject,
+// and subscribes to each. The server reports every refusal.
 
 const ANSWER_MS = 3_000;
 /**
- * The text of the harmless messages. Every receiver ignores it, because it is not JSON, no frame, no key, and
- * longer than a beat.
+ * The text of the harmless messages. Every receiver ignores it: it is neither JSON nor a frame nor a key, and
+ * too long for a beat.
  */
 const WORDS = `a probe of permissions, which changes nothing ${".".repeat(40)}`;
 
 /**
- * Resolves with the permissions that the machine needs and does not have, and with dangerous ones that it has. Rejects with a `LinkFailure`, and with the
- * signal's reason.
+ * Resolves with the permissions that the machine needs and lacks, and with the dangerous permissions that it
+ * has. Rejects with a `LinkFailure`, and with the signal's reason.
  */
 export async function probePermissions(
   options: ConnectionOptions & { readonly use: MachineUse },

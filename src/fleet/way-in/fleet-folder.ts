@@ -39,7 +39,10 @@ export function folderPaths(home: string) {
   };
 }
 
-/** Paths of the authority, certificate and key that the server has after `count` - 1 renewals. */
+/**
+ * Paths of the server's authority, certificate and key. `count`: 1 for the first ones, and one more after
+ * each renewal.
+ */
 export function certificatePaths(home: string, count: number) {
   const which = count === 1 ? "" : `-${count}`;
   const at = (name: string): string => join(folderPaths(home).folder, `${name}${which}.pem`);
@@ -79,7 +82,7 @@ export async function makeFleet(
   await mkdir(paths.store, { mode: 0o700 });
   await writeDurably(paths.authority, authority.certificate);
   await writeDurably(paths.key, server.key);
-  // The file contains the authority, too, because a joining machine knows only its fingerprint and receives
+  // The file contains the authority, too. A joining machine knows only the authority's fingerprint, and gets
   // the authority itself from the server.
   await writeDurably(paths.certificate, server.certificate + authority.certificate);
   const fingerprint = fingerprintOf(authority.der).toString("hex");

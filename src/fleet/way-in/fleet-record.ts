@@ -23,7 +23,7 @@ const machineName = textThat("a machine's name", isMachineName);
 const memberShape = object({
   name: machineName,
   key: userKeyShape,
-  /** The next key. The server accepts it beside `key` until the machine uses it; then it replaces `key`. */
+  /** The key that replaces `key` when the machine first uses it; until then the server accepts both. */
   nextKey: optional(userKeyShape),
 });
 export type FleetMember = TypeOf<typeof memberShape>;
@@ -32,7 +32,7 @@ const invitationShape = object({
   id: matching(/^[0-9a-f]{16}$/, "16 hex digits"),
   /** `U…`: the key with which the machine that joins signs in. */
   guest: userKeyShape,
-  /** `U…`: the key of the command that waits for that machine. */
+  /** `U…`: the key of the command that made the code, and waits for the joining machine. */
   host: userKeyShape,
   /** Wall clock, ms. */
   expiresAtMs: number,
@@ -49,7 +49,7 @@ const recordShape = object({
   operator: textThat("a key", (key) => Buffer.from(key, "base64url").length === 32),
   /** Number of the certificates in use, from 1; see `certificatePaths`. */
   certificates: numberThat("a count from 1", (many) => Number.isSafeInteger(many) && many >= 1),
-  /** The name of the server's own machine. */
+  /** The name of the machine that runs the server. */
   home: machineName,
   members: list(memberShape),
   invitations: list(invitationShape),

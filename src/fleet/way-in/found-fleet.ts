@@ -68,8 +68,8 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
 }
 
 /**
- * True for a fleet that could not start at its address and has no other member, if another address or name is
- * requested now.
+ * True if the fleet has no other member, its server does not run, and another address or name is requested
+ * now: it is made anew then.
  */
 async function neverRan(
   { home, name, address }: FoundOptions,
@@ -100,8 +100,8 @@ async function begun(options: FoundOptions, before: Membership | null): Promise<
 }
 
 /**
- * Resolves with this machine's membership in a fleet that an earlier call has made, even if that call was
- * interrupted. Rejects with `fleet_server_failed` if this machine does not have the keys.
+ * Continues with a fleet that an earlier call has made here, even if that call was interrupted. Rejects with
+ * `fleet_server_failed` if this machine does not have the fleet's keys.
  */
 async function takenUp(
   options: FoundOptions,

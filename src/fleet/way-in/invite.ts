@@ -20,7 +20,7 @@ import { openLink, type ServerLink } from "./server-link.ts";
 import { ensureServer, reloadServer } from "./server-process.ts";
 
 const SECRET_BYTES = 16;
-/** Time for the last answer to pass the server, ms. */
+/** How long the server may take to deliver the last answer, ms. */
 const FAREWELL_MS = 500;
 
 export interface InviteOptions extends FleetPlace {
@@ -97,7 +97,10 @@ export async function invite(options: InviteOptions): Promise<string | null> {
   }
 }
 
-/** Waits until the answer has passed the server, because the invitation's key is removed afterwards. */
+/**
+ * Waits until the server has delivered the answer, because the withdrawal of the invitation ends the other
+ * machine's connection.
+ */
 async function farewell({ clock, signal }: InviteOptions, link: ServerLink): Promise<void> {
   await link.flush();
   await clock.sleep(FAREWELL_MS, signal);
@@ -114,7 +117,7 @@ async function withdraw(options: InviteOptions, id: string): Promise<void> {
   await reloadServer(options, signal);
 }
 
-/** Admits one machine, which may repeat its request. */
+/** Admits one machine. The machine may repeat its request, if it has missed the answer. */
 function createAdmission(options: InviteOptions, context: JoinContext, expiresAtMs: number) {
   const { clock, signal } = options;
   const admittedName = Promise.withResolvers<string>();
@@ -139,7 +142,7 @@ function createAdmission(options: InviteOptions, context: JoinContext, expiresAt
     try {
       await reloadServer(options, signal);
     } catch (error) {
-      // The record has the machine already, so it becomes a member at the server's next reload.
+      // The machine is in the record already, so the server's next reload makes it a member.
       admittedName.reject(new MountaineerError("fleet_server_failed", errorText(error), { cause: error }));
       return { joined: false, why: "failed" };
     }
@@ -150,7 +153,10 @@ function createAdmission(options: InviteOptions, context: JoinContext, expiresAt
   return {
     /** Resolves with the name of the admitted machine; rejects if the admission could not be recorded. */
     joined: admittedName.promise,
-    /** The machine that was admitted as the time ran out; null: none. */
+    /**
+     * Waits for the request that is being handled as the time runs out. Resolves with the admitted machine;
+     * null: none.
+     */
     async lastJoined(): Promise<string | null> {
       await turn;
       return admitted?.name ?? null;
@@ -171,7 +177,10 @@ class Refused extends Error {
   }
 }
 
-/** A member with the same key is a machine whose join was interrupted, and may join again. */
+/**
+ * Adds the member to the record. A member with the same key is a machine whose join was interrupted; it may
+ * join again.
+ */
 function withMember(now: FleetRecord, { name, key }: JoinRequest, id: string): FleetRecord {
   if (!now.invitations.some((one) => one.id === id)) throw new Refused("expired");
   const twin = memberOf(now, name);

@@ -42,7 +42,10 @@ export function readKeyRequest(message: string, name: string): KeyRequest | null
   return isSignedByUser(key, requestText(step, name, key), signature) ? found : null;
 }
 
-/** The record after the request: the same object if nothing changes; null: refused. */
+/**
+ * The record as the request changes it: the same object if the request was fulfilled before; null: the
+ * request is refused.
+ */
 export function exchanged(record: FleetRecord, name: string, request: KeyRequest): FleetRecord | null {
   const member = record.members.find((one) => one.name === name);
   if (member === undefined) return null;

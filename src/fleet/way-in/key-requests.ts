@@ -60,13 +60,16 @@ export function createKeyQueue(
   signal: AbortSignal,
 ): (message: Msg) => void {
   const { clock, logger } = options;
-  /** Machines with a request in the queue. Each has one at most, so that no machine delays the others for long. */
+  /**
+   * Machines that have a request in the queue. Further requests of such a machine are dropped, so that no
+   * machine delays the others for long.
+   */
   const waiting = new Set<string>();
   let turn: Promise<unknown> = Promise.resolve();
   return (message) => {
     const name = senderOf(message.subject);
-    // Checked because a member can make JetStream deliver other messages here, or name another machine's
-    // subject for the answer.
+    // Checks both subjects, because a member can make JetStream deliver other messages here, or have the
+    // answer sent to another machine.
     if (message.subject !== keySubject(name) || message.reply?.startsWith(`${keyInbox(name)}.`) !== true) {
       return;
     }
@@ -101,8 +104,8 @@ export async function exchangeKey(
     isDone = next !== null;
     return next ?? record;
   });
-  // The server is reloaded even if the record is unchanged, because an earlier request may have been
-  // interrupted before its reload.
+  // Reloads the server even if the record is unchanged, because an earlier request may have been interrupted
+  // before its reload.
   if (isDone) await reloadServer(place, signal);
   return isDone;
 }

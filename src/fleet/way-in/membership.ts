@@ -73,7 +73,7 @@ export function keptAuthority(home: string): Promise<string | null> {
   return readIfPresent(membershipPaths(home).authority);
 }
 
-/** The name of the secret that holds the next key while a key is being replaced. */
+/** The name of the secret that holds the next key, while it replaces the key in `secret`. */
 export function nextName(secret: string): string {
   return `${secret}-next`;
 }
@@ -99,7 +99,7 @@ export async function keptKey(options: HomeOptions, secret: string): Promise<Buf
   return key?.length === KEY_BYTES ? key : null;
 }
 
-/** As `keptKey`; if no key is kept, makes one and keeps it in the form that `textOf` gives it. */
+/** As `keptKey`. If no key is kept, makes one, and keeps it as the text that `textOf` returns. */
 export async function keptOrNewKey(
   options: HomeOptions,
   secret: string,

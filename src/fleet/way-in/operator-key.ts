@@ -1,5 +1,5 @@
-// The operator's key on the machine that signs, and its replacement by the next one. At every instant the current key is
-// one of the two that are kept.
+// The operator's key on the machine that signs, and its replacement by the next one. At every instant this
+// machine keeps the key that the fleet trusts, as `kept` or as `next`.
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
@@ -25,8 +25,8 @@ export function ownOperatorKey(options: HomeOptions, secret: string): Promise<Bu
 }
 
 /**
- * The keys on this machine, 32 private bytes each. `secret`: the name of the secret that holds `kept`; `next` null: no
- * replacement is in progress. Rejects with `secret_unavailable`.
+ * The operator's keys on this machine, 32 private bytes each: `kept` and `next`; `next` null: no replacement
+ * is in progress. `secret`: the name under which `kept` is stored. Rejects with `secret_unavailable`.
  */
 export async function operatorKeys(options: HomeOptions) {
   const membership = await readMembership(options.home);
@@ -56,8 +56,8 @@ export async function nextOperatorKey(
 }
 
 /**
- * Finishes an interrupted replacement if the next key is already current, which `line` (the key in this machine's
- * configuration; null: none) and its handovers show. Resolves with the current key.
+ * Finishes an interrupted replacement if the handovers from `line` show that the next key is already trusted.
+ * `line`: the key in this machine's configuration; null: none. Resolves with the current key.
  */
 export async function settledOperatorKey(options: HomeOptions, line: string | null): Promise<Buffer> {
   const keys = await operatorKeys(options);
@@ -69,7 +69,7 @@ export async function settledOperatorKey(options: HomeOptions, line: string | nu
   const store = openSecretStore(options);
   await store.set(keys.secret, (await keyFormat(options))(keys.next), null, options.signal);
   await recordOperator(options, publicBytes(keys.next).toString("base64url"));
-  // This secret is removed last, so that an interrupted call is repeated as a whole.
+  // Removes this secret last, so that a call after an interruption repeats all steps.
   await store.remove(nextName(keys.secret), options.signal);
   return keys.next;
 }

@@ -19,7 +19,7 @@ import {
 export interface Permission {
   readonly may: "publish" | "subscribe";
   readonly subject: string;
-  /** What the machine does with the permission, or, if it is a dangerous one, could do with it. */
+  /** What the machine does with a permission that it needs, or could do with a dangerous one. */
   readonly purpose: string;
 }
 
@@ -35,7 +35,7 @@ export interface MachineUse {
   readonly asksForKeys: boolean;
 }
 
-/** A name that no machine has. */
+/** A machine's name that no machine has, for subjects of harmless test messages. */
 export const NOBODY = "mountaineer-permission-probe";
 
 type Row = readonly [
@@ -46,8 +46,8 @@ type Row = readonly [
 ];
 
 /**
- * The permissions of a machine. It may request only what it may read, because JetStream checks no permissions
- * when it delivers.
+ * What a machine must be permitted, and for what. It may request from JetStream only what it may read anyway,
+ * because JetStream checks no permissions when it delivers.
  */
 function rowsOf({ name, calls, sessions, signs, asksForKeys }: MachineUse): readonly Row[] {
   const lending = "export and import";
@@ -83,7 +83,8 @@ function rowsOf({ name, calls, sessions, signs, asksForKeys }: MachineUse): read
 }
 
 /**
- * The permissions that this use needs. In a subject to publish to, `NOBODY` replaces the pattern's wildcard.
+ * The permissions that a machine of this use needs. A subject to publish to ends in `NOBODY` in place of the
+ * wildcard, because nothing can be published to a pattern.
  */
 export function neededBy(use: MachineUse): readonly Permission[] {
   return rowsOf(use).flatMap(([may, purpose, isUsed, ...patterns]) =>
@@ -97,7 +98,8 @@ export function neededBy(use: MachineUse): readonly Permission[] {
 }
 
 /**
- * Dangerous permissions: to forge messages of other machines, or to read messages that are meant for them.
+ * The permissions that a machine must not have: with them it could forge messages of other machines, or read
+ * messages that are meant for others.
  */
 export function tooMuchFor({ name, signs }: MachineUse): readonly Permission[] {
   const lies = "write under the names of others";
@@ -130,7 +132,7 @@ export function grantsOf(
   return {
     publish: [
       ...granted("publish"),
-      // These subjects are alternatives that other versions of the NATS library use.
+      // Other versions of the NATS library use these subjects in place of those above.
       `$JS.API.STREAM.MSG.GET.${STREAM}`,
       `$JS.API.DIRECT.GET.${STREAM}`,
       `$JS.API.DIRECT.GET.${STREAM}.>`,

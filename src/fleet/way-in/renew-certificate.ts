@@ -25,7 +25,7 @@ export async function nextAuthority(home: string): Promise<NextAuthority | null>
   return { certificate: authority.raw.toString("base64"), fingerprint: authorityFingerprint(authority) };
 }
 
-/** The next authority, which is made if there is none. `made`: by this call. Rejects as `nextAuthority` does. */
+/** As `nextAuthority`, but makes an authority if there is none. `made`: true if this call has made it. */
 export async function madeAuthority(
   place: FleetPlace,
   signal: AbortSignal,
@@ -34,7 +34,7 @@ export async function madeAuthority(
   const before = await nextAuthority(home);
   if (before !== null) return { ...before, made: false };
   const isMade = await withFolder(place, signal, async () => {
-    // Another command has just made an authority, and members may know it already.
+    // Another command has made an authority meanwhile, and members may know it already.
     if ((await nextAuthority(home)) !== null) return false;
     const { address, certificates } = await requireFleet(home);
     const paths = certificatePaths(home, certificates + 1);

@@ -105,10 +105,11 @@ async function ask(options: HomeOptions, exchange: Exchange, step: "add" | "use"
         retry: "later",
       });
     } catch (error) {
-      // Repeating a step is harmless, and the other daemon's link may be back soon.
+      // Tries again: repeating a step is harmless, and the daemon on the server's machine may be linked again
+      // soon.
       const passes = error instanceof MountaineerError && error.retry === "later";
       if (!passes) throw error;
-      // If only the answer was lost, the server shows that the step is done.
+      // The answer alone may be lost: the server then shows that the step is done.
       if (await isDone(options, exchange, step)) return true;
       if (clock.monotonicMs() >= untilMs) throw error;
     }
@@ -116,7 +117,7 @@ async function ask(options: HomeOptions, exchange: Exchange, step: "add" | "use"
   }
 }
 
-/** Whether the server shows that the step is done; false also where it cannot show that. */
+/** True if the server accepts the next key (after `add`), or no longer accepts the old one (after `use`). */
 async function isDone(options: HomeOptions, exchange: Exchange, step: "add" | "use"): Promise<boolean> {
   const { seed, next } = exchange;
   if (step === "add") return isAccepted(options, exchange, next);
@@ -159,9 +160,9 @@ function refused(): MountaineerError {
 // accepts it, and then replaces it.
 
 /**
- * Begins the replacement of the key `before` by `key` (both `U…`), or continues it. `waitsFor`: why the server does not
- * accept the next key yet; null: it does, and the key has replaced the current one. Rejects with `usage` if the credentials are not an nkey among the
- * secrets, `secret_unavailable` and `lock_held`.
+ * Begins to replace the key `before` by `key` (both `U…`), or continues. `waitsFor`: why the server does not
+ * accept the next key yet; null: it accepts the key, and the replacement is done. Rejects with `usage` if the
+ * credentials are not an nkey among the secrets, `secret_unavailable` and `lock_held`.
  */
 export function rotateByHand(options: HomeOptions, config: FleetConfig) {
   return withKeys(options, options.signal, () => rotateByHandInTurn(options, config));

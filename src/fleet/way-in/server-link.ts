@@ -71,7 +71,7 @@ async function openOnce(options: LinkOptions, signal: AbortSignal) {
       }
     },
     /**
-     * Passes each request on this subject to `answer`, and sends what it resolves with. Resolves when the
+     * Answers each request on this subject with the text that `answer` resolves with. Resolves when the
      * server has the subscription.
      */
     async serve(subject: string, answer: (question: string) => Promise<string>): Promise<void> {
@@ -148,7 +148,7 @@ function greeting(socket: Socket): Promise<void> {
 /** The certificate with this fingerprint among those that the server shows; null: none has it. */
 function presented(socket: Socket, fingerprint: Uint8Array): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
-    // The fingerprint is the check, and nothing is sent that a wrong server could use.
+    // The loop below checks the fingerprint instead, and nothing is sent that a wrong server could use.
     const secure = connectSecurely({ socket, rejectUnauthorized: false }, () => {
       const seen = new Set<DetailedPeerCertificate>();
       let shown: DetailedPeerCertificate | undefined = secure.getPeerCertificate(true);

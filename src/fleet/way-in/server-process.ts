@@ -30,7 +30,7 @@ const PORT_TAKEN =
   "end what listens there (Debian's own nats-server does: systemctl disable --now nats-server); or begin the fleet at " +
   "another port: mountaineer fleet init --listen HOST:PORT";
 const READY_WITHIN_MS = 15_000;
-/** Limit for each of the `RELOADS_ASKED` requests to reload, ms. */
+/** How long to wait for the server's confirmation of each of the `RELOADS_ASKED` reload requests, ms. */
 const RELOADED_WITHIN_MS = 5_000;
 const RELOADS_ASKED = 2;
 const RELOAD_SAID = /(Reloaded|Failed to reload) server configuration:?(.*)\n/;
@@ -55,7 +55,7 @@ export async function runningServer(home: string): Promise<ProcessIdentity | nul
 }
 
 /**
- * Whether the server runs and has its store, without which it refuses everything. A server that is still
+ * Whether the server runs and has its store; without the store it refuses everything. A server that is still
  * starting counts as running.
  */
 export async function isServing(home: string): Promise<boolean> {
@@ -98,10 +98,10 @@ async function start({ home, clock }: FleetPlace, address: string, signal: Abort
   const from = await sizeOf(paths.log);
   const server = await startDetached(program, ["-c", paths.config], { logPath: paths.log });
   const identity = await processIdentity(server.pid);
-  // Recorded before the wait, so that the next command finds the server if this one is killed.
+  // Records the process before the wait, so that the next command finds the server if this command is killed.
   if (identity !== null) {
     await writeDurably(paths.process, `${JSON.stringify(identity)}\n`).catch(async (error: unknown) => {
-      // Without the record (the disk may be full) the server would keep its port, and no command could end it.
+      // Ends the server, because no later command could find it. The disk may be full.
       await endProcess(identity, { clock, graceMs: 1_000, deadlineMs: ENDS_WITHIN_MS });
       throw error;
     });
@@ -127,7 +127,8 @@ async function start({ home, clock }: FleetPlace, address: string, signal: Abort
  * that does not run, and restarts one that does not confirm the reload. Rejects with `fleet_server_failed`.
  */
 export function reloadServer(place: FleetPlace, signal: AbortSignal): Promise<void> {
-  // The lock keeps a caller from taking the end of another caller's reload for the end of its own.
+  // The lock keeps two callers from reloading at once, when one would take the other's confirmation for its
+  // own.
   return withFolder(place, signal, () => reload(place, signal));
 }
 
@@ -157,7 +158,10 @@ async function reload(place: FleetPlace, signal: AbortSignal): Promise<void> {
   await startUnlessRunning(place, signal);
 }
 
-/** Whether the log confirms the reload in time. Rejects with `fleet_server_failed` if the server refuses the configuration. */
+/**
+ * True if the log confirms the reload in time. Rejects with `fleet_server_failed` if the server refuses the
+ * configuration.
+ */
 async function reloads(
   { home, clock }: FleetPlace,
   server: ProcessIdentity,
@@ -272,8 +276,8 @@ export async function keepServer({ home, clock, logger, signal }: KeepOptions): 
   while (!signal.aborted) {
     let pauseMs = KEPT_EVERY_MS;
     try {
-      // Usually the server runs already. This check avoids the folder's lock, which blocks the daemon's
-      // thread.
+      // Usually the server runs already. Checking this first avoids the folder's lock, which would block the
+      // daemon's thread.
       const state = (await isServing(home)) ? "ran" : await ensureServer({ home, clock }, signal);
       if (state === "none") return;
       if (state === "started") logger.info("fleet server started");
