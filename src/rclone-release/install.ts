@@ -33,7 +33,7 @@ interface InstallOptions {
 export interface InstalledRclone {
   readonly version: string;
   readonly program: string;
-  /** The version used before; null: the system's rclone. */
+  /** The installed version that was in use before; null: none was. */
   readonly before: string | null;
 }
 

@@ -128,7 +128,7 @@ function waitedSince(startMs: number): number | null {
   return waitedMs < WAITS_FROM_MS ? null : waitedMs;
 }
 
-/** The actions of the keys, and the reads and the copy that run beside them. */
+/** What the keys do, and the reads and the copy that run meanwhile. */
 function createPlay(
   stage: Stage,
   ending: AbortSignal,
@@ -173,8 +173,8 @@ function createPlay(
       }
     },
     /**
-     * Starts the copy if the share is carried. If not, the copy's open file would keep the share from
-     * switching.
+     * Starts the copy if the share is carried. If it is not carried, the copy's open file would keep it on
+     * its route.
      */
     async keepCopying(): Promise<void> {
       if (copy !== null || share()?.carried === undefined) return;

@@ -9,7 +9,7 @@ import { type Checks, mounted, type Step, StoryFailure, seconds, step } from "./
 
 const TOOL = "read_file";
 const SECOND_TOOL = "read_again";
-/** Calls that must succeed after each event. */
+/** Number of calls that must succeed after each event. */
 const CALLS_AFTER = 3;
 
 /** The agent, with checks that its calls succeed, except for expected failures. */
@@ -36,7 +36,7 @@ function createWatchedAgent(checks: Checks) {
     get forgiven() {
       return forgiven;
     },
-    /** Accepts new complaints that match `words`, so that they do not fail the checks. */
+    /** Calls that have failed since and whose error matches `words` were expected: the checks ignore them. */
     forgive(words: RegExp): void {
       const expected = current?.complaints.slice(forgiven).filter((complaint) => words.test(complaint));
       forgiven += expected?.length ?? 0;
@@ -58,7 +58,9 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
   const isCarried = stage.nas.driver === "smb";
   const watched = createWatchedAgent(checks);
   const { agent, worksOn } = watched;
-  /** Passes `--allow-literal`, because the digest in the path of a build looks like a secret. */
+  /**
+   * Passes `--allow-literal`, because the path of a build may contain a digest, which looks like a secret.
+   */
   const add = (name: string, tool: string, more: readonly string[] = []): Promise<void> =>
     checks.command(["backends", "add", name, ...more, "--allow-literal", "--", ...stage.fileTool(tool)]);
   const over = (route: "tb" | "fallback"): Promise<number> =>
@@ -78,8 +80,8 @@ export function agentSteps(stage: Stage, checks: Checks, signal: AbortSignal): r
     step("pull Thunderbolt under the agent", async () => {
       await cables.tb.pull();
       await over("fallback");
-      // Accepts calls that fail because a share that is not carried is away during a switch: their errors
-      // name the share.
+      // Without carrying, the share is away during the switch, so calls may fail with an error that names the
+      // share.
       if (!isCarried) watched.forgive(new RegExp(SHARE));
       await worksOn();
       const { forgiven } = watched;

@@ -40,7 +40,10 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
     }
   };
   const checks = {
-    /** Writes a new text on the server. Resolves with the time until a child process reads that text, ms. */
+    /**
+     * Writes a new text on the server. Resolves with the time until a child process has read that text
+     * through the share, ms.
+     */
     async readable(): Promise<number> {
       const expected = await stage.sign();
       return waitFor("the file is readable at the stable path", BETWEEN_READS_MS, async () => {
@@ -49,7 +52,7 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
         return reading.text === expected ? null : `it reads ${JSON.stringify(reading.text.trim())}`;
       });
     },
-    /** Resolves with the time until `holds` is true of the share's status, ms. */
+    /** Waits until `holds` is true of the share's status. Resolves with the time that took, ms. */
     until: (what: string, holds: (share: ShareStatus) => boolean): Promise<number> =>
       waitFor(what, BETWEEN_LOOKS_MS, async () => {
         const share = await stage.share();

@@ -30,9 +30,12 @@ type OwnAddress = InterfaceSnapshot["addresses"][number];
 /** How long to listen for answers, ms: they come within 0.5 s, and a second query makes up for a lost one. */
 const LISTEN_MS = 1_600;
 const ASK_AGAIN_MS = 700;
-/** Limit of servers that answer, on all links together, and limit of listed neighbours that do not answer. */
+/**
+ * Maximum number of listed servers that answer, on all links together; the same limit applies to neighbours
+ * that do not answer.
+ */
 const SERVERS_AT_MOST = 64;
-/** Each link may list this many, however many links share the limit. */
+/** Each link may list at least this many, however many links divide the limit among them. */
 const OF_ONE_LINK_AT_LEAST = 8;
 const LINKS_AT_MOST = 16;
 /** Maximum number of messages of one protocol on one link; further messages are ignored. */
@@ -82,14 +85,15 @@ function isIn(link: OwnAddress, address: string): boolean {
 }
 
 /**
- * Collects claims about servers: for each address the newest claim that it sent itself, or else the first
- * that another sent. Exported for its test.
+ * Collects claims about servers. For each address it keeps the newest claim that this address itself has
+ * sent, or else the first one that another address has sent. Exported for its test.
  */
 export function createHeard(own: readonly OwnAddress[]) {
   const found = new Map<string, Omit<HeardServer, "link">>();
   const links = new Set(own.map(({ interfaceName }) => interfaceName)).size;
   const ofOneLink = Math.max(OF_ONE_LINK_AT_LEAST, Math.floor(SERVERS_AT_MOST / links));
-  // Limits per link, so that made-up servers on one link take no place from other links or from the neighbours.
+  // The limit is counted for each link, and separately for neighbours, so that made-up servers on one link
+  // displace no others.
   const isFull = (link: OwnAddress, by: HeardBy): boolean =>
     [...found.values()].filter(
       (one) =>

@@ -1,12 +1,12 @@
 // A protocol that queries a link for SMB servers and reads the answers.
 
-/** An untrusted statement about an SMB server, to be proved by probing its address. */
+/** What a message says about an SMB server. Not trusted: a probe of the address has to confirm it. */
 export interface Claim {
   readonly address: string;
   readonly port: number;
   readonly name: string | null;
   readonly host: string | null;
-  /** True if the claimed address itself is the sender. */
+  /** True if `address` itself sent the message. */
   readonly byItself: boolean;
 }
 

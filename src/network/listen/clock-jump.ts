@@ -9,7 +9,10 @@ interface ClockJump {
   readonly text: string;
 }
 
-/** Smaller differences are no jump but drift, a busy machine, or a slewed clock. */
+/**
+ * Smaller differences between the clocks do not count: they come from drift, a busy machine, or a slewed
+ * clock.
+ */
 const THRESHOLD_MS = 2_000;
 
 interface ClockWatchOptions {
@@ -28,9 +31,9 @@ export function createClockWatch(options: ClockWatchOptions) {
 
   return {
     /**
-     * Compares how far the clocks went since the last call, or since the creation. `expectedMs`: the intended
-     * time between the calls; where the monotonic clock runs on during sleep (macOS), a late call is the only
-     * sign of sleep.
+     * Compares how far the clocks have gone since the last call, or since the start. `expectedMs`: the
+     * intended time between two calls. Where the monotonic clock runs on during sleep (macOS), a late call is
+     * the only sign of sleep.
      */
     observe(expectedMs?: number): ClockJump | null {
       const passedMs = clock.monotonicMs() - monotonicMs;

@@ -1,12 +1,15 @@
-// Limits the cycles that network events cause: the first event causes a cycle at once, the others in the same
-// window cause one together.
+// Limits the cycles that network events cause: the first event causes one at once, and all others in a window
+// of time together cause one more.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
 interface TriggerWindowOptions {
   clock: Clock;
   /** Length of a window, ms; with 0 every event runs a cycle at once. */
   windowMs: number;
-  /** Called synchronously; events that it causes fall into the window that it opened. */
+  /**
+   * Runs a cycle; called synchronously, after its window was opened, so that events which the cycle causes
+   * fall into that window.
+   */
   onCycle: (reasons: readonly string[]) => void;
 }
 

@@ -7,11 +7,17 @@ export type CfRef = bigint;
 
 export const CORE_FOUNDATION_PATH = "/System/Library/Frameworks/CoreFoundation.framework/CoreFoundation";
 
-/** Takes ownership of a reference from a Create or Copy function, and returns it. */
+/**
+ * Notes a reference from a Create or Copy function, so that it is released at the end of `owning`, and
+ * returns it.
+ */
 type Own = <Ref extends CfRef | null>(ref: Ref) => Ref;
 
 export interface CoreFoundation {
-  /** Runs `work`, and then releases all references that it owned, the last one first. Callbacks may come meanwhile. */
+  /**
+   * Runs `work`, then releases the references that it passed to `own`, the last one first. Callbacks of the
+   * system may run meanwhile.
+   */
   owning<T>(work: (own: Own) => T): T;
   /** Valid until `release`. Rejects text that holds a NUL. */
   string(text: string): CfRef;
@@ -57,7 +63,7 @@ export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): P
   const koffi = await loadKoffi();
   const library = koffi.load(path);
   const typeId = (name: string): bigint => BigInt(library.func(`unsigned long ${name}()`)());
-  /** A variable that holds a reference. */
+  /** The reference in one of the library's variables. */
   const constant = (name: string): CfRef => koffi.decode(library.symbol(name), "void *");
   const arrayCallBacks: bigint = library.symbol("kCFTypeArrayCallBacks");
   const keyCallBacks: bigint = library.symbol("kCFTypeDictionaryKeyCallBacks");

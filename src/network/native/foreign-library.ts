@@ -13,8 +13,8 @@ export interface ForeignLibrary {
     parameters: readonly string[],
   ): Call;
   /**
-   * Like `declare`, but each call runs on a thread of libuv's pool, because it may block. Arguments must stay
-   * alive until the result.
+   * Like `declare`, but each call runs on a thread of libuv's pool, because it may block. The caller must
+   * keep the arguments alive until the result is there.
    */
   declareInPool(
     name: string,

@@ -65,7 +65,8 @@ export function createPlace(options: PlaceOptions) {
   return {
     /**
      * Why nothing may be sent to a share's `hosts`; null: sending is allowed. `onlyOn`: the marks of the
-     * share's networks. Names among `hosts` count only if no address is among them. Never rejects.
+     * networks on which the share is used. If `hosts` has both addresses and names, only the addresses count.
+     * Never rejects.
      */
     async awayFrom(
       onlyOn: readonly string[],
@@ -78,7 +79,7 @@ export function createPlace(options: PlaceOptions) {
         const away = awayText(now, onlyOn, hosts);
         const unknown = now.gateways.filter(({ mac }) => mac === null);
         if (away === null || (now.gateways.length > 0 && unknown.length === 0)) return away;
-        // Nothing may be sent to the NAS itself, even if it is the gateway.
+        // A gateway that is the NAS itself is not asked, because nothing may be sent to the NAS yet.
         for (const { address } of unknown) if (!hosts.includes(address)) ask(address);
         if (clock.monotonicMs() - changedAtMs >= SETTLES_MS) return away;
         await clock.sleep(AGAIN_MS);
@@ -133,8 +134,9 @@ export function hereFrom(
 }
 
 /**
- * Why the share is away; null: it is not. A share is away if this machine is on a network that is not in `onlyOn` and that
- * could route packets to the share's hosts. Without any network a share is not away: a pulled cable is soon back.
+ * Why nothing may be sent to the share's hosts; null: sending is allowed. It is not allowed on a network that
+ * is not in `onlyOn` and from which packets could get to those addresses. Without any network it is allowed:
+ * a pulled cable is soon back.
  */
 export function awayText(
   { marks, gateways, interfaces }: Here,

@@ -126,8 +126,8 @@ const KEPT_ALIVE_AFTER_MS = 1_000;
 /**
  * Starts a probe; `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an
  * answered probe stays open until the probe is disposed: as long as it is open, the same server is behind it.
- * `onGone` is called when the connection ends for another reason: the server closed it, or was replaced by
- * one that does not know it.
+ * `onGone` is called if the connection ends before: the server has closed it, or another server at the
+ * address does not know it.
  */
 export function startHostProbe(
   clock: Clock,
@@ -167,8 +167,8 @@ export function startHostProbe(
       endSilent("smb_timeout", `it took the connection but did not speak SMB within ${timeoutMs} ms`);
     else endSilent("connect_timeout", `no answer to the connection within ${timeoutMs} ms`);
   };
-  // The timer defers to reads, because timers run first: after a stall of this process, an answer may still
-  // wait to be read in this turn.
+  // `setImmediate` lets reads come first: timers run before them, and after a stall of this process an answer
+  // may be waiting to be read.
   const deadline = clock.setTimer(timeoutMs, () => void setImmediate(late));
 
   const reader = createNegotiateReader();

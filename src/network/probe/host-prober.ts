@@ -87,7 +87,8 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       return asks.ask(key, request.notBeforeMs, (goesOut) => {
         const addresses = resolution.addresses(target.host, request.timeoutMs);
         if (addresses instanceof Promise) {
-          // Callers that joined during the resolution need a snapshot no older than now.
+          // Other callers may have joined while the name was resolved, and want a snapshot from after their
+          // calls.
           return addresses.then((found) => {
             const now = { ...request, notBeforeMs: clock.monotonicMs() };
             return askAddresses(target, found, now, goesOut);
@@ -158,9 +159,15 @@ function createEndpointProbes(clock: Clock, maxAtOnce: number) {
   };
 }
 
-/** Returns a function that decides about one address: an endpoint to probe, or a result without a packet. */
+/**
+ * Returns a function that plans the probe of one address: the endpoint to probe, or a result that needs no
+ * packet.
+ */
 function createAddressPlans() {
-  /** Targets whose address an interface's subnet held at the last look, with that interface. */
+  /**
+   * For each target whose address was in an interface's subnet before: that interface. If no subnet holds it
+   * now, its link is down.
+   */
   const lastOnLink = new Map<string, string | null>();
 
   return (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {
@@ -215,7 +222,10 @@ interface EndpointPlan {
 
 type AddressPlan = Outcome | EndpointPlan;
 
-/** The result for an address that cannot be reached, because its interface `lacks` something. */
+/**
+ * The result for an address whose interface cannot be used. `lacks`: why, as words that follow the name of
+ * the interface.
+ */
 function unasked(address: string, interfaceName: string | null, reason: ProbeReason, lacks: string): Outcome {
   const finding = withoutPacket("gone", reason, `${interfaceName ?? "the interface"} ${lacks}`);
   return { address, interfaceName, localAddress: null, finding };
@@ -229,8 +239,8 @@ const UNRESOLVED = withoutPacket("silent", "unresolved", "no address is known");
 const DISPOSED = withoutPacket("silent", "local_error", "probing has ended");
 
 /**
- * The heaviest finding about a name's addresses counts for the name: it answers if one address does, is gone
- * only if all are, and is silent otherwise.
+ * Orders the findings about a name's addresses; the one with the highest weight counts for the name. So a
+ * name answers if one address does, and is gone only if all are.
  */
 function weight(finding: EndpointFinding): number {
   if (finding.verdict === "answers") return 3;

@@ -13,7 +13,10 @@ const LOCAL_NETWORK_HINT =
 const NC = "/usr/bin/nc";
 /** Time-out of `nc` while no probe waits for its answer. */
 const BACKGROUND_TIMEOUT_MS = 3_000;
-/** Pause before `nc` is run again for a host that `nc` did not reach, unless this process is known to be blocked. */
+/**
+ * Pause before `nc` is run again for a host that it did not reach, ms. Does not apply while this process is
+ * known to be blocked.
+ */
 const ASK_AGAIN_MS = 10_000;
 /** Maximum number of concurrent processes of `nc`. */
 const AT_ONCE = 8;
@@ -26,7 +29,10 @@ export function mayBeDenied(result: Pick<ProbeResult, "reason" | "address" | "in
   return result.reason === "no_route" && result.address !== null && result.interfaceName !== null;
 }
 
-/** Our own result, corrected by the answer of `nc` once this process is known to be blocked. */
+/**
+ * Corrects the result of our own probe by what `nc` found. Call it only while this process is known to be
+ * blocked.
+ */
 export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult {
   const why = `other programs reach it, this one may not (Local Network permission). ${LOCAL_NETWORK_HINT}`;
   switch (finding.kind) {

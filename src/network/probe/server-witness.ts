@@ -23,7 +23,9 @@ interface Answered {
   readonly connection: KeptConnection;
 }
 
-/** `stillThere`: whether the first server is still behind the address. Disposing ends the connection. */
+/**
+ * A kept connection that renews itself. `stillThere`: whether the first server is still behind the address.
+ */
 export type ServerWitness = KeptConnection;
 
 /** Connects, and keeps a connection to the server from then on; null: the server does not answer. */

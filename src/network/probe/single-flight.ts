@@ -8,8 +8,8 @@ interface Ask<Answer> {
 }
 
 /**
- * Maximum number of keys: keys come from the configuration, so beyond it most are of earlier configurations,
- * and all are dropped.
+ * Maximum number of keys. Keys come from the configuration, so if there are more, most belong to earlier
+ * configurations; then all are dropped.
  */
 const MAX_KEYS = 4_096;
 

@@ -82,7 +82,7 @@ export function buildEchoRequest(messageId: number): Buffer {
   packet.write("\xfeSMB", TRANSPORT_HEADER_BYTES, "latin1");
   packet.writeUInt16LE(SMB2_HEADER_BYTES, TRANSPORT_HEADER_BYTES + 4);
   packet.writeUInt16LE(ECHO, COMMAND_OFFSET);
-  // CreditRequest: the next ECHO needs one.
+  // CreditRequest: asks for the credit that the next ECHO needs.
   packet.writeUInt16LE(1, TRANSPORT_HEADER_BYTES + 14);
   packet.writeUInt32LE(messageId, TRANSPORT_HEADER_BYTES + 24);
   packet.writeUInt16LE(4, TRANSPORT_HEADER_BYTES + SMB2_HEADER_BYTES);

@@ -16,14 +16,14 @@ import type { ServerTrust } from "./server-trust.ts";
 export interface SharePrograms {
   /** Leaders of the process groups that run on the share. */
   running(share: string): readonly number[];
-  /** Ends the programs, or starts them again, as `room` says (see decide.ts). Cheap when nothing changes. */
+  /** Ends the programs or starts them again, as `room` (see decide.ts) requires. Cheap if nothing changes. */
   makeRoom(share: string, room: Room): void;
 }
 
 export interface LookTools {
   readonly clock: Clock;
   readonly hostProber: HostProber;
-  /** Absent: hosts are asked on every network. */
+  /** Absent: hosts are probed on every network. */
   readonly place?: Pick<Place, "awayFrom" | "macOf">;
   readonly prober: Prober;
   /** Absent: no share is carried. */
@@ -45,7 +45,7 @@ export interface ObserveTools extends LookTools {
    */
   readonly ensureLink: (spec: ShareSpec, target: string) => Promise<LinkBlocked | null> | null;
   readonly trust?: Pick<ServerTrust, "note"> | undefined;
-  /** Limits for hosts' answers while something waits for the verdict, ms. */
+  /** Shorter limits for the probes, ms, while programs or the rules wait for a verdict. */
   readonly hurried?: Hurried;
 }
 
@@ -67,13 +67,16 @@ interface HurryInput {
 }
 
 const SHORT_MS = 300;
-/** While programs wait for a route, one look in this many gives slow hosts the configured time. */
+/**
+ * While programs wait for a route, probes have a short limit, but one look in this many has the configured
+ * one, so that slow hosts are found, too.
+ */
 const PATIENT_LOOK = 4;
 /** Stands for "no shorter limit": the configured limit applies. */
 const USUAL_MS = Number.POSITIVE_INFINITY;
 /**
- * A host that needs more than this part of the short limit gets the configured limit: the short one might
- * count it as gone.
+ * A host that has needed more than this part of the short limit gets the configured limit: within the short
+ * one, it might seem gone.
  */
 const SLOW_SHARE = 0.5;
 

@@ -9,7 +9,10 @@ const ASKED_FOR_MS = 60_000;
 export interface Refusal {
   /** Monotonic ms. */
   readonly atMs: number;
-  /** Id of the refused login; null: unknown, as it was used by an earlier daemon or by its mount. */
+  /**
+   * Id of the refused login; null: unknown, because an earlier daemon used it, or a mount that such a daemon
+   * made.
+   */
   readonly login: string | null;
   /** The server's reason. */
   readonly text: string;
@@ -29,7 +32,7 @@ interface LogonInput {
 }
 
 interface LogonDecision {
-  /** Whether one try may be made. While the login is in doubt, only one try runs at a time. */
+  /** Whether the login may be tried now. */
   readonly may: boolean;
   /**
    * The newest refusal of this login since it was last accepted; without one, the refusal of another login
@@ -53,8 +56,8 @@ export function decideLogon(input: LogonInput): LogonDecision {
 }
 
 /**
- * Whether a person's request allows a try. A request allows one try of each login of the account, even if
- * another login was refused since.
+ * Whether a person's request allows a try. Each request allows one try of each login of the account: a
+ * refusal of another login does not use it up.
  */
 function isAsked({ askedAtMs }: LogonInput, newest: Refusal, own: Refusal | null): boolean {
   if (askedAtMs === null || (own !== null && own.atMs >= askedAtMs)) return false;

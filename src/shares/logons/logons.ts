@@ -43,11 +43,14 @@ interface Account {
   /** The account's logins by password. */
   readonly logins: Map<string | null, Login>;
   awayAtMs: number | null;
-  /** The try in progress; while the login is in doubt, others wait for its end. */
+  /**
+   * The try in progress, for which other tries wait unless the server has recently accepted the login; null:
+   * none.
+   */
   turn: Promise<unknown> | null;
 }
 
-/** Maximum difference between two reports of one refusal, ms. */
+/** Two reports of a refusal whose times differ by at most this, ms, are about the same refusal. */
 const ONE_REFUSAL_MS = 500;
 /** Time after an acceptance in which several tries may run at once, ms: the account may change on the server. */
 const KNOWN_FOR_MS = 60_000;
@@ -120,8 +123,9 @@ export function createLogons(clock: Clock) {
     /** The carrier's name for connections with this login. */
     nameOf: (share: LoginOf): string => loginOf(accountOf(share), share).name,
     /**
-     * Runs `run`, which logs in; one at a time while the login is in doubt. `judge`: what its result says about the
-     * login. `otherwise`: the result if the login may not be tried.
+     * Runs `run`, which logs in. Runs for one account wait for each other, unless the server has recently
+     * accepted the login. `judge`: what its result says about the login. `otherwise`: the result if the login
+     * may not be tried.
      */
     async attempt<T>(
       share: LoginOf,

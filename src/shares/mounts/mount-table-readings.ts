@@ -25,14 +25,15 @@ interface MountRecognition<Line> {
   /** The parts that do not change as long as the mount lasts. */
   readonly keyOf: (line: Line) => readonly (string | number)[];
   /**
-   * Called for a mount that is seen for the first time; no other mount has the same `generation` and `place`.
+   * Makes the entry of a mount that is seen for the first time. The pair of `generation` and `place` is
+   * unique, so an id can be made of it.
    */
   readonly entryOf: (line: Line, generation: number, place: number) => MountEntry;
 }
 
 /**
- * Returns a function that turns the lines of each reading into entries. Systems reuse ids of mounts: a line whose id was
- * missing in the previous reading, or whose `keyOf` has changed, is a new mount.
+ * Returns a function that turns the lines of each reading into entries. A line is a new mount if the previous
+ * reading had no line with the same `keyOf`, because systems reuse ids of mounts.
  */
 export function createMountRecognition<Line extends { readonly path: string }>({
   keyOf,

@@ -1,4 +1,4 @@
-// Whether a share may be carried, and to which routes: what the proofs of servers allow mounts and moves to do.
+// Which mounts and moves the proofs of servers allow: whether a share may be carried, and over which routes.
 
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { WaitingUnsent } from "../drivers/mount-driver.ts";
@@ -6,7 +6,10 @@ import { otherRoute, type RouteName, routesOf, type ShareSpec } from "../share-s
 import { answers, type Builder, type NewCondition } from "./decision-builder.ts";
 import { type CarriedSeen, NO_TRUST } from "./share-seen.ts";
 
-/** Whether a mount over `route` is carried. If both routes answer, they must be proved to lead to one server. */
+/**
+ * Whether a new mount over `route` is to be carried. If both routes answer, they must be proved to lead to
+ * one server.
+ */
 export function carriesAt(builder: Builder, route: RouteName): boolean {
   const trust = trustToCarry(builder);
   if (trust === null || trust.state === "different") return false;
@@ -20,30 +23,31 @@ export function carriesAt(builder: Builder, route: RouteName): boolean {
 export const PROOF_AT_MOST_MS = 30_000;
 
 /**
- * Whether a mount over `route` waits for the proof in progress. Without the wait, the share might have to be
- * mounted anew, and unsent files of one server might go to another. `sinceMs`: since when the mount waits;
- * null: not yet.
+ * Whether a mount over `route` has to wait for a proof. Without it, the share might have to be mounted anew
+ * later, and unsent files of one server might go to another. `sinceMs`: since when the mount waits; null: not
+ * yet.
  */
 export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number | null): boolean {
   const { carry = null, atMs } = builder.seen;
   const server = carry?.trust.servers?.[route];
   const isUnknown = carry?.asks === true && server?.id === null;
   const isDue = server?.asked === false && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS);
-  // A mount without the unsent files of its server would show older versions of them.
+  // As long as the server is not recognized, its mount would lack the unsent files that are kept for it, and
+  // show older versions.
   if (isUnknown && (isDue || keptForKnown(builder) !== null)) return true;
   const trust = trustToCarry(builder);
-  // While a proof is in progress, an earlier one no longer counts, unless it found two different servers.
+  // Wait for the proof in progress, unless an earlier one found two different servers.
   return trust?.asking === true && trust.state !== "different";
 }
 
-/** Unsent files of a server that a proof can recognize. */
+/** Unsent files that are kept for a server that a proof can recognize; null: none. */
 function keptForKnown({ seen: { waiting = [] } }: Builder): WaitingUnsent | null {
   return waiting.find(({ proved }) => proved) ?? null;
 }
 
 /**
- * Why a mount over `route` waits after a failed proof: it would not show files that wait for a known server.
- * null: no wait is needed.
+ * Why a mount over `route` has to wait although the proof of its server has failed: the mount would lack
+ * unsent files that are kept for a known server. null: no wait is needed.
  */
 export function whyNotProved(builder: Builder, route: RouteName): string | null {
   const { carry = null, routes } = builder.seen;

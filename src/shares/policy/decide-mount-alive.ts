@@ -19,7 +19,7 @@ const UNPROVEN: MountVerdict = { state: "unproven" };
 
 export function judgeMount(builder: Builder, { found, look }: MountSeen): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
-  // While logins are held back, a look that has to log in fails although existing connections work.
+  // While the carrier holds logins back, a look that needs a new connection fails, although the others work.
   const isShut = (builder.seen.logon?.shut ?? null) !== null;
   switch (look.state) {
     case "never":
@@ -73,8 +73,9 @@ function judgePending(builder: Builder, found: FoundMount, startedAtMs: number):
 }
 
 /**
- * Whether a look may wait for a person's permission. A mount that we made and that has answered once has the
- * permission. Any other mount may wait; if its server is gone, the look fails by itself in time.
+ * Whether a look may wait for a person's permission. A mount that this process made and that has answered
+ * once has the permission. A look at any other mount may be waiting for it; if the server is gone, such a
+ * look fails by itself after a while.
  */
 function mayWaitForPermission({ mayWaitForPermission = false, state }: Builder, mountId: string): boolean {
   return mayWaitForPermission && !(state.madeMount === mountId && state.answeredMount === mountId);

@@ -21,13 +21,13 @@ import {
 import { type CarriedSeen, type MountSeen, NO_TRUST } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** Pause before the carrier is asked again to let connections through or to hold them back, ms. */
+/** Pause between two requests to the carrier to let connections through or to hold them back, ms. */
 export const GATE_RETRY_MS = 250;
 
 export function decideMounted(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const own = judgeOwnRoute(builder, route, mount);
   const verdict = judgeMount(builder, mount);
-  // A person had our mount unmounted, so this mount is someone else's.
+  // A person has unmounted the share (`held`), so someone else made this mount.
   if (own === "waiting" || builder.memory.held === "unmounted") return null;
   if (own === "gone") return decideHostGone(builder, mount, route);
   if (verdict.state === "dead") return decideDead(builder, mount, route, verdict.reason);
@@ -43,8 +43,8 @@ export function decideMounted(builder: Builder, mount: MountSeen, route: RouteNa
 }
 
 /**
- * Mounts the share anew if its server was recognized only after the mount: only a new mount can send the
- * files that are kept for that server.
+ * Mounts the share anew if a proof recognized its server only after the mount: files that are kept for that
+ * server can only be sent by a new mount.
  */
 export function remountForUnsent(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   const better = builder.seen.carry?.trust.better ?? null;
@@ -56,17 +56,17 @@ export function remountForUnsent(builder: Builder, mount: MountSeen, route: Rout
   });
 }
 
-/**
- * Makes a mount of an earlier version, which the carrier does not guard, anew as soon as nothing on it is
- * open.
- */
+/** Replaces a mount that an earlier version made without the carrier, as soon as no file on it is open. */
 function remountThroughCarrier(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   if (mount.unguarded !== true || isBackingOff(builder) || whyNotMountable(builder) !== null) return null;
   const reason = "an earlier version mounted it, and nothing would keep its files from another server";
   return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route) });
 }
 
-/** For a mount whose logins are held back: lets them through again, or mounts anew. "open": the other rules apply. */
+/**
+ * For a mount whose logins the carrier holds back: lets them through again, or mounts anew. "open": the other
+ * rules apply.
+ */
 export function decideShutLogon(
   builder: Builder,
   mount: MountSeen,
@@ -91,8 +91,8 @@ export function decideShutLogon(
 }
 
 /**
- * Returns a step that asks the carrier. If this cycle has asked already, the carrier is asked again after a
- * pause.
+ * Returns `step`, which is a request to the carrier. If this cycle has made such a request already, plans the
+ * next one after a pause instead.
  */
 export function onceACycle(builder: Builder, step: Extract<Step, { kind: "hold" | "confirm" }>): Step | null {
   const { lastStep, atMs } = builder.seen;
@@ -135,8 +135,8 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
 }
 
 /**
- * Whether the route may only be slower to come up than the other: a server that starts answers over one host a moment
- * before the other. The route is probed once more, because a failover would cut off programs that wait for it.
+ * Whether the server may just be starting: it then answers over one route a moment before the other. In that
+ * case plans another probe of `route`, because a failover would cut off programs that wait for it.
  */
 function mayBothStart(builder: Builder, route: RouteName): boolean {
   const { seen, state } = builder;
@@ -169,8 +169,8 @@ export function decideDead(
 
 /**
  * For a mount whose host, share or path does not match the configuration. Only looks tell whether it is
- * alive. A dead mount is replaced at once, a living one as soon as no file is open, whatever the toggles say;
- * both over the best route.
+ * alive. A dead mount is replaced at once, a living one as soon as no file is open, whatever `auto_failback`
+ * and `lsof_recheck` say. The new mount takes the best route.
  */
 export function decideUnexplained(builder: Builder, mount: MountSeen): Step | null {
   const verdict = judgeMount(builder, mount);
@@ -205,7 +205,9 @@ export function deadWithoutHost(builder: Builder, why: string): string {
 interface Remount {
   readonly reason: string;
   readonly plan: readonly RouteName[];
-  /** The server is gone: its unsent files are kept here, and the mount is unmounted by force. */
+  /**
+   * True: the server is gone. The mount is unmounted by force, and its unsent files are kept on this machine.
+   */
   readonly lost?: boolean;
 }
 

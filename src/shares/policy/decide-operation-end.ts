@@ -26,12 +26,13 @@ export function spokenRoute(builder: Builder, route: RouteName): string {
   return routesOf(builder.spec).length === 1 ? endpoint : `${SPOKEN[route]} (${endpoint})`;
 }
 
-/** Ends the operation at a mount that it did not make: that mount is adopted. */
+/** Ends an operation that has found a mount of the share that it did not make: adopts that mount. */
 export function finishFound(builder: Builder, operation: Operation, { found }: MountSeen): null {
   const { failures, goal } = operation;
   setState(builder, {
     operation: null,
-    // A failed mount may have left this mount behind; without a pause the operation would be repeated at once.
+    // This mount may be the remains of a failed try; without a pause, the operation would be repeated at
+    // once.
     ...(failures.length > 0 ? { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) } : {}),
   });
   if (found.route !== "fallback") clearPending(builder, "mounted by someone else");
@@ -52,8 +53,8 @@ export function finishArrived(builder: Builder, operation: Operation, route: Rou
   clearPending(builder, operation.moves ? "moved" : "mounted anew");
   setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
   setState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
-  // A mount over another route than the wanted one clears the error, too: the transition and a condition
-  // report that the wanted route failed.
+  // Even if the wanted route failed and another one is mounted: a transition and a condition report the
+  // failure.
   clearError(builder, "mounted");
   holdAfterArrival(builder, operation, route, missed);
   if (!operation.asked) return;
@@ -75,8 +76,8 @@ function recoveryPause(
 }
 
 /**
- * Decides which route the share is held to after a mount. A person's switch holds it to the chosen route;
- * without a switch, a mount over Thunderbolt ends a hold.
+ * Updates `held` after a mount. A person's switch to the fallback holds the share there; a mount over
+ * Thunderbolt ends that.
  */
 function holdAfterArrival(builder: Builder, operation: Operation, route: RouteName, missed: boolean): void {
   if (operation.kind === "switch") {
@@ -176,7 +177,7 @@ export function stopOperation(builder: Builder, reason: string, busy = false): n
   return null;
 }
 
-/** Puts off the return to Thunderbolt, which is ready, because files are open or a person has to decide. */
+/** Puts off the return to Thunderbolt although it is ready: files are open, or a person has to decide. */
 export function deferRecovery(builder: Builder, reason: string): null {
   if (builder.memory.tbRecoveryPending) return null;
   const open_files = builder.seen.openFiles?.holders.length ?? 0;

@@ -29,7 +29,7 @@ import type { Step } from "./step.ts";
 /** Maximum age of an open-file check that only reports what an unmount cuts off, ms; longer than its deadline. */
 const COUNT_FRESH_MS = 3000;
 
-/** Pause before the next look, which begins the awaited proof, ms. */
+/** Pause before the next look, ms, for a mount that waits for a proof: the look begins that proof. */
 const ASK_SOON_MS = 250;
 
 type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {
@@ -59,8 +59,8 @@ export function startOperation(builder: Builder, start: OperationStart): Step | 
 }
 
 /**
- * Why the share could not be mounted at its path; null: it could. While there is a reason, no working mount
- * is unmounted for a remount.
+ * Why the share could not be mounted at its path; null: it could. As long as there is a reason, a working
+ * mount is not given up for a new one.
  */
 export function whyNotMountable(builder: Builder): string | null {
   return whyNotOurs(builder) ?? builder.seen.driverProblem?.text ?? null;
@@ -74,8 +74,8 @@ function whyNotOurs({ spec, seen }: Builder): string | null {
 function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): string | null {
   if (kind === "unmount") return null;
   const { mount } = builder.seen;
-  // A working mount is kept if a new mount could not log in. A mount does not work if its process or its
-  // route is gone.
+  // A working mount is kept if a new mount could not log in. That check is skipped where the mount cannot
+  // work: its process is gone, or a carried mount fails over.
   const mayLogOn = mount === null || mount.found.processGone || (moves && kind === "failover");
   const refused = mayLogOn ? null : whyNoLogon(builder);
   if (moves || refused !== null) return refused;
@@ -85,8 +85,8 @@ function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): s
 }
 
 /**
- * Whether an operation that the rules have started also answers the person's request: a request to mount, or
- * `switch auto`.
+ * Whether the end of an operation that the rules start also answers the pending request, which then is
+ * `mount` or `switch auto`.
  */
 function isAnswering({ request, outcome }: Builder, kind: OperationKind): boolean {
   if (request === null || outcome !== null) return false;
@@ -102,8 +102,8 @@ export function continueOperation(builder: Builder): Step | null {
   if (mount !== null && isForOperation(builder, operation, mount))
     return unmountFor(builder, operation, mount);
   if (operation.kind === "unmount") return finishUnmounted(builder, operation);
-  // Once our mount is gone, the mount that is found may be a second one of the share at another path, which
-  // stays.
+  // After our mount was unmounted, the mount that is found may be another one of the share at another path;
+  // it stays.
   const isTwin = operation.mountId !== null && mount?.found.path !== builder.spec.mountPath;
   return mount === null || isTwin ? nextRoute(builder, operation) : finishFound(builder, operation, mount);
 }
@@ -122,7 +122,7 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
     setState(builder, { operation: { ...operation, checked: true } });
     return { kind: "check_open_files", mount: mount.found };
   }
-  // A working mount is given up only for a route whose server is proved.
+  // A working mount is unmounted only after the server of the next route was proved.
   const next = operation.plan.find((route) => configuredAnswers(builder, route));
   if (operation.mode === "plain" && next !== undefined && waitsForProof(builder, operation, next))
     return null;
@@ -142,8 +142,8 @@ function whyStop(
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
-  // While the carrier holds connections back, only an earlier look can have been answered, which says nothing
-  // about the present server.
+  // While the carrier holds connections back, an answered look is older than that, and says nothing about the
+  // server now.
   const through = carried ?? pinned;
   const isHeld = through !== null && through.phase !== "carrying";
   const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);
@@ -190,8 +190,8 @@ function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: Rout
 }
 
 /**
- * The open-file check of this cycle; null: none, or the share was mounted or unmounted since. A slow check counts, too:
- * otherwise it would be repeated for ever.
+ * The open-file check of this cycle; null: none, or the share was mounted or unmounted since. Its age does
+ * not matter: a slow check would otherwise be repeated for ever.
  */
 export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
   const { openFiles, lastStep, routes } = seen;
@@ -201,8 +201,8 @@ export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
 }
 
 /**
- * The newest check of open files, to report what an unmount cuts off. It may have been made while a loss was
- * being confirmed.
+ * The newest check of open files, to report what an unmount cuts off. It may be a little older than this
+ * cycle, from when the loss of the host was only suspected.
  */
 function countedOpenFiles(builder: Builder): OpenFilesSeen | null {
   const { openFiles, atMs } = builder.seen;
@@ -226,7 +226,7 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
   if (text === null && mount !== null) {
     setState(builder, { mountedAtMs: builder.seen.atMs });
     if (operation === null) return;
-    // A mount that was already there counts as this operation's only if it is over the wanted route.
+    // A mount that was there already counts as this operation's success only if it is over the wanted route.
     if (last.outcome.ok && last.outcome.adopted && mount.found.route !== route)
       finishFound(builder, operation, mount);
     else finishArrived(builder, operation, route);
@@ -242,8 +242,8 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
 }
 
 /**
- * Why a mount that succeeded counts as failed: it ended at once. As a success, it would be repeated without a
- * pause. null: it counts.
+ * Why a successful mount counts as failed: it ended at once, and as a success it would be repeated without a
+ * pause. null: it counts as a success.
  */
 function whyUseless(mount: MountSeen | null): string | null {
   if (mount === null) return "the mount vanished as soon as it was made";

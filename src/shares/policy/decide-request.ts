@@ -28,7 +28,7 @@ const SILENT_GOAL_MS = 3_000;
 type UnmountRequest = Extract<ShareRequest, { kind: "unmount" }>;
 type SwitchRequest = Extract<ShareRequest, { kind: "switch" }>;
 
-/** The first step of the request; null: it is answered, waits, or the rules carry it out. */
+/** The first step for the request; null: it is answered, waits, or is left to the rules. */
 export function takeRequest(builder: Builder): Step | null {
   const { request } = builder;
   switch (request?.kind) {
@@ -112,7 +112,8 @@ function isAskedAgain(builder: Builder, request: SwitchRequest): boolean {
 }
 
 /**
- * How to unmount for a person, or the step that first looks up open files; null: wait, or already answered.
+ * How to unmount for a person's request, or the step that looks up open files first; null: the request waits,
+ * or is answered.
  */
 function chooseMode(
   builder: Builder,
@@ -132,7 +133,7 @@ function chooseMode(
   return dead ? "force" : "plain";
 }
 
-/** Whether the mount cannot answer: then a plain unmount would hang, and open files are cut off already. */
+/** Whether the mount cannot answer any more: a plain unmount would hang, and open files are lost anyway. */
 function isCutOff(builder: Builder, { found, look }: MountSeen): boolean {
   if (looksDead(builder)) return true;
   return (

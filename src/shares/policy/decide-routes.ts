@@ -13,7 +13,7 @@ import {
 
 import type { MountSeen } from "./share-seen.ts";
 
-/** More than this many check intervals without an observation are a gap. */
+/** The observation has a gap if it pauses for more than this many check intervals. */
 const GAP_INTERVALS = 3;
 
 /** Time that a cycle may take besides its probes, ms: a readdir 1 s, open files 2 s. */
@@ -57,13 +57,13 @@ function foldRoute(builder: Builder, route: RouteName): void {
     builder.transitions.push({ name, route, host, reason: probe.text });
   }
   setState(builder, { health: { ...builder.state.health, [route]: health } });
-  // A gap in the observation, or a missing history, counts as a drop of the route, even if the host answers
-  // now.
+  // After a gap in the observation, or without a history, a pending return to Thunderbolt is dropped, even if
+  // the host answers now.
   if (route === "tb" && (dropped || before.healthySince === null))
     clearPending(builder, up ? "Thunderbolt was not observed" : probe.text);
 }
 
-/** Time without an observation that counts as a gap, ms: longer than our own longest cycle. */
+/** The observation has a gap after this time without a look, ms; longer than the longest cycle takes. */
 function gapMs({ policy }: Builder): number {
   return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
 }
@@ -71,15 +71,18 @@ function gapMs({ policy }: Builder): number {
 /** `waiting`: a second probe must confirm the loss. `slow`: the host is silent, but the mount answers. */
 export type OwnRoute = "answers" | "waiting" | "slow" | "gone";
 
-/** Whether the host of a mounted share is gone: two certain probes prove that, silent ones only if the mount fails, too. */
+/**
+ * Whether the host of a mounted share is gone: two probes with the verdict `gone` prove that, two silent ones
+ * only if a look at the mount fails, too.
+ */
 export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSeen): OwnRoute {
   const judged = judgeByProbes(builder, route, mount);
   return typeof judged === "string" ? judged : judgeSilence(builder, mount, judged.silentSinceMs);
 }
 
 /**
- * The verdict of the probes alone. `silentSinceMs`: two probes had no answer since then, which alone proves
- * nothing.
+ * What the probes alone show. `silentSinceMs`: two probes since then had no answer, which proves nothing by
+ * itself.
  */
 export function judgeByProbes(
   builder: Builder,
@@ -121,8 +124,8 @@ function judgeSilence(
 }
 
 /**
- * Judges a silent host by a look at the mount that began after `sinceMs`. Without such a look, another one is
- * requested.
+ * Judges a silent host by a look at the mount that began at `sinceMs` or later. If there is none yet, plans
+ * one.
  */
 export function judgeByLook(builder: Builder, look: MountSeen["look"], sinceMs: number): OwnRoute {
   const { atMs } = builder.seen;

@@ -1,16 +1,17 @@
-// Whether to wake a sleeping NAS: only when somebody wants the share, with three packets, and once for each such demand.
+// Whether to wake a sleeping NAS: only if a person or a program asks for the share. Each such demand sends
+// three packets.
 import { ROUTE_NAMES } from "../share-spec.ts";
 import { type Builder, lookAt, setMemory, setState } from "./decision-builder.ts";
 import type { Step } from "./step.ts";
 
-/** When packets are sent, ms after the demand: one may be lost. */
+/** When the packets are sent, ms after the demand; several, because one may be lost. */
 export const PACKETS_AT_MS = [0, 2_000, 6_000];
 /** Time that a NAS may take to start, ms. */
 export const WAKES_WITHIN_MS = 60_000;
 const LOOK_MS = 1_000;
 /**
- * Requests that follow one another within this time are one demand, ms. Longer than the 5 min after which rclone repeats
- * an upload.
+ * Requests of programs with pauses shorter than this, ms, are one demand. Longer than the 5 min after which
+ * rclone repeats an upload.
  */
 const QUIET_MS = 360_000;
 /** Maximum number of remembered addresses: one for each route. */
@@ -27,7 +28,10 @@ export function foldWakeAddresses(builder: Builder): void {
   if (next.join() !== known.join()) setMemory(builder, { wakeAddresses: next });
 }
 
-/** Notes a demand for the share, and starts, continues or ends waking its NAS. Call it once for each look. */
+/**
+ * Notes whether a person or a program asks for the share, and starts, continues or ends waking its NAS. Call
+ * it once for each look.
+ */
 export function foldWake(builder: Builder): void {
   const { seen, policy, request } = builder;
   const { atMs } = seen;

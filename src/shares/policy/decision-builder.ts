@@ -1,4 +1,4 @@
-// The input of the rules, and their conclusions so far. Functions that return null end a rule: no step is taken now.
+// The input of the rules, and their conclusions so far. A rule that returns null takes no step now.
 import { hostText } from "../../config/values/host-text.ts";
 import type { Wake } from "../../reconcile/lane.ts";
 import type { ShareMemory } from "../../reconcile/memory.ts";
@@ -77,9 +77,9 @@ export function isBackingOff(builder: Builder): boolean {
 const ROOM_LOOK_MS = 1_000;
 
 /**
- * Whether none of this daemon's programs runs on the share. If one does, all are asked to end: their calls
- * may take `drain_timeout`, then the rules decide again. After a failed unmount they are asked again only
- * after a pause, unless a person asks (`isAsked`).
+ * Whether none of this daemon's programs runs on the share. If one runs, asks all to end: their calls may
+ * take `drain_timeout`, then the rules decide again. After a failed unmount, asks again only after a pause,
+ * unless a person wants the unmount (`isAsked`).
  */
 export function hasRoom(builder: Builder, isAsked = false): boolean {
   const { seen, state, programsRun } = builder;

@@ -1,5 +1,5 @@
-// What the cycles of a share remember from one look to the next and may forget at a restart: suspicions, the
-// operation in progress, backoff. ShareMemory holds what must survive.
+// What the cycles of a share remember from one look to the next and may forget at a restart: suspected
+// losses, the operation in progress, pauses after failures. ShareMemory holds what must survive.
 import {
   type Backoff,
   NO_BACKOFF,
@@ -15,8 +15,8 @@ import type { OpenFilesSeen } from "./share-seen.ts";
 export type OperationKind = "mount" | "failover" | "recovery" | "switch" | "remount" | "unmount";
 
 /**
- * A goal of several steps. A failed step only changes the next observation, and the plan determines the next
- * step.
+ * A goal of several steps. A step that fails does not end it: the next step follows from the next observation
+ * and the plan.
  */
 export interface Operation {
   readonly kind: OperationKind;
@@ -31,7 +31,7 @@ export interface Operation {
   readonly failures: readonly string[];
   /** The only mount that this operation may unmount; null: none was mounted when it began. */
   readonly mountId: string | null;
-  /** Whether open files were looked up before the unmount; true even if the answer came late. */
+  /** Whether open files were looked up before the unmount, even if the result came too late. */
   readonly checked: boolean;
   /** Files that were open or unsent when the operation's unmount began. */
   readonly cost: OpenFilesSeen | null;
@@ -45,19 +45,22 @@ export interface LaneState {
   readonly health: Readonly<Record<RouteName, RouteHealth>>;
   /** The last announced verdict of each route, and the time of that probe, monotonic ms. */
   readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
-  /** A loss of the active host that is not confirmed yet. */
+  /** A loss of the host in use that a second probe or look has not confirmed yet. */
   readonly suspicion: Suspicion | null;
   /** The first failed look at the mount; a second one makes the mount count as dead. null: none. */
   readonly deadLook: { readonly startedAtMs: number } | null;
   /**
-   * A look without an answer, and when the missing answer was first noticed, monotonic ms: a look also seems
-   * late if this process stood still.
+   * A look without an answer, and when the missing answer was first noticed, monotonic ms: measured from
+   * then, because after a standstill of this process a look only seems late.
    */
   readonly pendingLook: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly operation: Operation | null;
   /** When the carried mount was last moved, monotonic ms. */
   readonly movedAtMs: number | null;
-  /** Since when the server behind the route in use has answered without a proof, monotonic ms. */
+  /**
+   * Since when the server behind the route in use answers while programs wait for its proof, monotonic ms;
+   * null: none wait.
+   */
   readonly doubtAtMs: number | null;
   /** When the newest mount was made, monotonic ms, and the id of the last mount that counted as short-lived. */
   readonly mountedAtMs: number | null;
@@ -89,14 +92,14 @@ export interface LaneState {
   /** Ids of the mount that this process made, and of the mount that has answered a look; null: none. */
   readonly madeMount: string | null;
   readonly answeredMount: string | null;
-  /** Whether a forced unmount may have left unsent files. */
+  /** Whether to look for unsent files: a forced unmount may have left some. */
   readonly unsentWatched: boolean;
   /** The result of the open-file check that was last announced. */
   readonly announcedOpenFiles: string | null;
   /** Whether an unmount that failed with EBUSY without a visible open file has been announced. */
   readonly announcedBusy: boolean;
   /**
-   * Whether this daemon's programs were asked to end since the last unmount, and when they may be asked
+   * Whether this daemon's programs on the share were asked to end for an unmount, and when they may be asked
    * again.
    */
   readonly roomAsked: boolean;

@@ -21,16 +21,20 @@ export type RouteProbe = Pick<ProbeResult, "verdict" | "tcpAnswered" | "address"
 
 export interface RouteSeen {
   readonly probe: RouteProbe;
-  /** The probe began at this time or later, monotonic ms. */
+  /** Earliest possible start of the probe, monotonic ms. */
   readonly atMs: number;
 }
 
 export interface MountSeen {
   readonly found: FoundMount;
   readonly look: Look;
-  /** State of a mount whose route can be moved beneath it; null or absent: the route is fixed. */
+  /**
+   * The carrier's report on a mount that it can move to another route; null or absent: it cannot be moved.
+   */
   readonly carried?: CarriedSeen | null;
-  /** State of a mount that goes through the carrier, which guards against other servers, but whose route is never moved. */
+  /**
+   * The carrier's report on a mount that it guards against other servers but does not move to another route.
+   */
   readonly pinned?: CarriedSeen | null;
   /**
    * The mount talks to its host without the carrier, as in earlier versions: its unsent files may reach
@@ -104,7 +108,10 @@ export interface OpenFilesSeen {
   readonly text: string | null;
 }
 
-/** The newest step of this cycle. `gate`: connections of a mount were held back or let through. */
+/**
+ * The newest step of this cycle. `gate`: the carrier was asked to hold a mount's connections back or let them
+ * through.
+ */
 export type StepSeen = MountStepSeen | UnmountStepSeen | MoveStepSeen | { readonly kind: "gate" };
 
 export type MountStepSeen = StepResult<"mount", MountOutcome>;

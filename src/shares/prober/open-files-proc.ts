@@ -65,7 +65,7 @@ async function scanProcess(
 ): Promise<void> {
   let command: string | null = null;
   const isOurs = new Map<Wanted, boolean>();
-  // Checked only for processes that hold a file.
+  // Called only for processes that have a wanted file open, because it may read /proc for each ancestor.
   const isExcepted = (one: Wanted): boolean => {
     const is = isOurs.get(one) ?? (one.exceptGroups.size > 0 && isOfGroups(pid, one.exceptGroups, kinOf));
     isOurs.set(one, is);

@@ -1,5 +1,6 @@
-// The program of the prober process. It makes every call that may hang, asynchronously, and never more at once than libuv's
-// pool has threads (UV_THREADPOOL_SIZE, from AT_ONCE), so that a question that has begun really runs.
+// The program of the prober process. It makes every call that may hang, asynchronously, and never more at
+// once than libuv's pool has threads (AT_ONCE sets UV_THREADPOOL_SIZE), so that no begun question waits for a
+// thread.
 import { lookup } from "node:dns/promises";
 import { stat } from "node:fs/promises";
 import { createSemaphore } from "../../network/probe/single-flight.ts";
@@ -30,7 +31,7 @@ const scanOpenFiles: OpenFilesScan =
 
 /** Time for which answers are gathered into one message, ms; too short to delay a failover. */
 const LINGER_MS = 3;
-/** Looks that are due within this part of the deadline are reported as late together. */
+/** When a look is late, those that are due within this part of the deadline are reported as late with it. */
 const LATE_TOGETHER = 0.1;
 /** Deadline of a scan, ms. It reads hundreds of small kernel files, and a process stuck in the kernel can block one. */
 const SCAN_DEADLINE_MS = 5_000;

@@ -17,7 +17,10 @@ interface ProberOptions {
 
 const LOOK_DEADLINE_MS = 1_000;
 
-/** Maximum number of hanging `places` questions with the same first path: each keeps a process. */
+/**
+ * Maximum number of hanging `places` questions with the same first path; limited, because each keeps a
+ * process busy.
+ */
 const MOST_HANGING = 2;
 
 const NO_FILES_ANSWER: OpenFilesAnswer = { ok: false, text: "the prober did not answer in time" };
@@ -52,7 +55,7 @@ export function startProber(options: ProberOptions): Prober {
       () => path,
       (errno) => {
         const { startedAtMs } = question;
-        // undefined: the child was lost with the look.
+        // undefined: the child that made the look has ended.
         if (errno === undefined) looks.delete(mountId);
         else looks.set(mountId, { state: "answered", startedAtMs, finishedAtMs: clock.monotonicMs(), errno });
       },
@@ -60,7 +63,10 @@ export function startProber(options: ProberOptions): Prober {
     return question;
   };
 
-  /** `places` questions that are late and no longer waited for: the first path of each, by the id of the question. */
+  /**
+   * The first path of each `places` question that hangs and for whose answer nobody waits, by the question's
+   * id.
+   */
   const hanging = new Map<number, string>();
 
   return {

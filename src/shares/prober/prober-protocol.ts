@@ -53,7 +53,7 @@ export interface OpenFilesRequest {
   /** Absolute real paths, without symlinks inside. */
   readonly paths: readonly string[];
   readonly exceptPids: readonly number[];
-  /** Leaders of process groups: their groups and descendants are left out. Absent: none. */
+  /** Leaders of process groups: open files of their groups and descendants are left out. Absent: none. */
   readonly exceptGroups?: readonly number[];
 }
 

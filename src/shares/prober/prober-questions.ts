@@ -14,8 +14,8 @@ const ENDING_AT_MOST_MS = 1_000;
 const IDLE_MS = 60_000;
 
 /**
- * Kinds whose questions never join one in progress, because it may have begun before the change that is asked
- * about.
+ * Kinds whose questions never join an equal one in progress: that one may have begun before the change that
+ * the caller wants to see.
  */
 const NEVER_JOINED: readonly QuestionKind[] = ["fileLook", "fileBytes", "places", "openFiles"];
 
@@ -24,7 +24,7 @@ export interface Question<Kind extends QuestionKind = QuestionKind> {
   readonly kind: Kind;
   /** Two questions with the same key are equal. */
   readonly key: string;
-  /** What is asked; evaluated when the question is sent. */
+  /** Returns what is asked; called when the question is sent. */
   readonly subject: () => unknown;
   /** Called when the question is answered, or lost with its child. */
   readonly onAnswer: () => void;
@@ -40,14 +40,14 @@ export interface Question<Kind extends QuestionKind = QuestionKind> {
   answer: unknown;
 }
 
-/** A child process and its questions. */
+/** A child process and the questions that it works on. */
 interface Carrier {
   readonly child: ProberChild;
   readonly carried: Set<Question>;
   heardAtMs: number;
   /** The child finishes its late questions and gets no new ones. */
   retired: boolean;
-  /** Set while answers are outstanding. */
+  /** Set while answers are outstanding; null: none is. */
   silenceTimer: Timer | null;
 }
 
@@ -149,7 +149,7 @@ export class ProberQuestions implements AsyncDisposable {
     });
   }
 
-  /** Forgets a question without an answer. */
+  /** Gives a question up: its answer is not wanted any more. */
   drop(question: Question): void {
     const { carrier } = question;
     this.#toSend = this.#toSend.filter((other) => other !== question);
@@ -315,7 +315,7 @@ export class ProberQuestions implements AsyncDisposable {
     if (this.#disposed) return;
     carrier.heardAtMs = this.#options.clock.monotonicMs();
     this.#restarts = 0;
-    // A question that moved to another child is answered by that child.
+    // Only for questions that this child still has: another child answers those that have moved there.
     const carried = new Map([...carrier.carried].map((question) => [question.id, question]));
     for (const [id, answer] of answers) {
       const question = carried.get(id);

@@ -1,7 +1,10 @@
 // The interface of the prober, the one child process that touches mounts so that the daemon never does.
 import type { Exposure } from "../../runtime/files/exposure.ts";
 
-/** The newest look at a mount; no cache can answer a look. A pending look continues in the background. */
+/**
+ * The state of the newest look at a mount, which no cache can answer. `never`: there was none. A pending look
+ * continues in the background.
+ */
 export type Look =
   | { readonly state: "never" }
   | { readonly state: "pending"; readonly startedAtMs: number }
@@ -76,9 +79,9 @@ export type PathPlace =
 /** All times are monotonic ms. Questions of one turn of the event loop travel in one message. */
 export interface Prober extends AsyncDisposable {
   /**
-   * Looks at a mount by a question that only a live server can answer. A call during a pending look joins that look.
-   * After a late look, the mount is not looked at again until its id changes or the late look answers. Resolves with
-   * the state after at most `waitMs`.
+   * Looks at a mount by a question that only a live server can answer. A call during a pending look joins it.
+   * While a late look has no answer, no other look at the mount begins, until its id changes. Resolves after
+   * at most `waitMs`, with the state then.
    */
   look(mountId: string, path: string, waitMs: number): Promise<Look>;
   /** The newest look, without beginning another one. */

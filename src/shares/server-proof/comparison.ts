@@ -15,7 +15,7 @@ export type Reading = readonly [SideReading, SideReading];
 /**
  * - `same`: the listings agree, apart from entries that changed on both sides between readings.
  * - `empty`: both roots are empty, which proves nothing.
- * - `ask_again`: the entries that differ may just be changing.
+ * - `ask_again`: another reading is needed: the entries that differ may just be changing.
  * - `different`: `text` continues a sentence that begins with the two sources.
  * - `changing`: all entries keep changing.
  */

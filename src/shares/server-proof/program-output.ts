@@ -25,7 +25,9 @@ export interface Birth {
   readonly isOwn: boolean;
 }
 
-/** A command that smbclient does not know: its error message separates the answers. */
+/**
+ * A command that smbclient does not know: its error message shows where the answer for the next path begins.
+ */
 const MARK = "mountaineer-mark";
 
 /** The commands for smbclient's standard input: `list` lists the root; then the times of each path are shown. */

@@ -8,15 +8,15 @@ export type Births = ReadonlyMap<string, Birth>;
 
 /** `text` continues a sentence that begins with the share's source: "//nas/core is empty: …". */
 type Recognition =
-  /** `by`: what the recognition rests on: a creation time, which a copy cannot have, or unchanged entries. */
+  /** `by`: the evidence: an equal creation time, which a copy cannot have, or unchanged entries. */
   | { readonly kind: "same"; readonly by: "creation" | "entries" }
   | { readonly kind: "different"; readonly text: string }
   | { readonly kind: "unproved"; readonly text: string };
 
 /**
  * Compares a root with what is remembered of a server. Entries may have been added, removed or changed, but
- * one known entry must be unchanged, with its creation time if that is known. `births`: null if creation
- * times cannot be read.
+ * at least one known entry must be unchanged, also in its creation time if that is known. `births`: null if
+ * creation times cannot be read.
  */
 export function recogniseRoot(
   witness: ServerWitness,

@@ -50,13 +50,16 @@ interface RootRead {
   readonly listing: RootListing;
 }
 
-/** The listing is empty if the root was not to be listed. */
+/** The result of `births`. Its listing is empty if only creation times were asked for. */
 interface BirthsRead extends RootRead {
   /** Creation times by name, "" for the root itself, as far as the server answered. */
   readonly births: ReadonlyMap<string, Birth>;
 }
 
-/** Every method resolves soon after the deadline, and rejects only when the signal aborts. One read of a route at a time. */
+/**
+ * Every method resolves soon after the deadline, and rejects only when the signal aborts. Reads of one route
+ * may not overlap.
+ */
 export type RootReader = ReturnType<typeof createRootReader>;
 
 interface RootReaderOptions {
@@ -208,7 +211,7 @@ async function run(
   { share, route, deadlineAtMs, signal }: ReadRequest,
   { program, file, argumentsWith, stdin, onStdout }: ProgramRun,
 ): Promise<CommandResult> {
-  // The daemon cleans up only at its start, and commands may be killed later.
+  // The daemon removes leftovers of all shares only at its start, and a command may have been killed since.
   await loginFiles.removeLeftoversOf(share).catch(() => {});
   const path = await loginFiles.write(share, route, file.kind, file.content);
   try {

@@ -40,7 +40,7 @@ export interface ProofEndpoint extends ProbeEndpoint {
 export type ProofVerdict =
   /** `server`: id of the server. */
   | { readonly kind: "same"; readonly server: string }
-  /** `server`: id of the server behind one route instead of the expected one; absent: unknown. */
+  /** `server`: id of the server that answers instead of the expected one; absent: unknown. */
   | { readonly kind: "different"; readonly text: string; readonly server?: string }
   /** `isBlank`: the expected server was never proved, so nothing can identify it. */
   | { readonly kind: "unproved"; readonly text: string; readonly isBlank?: true };
@@ -77,9 +77,12 @@ const DEADLINE_MS = 10_000;
 export interface Expected {
   /** The server of the mount; null: without a mount, any server is accepted. */
   readonly server: string | null;
-  /** The server of the other route, which is proved to be another one. */
+  /** The server of the other route, if an earlier proof found that this route leads to another one. */
   readonly not?: string | null;
-  /** Whether the server was not lost during the proof; a loss makes the reading invalid. Absent: not known. */
+  /**
+   * Returns false if the server was lost during the proof, which makes the reading invalid. Absent: not
+   * known.
+   */
   readonly isSteady?: () => boolean;
 }
 
@@ -109,7 +112,8 @@ export function createServerProof(options: ServerProofOptions) {
   };
 
   /**
-   * Whether the address still shows the same ServerGuid, which means that the reading came from that server.
+   * Whether the address still shows the same ServerGuid, so that the reading came from the server with that
+   * GUID.
    */
   const isStill = async ({ address: host, port, serverGuid }: ProofEndpoint): Promise<boolean> => {
     const now = { notBeforeMs: clock.monotonicMs(), timeoutMs: GUID_AGAIN_MS };
@@ -232,7 +236,7 @@ interface Identifying {
   /** Reads the creation times of a new server's entries; null: not possible. */
   readonly more: () => Promise<Births | null>;
   readonly source: string;
-  /** Id of the server if it is certain without a look at the root; null: not certain. */
+  /** Id of the server if it is known without a look at the root; null: the root has to show it. */
   readonly certain: string | null;
   readonly expected: Expected;
 }
@@ -266,8 +270,8 @@ async function identify(
     recognised: recogniseRoot(witness, listing, births),
     lacksCreation: births === null && witness.rootCreatedMs !== null,
   }));
-  // An earlier proof excludes the server of the other route; only creation times that agree now outweigh that
-  // proof.
+  // By an earlier proof, this cannot be the server of the other route (`not`). Only creation times that agree
+  // now outweigh that proof.
   const same = likely.flatMap(({ id, recognised }) =>
     recognised.kind === "same" && (id !== expected.not || recognised.by === "creation")
       ? [{ id, by: recognised.by }]
@@ -286,7 +290,8 @@ async function identify(
     const { server } = await keep(only?.id ?? newServerId());
     return { kind: "different", text: `${source} ${text}`, server };
   }
-  // A server that was mounted before its proof, and is still in use, can be recognized from now on.
+  // If none of the recorded servers matches, the server in use (`certain`), which was mounted before its
+  // proof, gets this evidence, so that it can be recognized from now on.
   return await keep(only?.id ?? certain ?? newServerId());
 }
 

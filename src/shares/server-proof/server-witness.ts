@@ -52,10 +52,7 @@ export interface KnownServer {
   readonly shareName: string;
   /** Where the server was last seen, `//HOST/SHARE`; null: recorded by an earlier version. */
   readonly source: string | null;
-  /**
-   * The evidence that recognizes the server; null: the server was never proved, so its unsent files are sent
-   * to no other server.
-   */
+  /** The evidence by which a proof recognizes the server; null: the server was never proved. */
   readonly witness: ServerWitness | null;
 }
 

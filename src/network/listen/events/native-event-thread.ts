@@ -25,7 +25,10 @@ export interface NativeEventThread {
   readonly onGone?: () => void;
 }
 
-/** Enough for koffi and its buffers; with limits, a mistake in the thread ends the thread and not the daemon. */
+/**
+ * Enough for koffi and its buffers. The limits make the thread fail alone, and not the daemon, if it uses too
+ * much memory.
+ */
 const WORKER_LIMITS = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 2, stackSizeMb: 1 };
 
 /** Never throws: a thread that cannot be started, as when the system has none left, is reported as a crash. */
@@ -51,7 +54,7 @@ export function startNativeEventThread(
   const exited = Promise.withResolvers<void>();
   let failure: NetworkEventEnd | null = null;
   let stopping = false;
-  // Stops the thread at the process's end, which a thread that waits in the system would delay.
+  // Without this, the process's end would wait for a thread that waits in the system.
   process.on("exit", stop);
 
   worker.on("message", (message: NativeEventMessage) => {

@@ -8,11 +8,11 @@ export interface NetworkEventSource {
 }
 
 export interface NetworkEventListener {
-  /** Called when every later change will lead to a call of `onBell`. */
+  /** Called once the source works: from now on, every change leads to a call of `onBell`. */
   onReady(): void;
   /**
-   * Called when something may have changed. `details`, for people: changes that a list of interfaces may not
-   * show.
+   * Called when something may have changed. `details`: texts for people about changes that a list of
+   * interfaces may not show.
    */
   onBell(details: readonly string[]): void;
   /** Called at most once, and not after disposal: `unavailable` will not recover by itself, `crashed` may. */
@@ -29,6 +29,6 @@ export type RunningEventSource = AsyncDisposable;
 
 /** A slot of the Int32Array that a source shares with its thread; 1 asks the thread to stop. */
 export const STOP_SLOT = 0;
-/** The slot with the eventfd that wakes the thread, plus one; 0 while there is none. */
+/** The slot with the number of the eventfd that wakes the thread, increased by one; 0: there is none yet. */
 export const EVENT_FD_SLOT = 1;
 export const CONTROL_BYTES = 8;

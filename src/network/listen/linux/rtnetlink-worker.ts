@@ -33,7 +33,7 @@ const POLLIN = 1;
  * `ifaddrmsg` and the address.
  */
 const RECEIVE_BYTES = 44;
-/** After this many datagrams without a pause, the listener is told and the stop flag is read. */
+/** At most this many datagrams are read in a row; then the listener is told, and the stop flag is read. */
 const DATAGRAMS_AT_ONCE = 64;
 /** Limit of a poll, ms: only a safety net, in case a wake through the eventfd is lost. */
 const LONGEST_POLL_MS = 10_000;
@@ -158,7 +158,7 @@ function isOfLink(type: number): boolean {
 function isChange(type: number, received: Buffer, lastFlags: Map<string, number>): boolean {
   const isLink = isOfLink(type);
   if (!isLink && type !== RTM_NEWADDR && type !== RTM_DELADDR) return true;
-  // A message of a bridge about its port says nothing about the port's own link.
+  // A bridge's message about one of its ports (another family) says nothing about the link of that port.
   if (isLink && received.readUInt8(16) !== 0) return false;
   const subject = isLink ? received.toString("hex", 20, 24) : received.toString("hex", 19);
   if (type === RTM_DELLINK || type === RTM_DELADDR) {
