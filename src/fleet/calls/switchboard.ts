@@ -27,6 +27,8 @@ const MOST_SERVED = {
 };
 /** One machine may open at most `most` tunnels to backends within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
+/** Maximum number of machines whose openings are counted. */
+const MOST_COUNTED = 1_000;
 
 /** The connection that carries frames to machines by name. */
 export interface Wire {
@@ -116,6 +118,7 @@ export class Switchboard {
   end(why: string): void {
     this.#wire = null;
     for (const { tunnel } of [...this.#tunnels.values()]) tunnel.fail(why, HINT, false);
+    this.#openings.clear();
   }
 
   /** Ends the tunnels that other machines opened and may not use any more. */
@@ -226,6 +229,7 @@ export class Switchboard {
     const isRecent = before !== undefined && nowMs - before.sinceMs < OPENINGS.withinMs;
     const openings = isRecent ? before : { count: 0, sinceMs: nowMs };
     openings.count += 1;
+    if (!isRecent && this.#openings.size >= MOST_COUNTED) this.#openings.clear();
     this.#openings.set(machine, openings);
     return openings.count;
   }
