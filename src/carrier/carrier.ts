@@ -51,7 +51,7 @@ export interface CarriedShare {
   /** Bytes to the server since the share was opened; `bytesDown`: from the server. */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** The longest time that a request has waited for its answer, or that a connection has been held, ms. */
+  /** The longest wait so far, ms: of a request for its answer, or of a connection that was held. */
   readonly longestWaitMs: number;
   readonly moves: number;
   /** When the server's newest answer came, on the caller's monotonic clock, ms; null: none yet. */
@@ -121,18 +121,18 @@ export interface MoveRequest {
   /** True: the move waits, for at most 2 s, until no operation is under way. */
   readonly planned: boolean;
   /**
-   * The share's epoch when the daemon decided: the carrier refuses the request if it has made a decision of
-   * its own since. null or absent: unknown.
+   * `CarriedShare.epoch` when the daemon decided on the move: the carrier refuses the move if it has made a
+   * decision of its own since. null or absent: unknown.
    */
   readonly epoch?: number | null;
   /**
-   * The share's witness when the daemon decided: the carrier refuses the move if that witness has ended
-   * since. null or absent: unknown.
+   * `CarriedShare.witness` when the daemon decided on the move: the carrier refuses the move if that
+   * connection has ended since. null or absent: unknown.
    */
   readonly witness?: number | null;
 }
 
-/** The settings that may change while a share is open. `epoch`: the share's epoch when the daemon decided. */
+/** The settings that may change while a share is open. `epoch`: as in `MoveRequest`. */
 export type ConfigureRequest = Pick<OpenRequest, "endpoints" | "patienceMs"> &
   Pick<MoveRequest, "epoch"> & {
     /** True: nothing may be sent to the server from this network, and all connections are reset. */
@@ -197,8 +197,8 @@ export interface Carrier extends AsyncDisposable {
   bind(share: string, mount: CarriedMount, signal: AbortSignal): Promise<void>;
   /**
    * Changes the settings of an open share, but not its route in use. `endpoints` should contain the other
-   * route only while the server there is proved to be the one of the route in use: the carrier then keeps a
-   * connection to it.
+   * route only while it is proved that both routes lead to one server: the carrier then keeps a connection
+   * open there.
    */
   configure(share: string, change: ConfigureRequest, signal: AbortSignal): Promise<void>;
   move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;

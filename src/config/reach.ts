@@ -70,7 +70,7 @@ function connectionReach(
     }
   };
   // If `cwd` is inside Mountaineer's home, every relative word of an argument would be a path in the home, so
-  // it counts only if it begins with a dot.
+  // relative words count only in an argument that begins with a dot.
   const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
   for (const [index, argument] of args.entries()) {
     const base = isInside && !argument.startsWith(".") ? null : cwd;

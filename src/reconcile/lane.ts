@@ -85,7 +85,7 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
   };
 
   const lane = {
-    /** The next cycle without a trigger; null: none. */
+    /** When and why the next cycle runs if no trigger comes before; null: none is planned. */
     get wake() {
       return nextWake;
     },

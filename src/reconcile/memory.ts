@@ -50,9 +50,10 @@ export interface Recollection {
 }
 
 /**
- * The durable memory of one home; one writer per home (the home lock). Writes resolve with null once they are durable. A
- * write that fails resolves with the error at once, one that hangs after two seconds; either is retried with backoff until
- * a newer write succeeds. They never reject, and callers that wait for the same fsync share it.
+ * The durable memory of one home; one writer per home (the home lock). Calls that write resolve with null
+ * once the content is durable, with the error as soon as the write fails, and with an error after two seconds
+ * if it hangs; they never reject. A failed or hung write is retried with backoff. Calls made at the same time
+ * share one fsync.
  */
 export interface Memory extends AsyncDisposable {
   readonly recollection: Recollection;

@@ -70,7 +70,7 @@ export function stableFrom(health: RouteHealth, stableMs: number): number | null
   return health.healthySince === null ? null : health.healthySince.monotonicMs + stableMs;
 }
 
-/** A loss seen once, waiting to be confirmed. */
+/** A loss that one reading has shown, and a later one must confirm. */
 export interface Suspicion {
   readonly key: string;
   readonly firstAtMs: number;
@@ -82,7 +82,10 @@ type SuspicionVerdict =
   | { readonly state: "waiting"; readonly suspicion: Suspicion; readonly confirmAtMs: number }
   | { readonly state: "confirmed"; readonly suspicion: Suspicion };
 
-/** Folds one bad reading of `key`, taken at `atMs`, into a suspicion. After a good reading, start with null again. */
+/**
+ * Adds a bad reading, taken at `atMs`, to the suspicion `before`; a reading with another `key` begins a new
+ * suspicion. After a good reading, pass null as `before`.
+ */
 export function suspect(
   before: Suspicion | null,
   key: string,

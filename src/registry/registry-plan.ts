@@ -85,7 +85,10 @@ export interface MadeText {
   readonly isOwn: boolean;
 }
 
-/** The values for one plan: of inputs (given, asked for, or the registry's own), and of texts with references. */
+/**
+ * Finds the values of a plan's inputs (given, asked for, or the registry's own), and writes texts with
+ * references to secrets.
+ */
 class Values {
   /** The names of the secrets whose value the user gave, by input. */
   readonly givenSecrets = new Map<string, string>();

@@ -99,7 +99,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
   }[] = [];
   /** Callers of `reloadNow` that wait for a look. */
   const requests: ((result: ReloadResult) => void)[] = [];
-  /** Breaks off the present look when work arrives. */
+  /** Aborts when work arrives, which breaks off the look in progress. */
   let workArrived = new AbortController();
 
   const memory = createSyncMemory({ path: file.path, rejected, watch, clock, logger, announce });

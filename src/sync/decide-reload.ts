@@ -42,7 +42,7 @@ export interface ReloadLook {
   readonly asked: boolean;
   /** A detector reported a change. */
   readonly noticed: boolean;
-  /** The file was read a moment ago, and was perhaps half written. */
+  /** True: this look repeats one of a moment ago, which may have found the file half written. */
   readonly second: boolean;
 }
 

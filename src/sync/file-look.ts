@@ -1,4 +1,4 @@
-// One look at the file and its consequence: parse a new content, read a doubtful one again, apply.
+// One look at the file and its consequence: parse a new content, read an empty or wrong one again, apply.
 import { errorText } from "../runtime/errors.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -31,7 +31,10 @@ interface FileLookOptions<Snapshot> extends Pick<ConfigSteps<Snapshot>, "load"> 
   readonly apply: (content: CheckedContent<Snapshot>, signal: AbortSignal) => Promise<ReloadOutcome>;
 }
 
-/** A doubtful content is read again after the debounce time, within these bounds. */
+/**
+ * An empty or wrong content may be half written, so it is read again after the debounce time, within these
+ * bounds.
+ */
 const SECOND_LOOK_MS = { least: 250, most: 2_000 } as const;
 
 /**

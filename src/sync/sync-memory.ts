@@ -159,7 +159,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
     /** Records how a look ended; returns the result for the callers of `reloadNow`. */
     settle(end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult {
       const result = settle(end, runningSha256, asked);
-      // The expected bytes have been read.
+      // Once a look has read the expected bytes, they are no longer expected.
       if (record.lastReadSha256 === record.expectedSha256) record = { ...record, expectedSha256: null };
       return result;
     },

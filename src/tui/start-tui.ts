@@ -31,9 +31,9 @@ export interface TuiOptions {
 }
 
 /**
- * Shows the home's daemon on the process's terminal, which must be one, until a person leaves or `signal` aborts; the
- * terminal then is as it was. Waits for a daemon where none runs. Rejects with the signal's reason, and with `usage`
- * when the daemon uses another configuration than `configPath`.
+ * Shows the daemon on the terminal of this process, which must have one, until a person leaves or `signal`
+ * aborts; then restores the terminal. Waits for a daemon if none runs. Rejects with the signal's reason, and
+ * with `usage` when the daemon uses another configuration than `configPath`.
  */
 export async function startTui(options: TuiOptions): Promise<void> {
   const { home, configPath, endpoint, style, screen, strip, yieldInterrupts, signal } = options;

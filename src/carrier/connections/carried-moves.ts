@@ -8,10 +8,15 @@ import type { ShareContext } from "./share-settings.ts";
 
 const MOVE_PROOF_MS = 1_000;
 
-/** A running probe does not notice that its link went down; a second one, begun after this time, does at once. */
+/**
+ * A running probe does not notice that its link has gone down, but a new probe does at once; so a second one
+ * begins after this time, ms.
+ */
 const ASK_AGAIN_MS = 200;
 const QUIET_WAIT_MS = 2_000;
-/** After this time, frames of every kind are held back, not only reads and writes. */
+/**
+ * A planned move holds back only reads and writes at first; after this time, ms, it holds back every frame.
+ */
 const HOLD_ALL_AFTER_MS = 1_400;
 const QUIET_LOOK_MS = 2;
 
@@ -70,7 +75,8 @@ export function createMoves(
       const connections = old.size;
       if (planned && settings.kind === "rclone") retireReadable(settings.route, old);
       const quiet = planned && (await leaveQuietly(clock, old));
-      // All server sides end before the route changes: no old byte may arrive after the new route's first byte.
+      // All connections over the old route end before the route changes: none of their bytes may reach the
+      // server after the first byte over the new route.
       if (!planned) for (const { serverEnd } of old) share.cutOff.keep(serverEnd);
       const isGentle = !planned && settings.kind === "rclone";
       await Promise.all([...old].map((connection) => (isGentle ? connection.orphan() : connection.reset())));

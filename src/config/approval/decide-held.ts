@@ -318,7 +318,10 @@ function valuesOf(parts: EntryParts): PartValues {
   return Object.fromEntries(Object.entries(parts).map(([name, { value }]) => [name, value]));
 }
 
-/** The approvals of the entries that run, and of the removed entries that were remembered last. */
+/**
+ * The approvals of the entries that run, and of the removed entries that were remembered last (at most
+ * `MOST_REMEMBERED`).
+ */
 function approvedAs(
   now: ReadonlyMap<string, Entry>,
   before: ReadonlyMap<string, ApprovedEntry>,

@@ -68,7 +68,7 @@ export const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
   (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
 ) as readonly (keyof MountaineerConfig)[];
 
-/** The values of an absent `[server]` for its keys that need an approval. */
+/** If the file has no `[server]`: the values of its keys that need an approval. */
 const ABSENT_SERVER = { host: "127.0.0.1", publicUrl: null };
 
 /** All entries, by their ids. */

@@ -25,7 +25,7 @@ interface Chosen {
 
 /**
  * Assigns the addresses to the two routes. Of two, the one on Thunderbolt, else the one on the faster link,
- * becomes the preferred route (`tbHost`); a single address does so only on Thunderbolt.
+ * becomes the preferred route (`tbHost`); a single address becomes it only if it is on Thunderbolt.
  */
 export function routeHosts(
   first: Chosen,
@@ -43,7 +43,7 @@ export function routeHosts(
   return { tbHost: fast.text, fallbackHost: slow.text };
 }
 
-/** The heard servers that have the name of `server` and another link: they are probably the same machine. */
+/** The discovered servers with the name of `server` on another link: probably the same machine. */
 export function likelySame<Heard extends { readonly name: string | null; readonly interface: string | null }>(
   server: Heard | null,
   all: readonly Heard[],

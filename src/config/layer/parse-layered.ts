@@ -23,7 +23,7 @@ import { mergeUnder } from "./merge.ts";
 /**
  * Parses as `parseConfig` does. Merges the layer into the file, whose values win, if `[fleet].operator` is
  * the layer's operator. The file must be valid by itself, because it runs alone when the layer is removed.
- * Mistakes of the layer, and of the combination, are reported with their places in either text.
+ * Each mistake, also one of the combination, is reported at its place in the file or the layer.
  */
 export async function parseLayered(
   bytes: Uint8Array,
@@ -66,7 +66,7 @@ function addedNames(own: MountaineerConfig, both: MountaineerConfig): readonly s
   });
 }
 
-/** All mistakes of a layer by itself; `name`: its name in mistakes. */
+/** All mistakes of a layer without a file over it; `name`: the layer's name in messages. */
 export async function layerMistakes(
   text: string,
   name: string,
@@ -75,7 +75,7 @@ export async function layerMistakes(
   const under = await readLayer(text, name);
   if (!under.ok) return under.mistakes;
   const checked = checkTables(under.value, place);
-  // A name that is missing in the layer may be defined in each machine's own file.
+  // Drops mistakes about missing names, because each machine's own file may define them.
   const findings = checked.findings.filter(({ restsOnAbsence }) => restsOnAbsence !== true);
   const secrets =
     checked.file === null ? [] : secretFindings(engineOf(checked.file, name, place).config.backends);

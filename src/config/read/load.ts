@@ -170,7 +170,8 @@ export async function parseConfig(
   if (!read.ok) return read;
   const { text, parsed } = read;
   const checked = checkTables(read.value, place);
-  // A key that seems to be missing may be in a part of the text that could not be read.
+  // If a part of the text could not be read, mistakes about missing keys are dropped: the keys may be in that
+  // part.
   const findings = checked.findings.filter(({ found, restsOnAbsence }) => {
     return !(parsed.incomplete && (found === MISSING || restsOnAbsence === true));
   });

@@ -168,7 +168,7 @@ function createFolderLooks(
     const opened = findItem(shown().items, key);
     const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
     const unknown = places.filter((place) => known()?.has(folderKey(place)) === false);
-    // Stops at the next opening, which makes the remaining lists useless.
+    // Stops when another submenu is opened, because the remaining lists are useless then.
     await eachOf(unknown, look, () => turn === turns);
   };
 }
@@ -201,9 +201,10 @@ function withFolders(
 
 /** The failure to show after the connection has changed. */
 function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
-  // A failed start is over, because the daemon was started in another way.
+  // The daemon runs now, because it was started in another way; so the failed start is no longer shown.
   if (now.kind === "connected" && failure?.action.kind === "start") return null;
-  // Drops the hint to kill a silent daemon's process: the process answers again, or its id belongs to another program.
+  // Drops the hint to kill a silent daemon's process: the process answers again, or has ended, so that its id
+  // may belong to another program.
   const isOver = before.kind === "silent" && now.kind !== "silent";
   return isOver && failure !== null ? { ...failure, hint: null } : failure;
 }

@@ -86,7 +86,10 @@ export function shareWrites<T>(write: () => Promise<T>) {
   let next: Promise<T> | null = null;
   let settled: Promise<unknown> = Promise.resolve();
   return {
-    /** The outcome of a write that begins after this call, and after the present write. */
+    /**
+     * Requests a write that begins after this call, once the present write has ended. Resolves with its
+     * outcome.
+     */
     write(): Promise<T> {
       if (next !== null) return next;
       next = settled.then(() => {

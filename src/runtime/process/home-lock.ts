@@ -112,7 +112,10 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
     let isHeld = true;
     return {
       holder,
-      /** False after the release; true if the release failed, until the process ends. */
+      /**
+       * False once released. If the release fails, it stays true, and the system frees the lock when the
+       * process ends.
+       */
       get isHeld() {
         return isHeld;
       },
@@ -122,7 +125,7 @@ async function holdLock(home: string, lock: ExclusiveFileLock, request: LockRequ
         try {
           await unlink(path);
         } catch (error) {
-          // A remaining name is harmless once its process has ended.
+          // If the name stays in the file, it is harmless once this process has ended.
           if (systemErrorCode(error) === null) throw error;
         } finally {
           lock.release();

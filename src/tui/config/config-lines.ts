@@ -83,8 +83,8 @@ function pageLines(text: Scroller, toneFor: (line: string) => Tone): readonly Li
 function questionLine(state: ConfigState, question: string, { width, symbols }: ScreenSize): Line {
   const { busy, note } = state;
   if (busy !== null) return [span(`${REQUESTS[busy]} ${symbols.ellipsis}`, "faint")];
-  // A note, such as a failed save, replaces the question: the hints in the last line still name the
-  // question's keys.
+  // A note, such as a failed save, may replace the question, because the hints in the last line still name
+  // the question's keys.
   if (note !== null)
     return [span(cutText(`${symbols.error} ${note.text}`, width, symbols.ellipsis), note.tone)];
   return [span(cutText(question, width, symbols.ellipsis), "warning")];

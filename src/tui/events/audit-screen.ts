@@ -168,7 +168,7 @@ function withPage(state: AuditState, report: AuditReport, before: string | null)
     if (state.records !== null && !isAtTop(state.list)) return {};
     return { isEnabled, records: page, next };
   }
-  // Ids count from the oldest record, so older records shift them.
+  // Ids count from the oldest record, so adding older records raises all present ids.
   const chosen = state.list.chosen === null ? null : state.list.chosen + page.length;
   return { isEnabled, records: [...(state.records ?? []), ...page], next, list: { ...state.list, chosen } };
 }

@@ -57,8 +57,8 @@ function revert(state: PanelState): PanelStep {
       ...state,
       form: wasDirty && focus !== -1 ? focusedRow(fresh, focus) : fresh,
       fileChanged: false,
-      // null, so that the next read of the file is the base of further changes, even if the user types before
-      // it.
+      // null: the next read of the file becomes the base of further changes, even if the user types before
+      // that read.
       file: null,
       seenSha256: null,
       refused: {},

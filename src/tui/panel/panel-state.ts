@@ -103,13 +103,13 @@ function withSettings(state: PanelState, settings: Settings): PanelState {
 /** Applies the file that was read again. */
 export function withFile(state: PanelState, file: FileSeen): PanelState {
   const { seenSha256 } = state;
-  // If the file is first read after a change, it is still a valid base if its content is what the user has
-  // seen.
+  // The first read of the file may come after the user's first change. The file is still a valid base then if
+  // its content is what the user has seen.
   if (!isDirty(state) || seenSha256 === null || file.sha256 === seenSha256) {
     return { ...state, file, fileChanged: false };
   }
-  // The file has changed before its first read: the seen hash prevents an edit of content that the user has
-  // not seen.
+  // The file has changed before its first read: because of the seen hash, the daemon refuses to save over
+  // content that the user has not seen.
   if (state.file === null) return { ...state, file: { ...file, sha256: seenSha256 }, fileChanged: true };
   return { ...state, fileChanged: file.sha256 !== state.file.sha256 };
 }

@@ -183,8 +183,8 @@ function createSyncStatusWidget() {
 type EventMark = Pick<SyncEvent, "id" | "iso">;
 
 /**
- * The events of a daemon that are newer than `seen`, the newest known event. `seen` may be of an earlier daemon, whose
- * ids have nothing to do with these.
+ * The events that are newer than `seen`, the newest known event. All of them if `seen` is of an earlier
+ * daemon, whose ids have nothing to do with these.
  */
 export function unseenEvents(events: readonly SyncEvent[], seen: EventMark | null): readonly SyncEvent[] {
   if (seen === null) return events;

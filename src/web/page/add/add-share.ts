@@ -1,4 +1,5 @@
-// Adds a share: a server, discovered or typed, a login that is sent to its address alone, and one of its shares.
+// Adds a share. The person picks or types a server, logs in (the login is sent to that server's address
+// alone), and picks one of the server's shares.
 import { type ComponentChild, h } from "preact";
 import { useRef, useState } from "preact/hooks";
 import type { ServerLogin, ShareNames } from "../../../api/first-meeting.ts";
@@ -23,7 +24,7 @@ const LOGIN = {
   User: neededText("Your name on that server."),
 };
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
-/** The choice "none" of the field for a second address. */
+/** The choice of no second address. */
 const NONE = "none";
 /** The choices of the field for the networks on which the share is used. */
 const HERE = "this network alone";
@@ -59,7 +60,8 @@ export function AddShare({ app }: ViewProps): ComponentChild {
       if (names.kind === "refused")
         throw new MountaineerError("permission_denied", `${host} refuses this login: ${names.text}`);
       const { networks } = await app.requests.ask("shareNetworks", { hosts: [host] });
-      // Set together with its server: the user may have begun another login while this one was under way.
+      // The password is set together with the login that it belongs to: the user may have begun another login
+      // while this one was under way.
       password.current = typed;
       setLogin({ host, username, names, networks });
     });
