@@ -9,13 +9,16 @@ interface LoginOrder {
   readonly moreScopes: readonly string[];
 }
 
-/** How the login talks to the person. */
+/** What a login shows to a person, and what it asks for. */
 export interface LoginPerson {
   /** Shows an address, and opens it in a browser if configured. */
   visit(address: string): void;
   /** Shows a code to enter at `address`; `completeAddress` contains the code. */
   showCode(code: string, address: string, completeAddress: string | null): void;
-  /** Resolves with the address at which the browser ended, as the person pasted it. */
+  /**
+   * Resolves with the address at which the browser's sign-in ended, as the person has copied it from the
+   * browser.
+   */
   paste(signal: AbortSignal): Promise<string>;
 }
 
@@ -23,7 +26,7 @@ export const loginReportShape = object({
   backend: text,
   /** The authorization server. */
   issuer: text,
-  /** null: the server named none. */
+  /** The OAuth scopes that the server named; null: it named none. */
   scopes: nullable(list(text)),
   /** ISO 8601 UTC; null if the server does not say. */
   expires_at: nullable(text),
@@ -40,7 +43,10 @@ interface LogoutReport {
   readonly revoked: boolean;
 }
 
-/** Rejects with `backend_unknown`, `sign_in_failed`, `secret_unavailable`, `config_…` and the signal's reason. */
+/**
+ * Signs in and out. Rejects with `backend_unknown`, `sign_in_failed`, `secret_unavailable`, `config_…` and
+ * the signal's reason.
+ */
 export interface BackendSignIn {
   login(order: LoginOrder, person: LoginPerson, signal: AbortSignal): Promise<LoginReport>;
   logout(backend: string, signal: AbortSignal): Promise<LogoutReport>;

@@ -1,5 +1,5 @@
-// Programs of this machine that use MCP: whether each is connected to this gateway, and the change to its
-// file that connects or disconnects it.
+// The connection of MCP clients (programs on this machine that use MCP) to this gateway: whether it exists,
+// and the change of the client's file that makes or undoes it.
 import { flag, list, nullable, object, strictObject, type TypeOf, text } from "../runtime/shape.ts";
 
 const about = {
@@ -37,7 +37,7 @@ export const connectionShape = object({
   diff: text,
   /** Identifies exactly this change. */
   digest: text,
-  /** What the change means for the client's other servers, a line each. */
+  /** The effects of the change on the client's other servers, a line each. */
   notes: list(text),
   written: flag,
   /** What the person must do before the client uses the change; null: nothing. */

@@ -8,8 +8,8 @@ import type { RequestShape } from "./requests.ts";
 export const BODY_LIMIT_BYTES = 64 * 1024;
 
 /**
- * Kinds of operations that are counted while they run. Each kind has a limit of its own, so that no kind
- * delays the others.
+ * Kinds of operations whose number is limited while they run. Each kind has a limit of its own, so that one
+ * kind does not delay another.
  */
 export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
 
@@ -37,7 +37,7 @@ interface Definition<Input, Output> {
   readonly says: string;
   /** Who may ask over HTTP. Default `signed_in`. */
   readonly reach?: Reach;
-  /** A stricter reach for this input. */
+  /** Returns who may ask with this input, where that differs from `reach`. */
   readonly reachFor?: (input: Input) => Reach;
   /** Absent: the body is ignored, and the input is null. */
   readonly input?: RequestShape<Input>;

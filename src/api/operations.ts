@@ -45,7 +45,7 @@ export const OPERATION_NAMES: readonly OperationName[] = Object.keys(OPERATIONS)
   (name): name is OperationName => name in OPERATIONS,
 );
 
-/** The operation of a request whose path is known. */
+/** An operation that a request's path has selected. */
 export interface AskedOperation
   extends Pick<Operations[OperationName], "method" | "counts" | "bodyLimitBytes"> {
   /**

@@ -84,7 +84,7 @@ export const auditRecordShape = object({
 });
 export type AuditEntry = TypeOf<typeof auditRecordShape>;
 
-/** Members by which a client asks for older records. */
+/** What a report says about older records. */
 const page = {
   /** Older matches may exist, see `next`. Also true if a search reached its limits. */
   more: flag,

@@ -15,7 +15,10 @@ export const registryServerRequest = strictObject({
   server: text,
   /** The new backend's name. */
   name: text,
-  /** By input name. Secrets are not sent: "" stands for a secret that the person has entered. */
+  /**
+   * The values of the inputs, by input name. Secrets are not sent: "" stands for a secret that the person has
+   * entered.
+   */
   values: record(text),
 });
 

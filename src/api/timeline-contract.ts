@@ -45,8 +45,8 @@ export const timelineReportShape = object({
     object({
       name: text,
       /**
-       * Oldest first. While the share is configured, without breaks except `gaps` and the moment of a daemon's start. A
-       * share with thousands of changes a day has the newest spans only.
+       * Oldest first. While the share is configured, the spans have no breaks except `gaps` and the moment of
+       * a daemon's start. If a share changes thousands of times a day, only its newest spans are sent.
        */
       spans: list(shareSpanShape),
     }),

@@ -60,7 +60,7 @@ export async function run(args: readonly string[]): Promise<void> {
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
-      // The terminal sends SIGINT to all processes in the foreground; a child program handles it now.
+      // The terminal sends SIGINT to this process, too, but a child program in the foreground handles it now.
       if (signal === "SIGINT" && yielded > 0) return;
       if (stoppedBy === null) {
         stoppedBy = signal;
@@ -123,7 +123,8 @@ async function dispatch(
 }
 
 /**
- * The file of `--config` if the line has nothing else; null for an empty line; undefined for any other line.
+ * The file of `--config` if the line names nothing else; null: the line is empty; undefined: it has anything
+ * else.
  */
 function readConfigAlone(args: readonly string[]): string | null | undefined {
   const [first, second, ...more] = args;

@@ -16,7 +16,7 @@ import type { Client } from "./client.ts";
 import { unreadable } from "./client-text.ts";
 
 const PARSED = { allowTrailingComma: true };
-/** The library's `SyntaxKind.CommaToken`, which exists as a type only. */
+/** The value of the library's `SyntaxKind.CommaToken`. The library has this name as a type only. */
 const COMMA = 5;
 
 export interface ClientChange {
@@ -62,7 +62,7 @@ function setting(text: string, path: readonly string[], value: ConfigTable): Edi
     }
     const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
     if (found !== undefined && found.type !== "object") {
-      // The key has a value that is no object, so adding a member would write the key a second time.
+      // The value of this key is no object. Adding a member would write the key a second time.
       if (found.type !== "null") throw notAnObject(`${path.slice(0, length).join(".")} in the client's file`);
       const content = valueText(inner, indentAt(text, found), layout);
       return [{ offset: found.offset, length: found.length, content }];
@@ -104,7 +104,7 @@ function member(text: string, object: Node, key: string, value: ConfigTable, lay
   const end = last.offset + last.length;
   const comma = commaAfter(text, end);
   const from = comma ?? end;
-  // The new entry goes behind a comment on the last entry's line, so that the comment stays with the last
+  // Puts the new entry after a comment on the last entry's line, so that this comment stays with the last
   // entry.
   const remark = /^[ \t]*(?:\/\/[^\r\n]*|\/\*[^\r\n]*\*\/[ \t]*)?(?=\r?\n)/.exec(text.slice(from));
   return [
@@ -130,7 +130,7 @@ function valueText(value: ConfigTable, indent: string, { step, lineEnd }: Layout
   return JSON.stringify(value, null, step).replaceAll("\n", () => lineEnd + indent);
 }
 
-/** Removes whole lines if the entry has lines of its own, and never changes its neighbours. */
+/** Removes an entry, with its whole lines if no other entry is on them. Never changes other entries. */
 function removal(text: string, path: string[]): EditResult {
   const root = parseTree(text, [], PARSED);
   const entry = root === undefined ? undefined : findNodeAtLocation(root, path)?.parent;
@@ -151,7 +151,7 @@ function removal(text: string, path: string[]): EditResult {
   return [{ offset: from, length: to - from, content: "" }];
 }
 
-/** Sets a table key by key, because a table that is set as one value is written on one line. */
+/** Sets a table key by key. A table that is set as one value would be written on one line. */
 function tomlEdits(section: readonly string[], changes: readonly ClientChange[]): ConfigEdit[] {
   return changes.flatMap(({ name, entry }): ConfigEdit[] => {
     const path = [...section, name];

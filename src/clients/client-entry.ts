@@ -11,7 +11,7 @@ export interface OwnProgram {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Further keys that a client needs in the entry. */
+/** Keys that a client's entry needs in addition to the program. */
 const ALSO: Partial<Readonly<Record<ClientName, ConfigTable>>> = {
   "claude-code": { type: "stdio" },
   vscode: { type: "stdio" },
@@ -37,7 +37,7 @@ interface Own {
  * PATH.
  */
 export function ownProgram({ launcher, home, configPath, environment }: Own): OwnProgram {
-  // npx keeps such a launcher in a folder that it removes after some time.
+  // npx removes the folder that has such a launcher after some time.
   const isPassing = launcher.includes("/_npx/");
   const usual = findPlace({ ...environment, MOUNTAINEER_HOME: undefined }).home;
   return {

@@ -22,7 +22,7 @@ export interface Client {
   readonly format: "json" | "toml";
   /** The path of the table that contains the servers by name. */
   readonly section: readonly string[];
-  /** False for a gateway, whose servers are imported, but which is never connected to Mountaineer. */
+  /** False for a gateway: its servers can be imported, but it is never connected to Mountaineer. */
   readonly isConnected: boolean;
   /** What the user must do before the program notices a change; null: nothing. */
   readonly afterwards: string | null;
@@ -60,7 +60,10 @@ export const CLIENTS: Readonly<Record<ClientName, Client>> = {
   "1mcp": client("1mcp", "1MCP", { isConnected: false }),
 };
 
-/** The paths of all tables with servers. A table `projects` may contain more, by folder. */
+/**
+ * The paths of all tables that may have servers in a client's file. A table `projects` may have more of them,
+ * by folder.
+ */
 export const SECTIONS: readonly (readonly string[])[] = [
   ["mcpServers"],
   ["servers"],

@@ -31,9 +31,9 @@ export interface ConnectionSurroundings extends ClientSurroundings {
 
 /** The backends of this machine, for the comparison with a client's servers. */
 export interface KnownBackends {
-  /** The values of the configuration. */
+  /** Resolves with the values in the configuration file. */
   config(): Promise<unknown>;
-  /** Resolves with those of the backends `names` that serve now. */
+  /** Resolves with those of the backends `names` that answer calls now. */
   serving(names: readonly string[]): Promise<readonly string[]>;
 }
 
@@ -50,9 +50,9 @@ export interface ConnectionPlan extends CurrentFile {
   readonly after: string | null;
   /** The effects on the client's other servers, a line each. */
   readonly notes: readonly string[];
-  /** The record to keep for an undo; null: none. */
+  /** The record that an undo of this plan needs; null: none. */
   readonly record: ConnectionRecord | null;
-  /** The record that is kept now; null: none. */
+  /** The stored record of an earlier connection; null: none. */
   readonly former: ConnectionRecord | null;
 }
 
@@ -90,7 +90,8 @@ export async function planConnection(
   const isSamePlace = former?.path === path;
   const record = {
     path,
-    // What an undo would restore now, so that the second connection does not change the result of an undo.
+    // The text that an undo would restore now, so that an undo after a second connection restores the same
+    // text.
     before: isSamePlace ? await undoneText(current, former) : text,
     afterSha256: hashOf(after),
     taken: isSamePlace ? [...new Set([...former.taken, ...taken])] : taken,
@@ -146,7 +147,7 @@ export async function planDiff(plan: ConnectionPlan): Promise<string> {
   const { path, text, after } = plan;
   const names = { before: path, after: `${path} afterwards` };
   const secrets = [...(await literalsOf(plan)), ...(await literalsOf({ ...plan, text: after }))];
-  // The longest first, because one secret may begin with another.
+  // Hides longer secrets first, because a short one may be the beginning of a longer one.
   const hidden = secrets
     .sort((one, other) => other.length - one.length)
     .reduce((left, secret) => left.replaceAll(secret, HIDDEN), diffText(text ?? "", after ?? "", names));
@@ -161,8 +162,8 @@ export function placeOf(client: Client, file: string | null, surroundings: Clien
 }
 
 /**
- * The text after an undo; null: no file. The undo only reverts Mountaineer's changes, and keeps later changes
- * by others.
+ * The text that an undo would write; null: it removes the file. An undo reverts Mountaineer's changes only,
+ * and keeps later changes by others.
  */
 async function undoneText(
   { client, path, text }: CurrentFile,
@@ -186,8 +187,8 @@ async function entriesOf({ client, path, text }: CurrentFile): Promise<JsonMembe
 }
 
 /**
- * Names of the client's servers that are backends of this machine, under any name. The backends of `taken`
- * serve now; those of `left` do not.
+ * Finds the client's servers that are also backends of this machine, under any name: in `taken` those whose
+ * backends serve now, in `left` the others.
  */
 async function knownHere(
   current: CurrentFile,
@@ -233,15 +234,15 @@ async function currentFileOf(
   return { client, path, text };
 }
 
-/** Secrets written out in the client's file, both plain and as JSON escapes them. */
+/** The secrets that the client's file contains as plain text, each also in the form that JSON gives it. */
 async function literalsOf(current: CurrentFile): Promise<readonly string[]> {
   const entries = Object.values(await entriesOf(current)).map(objectOf);
   return entries.flatMap(entrySecrets).flatMap((secret) => [JSON.stringify(secret).slice(1, -1), secret]);
 }
 
 /**
- * Leaves out the middle of a long line: some files are a single line of megabytes, all of which the diff
- * would show.
+ * Leaves out the middle of a long line. Some files are one line of megabytes, and the diff would show all of
+ * it.
  */
 function withoutMiddle(line: string): string {
   const more = line.length - 2 * LONGEST_END;
@@ -262,8 +263,7 @@ function withoutNamedSecrets(text: string): string {
 }
 
 /**
- * Rejects while Mountaineer's change is in another file of the client: there is only one record for each
- * client.
+ * Rejects if Mountaineer's change is in another file of this client, because a client has only one record.
  */
 async function requireNoOther({ client, path }: CurrentFile, former: ConnectionRecord | null): Promise<void> {
   if (former === null || former.path === path) return;
@@ -282,7 +282,7 @@ async function write(plan: ConnectionPlan): Promise<void> {
     // If the path is a link, only its target is removed: Mountaineer did not create the link.
     if (after === null) await rm(await realpath(path));
     else {
-      // Leftovers of an interrupted write may hold the file's secrets.
+      // Removes files that an interrupted write has left, because they may contain the file's secrets.
       await removeLeftovers(path);
       await writeDurably(path, after);
     }

@@ -27,7 +27,9 @@ const recordOf = reader(
   object({ path: text, before: nullable(text), after_sha256: text, taken: list(text) }),
 );
 
-/** Runs one change of records and clients' files at a time. Rejects with `lock_held`. */
+/**
+ * Runs `change`, which changes a record and a client's file. Processes take turns. Rejects with `lock_held`.
+ */
 export async function changeAlone(home: string, change: () => Promise<void>): Promise<void> {
   const folder = join(home, "connections");
   await ensurePrivateFolder(folder);

@@ -8,11 +8,11 @@ export interface ForeignServer {
   readonly args: readonly string[];
   readonly cwd: string | null;
   readonly url: string | null;
-  /** Values by variable; null: the value is that of the client's environment. */
+  /** Values by variable; null: the backend gets the variable's value from the environment of the client. */
   readonly env: Readonly<Record<string, string | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly enabled: boolean;
-  /** Settings that a backend has, too, under the backend's keys. */
+  /** Settings of the entry that a backend has, too, by the names of the backend's keys. */
   readonly settings: Readonly<Record<string, ConfigValue>>;
   /**
    * The settings of the client's entry that a backend has no key for, or whose values were not understood.
@@ -20,7 +20,7 @@ export interface ForeignServer {
   readonly unknown: JsonMembers;
 }
 
-/** Keys without any information for a backend. */
+/** Keys that say nothing that a backend needs. */
 const MEANINGLESS = new Set(["type", "transport", "transportType", "source", "name"]);
 
 export function readForeignEntry(entry: JsonMembers): ForeignServer {

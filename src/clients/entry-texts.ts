@@ -7,7 +7,7 @@ import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import type { ClientSurroundings } from "./client.ts";
 
 interface TextMeaning {
-  /** The text in the configuration's form; for an argument, plain text. */
+  /** The text as the configuration has it; for an argument, plain text. */
   readonly text: string;
   /** Names of secrets in the text that the user still has to set. */
   readonly wanted: readonly string[];
@@ -47,8 +47,8 @@ function partsOf(text: string, userHome: string): Part[] {
 }
 
 /**
- * Creates a reader of texts with placeholders. `secretOf`: the name of the secret for an input, or for a
- * variable without a value, because a service has few of the variables of a user's shell.
+ * Makes a reader of texts with placeholders. `secretOf` names the secret for an input, or for a variable
+ * without a value: a service has few of the variables of a user's shell.
  */
 export function createTextReader(
   { userHome, environment }: Pick<ClientSurroundings, "userHome" | "environment">,
@@ -79,7 +79,8 @@ export function createTextReader(
         }),
       ),
     /**
-     * Reads an argument, an address or a path. These contain no references, and other users can read them.
+     * Reads an argument, an address or a path. In the configuration these hold no references, and other users
+     * can read them.
      */
     plain: (text: string): TextMeaning =>
       gather(text, (part) => {
@@ -100,7 +101,10 @@ export function createTextReader(
   };
 }
 
-/** Rejects the text `secret:NAME`, which is plain text for the client and would reveal another server's secret here. */
+/**
+ * Rejects the text `secret:NAME`. For the client it is plain text; here it would refer to a secret, and
+ * reveal it to this server.
+ */
 function withoutSecretReference(meaning: TextMeaning): TextMeaning {
   const reading = parseSecretText(meaning.text);
   const [part, ...more] = reading.ok ? reading.value : [];

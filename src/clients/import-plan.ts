@@ -10,7 +10,7 @@ export interface FoundFile {
   readonly path: string;
   /** The client's title, or the name of a file that the user gave. */
   readonly title: string;
-  /** True if the file is part of the current folder: anybody may be its author. */
+  /** True: the file is in the current folder, so anybody may have written it. */
   readonly isOfFolder: boolean;
   readonly servers: readonly ImportedServer[];
   /** Names of entries that have neither a program nor an address. */
@@ -26,15 +26,15 @@ interface ImportPlan {
   /** Names of backends whose servers are in the configuration already, or were found twice. */
   readonly present: readonly string[];
   /**
-   * The names in `present` whose secret the client's file contains, too; that value may differ from the
-   * stored one.
+   * Names in `present` for which the client's file also has a secret. That secret may differ from the stored
+   * one.
    */
   readonly unsure: readonly string[];
 }
 
 /**
- * Plans the import of the files' servers. `backends`: the tables of the configuration, by name. `isOurs`:
- * whether an entry starts this program.
+ * Plans which servers of the files to import. `backends`: the configuration's tables of backends, by name.
+ * `isOurs`: returns true for an entry that starts Mountaineer.
  */
 export function planImport(
   files: readonly FoundFile[],
@@ -73,10 +73,9 @@ interface KnownServer {
 }
 
 /**
- * True if both have the same program or address, and the same variables and headers. If one of two secrets
- * cannot be read, the secrets count as equal if the servers have the same name, or if `one` has the name that
- * `other` gets when its own name is taken; different names may mean two accounts. `title`: the title of the
- * file that has `other`.
+ * True if both have the same program or address, variables and headers. If one of two secrets cannot be read,
+ * they count as equal if both servers have one name, or if `one` has the name that `other` gets when its own
+ * name is taken; different names may mean two accounts. `title`: the title of the file that has `other`.
  */
 export function isSameServer(one: KnownServer, other: KnownServer, title: string): boolean {
   const essence = ({ command = null, args = [], cwd = null, url = null }: KnownServer["table"]): unknown => [

@@ -26,7 +26,7 @@ export interface ImportedServer {
 }
 
 export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "environment"> {
-  /** Secrets in arguments and addresses may be written to the configuration. */
+  /** True: secrets in arguments and addresses may be written to the configuration. */
   readonly allowLiteral: boolean;
   /** Names of the secrets that exist. */
   readonly kept: ReadonlySet<string>;
@@ -36,8 +36,8 @@ const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 /** The scheme of an Authorization header, before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
 /**
- * Keys that change what a server does: if the import does not understand the value of one, the backend is
- * imported disabled.
+ * Keys that change what a server does. If the import does not understand the value of one of them, it imports
+ * the backend disabled.
  */
 const DECISIVE = "args cwd env env_vars headers http_headers enabled disabled".split(" ");
 const LONGEST_NAME = 64;
@@ -104,7 +104,7 @@ class ServerReading {
   readonly unset = new Set<string>();
   readonly #options: ImportOptions;
   readonly #reader: TextReader;
-  /** Names of secrets for inputs and unset variables, by the id of the input or variable. */
+  /** The names of secrets that stand for inputs and unset variables, by the input's or variable's id. */
   readonly #inputs = new Map<string, string>();
 
   constructor(name: string, options: ImportOptions) {
@@ -169,7 +169,7 @@ class ServerReading {
     return referring.replace(/^\$\{(secret:[^{}]+)\}$/, "$1");
   }
 
-  /** An unused name for a secret: an existing secret belongs to another server. */
+  /** An unused name for a secret. A secret that exists under a name belongs to another server. */
   #newName(key: string): string {
     const { kept } = this.#options;
     return freeSecretName(
@@ -178,7 +178,7 @@ class ServerReading {
     );
   }
 
-  /** True if the connection holds a secret that must not be written. */
+  /** True if the connection contains a secret that may not be written; this is recorded as a problem. */
   #hides(where: string, connection: BackendConfig["connection"]): boolean {
     if (this.#options.allowLiteral || secretsIn(connection).length === 0) return false;
     this.problems.push(`${where} holds a secret, which is left out: --allow-literal writes it as it is`);
@@ -224,8 +224,8 @@ function withoutSecrets(key: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutSecrets(name, one)]));
 }
 
-// `npx mcp-remote ADDRESS` runs a program that connects to an address. A backend connects to the address
-// directly.
+// For `npx mcp-remote ADDRESS`, a program that connects to an address: a backend connects to the address
+// itself.
 const RUNNER = /(?:^|[\\/])(?:npx|bunx|pnpx)(?:\.cmd)?$/i;
 const PACKAGE = /^mcp-remote(?:@[\w.-]+)?$/;
 const VARIABLE = new RegExp(`\\$\\{(${VARIABLE_NAME_FORM})\\}`, "g");

@@ -10,7 +10,10 @@ import { clientValues, unreadable } from "./client-text.ts";
 import type { FoundFile } from "./import-plan.ts";
 import { type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
 
-/** Large, because Claude Code keeps its history in the file that has its servers. */
+/**
+ * Maximum size of a client's file. It is large, because Claude Code keeps its history in the file that has
+ * its servers.
+ */
 const LARGEST_FILE_BYTES = 64 * 1024 * 1024;
 
 /** Reads the file; null: there is no such file. Rejects with `client_unreadable`. */
@@ -30,7 +33,7 @@ export async function readClientFile(path: string): Promise<string | null> {
   }
 }
 
-/** Keeps every byte, as the text is written back to the file. */
+/** Decodes the file without losing a byte, because the text is written back later. */
 function textOf(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -40,7 +43,9 @@ function textOf(bytes: Uint8Array, path: string): string {
   }
 }
 
-/** Reads the existing files of the named clients. A `path` was named by the user, and must exist. */
+/**
+ * Reads the existing files of the named clients. A `path` is a file that the user named, so it must exist.
+ */
 export async function readFoundFiles(
   words: readonly (ClientName | { readonly path: string })[],
   surroundings: ClientSurroundings,
@@ -93,8 +98,8 @@ export function tableAt(file: unknown, path: readonly string[]): JsonMembers {
 }
 
 /**
- * The entries of a file, in its order. Claude Code's entries for a folder are included if that folder is
- * `folder` or above it. Skips values that are not tables.
+ * The entries of a file, in its order, without those that are no tables. Of Claude Code's entries for
+ * folders, includes those for `folder` and the folders above it.
  */
 export function foundEntries(file: unknown, folder: string) {
   const projects = Object.entries(tableAt(file, ["projects"])).filter(

@@ -12,15 +12,16 @@ import { defaultSocketPath, MCP_SOCKET } from "../socket/private-socket.ts";
 import { type EventStream, openEventStream } from "./event-client.ts";
 import { exchange, type HttpEndpoint, type Listener, strange } from "./http-exchange.ts";
 
-// The daemon's thread never blocks and sends a 102 every 2 s while a request runs, so 6 s of silence mean a hang.
+// Limit for silence, ms. While a request runs, the daemon sends a 102 every 2 s, and its thread never blocks,
+// so longer silence means a hang.
 const SILENCE_DEADLINE_MS = 6_000;
 const CONNECT_DEADLINE_MS = 2_000;
 
 export interface DaemonClient {
   /**
-   * Resolves with the parsed answer; fields that only a newer daemon knows stay in it. Besides the
-   * operation's own errors, rejects with `daemon_unreachable`, `protocol`, and `aborted` when the signal
-   * aborted, which cancels the operation in the daemon.
+   * Resolves with the parsed answer, including fields that this version does not know. Besides the
+   * operation's own errors, rejects with `daemon_unreachable` and `protocol`. An aborted signal rejects with
+   * `aborted`, and cancels the operation in the daemon.
    */
   readonly ask: Ask;
   /** "" for a daemon reached over HTTP. */
@@ -58,7 +59,7 @@ export async function connectToDaemon(
 ): Promise<DaemonClient | null> {
   const note = await readDaemonNote(home);
   const usual = defaultSocketPath(home);
-  // The default path is tried, too: after a crash daemon.json may be older than the socket.
+  // Tries the default path, too: after a crash, daemon.json may be older than the socket.
   for (const path of new Set(note === null ? [usual] : [note.socket, usual])) {
     if (await isListening(path)) {
       const own = note?.socket === path ? note : null;
@@ -176,8 +177,8 @@ function createClient(
 }
 
 /**
- * Throws if `error` says that the daemon does not know the operation: a daemon of an earlier version answers 404 with the
- * code `protocol`. Other 404s have codes of their own.
+ * Throws if `error` means that the daemon is of an earlier version and does not know the operation: it
+ * answers 404 with the code `protocol`. All other 404s have codes of their own.
  */
 function refuseUnknown(error: MountaineerError | null, name: OperationName): void {
   if (error?.code !== "protocol") return;
@@ -186,7 +187,7 @@ function refuseUnknown(error: MountaineerError | null, name: OperationName): voi
     `the daemon that runs is of another version of Mountaineer, and does not know ${OPERATIONS[name].path}`,
     {
       cause: error,
-      // A daemon without `handOver` cannot be restarted by `mountaineer restart`.
+      // A daemon that lacks `handOver` cannot be restarted by `mountaineer restart`.
       hint:
         name === "handOver"
           ? "this once: mountaineer down, then mountaineer up"

@@ -15,7 +15,7 @@ const REFUSAL_LIMIT = 64 * 1024;
 const KINDS: readonly string[] = ["sync", "sync_state", "transition", "gap"] satisfies StreamEvent["kind"][];
 
 export interface StreamedEvent {
-  /** Pass it as `afterId` to resume the stream after this event. */
+  /** The event's id. A later stream with this id as `afterId` goes on after this event. */
   readonly id: number;
   readonly event: StreamEvent;
 }
@@ -51,13 +51,13 @@ export async function openEventStream(
   }
 }
 
-/** Ends the stream after too much silence, or when the signal aborts. */
+/** Watches a stream: ends it after too much silence, or when the signal aborts. */
 interface Silence {
   /** Sets the limit, which applies from now on. */
   allow(limitMs: number): void;
   sign(): void;
   stop(): void;
-  /** Why this side ended the stream; null: this side did not end it. */
+  /** The reason for which this side ended the stream; null: it did not. */
   readonly failure: MountaineerError | null;
 }
 

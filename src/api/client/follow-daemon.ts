@@ -15,8 +15,8 @@ export type FollowNotice =
       readonly kind: "connected";
       readonly client: DaemonClient;
       /**
-       * True: the daemon is the same as before, and the events since the break follow. False: read the state
-       * again.
+       * True: the daemon is the same as before, and all events since the break follow. False: the caller
+       * reads the state again.
        */
       readonly resumed: boolean;
     }
@@ -31,9 +31,10 @@ interface FollowOptions {
 }
 
 /**
- * `of`: the home, or a function that connects and resolves with null if no daemon runs. The generator neither
- * ends nor rejects before the signal aborts. After "connected" no event is missed, unless a `gap` reports a
- * loss: then the caller reads the state again. "lost" follows "connected", or is the first notice.
+ * `of`: the home, or a function that connects and resolves with null if no daemon runs. The generator ends
+ * only when the signal aborts, and never rejects before that. After "connected", no event is missing unless a
+ * `gap` reports a loss; the caller then reads the state again. "lost" is the first notice, or follows
+ * "connected".
  */
 export async function* followDaemon(
   of: string | (() => Promise<DaemonClient | null>),

@@ -1,4 +1,4 @@
-// Compares configuration files: a command must not ask a daemon that runs with another file than `--config` names.
+// Compares configuration files. A command with `--config` must not ask a daemon that runs with another file.
 import { realpath } from "node:fs/promises";
 import { expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
 

@@ -39,7 +39,10 @@ const EXPECTED: Readonly<Record<Wanted, string>> = {
   end: "nothing more after the value",
 };
 
-/** The first mistake. Not recursive, so that deep input cannot overflow the stack. */
+/**
+ * The place of the first mistake, and what was expected there. Not recursive, so that deeply nested input
+ * cannot overflow the stack.
+ */
 function faultIn(text: string): { readonly at: number; readonly expected: string } | null {
   const open: ("{" | "[")[] = [];
   let wanted: Wanted = "value";
@@ -66,7 +69,9 @@ function faultIn(text: string): { readonly at: number; readonly expected: string
   }
 }
 
-/** What has to follow the token; null: the token is not the `wanted` one. */
+/**
+ * What may follow the token; null: the token is not what `wanted` says. `open`: the brackets that are open.
+ */
 function stepAfter(
   wanted: Wanted,
   token: Readonly<Record<string, string | undefined>>,

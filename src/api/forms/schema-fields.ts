@@ -76,7 +76,7 @@ export function argumentsField(inputSchema: unknown): SchemaField {
 interface Place {
   readonly building: Building;
   readonly depth: number;
-  /** References on the way here, to detect cycles. */
+  /** The references that led to this place; a reference to one of them is a cycle. */
   readonly open: ReadonlySet<string>;
 }
 
@@ -96,7 +96,7 @@ function fieldOf(name: string, given: unknown, isRequired: boolean, place: Place
   return byDefault === undefined ? { ...base, of } : { ...base, byDefault: byDefault["default"], of };
 }
 
-/** The field, edited as JSON; `why`: the reason for people. */
+/** The same field, edited as JSON text. `why`: the reason, for people. */
 export function asJson(field: SchemaField, why: string): SchemaField {
   return { ...field, of: { kind: "json", why } };
 }

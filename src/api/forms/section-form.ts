@@ -21,7 +21,7 @@ function propertiesOf(schema: unknown): Settings {
   return objectOf(objectOf(schema)["properties"]);
 }
 
-/** The fields with a mistake, or with another value than in `settings`. */
+/** The fields that have a mistake, or a value other than that in `settings`. */
 export function changedFields(root: FormNode, settings: Settings): readonly FormNode[] {
   return root.children.filter(
     (child) =>

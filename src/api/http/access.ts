@@ -37,7 +37,7 @@ interface AccessOptions {
   readonly logger: Logger;
 }
 
-/** A new secret, which is shown once. */
+/** A secret that was just made, and is shown once. */
 interface Given {
   readonly secret: string;
   /** When it expires, Unix ms. */
@@ -131,8 +131,8 @@ export class Access {
   }
 
   /**
-   * Returns a function that checks whether the caller is still signed in. `secret`: that of the caller's
-   * session; null: the caller has the token.
+   * Returns a function that checks whether the caller is still signed in. `secret`: the secret of the
+   * caller's session; null: the caller sent the token.
    */
   stillIn(secret: string | null): () => boolean {
     if (secret === null) {
@@ -179,8 +179,8 @@ export class Access {
   }
 
   /**
-   * A failed write is only logged, because its only effect is that people have to sign in again after a
-   * restart.
+   * Stores a change. Only logs a failed write, because its only effect is that people have to sign in again
+   * after a restart.
    */
   async #keep(ways: WaysIn): Promise<void> {
     this.#ways = ways;

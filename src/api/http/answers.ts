@@ -53,7 +53,7 @@ export function answerValue({ request, response }: Exchange, value: unknown): vo
     return;
   }
   const etag = etagOf(text);
-  // `no-cache` lets a client keep the answer, and makes it ask each time whether the answer still holds.
+  // `no-cache`: the client may store the answer, and asks each time whether it is still current.
   const headers = { ETag: etag, "Cache-Control": "no-cache, private", Vary: "Authorization" };
   answerUnlessKnown({ request, response }, headers, type, text);
 }

@@ -3,11 +3,14 @@ import type { IncomingMessage } from "node:http";
 import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
 
 /**
- * Headers that a request may have only once. Of repeated headers, Node keeps one or joins all, and a proxy in
- * front may use another one.
+ * Headers that may occur only once in a request. Node keeps one of several values or joins them, and a proxy
+ * in front may read another value than Node.
  */
 const ONCE: ReadonlySet<string> = new Set(["host", "authorization", "origin", "x-mountaineer-owner"]);
-/** `Sec-Fetch-Site` of requests by our own page, and by a person who types or follows an address. */
+/**
+ * The values of `Sec-Fetch-Site` when our own page sends the request, or when a person types or follows an
+ * address.
+ */
 const OWN_SITE: ReadonlySet<string> = new Set(["same-origin", "none"]);
 
 export interface HeadRefusal {
@@ -74,7 +77,10 @@ function saidTwice({ rawHeaders }: IncomingMessage): string | null {
   return null;
 }
 
-/** Our paths need no other characters, so a proxy and this server cannot read a path differently. */
+/**
+ * Allows only the characters that our own paths need, so that a proxy cannot read a path differently than
+ * this server.
+ */
 function isPlainTarget(target: string): boolean {
   const [path = ""] = target.split("?", 1);
   return /^\/[A-Za-z0-9/._-]*$/.test(path) && !path.includes("..") && !path.includes("//");

@@ -7,7 +7,10 @@ import type { AskedOperation } from "../operations.ts";
 
 /** Time between two 102 answers, ms. A client assumes a hang after three times as long without any data. */
 export const SIGN_OF_LIFE_MS = 2_000;
-/** Operations of each kind that may run at once, so that waiting for files or a slow tool delays no reload. */
+/**
+ * Maximum number of operations of one kind that run at once. Each kind has its own count, so that waiting for
+ * files or a slow tool delays no reload.
+ */
 const UNDER_WAY_LIMIT = 32;
 
 interface PerformerParts {

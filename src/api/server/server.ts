@@ -15,7 +15,7 @@ import { listenPrivately } from "../socket/private-socket.ts";
 import { createEventStreams, type EventStreams, type Events } from "./event-streams.ts";
 import { createPerformer } from "./performing.ts";
 
-/** Body limit of a request to an unknown path. */
+/** Limit for the body of a request to an unknown path. */
 const UNSERVED_LIMIT_BYTES = 64 * 1024;
 /** How many bytes over the limit are read and dropped, so that the sender reads the refusal. */
 const DISCARD_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -114,7 +114,10 @@ function startExchange(options: ManagementServerOptions) {
       visits.delete(socket);
     });
   });
-  /** After a client has ended its side, only a failing write shows whether it is gone or still reads the answer. */
+  /**
+   * Called after a client has ended its side: only a failing write shows whether the client is gone, or still
+   * reads the answer.
+   */
   const destroyIfGone = (socket: Socket): void => {
     const response = visits.get(socket)?.response ?? null;
     if (response === null || response.writableEnded || !socket.writable) return;

@@ -41,7 +41,7 @@ export function backendWords(backend: BackendStatus): StateWords {
   };
 }
 
-/** True if the file enables the backend and the approval is missing. */
+/** True if the backend is disabled because its entry waits for approval. */
 export function isHeldBack({ enabled, conditions }: Pick<BackendStatus, "enabled" | "conditions">): boolean {
   return !enabled && conditions.some(({ code }) => code === WAITING_CODE);
 }
@@ -54,7 +54,7 @@ const PHASES: ReadonlyMap<string, Words> = new Map<string, Words>([
   ["ShuttingDown", { text: "Stopping", tone: "plain" }],
 ]);
 
-/** An unknown phase is shown as it is. `--json` and the API use the phase's own name. */
+/** A phase in words. A phase that this version does not know is shown by its name in the API. */
 export function phaseWords(phase: string): Words {
   return PHASES.get(phase) ?? { text: phase, tone: "plain" };
 }

@@ -54,8 +54,8 @@ export function presenceWord({ presence, own }: Pick<FleetMachine, "presence" | 
 }
 
 /**
- * Code of the condition that is left out of this machine's own lines, because it is shown above the list of
- * machines.
+ * The code of a condition that is left out of this machine's own lines, because user interfaces show it above
+ * the list of machines.
  */
 const SHOWN_ABOVE = "fleet_unreachable";
 
@@ -161,7 +161,7 @@ export function fleetSummary({ machines, more }: Pick<FleetReport, "machines" | 
   const here =
     by.get("here")?.length === machines.length && machines.length > 1 ? "all here" : counts.join(", ");
   const uncounted = more === 0 ? "" : `; ${more} more are too many to keep`;
-  // An unheard machine may have problems, so the sentence does not say that there are none.
+  // An unheard machine may have problems, so without certainty the sentence does not say that there are none.
   const isSure = !by.has("unheard");
   const wrong = troubles.length > 0 ? `; trouble on ${troubles.length}` : isSure ? "; no trouble" : "";
   const isBad = troubles.some(({ tone }) => tone === "bad");

@@ -39,7 +39,10 @@ function stateWords(share: ShareStatus): Words {
   };
 }
 
-/** Words from mount state and route alone. `only`: the host of a share with a single route; null: it has two. */
+/**
+ * The mount in words, from its state and route alone. `only`: the host of a share that has one route; null:
+ * it has two routes.
+ */
 export function mountWords(state: string, route: string, only: string | null = null): Words {
   if (state !== "mounted") return { text: "not mounted", tone: state === "error" ? "bad" : "plain" };
   const isKnown = route === "tb" || route === "fallback";
@@ -117,7 +120,10 @@ export function readyNames(shares: readonly ShareStatus[], shown: (name: string)
   return ready.length === 0 ? null : `TB Ready: ${ready.map(({ name }) => shown(name)).join(", ")}`;
 }
 
-/** Says that the share works over the fallback route, and when it goes back; null unless that is its only problem. */
+/**
+ * Says that the share works over the fallback route, and when it returns to Thunderbolt; null if the share
+ * has another problem, or none.
+ */
 export function secondBestHint(
   share: ShareStatus,
   { auto_failback: goesBack, auto_failback_stable_secs: secs, lsof_recheck: looks }: GlobalStatus,

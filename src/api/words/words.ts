@@ -11,7 +11,7 @@ export interface Words {
   readonly tone: Tone;
 }
 
-/** The text after its subject, without saying the subject twice. */
+/** Subject and text, as in `CORE: mounted`. Leaves out a subject with which the text itself begins. */
 export function wholeText({ about, text }: { readonly about: string | null; readonly text: string }): string {
   return about === null ? text : `${about}: ${withoutName(text, about)}`;
 }

@@ -38,7 +38,7 @@ interface ConnectOptions {
   /** The path of the client's file; null: the client's usual path. */
   readonly file: string | null;
   readonly yes: boolean;
-  /** True: servers that the client now gets through Mountaineer stay in the client's file, too. */
+  /** True: the client's file also keeps the servers that the client now gets through Mountaineer. */
   readonly keepOthers: boolean;
 }
 
@@ -103,8 +103,8 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
 }
 
 /**
- * Waits until the wanted backends have started or failed, and resolves with the names of all that serve.
- * Without a daemon, starts the backends in this process.
+ * Waits until the backends `wanted` have started or failed, and resolves with the names of all backends that
+ * serve. Without a daemon, starts the backends in this process.
  */
 function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
   const { signal } = context;

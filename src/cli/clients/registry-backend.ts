@@ -25,9 +25,9 @@ interface RegistryOrder {
 const LONGEST_LINE = 200;
 
 /**
- * Completes the typed backend by the program or address of the registry's newest version; resolves with null
- * if the person did not agree. Rejects with `registry_failed`, and with `usage` if an input is missing and
- * there is no terminal to ask at.
+ * Takes the backend's program or address from the newest version of the server in the registry. Resolves with
+ * null if the person did not agree. Rejects with `registry_failed`, and with `usage` if an input is missing
+ * and there is no terminal.
  */
 export async function registryBackend(
   context: CommandContext,

@@ -8,7 +8,7 @@ import { doneLine, showResult } from "../input/options.ts";
 import { askDaemon } from "../sessions/control-session.ts";
 import { lookUntil } from "../sessions/look-until.ts";
 
-/** How long to wait for the new daemon, ms; longer than the old daemon itself waits for it. */
+/** How long to wait for the new daemon, ms. It is longer than the old daemon's own wait for the new one. */
 const SERVES_WITHIN_MS = 120_000;
 
 export const restartCommand = command("restart", {
@@ -43,7 +43,7 @@ async function untilServed({ home, signal }: CommandContext, { from }: HandOverR
   const { connectToDaemon } = await import("../../api/client/client.ts");
   const look = async (): Promise<number> => {
     const daemon = await connectToDaemon(home);
-    // The old daemon may end between the connection and the request.
+    // The old daemon may accept the connection and end before the request.
     const status = await daemon?.ask("status", null, signal).catch(expecting("daemon_unreachable", null));
     return status?.global.pid ?? from;
   };

@@ -44,7 +44,7 @@ const secretSetCommand = command("secret set", {
 
 async function applySecret({ home, note, signal }: CommandContext): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
-  // The secret is already kept, so a daemon that hangs or belongs to another user is no failure.
+  // Ignores a failure: the secret is kept already, even if the daemon hangs or belongs to another user.
   const daemon = await connectToDaemon(home).catch(() => null);
   if (daemon === null) return;
   const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);

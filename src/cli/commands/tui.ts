@@ -273,8 +273,8 @@ async function install(context: CommandContext, folder: string | null): Promise<
 }
 
 /**
- * The words that pass MOUNTAINEER_HOME on to a command of SwiftBar, which does not have the variables of a
- * terminal; empty if the variable is not set.
+ * The words before a command that SwiftBar runs, to set MOUNTAINEER_HOME there: SwiftBar does not have a
+ * terminal's variables. Empty if the variable is not set.
  */
 function environmentWords({ home }: CommandContext): string[] {
   return process.env["MOUNTAINEER_HOME"] ? ["/usr/bin/env", `MOUNTAINEER_HOME=${home}`] : [];
@@ -284,7 +284,7 @@ function configWords({ configPath }: CommandContext): string[] {
   return configPath === null ? [] : ["--config", configPath];
 }
 
-/** The command line of this very version; the launcher may start another version. */
+/** The program and arguments that run this version. The launcher may run another one. */
 function ownProgram(): string[] {
   const { execPath, execArgv, argv } = process;
   return [execPath, ...execArgv, argv[1] ?? ""];

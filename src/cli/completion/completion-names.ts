@@ -13,8 +13,8 @@ import type { Candidate } from "./completion-request.ts";
 
 interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal"> {
   /**
-   * The share and the backend that the command line names, null without one, and the typed part of the name
-   * to complete.
+   * The share and the backend that the command line names (null: none), and the part of the name that is
+   * typed already.
    */
   readonly share: string | null;
   readonly backend: string | null;
@@ -24,7 +24,7 @@ interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal
 
 type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;
 
-/** The look-ups in this file, for kinds of names that need no code loaded on demand. */
+/** How this file looks up the names of each kind. The other kinds need code that is loaded on demand. */
 const LOOKUPS: Readonly<Record<Exclude<LiveKind, "secrets" | "keys">, LiveNames>> = {
   shares: async (place) => named((await configTable(place))["shares"], "share"),
   aliases: async (place) => named((await configTable(place))["aliases"], "alias"),
@@ -118,7 +118,10 @@ async function changedToolNames({ home, clock, signal }: NamePlace): Promise<rea
   });
 }
 
-/** Folders in the typed folder, from a daemon only: an engine in this process would first probe the hosts. */
+/**
+ * The subfolders of the typed folder. Only a daemon is asked: an engine in this process would first probe the
+ * hosts.
+ */
 async function folderNames({ home, share, typed, clock, signal }: NamePlace): Promise<readonly Candidate[]> {
   // Paths on a share do not begin with a slash.
   if (share === null || typed.startsWith("/")) return [];

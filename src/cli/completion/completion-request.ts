@@ -17,7 +17,7 @@ export type CompletionRequest =
       readonly share: string | null;
       /** The backend on the command line, whose routes are completed. */
       readonly backend?: string;
-      /** The start of the typed word that is not part of the name, such as `--share=`. */
+      /** What the typed word has before the name, such as `--share=`. */
       readonly prefix?: string;
     }
   | { readonly kind: "files" }
@@ -134,7 +134,10 @@ function ofArgument(
   return FILES.test(argument.name()) ? { kind: "files" } : { kind: "nothing" };
 }
 
-/** The kind of names that completes an argument or option; null: none. `words`: its key in `takes`. */
+/**
+ * The kind of names that completes an argument or option; null: none. `words`: the argument or option as the
+ * key of `takes`.
+ */
 function liveKind(takes: Takes, words: string): LiveKind | null {
   const taken = takes[words];
   return typeof taken === "object" ? (taken.completes ?? null) : null;

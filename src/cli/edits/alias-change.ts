@@ -19,7 +19,7 @@ interface NewAlias {
 interface RemovedAlias {
   readonly name: string;
   readonly path: string;
-  /** True: something else than Mountaineer's link is at the path, and it stays. */
+  /** True: something other than Mountaineer's link is at the path, and was not removed. */
   readonly kept: boolean;
 }
 
@@ -39,7 +39,8 @@ export async function addAlias(context: CommandContext, wanted: NewAlias) {
   const name = read("--name", wanted.name, parseAliasName);
   const targetSubpath = read("--target-subpath", wanted.targetSubpath, parseSubpath);
   const isTyped = wanted.path !== null && !isAbsolute(wanted.path) && !wanted.path.startsWith("~");
-  // A typed path is relative to this process's working folder, which a daemon does not share.
+  // Makes a typed path absolute here: it is relative to this process's working folder, which the daemon does
+  // not know.
   const path = wanted.path !== null && isTyped ? resolve(wanted.path) : wanted.path;
   const { changed, runs } = await editMembers(context, (config) => {
     const share = findShare(config, wanted.share).name;

@@ -11,8 +11,8 @@ import { doneLine, warningLine } from "../input/options.ts";
 
 const BETWEEN_LOOKS_MS = 200;
 /**
- * How many looks in a row must find the backend settled. The new instance starts a moment after the change is
- * applied, so a single look may still see the old state.
+ * The backend counts as settled after this many looks in a row. A single look may see the old state, because
+ * the new instance starts a moment after the change is applied.
  */
 const SETTLED_LOOKS = 3;
 
@@ -45,8 +45,8 @@ export async function settledBackend(
 }
 
 /**
- * Codes of conditions that end the wait: the change failed and the backend runs as before, or a person has to
- * act.
+ * Codes of conditions with which the wait ends: the change has failed and the backend runs as before, or a
+ * person must act.
  */
 const ENDS: readonly string[] = ["change_failed", "secret_missing", WAITING_CODE];
 
@@ -57,7 +57,7 @@ export function isSettled({ enabled, phase, instances, draining, conditions }: B
   return (phase === "Ready" || phase === "Degraded") && instances - (draining > 0 ? 1 : 0) <= 1;
 }
 
-/** True if the backend serves with the change, or is disabled. */
+/** True if the backend serves as changed, or is disabled. */
 export function isWell({ enabled, phase, conditions }: BackendStatus): boolean {
   if (!enabled) return true;
   return phase === "Ready" && conditions.every(({ code }) => code !== "change_failed");

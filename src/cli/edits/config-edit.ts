@@ -21,7 +21,7 @@ type Draft = Awaited<ReturnType<typeof begin>>;
 
 /**
  * Resolves with the exit code. Rejects with `program_unavailable` (no such editor), `config_invalid` and
- * `config_changed`; a note says where the edited copy is kept then.
+ * `config_changed`; a note on stderr then says where the edited copy is kept.
  */
 export async function editConfigFile(context: CommandContext): Promise<number> {
   const draft = await viewConfig(context, (view) => begin(view, context.signal));
@@ -70,7 +70,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
   for (;;) {
     const bytes = await editedCopy(context, copy);
     if (bytes !== null && Buffer.compare(bytes, begun) === 0) return null;
-    // An emptied file would be a valid configuration without shares and backends.
+    // Does not accept an emptied copy, which would be a valid configuration without shares and backends.
     if (bytes === null || decodedText(bytes).trim() === "") return "gone";
     const loaded = await parseConfig(bytes, view.path, view.place);
     if (loaded.ok) return bytes;
@@ -93,7 +93,7 @@ async function land(
   bytes: Uint8Array,
 ): Promise<number> {
   return changeConfig(context, async (ask, now) => {
-    // A daemon that was started or ended during the edit may use another file.
+    // If a daemon has started or ended during the edit, another file may be in use now.
     if (!(await isSameFile(now.path, view.path))) {
       throw new MountaineerError("config_changed", `the configuration is ${now.path} now, not ${view.path}`);
     }

@@ -20,7 +20,8 @@ export async function rollBack(context: CommandContext, n: number, asks: boolean
   if (asks && context.ask !== null) {
     const shown = await show(context, n);
     if (shown.differs && !(await agrees(context, "Put it back so?", "no"))) return FAILED_EXIT;
-    // Another edit during the question renumbers the entries; these hashes let the daemon notice that.
+    // Another edit during the question renumbers the history's entries. The daemon detects this by these
+    // hashes.
     seen = shown.seen;
   }
   return changeConfig(context, async (ask) =>

@@ -7,7 +7,7 @@ import { doneLine, showJson, showResult } from "../input/options.ts";
 import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";
 
 interface EditLines {
-  /** The line to print if the file changed; a mark for success is put before it. */
+  /** The line to print, after a mark for success, if the file changed. */
   readonly done: string;
   /** The line to print if the file had that content already. */
   readonly same: string;

@@ -15,7 +15,8 @@ import { askEngine, onceOpened, withAsk, withDaemonOr } from "../sessions/contro
 import { leaveFolder } from "../sessions/step-command.ts";
 
 /**
- * Pause before the link is removed a second time, ms: a running cycle of the daemon may make the link again.
+ * Pause before the link is removed once more, ms, because a cycle of the daemon that is under way may make
+ * the link again.
  */
 const LOOK_AGAIN_MS = 300;
 
@@ -94,7 +95,8 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
     { remove: "shares", name },
   ];
   const { runs } = await editMembers(context, () => edits);
-  // Keeps the link: the daemon still runs the share, and would make the link again.
+  // Does not remove the link: the daemon could not apply the file, so it still runs the share and would make
+  // the link again.
   if (!runs) return { removed: true, runs, share: name, aliases, unmount, link: null };
   await clearAfter(context, name);
   if (planned.secrets.length > 0) await noteUnused(context, planned.secrets);
@@ -131,7 +133,7 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
   );
 }
 
-/** Notes secrets that only the removed share used. */
+/** Names on stderr the kept secrets that nothing uses any more without the removed share. */
 async function noteUnused(context: CommandContext, names: readonly string[]): Promise<void> {
   const { secrets, config_error: unknown } = await (await openSecrets(context)).list();
   if (unknown !== null) return;

@@ -22,8 +22,8 @@ export async function rotateCertificate(context: CommandContext): Promise<number
   await requireFleet(home);
   const renew = async (daemon: DaemonClient): Promise<number> => {
     const { made, ...next } = await madeAuthority(options, signal);
-    // Each revision carries the next authority. A connected member that does not know the authority has
-    // missed the newest revision, so the configuration is published again.
+    // A connected member that does not know the new authority has missed the newest revision, which carries
+    // it. So the configuration is published again, as a new revision.
     const { lacking, here } = await knowing(context, daemon, next.fingerprint, 0);
     if (made || here.some((name) => lacking.includes(name))) await publish(context, daemon);
     const left = (await knowing(context, daemon, next.fingerprint, KNOWN_WITHIN_MS)).lacking;
@@ -56,8 +56,8 @@ async function publish(context: CommandContext, daemon: DaemonClient): Promise<v
 }
 
 /**
- * Resolves with `lacking`, the members that do not confirm in time that they know the authority, and `here`,
- * the connected members.
+ * Resolves with the members that have not confirmed in time that they know the authority (`lacking`), and
+ * with the connected members (`here`).
  */
 async function knowing(
   { home, signal }: CommandContext,

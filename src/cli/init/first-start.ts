@@ -8,10 +8,12 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import { counted, sharesAndBackends } from "../../runtime/text/plain-text.ts";
 import type { ConfigView } from "../sessions/config-session.ts";
 
-/** A file in which every single setting has its default, for the comparison. */
+/** The bytes of a file that leaves all `SETTINGS` at their defaults, to compare with. */
 const DEFAULTS = Buffer.from("[server]\n");
 
-/** Sections whose settings are compared one by one; for other sections the report has names only. */
+/**
+ * Sections whose settings the report compares one by one. Of other sections it has the entries' names only.
+ */
 const SETTINGS: readonly string[] = ["global", "sync", "server"];
 
 /**

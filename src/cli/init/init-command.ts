@@ -73,7 +73,7 @@ export async function initConfig(context: CommandContext, options: InitArguments
     const token = hasToken ? { made: await makeToken(context) } : null;
     const created = file.bytes === null && !(await writeStarter(file.path, before)).existed;
     if (file.bytes === null && !created) {
-      // If the path is a dangling link, this read rejects with the reason.
+      // Rejects with the reason if the path is a dangling link.
       await readConfigBytes(file.path);
       throw exists(context, file.path);
     }
@@ -248,7 +248,7 @@ async function lookAt({ path, place, format, read }: ConfigView) {
   return { path, place, format, bytes, isBlank: bytes === null || isSilent(decodedText(bytes)) };
 }
 
-/** True if the text has nothing but comments and the block with which `init` begins a file. */
+/** True if the text has only comments and `SYNC_BLOCK`, with which `init` begins a file. */
 function isSilent(text: string): boolean {
   const rest = text.replace(SYNC_BLOCK, "");
   return rest.split("\n").every((line) => line.trim() === "" || line.trim().startsWith("#"));
@@ -305,8 +305,8 @@ interface Outcome {
   readonly found: readonly FoundShare[];
   readonly config: ConfigSnapshot["config"];
   /**
-   * null if the file refers to no token. `made`: the value of the new token; null if a token was kept
-   * already.
+   * The token that the file refers to; null: it refers to none. `made`: the value of a new token; null: a
+   * token was kept already, and stays.
    */
   readonly token: { readonly made: string | null } | null;
 }

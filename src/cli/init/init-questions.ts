@@ -24,7 +24,7 @@ export async function askChoices(person: Person, servers: readonly FoundServer[]
   };
 }
 
-/** Stands for the connection while only the name is known. */
+/** A connection that is valid, to check the name of a backend before its connection is known. */
 const ANY_CONNECTION: WantedBackend["connection"] = { command: "true", args: [] };
 
 async function askBackends(person: Person, { whatIsWrong }: InitTools): Promise<readonly WantedBackend[]> {

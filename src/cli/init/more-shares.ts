@@ -93,7 +93,7 @@ function chooseNas(person: Pick<Person, "ask" | "print">, all: readonly ShareCon
   }, person);
 }
 
-/** A text that is equal for shares of the same server and login. */
+/** A key that is the same for all shares of one server and login. */
 function nasOf(share: ShareConfig): string {
   return JSON.stringify([hostsOf(share), share.username, share.password]);
 }
@@ -107,7 +107,7 @@ function hostsOf({ routes }: ShareConfig): string {
 
 /**
  * The keys that a new share copies from an existing share of its NAS. `driver = "cifs"` is copied only for
- * root, because for other users the new share has no line in fstab. Exported for its test.
+ * root: other users would need a line in fstab, which a new share lacks. Exported for its test.
  */
 export function keysOf(
   share: Pick<ShareConfig, "username" | "driver" | "routes" | "password">,

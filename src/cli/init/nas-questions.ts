@@ -30,7 +30,7 @@ export interface NasTools {
   readonly signal: AbortSignal;
 }
 
-/** What a person is told about the driver that the new shares get by default. */
+/** What `init` says about the driver that new shares get by default. */
 const DRIVERS = {
   rclone: "Mounted by rclone: no root, and open files survive a pulled cable (docs/drivers.md)",
   netfs: "Mounted by macOS's own SMB (netfs): nothing to install (docs/drivers.md)",
@@ -262,7 +262,7 @@ export async function nameShare<T extends object>(
 }
 
 export interface Wrong {
-  /** Why the question is repeated; null if the reason was printed already. */
+  /** What was wrong with the answer; null: it was printed already. */
   readonly wrong: string | null;
 }
 

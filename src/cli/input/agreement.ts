@@ -3,7 +3,7 @@ import type { CommandContext } from "./command.ts";
 
 /**
  * Asks the question at the terminal; without a terminal, the answer is no. After a no, notes that nothing was
- * changed. `silence`: the meaning of an empty answer.
+ * changed. `silence`: whether an empty answer is a yes or a no.
  */
 export async function agrees(
   { ask, note }: Pick<CommandContext, "ask" | "note">,

@@ -38,7 +38,9 @@ export interface CommandContext {
    * reason. null without a terminal.
    */
   readonly ask: ((question: string) => Promise<string>) | null;
-  /** Until disposed, Ctrl-C goes to a child program in the foreground, and does not end the command. */
+  /**
+   * Until it is disposed, Ctrl-C goes to the child program in the foreground, and does not end the command.
+   */
   readonly yieldInterrupts: () => Disposable;
 }
 
@@ -67,11 +69,11 @@ export type LiveKind =
 export interface Taken {
   readonly about: string;
   readonly choices?: readonly string[];
-  /** Completion offers existing names of this kind. */
+  /** The kind of existing names that completion offers for the value. */
   readonly completes?: LiveKind;
-  /** Values other than the choices are accepted, too. */
+  /** True: values other than the choices are accepted, too. */
   readonly isOpen?: boolean;
-  /** The option may be repeated. */
+  /** True: the option may be repeated. */
   readonly isList?: boolean;
   readonly isRequired?: boolean;
   /**
@@ -159,7 +161,7 @@ export const JSON_OPTION = { "--json": "print the result as JSON" } as const;
 interface Declaration<Declared extends Takes> extends Omit<Described, "name"> {
   readonly exits?: CommandDefinition["exits"];
   readonly takes?: Declared;
-  /** The command has no `--json`. */
+  /** True: the command has no `--json`. */
   readonly isText?: boolean;
   /** Resolves with the exit code; undefined is 0. */
   readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number | undefined>;

@@ -77,7 +77,7 @@ function typedSecretly(question: string, terminal: StandardInput, signal: AbortS
           return;
         }
         if (byte === CTRL_C || byte === CTRL_D) {
-          // In raw mode the terminal does not send the signal itself.
+          // In raw mode, the terminal does not turn Ctrl-C into a signal.
           process.kill(process.pid, "SIGINT");
           return;
         }

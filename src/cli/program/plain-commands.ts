@@ -1,5 +1,5 @@
-// Commands that prompts, scripts and status bars run often. Without options they run without commander and without the
-// other commands, in half the time.
+// A fast path for commands that prompts, scripts and status bars run often: without options, they run in half
+// the time, because neither commander nor the other commands are loaded.
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
 
 export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefinition>>> = {

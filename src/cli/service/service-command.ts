@@ -123,7 +123,10 @@ async function startAlone(
   return { changed: true, running: true, notes, failure: null };
 }
 
-/** The status once no mount and no server is starting any more, or after 10 s. */
+/**
+ * Resolves with the status as soon as no mount and no server is starting any more; after 10 s, with the
+ * status at that time.
+ */
 function settledStatus({ ask }: DaemonClient, signal: AbortSignal): Promise<StatusReport> {
   const limits = { withinMs: SETTLES_WITHIN_MS, signal };
   return lookUntil(

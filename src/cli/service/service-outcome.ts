@@ -84,8 +84,8 @@ export function saidBy(
 }
 
 /**
- * Why the service manager does not answer: `why` of a failed call, or its missing program; null if it
- * answers.
+ * Why the service manager does not answer: what `why` says about the failed call `asked`, or that its program
+ * is missing. null: it answers.
  */
 export async function whyAbsent(
   asked: Promise<CommandResult>,
@@ -101,8 +101,8 @@ export async function whyAbsent(
 }
 
 /**
- * Notes that the service may still run: its file was removed (`changed`) while no manager answered (`why`).
- * Empty otherwise.
+ * A note that the service may still run, if its file was removed (`changed`) while no manager answered
+ * (`why`).
  */
 export function goneUnasked(changed: boolean, why: string | null): readonly string[] {
   return changed && why !== null ? [`whether it runs is not known: ${why}`] : [];

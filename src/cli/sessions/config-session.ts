@@ -64,7 +64,7 @@ export function changeConfig<T>(
 
 /**
  * Rejects with `config_unreadable` if the file is missing although `--config` names it or the running daemon
- * uses it: a new file would contain only this change.
+ * uses it. Otherwise the change would make a new file that contains nothing else.
  */
 export async function refuseToBeginAfresh(context: CommandContext, view: ConfigView): Promise<void> {
   const { daemon, path, read } = view;

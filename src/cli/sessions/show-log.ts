@@ -42,7 +42,10 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
 
 interface NamedShare {
   readonly name: string;
-  /** The error to throw if the log has no line about the share either; null if the share is configured. */
+  /**
+   * The error for a share that is not configured, thrown if the log has no line about it either; null: the
+   * share is configured.
+   */
   readonly unknown: MountaineerError | null;
 }
 
@@ -70,7 +73,7 @@ export function logRecord(line: string): LogRecord | null {
   return { time, level: known, message, fields: plainFields(fields) };
 }
 
-/** True if the line's field `share` is that name. */
+/** True if the line is about this share: its field `share` has the name. */
 export function isAboutShare(line: string, share: string): boolean {
   // This quick check avoids the parsing of lines about other shares. The check only fits plain names, because
   // the log escapes some characters in its own way.

@@ -34,13 +34,13 @@ export function waysFromAfar(
   ];
 }
 
-/** Browsers from Snap, which cannot read files in hidden folders such as the home. */
+/** Browsers installed by Snap. They cannot read files in hidden folders, such as the home. */
 const CONFINED_BROWSERS = ["/snap/bin/firefox", "/snap/bin/chromium"];
 
 /**
- * Resolves with the address of a private page in the home that redirects to `address`, because every user of
- * a machine can read the arguments of a browser. If a Snap browser is installed, which could not read that
- * page, resolves with `address` itself. Rejects with the system's error.
+ * Makes a private page in the home that redirects to `address`, and resolves with the page's address: every
+ * user of the machine can read a browser's arguments. Resolves with `address` itself if a Snap browser is
+ * installed, which could not read the page. Rejects with the system's error.
  */
 export async function withoutSecret(
   address: string,

@@ -21,7 +21,7 @@ const TOOL_COMMANDS: Readonly<Record<string, string>> = {
 
 interface UpgradeOptions {
   readonly file: string;
-  /** True accepts an older version, too. */
+  /** True: an older version is accepted, too. */
   readonly older: boolean;
   /** Has a running daemon hand over; does nothing without one. Rejects if the old daemon stays in charge. */
   readonly handOver: () => Promise<void>;
@@ -85,7 +85,7 @@ async function releaseOf(file: string, { key }: { readonly key: string }): Promi
   return verifiedRelease(text, key);
 }
 
-/** Copies the file, checks the digest of the copy, and runs that copy, so that nobody can exchange the file meanwhile. */
+/** Copies the file, checks the copy's digest, and runs the copy: nobody can exchange it meanwhile. */
 async function unpacked(
   file: string,
   { sha256 }: Release,

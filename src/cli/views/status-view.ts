@@ -25,8 +25,8 @@ import {
 } from "./view-lines.ts";
 
 /**
- * From this number of shares on, the top of the status repeats which shares are ready to switch back, because
- * the shares' own lines may have scrolled away.
+ * With at least this many shares, the top of the status also names the shares that are ready to switch back,
+ * because their own lines may have scrolled away.
  */
 const MANY_SHARES = 4;
 

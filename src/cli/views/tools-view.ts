@@ -57,7 +57,7 @@ function firstWords(description: string, room: number, ellipsis: string): string
 
 // Tools and texts that differ from the approved ones, as diffs. Pure.
 
-/** `withUnseen`: also lists published texts with invisible characters. */
+/** `withUnseen`: also lists the published entries that have invisible characters. */
 export function renderToolChanges(
   { changes, unseen }: ToolChangesReport,
   style: TerminalStyle,
@@ -105,7 +105,7 @@ function visible(text: string): string {
 // A tool's answer as text; content that is not text is described. Pure.
 
 interface AnswerLook {
-  /** True spells out control characters, too; false only invisible characters. */
+  /** True: control characters are spelled out, too; false: only invisible characters. */
   readonly isTerminal: boolean;
 }
 
@@ -138,7 +138,7 @@ function partsOf(result: CallReport["result"]): string[] {
   const content = result?.["content"];
   const parts = Array.isArray(content) ? content.map(blockText) : [];
   const structured = result?.["structuredContent"];
-  // Structured content repeats the text, if there is text.
+  // If there is text, structured content only repeats it.
   if (parts.length === 0 && structured !== undefined) return [JSON.stringify(structured, null, 2)];
   return parts;
 }
