@@ -66,7 +66,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   let calls: Calls | null = null;
   let status: (() => StatusReport) | null = null;
   let sharesRoot = "";
-  /** The ends of replaced fleets and calls, while they are under way. */
+  /** One promise for each replaced fleet, and for its calls, while they are still ending. */
   const retiring = new Set<Promise<void>>();
   const unsubscribe = bus.subscribe((transition) => {
     fleet?.note();

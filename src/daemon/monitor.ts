@@ -327,7 +327,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   stack.use(trimHeapAfterStart(clock));
   sockets.defer(
     reloadRequests(() => {
-      // Events log the outcome of a reload.
+      // A reload's outcome is not used here, because its events are logged.
       service
         .reload(signal)
         .catch((error: unknown) => logger.warn("reload failed", { reason: errorText(error) }));

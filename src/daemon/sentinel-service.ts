@@ -350,7 +350,10 @@ async function buildFirst(
   return gateway.handing?.view() ?? null;
 }
 
-/** Ends the service: calls drain, steps end, and shares are unmounted if configured. */
+/**
+ * Ends the service: waits for calls and for the share engine's steps, and unmounts shares if that is
+ * configured.
+ */
 async function stop(
   { clock, logger, unmountOnExit }: ServiceOptions,
   { memory, force, parts, shares, gateway, fleet, config, gatewayOwn }: ServiceParts,

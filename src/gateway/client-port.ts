@@ -95,11 +95,12 @@ export interface ClientPort {
    */
   notify(method: string, params: JsonObject | undefined): void;
   /**
-   * Asks the client outside of any call. Resolves with an error if the client cannot be reached or the signal aborts, which
-   * also sends notifications/cancelled. The params pass unchanged.
+   * Sends a request to the client, outside of any call, with the params unchanged. Resolves with an error if
+   * the client cannot be reached, or if the signal aborts; the client then gets notifications/cancelled.
    *
-   * With `onProgress`, `params._meta.progressToken` must be a string of the gateway that is unique among all questions:
-   * until the reply, `onProgress` alone gets the params of the client's notifications/progress with this token.
+   * With `onProgress`, `params._meta.progressToken` must be a string that the gateway has made and uses for
+   * this question only. Until the reply, `onProgress` alone gets the params of the client's
+   * notifications/progress with this token.
    */
   request(...question: Question): Promise<Reply>;
 }

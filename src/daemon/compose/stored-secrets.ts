@@ -64,9 +64,9 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
     unreadOf: ({ config }: ConfigSnapshot): readonly string[] =>
       storedSecretNames(config).filter((name) => unread.has(name)),
     /**
-     * Reads the configuration's secrets. Resolves with the configuration, to which their revisions are added:
-     * it differs if a secret has changed. A secret that cannot be read keeps its previous value. Rejects only
-     * with the signal's reason.
+     * Reads the configuration's secrets. Resolves with the configuration and a revision of each secret, so
+     * that the result differs when a secret has changed. A secret that cannot be read keeps its previous
+     * value. Rejects only with the signal's reason.
      */
     async bind(
       snapshot: ConfigSnapshot,
@@ -104,7 +104,9 @@ interface SecretRetryOptions {
   readonly refresh: () => Promise<unknown>;
 }
 
-/** Calls `refresh` every 30 s while it is due: a keyring is often unlocked only after the daemon has started. */
+/**
+ * Calls `refresh` every 30 s while `isDue()`: a keyring is often unlocked only after the daemon has started.
+ */
 export function startSecretRetry({ isDue, clock, logger, refresh }: SecretRetryOptions): Disposable {
   const ending = new AbortController();
   const run = async (): Promise<void> => {

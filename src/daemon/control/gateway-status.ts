@@ -135,8 +135,8 @@ function togetherOf(
 }
 
 /**
- * A condition if another machine's backend of the same name cannot share its tools with this machine's, else
- * none.
+ * A condition if another machine's backend (`backend`) cannot share its tools with this machine's backend of
+ * the same name, else none.
  */
 function apartOf(backend: string, together: Gateway["together"]): Condition[] {
   const apart = together.apart(backend);

@@ -25,7 +25,8 @@ type ShareFolders = (request: InputOf<"folders">, signal: AbortSignal) => Promis
 
 export function createShareFolders({ clock, engine, prober }: ShareFoldersTools): ShareFolders {
   /**
-   * When a listing got no answer, by the id of the mount: another listing on that mount would hang as well.
+   * For each mount, by id: when a listing was begun that got no answer, monotonic ms. Until a later look is
+   * answered, another listing on that mount would hang as well.
    */
   const silent = new Map<string, number>();
 

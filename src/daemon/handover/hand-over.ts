@@ -23,7 +23,7 @@ const WAIT_MS = { first: 250, most: 30_000 };
 
 /** The resources that only the daemon in charge has. */
 export interface Charge extends Omit<Handing, "giveUp" | "leave"> {
-  /** Ends steps, saves everything, gives up the sockets and the home. Never rejects. */
+  /** Ends the share engine's steps, saves everything, gives up the sockets and the home. Never rejects. */
   giveUp(): Promise<void>;
 }
 
@@ -112,13 +112,14 @@ export class Handover implements AsyncDisposable {
       const [changes, config] = [charge.changes(), charge.config()];
       const started = await this.#start(keeper, signal);
       const { next, ready } = started;
-      // A backend that was removed from the file need not serve in the successor.
+      // `ready.backends` lacks backends that were removed from the file: they need not serve in the
+      // successor.
       const missing = charge
         .mustServe()
         .filter((name) => name in ready.backends && ready.backends[name] !== "Ready");
       if (missing.length > 0) {
         await next.kill();
-        // The successor may have read the file before an edit.
+        // The file was edited meanwhile, and the successor may have read it before that.
         if (charge.config() !== config && tries < TRIES) continue;
         throw refused(`${missing.join(", ")} would not serve there as it does here`, serveHint(missing));
       }

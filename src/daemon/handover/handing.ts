@@ -80,7 +80,10 @@ export function createHanding(service: HandingParts) {
       );
       return view === null ? [] : serving(view).filter((name) => !alone.has(name));
     },
-    /** Ends steps and saves everything; later changes of sessions are sent to `successor`. Never rejects. */
+    /**
+     * Ends the share engine's steps and saves everything; later changes of sessions are sent to `successor`.
+     * Never rejects.
+     */
     async giveUp(successor: () => Successor | null): Promise<void> {
       using _ = clock.setTimer(STEP_DEADLINE_MS, () => service.force.abort());
       service.triggers.stop();

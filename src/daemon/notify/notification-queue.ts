@@ -30,8 +30,8 @@ export function createNotificationQueue() {
 
   return {
     /**
-     * Queues a notification of the transition if it is important enough, and drops those that are no longer
-     * true.
+     * Drops waiting notifications that the transition makes untrue. Then queues one about the transition, if
+     * it is of a kind that is `wanted`.
      */
     handle(transition: ServiceTransition, wanted: (kind: NotificationKind) => boolean): void {
       const share = "share" in transition ? transition.share : "";
@@ -78,7 +78,7 @@ function newsOf(transition: ServiceTransition): Waiting | null {
 
 /** The kinds of waiting notifications that a transition makes untrue. */
 const MADE_UNTRUE: Partial<Record<ServiceTransition["name"], readonly NotificationKind[]>> = {
-  // A second failover also replaces the notification of the first, so that the newest event comes last.
+  // A new failover also drops the notification of an earlier one, so that its own comes last in the queue.
   "share.failover": ["failover", "tbReady"],
   "share.recovered": ["failover", "tbReady"],
   "share.switched": ["failover", "tbReady"],

@@ -98,7 +98,8 @@ export function createConfigEdits(parts: ConfigEditsParts) {
     try {
       return await save();
     } finally {
-      // The newest entry must be the running content, also after a rollback to it or a failed edit.
+      // `keepUnapplied` may have added an entry: the running content, which must be the newest entry, is
+      // added again. This also applies after a rollback to it and after a failed edit.
       if (newest !== null && newest.sha256 === watcher.running.sha256) {
         await history.record({ ...newest, source, summary: NO_CHANGES });
       }

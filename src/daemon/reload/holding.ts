@@ -55,8 +55,8 @@ export function createHolding(keeper: ApprovalKeeper, first: ConfigSnapshot) {
 }
 
 /**
- * Whether applying changes anything, with its summary. `touched` names the touched sections; null if there
- * are none.
+ * Whether applying the file changes anything, with a summary. `touched`: what changes in the sections, as a
+ * text; null: nothing.
  */
 export function summaryOf({ held, changes }: JudgedFile, touched: string | null) {
   const waiting = idsOf(held.waiting);

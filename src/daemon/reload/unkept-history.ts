@@ -52,7 +52,10 @@ export function createUnkeptHistory(
     get unsavedBecause(): string | null {
       return unsavedBecause;
     },
-    /** Resolves when the content is on disk, or logged as unsaved. It is an entry here in both cases. Never rejects. */
+    /**
+     * Resolves when the content is on disk, or when it is kept in memory and the failure is logged. Never
+     * rejects.
+     */
     record: (content: Omit<AcceptedContent, "time">): Promise<void> =>
       inTurn(async () => {
         const accepted = { ...content, time: isoTime(clock.wallMs()) };

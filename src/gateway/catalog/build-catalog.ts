@@ -218,7 +218,7 @@ interface ListedEntry extends Pick<(typeof ENTRY_LISTS)[number], "kind" | "key">
   readonly isPermitted: boolean;
 }
 
-/** All entries with a name in the lists of a backend. */
+/** The entries in a backend's lists that have a name or URI. */
 export function namedEntries({
   listings,
   filters,

@@ -1,4 +1,4 @@
-// Announces the differences between two catalogs.
+// Finds the differences between two catalogs, as events.
 import { isDeepStrictEqual } from "node:util";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import { type Catalog, type Collision, entryKey } from "./catalog.ts";
@@ -6,7 +6,7 @@ import { type Catalog, type Collision, entryKey } from "./catalog.ts";
 const LISTS = ["tools", "resources", "templates", "prompts", "skills"] as const;
 const MAX_ANNOUNCED = 20;
 
-/** Empty if the names, their definitions and the collisions are the same. */
+/** The events for the differences; none if the names, their definitions and the collisions are the same. */
 export function catalogTransitions(before: Catalog, after: Catalog): readonly GatewayTransition[] {
   const transitions: GatewayTransition[] = [];
   const added = namesBeyond(before, after);

@@ -32,7 +32,7 @@ function cleanedEntry(entry: JsonObject, words: ReadonlySet<string>): SeenEntry 
 }
 
 interface Cleaning {
-  /** The members whose texts are cleaned at this place; none inside of values. */
+  /** The members of this object whose texts are cleaned; empty within values. */
   readonly words: ReadonlySet<string>;
   readonly faults: string[];
 }

@@ -33,7 +33,10 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
 };
 const SIMPLE: Operator = { lead: "", excluded: "/", excludedInList: "/" };
 
-/** The function is true for URIs that the template matches; null for an invalid or unsupported template. */
+/**
+ * Returns a function that is true for URIs that the template matches; null for an invalid or unsupported
+ * template.
+ */
 export function compileUriTemplate(template: string): ((uri: string) => boolean) | null {
   if (template.length > MAX_TEMPLATE_LENGTH) return null;
   const steps: Step[] = [];

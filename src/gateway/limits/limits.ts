@@ -80,7 +80,7 @@ function withinSize(
 }
 
 interface Large {
-  /** The reply's name in messages. */
+  /** How messages name the reply: "the result of tools/call NAME". */
   readonly what: string;
   readonly client: ClientPort;
   readonly result: JsonObject;

@@ -121,7 +121,10 @@ function unknown({ method, params, task }: GatewayRequest): Reply {
   return named === null ? unknownMethod(method) : unknownTarget(named, method);
 }
 
-/** Whether the tool that began the task may be called. A person was asked at the task's begin, if at all. */
+/**
+ * Whether the tool that began the task may be called now. Nobody is asked: that was done, if needed, when the
+ * task began.
+ */
 export function isTaskPermitted(
   policies: Policies,
   served: Pick<GatewayRequest["served"], "catalog" | "away">,
@@ -132,7 +135,7 @@ export function isTaskPermitted(
   return policies.isAllowed(principal, tool, "tools/call");
 }
 
-/** Whether the target is permitted with any arguments, for listed targets and for URIs that a client made up. */
+/** Whether there are arguments with which the target is permitted. It may also be a URI that no list has. */
 export function isTargetPermitted(
   policies: Policies,
   catalog: Catalog,

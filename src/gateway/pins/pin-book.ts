@@ -25,7 +25,7 @@ const MOST_FORMER_BACKENDS = 200;
 export interface Pinned {
   /** Approved digests, the current digest first. */
   readonly approved: readonly string[];
-  /** The text of the first digest; null: not kept. */
+  /** The text of the version with the first digest of `approved`; null: not kept. */
   readonly text: string | null;
   /** The digest that was last announced as a change, so that a change is announced once. */
   readonly announced: string | null;
@@ -53,7 +53,10 @@ export function approvedAs(pinned: Pinned | undefined, digest: string, text: str
   };
 }
 
-/** Drops unlisted entries first, then texts, to keep the book within its bounds. */
+/**
+ * Keeps the book within its bounds: drops backends that are not configured any more, then entries (those that
+ * are no longer listed first), and then texts.
+ */
 export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySet<string>): PinBook {
   const dropped = excessFormer([...backends.keys()].filter((name) => !configured.has(name)));
   let characters = 0;
@@ -112,7 +115,10 @@ export function readBook(value: unknown): PinBook | null {
   return version === 1 && isTextOrNull(lost) && book !== null ? { backends: book, lost } : null;
 }
 
-/** Reads a list of lists, of which each begins with its key; null if `read` or the form fails. */
+/**
+ * Reads a map from a list of lists, each of which begins with its key; null if the value has another form, or
+ * if `read` returns null.
+ */
 function readMap<Value>(value: unknown, read: (rest: readonly unknown[]) => Value | null) {
   if (!Array.isArray(value)) return null;
   const map = new Map<string, Value>();

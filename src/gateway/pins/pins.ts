@@ -184,8 +184,8 @@ export class Pins {
   }
 
   /**
-   * Removes the entries that `admit` would withhold, but from sources that are not published. Changes no
-   * pins.
+   * For sources that are not published: returns them without the entries that `admit` would withhold. Changes
+   * no pins.
    */
   approvedOf(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modeOf = modesOf(rules);

@@ -36,8 +36,8 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
     }
     const isPinned = connection.protocol === MODERN_VERSION;
     if (connection.type !== "stdio") {
-      // Only the first route uses a person's sign-in; on other routes the program signs in with client
-      // credentials.
+      // Only the first route (`route` null) uses a person's sign-in. On other routes, the gateway signs in by
+      // itself if it has client credentials, else not at all.
       const isMachine = connection.auth?.type === "client-credentials";
       const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
       const authorize = () => (name === null ? null : (signIns()?.authorize(name, connection) ?? null));

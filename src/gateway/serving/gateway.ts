@@ -200,8 +200,8 @@ export class Gateway implements AsyncDisposable {
   }
 
   /**
-   * To be called when this gateway takes over the home. Reads the pins and names that the previous daemon
-   * wrote last; `begin` is called in between, and allows writing.
+   * To be called when this gateway takes over the home: reads the pins and names that the previous daemon
+   * wrote last. Calls `begin`, which allows writing, when the pins are read but not in use yet.
    */
   async takeHome(begin: () => void): Promise<void> {
     await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload()]);

@@ -13,7 +13,7 @@ import { defaultBackend } from "./borrowed-backends.ts";
 import { Gateway } from "./gateway.ts";
 import { NO_GATEWAY } from "./gateway-rules.ts";
 
-/** Number of sessions and calls: enough that all code for serving requests gets compiled. */
+/** Number of sessions, and of calls in each: enough that all code for serving requests gets compiled. */
 const SESSIONS = 40;
 const CALLS_EACH = 4;
 const LONGEST_MS = 2_000;

@@ -166,8 +166,8 @@ function oneSet(
       const entry = catalog.tools.has(name) ? undefined : away?.tools.get(name);
       if (away === null || entry === undefined) return null;
       if (policies === null) return entry.backend;
-      // Without permission, the answer is that of an unknown tool: the waiting call must not reveal that the
-      // tool exists.
+      // Without permission, the tool counts as unknown: a call that waits for the backend would reveal that
+      // the tool exists.
       const isPermitted = isTargetPermitted(policies, away, principal, { kind: "tool", name }, "tools/call");
       return isPermitted ? entry.backend : null;
     },

@@ -12,7 +12,9 @@ import type { KeySource } from "./key-source.ts";
  */
 const REFRESH_MS = { usual: 600_000, least: 60_000, most: 3_600_000 };
 const RETRY_MS = { first: 1_000, most: 60_000 };
-/** Minimum time between two reads for unknown keys, since clients can send any number of these. */
+/**
+ * Minimum time between two reads that tokens with unknown keys cause: clients can send any number of these.
+ */
 export const UNKNOWN_KEY_PAUSE_MS = 30_000;
 /** How long a request waits for a read that is under way. */
 const WAIT_MS = 5_000;
@@ -29,7 +31,7 @@ interface KeyRingOptions extends GatewayTools {
 }
 
 export class KeyRing implements Disposable {
-  /** Null until the first successful read. */
+  /** The keys of the last successful read, which an earlier ring may have made; null: there was none. */
   last: ReadKeys | null;
   readonly #options: KeyRingOptions;
   readonly #ended = new AbortController();

@@ -68,7 +68,7 @@ export class SignedAuthentication implements Authenticator {
   readonly #check: ReturnType<typeof createTokenCheck>;
   readonly #memory = new TokenMemory();
   readonly #checks = new Map<string, Promise<Authentication>>();
-  /** For each principal's object, the object with the roles under this configuration. */
+  /** By a principal's object: the principal with its roles under this configuration. */
   readonly #current = new WeakMap<Principal, Principal>();
   readonly #expected: ExpectedOfToken;
   /** Identifies the issuer and the place of its keys. */

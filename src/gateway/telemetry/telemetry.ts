@@ -103,8 +103,8 @@ export class Telemetry implements AsyncDisposable {
   }
 
   /**
-   * Returns the pool with a span around each call; the server gets that span's trace context. `pool` is a
-   * plain object.
+   * Returns a copy of the pool with a span around each call; the server gets that span's trace context.
+   * `pool` must be a plain object.
    */
   traced(pool: RoutingServices["pool"]): RoutingServices["pool"] {
     if (!this.#isTracing) return pool;

@@ -11,7 +11,7 @@ import { DATA_ROUTES, type DataRoute } from "../backends/policy/required-data.ts
 /** Maximum number of characters that a message shows of a list from another machine. */
 const LONGEST_LIST = 200;
 
-/** One backend on one machine. */
+/** What must be known of a backend on one machine to decide whether it may share its tools. */
 export interface PlaceFacts {
   /** The machine's folder of shares: absolute, without a trailing slash. */
   readonly sharesRoot: string;

@@ -295,7 +295,7 @@ export class Together {
     return namesBackend(this.#config?.with ?? [], machine, backend);
   }
 
-  /** Forgets the names and paths of backends that are no longer approved. */
+  /** Forgets the remembered tools and folders of backends that are no longer approved. */
   #forgetUnapproved(): void {
     for (const [key, { places }] of this.#held) {
       const isLeft = places.some((name) =>
