@@ -103,8 +103,8 @@ const HELD_BYTES = 1024 * 1024;
 
 interface PassageOptions {
   /**
-   * Called before a line is passed on, with its messages and its bytes, including the newline; null if the line was too
-   * long to be held and has been passed on already. Returning false drops the line.
+   * Called with each line before it is passed on: its messages, and its bytes with the newline. `line` is
+   * null if the line was too long to be held and has been passed on already. Returning false drops the line.
    */
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
   /** Called at the end of a line whose rest was dropped by `cut`, with its messages. */
@@ -162,7 +162,7 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
       if (size > 0) complete();
     },
     /**
-     * The receiver is gone: drops the rest of a line that was passed on in part, and returns whether there is one. A held
+     * The receiver is gone. If a line has been passed on in part, drops its rest and returns true. A held
      * line stays held.
      */
     cut(): boolean {

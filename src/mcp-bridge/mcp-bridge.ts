@@ -271,9 +271,9 @@ class Bridge implements Disposable {
   }
 
   /**
-   * Handles a first daemon that refuses the client and may be stopping: waits until it is gone, for at most
-   * BEGIN_MS, and otherwise lets the daemon that runs then serve the client. Rejects with the reason if this
-   * daemon refuses the client, too.
+   * Handles a first daemon that refuses the client, perhaps because it is stopping: waits until it is gone.
+   * If it stays for BEGIN_MS, lets the daemon that runs then serve the client, and rejects with the reason if
+   * that one refuses, too.
    */
   async #beginLater(refusing: BridgedDaemon): Promise<void> {
     const { signal } = this.#ends;
@@ -289,8 +289,9 @@ class Bridge implements Disposable {
   }
 
   /**
-   * The daemon that runs now, or null. Resolves when its backends are ready or have failed, or after 5 s, because the client
-   * is notified that the lists have changed and asks for them at once. Rejects with `gateway_off`, and as `find` does.
+   * The daemon that runs now; null: none. Resolves when its backends are ready or have failed, or after 5 s:
+   * the client then learns that the lists have changed, and asks for them at once. Rejects with
+   * `gateway_off`, and as `find` does.
    */
   async #nextDaemon(): Promise<BridgedDaemon | null> {
     const daemon = await this.#means.find().catch(expecting("daemon_unreachable", null));
@@ -310,7 +311,7 @@ class Bridge implements Disposable {
   }
 }
 
-/** Why the daemon refuses the client; null: the daemon is gone. Rejects with `gateway_off`. */
+/** Why a daemon refuses the client; null: the daemon is gone. Rejects with `gateway_off`. */
 async function whyRefused(daemon: BridgedDaemon, signal: AbortSignal): Promise<MountaineerError | null> {
   const phases = await daemon.backendPhases(signal).catch(expecting("daemon_unreachable", undefined));
   if (phases === undefined) return null;

@@ -169,14 +169,17 @@ export class GivenUpCalls {
   }
 }
 
-// Remembers which client an id belongs to, if a server mentions the id later: ids of URLs that a client was
-// asked to visit, and of tasks that a client's call began (experimental in 2025-11-25).
+// Remembers which client an id belongs to, because a server may mention the id in a later message: ids of
+// URLs that a client was asked to open, and of tasks that a client's call began (experimental in 2025-11-25).
 
 const REMEMBERED = 1_000;
 
 export interface ElicitationRecord {
   readonly client: ClientPort;
-  /** Our id of the call in which the server asked the client to visit the URL; null: no open call. */
+  /**
+   * The gateway's id of the call within which the server asked the client to open the URL; null: not within
+   * an open call.
+   */
   readonly call: number | null;
 }
 
@@ -211,7 +214,7 @@ export class ClientRecords<T extends { readonly client: ClientPort }> {
   }
 }
 
-/** Remembers the URLs, if any, that an error reply asks the client to visit. */
+/** Remembers the URLs, if any, that an error reply asks the client to open. */
 export function rememberUrls(
   elicitations: ClientRecords<ElicitationRecord>,
   error: RpcError,

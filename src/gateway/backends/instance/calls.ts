@@ -127,8 +127,9 @@ export class InstanceCalls {
   }
 
   /**
-   * The cancelled or timed-out call that makes it unclear for longest which client a message belongs to.
-   * Null: there is none, or the calls in flight alone already make that unclear.
+   * Of the cancelled and timed-out calls, the one that is kept for longest, if only these calls make it
+   * unclear which client a message belongs to. Null: there is none, or the calls in flight make that unclear,
+   * too.
    */
   lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
     const without = attribute(streamOf, this.#options.owner, this.pending, []);

@@ -29,7 +29,10 @@ export class Health {
     if (this.missedChecks > 0) this.#set(0);
   }
 
-  /** A request did not reach the server. Requests that were in flight together count once. */
+  /**
+   * Counts a request that did not reach the server as a missed check. Requests that were in flight together
+   * count once.
+   */
   missed(id: number): void {
     if (id <= this.#missedUpToId) return;
     this.#missedUpToId = this.#calls.pending.newestId;

@@ -130,8 +130,8 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     if (isError(asked.reply)) {
       const { error } = asked.reply;
       if (error.code !== METHOD_NOT_FOUND || cursor !== null) return errorAnswer(method, error);
-      // A declared list without its method counts as empty. Templates are often missing beside resources, so
-      // that is not reported.
+      // A list that the server declares counts as empty if the server lacks its method. Templates are often
+      // missing beside resources, so that is not reported.
       if (list !== "resourceTemplates") onOddity(method, "no_such_list");
       return { entries, faulty, freshness };
     }
@@ -230,7 +230,7 @@ export class InstanceLists implements Disposable {
   listings: Listings | null = null;
   /** How long each list is fresh, if the server says so. A change is reported by `onListings`. */
   freshness: ListFreshness = {};
-  /** Entries that no client gets, in words. A new array after each change. */
+  /** One text for each entry that no client gets. A new array after each change. */
   withheld: readonly string[] = [];
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
@@ -260,8 +260,8 @@ export class InstanceLists implements Disposable {
   }
 
   /**
-   * Reads all lists for the first time, in parallel. Null: success, even if some lists could not be read
-   * while others have entries.
+   * Reads all lists for the first time, in parallel. Resolves with null on success, and also if some lists
+   * could not be read while others have entries.
    */
   async readFirst(): Promise<LinkFailure | null> {
     const outcomes = await Promise.all(
@@ -362,7 +362,7 @@ export class InstanceLists implements Disposable {
     this.#skillsTimer = this.#options.clock.setTimer(waitMs, () => this.changed("resources"));
   }
 
-  /** Logs each reason once, however often the list is read. */
+  /** Logs why a list was not read; each reason once, however often the list is read. */
   #notRead(kind: ListKind, { message: reason }: LinkFailure): void {
     const { backend, logger } = this.#options;
     const state = this.#states[kind];

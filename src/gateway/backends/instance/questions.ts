@@ -68,8 +68,8 @@ export class Questions {
   }
 
   /**
-   * Waits until no question is open, for `limitMs` at most. True if the server has asked since the last call
-   * of this method.
+   * Waits until no question is open, for `limitMs` at most. True if the server has asked anything since the
+   * last call of this method.
    */
   async answered(limitMs: number): Promise<boolean> {
     if (this.#open.size > 0) {

@@ -93,7 +93,10 @@ export function createServerLogLevel(
       wanted = level;
     },
     send,
-    /** The promise that a call of a client with this level has to await; null: none. */
+    /**
+     * A promise that a call of a client with this level has to await, until the server has confirmed a level
+     * that is low enough; null: no wait.
+     */
     before(level: McpLogLevel | null): Promise<void> | null {
       if (confirming === null || level === null || !mayOvertake()) return null;
       const isLower = confirmed === null || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(confirmed);

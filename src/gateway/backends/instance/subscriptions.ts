@@ -205,8 +205,8 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
         tasks.set(id, watched);
       }
       watched.names.set(client, name);
-      // If the instance belongs to another client, it is not told when this one ends, so that the end is
-      // observed here.
+      // An instance that belongs to another client is not told when this client ends, so the end is observed
+      // here.
       client.ended.addEventListener("abort", () => forget(client), { once: true });
       const reply = await watched.reply;
       if (isError(reply)) {

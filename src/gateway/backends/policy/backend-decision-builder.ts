@@ -29,7 +29,7 @@ export interface BackendSpec {
     | { readonly kind: "nothing"; readonly because: "removed" | "disabled" };
   /** Number of configuration changes and restarts. A new number makes the decision forget failures. */
   readonly revision: number;
-  /** Number of restarts; instances of an earlier epoch are replaced. */
+  /** Counts restarts. An instance that was started at a lower number is replaced. */
   readonly epoch: number;
   readonly replace: "overlap" | "stop-first";
   readonly instances: "shared" | "per-client";
@@ -185,7 +185,7 @@ export class DecisionBuilder {
     this.remember({ tries: NO_TRIES, quickTryUsed: false, changeFailure: null });
   }
 
-  /** True if the instance matches the current configuration and epoch. */
+  /** True if the instance has the current configuration and was started after the last restart. */
   isCurrent({ key, epoch }: InstanceRef): boolean {
     const { wanted, epoch: wantedEpoch } = this.spec;
     if (wanted.kind !== "connection" || wantedEpoch !== epoch) return false;

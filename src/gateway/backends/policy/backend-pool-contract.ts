@@ -131,7 +131,7 @@ export interface WatchedTask {
   readonly name: string;
 }
 
-/** A call after its wait: params for this backend, or the answer from elsewhere. */
+/** How a call goes on after its wait: to the backend with these params, or with an answer from elsewhere. */
 export type RenewedCall =
   | { readonly params: JsonObject | undefined; readonly answer: null }
   | { readonly answer: Promise<Reply> };

@@ -60,7 +60,7 @@ export function foldServing(builder: DecisionBuilder): void {
   if (serving === null) return;
   const seen = builder.seenOf(serving.id);
   const isGone = seen?.state.kind === "ready" && isConfirmedGone(builder, seen);
-  // An unreachable server may still answer the calls in flight.
+  // The instance drains, because an unreachable server may still answer the calls in flight.
   if (isGone) builder.drainServing("not_answering");
   if (isGone || seen?.state.kind !== "ready") {
     foldCrash(builder, serving, seen);

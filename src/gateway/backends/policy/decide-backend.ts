@@ -193,7 +193,7 @@ function checkStep(builder: DecisionBuilder, seen: InstanceSeen): BackendStep | 
     builder.wakeAt(dueMs, "check");
     return null;
   }
-  // The check that confirms or ends the suspicion is under way.
+  // The check that shows whether the server is out of reach is under way.
   if (suspectSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs) return null;
   builder.remember({ checkedAtMs: now.monotonicMs });
   return { kind: "check", id: seen.id };

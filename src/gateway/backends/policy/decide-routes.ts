@@ -44,7 +44,10 @@ export function foldRoutes(builder: DecisionBuilder): void {
   dropStandbys(builder, (route) => !isProbed(builder, route));
 }
 
-/** Updates a route's memory by its standby: whether the standby has ended or answered, and gaps between its answers. */
+/**
+ * Looks at the standby of a route: remembers whether it answers and the gaps between its answers, and gives
+ * it up if it has ended or is silent.
+ */
 function foldStandby(builder: DecisionBuilder, { name, key }: RouteSpec): void {
   const { standby, health } = builder.route(name);
   if (standby === null) return;
@@ -143,7 +146,10 @@ function failAsked(builder: DecisionBuilder, reason: string): null {
   return null;
 }
 
-/** Returns to the best route whose stability window is over; the return is pending while it has to wait. */
+/**
+ * Returns to the best of the better routes whose stability window is over. While the return has to wait, it
+ * is remembered as pending.
+ */
 function foldRecovery(builder: DecisionBuilder): Reason | null {
   const { candidate, routes } = builder.memory;
   const serving = builder.healthyServing;
@@ -182,7 +188,10 @@ function isStable(builder: DecisionBuilder, name: string): boolean {
   return standby.signMs !== null && standby.signMs >= endMs - FRESH_MS;
 }
 
-/** True once no call is in flight, or after `drain_timeout`; without automatic failback a person has to switch. */
+/**
+ * True if the backend may switch to that better route now: no call is in flight, or `drain_timeout` is over.
+ * Without automatic failback never: a person has to switch.
+ */
 function mayGoBack(builder: DecisionBuilder, route: string, serving: Serving): boolean {
   const { spec, now, memory } = builder;
   if (spec.routes?.failback.byItself !== true) {

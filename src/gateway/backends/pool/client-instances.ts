@@ -36,7 +36,7 @@ export class ClientInstances {
   readonly #closing = new Map<PoolInstance, Promise<void>>();
   /** Instances with several timed-out calls in a row: a single missed check is enough to distrust them. */
   readonly #doubted = new WeakSet<PoolInstance>();
-  /** Ready instances whose waiting calls have begun. */
+  /** Ready instances to which the calls that waited for them have been sent. */
   readonly #begun = new WeakSet<PoolInstance>();
 
   constructor(state: LaneState, subscriptions: PoolSubscriptions) {
@@ -88,7 +88,7 @@ export class ClientInstances {
       if (isWanted(entry)) continue;
       const base = NOT_REPLACED.includes(why) ? null : this.#base;
       if (own.waiting.size > 0 && base !== null) {
-        // The waiting calls have not begun, and wait for the new instance instead.
+        // The waiting calls have not been sent, and wait for the new instance instead.
         own.entry = this.#start(client, base);
       } else {
         this.#owned.delete(client);
@@ -127,7 +127,7 @@ export class ClientInstances {
     return isPerClient && decision.calls.kind !== "refuse" ? base : null;
   }
 
-  /** Called after the answer of a call, and after the end of an instance. */
+  /** Called when a call has been answered, and when an instance has ended. */
   #settled(): void {
     const state = this.#state;
     if (!state.isWanted) state.trigger("drain");

@@ -60,7 +60,10 @@ export function createLaneCycles({ state, waiting, own, shared, published, reach
         : { ok: false, reason: event.reason },
     );
   };
-  /** The swap: the serving instance and the published lists change together, before other code runs. */
+  /**
+   * Carries out the swap that a decision asks for: the serving instance and the published lists change
+   * together, before other code runs.
+   */
   const keep = ({ calls, gate, events }: BackendDecision): void => {
     const { tools, name, serving: before } = state;
     const next = calls.kind === "serve" ? (shared.instances.get(calls.id) ?? null) : null;

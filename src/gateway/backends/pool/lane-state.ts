@@ -292,7 +292,8 @@ export function routesView(state: LaneState): RoutesView | null {
     const { health, tries, standby } = routes.byName.get(route.name) ?? NEW_ROUTE;
     const { outcome } = route;
     const inUse = isInUse(route);
-    // While a route is in use, only better ones are tried, and none if a person holds the backend on a route.
+    // While a route is in use, only better ones are tried, and none while a hold fixes the backend to a
+    // route.
     const isTried = usedAt === -1 || (index < usedAt && held === null);
     const missing = outcome.ok ? null : missingText(outcome.missing);
     const isReady = !inUse && standby !== null && health.healthySince !== null;

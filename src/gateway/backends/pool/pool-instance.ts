@@ -10,8 +10,8 @@ import type { PoolCall } from "../policy/backend-pool-contract.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
 /**
- * Time limit for the end of an instance, ms. A link should end within 5 s; if it exceeds this limit, that is
- * logged and nothing waits for it.
+ * Time limit for the end of an instance, ms. A link should end within 5 s. If the instance exceeds the limit,
+ * that is logged, and nothing waits for it any longer.
  */
 const CLOSE_LIMIT_MS = 10_000;
 /** Timed-out calls in a row after which the server is checked. */

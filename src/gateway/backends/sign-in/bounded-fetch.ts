@@ -25,7 +25,7 @@ interface FetchOptions {
 export type BoundedFetch = (address: string, options: FetchOptions) => Promise<Response>;
 
 export interface FetchBounds {
-  /** The server to sign in to; it decides which addresses are allowed. */
+  /** The server to sign in to; its address decides which other addresses are allowed. */
   readonly server: URL;
   readonly clock: Clock;
   readonly signal: AbortSignal;

@@ -112,7 +112,10 @@ interface TokenOptions extends SignInsOptions {
   /** Equal for connections that share their tokens. */
   readonly key: string;
   readonly grants: GrantStore;
-  /** All tokens with an open link; this one is a member while it has one. */
+  /**
+   * The tokens of all backends that have an open link. This token adds itself with its first link, and
+   * removes itself with its last one.
+   */
   readonly used: Set<SharedToken>;
 }
 
@@ -167,7 +170,8 @@ class SharedToken {
     this.#links++;
     this.#options.used.add(this);
     this.#failure = null;
-    // Client credentials are only sent after a refusal that names the authorization server.
+    // The gateway sends client credentials only after a refusal that names the authorization server. Until
+    // then requests go out without a token.
     if (this.#isMachine) this.#isNone = this.#held === null;
     else this.#isUnread = true;
     this.#arm();
@@ -264,7 +268,7 @@ class SharedToken {
             hint: `It is tried again.${outcome.hint === null ? "" : ` ${sentence(outcome.hint)}`}`,
           },
     );
-    // The old token is used while it is valid; the next try may come in time.
+    // Requests go on with the old token while it is valid, so the next try may still come in time.
     if (this.#current !== null && !isEnded) this.#armAfter(waitMs);
     return failure;
   }

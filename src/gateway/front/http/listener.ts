@@ -43,7 +43,10 @@ interface ListenerOptions extends GatewayTools {
   readonly connectionLimit?: number;
 }
 
-/** Rejects with `listen_failed`, whose message names the key to change, the address, and who holds it. */
+/**
+ * Rejects with `listen_failed`. The message names the configuration key to change, the address, and the
+ * process that listens there already, if it is known.
+ */
 export async function openListener(options: ListenerOptions): Promise<Listener> {
   try {
     return await new Listener(options).open();

@@ -10,7 +10,7 @@ import { type McpLogLevel, MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
 import type { ModernRequest } from "./request.ts";
 
-/** An idle identity ends after this time, and with it the state that backends keep for it. */
+/** An idle identity without a task ends after this time, and with it the state that backends keep for it. */
 export const IDLE_LIMIT_MS = 300_000;
 const CHECK_MS = 60_000;
 /**

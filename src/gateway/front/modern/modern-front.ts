@@ -166,7 +166,7 @@ export class ModernFront {
         call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
       const { resultType, ttlMs } = isError(reply) ? {} : reply.result;
       if (resultType === "input_required") this.#identities.expect(identity);
-      // The process that runs the task may be this identity's own.
+      // The task may run in a server process of this identity alone, which ends with the identity.
       if (resultType === "task") this.#identities.keep(identity, ttlMs);
       this.#identities.giveBack(identity, !isUnfinished);
       call.answer(reply);

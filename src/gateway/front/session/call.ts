@@ -7,7 +7,7 @@ import type { SessionPort } from "./front-contract.ts";
 import type { CallOutlet } from "./outlet.ts";
 import { messageJson, type Questions } from "./questions.ts";
 
-/** After `close` it sends nothing more: the answer is the last message of its stream. */
+/** Sends nothing after `close`, because the answer is the last message of its stream. */
 export class Call implements CallPort {
   readonly client: SessionPort;
   readonly id: RpcId;

@@ -143,7 +143,8 @@ export class SessionStore {
   }
 
   /**
-   * The idle sessions of the principal with most of them, among principals with at least `atLeast` sessions.
+   * The idle sessions of the principal that has most idle ones, among principals with at least `atLeast`
+   * sessions.
    */
   #idleOfLargest(atLeast: number): Entry[] {
     return [...Map.groupBy(this.#entries, ({ owner }) => owner()).values()]

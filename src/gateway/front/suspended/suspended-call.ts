@@ -110,7 +110,10 @@ export class SuspendedCall {
     return refused("the client does not support this");
   }
 
-  /** Resumes the call with the client's answers. False, and nothing has changed: another round is open, or none. */
+  /**
+   * Resumes the call with the client's answers to that round. False, without a change: that round is not
+   * open.
+   */
   goOn(request: ModernRequest, outlet: CallOutlet, round: number): boolean {
     if (!this.isSuspended || round !== this.#round) return false;
     this.isSuspended = false;
@@ -125,10 +128,7 @@ export class SuspendedCall {
     return true;
   }
 
-  /**
-   * To be called if the call has its reply while it is suspended; keeps the reply for the client's next
-   * request.
-   */
+  /** Called when the call gets its reply while its client is away; the reply is kept for the client. */
   early(reply: Reply): void {
     this.endedEarly = true;
     const bytes = bytesOf(reply);
@@ -136,7 +136,7 @@ export class SuspendedCall {
     if (this.isSuspended) this.#parts.onGrown();
   }
 
-  /** The client gets the call's reply. */
+  /** Called when the client gets the call's reply. */
   settled(): void {
     this.#over("the call that this belongs to has ended");
   }

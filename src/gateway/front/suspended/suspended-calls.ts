@@ -47,7 +47,7 @@ export interface StateKey {
   readonly generation: number;
 }
 
-/** Another daemon with suspended calls, whose clients may come to this one. */
+/** The previous or the next daemon. The clients of its suspended calls may come to this daemon. */
 export interface OtherDaemon {
   /** Answers on `outlet`; `gone` is called when the client closes the connection. Null: the daemon has ended. */
   resume(request: ModernRequest, outlet: CallOutlet): { readonly gone: () => void } | null;
@@ -59,7 +59,10 @@ export class SuspendedCalls implements CallSuspension {
   readonly #consents: Consents;
   /** Calls that have asked for input. */
   readonly #byCall = new Map<ModernCall, SuspendedCall>();
-  /** Calls whose client has been asked, by the id in their state; the one asked last comes last. */
+  /**
+   * Calls whose client has been asked for input, by the id in their `requestState`; the one asked last comes
+   * last.
+   */
   readonly #byId = new Map<string, SuspendedCall>();
   /** The number of handovers before this daemon. */
   #generation = 0;

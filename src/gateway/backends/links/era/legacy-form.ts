@@ -91,7 +91,7 @@ function withTasks(capabilities: JsonObject): JsonObject {
 }
 
 /**
- * A legacy client's capabilities in modern form. Tasks are left out: those of the two versions are
+ * A legacy client's capabilities in modern form. They lack tasks, because the tasks of the two versions are
  * incompatible.
  */
 export function modernCapabilities(capabilities: JsonObject): JsonObject {

@@ -23,7 +23,10 @@ const CALM_MS = 10_000;
 
 const DONE: Reply = { result: {} };
 
-/** The member of the listen request that names a resource or a task, and its URI or id. */
+/**
+ * What a client is notified about: a resource, by its URI, or a task, by its id. The first word is the member
+ * of the listen request that lists it.
+ */
 type Topic = `${"resourceSubscriptions" | "taskIds"} ${string}`;
 const KINDS = ["resourceSubscriptions", "taskIds"] as const;
 

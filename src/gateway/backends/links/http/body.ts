@@ -128,7 +128,8 @@ export function askForEvents(target: HttpTarget, headers: Headers, stream: Strea
           if (response.status === 200 && mediaType(response) === "text/event-stream") stream.onOpen(response);
           else {
             stream.onRefused(response.status, response.headers.get("www-authenticate") ?? null);
-            // Nobody reads the body, so a response that is still incomplete after this turn is ended.
+            // Nobody reads the body. If the response is still incomplete after this turn of the event loop,
+            // its connection is closed.
             setImmediate(() => response.destroy());
           }
         },

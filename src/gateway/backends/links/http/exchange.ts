@@ -171,7 +171,10 @@ export class Exchange {
     }
   }
 
-  /** The response carries no answer; an event stream that never ends would occupy its connection. */
+  /**
+   * Ends the exchange with a response that carries no answer. An event stream is closed: it may never end,
+   * and would keep its connection.
+   */
   #readNothing(response: Response): void {
     if (mediaType(response) === "text/event-stream") response.destroy();
     readWhole(response, ERROR_BODY_BYTES, () => this.#finish());

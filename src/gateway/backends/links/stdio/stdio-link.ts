@@ -307,8 +307,8 @@ type BackendProcess = ChildProcess & {
 const LAUNCHER_LINE = /^mountaineer-backend-launch: ([a-z-]+)$/;
 
 /**
- * Starts the program as the leader of a new process group. This thread only waits for `/bin/sh`; the launcher looks up
- * folder and program, and may hang on a dead mount.
+ * Starts the program as the leader of a new process group. This thread waits only for `/bin/sh` to start: the
+ * launcher, a shell script, looks up the folder and the program, because that may hang on a dead mount.
  */
 function startProgram(options: ProgramOptions): BackendProcess | LinkFailure {
   const invalid = Object.keys(options.env).find((name) => !isVariableName(name));
