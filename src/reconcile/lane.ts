@@ -6,7 +6,10 @@ import type { Trigger } from "./trigger.ts";
 
 interface LaneOptions {
   readonly clock: Clock;
-  /** Runs one cycle; resolves with when and why to run again, or null to wait for a trigger. */
+  /**
+   * Runs one cycle for `triggers`, a user's first. Resolves with when and why to run again, or null to wait
+   * for a trigger.
+   */
   readonly run: (triggers: readonly Trigger[], signal: AbortSignal) => Promise<Wake | null>;
   /** Called when a cycle threw, which is a mistake in the program. The cycle is retried with backoff. */
   readonly onFailure: (error: unknown) => void;
@@ -89,7 +92,10 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
     get wake() {
       return nextWake;
     },
-    /** Runs a cycle now if idle, else one for all triggers right after the running one, with a user's trigger first. */
+    /**
+     * Begins a cycle if none runs; else one cycle for all triggers that came meanwhile follows the running
+     * one.
+     */
     trigger(trigger: Trigger): void {
       if (stopping.signal.aborted || isBackingOff(trigger)) return;
       const same = waiting.get(trigger.reason);

@@ -1,5 +1,5 @@
-// Events of the OS (inotify, FSEvents, kqueue) for the folder of a file, and for the folder that symlinks lead to. Other
-// folders on the way are not watched.
+// Events of the OS (inotify, FSEvents, kqueue) for the folder of a file and, if its path leads through
+// symlinks, for the real file's folder. Other folders on the way are not watched.
 import { type FSWatcher, watch } from "node:fs";
 import { readlink } from "node:fs/promises";
 import { basename, dirname, join, normalize } from "node:path";

@@ -218,9 +218,9 @@ export class CarriedConnection {
   }
 
   /**
-   * Leaves the joined connection on the route `from` until it can end unnoticed by rclone: before a read, or
-   * before the check that follows each of rclone's operations. On an encrypted connection neither can be
-   * recognized.
+   * Leaves the joined connection on the route `from` until it can end unnoticed by rclone: before the check
+   * that follows each of rclone's operations or, after `retireAtReads`, before a read. On an encrypted
+   * connection neither can be recognized.
    */
   retire(from: CarriedRoute): void {
     const { holding } = this.#held;

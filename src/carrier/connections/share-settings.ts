@@ -49,7 +49,7 @@ export interface ShareParts {
   readonly logger: Logger;
   readonly owners: SocketOwners;
   readonly prove: ProveServer;
-  /** Only clients of this user may connect. */
+  /** Only clients of this user may connect; to a `cifs` share, also those of root. */
   readonly uid: number;
   readonly events: ShareEvents;
   readonly logons: LogonGate;

@@ -219,8 +219,8 @@ export class AloneWatch implements Disposable {
   }
 
   /**
-   * Decides without a daemon. Moves the share only to a server whose connection has stayed open since a
-   * daemon proved that server.
+   * Decides without a daemon. Moves the share only to a server that a daemon has proved, and only if the
+   * carrier's connection to that server is still open.
    */
   async #act(watch: Watched, reason: string): Promise<void> {
     const { clock, logger, service } = this.#options;

@@ -292,8 +292,8 @@ export function isOnlyBegun(bytes: Uint8Array): boolean {
 }
 
 /**
- * True if the bytes suffice to decide about their first frame. A read or a close must be complete, because it
- * may be answered here.
+ * True if the bytes suffice to decide about their first frame. A read or a close must be complete, because
+ * `answerWithoutServer` may have to answer it.
  */
 export function isEnoughToJudge(bytes: Uint8Array): boolean {
   const command = commandOfFrame(bytes);
@@ -318,7 +318,10 @@ export function firstMessage(
   };
 }
 
-/** Gives a request's header the async id of the interim answer, so that its final answer has this id, too. */
+/**
+ * Copies the async id of the server's interim answer into the request's header, so that an answer made from
+ * this header has the id, too.
+ */
 export function markPending(header: Uint8Array, interim: Uint8Array): void {
   header[FLAGS_AT] = (header[FLAGS_AT] ?? 0) | SMB2_FLAG.async;
   header.set(interim.subarray(ASYNC_ID_AT, ASYNC_ID_AT + 8), ASYNC_ID_AT);

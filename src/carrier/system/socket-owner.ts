@@ -42,8 +42,8 @@ export function createSocketOwners(
      */
     async ownerOf(address: string, port: number, localPort: number): Promise<number | null> {
       const owner = (await tableOf(localPort)).ownerOf(address, port, localPort);
-      // A missing row is looked up twice: the table is no snapshot, and may lack a row while other rows come
-      // and go.
+      // Looks up a missing row once more, because the table is no snapshot: it may lack a row while other
+      // rows come and go.
       return owner ?? (await tableOf(localPort)).ownerOf(address, port, localPort);
     },
   };

@@ -143,8 +143,8 @@ async function blocksOf({ bytes, format, place }: ConfigSource): Promise<Effecti
 }
 
 /**
- * Moves the tables below a named entry directly behind it: in TOML, a table below a list belongs to the last
- * member of the list before it.
+ * Moves the tables of a named entry directly behind it, because a TOML table inside a member of a list
+ * belongs to the last member above it.
  */
 function inTableOrder(blocks: readonly EffectiveBlock[]): EffectiveBlock[] {
   const groups = Map.groupBy(blocks, ({ path }) => JSON.stringify(path.slice(0, 2)));

@@ -56,7 +56,7 @@ function mountNames(shares: readonly unknown[]): string[] {
   return [...new Set([...shareNames(shares), ...ofServer])];
 }
 
-/** A description of what Mountaineer itself keeps at the link's path; null: nothing. */
+/** What of Mountaineer's own is at the link's path, or around or inside it, in words; null: nothing. */
 function standsIn(
   path: string,
   { sharesRoot, mountRoot }: Roots,

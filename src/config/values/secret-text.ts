@@ -55,7 +55,10 @@ export function isLiteral(text: SecretText): boolean {
   return text.length > 0 && text.every((part) => typeof part === "string");
 }
 
-/** True when a text may be shown as it is written: it is empty, or made of references alone. */
+/**
+ * True when a text may be shown as it is written: it is empty, or consists of references with nothing secret
+ * around them.
+ */
 export function isShowable(text: string): boolean {
   const reading = parseSecretText(text);
   if (!reading.ok) return false;

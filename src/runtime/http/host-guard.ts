@@ -43,7 +43,7 @@ export function createHostGuard(
   };
 }
 
-/** `name` or an IP address, in lower case and without brackets. */
+/** `name`: a host name or IP address, in lower case and without brackets. */
 export function isLoopbackHost(name: string): boolean {
   if (name === "localhost" || name === "localhost.") return true;
   if (isIP(name) === 4) return name.startsWith("127.");

@@ -10,7 +10,7 @@ const MOST_LINE_BYTES = 1024 * 1024;
 export const MOST_READ_BYTES = 8 * 1024 * 1024;
 const NEWLINE = 0x0a;
 
-/** A position before a byte of a file. It stays valid when the file is rotated. */
+/** A position in a file, before the byte at `offset`. It stays valid when the file is rotated. */
 export interface LinePlace {
   /** Device and inode. */
   readonly file: string;
@@ -29,9 +29,10 @@ export interface LineFiles {
 }
 
 /**
- * Calls `take` with each line, newest first, until `take` returns false or 8 MiB are read. A last line without a newline is
- * skipped, because it is incomplete. Resolves with the position of older lines; null: there are none. Missing files and
- * files that are not regular have no lines. Rejects with the system's error, and with the signal's reason.
+ * Calls `take` with each line, newest first, until `take` returns false or `mostBytes` are read. A last line
+ * without a newline is skipped, because it is incomplete. Resolves with the position of older lines; null:
+ * there are none. Missing files and files that are not regular have no lines. Rejects with the system's
+ * error, and with the signal's reason.
  */
 export async function readLinesBackwards(
   { path, keep, before, signal, mostBytes = MOST_READ_BYTES }: LineFiles,

@@ -53,7 +53,10 @@ interface Entry {
   readonly isAudit: boolean;
 }
 
-/** Where each source's next page begins: a cursor; null: there is none; absent: at its newest entry. */
+/**
+ * Where the next, older page of the log and of the audit begins: a cursor. null: there is none; absent: none
+ * was read yet, so at the newest entry.
+ */
 interface Ends {
   readonly log?: string | null;
   readonly audit?: string | null;
