@@ -20,7 +20,7 @@ export interface DnsQuestion {
   readonly name: DnsName;
 }
 
-/** A key that is equal for names that are equal in DNS, which ignores case. */
+/** A key for a name. Names that differ only in case have the same key, because DNS ignores case. */
 export function nameKey(name: DnsName): string {
   return JSON.stringify(name.map((label) => label.toLowerCase()));
 }

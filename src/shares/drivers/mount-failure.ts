@@ -67,7 +67,7 @@ interface ListingLimits {
   /** Monotonic ms. */
   readonly untilMs: number;
   readonly signal: AbortSignal;
-  /** Errnos of the listing that do not count as a failure. */
+  /** Errnos of the listing with which the mount still counts as proved. */
   readonly tolerated?: readonly string[];
 }
 

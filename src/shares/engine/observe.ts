@@ -22,7 +22,7 @@ import type { Hurried, LookTools, ObserveTools, Subject } from "./share-subject.
 const FOLDER_LOOK_MS = 1000;
 /** Limit for a look-up of open files, ms; a later answer counts as "files may be open". */
 const OPEN_FILES_MS = 2000;
-/** Limit for the question whether the driver could mount the share anew, ms. */
+/** How long to wait for the driver's report whether it could mount the share anew, ms. */
 const ABLE_MS = 1000;
 /**
  * Interval at which the driver of a carried mount is asked whether it could mount anew, ms. Seldom is enough,
@@ -211,7 +211,8 @@ function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promi
 
 /**
  * Waits for the look at the mount, unless the host is certainly gone: the answer may then take seconds and
- * changes nothing. At a host's first silence, the look continues while the host is probed again.
+ * changes nothing. After a host's first silent probe, the look continues in the background while the host is
+ * probed again.
  */
 async function chooseLook(
   { prober, rememberedPort }: LookTools,

@@ -42,7 +42,7 @@ interface RouteTrust {
 interface TrustTools {
   readonly clock: Clock;
   readonly proof: Pick<ServerProof, "compare" | "recognise">;
-  /** The carrier's present count of outages of the route in use; null: not known. */
+  /** Returns how many outages of the route in use the carrier has counted until now; null: not known. */
   readonly outage: () => number | null;
 }
 
@@ -101,8 +101,8 @@ export class ServerTrust implements AsyncDisposable {
   #inUseBefore: RouteInUse | null = null;
   #witnessSinceMs = 0;
   /**
-   * Pause before the next proof after several witness connections that ended early: a proof after each of
-   * them would burden the server.
+   * Pause before the next proof, if the carrier's connection over the other route (the witness) has ended
+   * early several times: a proof after each end would burden the server.
    */
   #witnessPause = NO_BACKOFF;
 
@@ -144,7 +144,7 @@ export class ServerTrust implements AsyncDisposable {
     };
   }
 
-  /** Forgets the proof of `route`, whose server has ended connections. */
+  /** Forgets what is proved about `route`: another server may answer over it by now. */
   doubt(route: Subject): void {
     const known = this.#known[route];
     known.server = null;
@@ -182,8 +182,8 @@ export class ServerTrust implements AsyncDisposable {
     if (isAway || isOther) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
-    // A proof that compares both routes cannot succeed now. Ending it lets a proof of the other route begin
-    // at once, for which a move to that route waits.
+    // A proof that compares both routes cannot succeed now. It is ended, so that a proof of the other route
+    // alone can begin at once; a move to that route waits for it.
     if (isAway) cutOff(this.#compared);
   }
 
@@ -388,10 +388,7 @@ function probeOf({ routes, inUse }: TrustInput, subject: Subject): RouteSeen["pr
   return (subject === "detour" ? inUse?.detour?.seen : routes[subject])?.probe ?? null;
 }
 
-/**
- * The routes that were in use since the previous look and lost their server meanwhile, by the carrier's
- * counters.
- */
+/** Those routes in use since the previous look on which the carrier has counted an outage since then. */
 function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly RouteName[] {
   if (before === null) return inUse.goesOn ? [] : [inUse.route];
   if (inUse.outage === before.outage) return [];

@@ -21,7 +21,10 @@ import { ServerTrust, type TrustInput } from "./server-trust.ts";
 import { createHurry, type Hurried, type Subject } from "./share-subject.ts";
 
 const MOST_STEPS = 16;
-/** Time for which rclone repeats the requests of our own look after a connection has ended, ms. */
+/**
+ * After a connection has ended, rclone repeats the requests of our own look for this long, ms; they do not
+ * count as a program's.
+ */
 const OWN_LOOK_MS = 2_000;
 const MOUNT_DEADLINE_MS = 20_000;
 const UNMOUNT_DEADLINE_MS = 15_000;
@@ -196,7 +199,7 @@ export class ShareCycle {
     this.#wanted = true;
   }
 
-  /** Whether a person's request is not answered yet. */
+  /** True while a person's request waits for its answer. */
   get isAsked(): boolean {
     return this.#asked !== null;
   }
@@ -243,7 +246,7 @@ export class ShareCycle {
     return this.#withCarriage({ subject: this.#subject, memory, seen, conditions });
   }
 
-  /** Notes that the server behind the route in use has ended connections. */
+  /** Call it when the server in use has ended connections, so that it may be another one by now. */
   doubt(): void {
     const carried = this.#carriedNow();
     // A carrier that counts outages needs no note: the next look compares the counts, and keeps proofs that
@@ -265,7 +268,10 @@ export class ShareCycle {
     }
   }
 
-  /** Allows a try of the login if a person asks for one. Once the login may be tried again, failed proofs are repeated. */
+  /**
+   * Allows one try of the login if a person asks for one. Repeats failed proofs as soon as the login may be
+   * tried again.
+   */
   #askLogon(isAskedToTry: boolean): void {
     const { logons } = this.#tools;
     const { spec } = this.#subject;

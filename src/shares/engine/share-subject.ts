@@ -60,7 +60,10 @@ interface HurryInput {
   readonly phase: CarriedPhase | null;
   /** The route that the mount uses. */
   readonly route: RouteName | null;
-  /** Whether a lost route waits to be confirmed, or an SMB request has waited too long for its answer. */
+  /**
+   * True: a suspected loss of the route is not confirmed yet, or an SMB request has waited too long for its
+   * answer.
+   */
   readonly inDoubt: boolean;
   /** Duration of the hosts' answers at the last look, ms; null: no answer. */
   readonly tookMs: Readonly<Record<RouteName, number | null>>;

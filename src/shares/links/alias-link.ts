@@ -21,7 +21,7 @@ export interface AliasLinkTools {
   readonly madeTargets: (path: string) => ReadonlySet<string>;
   /** Remembers a target of the link; rejects when that cannot be written. */
   readonly remember: (path: string, target: string) => Promise<void>;
-  /** Mounts and links to them, in which no link may be made. */
+  /** The paths of shares' mounts and of links to them; no alias link may be made inside them. */
   readonly mountPaths: () => readonly string[];
   /** Deadline of each look, ms. */
   readonly waitMs: number;

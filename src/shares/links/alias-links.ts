@@ -27,7 +27,7 @@ export type AliasTransition =
       readonly share: string;
       readonly path: string;
       readonly target: string;
-      /** The link had another target before. */
+      /** True: the link was there, with another target. */
       readonly repaired: boolean;
     }
   | {
@@ -120,7 +120,7 @@ export class AliasLinks implements AsyncDisposable {
   }
 
   trigger(reason: TriggerReason): void {
-    // Most configurations have no aliases, so their lane need not run.
+    // Without aliases and recorded links, as in most configurations, regular checks have nothing to do.
     const isIdle = this.#known.size === 0 && this.#options.memory.paths.length === 0;
     if (reason !== "tick" || !isIdle) this.#triggerNow(reason);
   }

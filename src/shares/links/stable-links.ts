@@ -10,7 +10,10 @@ import { blocked, ensureLink, judgeLink } from "./stable-link.ts";
 const LOOK_MS = 1000;
 /** Minimum time between two looks at a link that was right, ms: looks are not free. */
 const LOOK_AGAIN_MS = 2_000;
-/** While looks are late, as on a busy machine, a link counts as right for this long, ms. */
+/**
+ * If looks get no answer in time, as on a busy machine, a link that was right counts as right for this long,
+ * ms.
+ */
 const BELIEVED_MS = 60_000;
 
 interface KnownLink {

@@ -274,7 +274,7 @@ function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone
   return leaveAddress(builder, mount, route, isGone);
 }
 
-/** The route itself, or the other one if the configuration has removed it. */
+/** `route`, or the other route if the configuration has none of that name any more. */
 function routeLeft({ spec }: Builder, route: RouteName): RouteName {
   return routesOf(spec).includes(route) ? route : otherRoute(route);
 }
@@ -294,7 +294,7 @@ function leaveAddress(builder: Builder, mount: MountSeen, route: RouteName, isGo
   return remountOnceClosed(builder, mount, { reason, plan, lost: isGone });
 }
 
-/** Whether a proof of the server has ended, with or without success. */
+/** Whether a proof of the server has ended, whatever its result. */
 function isJudged(server: ServerSeen | undefined): boolean {
   return server !== undefined && (server.id !== null || server.asked);
 }

@@ -19,7 +19,8 @@ const UNPROVEN: MountVerdict = { state: "unproven" };
 
 export function judgeMount(builder: Builder, { found, look }: MountSeen): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
-  // While the carrier holds logins back, a look that needs a new connection fails, although the others work.
+  // While the carrier holds logins back, a look that needs a new connection fails, although open connections
+  // work.
   const isShut = (builder.seen.logon?.shut ?? null) !== null;
   switch (look.state) {
     case "never":
@@ -99,7 +100,8 @@ function judgeFailed(builder: Builder, errno: string, startedAtMs: number): Moun
   }
   const confirmAtMs = first.startedAtMs + CONFIRM_AFTER_MS;
   if (startedAtMs >= confirmAtMs) return { state: "dead", reason: errno };
-  // The newest look is still the first failed one: another cycle at once would only loop.
+  // The newest look is still the first failed one. Another cycle at once would find the same look, so it
+  // waits.
   const { atMs } = builder.seen;
   lookAt(builder, confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS);
   return UNPROVEN;

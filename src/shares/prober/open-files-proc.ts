@@ -9,7 +9,7 @@ import { isOfGroups, type KinOf, kinInProc } from "./process-family.ts";
 
 /** Maximum number of files in an answer: more are not shown. */
 export const OPEN_FILES_AT_MOST = 200;
-/** Time of scanning before the event loop gets a turn for looks, ms. */
+/** How long a scan may run before it lets the event loop handle looks, ms. */
 const STRETCH_MS = 4;
 const DELETED = " (deleted)";
 

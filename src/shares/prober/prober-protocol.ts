@@ -68,7 +68,7 @@ export type Ask<Kind extends QuestionKind = QuestionKind> = {
 
 export interface ProberRequest {
   readonly asks: readonly Ask[];
-  /** The child finishes the questions in progress and drops the others; no more will come. */
+  /** True: the child gets no more questions, finishes those in progress, and drops the others. */
   readonly retire: boolean;
 }
 

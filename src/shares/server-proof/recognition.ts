@@ -39,7 +39,7 @@ export function recogniseRoot(
   }
   if (created.includes("unknown")) return { kind: "same", by: root === "agrees" ? "creation" : "entries" };
   const count = witness.entries.length;
-  // A missing entry proves nothing if the listing was cut off: it may be in the rest.
+  // If the listing was cut off, a missing entry proves nothing: it may be among those that were cut off.
   const isGone = listing.rest === null && !witness.entries.some(({ name }) => now.has(name));
   if (isGone && root !== "agrees" && count > 0) {
     const what =

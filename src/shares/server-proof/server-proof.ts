@@ -32,7 +32,7 @@ import {
 export interface ProofEndpoint extends ProbeEndpoint {
   /** The configured name of the address; null or absent: none. */
   readonly host?: string | null;
-  /** 32 hex digits; null: not part of the answer. */
+  /** 32 hex digits; null: the server's answer had none. */
   readonly serverGuid: string | null;
 }
 
@@ -123,8 +123,9 @@ export function createServerProof(options: ServerProofOptions) {
 
   return {
     /**
-     * Reads the share's root over both routes, and identifies their server if both show the same. `isSteady`: whether the
-     * server in use was not lost meanwhile. `inUse`: id of the server that one route has led to all the time; null: none.
+     * Reads the share's root over both routes, and identifies their server if both show the same. `isSteady`
+     * returns false if the server in use was lost meanwhile. `inUse`: id of the server to which the route in
+     * use has led all the time; null: none.
      */
     compare(
       share: ShareSpec,

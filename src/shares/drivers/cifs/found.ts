@@ -52,9 +52,9 @@ export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean 
 }
 
 /**
- * The carrier's port of a carried mount, and the host for which it was mounted. A mount whose source is this
- * machine counts as carried, unless a route's server is this machine (through a tunnel, for instance). null:
- * it is not carried.
+ * The port at which the carrier serves the mount, and the host for which the share was mounted. A mount whose
+ * source is this machine counts as carried, unless a route's server is this machine (through a tunnel, for
+ * instance). null: it is not carried.
  */
 function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through | null {
   const { entry } = mount;
@@ -87,8 +87,8 @@ function sourceShown(
 }
 
 /**
- * Finds a mount's route by its host and port. For a carried mount that is the route whose host it was mounted
- * for, though its bytes may take the other one.
+ * Finds a mount's route by its host and port. For a carried mount, the host is the one for which it was
+ * mounted, though its bytes may take the other route.
  */
 function routeBy(
   share: ShareSpec,
@@ -102,8 +102,8 @@ function routeBy(
   const host = through === null ? mount.source.host : through.host;
   // Without a host, nothing shows where the port leads.
   if (host === null) return null;
-  // Options that do not show where the mount leads. A direct mount shows no port; a carried one shows this
-  // machine's address.
+  // Options that say nothing about where the mount leads: the port of a direct mount, or the address of a
+  // carried one, which is this machine's.
   const misleading = through === null ? /^port=/ : /^(addr|ip|port)=/;
   const shown = mount.entry.options.filter((one) => !misleading.test(one));
   const options = port === null ? mount.entry.options : [...shown, `port=${port}`];

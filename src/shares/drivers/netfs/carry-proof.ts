@@ -76,7 +76,7 @@ function unproved(reason: string): CarryProof {
   return { proved: false, reason };
 }
 
-/** Why mounts are not carried with this proof; null: they are. */
+/** Why mounts may not be carried, given this proof; null: they may. */
 export function carryRefusal({ proved, reason }: CarryProof): Lacking | null {
   return proved ? null : { text: reason, hint: "until then it is mounted anew for each route" };
 }

@@ -49,7 +49,7 @@ const NETFS: Readonly<Record<number, FailureRow>> = {
   [-6005]: ["unreachable", "the server closed the connection"],
   [-6600]: ["other", "macOS's NetAuth failed inside"],
   [-6602]: ["other", "the mount failed"],
-  // NT status 0xC0000225 and 0xC00000CC reach us unchanged from the SMB client.
+  // The SMB client passes these two NT statuses on unchanged: 0xC0000225 and 0xC00000CC.
   [-1073741275]: noSuchShare(),
   [-1073741620]: noSuchShare(),
 };

@@ -26,11 +26,17 @@ const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
 export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: NetfsMountsOptions) {
   const realPaths = createRealMountPaths(prober);
-  /** The last mount of each share, to recognize the mount after an edit of both path and source. */
+  /**
+   * The id of each share's last mount, which shows whose mount it is even after an edit of both path and
+   * source.
+   */
   const known = new Map<string, string>();
 
   const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
-  /** The share's path, as the mount table spells it. /Volumes is not a link, and macOS names the folders in it. */
+  /**
+   * The share's path, as the mount table spells it. Folders in /Volumes, which is no link, get the share's
+   * name on the server from macOS.
+   */
   const pathOf = async (share: ShareSpec): Promise<string> => {
     if (isSystemNamed(share)) return join(volumes, share.shareName);
     return realPaths.find(share.mountPath);

@@ -1,6 +1,6 @@
-// The process that makes one call into NetFS: the request comes by stdin, because it holds the password, and the answer
-// goes to stdout. On SIGTERM it first cancels the mount: a caller that is killed is reported to leave macOS's
-// own helper stuck for the rest of the login session.
+// The process that makes one call into NetFS: the request comes by stdin, because it holds the password, and
+// the answer goes to stdout. On SIGTERM it cancels the mount before it ends: a process that is killed during
+// the call is reported to leave macOS's own helper stuck for the rest of the login session.
 import { errorText } from "../../../runtime/errors.ts";
 import { loadNetfs, type NetfsCall } from "./binding.ts";
 import type { NetfsChildAnswer, NetfsChildRequest } from "./process.ts";

@@ -205,9 +205,9 @@ const ALL_MS = 2_000;
 
 /**
  * Opens the unsent files of `paths` (in the share) once each, so that rclone knows which file of the mount
- * each cache file belongs to. Begins with the files that rclone sends last. The folders are listed before and
- * after, because some files are sent meanwhile. Ends within 2 s; rclone also sends the files that were not
- * opened.
+ * each cache file belongs to. Begins with the files that rclone sends last. Makes rclone list their folders
+ * anew before and after that, because it sends some files meanwhile. Ends within 2 s; rclone also sends the
+ * files that were not opened.
  */
 async function openReloaded(
   { clock, serving }: AttemptTools,

@@ -187,8 +187,8 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
     look,
 
     /**
-     * Those of these files that no running rclone sends, as found by the newest look. Begins another look if
-     * that one is older than 10 s.
+     * The unsent files of such shares, without those that a running rclone sends, as the newest look has
+     * found them. Begins another look if that one is older than 10 s.
      */
     known(configured: readonly string[]): readonly FormerUnsent[] {
       if (clock.monotonicMs() - lookedAtMs >= LOOKED_FOR_MS) {

@@ -38,7 +38,7 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
     let left = 0;
     for (const { path, note } of await listSetAside(files)) {
       if (signal.aborted) return 0;
-      // Only the server that a file was written for has the missing parts of that file.
+      // Only the server for which a file was written has the missing parts.
       if (note?.state !== "incomplete" || note.server !== files.server) continue;
       try {
         const rclone = await rcloneProgram(home);
@@ -157,9 +157,9 @@ async function copyRange(from: FileHandle, to: FileHandle, { start, end }: ByteR
 }
 
 /**
- * Copies the part of a block that comes before appended data. Without a note, nothing shows where in its
- * block a program began to append. If the block holds zeros up to the end of the server's file and data from
- * there on, the program appended at that end.
+ * If a program has appended to the file, copies the server's bytes of the block in which the appended data
+ * begins. Without a note, the block itself has to show where that is: zeros up to the end of the server's
+ * file, and data from there on.
  */
 async function fillBeforeEnd(
   from: FileHandle,

@@ -81,11 +81,11 @@ export async function controlOf(
 
 /**
  * Makes rclone drop the dead connections that it keeps. rclone takes the oldest connection without a check,
- * and the operation fails if that one is dead. Each question to rclone takes one, so the first question that
- * reaches the server has all older ones behind it. The questions go to rclone's remote control, because in
- * the mount they would wait behind programs. `kept`: the maximum number of connections that rclone has. Ends
- * after 2 s, and at the first late or missing answer; does nothing while an earlier question is unanswered.
- * Never rejects.
+ * and the operation fails if that one is dead. Each question to rclone takes one connection, so as soon as a
+ * question reaches the server, no earlier dead one is left. The questions go through the remote control and
+ * not through the mount, where they would have to wait behind programs. `kept`: the maximum number of
+ * connections that rclone has. Ends after 2 s, and at the first late or missing answer; does nothing while an
+ * earlier question is unanswered. Never rejects.
  */
 export async function dropLostConnections(
   clock: Clock,

@@ -76,7 +76,7 @@ export async function cutLog(path: string, keptBytes: number): Promise<void> {
   const piece = Buffer.alloc(PIECE_BYTES);
   let from = firstKept;
   let to = 0;
-  // The copy never overtakes the part that is still to be copied.
+  // The copy ends before it would overwrite lines that are to be kept.
   while (to + piece.length <= firstKept) {
     const { bytesRead } = await file.read(piece, 0, piece.length, from);
     if (bytesRead === 0) break;

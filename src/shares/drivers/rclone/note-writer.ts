@@ -41,9 +41,15 @@ const MAY_HAVE_MISSED_NS = 500_000_000n;
 /** Facts about files from earlier rounds. */
 interface NoteMemory {
   readonly clock: Clock;
-  /** For each path in the mount the descriptor (`/proc/PID/fd/N`) through which the file was touched last. */
+  /**
+   * For each file, by its path in the mount: the descriptor (`/proc/PID/fd/N`) through which it was touched
+   * last.
+   */
   readonly reached: Map<string, string>;
-  /** Size and times of each cache file when it was noted, for files whose time is in the future. */
+  /**
+   * Size and times of each cache file when its note was written: if its time is in the future, comparing it
+   * with the note's time tells nothing.
+   */
   readonly noted: Map<string, string>;
   /** For each cache file whose last touch hangs: until when no other touch begins, monotonic ms. */
   readonly hanging: Map<string, number>;
@@ -157,8 +163,8 @@ async function touch(
 }
 
 /**
- * By path in the share: descriptors through which processes write. A link in /proc leads to the open file without a
- * look-up in the mount, which may hang.
+ * Finds descriptors through which processes write to files of the mount, by the file's path in the share.
+ * Such a link in /proc leads to the open file without a look-up in the mount, which may hang.
  */
 async function writersOf(
   { clock, reached }: NoteMemory,

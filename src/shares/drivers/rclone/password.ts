@@ -7,7 +7,10 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 
 const DEADLINE_MS = 5_000;
 
-/** Returns `obscure(password)`. Its cache saves a failover the start of a program. */
+/**
+ * Returns the function `obscure(password)`. It remembers results, so that a failover need not run rclone for
+ * it.
+ */
 export function createObscuredPasswords(clock: Clock, home: string): (password: string) => Promise<string> {
   const known = new Map<string, Promise<string>>();
   const obscure = async (password: string): Promise<string> => {

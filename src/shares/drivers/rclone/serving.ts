@@ -96,9 +96,15 @@ export function createServingProcesses() {
       const gone = isAtPath && own.mountId === null;
       return { identity: null, gone, own: isAtPath, carriedPort: null, pinned: false, server: null };
     },
-    /** The share's newest process, even if it has exited by itself; null: this driver ended it, or there was none. */
+    /**
+     * The process that was started last for the share, even if it has exited by itself; null: this driver has
+     * ended it, or there was none.
+     */
     newest: (share: RcloneShare): Promise<ProcessNote | null> => known(share),
-    /** The share's newest process, if it still runs; null: it has exited, or there was none. */
+    /**
+     * The process that was started last for the share, if it still runs; null: it has exited, or there was
+     * none.
+     */
     async newestRunning(share: RcloneShare): Promise<ProcessNote | null> {
       const own = await known(share);
       return own !== null && (await runs(own)) ? own : null;
@@ -136,7 +142,7 @@ export function createServingProcesses() {
       await writeUnlessFull(files.process, `${JSON.stringify(note)}\n`);
       return identity;
     },
-    /** Call it before and after this driver ends the process: listeners are told only of other exits. */
+    /** `ending`: whether this driver is ending the process. Its exit is then not reported to listeners. */
     ending(shareName: string, ending: boolean): void {
       const own = started.get(shareName);
       if (own !== undefined && own !== null) own.ending = ending;
