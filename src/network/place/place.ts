@@ -134,9 +134,9 @@ export function hereFrom(
 }
 
 /**
- * Why nothing may be sent to the share's hosts; null: sending is allowed. It is not allowed on a network that
- * is not in `onlyOn` and from which packets could get to those addresses. Without any network it is allowed:
- * a pulled cable is soon back.
+ * Why nothing may be sent to the share's hosts; null: sending is allowed. It is not allowed if none of this
+ * machine's networks is in `onlyOn`, and packets from here could get to those addresses. Without any network
+ * it is allowed: a pulled cable is soon back.
  */
 export function awayText(
   { marks, gateways, interfaces }: Here,

@@ -43,11 +43,14 @@ export interface FoundMount {
   readonly processGone: boolean;
   /** A daemon with this home folder made it for this share, maybe under another configuration. */
   readonly madeByDriver: boolean;
-  /** The port of 127.0.0.1 that the mount talks to, so its route can be moved; null or absent: it talks to its host. */
+  /**
+   * The port of 127.0.0.1 that the mount talks to, usually the carrier's; null or absent: it talks to its
+   * host.
+   */
   readonly carriedPort?: number | null;
   /** True: the mount talks to the carrier, but was not made to be moved to another route. */
   readonly pinned?: boolean;
-  /** The server whose write cache the mount uses; null or absent: unknown. */
+  /** Id of the server whose write cache the mount uses; null or absent: unknown. */
   readonly server?: string | null;
   /** Made by a driver that the share had earlier: the current configuration does not apply to the mount. */
   readonly former?: true;

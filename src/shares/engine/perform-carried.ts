@@ -241,7 +241,8 @@ function createGate(
       });
     if (!isSteady()) return;
     // For a server that was never proved, nothing is recorded to compare with, so the carrier lets the
-    // mount's requests pass. Unsent files for a proved server are not in this mount.
+    // mount's requests pass. Unsent files for a proved server are kept in that server's own cache, so this
+    // mount does not send them.
     const isBlank = verdict.kind === "unproved" && verdict.isBlank === true;
     if (isBlank || (verdict.kind === "same" && verdict.server === server)) {
       await carriage.confirm(spec.name, outage);

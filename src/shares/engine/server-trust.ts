@@ -87,7 +87,7 @@ export class ServerTrust implements AsyncDisposable {
    * The id by which a proof recognized the server in use, if the mount was made under another id; null: none.
    */
   #better: string | null = null;
-  /** The id of the server in use if neither driver nor carrier reports one. */
+  /** The id that the server in use is taken to have if neither driver nor carrier reports one. */
   #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
   #asking: AbortController | null = null;
@@ -165,7 +165,9 @@ export class ServerTrust implements AsyncDisposable {
     this.#backoff = NO_BACKOFF;
   }
 
-  /** Resolves when no program and no file with a login is left of a proof. */
+  /**
+   * Ends the proof in progress. Resolves when its programs have ended and its files with logins are removed.
+   */
   [Symbol.asyncDispose](): Promise<void> {
     this.#asking?.abort();
     this.#asking = null;
@@ -330,8 +332,8 @@ export class ServerTrust implements AsyncDisposable {
   }
 
   /**
-   * Stores a proof's result, except what it says about routes (not in `steady`) or a server that were lost
-   * meanwhile.
+   * Stores a proof's result, but only for those of its routes that were not lost meanwhile (`steady`). If the
+   * server in use was lost (`isSteady` is false), only the verdict `same` counts.
    */
   #take(verdict: ProofVerdict, steady: readonly Subject[], mounted: string | null, isSteady: boolean): void {
     if (verdict.kind === "same") {

@@ -52,7 +52,10 @@ interface Account {
 
 /** Two reports of a refusal whose times differ by at most this, ms, are about the same refusal. */
 const ONE_REFUSAL_MS = 500;
-/** Time after an acceptance in which several tries may run at once, ms: the account may change on the server. */
+/**
+ * After the server has accepted a login, several tries may run at once for this long, ms; no longer, because
+ * the account may change on the server.
+ */
 const KNOWN_FOR_MS = 60_000;
 /** Limit for the wait for another try of the account, ms. */
 const TURN_MS = 15_000;

@@ -30,7 +30,10 @@ import {
 import { type CarriedSeen, type MountSeen, NO_TRUST, type ServerSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** A request without an answer for this long, on a route that does not answer probes, means that the route is gone, ms. */
+/**
+ * If a request has no answer for this long, ms, and the host does not answer probes either, the route is
+ * gone.
+ */
 const STALL_MS = 300;
 /** Interval of looks while programs wait for a route, ms. */
 const WAITING_LOOK_MS = 400;

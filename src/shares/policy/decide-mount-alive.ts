@@ -6,7 +6,7 @@ import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
 import { type Builder, lookAt, type NewCondition, setState } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 
-/** A mount that lives this long ends the backoff of earlier ones, ms. */
+/** Once a mount has lasted this long, ms, the pauses that earlier mounts have caused end. */
 const STEADY_MS = 10_000;
 
 export type MountVerdict =

@@ -190,8 +190,8 @@ function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: Rout
 }
 
 /**
- * The open-file check of this cycle; null: none, or the share was mounted or unmounted since. Its age does
- * not matter: a slow check would otherwise be repeated for ever.
+ * The open-file check of this cycle, however long it took (a slow check that does not count would be repeated
+ * for ever); null: none, or the share was mounted or unmounted since.
  */
 export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
   const { openFiles, lastStep, routes } = seen;

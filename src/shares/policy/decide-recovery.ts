@@ -26,8 +26,8 @@ function toggles({ policy }: Builder): string {
 }
 
 /**
- * Whether to apply the table: at the window's end, after a change of either toggle, and with re-checks on in
- * each cycle while a recovery is pending.
+ * Whether to apply the table now: at the end of the stability window, after a change of either toggle, and,
+ * with `lsof_recheck` on, in each cycle while a recovery is pending.
  */
 function isTableDue(builder: Builder): boolean {
   if (builder.state.tableAppliedWith !== toggles(builder)) return true;

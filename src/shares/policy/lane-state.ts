@@ -50,8 +50,8 @@ export interface LaneState {
   /** The first failed look at the mount; a second one makes the mount count as dead. null: none. */
   readonly deadLook: { readonly startedAtMs: number } | null;
   /**
-   * A look without an answer, and when the missing answer was first noticed, monotonic ms: measured from
-   * then, because after a standstill of this process a look only seems late.
+   * A look without an answer, and when the missing answer was first noticed, monotonic ms. Lateness counts
+   * from then, because after a standstill of this process a look only seems late.
    */
   readonly pendingLook: { readonly startedAtMs: number; readonly seenAtMs: number } | null;
   readonly operation: Operation | null;

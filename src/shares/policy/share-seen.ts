@@ -157,7 +157,10 @@ export interface ShareSeen {
   readonly otherHome?: string | null;
   /** A mount of something else at our path. */
   readonly taken: FoundMount | null;
-  /** Why the driver could not mount anything now, whether the share is mounted or not. */
+  /**
+   * Why the driver could not mount the share now, even if it is mounted; null: it could, or has not answered
+   * in time.
+   */
   readonly driverProblem: Lacking | null;
   /** The address and port to which both routes' hosts resolve; null: they differ. */
   readonly oneAddress: string | null;

@@ -6,7 +6,10 @@ import { type Clock, settledWithin, type Timer } from "../../runtime/time/clock.
 import { type ProberChild, startProberChild } from "./prober-child-process.ts";
 import type { AnswerOf, Ask, ProberReply, QuestionKind, SubjectOf } from "./prober-protocol.ts";
 
-/** A child without a message for this long is stopped or lost, ms: answers and reports of late looks come much sooner. */
+/**
+ * If a child with questions sends nothing for this long, ms, it has been stopped or lost: answers and reports
+ * of late looks come much sooner.
+ */
 const SILENT_CHILD_MS = 8_000;
 const RESTART_MS = { first: 100, most: 5_000 };
 const ENDING_AT_MOST_MS = 1_000;
@@ -201,7 +204,10 @@ export class ProberQuestions implements AsyncDisposable {
     this.#planSend();
   }
 
-  /** The child stays in `pids` until it has ended, which may take forever if it is blocked in the kernel. */
+  /**
+   * Kills a child. It stays in `pids` until it has ended, which may never happen if it is blocked in the
+   * kernel.
+   */
   async #end(carrier: Carrier): Promise<void> {
     carrier.silenceTimer?.[Symbol.dispose]();
     await carrier.child.kill();

@@ -80,8 +80,8 @@ export type PathPlace =
 export interface Prober extends AsyncDisposable {
   /**
    * Looks at a mount by a question that only a live server can answer. A call during a pending look joins it.
-   * While a late look has no answer, no other look at the mount begins, until its id changes. Resolves after
-   * at most `waitMs`, with the state then.
+   * After a late look, no other look begins until that one is answered, or until the mount's id changes.
+   * Resolves after at most `waitMs`, with the state then.
    */
   look(mountId: string, path: string, waitMs: number): Promise<Look>;
   /** The newest look, without beginning another one. */

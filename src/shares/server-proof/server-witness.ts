@@ -115,8 +115,7 @@ function parseServer(id: string, content: string | null): KnownServer | null {
   const members = jsonObject(content ?? "") ?? {};
   const { version, shareName, source, witness } = members;
   if (typeof shareName !== "string") return null;
-  // A file of version 1 is about the only server of a share, and has the members of the witness at its top
-  // level.
+  // In version 1, a share had one server, and the evidence (`witness`) was at the top level of its file.
   const known = version === 1 ? members : witness;
   if (version !== 1 && version !== VERSION) return null;
   return { id, shareName, source: typeof source === "string" ? source : null, witness: witnessOf(known) };

@@ -180,8 +180,8 @@ async function run(): Promise<void> {
     try {
       const eventFd = calls.eventfd(0, CLOEXEC | NONBLOCK);
       if (eventFd < 0) throw new Unavailable(`no eventfd: errno ${calls.errno()}`);
-      // The main thread closes the eventfd after this thread has ended. Closed here, its number could belong to another
-      // file when the main thread writes to it.
+      // This thread must not close the eventfd: its number could then belong to another file when the main
+      // thread writes to it. The main thread closes it after this thread has ended.
       Atomics.store(control, EVENT_FD_SLOT, eventFd + 1);
       listen(calls, socket, eventFd, () => Atomics.load(control, STOP_SLOT) !== 0, emit);
     } finally {

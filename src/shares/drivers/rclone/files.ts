@@ -56,9 +56,10 @@ export const REMOTE_NAME = "share";
 const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
 
 /**
- * The process's environment. rclone makes a buffer for each answer of the server, and Go collects them often:
- * at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU in each of five runs. It costs
- * 10 to 35 MB. The runs do not agree on whether reading is faster, too (bench/history.md).
+ * The process's environment. rclone makes a buffer for each answer of the server, so Go collects garbage
+ * often. With GOGC at 200 instead of its default of 100, reading a GB took 10 to 28 % less CPU in each of
+ * five runs, and 10 to 35 MB more memory. The runs do not agree on whether reading is faster, too
+ * (bench/history.md).
  *
  * No option of rclone is here for speed: --buffer-size, --max-read-ahead and --vfs-read-chunk-size brought
  * less than the spread of the measurement, and --vfs-read-chunk-streams (1.68 and newer) must not be set:

@@ -33,7 +33,10 @@ interface OpenCacheFile {
 /** If a share has more files open for writing, the rest get their notes in the next round. */
 const FILES_AT_MOST = 200;
 const AT_ONCE = 8;
-/** How long to leave a file alone that did not answer: rclone may be fetching its missing parts before it is sent. */
+/**
+ * After a touch without an answer, the file is left alone for this long, ms: rclone may be fetching its
+ * missing parts before it sends the file.
+ */
 const LEFT_ALONE_MS = 5_000;
 /** Maximum age of writes that a new note may lack, ns: rclone records a write only after performing it. */
 const MAY_HAVE_MISSED_NS = 500_000_000n;
