@@ -75,7 +75,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   });
   let keeping = new AbortController();
 
-  /** Starts a fleet, which also checks whether this machine has to run the fleet's server. */
+  /** Starts a fleet. Each new fleet checks whether this machine has to run the fleet's server. */
   const begin = (
     { Fleet, keepServer, serveKeyRequests }: Loaded,
     wanted: FleetConfig,

@@ -25,7 +25,7 @@ const code = () => import("../gateway/serving/gateway.ts");
 
 /** Loads the gateway's code, if a gateway is configured, while the start waits for other processes anyway. */
 export function loadAhead(config: MountaineerConfig): void {
-  // If loading fails, it also fails when the gateway starts, which reports the error.
+  // A failure is ignored here: loading fails again when the gateway starts, and is reported then.
   if (wantsGateway(config)) code().catch(() => {});
 }
 

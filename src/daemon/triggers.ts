@@ -24,7 +24,7 @@ interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rc
   readonly clock: Clock;
   readonly logger: Logger;
   readonly place: Pick<Place, "networkChanged">;
-  /** The aliases, which the tick also triggers, like rclone's logs and notes. */
+  /** The aliases. The tick also triggers them, as it triggers rclone's logs and notes. */
   readonly aliases: Pick<AliasLinks, "trigger">;
   /** Overrides the configuration's check interval, ms; null: no override. */
   readonly intervalMs: number | null;
@@ -113,7 +113,8 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
     window,
     configure(settings: TriggerSettings): void {
       listenFor(settings);
-      // The first tick of the new interval may be later than the old interval allows.
+      // Begins a new measurement: the first tick of the new interval may come later than the old interval
+      // allows, which would be taken for sleep.
       clockWatch.observe();
       checkIntervalMs = intervalOf(settings);
       ticker.setInterval(checkIntervalMs);

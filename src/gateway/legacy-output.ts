@@ -1,5 +1,5 @@
-// Structured results for legacy clients (before 2026-07-28), which accept only objects. Any other value is wrapped as
-// `{result: …}`, and its schema accordingly. Pure.
+// Structured results for legacy clients (before 2026-07-28). These accept only objects, so any other value is
+// wrapped as `{result: …}`, and its schema accordingly. Pure.
 import { memoized } from "../runtime/memo.ts";
 import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 

@@ -19,7 +19,7 @@ export type LoadedApprovals =
 
 export type ApprovalsFile = ReturnType<typeof openApprovalsFile>;
 
-/** Deadline for reading, ms: a locked keyring may ask its user, which must not delay a start. */
+/** Deadline for reading, ms. Short, so that a locked keyring that asks its user does not delay a start. */
 const READ_DEADLINE_MS = 4_000;
 const WRITE_DEADLINE_MS = 10_000;
 

@@ -90,8 +90,8 @@ const MOST_TRIED = 10;
 type Accepted = Pick<OpenedHome, "snapshot" | "layer" | "layerMistakes"> & Pick<RejectedFile, "acceptedAt">;
 
 /**
- * The newest usable content in the file's history; if none is usable, why the newest one is not; null:
- * nothing was ever accepted.
+ * The newest usable content in the file's history. If none is usable: the reason why the newest one is not;
+ * null if nothing was ever accepted.
  */
 async function lastAccepted(
   at: { readonly place: ConfigPlace; readonly path: string },
@@ -111,7 +111,8 @@ async function loadEntry(
   { place, path }: Parameters<typeof lastAccepted>[0],
   options: OpenOptions,
 ): Promise<Accepted | string> {
-  // A start checks who may write the home and the configuration file, so the history's file is checked here.
+  // A start checks who may write the home and the configuration file. The history's file needs the same
+  // check.
   const { writable, failure } = await exposureOf(file, await ownIdentity());
   if (writable !== null) return `${writable.path} can be written by others (mode ${writable.mode})`;
   if (failure !== null) return failure;

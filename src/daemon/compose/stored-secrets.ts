@@ -11,8 +11,8 @@ import { storedKey } from "../../secrets/reference.ts";
 import type { SecretStore, SecretStoreOptions } from "../../secrets/secret-store.ts";
 
 /**
- * The deadline for reading all secrets of a configuration, which are read in parallel: a keyring that asks
- * its user must not delay a start.
+ * Deadline for reading the secrets of a configuration, ms; they are read in parallel. Short, so that a
+ * keyring that asks its user does not delay a start.
  */
 const READ_DEADLINE_MS = 4_000;
 const RETRY_MS = 30_000;
@@ -58,7 +58,9 @@ export function createStoredSecrets(options: StoredSecretsOptions) {
   };
 
   return {
-    /** The environment variables, and under `secret:NAME` the stored secrets, which each `bind` refreshes. */
+    /**
+     * The environment variables, and the stored secrets as `secret:NAME`. Each `bind` refreshes the secrets.
+     */
     values,
     /** The configuration's secrets that could not be read at the last attempt, but may be readable later. */
     unreadOf: ({ config }: ConfigSnapshot): readonly string[] =>

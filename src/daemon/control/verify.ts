@@ -33,7 +33,7 @@ export function gatewayFindings({
   return findings;
 }
 
-/** A backend's condition with the backend's name, which most titles contain already. */
+/** A condition's title, preceded by the backend's name unless it contains that already. */
 export function ofBackend(name: string, title: string): string {
   return title.includes(`backend ${name}`) ? title : `${name}: ${title}`;
 }

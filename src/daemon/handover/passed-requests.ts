@@ -85,7 +85,7 @@ export class PassedRequests implements OtherDaemon {
     const request = requestIn(text);
     const resumed = request === null ? null : this.#suspended.resume(request, outlet);
     if (resumed?.kind === "goes_on") {
-      // The call may already have been answered.
+      // `resume` may already have answered the request.
       if (!isAnswered) this.#taken.set(n, resumed.gone);
     } else if (resumed?.kind === "refused") answer(resumed.reply);
     // The request is unreadable, or no call waits for it: the other daemon should not have passed it.

@@ -3,7 +3,10 @@ import type { BackendConfig, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { NameOwners } from "./names.ts";
 
-/** A server's lists: its own objects in its own order, without those that lack their identifying member. */
+/**
+ * A server's lists: the server's own objects in its own order, except objects that lack the member that
+ * identifies them.
+ */
 export interface Listings {
   /** Each has a string `name`. */
   readonly tools: readonly JsonObject[];

@@ -44,7 +44,7 @@ export function createLimits({ limiter, kept }: LimitParts): Middleware {
 const MOST_PIECE_CHARACTERS = 1024 * 1024;
 /** A result with more content blocks than this has its adjacent texts joined first. */
 const MOST_BLOCKS = 64;
-/** Bounds a MIME type, which is sent with each piece. */
+/** Maximum length of a MIME type, which is sent with each piece; a longer one is replaced. */
 const LONGEST_TYPE = 255;
 const LIMIT = "[limits].result_mb";
 const FIRST_WITH_LINKS = "2025-06-18";
@@ -59,7 +59,8 @@ function withinSize(
   if (resultBytes === null || isError(reply)) return reply;
   if (isWithin(reply.result, resultBytes)) return reply;
   const { method, params, port } = request;
-  // Another machine's client could not read a result kept here; its own gateway keeps it.
+  // A client of another machine could not read a result that is kept here, so that machine's gateway keeps it
+  // instead.
   if (port.client.principal.kind === "machine") return reply;
   // The gateway's own lists are not limited. `mountaineer call` ends before it could read pieces.
   if (method.endsWith("/list") || port.client.sessionId === OWNER_SESSION_ID) return reply;

@@ -1,5 +1,5 @@
-// Tasks of 2026-07-28 (extension `io.modelcontextprotocol/tasks`, SEP-2663): a call that its server answers with a task,
-// and the requests about it, which go to the backend that has it.
+// Tasks of 2026-07-28 (extension `io.modelcontextprotocol/tasks`, SEP-2663): calls that their server answers
+// with a task, and requests about tasks, each of which goes to the backend that runs its task.
 import {
   errorReply,
   INTERNAL_ERROR,

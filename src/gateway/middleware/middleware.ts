@@ -109,7 +109,10 @@ export interface ProtectedResource {
   readonly paths: ReadonlySet<string>;
   /** `path`: the request's path. */
   metadata(host: string, path: string): JsonObject;
-  /** The URL of the metadata. `isLegacy`: for a client of the legacy HTTP+SSE transport, which has another address. */
+  /**
+   * The URL of the metadata. `isLegacy`: the client uses the legacy HTTP+SSE transport, whose metadata has
+   * another URL.
+   */
   metadataUrl(host: string, isLegacy: boolean): string;
 }
 

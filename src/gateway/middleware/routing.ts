@@ -47,7 +47,7 @@ const REFERENCE = "a `ref` of type ref/prompt with `name` or ref/resource with `
 
 const OF_SKILLS: ReadonlySet<string> = new Set(["skills/list", "skills/get", READ_DIRECTORY]);
 
-/** `sole`: the only backend, which gets methods that the gateway does not know; null: such methods fail. */
+/** `sole`: the only backend; it gets the methods that the gateway does not know. null: such methods fail. */
 export function createRouting(services: RoutingServices, sole: string | null): Handle {
   const { pool } = services;
   const [legacy, modern] = [createTaskRouting(services), createTaskPassing(services)];

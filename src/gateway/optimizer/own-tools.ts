@@ -1,6 +1,6 @@
 // The gateway's own two tools, which let clients use tools that are not listed: `find_tool` finds a tool,
-// `call_tool` calls it. A call of `call_tool` is replaced by the call that it wraps before any middleware
-// sees it.
+// `call_tool` calls it. Before any middleware sees a call of `call_tool`, it is replaced by the call that it
+// wraps.
 import { errorText } from "../../runtime/errors.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";

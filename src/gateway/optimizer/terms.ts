@@ -1,5 +1,6 @@
-// Makes search terms of tools and queries: words without their endings, and for common words a concept, which
-// words such as "look up" and "search" share. For English; in other languages, each word is its own term.
+// Makes search terms from the texts of tools and queries: words without their endings, and concepts, each of
+// which stands for words of similar meaning ("look up", "search"). For English; in other languages, each word
+// is its own term.
 
 /** Maximum number of terms of a query, and of each text of a tool. */
 const MOST_TERMS = 400;

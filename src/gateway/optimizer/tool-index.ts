@@ -198,8 +198,8 @@ function textOr(value: unknown): string {
  */
 const BY_CONCEPT = { query: 0.7, name: 0.6 };
 /**
- * Limit for a word's rarity, which grows the fewer tools have the word; reached by a word that one tool in
- * 400 has.
+ * Maximum rarity of a word. The fewer tools have a word, the rarer it is; a word that one tool in 400 has
+ * reaches the maximum.
  */
 const MOST_RARITY = 6;
 /** The rarity of a word if no tool has it or one of its concepts. */

@@ -40,7 +40,7 @@ const MESSAGES = {
 interface PinRules {
   readonly trust: { readonly pin: PinMode };
   readonly backends: readonly Pick<ServedBackend, "name" | "pin">[];
-  /** True: other machines may add backends later, whose mode is that of `trust`. */
+  /** True: other machines may add backends later; `trust` sets the mode of these. */
   readonly borrows?: boolean;
 }
 

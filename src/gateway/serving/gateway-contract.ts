@@ -29,7 +29,10 @@ export interface HandedListener {
   readonly handle: object;
 }
 
-/** `[server]` without the management API, which is at the same address, but is not served by the gateway. */
+/**
+ * `[server]` without the settings of the management API: the gateway does not serve that, although it has the
+ * same address.
+ */
 export type ListenConfig = Omit<ServerConfig, "management">;
 
 /** The part of a configuration that the gateway reads. */
@@ -47,7 +50,7 @@ export interface GatewayConfig extends Omit<GatewaySections, "server" | "backend
   readonly together?: TogetherConfig;
 }
 
-/** Returns true if it takes the request, which it then answers. Never throws. */
+/** Returns true if it takes over the request and answers it. Never throws. */
 export type Beside = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface GatewayOptions extends BackendTools {

@@ -116,8 +116,8 @@ function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog
   return texts.map(({ backend, instructions }) => `${backend}:\n${instructions}`).join("\n\n");
 }
 
-// Puts published tool names into a server's instructions. A name is replaced only if it is certainly one: in
-// backticks, or not a plain word. A list at the end explains the others.
+// Puts published tool names into a server's instructions. A word is replaced only if it is certainly a tool's
+// name: in backticks, or not a plain word. A list at the end explains the others.
 
 /** Maximum number of names in the list at the end; a server may have thousands of tools. */
 const MOST_LISTED = 20;

@@ -279,13 +279,16 @@ export function createAuthentication(
 
 const WELL_KNOWN = "/.well-known/oauth-protected-resource";
 const MCP_PATH = "/mcp";
-/** For clients of the legacy transport, which expect the metadata to name the address that they use. */
+/** The path of the legacy transport. Its clients expect the metadata to name the address that they use. */
 const SSE_PATH = "/sse";
 const LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"] as const;
 
 type Address = Pick<ServerConfig, "host" | "port" | "publicUrl">;
 
-/** Without a public address the metadata names the host of the request, which request admission has accepted. */
+/**
+ * If no public URL is configured, the metadata names the host in the request, which request admission has
+ * checked.
+ */
 export function createProtectedResource(
   { publicUrl }: Address,
   tokens: Pick<SignedTokensConfig, "issuer" | "scopes" | "requiredScopes">,

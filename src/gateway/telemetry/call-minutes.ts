@@ -5,7 +5,7 @@ import { isError, type Reply } from "../json-rpc.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 
 export const MINUTE_MS = 60_000;
-/** One day. */
+/** Number of minutes that are kept: one day. */
 export const MINUTES = 1_440;
 /** Maximum number of backends; a further one replaces the backend that was counted first. */
 export const MOST_COUNTED = 500;
@@ -49,7 +49,7 @@ export class CallMinutes {
     this.#clock = clock;
   }
 
-  /** The pool with counted calls. */
+  /** Returns the pool with its calls counted. */
   counted(pool: RoutingServices["pool"]): RoutingServices["pool"] {
     return {
       call: (backend, call) => this.#call(pool, backend, call),

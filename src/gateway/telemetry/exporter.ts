@@ -84,7 +84,9 @@ export class Exporter implements AsyncDisposable {
     });
   }
 
-  /** One request at a time, as two would send and then drop the same spans. */
+  /**
+   * Sends all queued spans, one request at a time: two at once would send, and then remove, the same spans.
+   */
   async #sendLast(): Promise<void> {
     await this.#sending;
     if (this.failure !== null) return;

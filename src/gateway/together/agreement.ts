@@ -109,8 +109,9 @@ const READINESS: readonly Readiness[] = ["ready", "waits", "refuses"];
 const ROUTE_RANKS: readonly (DataRoute | null)[] = [null, ...DATA_ROUTES];
 
 /**
- * The places in the order in which a call tries them. What counts, most important first: readiness, the mount
- * of the share, fewest calls, this machine. A place whose share is not mounted counts as waiting.
+ * The places in the order in which a call tries them: by readiness, then by the route of the required shares,
+ * then by the number of calls in flight; among equals, this machine's place comes first. A place whose share
+ * is not mounted counts as waiting.
  */
 export function byPreference(places: readonly PlaceState[]): readonly PlaceState[] {
   const rank = ({ readiness, standing, busy, isOwn }: PlaceState): readonly number[] => [

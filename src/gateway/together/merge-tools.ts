@@ -144,8 +144,8 @@ function withOwn(
 }
 
 /**
- * The tools of all other machines' backends called `name`, which get common names. A single backend's tools
- * do, too, since others may connect later.
+ * The tools of other machines' backends called `name`, published under common names. This also holds if there
+ * is only one such backend, since others may connect later.
  */
 function amongOthers(
   name: string,
