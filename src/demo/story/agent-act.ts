@@ -36,7 +36,10 @@ function createWatchedAgent(checks: Checks) {
     get forgiven() {
       return forgiven;
     },
-    /** Calls that have failed since and whose error matches `words` were expected: the checks ignore them. */
+    /**
+     * Makes the checks ignore failed calls whose error matches `words`, as far as they have happened until
+     * now.
+     */
     forgive(words: RegExp): void {
       const expected = current?.complaints.slice(forgiven).filter((complaint) => words.test(complaint));
       forgiven += expected?.length ?? 0;

@@ -31,7 +31,7 @@ function endMove(builder: Builder, operation: Operation, reason: string): null {
 
 export function foldMoved(builder: Builder, { step, outcome: moved, tookMs }: MoveStepSeen): void {
   if (moved.ok) {
-    // Looks at the mount that began before this time went over the previous route.
+    // Looks that began before this time went over the previous route.
     const movedAtMs = builder.seen.atMs;
     setState(builder, { movedAtMs, suspicion: null, deadLook: null, pendingLook: null });
     return;

@@ -124,8 +124,8 @@ function judgeSilence(
 }
 
 /**
- * Judges a silent host by a look at the mount that began at `sinceMs` or later. If there is none yet, plans
- * one.
+ * Judges a silent host by a look that began at `sinceMs` or later. If there is none yet, plans a look at the
+ * mount.
  */
 export function judgeByLook(builder: Builder, look: MountSeen["look"], sinceMs: number): OwnRoute {
   const { atMs } = builder.seen;

@@ -33,8 +33,8 @@ export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRef
 
   const mountWithNotes = async (name: string): Promise<ServedMount | null> => {
     const folder = join(shareMountsFolder(stateFolder), name);
-    // Only shares that rclone mounts have this note of the process. Looking for its name in the folder's
-    // cached list is cheaper than trying to read the note at each check.
+    // Shares that rclone never mounted have no note of a process. Looking for its name in the folder's cached
+    // list is cheaper than trying to read the note at each check.
     if (!(await listed(folder)).includes(basename(rcloneFilesIn(folder).process))) return null;
     const note = await noteOfRunning(rcloneFilesIn(folder));
     if (note === null) return null;
