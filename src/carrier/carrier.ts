@@ -151,7 +151,7 @@ export type MoveOutcome =
   /** Nothing was changed: the server of the new route is not proved, or the share is not open. */
   | { readonly ok: false; readonly reason: "silent" | "refused" | "unknown_share"; readonly text: string };
 
-/** A change of a share that the daemon should look at. */
+/** Tells the daemon that a share has changed, and how. */
 export interface CarrierNotice {
   readonly share: string;
   /**

@@ -18,7 +18,9 @@ export interface NamedDiff {
 }
 
 export interface ConfigDiff {
-  /** Keys as in the file, `global.check_interval_secs`; every key of a section that came or went. */
+  /**
+   * Keys as in the file, `global.check_interval_secs`; for a section that was added or removed, every key.
+   */
   readonly settings: readonly string[];
   readonly backends: NamedDiff & {
     /**

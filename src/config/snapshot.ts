@@ -247,7 +247,7 @@ export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
   readonly groups: readonly GroupConfig[];
   readonly shares: readonly ShareConfig[];
   readonly aliases: readonly AliasConfig[];
-  /** The fleet's layer under the file; absent: there is none. */
+  /** The fleet's layer, whose values the file overrides; absent: there is none. */
   readonly layer?: LayerConfig;
 };
 

@@ -105,8 +105,8 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
           ? trigger
           : { ...trigger, details: [...same.details, ...trigger.details].slice(0, 50) },
       );
-      // The cycle starts in a later microtask, so that triggers of one turn share a cycle, and a cycle may
-      // trigger its own lane.
+      // The cycle starts in a later microtask, so that triggers of one turn of the event loop share a cycle,
+      // and a cycle may trigger its own lane.
       running ??= Promise.resolve().then(cycle);
     },
     /** Resolves when no cycle runs and none is due at once. */

@@ -1,7 +1,7 @@
 // The health of a route, for shares and backends: gaps, stability windows, the confirmation of a loss, and backoff. Pure.
 import { backoffMs } from "../runtime/time/backoff.ts";
 
-/** Least time between the first and the confirming reading of a loss, ms. */
+/** Minimum time between the reading that shows a loss and the one that confirms it, ms. */
 export const CONFIRM_AFTER_MS = 250;
 
 /** Since when a route has answered without a gap. Wall times are for people and files; decisions use monotonic times. */

@@ -8,7 +8,10 @@ import type { FileStat, WatchedFile } from "./watched-file.ts";
 
 /** Pause between an event and the look: events come in bursts, and at the first one the file is often still empty. */
 export const SETTLE_MS = 10;
-/** Longest delay of a change without an event: a symlink farther up the path was replaced, or an event was lost. */
+/**
+ * Longest time until a change without an event is noticed, ms: a symlink farther up the path was replaced, or
+ * an event was lost.
+ */
 export const SAFETY_POLL_MS = 2_000;
 /** Coarsest resolution of file times: a second change within this time may leave `stat` unchanged. */
 const COARSEST_TIME_MS = 2_000;

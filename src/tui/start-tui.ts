@@ -104,7 +104,7 @@ export async function startTui(options: TuiOptions): Promise<void> {
     process.stdin.off("end", end);
     for (const event of UNCAUGHT) process.off(event, end);
     const ended = lent.editing?.catch((error: unknown) => {
-      // Throws the error on, because its hint names the file with the edited text.
+      // Rethrows the error, because its hint names the file with the edited text.
       if (signal.aborted) throw error;
     });
     if (ended !== undefined) await settledWithin(systemClock, EDITOR_END_MS, ended);

@@ -39,7 +39,10 @@ export interface Move {
   readonly untilMs: number;
 }
 
-/** `hasEnded`: whether a witness has ended. `onMoved`: a move succeeded. `onEnd`: a move is over, successful or not. */
+/**
+ * `hasEnded`: whether the open connection with that id (see `standby-route.ts`) has ended. `onMoved`: a move
+ * succeeded. `onEnd`: a move is over, successful or not.
+ */
 export function createMoves(
   share: ShareContext,
   hasEnded: (witness: number) => Promise<boolean>,

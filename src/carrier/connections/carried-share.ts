@@ -441,8 +441,8 @@ function createLosses({ clock, events, connections }: ShareContext) {
 
   return {
     /**
-     * Reports the present orphans to the daemon, and releases them once its requests have used up the dead
-     * connections in rclone's pool.
+     * Reports the present orphans to the daemon, and releases them once the daemon's requests have used up
+     * the dead connections in rclone's pool.
      */
     reportOrphans(): void {
       losing = losing.then(loseOrphans);

@@ -1,4 +1,4 @@
-// The frames of a client that are not sent to its server yet, and which of them have to wait.
+// The client's frames that were not sent to the server yet. Decides which of them have to wait.
 import { commandOfFrame, type FrameReader, isHarmlessToLose, SMB2_COMMAND } from "../smb/smb-frames.ts";
 
 /**

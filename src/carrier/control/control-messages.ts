@@ -24,7 +24,7 @@ import type {
 
 /** A carrier also serves daemons of the previous and the next version; both sides ignore unknown members. */
 export const PROTOCOL_VERSION = 1;
-/** The version of the line format, which never changes. */
+/** The version in every line; the format of lines never changes. */
 const LINE_VERSION = 1;
 /** Far more than needed: a request has less than 2 KB, and a list of 200 shares less than 100 KB. */
 export const LINE_BYTES_AT_MOST = 1024 * 1024;
@@ -54,7 +54,7 @@ export const parseKind = reader(kindShape);
 const portShape = numberThat("a port", (port) => Number.isInteger(port) && port > 0 && port < 65_536);
 export const parseWantedPort = reader(portShape);
 export const parsePatience = reader(numberThat("a time from 0", (ms) => Number.isFinite(ms) && ms >= 0));
-/** The number of an outage, an epoch or a witness; null: none, or the sender's version has no such number. */
+/** The value of `outage`, `epoch` or `witness`; null: none, or the sender's version has no such number. */
 export const parseNumber = reader(number);
 
 export function parseEndpoint(value: unknown): RouteEndpoint | null {

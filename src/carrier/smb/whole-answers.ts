@@ -34,7 +34,7 @@ export function createAnswerStores() {
   };
 }
 
-/** The bytes of frames from the server that have not come whole yet. */
+/** Keeps the bytes of a frame from the server until the whole frame has come. */
 export class WholeAnswers {
   readonly #client: Socket;
   readonly #stores: AnswerStores;

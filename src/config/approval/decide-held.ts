@@ -235,7 +235,7 @@ export function withAllOn(config: MountaineerConfig): MountaineerConfig {
 }
 
 const TRUST = "trust";
-/** The id of the entry that holds `[incoming_auth]` and the guarded keys of `[server]`. */
+/** The id of the entry that holds `[incoming_auth]` and the keys of `[server]` that need an approval. */
 const SIGN_IN = "incoming_auth";
 
 function switchedOffEntry({ parts }: Entry): ApprovedEntry {
@@ -365,7 +365,7 @@ function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry
     ...restored(file, Object.assign({}, ...sections)),
     backends: file.backends.map((backend) => heldBackend(backend, held.get(`backends.${backend.name}`))),
     shares,
-    // A link to a share that waits for approval waits, too.
+    // If a share waits for approval, the links to it wait, too.
     aliases: keptMembers(file.aliases, "aliases", held).filter(({ share }) => shareNames.has(share)),
     global: restored(file.global, partsFor("global")),
     server: file.server && heldServer(file.server, server),

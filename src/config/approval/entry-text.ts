@@ -22,7 +22,7 @@ export function entryText(parts: PartValues | null): string {
     .join("");
 }
 
-/** The members of a route that the file has as keys. */
+/** Those members of a route that are keys in the file. */
 function routeLines(route: EntryValue): EntryValue {
   const { name = null, connection = null } = membersOf(route);
   // The type follows from the other keys.

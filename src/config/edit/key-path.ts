@@ -134,7 +134,7 @@ function fromToml(text: string): ConfigValue | undefined {
   return plainValue(value);
 }
 
-/** Undefined for dates, which a configuration has none of: the typed text counts instead. */
+/** undefined for a date, because no key takes one: the typed text counts instead. */
 function plainValue(value: unknown): ConfigValue | undefined {
   if (Array.isArray(value)) {
     const parts = value.map(plainValue).filter((part) => part !== undefined);

@@ -35,7 +35,7 @@ export interface SaveTarget {
   readonly known?: KnownContent | null;
   /** True: rejects with `commands_refused` if the edit would change an entry that a person approves. */
   readonly keepsEntries?: boolean;
-  /** The fleet's layer under the file. Default: none. */
+  /** The fleet's layer, whose values the file overrides. Default: none. */
   readonly layer?: ConfigLayer | null;
   /** The clock for waiting until others have finished writing. Default: the machine's. */
   readonly clock?: Clock;

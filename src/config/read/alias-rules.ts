@@ -45,8 +45,8 @@ function linkPath(alias: Table, { sharesRoot }: Roots, place: RulePlace): string
 }
 
 /**
- * The names that folders in `mount_root` may have: those of the shares here and those on their servers, which
- * macOS uses for its mounts.
+ * The names that folders in `mount_root` may have: the shares' names here, and their names on the servers,
+ * which macOS uses for its mounts.
  */
 function mountNames(shares: readonly unknown[]): string[] {
   const ofServer = shares.flatMap((share) => {
@@ -151,7 +151,10 @@ function shareNames(shares: readonly unknown[]): string[] {
   });
 }
 
-/** All requirements of shares that the file does not have; values of wrong types are skipped. */
+/**
+ * The mistakes of backends that require a share which the file does not have; values of wrong types are
+ * skipped.
+ */
 export function requiresFindings(file: Table): Finding[] {
   const names = shareNames(listIn(file, "shares"));
   return Object.entries(asTable(file["backends"]) ?? {}).flatMap(([backend, entry]) => {

@@ -205,8 +205,8 @@ export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
 }
 
 /**
- * The mistake of serving `/metrics` to other machines without a token: it shows the names of backends and the
- * use of their tools.
+ * `/metrics` shows the names of backends and the use of their tools, so serving it to other machines without
+ * a token is a mistake.
  */
 function telemetryFindings(file: Table): Finding[] {
   const telemetry = asTable(file["telemetry"]) ?? {};
@@ -223,7 +223,7 @@ function telemetryFindings(file: Table): Finding[] {
 /** The system's folders that every sandbox shows, read-only. */
 const SYSTEM_FOLDERS = ["/usr", "/etc", "/opt", "/nix", "/bin", "/sbin", "/lib", "/tmp"];
 
-/** Mistakes in the sandbox of a backend or route, whose table is at the path `at`. */
+/** Mistakes in the sandbox of a backend or route. `at`: the path of the backend's or route's table. */
 function sandboxFindings(backend: Table, at: KeyPath, place: RulePlace): Finding[] {
   const sandbox = asTable(backend["sandbox"]);
   if (sandbox === null) return [];

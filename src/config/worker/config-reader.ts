@@ -13,7 +13,7 @@ interface ConfigReaderOptions {
   /** Absolute. */
   readonly path: string;
   readonly place: ConfigPlace;
-  /** The layer that is under the file now. Default: none. */
+  /** The layer whose values the file overrides now. Default: none. */
   readonly layer?: () => ConfigLayer | null;
   readonly clock: Clock;
   /** Default: starts a process. */

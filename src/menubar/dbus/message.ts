@@ -22,7 +22,7 @@ const TYPES: readonly MessageType[] = ["call", "return", "error", "signal"];
 const NO_REPLY = 1;
 const PROTOCOL_VERSION = 1;
 const FIXED_BYTES = 16;
-/** Bytes of the longest message; the protocol allows more, but menus never get more. */
+/** Maximum size of a message, in bytes; the protocol allows more, but menus never get more. */
 const LONGEST = 16 * 1024 * 1024;
 
 /** Each field's code, name and type. */

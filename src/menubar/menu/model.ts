@@ -144,7 +144,7 @@ function allItems(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] 
   return [separator("| all"), ...items.map((action) => actionItem("all", action, world))];
 }
 
-/** A submenu with an item for each share, which opens the share, or mounts it first if it is not mounted. */
+/** A submenu with an item for each share. The item opens the share, or mounts it if it is not mounted. */
 function favoriteItem(shares: readonly ShareStatus[], world: MenuWorld): MenuItem {
   const items = shares.map((share) => {
     const name = nameText(share.name);

@@ -7,9 +7,9 @@ import { actionText, type MenuAction } from "./action.ts";
 import type { MenuItem, MenuState } from "./menu.ts";
 import { isRunning, type MenuWorld } from "./world.ts";
 
-/** Columns of a label; a wider menu would not fit narrow screens. */
+/** Maximum width of a label, in columns; a wider menu would not fit narrow screens. */
 const LONGEST_LABEL = 90;
-/** Columns of a name within a label. */
+/** Maximum width of a name within a label, in columns. */
 const LONGEST_NAME = 40;
 
 export const STATE_TONES: Readonly<Record<MenuState, Tone>> = {

@@ -46,7 +46,7 @@ export async function streamFrames(
   }
 }
 
-/** Bytes that every system writes to a pipe at once. */
+/** A write of up to this many bytes to a pipe is never split, on any system. */
 const PART_LENGTH = 512;
 
 function inParts(frame: string): string[] {

@@ -61,9 +61,9 @@ export async function ownIdentity(): Promise<Identity> {
 }
 
 /**
- * Whether only one user is in the group: it is root's group, or the user's primary group with the user's name
- * (or number, if no file lists the group); it has no other members, and is not the primary group of another
- * user.
+ * Whether only one user is in the group. It must be root's group, or the user's primary group with the user's
+ * name (or number, if no file lists the group). It must have no other members, and be no other user's primary
+ * group.
  */
 export function isPrivateGroup(
   asked: number,

@@ -81,7 +81,7 @@ export function createLineQueue(options: LineQueueOptions) {
     }
   };
   const pump = async (): Promise<void> => {
-    // Awaits at least one microtask, so that lines of one turn form one batch.
+    // Awaits at least one microtask, so that lines of one turn of the event loop form one batch.
     await (options.gather?.() ?? null);
     for (;;) {
       for (const task of tasks.splice(0)) await task();
@@ -91,7 +91,8 @@ export function createLineQueue(options: LineQueueOptions) {
       }
       if (batch === null) {
         if (tasks.length > 0) continue;
-        // `pumping` is reset in the turn in which the queue was checked, so that no line is added in between.
+        // `pumping` is reset in the same turn of the event loop in which the queue was checked, so that no
+        // line is added in between.
         pumping = null;
         return;
       }

@@ -6,7 +6,7 @@ import { linesBelow, shownLines } from "../text/scroller.ts";
 import type { ApproveSession } from "./approve-session.ts";
 import { type ApproveState, entryOf } from "./approve-state.ts";
 
-/** Lines above and below the difference. */
+/** Number of lines above the difference; `FOOT_LINES`: below it. */
 const HEAD_LINES = 4;
 const FOOT_LINES = 2;
 

@@ -10,7 +10,7 @@ export type ItemKind = "tool" | "resource" | "template" | "prompt" | "withheld";
 export type CatalogItem = ReturnType<typeof itemOf>;
 
 const SUMMARY_LIMIT = 300;
-/** Characters of a description that are searched. */
+/** Maximum number of characters that are searched of a description, and of the arguments' names. */
 const SOUGHT_LIMIT = 2_000;
 
 export function catalogItems(report: CatalogReport): readonly CatalogItem[] {
@@ -106,7 +106,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   "annotations",
 ]);
 
-/** Characters of a schema that are shown at most. */
+/** Maximum number of characters shown of a schema. */
 const SCHEMA_LIMIT = 64 * 1024;
 
 function argumentsText(schema: unknown): string {

@@ -79,7 +79,7 @@ export const EMPTY_CATALOG: CatalogState = {
   size: { width: 80, height: 20 },
 };
 
-/** Lines above the list, above a text, and above the form. */
+/** Number of lines above the list; `PAGE_HEAD`: above a text; `FORM_HEAD`: above the form. */
 export const LIST_HEAD = 2;
 const PAGE_HEAD = 1;
 export const FORM_HEAD = 2;
@@ -276,7 +276,7 @@ function inAnswer(
 
 // A tool's answer as text: bounded, and never interpreted.
 
-/** Characters of an answer that are shown at most. */
+/** Maximum number of characters shown of an answer. */
 export const ANSWER_LIMIT = 256 * 1024;
 
 interface AnswerText {

@@ -86,7 +86,7 @@ export const EMPTY_CONFIG: ConfigState = {
   size: { width: 80, height: 20 },
 };
 
-/** Lines above and below every page. */
+/** Number of lines above every page; `FOOT`: below it. */
 export const HEAD = 1;
 export const FOOT = 2;
 
@@ -188,7 +188,7 @@ export function withSaved(state: ConfigState, text: string, report: EditReport):
   return onText({ ...idle, file, fresh, written: null, note: editOutcome(report) });
 }
 
-/** Shows the change of somebody else that has prevented a save; keeps the unsaved text. */
+/** Shows what somebody else has changed in the file, which has prevented a save; keeps the unsaved text. */
 export function withConflict(state: ConfigState, fresh: ConfigFile): ConfigState {
   const before = state.file?.text ?? "";
   const diff = diffText(before, fresh.text, { before: "the file you read", after: "the file now" });

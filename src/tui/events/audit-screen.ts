@@ -33,7 +33,7 @@ const KEYS: readonly KeyHelp[] = [
 ];
 
 const PAGE = 100;
-/** Maximum records kept; a filter finds older ones. */
+/** Maximum number of records kept in memory; a filter finds older ones. */
 const MOST_KEPT = 2_000;
 /** Time between two reads while the top of the list is shown, ms; no event announces new records. */
 const AGAIN_MS = 2_000;

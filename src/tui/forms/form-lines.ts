@@ -19,9 +19,11 @@ import { type CallForm, type FieldRow, type FormRow, fieldRows, formRows } from 
 const LABEL_MAX = 28;
 const LABEL_MIN = 8;
 const ABOUT_LINES = 3;
-/** Columns of a number: enough for a long one, and few enough for a mistake beside it. */
+/**
+ * Width of the field for a number, in columns: enough for a long one, and few enough for a mistake beside it.
+ */
 const NUMBER_COLUMNS = 24;
-/** Characters of a value that are drawn at most. */
+/** Maximum number of characters drawn of a value. */
 const VALUE_LIMIT = 2_000;
 
 /** The part of the form that fits `height` lines, with the focused field. */

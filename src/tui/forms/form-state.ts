@@ -31,7 +31,7 @@ export interface CallForm extends CallArguments {
   readonly isMarked: boolean;
   /** True after a failed attempt to send: mistakes of untouched fields are shown, too. */
   readonly isTried: boolean;
-  /** Rows of a page. */
+  /** The number of rows by which Page Up and Page Down move. */
   readonly pageRows: number;
 }
 
@@ -55,7 +55,7 @@ export type FormAction =
 
 type FormStep = Step<CallForm, FormAction>;
 
-/** Maximum characters of one field; enough for a pasted file. */
+/** Maximum number of characters in a field; enough for a pasted file. */
 const TEXT_LIMIT = 256 * 1024;
 
 /** Creates the form for a schema. `isCut`: the daemon has cut the schema because of its size. */

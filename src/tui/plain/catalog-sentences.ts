@@ -5,7 +5,7 @@ import { marksText } from "../../api/tool-hints.ts";
 import { counted, shellWord } from "../../runtime/text/plain-text.ts";
 import type { CatalogItem } from "../catalog/catalog-items.ts";
 
-/** Items that are listed at most; a search finds the others. */
+/** Maximum number of items listed; a search finds the others. */
 const ITEMS_SAID = 100;
 
 /** Sentences about the found items, backend by backend. `words`: the search; "" without one. */

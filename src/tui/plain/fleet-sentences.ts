@@ -18,7 +18,7 @@ import {
 } from "../../api/words/fleet-words.ts";
 import { matcherOf } from "../../runtime/text/typed-words.ts";
 
-/** Machines that are listed at most; a search finds the others. */
+/** Maximum number of machines listed; a search finds the others. */
 const MACHINES_SAID = 30;
 /** Up to this number, the machines that a search finds are described in full. */
 const WHOLE_SAID = 3;

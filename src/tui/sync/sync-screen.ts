@@ -8,7 +8,7 @@ import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
 import { eitherOf } from "../terminal/store.ts";
 import type { SyncSession } from "./sync-session.ts";
 
-/** Maximum lines for problems and for a note. */
+/** Maximum number of lines for problems; `NOTE_LINES`: for a note. */
 const PROBLEM_LINES = 4;
 const NOTE_LINES = 12;
 
@@ -90,7 +90,7 @@ type SyncParts = Readonly<Record<"status" | "problem" | "rows" | "panel" | "note
 
 /** From this height on, empty lines separate the parts. */
 const AIRY_HEIGHT = 20;
-/** Rows of the table that are shown even without room for a note. */
+/** Up to this many rows of the table get their lines before notes and problems do. */
 const ROWS_MIN = 2;
 
 /** Divides `height`; the sum of all parts and gaps never exceeds it, however small it is. */

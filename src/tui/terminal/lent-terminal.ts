@@ -49,7 +49,8 @@ export function createLentTerminal(yieldInterrupts: () => Disposable, signal: Ab
   const whileAway = async <T>(work: () => Promise<T>): Promise<T> => {
     using _interrupts = yieldInterrupts();
     await using _away = await lent.suspend?.();
-    // Leaves the keys to the editor. `pause` works only one turn after the view has released the input.
+    // Leaves the keys to the editor. `pause` has an effect only one turn of the event loop after the view has
+    // released the input.
     await setImmediate();
     process.stdin.pause();
     return await work();

@@ -110,7 +110,7 @@ export function detailsPart(
     : [...part.slice(0, -1), [span(`${symbols.ellipsis} ${below + 1} more lines`, "faint")]];
 }
 
-/** Maximum lines of one field. */
+/** Maximum number of lines drawn of a field. */
 const FIELD_LINES = 500;
 
 /** All fields of a record with their names. */

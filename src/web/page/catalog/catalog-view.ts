@@ -24,7 +24,7 @@ import { shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 import { switchTool, ToolView } from "./tool-view.ts";
 
-/** Maximum rows of a list that has no search. */
+/** Maximum number of rows drawn of a list that has no search. */
 const MOST_SHOWN = 200;
 
 interface Search {

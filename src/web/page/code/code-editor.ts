@@ -276,7 +276,8 @@ const VALUE = /[=:]\s*("?[\w-]*)$/;
 const ANY = { toml: "_ =", yaml: "_:" };
 
 /**
- * The completions at the cursor. `above`: the lines above the cursor's; `before`: its line up to the cursor.
+ * The completions at the cursor. `above`: the lines above the cursor's; `before`: the cursor's line, up to
+ * the cursor.
  */
 export function offersAt(schema: unknown, above: string, before: string, format: "toml" | "yaml"): Offers {
   const of = (

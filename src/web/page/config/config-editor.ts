@@ -193,7 +193,7 @@ function placeList(
   );
 }
 
-/** Maximum lines reported with invisible characters. */
+/** Maximum number of lines that are reported for their invisible characters. */
 const HIDDEN_LINES = 20;
 
 /** One place for each line with invisible characters. */

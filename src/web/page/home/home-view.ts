@@ -15,7 +15,7 @@ import { type Box, type Drawing, drawingOf, type Picture, pictureOf, type Thing 
 import { findTroubles, type Trouble } from "./troubles.ts";
 
 const EVENTS_SHOWN = 10;
-/** Maximum troubles shown; further ones are folded away, so that the picture stays in sight. */
+/** Maximum number of troubles shown; further ones are folded away, so that the picture stays in sight. */
 const TROUBLES_SHOWN = 4;
 
 export function HomeView({ app }: ViewProps): ComponentChild {

@@ -11,7 +11,7 @@ import { bytesText, shown } from "../parts/text.ts";
 
 /** Minimum rate that is shown, bytes a second; slower traffic is keep-alives and checks. */
 const LEAST_RATE = 10_000;
-/** The most things of a kind that are drawn. */
+/** Maximum number of things drawn, by kind. */
 const MOST = { nas: 4, agent: 6, server: 8, peer: 4 } as const;
 
 type Kind = keyof typeof MOST;

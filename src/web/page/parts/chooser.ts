@@ -12,7 +12,7 @@ interface ChooserProps<Item> {
   readonly draw: (item: Item) => ComponentChildren;
 }
 
-/** Maximum items drawn; among more, a search is faster than scrolling. */
+/** Maximum number of items drawn; among more, a search is faster than scrolling. */
 const MOST_SHOWN = 200;
 
 const STEPS: Readonly<Record<string, number>> = {

@@ -28,7 +28,7 @@ const TONES = { debug: "plain", info: "plain", warn: "warning", error: "bad" } a
 >;
 /** Typed words filter once nothing was typed for this time. */
 const QUIET_MS = 300;
-/** Maximum entries on the page. */
+/** Maximum number of entries on the page. */
 const MOST_ITEMS = 2000;
 const KINDS = ["everything", "the log", "calls and audit"] as const;
 

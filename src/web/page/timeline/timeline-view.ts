@@ -15,7 +15,7 @@ const WIDTH = 1000;
 const HEIGHT = 24;
 const CALLS_WIDTH = 300;
 const AXIS_MINUTES = [1, 5, 15, 60, 240];
-/** Maximum labels of an axis; more would overlap. */
+/** Maximum number of labels on an axis; more would overlap. */
 const MOST_MARKS = 7;
 /** Time between two loads without an event, ms; needed because the bars end at the current time. */
 const AGAIN_MS = 60_000;
