@@ -26,7 +26,10 @@ export function spokenRoute(builder: Builder, route: RouteName): string {
   return routesOf(builder.spec).length === 1 ? endpoint : `${SPOKEN[route]} (${endpoint})`;
 }
 
-/** Ends an operation that has found a mount of the share that it did not make: adopts that mount. */
+/**
+ * Ends an operation before which somebody else has mounted the share, or whose failed try has left a mount:
+ * adopts it.
+ */
 export function finishFound(builder: Builder, operation: Operation, { found }: MountSeen): null {
   const { failures, goal } = operation;
   setState(builder, {
