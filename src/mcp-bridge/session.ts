@@ -194,7 +194,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
             sendToClient(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
           else sendFailure(id, NO_DAEMON);
         } else if (method === "notifications/initialized") initialized = true;
-        // Forgets the client's request to listen, so that the bridge does not repeat it.
+        // Forgets the client's `subscriptions/listen`, so that the bridge does not repeat it.
         else if (method === "notifications/cancelled") forget(listening, objectOf(read(index)["params"]));
       }
     },

@@ -163,7 +163,10 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     this.#arm(request.dueMs);
   }
 
-  /** Removes the request, ends what is attached to it, and delivers the reply. Further calls do nothing. */
+  /**
+   * Removes the request, tells the attached questions that it has ended, and delivers the reply. Further
+   * calls do nothing.
+   */
   settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void {
     if (!this.#requests.delete(request.id)) return;
     if (!request.own) this.calls--;

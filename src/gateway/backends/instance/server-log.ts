@@ -40,7 +40,8 @@ export function createServerLog({ backend, clock, logger, secrets = [] }: Instan
   };
 }
 
-// Log levels: the server gets the lowest level that any client wants, and each client's messages are filtered by its own.
+// Log levels: the server gets the lowest level that any client wants. Each client's messages are filtered by
+// the level of that client.
 
 /** Time that calls wait for the server's confirmation of a lower log level. */
 const CONFIRMED_MS = 1_000;

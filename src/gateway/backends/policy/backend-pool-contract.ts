@@ -78,7 +78,10 @@ interface RouteView {
   readonly lastError: string | null;
 }
 
-/** A part of a server's answer to `initialize`; its instructions are published with its lists. */
+/**
+ * A part of a server's answer to `initialize`. The server's instructions are not in it: they are published
+ * with its lists.
+ */
 export interface BackendInitializeResult extends Pick<InitializeResult, "capabilities" | "protocolVersion"> {
   readonly backend: string;
 }

@@ -1,4 +1,4 @@
-// What follows from the instances of one backend: which serves, which failed, which is not wanted. Pure.
+// Works out from the instances of one backend which of them serves, has failed, or is no longer wanted. Pure.
 import { BACKOFF_LIMIT_MS, type Backoff, backOff } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
@@ -216,7 +216,10 @@ function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure
   }
 }
 
-/** Half to one and a half of the usual wait: backends that failed together are not tried together. */
+/**
+ * Backs off for half to one and a half of the usual wait, at random, so that backends that failed together
+ * are not tried together.
+ */
 export function backOffWithJitter({ now, seen }: DecisionBuilder, before: Backoff): Backoff {
   const nowMs = now.monotonicMs;
   const { failures, notBeforeMs } = backOff(before, nowMs);

@@ -64,15 +64,17 @@ export interface BackendDecision {
   readonly wantsTurn: boolean;
   /** When to decide again without a trigger; null: only at the next trigger. */
   readonly wake: Wake | null;
-  /** The names are published unless calls are refused. */
+  /**
+   * What happens to a call that arrives now. The backend's names are published unless it would be refused.
+   */
   readonly calls: CallRule;
-  /** Takes precedence over `calls`. */
+  /** What the required data means for a call; takes precedence over `calls`. */
   readonly gate: Gate;
   readonly phase: BackendPhase;
   readonly reason: string | null;
   /** Monotonic ms of the next try; null: none is due. */
   readonly retryAtMs: number | null;
-  /** The address refused connections; the next start follows as soon as it accepts one. */
+  /** The address refused connections; the next start follows as soon as it accepts connections again. */
   readonly isAway: boolean;
   readonly conditions: readonly BackendCondition[];
   readonly events: readonly BackendEvent[];

@@ -301,7 +301,7 @@ export function nextRoute(builder: DecisionBuilder): RouteSpec | null {
   return held ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
 }
 
-/** The tries so far over the route that starts next; without routes, those of the backend. */
+/** The tries so far to start over the route that is next; without routes, those to start the backend. */
 export function nextTries(builder: DecisionBuilder): Tries {
   const route = nextRoute(builder);
   return route === null ? builder.memory.tries : builder.route(route.name).tries;
@@ -338,7 +338,7 @@ export function standbyCheck(builder: DecisionBuilder): BackendStep | null {
     const lastMs = Math.max(standby.signMs ?? 0, standby.checkedAtMs ?? 0);
     const endMs = stableFrom(health, stableMs(builder));
     const usualMs = lastMs + STANDBY_CHECK_MS;
-    // The end of the stability window needs a fresh answer.
+    // At the end of the stability window a fresh answer is needed, so a check is due then at the latest.
     const dueMs = endMs !== null && lastMs < endMs - FRESH_MS ? Math.min(endMs, usualMs) : usualMs;
     if (now.monotonicMs < dueMs) {
       builder.wakeAt(dueMs, "check");

@@ -39,7 +39,7 @@ export type DataRoute = (typeof DATA_ROUTES)[number];
 
 export type Absence = Exclude<RequiredData, { kind: "there" }>;
 
-/** The view of the shares that the gateway gets from the daemon. */
+/** What the daemon tells the gateway about shares and folders that backends require. */
 export interface DataSource {
   /** The state of these requirements together: the first missing one decides. Never throws. */
   look(requires: ServedBackend["requires"]): RequiredData;
@@ -51,7 +51,10 @@ export interface DataSource {
   lookNow?(requires: ServedBackend["requires"]): Promise<void>;
   /** Reports that a call needs these requirements. Never throws. */
   want?(requires: ServedBackend["requires"]): void;
-  /** Called once with a getter of all running programs. Returns the function to call after each change of them. */
+  /**
+   * Called once, with a function that lists all running programs. Returns a function, which is called after
+   * each change of that list.
+   */
   watchPrograms?(running: () => readonly DataPrograms[]): () => void;
 }
 

@@ -1,4 +1,4 @@
-// What the lane of a backend, which decides about its instances, needs from the daemon and the pool.
+// What a backend's lane needs from the daemon and the pool. The lane decides about the backend's instances.
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { JsonObject } from "../../json-rpc.ts";

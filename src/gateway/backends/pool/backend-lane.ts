@@ -437,8 +437,8 @@ export class BackendLane {
   }
 
   /**
-   * Mentions in a failed answer that required data was absent during the call, which the server does not
-   * know.
+   * If required data was absent during a call that failed, says so in the answer, because the server does not
+   * know it.
    */
   #withAbsence(answer: Promise<Reply>): Promise<Reply> {
     const state = this.#state;

@@ -193,7 +193,7 @@ export class BackendPool implements AsyncDisposable {
   async firstList(backend: string): Promise<void> {
     const lane = this.#lanes.get(backend);
     if (lane?.isComing !== true) return;
-    // A call that waits for another process to end the backend may use its whole time limit.
+    // While another process still runs the backend, the call may use its whole time limit to wait.
     const limitMs = lane.isHeldBack ? lane.callMs : Math.min(FIRST_LIST_MS, lane.callMs);
     await this.#untilOrAfter(limitMs, () => !lane.isComing);
   }
@@ -340,7 +340,7 @@ export class BackendPool implements AsyncDisposable {
     const { clock, logger } = this.#options;
     const all = [...this.#lanes.values()];
     for (const lane of all) lane.stop(STOPPING);
-    // Each backend ends on its own, because one may need as long to end as the calls of another.
+    // In parallel: a backend without calls in flight ends at once, while the calls of another still go on.
     const closed = all.map(async (lane) => {
       await this.#untilOrAfter(STOP_DRAIN_MS, () => lane.inFlight === 0);
       await lane.close(STOPPING);

@@ -76,7 +76,7 @@ export class ClientInstances {
     return own.waiting.add((leftMs) => run(own.entry, leftMs), limits);
   }
 
-  /** Starts the client's own instance if there is none, although no call needs it. */
+  /** Starts the client's own instance if there is none, without a call that needs it. */
   ensure(client: ClientPort): void {
     if (!this.#owned.has(client)) this.#startFor(client);
   }

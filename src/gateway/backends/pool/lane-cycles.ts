@@ -13,7 +13,7 @@ import type { LaneState } from "./lane-state.ts";
 import type { ReachWatch } from "./reach-watch.ts";
 import type { WaitingCalls } from "./waiting-calls.ts";
 
-/** Maximum number of steps in one cycle; more than the instances that may have to end at once. */
+/** Maximum number of steps in one cycle; more than it takes to end all instances of the backend. */
 const MOST_STEPS = 200;
 
 interface CyclesParts {

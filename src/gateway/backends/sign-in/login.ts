@@ -49,7 +49,7 @@ interface LoginTools {
 
 /** Time limit for the person, ms. */
 const PATIENCE_MS = 10 * 60_000;
-/** Port of the redirect address where nothing listens, because the person pastes the address. */
+/** Port in the redirect address if the person pastes the address; nothing listens there. */
 const PASTE_PORT = 33_418;
 
 /**

@@ -67,7 +67,7 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
     return failed("never", `${who} refused: ${text}`, undefined, error);
   }
   if (error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError) {
-    // A proxy, or a server that restarts, may answer with a page.
+    // A proxy, or a server that restarts, may answer with a web page instead of JSON.
     const isNoAnswer =
       error.code === oauth.RESPONSE_IS_NOT_JSON || error.code === oauth.RESPONSE_IS_NOT_CONFORM;
     return failed(isNoAnswer ? "later" : "never", `${who}: ${shown(error.message)}`, undefined, error);

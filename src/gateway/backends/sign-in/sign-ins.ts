@@ -97,11 +97,11 @@ const AHEAD_AT_MOST_MS = 5 * 60_000;
 const BACKOFF: BackoffMs = { first: 1_000, most: 60_000 };
 /** Wait after an outcome that needs a person, ms: the person may have signed in by then. */
 const LOOK_AGAIN_MS = 1_000;
-/** Shortest time between two renewals of tokens that their server refuses. */
+/** Shortest time between two renewals that are due to a refused token. */
 const BETWEEN_REFUSALS: BackoffMs = { first: 30_000, most: 30 * 60_000 };
 /** Deadline for getting a token, ms. */
 const DEADLINE_MS = 75_000;
-/** Node's timers fire at once after a longer delay. */
+/** Longest delay of a timer in Node; a timer with a longer delay fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const MOST_SHOWN_SCOPES = 8;
 

@@ -33,7 +33,10 @@ export interface SessionPeers {
   /** This machine's name in the fleet; null: no sessions are shared. */
   readonly machine: string | null;
   shares(machine: string): boolean;
-  /** A stream for one request, once that machine has accepted it; null: the machine is away. Never rejects. */
+  /**
+   * Opens a stream for one request; resolves once that machine has accepted the stream. Null: the machine is
+   * away. Never rejects.
+   */
   reach(machine: string, signal: AbortSignal): Promise<Duplex | null>;
 }
 
@@ -323,7 +326,10 @@ const LONGEST_NAME = 1_024;
 /** Maximum length of the encoded principal. */
 const LONGEST_CALLER = 32 * 1024;
 
-/** Larger than a client's own head, because the head also contains the principal, bytes. */
+/**
+ * Maximum bytes of the head of a forwarded request: more than a client's own may have, because it also
+ * contains the principal.
+ */
 export const LONGEST_HEAD = 64 * 1024;
 
 export function forwardedHeaders(

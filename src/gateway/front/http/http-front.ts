@@ -1,4 +1,4 @@
-// MCP over HTTP: routes each request to its session, or answers it here. Sockets are the listener's.
+// MCP over HTTP: routes each request to its session, or answers it here. The listener owns the sockets.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";

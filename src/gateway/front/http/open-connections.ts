@@ -21,8 +21,8 @@ interface OpenConnection {
   requestedMs: number | null;
   /** The response to the newest request; null: there was no request, or its response is finished. */
   response: ServerResponse<IncomingMessage> | null;
-  // Bytes written and not yet read when the listener last checked whether the client still reads, and since
-  // when that has not changed.
+  // For the listener's check whether the client still reads: the bytes written and the bytes unread at the
+  // last check, and since when neither number has changed.
   written: number;
   unread: number;
   unreadSinceMs: number;

@@ -77,7 +77,10 @@ export class RequestAdmission {
     this.#refusalFor = createHostGuard(boundHost, publicHost);
   }
 
-  /** False for a request that a web page was tricked into (DNS rebinding), or that repeats a header that may come once. */
+  /**
+   * False for a request that a foreign web page may have sent (DNS rebinding), or that repeats a header that
+   * may come once.
+   */
   isGenuine(exchange: Exchange): boolean {
     const { request } = exchange;
     const repeated = repeatedHeader(request);

@@ -85,8 +85,8 @@ export class Resumption implements Disposable {
   }
 
   /**
-   * Sends what came after that event to `response`, or an error if that is lost. "complete": the client has the whole
-   * answer. "unknown": the event does not belong to an answer.
+   * Sends the answer's events after `lastEventId` to `response`, or an error if they are lost. "complete":
+   * the client has the whole answer. "unknown": the event does not belong to an answer.
    */
   resume(session: Session, lastEventId: string, response: ServerResponse) {
     const event = readEventId(lastEventId);

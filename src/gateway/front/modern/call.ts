@@ -80,7 +80,7 @@ export class ModernCall implements CallPort {
   readonly #abort = new CallAbort();
   /** The client's newest request of this call. */
   newest: ModernRequest;
-  /** Null while the call is suspended, and once it is answered. */
+  /** Where the answer goes; null while the call is suspended, and once it is answered. */
   #outlet: CallOutlet | null;
   /** A reply that came while the call was suspended; the client's next request gets it. */
   #early: Reply | null = null;
@@ -174,7 +174,10 @@ export class ModernCall implements CallPort {
     outlet.answer(this.id, complete(this.newest, suspension.outgoing(this, reply)));
   }
 
-  /** The client has closed the connection of that outlet: the call is cancelled if it would answer there. */
+  /**
+   * Called when the client has closed the connection of `outlet`. Cancels the call if its answer would go
+   * there.
+   */
   gone(outlet: CallOutlet, reason: unknown): void {
     if (this.#outlet !== outlet) return;
     this.#outlet = null;

@@ -35,8 +35,8 @@ type Incoming =
   | Batch;
 
 /**
- * Parses a message or a batch without handling it; only an invalid response to a question settles that
- * question, with an error.
+ * Parses a message or a batch, and handles nothing of it, with one exception: an invalid response to a
+ * question settles that question with an error.
  */
 export function readIncoming(bytes: Buffer, session: Session | null): Incoming {
   if (!isUtf8(bytes)) return refused("the message is not UTF-8", PARSE_ERROR);

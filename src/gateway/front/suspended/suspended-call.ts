@@ -141,7 +141,10 @@ export class SuspendedCall {
     this.#over("the call that this belongs to has ended");
   }
 
-  /** The client has closed the connection of that outlet: the call is cancelled if it would answer there. */
+  /**
+   * Called when the client has closed the connection of `outlet`. Cancels the call if its answer would go
+   * there.
+   */
   gone(outlet: CallOutlet): void {
     this.#parts.call.gone(outlet, new MountaineerError("aborted", "the client closed the connection"));
   }

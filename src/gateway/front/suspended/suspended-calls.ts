@@ -32,8 +32,8 @@ export const MOST_OF_ONE = 64;
 export const MOST_SUSPENDED = 512;
 export const MOST_BYTES = 64 * 1024 * 1024;
 /**
- * How long, ms, a `requestState` is valid with which a client makes its call anew instead of resuming a
- * suspended one.
+ * How long a `requestState` is valid, ms, if it resumes no suspended call but lets the client make its call
+ * anew.
  */
 export const STATE_MS = 3_600_000;
 
@@ -152,7 +152,7 @@ export class SuspendedCalls implements CallSuspension {
   outgoing(call: ModernCall, reply: Reply): Reply {
     const suspended = this.#byCall.get(call);
     suspended?.settled();
-    // The call ended with its backend: the client can only make it again.
+    // The call has ended because its backend failed: the client can only make the call again.
     if (suspended?.endedEarly === true && isError(reply) && reply.error.code === BACKEND_UNAVAILABLE) {
       const message = `the call of this requestState has ended: ${reply.error.message}; make it again without it`;
       return errorReply(INVALID_PARAMS, message);
@@ -329,8 +329,9 @@ function refused(): Resumed {
   return { kind: "refused", reply: errorReply(INVALID_PARAMS, message) };
 }
 
-// Consents: a person agreed to a call, which goes on in another request. A consent is valid for one request. It is kept in
-// this process's memory alone, so after a handover the person is asked again.
+// A consent remembers that a person has agreed to a call, for one further request with which the client
+// continues the call. Consents are kept in this process's memory alone, so after a handover the person is
+// asked again.
 
 /** Bounds of unused consents, of one principal and of all; beyond them the oldest is dropped. */
 export const MOST_CONSENTS_OF_ONE = 64;
@@ -355,7 +356,7 @@ class Consents {
     return id;
   }
 
-  /** True if the consent is valid; from now on it is not. */
+  /** Returns whether the consent is valid, and removes it, because it is valid once. */
   use(id: string | null): boolean {
     const given = this.#given.get(id ?? "");
     this.#given.delete(id ?? "");
@@ -404,8 +405,8 @@ type State =
   | { readonly kind: "visit"; readonly keys: readonly string[]; readonly consent: string | null };
 
 /**
- * What a state is bound to: equal in all rounds of one request, whatever the order of keys. Null: the params
- * are nested too deep.
+ * What a state is valid for: the principal and the request. Equal in all rounds of one request, whatever the
+ * order of keys. Null: the params are nested too deep.
  */
 function boundOf({ principal, method, params }: ModernRequest): readonly string[] | null {
   const { _meta, inputResponses, requestState, ...own } = params;

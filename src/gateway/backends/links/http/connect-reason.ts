@@ -16,7 +16,7 @@ const UNTRUSTED: ConnectReason = {
   hint: "if you trust it, name the file of its authority's certificate in NODE_EXTRA_CA_CERTS, in the daemon's environment",
 };
 
-/** By the code of an error that ends a connection attempt, TLS handshake included. */
+/** Keys: codes of errors that end a connection attempt, including its TLS handshake. */
 const REASONS: Readonly<Record<string, ConnectReason>> = {
   ECONNREFUSED: { text: "nothing listens there", isAway: true },
   ENOTFOUND: UNRESOLVED,

@@ -260,7 +260,8 @@ class Connection implements ResponseParts {
   #freeWhenDone(): void {
     if (!this.#isAnswered || this.#isGone) return;
     this.#isAnswered = false;
-    // A server that has answered early may never read the rest of the request.
+    // Not reused if the request is not written completely: a server that has answered early may never read
+    // the rest.
     if (this.#keptMs > 0 && this.#isWritten) this.#owner.onFree(this, this.#keptMs);
     else this.destroy();
   }

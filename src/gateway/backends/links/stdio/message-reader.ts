@@ -87,7 +87,7 @@ export function createMessageReader(
     get isHeld() {
       return isHeld;
     },
-    /** No further event is delivered. */
+    /** Delivers no further event. */
     stop(): void {
       stopped = true;
     },
