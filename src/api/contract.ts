@@ -139,7 +139,9 @@ export const foldersReportShape = object({
 });
 export type FoldersReport = TypeOf<typeof foldersReportShape>;
 
-/** Not checked further, so that a client accepts the answer of a daemon with other keys. */
+/**
+ * The shape checks none of these keys, so that a client accepts the status of a daemon that has other keys.
+ */
 const globalSettingsShape: Shape<GlobalSettings> = {
   expected: "every key of [global]",
   schema: () => ({ type: "object", description: "Has every key of `[global]` too, with the value in use." }),
@@ -148,7 +150,7 @@ const globalSettingsShape: Shape<GlobalSettings> = {
 
 export const daemonStatusShape = object({
   version: text,
-  /** null if no daemon runs and the command made the answer itself. */
+  /** null: no daemon runs, and the command itself made this status. */
   pid: nullable(number),
   started_at: nullable(text),
   config_path: text,
@@ -243,7 +245,7 @@ export const backendStatusShape = object({
   restarts: number,
   retry_at: nullable(text),
   last_error: nullable(text),
-  /** Published entries. */
+  /** Numbers of published entries. */
   tools: number,
   resources: number,
   prompts: number,

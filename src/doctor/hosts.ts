@@ -60,7 +60,7 @@ export async function lookAtHosts(context: DoctorContext): Promise<readonly Host
 
 export function examineHosts(looks: readonly HostLook[], shares: readonly ShareConfig[]): DoctorFinding[] {
   const found = new Map<string, DoctorFinding>();
-  // One finding for all shares of a host.
+  // Adds the same finding only once, because several shares may use one host.
   const add = (one: DoctorFinding): void => void found.set(`${one.code} ${one.text}`, one);
   const isOnly = ({ share }: HostLook): boolean => looks.filter((look) => look.share === share).length === 1;
   for (const look of looks) add(answerOf(look, isOnly(look)));
@@ -90,7 +90,7 @@ const SILENT = [
   "the host takes connections and its SMB server does not answer: restart that",
 ] as const;
 
-/** The finding's code and hint, by why the host gave no answer. */
+/** The code and the hint of the finding, for each reason why a host does not answer. */
 const FAILURES: Readonly<Record<ProbeReason, readonly [code: string, hint: string]>> = {
   unresolved: ["host_unresolved", "correct the name, or write the address; is the name server there?"],
   link_down: ["interface_down", "plug in the cable, or switch the interface on"],
@@ -119,7 +119,7 @@ function wayOf({ host, route, config, probe, way }: HostLook): DoctorFinding[] {
   if (way === null || probe.address === null || isOwn(probe.address) || way.kind === "unknown") return [];
   const details = { subject: host };
   if (way.kind === "none") {
-    // Without an answer to the probe, the finding about the probe says more.
+    // If the host does not answer, the finding about the probe says more.
     if (probe.verdict !== "answers") return [];
     return [
       finding("warning", "route_missing", `the system has no route to ${host} (${probe.address})`, details),

@@ -20,7 +20,7 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");
 
-/** A finding for each configured driver, which is either ready or lacks something. */
+/** A finding for each configured driver: that it is ready, or what it lacks. */
 export function examineTools({ snapshot, parts }: DoctorContext): Promise<DoctorFinding[]> {
   const shares = snapshot?.config.shares ?? [];
   const names = [...new Set(shares.map(({ driver }) => driver))];

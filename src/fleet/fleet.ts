@@ -29,12 +29,12 @@ const REFRESH_MS = 60 * 60_000;
  */
 const GREET_MS = 100;
 /**
- * In a fleet of at most this size, a machine is always subscribed to the others. In a larger one it
- * subscribes only while somebody looks at the list, because each machine would receive every beat of every
- * other for no reader.
+ * In a fleet of at most this many machines, each is always subscribed to the others. In a larger fleet, a
+ * machine subscribes only while somebody looks at its list. Otherwise every machine would receive the beats
+ * of all others, for nobody.
  */
 const ALL_HEARD_UP_TO = 32;
-/** The machine stays subscribed for this time after somebody last looked at the list, ms. */
+/** How long after the last look at the list a machine of a large fleet stays subscribed, ms. */
 const LOOK_MS = 60_000;
 const LOOK_STEP_MS = 20;
 /** Limit for sending the last message, ms, so that an unreachable server does not delay the stop. */
@@ -204,11 +204,11 @@ export class Fleet {
   }
 
   async #farewell(session: NatsSession, how: FleetEnd): Promise<void> {
-    // A write in flight would otherwise replace the last summary.
+    // Waits for a write that is under way, which would otherwise replace the last summary.
     await this.#publishing;
     const last = how === "left" ? session.remove() : session.putLast(this.#summary("gone"));
-    // The stop continues even if the server is unreachable, or a later start of this machine has written a
-    // summary.
+    // Continues even if that fails: the server may be unreachable, or a later start of this machine may have
+    // written a summary.
     await last.catch((error: unknown) => {
       this.#options.logger.debug("no farewell to the fleet", { reason: errorText(error) });
     });
@@ -231,7 +231,7 @@ export class Fleet {
       this.#subscription = null;
       this.#machines.clear();
     }
-    // Parts of the status change without an event.
+    // Also looks for changes of the status that no event reports.
     this.note();
   }
 
@@ -249,7 +249,7 @@ export class Fleet {
     removed: (key) => {
       this.#machines.forget(key);
       if (key !== this.#options.config.name) return;
-      // Another client removed this machine's summary.
+      // Another client of the server has removed the summary, so it is written again.
       this.#published = null;
       this.note();
     },

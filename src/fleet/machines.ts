@@ -10,7 +10,10 @@ export const BEAT_MS = 10_000;
 const SILENT_AFTER_MS = 30_000;
 /** A machine answers a roll call within this time, ms. */
 export const ANSWERS_WITHIN_MS = 2_000;
-/** A machine that was not heard for this long is dropped from the list, as the bucket drops its summary. */
+/**
+ * A machine that has not been heard for this long is dropped from the list, ms. The bucket drops its summary
+ * after the same time.
+ */
 export const FORGOTTEN_AFTER_MS = 7 * 24 * 60 * 60_000;
 
 const MOST_MACHINES = 1_000;

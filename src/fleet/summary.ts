@@ -18,7 +18,10 @@ const LONGEST_TEXT = 240;
 
 export interface Summary {
   readonly name: string;
-  /** The id of the process. Another id means a restart, or another machine of that name. */
+  /**
+   * The id of the machine's process. Another id under the same name means a restart, or a second machine of
+   * that name.
+   */
   readonly instance: string;
   /** `here`: the machine serves; `gone`: it stopped in order. */
   readonly word: "here" | "gone";
@@ -59,7 +62,7 @@ export function stateOf(
   return { ...state, shares: lists[0].kept, backends: lists[1].kept, conditions: lists[2].kept, cut };
 }
 
-/** The known members, with cleaned and shortened texts. */
+/** The members of a state that this version knows, with cleaned and shortened texts. */
 function cleanState({ version, shares, backends, conditions, cut, layer }: MachineState): MachineState {
   const common = ({
     name,

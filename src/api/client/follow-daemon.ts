@@ -7,7 +7,7 @@ import { connectToDaemon, type DaemonClient } from "./client.ts";
 
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 2_000;
-/** A connection that lasted this long resets the backoff. */
+/** A connection that lasted this long resets the pause between attempts to the shortest one, ms. */
 const GOOD_AFTER_MS = 5_000;
 
 export type FollowNotice =
@@ -21,7 +21,7 @@ export type FollowNotice =
       readonly resumed: boolean;
     }
   | { readonly kind: "event"; readonly id: number; readonly event: StreamEvent }
-  /** No daemon answers; yielded once for each reason. */
+  /** No daemon answers. Yielded again only when the reason changes. */
   | { readonly kind: "lost"; readonly reason: string };
 
 interface FollowOptions {
@@ -77,7 +77,7 @@ export async function* followDaemon(
     try {
       await clock.sleep(waitMs, signal);
     } catch {
-      // Only the signal interrupts the sleep.
+      // Only an aborted signal interrupts the pause.
       return;
     }
     waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);

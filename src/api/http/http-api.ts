@@ -281,13 +281,13 @@ export class HttpApi {
       if (!response.writableFinished) gone.abort(new MountaineerError("aborted", "the client went away"));
     });
     const signal = AbortSignal.any([gone.signal, opened.stopping]);
-    // Browsers ignore 102 (Processing).
+    // Browsers ignore a 102 (Processing), so they get none.
     const isPatient = request.headers["sec-fetch-mode"] !== undefined;
     try {
       answerValue(exchange, await opened.performer.perform(operation, text, response, signal, isPatient));
     } catch (error) {
       if (!opened.stopping.aborted) throw error;
-      // A client can safely retry a GET.
+      // A GET changes nothing, so its error tells the client to retry.
       throw operation.method === "GET" ? goingOn() : opened.stopping.reason;
     }
   }

@@ -137,7 +137,10 @@ export function secondBestHint(
   return `Work goes on. It goes back once Thunderbolt has answered for ${secs} s${closed}.`;
 }
 
-/** Progress of the stable window before the automatic failback; null while it does not run. */
+/**
+ * How long Thunderbolt has been steady, of the time that the automatic return to it requires; null: no return
+ * is coming up.
+ */
 export function recoveryWindow(
   share: ShareStatus,
   { auto_failback_stable_secs: wholeSecs }: GlobalStatus,
@@ -153,7 +156,10 @@ export function recoveryWindow(
 
 type Hosts = Pick<ShareStatus, "tb_host" | "fb_host">;
 
-/** The routes to show: one if the share has one host. A share of driver `local` has two, and no host. */
+/**
+ * The routes to show: one if the share has one host, otherwise two. A share of driver `local` has no host,
+ * and two routes.
+ */
 function shownRoutes({ tb_host, fb_host }: Hosts): readonly RouteName[] {
   if (tb_host !== null && fb_host === null) return ["tb"];
   return tb_host === null && fb_host !== null ? ["fallback"] : ["tb", "fallback"];

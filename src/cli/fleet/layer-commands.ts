@@ -179,11 +179,14 @@ export interface Answer {
   readonly takes: boolean;
   /** Why the machine refuses the revision; null: it accepts the revision, or has not answered yet. */
   readonly reason: string | null;
-  /** True if the machine has seen the revision, and knows the key that signed it. */
+  /** True if the machine has applied or refused this revision. */
   readonly knows: boolean;
 }
 
-/** Resolves with the answers that connected machines gave in time. */
+/**
+ * Waits until each connected machine has applied or refused the revision, but only for a limited time.
+ * Resolves with what each of them has said by then.
+ */
 export async function answers(
   { signal }: CommandContext,
   daemon: DaemonClient,

@@ -24,7 +24,10 @@ const BETWEEN_LOOKS_MS = 200;
 const BOOTSTRAP_TRIES = 5;
 const NOT_FOUND = 113;
 const NOT_LOADED = 3;
-/** Exit codes of a `bootstrap` that may succeed later, for example after an earlier `bootout` has ended. */
+/**
+ * Exit codes with which a `bootstrap` fails only for a time, for example while an earlier `bootout` has not
+ * ended.
+ */
 const PASSING: readonly (number | null)[] = [5, 37];
 
 export function createLaunchd({ definition, clock }: ServiceManagerOptions, userId: number): ServiceManager {

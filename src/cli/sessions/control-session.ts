@@ -7,10 +7,16 @@ import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { openEngine } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
-/** How long a changing command waits for the socket of a daemon that already holds the lock, ms. */
+/**
+ * A daemon that is starting holds the lock before it has a socket. A command that changes something waits
+ * this long for the socket, ms.
+ */
 const STARTING_DEADLINE_MS = 10_000;
 const BETWEEN_LOOKS_MS = 50;
-/** How long to wait for a killed daemon, ms: service managers wait 5 s before they restart it. */
+/**
+ * How long to wait for a daemon that a service manager restarts after a crash, ms. Service managers wait 5 s
+ * before a restart.
+ */
 const RETURNS_WITHIN_MS = 10_000;
 
 /** "look" takes no lock and changes nothing; "change" waits for the home's lock. */
@@ -77,7 +83,7 @@ type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error
 
 /**
  * Runs `withDaemon` with the daemon of this home; without a daemon, runs `alone`. If a daemon takes the lock
- * before `alone` does, retries for up to 10 s. Rejects as both functions and `withAsk` do.
+ * before `alone` can, tries again for up to 10 s. Rejects as both functions and `withAsk` do.
  */
 export async function withDaemonOr<T>(
   context: CommandContext,

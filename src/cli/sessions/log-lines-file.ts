@@ -16,7 +16,7 @@ import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 const CHUNK_BYTES = 64 * 1024;
-/** How far back matching lines are searched for; a longer search would take seconds. */
+/** The search for matching lines ends after this many bytes; more would take seconds. */
 const SEARCH_LIMIT_BYTES = 256 * 1024 * 1024;
 /** Polling interval, ms; short enough to seem immediate. */
 const LOOK_MS = 150;
@@ -38,7 +38,7 @@ export async function openLogFile(options: LogFileOptions) {
   const { path, clock } = options;
   const first = await openPresent(path);
   let file = first;
-  // Starts before an unfinished last line, so that `follow` yields that line once it is complete.
+  // `follow` begins with an unfinished last line, so that it yields that line once it is complete.
   let offset = first === null ? 0 : await lineStart(first, (await first.stat()).size);
   const last = await lastLines(options, first === null ? null : { file: await fileId(first), offset });
   return {
@@ -49,7 +49,10 @@ export async function openLogFile(options: LogFileOptions) {
     last,
     /** False if the log file is missing. */
     exists: first !== null,
-    /** Yields every later line, also after rotation, truncation and absence. Ends when the signal aborts. */
+    /**
+     * Yields every later line, even if the file is rotated, truncated or missing for a time. Ends when the
+     * signal aborts.
+     */
     async *follow(signal: AbortSignal): AsyncGenerator<string, void, undefined> {
       const aborted = whenAborted(signal);
       const lines = createLineSplitter(Number.POSITIVE_INFINITY);

@@ -46,7 +46,7 @@ export interface Borrowed {
   readonly instance: string;
 }
 
-/** The target of a tunnel. `backend` null: the sessions of that machine's clients. */
+/** The target of a tunnel. `backend` null: no backend, but the sessions of the machine's clients. */
 type TunnelTarget = Pick<Borrowed, "machine"> & Opening;
 
 interface SwitchboardOptions {
@@ -260,8 +260,8 @@ export class Switchboard {
     const key = tunnelKey(machine, id, isServed);
     const tunnel = new Tunnel({
       chunkBytes,
-      // Only the reader of a backend's stream keeps an incomplete line in memory; the reader of a session
-      // request does not.
+      // The reader of a backend's stream keeps an incomplete line in memory. The reader of a session request
+      // does not.
       isOfLines: backend !== null,
       send: (kind, number, payload) => {
         if (kind === "data" && !isServed) peer.sentAtMs = this.#options.clock.monotonicMs();
@@ -370,15 +370,16 @@ export const MOST_OF_MACHINE = 128 * 1024 * 1024;
 const MOST_IN_ALL = 2 * MOST_OF_MACHINE;
 
 /**
- * The bytes that tunnels hold. Tunnels with few bytes are not listed, so the list is short and is summed up
- * at each change.
+ * The bytes that tunnels hold in memory. Tunnels with few bytes are left out, so the list is short, and
+ * summing it up at each change is cheap.
  */
 class HeldBytes {
   readonly #tunnels = new Map<Tunnel, { readonly machine: string; readonly bytes: number }>();
 
   /**
-   * Records how many bytes the tunnel holds now. If a limit is exceeded, returns the tunnel that has to end,
-   * which is the largest tunnel of the machine that holds too much; null: no tunnel has to end.
+   * Records how many bytes the tunnel holds now. If a limit is exceeded, returns the tunnel that has to end:
+   * the largest one of the machine that exceeds its limit, or uses most of the common one; null: none has to
+   * end.
    */
   note(tunnel: Tunnel, machine: string, bytes: number): Tunnel | null {
     this.#tunnels.delete(tunnel);

@@ -33,7 +33,10 @@ export interface StoredLayer {
 
 export type LayerBucket = ReturnType<typeof openLayerBucket>;
 
-/** `onNews` is called when a machine announces a new revision. Throws nothing; ends with the connection. */
+/**
+ * Opens the bucket for as long as the connection lasts. `onNews` is called when a machine announces a new
+ * revision. Never throws.
+ */
 export function openLayerBucket(connection: NatsConnection, onNews: () => void) {
   connection.subscribe(LAYER_NEWS, {
     callback(error) {
@@ -43,9 +46,9 @@ export function openLayerBucket(connection: NatsConnection, onNews: () => void) 
   });
 
   /**
-   * Sends a request and resolves with the answer. Rejects with `fleet_unreachable` for an error code that is
-   * not in `expected`. `last`: the server refuses the request unless the subject's newest message has this
-   * sequence.
+   * Sends a request to JetStream, and resolves with the answer. Rejects with `fleet_unreachable` for an error
+   * whose code is not in `expected`. `last`: JetStream refuses the request unless the newest message of the
+   * subject has this sequence.
    */
   const request = async (
     subject: string,
@@ -90,9 +93,9 @@ export function openLayerBucket(connection: NatsConnection, onNews: () => void) 
       return all.toReversed();
     },
     /**
-     * Replaces the entry of sequence `previous` (0: the bucket is empty), and announces the new one. Resolves with false
-     * when the bucket has another entry. Rejects with `fleet_unreachable`, and with `permission_denied` where the server
-     * does not let this machine write.
+     * Stores the document as the newest entry, and announces it. `previous`: the sequence of the entry that
+     * the caller has seen; 0: none. Resolves with false if the bucket has another newest entry. Rejects with
+     * `fleet_unreachable`, and with `permission_denied` if the server does not let this machine write.
      */
     async put(document: string, previous: number): Promise<boolean> {
       if (previous === 0) {

@@ -41,7 +41,7 @@ export interface LayerPort {
   /** The revision of the layer that is applied; null: none is. */
   readonly revision: () => number | null;
   /**
-   * Applies the whole layer beneath the machine's own file, whose values take precedence, or nothing. Rejects
+   * Applies the whole layer or nothing. Where the machine's own file sets a value, that value counts. Rejects
    * only when the service ends.
    */
   readonly apply: (layer: ConfigLayer) => Promise<LayerOutcome>;
@@ -55,17 +55,20 @@ interface FollowerOptions {
   readonly port: LayerPort;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Gets the authority that the fleet's server will change to; resolves with whether this machine trusts it now. */
+  /**
+   * Called with the authority that the fleet's server will change to. Resolves with true if this machine
+   * trusts the authority now.
+   */
   readonly onAuthority: (authority: X509Certificate) => Promise<boolean>;
   /** Called when the report may have changed. */
   readonly onChange: () => void;
 }
 
 interface Problem extends Omit<Condition, "since"> {
-  /** null: the revision is unknown, or not trusted. */
+  /** The revision that has the problem; null: it is unknown, or not trusted. */
   readonly revision: number | null;
   readonly reason: string;
-  /** A later attempt may succeed without a change of the layer or the machine's file. */
+  /** True: a later attempt may succeed, although neither the layer nor the machine's file has changed. */
   readonly mayPass: boolean;
 }
 

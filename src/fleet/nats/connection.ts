@@ -33,7 +33,10 @@ const CLOSE_MS = 500;
 export const STREAM_NOT_FOUND = 10_059;
 export const STREAM_NAME_IN_USE = 10_058;
 
-/** Options of every bucket. A message may replace only the message of its own key, so `Nats-Rollup` is not allowed. */
+/**
+ * Options of every bucket. They forbid `Nats-Rollup`, so that a message can replace only an older message of
+ * its own key.
+ */
 export const BUCKET_DEFAULTS = {
   retention: "limits",
   storage: "file",

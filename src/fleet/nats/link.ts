@@ -43,7 +43,7 @@ export type Link = ReturnType<typeof startLink>;
 
 interface LinkState {
   readonly isConnected: boolean;
-  /** The server in use, or the last one tried; null: the first attempt is under way. */
+  /** The server that the link uses, or tried last; null: the first attempt is under way. */
   readonly server: string | null;
   readonly sinceWallMs: number;
   /** Why the link is down; null: connected, or the first attempt is under way. */

@@ -15,8 +15,8 @@ const NOBODY_MS = 2_000;
 /** Interval at which a machine is asked for the id of its daemon, ms. */
 const ASK_MS = 100;
 /**
- * The most attempts to open a stream. An attempt fails if the daemon that was found has handed over
- * meanwhile.
+ * Maximum number of attempts to open a stream. An attempt fails if the machine's daemon has handed over since
+ * it was found.
  */
 const MOST_TRIES = 3;
 /** Maximum number of machines that are searched for at once. */
@@ -150,7 +150,7 @@ export class SessionMachines {
     return unlessAborted(finding, signal).catch(() => null);
   }
 
-  /** Joins the search for this machine that is under way, or begins one. */
+  /** Joins a search for this machine that is under way, or else begins one. */
   #sharedSearch(machine: string, untilMs: number): Promise<string | null> {
     const before = this.#searches.get(machine);
     if (before !== undefined) {

@@ -50,7 +50,7 @@ export function makeCertificates(hosts: readonly string[], nowMs: number) {
     return tlv(SEQUENCE, body, algorithm(), bits(signature));
   };
   const authority = issue(authorityName, authorityKeys.publicKey, [
-    // The path length 0 prevents intermediate authorities.
+    // Path length 0: the authority signs no further authorities.
     extension(
       "basicConstraints",
       tlv(SEQUENCE, tlv(0x01, Buffer.from([0xff])), integer(Buffer.from([0]))),

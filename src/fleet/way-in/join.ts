@@ -40,7 +40,7 @@ export interface JoinOptions extends HomeOptions {
   readonly code: JoinCode;
   readonly name: string;
   /**
-   * Writes the `[fleet]` section. If this fails, the machine is a member nevertheless, and another join
+   * Writes the `[fleet]` section. If this fails, the machine is a member all the same, and a repeated join
    * writes the section.
    */
   readonly writeSection: (section: FleetSection) => Promise<void>;
@@ -65,7 +65,10 @@ export async function joinFleet(options: JoinOptions): Promise<Membership> {
   });
 }
 
-/** The membership, if an earlier call was interrupted after the server had accepted this machine; otherwise null. */
+/**
+ * Resolves with the membership if an earlier call was interrupted after the server had accepted this machine;
+ * otherwise with null.
+ */
 async function resumed(options: JoinOptions): Promise<Membership | null> {
   const { home, code, name, signal } = options;
   const before = await readMembership(home);
