@@ -16,7 +16,7 @@ const TOOLS: NameKind = {
   none: "no tool is published; mountaineer backends list tells how the backends are",
 };
 
-/** The selected of `known`, in the order of `known`, each once; null selects all. Throws `backend_unknown`. */
+/** The selected names in the order of `known`, each once; null selects all. Throws `backend_unknown`. */
 export function selectBackends(
   selection: readonly string[] | null,
   known: readonly string[],

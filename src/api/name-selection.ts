@@ -16,8 +16,8 @@ export interface NameKind {
 }
 
 /**
- * Returns the selected names in the order of `known`, each once; null selects all. Throws the kind's error, whose hint has
- * the known names and the closest one.
+ * Returns the selected names in the order of `known`, each once; null selects all. Throws the error of the
+ * kind; its hint has the known names and the closest one.
  */
 export function selectNames(
   selection: readonly string[] | null,

@@ -536,7 +536,10 @@ export const OPERATIONS = {
       expires_at: text,
     }),
   }),
-  /** Grants the right to the tab that shows this code. Rejects with `permission_denied`. */
+  /**
+   * Grants the right to change what runs to the tab of the page that shows this code. Rejects with
+   * `permission_denied`.
+   */
   grantOwner: operation("POST access/owner", {
     says: "Let one tab of the page change what runs, for 15 minutes",
     reach: "socket",

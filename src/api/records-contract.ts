@@ -36,7 +36,10 @@ export const auditRequest = strictObject({
   /** The name that clients use. */
   tool: optional(wellFormedText),
   principal: optional(wellFormedText),
-  /** `ok`, `tool_error`, `denied`, `cancelled`, `error:-32602`, `refused:401`; `error` and `refused` match all of their kind. */
+  /**
+   * `ok`, `tool_error`, `denied`, `cancelled`, `error:-32602`, `refused:401`. `error` alone matches every
+   * `error:…`, and `refused` every `refused:…`.
+   */
   outcome: optional(wellFormedText),
   /** Searched in all values of a record, ignoring case. */
   text: optional(wellFormedText),

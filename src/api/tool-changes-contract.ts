@@ -13,8 +13,8 @@ import {
 } from "../runtime/shape.ts";
 
 /**
- * How many changes of a report include the changed texts. The texts of the others have to be requested by
- * name.
+ * Maximum number of changes in a report that include the changed texts. Clients request the texts of further
+ * changes by name.
  */
 export const MOST_SHOWN = 200;
 /** Twice the limit of tools of one backend. */

@@ -135,7 +135,7 @@ async function examineAll(
 }
 
 /**
- * The shares with their passwords; empty if the configuration cannot be used, which another finding reports.
+ * The shares with their passwords. Empty if the configuration cannot be used; another finding reports that.
  */
 async function configuredShares(
   home: string,

@@ -68,8 +68,8 @@ export async function examineFleet(
 }
 
 /**
- * Findings for machines in `[fleet].sessions` that the fleet does not know; otherwise only a client's failing
- * session would show such names.
+ * Findings for machines that `[fleet].sessions` names and the fleet does not know. Otherwise nothing would
+ * show a wrong name before a client's session fails.
  */
 function unknownSessions(sessions: readonly string[], machines: FleetReport["machines"]): DoctorFinding[] {
   const known = machines.map(({ name }) => name);

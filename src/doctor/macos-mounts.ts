@@ -78,7 +78,10 @@ const isNo = (value: string | undefined): boolean => /^(no|false|0)$/i.test(valu
 /** Where macOS makes mount folders without asking. */
 const VOLUMES = "/Volumes";
 
-/** Checks the folder of the mounts, for driver `netfs` only. `mountRoot` null: there is no configuration. */
+/**
+ * Checks the folder in which shares are mounted, for driver `netfs` only. `mountRoot` null: there is no
+ * configuration.
+ */
 export function examineMountRoot(
   mountRoot: string | null,
   shares: readonly Pick<ShareConfig, "driver" | "shareName">[],

@@ -26,8 +26,8 @@ const CLOSE_MS = 500;
 /** A beat contains an instance id only. */
 const LONGEST_BEAT_BYTES = 64;
 /**
- * Enough for 1,000 subscribed machines. The limit keeps a member that makes more consumers from filling the
- * server's memory.
+ * Maximum number of consumers of the bucket, enough for 1,000 subscribed machines. Without a limit, a member
+ * could fill the server's memory with consumers.
  */
 const MOST_READERS = 1_024;
 const NANOS_IN_MS = 1_000_000;

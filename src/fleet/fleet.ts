@@ -150,7 +150,7 @@ export class Fleet {
     };
   }
 
-  /** Subscribes to the others if necessary, and reports when each has had time to answer. */
+  /** Subscribes to the other machines if necessary, waits until each has had time to answer, and reports. */
   async look(): Promise<FleetReport> {
     const { clock } = this.#options;
     const { signal } = this.#ending;

@@ -112,8 +112,8 @@ export class Machines {
   }
 
   /**
-   * Call it when the whole bucket has been read. Removes machines without an entry, which have left
-   * meanwhile.
+   * Call it when the whole bucket has been read. Removes known machines that have no entry in it: they have
+   * left meanwhile.
    */
   caughtUp(): void {
     for (const key of this.#known.keys()) if (this.#fresh?.has(key) === false) this.forget(key);

@@ -6,7 +6,7 @@ import { argumentsField, asJson } from "./schema-fields.ts";
 
 export interface CallArguments {
   readonly root: FormNode;
-  /** All arguments as JSON text, which replaces the fields; null: the fields apply. */
+  /** The JSON text that replaces the fields; null: the fields apply. */
   readonly raw: string | null;
 }
 
@@ -46,8 +46,8 @@ export function rawText({ root, raw }: CallArguments): string {
 }
 
 /**
- * Replaces all arguments by those in a JSON text. They go into the fields if these can hold them, otherwise
- * they stay a text.
+ * Replaces all arguments by those in a JSON text. Fills the fields if they can express these values;
+ * otherwise keeps the text.
  */
 export function withRaw({ root }: CallArguments, text: string): CallArguments {
   const raw = text.trim() === "" ? "{}" : text;
@@ -64,7 +64,10 @@ export function sentArguments(given: CallArguments): Readonly<Record<string, unk
   return isObject(value) ? value : null;
 }
 
-/** Carries typed values over to a changed schema, by field name where the kind is still the same. */
+/**
+ * Copies typed values into the fields of a changed schema: by name, and only where the field's kind is still
+ * the same.
+ */
 export function redrawn(fresh: CallArguments, typed: CallArguments): CallArguments {
   return { root: carriedOver(fresh.root, typed.root), raw: typed.raw ?? fresh.raw };
 }

@@ -74,7 +74,7 @@ export function sameId(one: readonly string[], other: readonly string[]): boolea
   return one.length === other.length && one.every((word, index) => word === other[index]);
 }
 
-/** The question after an action failed because files are open; null: no files were open. */
+/** The question to ask if an action has failed because of open files; null: no files were open. */
 export function busyQuestion({ name }: Action, { results }: Outcome): Question | null {
   if (!results.some(({ result }) => result === "busy")) return null;
   const holders = results.flatMap((result) => result.holders);

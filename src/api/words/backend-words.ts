@@ -111,7 +111,7 @@ export function callFacts({
   ];
 }
 
-/** Says where calls go for the tools that several machines have in common; null: there are no such tools. */
+/** Says which machines serve the tools that several machines have; null: there are no such tools. */
 export function togetherText({ together }: BackendStatus): string | null {
   if (together === undefined) return null;
   return `${counted(together.tools, "tool")} in common: calls go to ${placesText(together.places)}`;

@@ -139,7 +139,10 @@ export function machineTrouble(machine: FleetMachine): Words | null {
   return { text: said === null ? presenceWords(machine).text : said.text, tone: "bad" };
 }
 
-/** This machine, then those with problems, the worst first, then the others; otherwise in the given order. */
+/**
+ * Sorts the machines: this machine, then machines with problems, the worst first, then the others. Otherwise
+ * keeps the given order.
+ */
 export function troubledFirst(machines: readonly FleetMachine[]): readonly FleetMachine[] {
   const ranked = machines.map((machine) => {
     const trouble = machineTrouble(machine);

@@ -26,7 +26,10 @@ export interface EventRow extends RowEvent {
 /** `time`: local `HH:MM:SS`. */
 export type RowEvent = Pick<SyncEvent, "time" | "type" | "details">;
 
-/** The newest rows, oldest first, with one more event: consecutive events without a change share a row. */
+/**
+ * The rows with one more event, oldest first; keeps only the newest rows. Consecutive events without a change
+ * share a row.
+ */
 export function withEvent(rows: readonly EventRow[], { time, type, details }: RowEvent): readonly EventRow[] {
   const last = rows.at(-1);
   if (last !== undefined && last.type === "no-change" && type === "no-change") {

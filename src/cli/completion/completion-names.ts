@@ -1,4 +1,5 @@
-// Looks up live names for completion: quickly, silently, and from nothing that may block.
+// Looks up existing names for completion. The look-ups are quick, print nothing, and wait for nothing that
+// may hang.
 import { connectToDaemon } from "../../api/client/client.ts";
 import { fullName } from "../../api/tool-changes-contract.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";

@@ -42,7 +42,9 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite, o
   return { changed, share: share === null ? null : asMounted(share) };
 }
 
-/** Changes "skipped" to "mounted" if the daemon's own cycle mounted the share first. */
+/**
+ * Reports the share as mounted if its mount was skipped because a cycle of the daemon had mounted it already.
+ */
 function asMounted(share: StepResult): StepResult {
   const isMounted = share.result === "skipped" && share.active_interface !== "none";
   return isMounted ? { ...share, result: "mounted" } : share;

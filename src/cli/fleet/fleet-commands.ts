@@ -208,7 +208,7 @@ export function listenAddress(given: string | null, interfaces: Interfaces = net
 
 function addressOf(given: string): string | null {
   const reading = parseFleetServer(`tls://${isIPv6(given) ? `[${given}]` : given}`);
-  // Removes a final dot, which DNS syntax allows and certificates do not contain.
+  // Removes the final dot of a name: DNS syntax allows it, but certificates do not contain it.
   return reading.ok ? reading.value.slice("tls://".length).replace(/\.(?=:\d+$)/, "") : null;
 }
 

@@ -36,7 +36,9 @@ export const openSecrets = async ({ home, configPath }: CommandContext) =>
 export const openSignIn = async ({ home, configPath }: CommandContext) =>
   (await import("../../daemon/in-process-sign-in.ts")).openBackendSignIn({ home, configPath });
 
-/** Loads the look-up of kept secrets' names, which rejects with `secret_unavailable`. */
+/**
+ * Loads the function that lists the names of kept secrets. The function rejects with `secret_unavailable`.
+ */
 export const loadSecretNames = async () =>
   (await import("../../daemon/compose/stored-secrets.ts")).keptSecretNames;
 

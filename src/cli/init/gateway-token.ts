@@ -6,8 +6,8 @@ import { openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
 /**
- * Makes and keeps a token, and resolves with its value; null if a token is kept already, which is not
- * replaced.
+ * Makes and keeps a token, and resolves with its value. If a token is kept already, keeps that one and
+ * resolves with null.
  */
 export async function makeToken(context: CommandContext): Promise<string | null> {
   const store = await openSecrets(context);

@@ -1,4 +1,5 @@
-// The path of the package's launcher, which stays valid over upgrades, for service files and clients' files.
+// The path of the package's launcher, for service files and clients' files. The path stays valid over
+// upgrades.
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { jsonObject } from "../../runtime/text/json-object.ts";
@@ -28,7 +29,7 @@ export function packageRoot(): string {
   return fileURLToPath(new URL(import.meta.url.endsWith(".ts") ? "../../../" : "../../", import.meta.url));
 }
 
-/** Matches the folder name of an unpacked version, which is made of version and digest. */
+/** Matches the folder name of an unpacked version: the version and a digest. */
 export const VERSION_FOLDER = /^\d[\w.-]*-[0-9a-f]{12}$/;
 
 /**

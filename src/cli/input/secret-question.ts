@@ -18,7 +18,7 @@ export async function readSecretValue(name: string, input: Input): Promise<strin
   return usable(await pipedIn(input));
 }
 
-/** Asks at the terminal, which `stdin` must be, without an echo. Rejects like `readSecretValue`. */
+/** Asks at the terminal without an echo; `stdin` must be a terminal. Rejects like `readSecretValue`. */
 export async function askSecretly(question: string, { stdin, signal }: Input): Promise<string> {
   return usable(await typedSecretly(question, stdin, signal));
 }
@@ -44,7 +44,7 @@ function usable(value: string): string {
   return value;
 }
 
-/** All of standard input, without a final line break, which `echo` adds. */
+/** All of standard input. Drops one line break at the end, because `echo` adds one. */
 async function pipedIn({ stdin, signal }: Input): Promise<string> {
   const limits = { mostBytes: LONGEST_BYTES + 2, tooLong: () => unusable(TOO_LONG) };
   return decoded(await readInput(stdin, signal, limits)).replace(/\r?\n$/, "");

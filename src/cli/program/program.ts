@@ -222,7 +222,7 @@ function optionHint(
   return null;
 }
 
-/** A hint for an unknown command in `args`, which may follow a group. */
+/** The hint for an unknown command in `args`. The command may follow the name of a group. */
 function unknownHint(args: readonly string[]): string {
   const words = plainWords(args);
   const named = COMMAND_GROUPS.filter(({ name, alias }) => {

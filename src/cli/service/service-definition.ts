@@ -38,7 +38,7 @@ export function serviceDefinition(
   };
 }
 
-/** The shell's PATH for a service: absolute folders, each once, without those of npm projects. */
+/** The shell's PATH for a service: absolute folders, each once, without the folders of npm projects. */
 export function servicePath(path: string): string {
   const folders = path.split(delimiter).filter((folder) => {
     return isAbsolute(folder) && !folder.endsWith("/node_modules/.bin") && !/[\p{Cc}]/u.test(folder);

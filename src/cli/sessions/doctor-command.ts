@@ -48,7 +48,7 @@ async function writeReport(
     try {
       await file.writeFile(text);
     } catch (error) {
-      // Removes the incomplete report, which would make the next attempt fail.
+      // Removes the incomplete report: the next attempt would fail if the file existed.
       await rm(path).catch(() => {});
       throw error;
     }

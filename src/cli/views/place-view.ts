@@ -59,7 +59,10 @@ export function renderFolders({ folders }: FoldersReport): string {
   return folders.map((name) => `${harmless(name)}\n`).join("");
 }
 
-/** A line for each share: its name, state, hosts and link; its aliases below. `shares`: the daemon's status. */
+/**
+ * A line for each share: its name, state, hosts and link; its aliases below. `shares`: the daemon's status of
+ * the shares.
+ */
 export function renderFavorites(
   favorites: readonly Favorite[],
   shares: readonly ShareStatus[],

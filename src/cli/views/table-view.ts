@@ -1,4 +1,4 @@
-// A table: a line of titles above rows of cells, which must be safe to print. Pure.
+// A table: a line of titles above rows of cells. The caller makes the cells safe to print. Pure.
 import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 

@@ -116,7 +116,7 @@ export function answerText({ result }: CallReport, { isTerminal }: AnswerLook): 
   return isTerminal ? harmlessLines(text) : replaceUnseen(text, spelledOut);
 }
 
-/** The whole answer as JSON, with invisible characters escaped, which changes nothing for parsers. */
+/** The whole answer as JSON. Invisible characters are escaped; for a JSON parser, this changes nothing. */
 export function answerJson(result: CallReport["result"]): string {
   const escaped = (unseen: string): string =>
     Array.from(

@@ -1,5 +1,5 @@
-// A session with the fleet's server that carries calls only, so that a large result never delays summaries
-// and beats, which have another session. Any error ends the session and all of its tunnels.
+// A session with the fleet's server for calls only. Summaries and beats have another session, so that a large
+// result never delays them. Any error ends this session and all of its tunnels.
 import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -18,12 +18,17 @@ import type { Wire } from "./switchboard.ts";
 const FLUSH_MS = 5_000;
 /** Bytes of each message that are kept free for the headers of the NATS library and the server. */
 const AROUND_BYTES = 512;
-/** With less data per frame, calls would be too slow to be useful. */
+/**
+ * Minimum data per frame, bytes. If a server's limit leaves less, the session is refused, because calls would
+ * be too slow to be useful.
+ */
 const LEAST_DATA = 1_024;
 /** The status with which a server answers a message if nobody is subscribed to its subject. */
 const NO_RESPONDERS = 503;
 
-/** Callbacks of a session, called one at a time, for each machine in the order of its messages. */
+/**
+ * Callbacks of a session. They are called one at a time, and for each machine in the order of its messages.
+ */
 export interface CallsEvents {
   frame(sender: string, bytes: Uint8Array): void;
   offer(sender: string, bytes: Uint8Array): void;

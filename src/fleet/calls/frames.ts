@@ -17,7 +17,10 @@ export interface Frame {
   readonly to: string;
   /** The id of the tunnel; in `probe` and `alive`, the id of the daemon that sent the frame. */
   readonly tunnel: string;
-  /** In `data` and `end`, the position in their sequence, from 0; in `credit`, bytes; otherwise 0. */
+  /**
+   * In `data` and `end`, the frame's position among the frames of these two kinds, from 0; in `credit`,
+   * bytes; otherwise 0.
+   */
   readonly number: number;
   readonly payload: Buffer;
 }

@@ -145,7 +145,7 @@ export class Switchboard {
     return stream;
   }
 
-  /** Asks that machine for the id of its current daemon; `sessions.found` gets the answer. */
+  /** Asks that machine for the id of its current daemon. The answer arrives by a call of `sessions.found`. */
   ask(machine: string): void {
     this.#probe(machine, ANY_DAEMON, true);
   }
@@ -222,7 +222,7 @@ export class Switchboard {
     return ofOne.length >= most.ofOne || served.length >= most.ofAll;
   }
 
-  /** Counts an opening by that machine, and returns the count of the current interval. */
+  /** Counts that the machine opens a tunnel, and returns its count in the current interval. */
   #countOpening(machine: string): number {
     const nowMs = this.#options.clock.monotonicMs();
     const before = this.#openings.get(machine);

@@ -6,7 +6,10 @@ import type { FrameKind } from "./frames.ts";
 /** The most bytes that are sent but not read yet. */
 export const WINDOW_BYTES = 1024 * 1024;
 const CREDIT_EACH = WINDOW_BYTES / 4;
-/** The most unread frames. Small frames cost more memory than their bytes; 32 bytes is less than any average message. */
+/**
+ * Maximum number of unread frames, because small frames cost more memory than their bytes. Real messages have
+ * more than 32 bytes on average.
+ */
 const MOST_UNREAD = WINDOW_BYTES / 32;
 
 /** Approximate memory that a frame costs in addition to its payload, bytes. */
@@ -22,7 +25,7 @@ const NOTHING = Buffer.alloc(0);
 export interface TunnelEnd {
   readonly message: string;
   readonly hint: string | null;
-  /** True: the other machine had sent something in this tunnel before it ended. */
+  /** True: the other machine had sent something in this tunnel before the tunnel ended. */
   readonly wasReached: boolean;
 }
 

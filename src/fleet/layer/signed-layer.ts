@@ -16,7 +16,7 @@ import {
   stepsBetween,
 } from "./handovers.ts";
 
-/** Room for the longest text escaped as JSON, and for the other members. */
+/** Maximum size of a document: the longest text, escaped as JSON, and the other members. */
 export const LARGEST_DOCUMENT_BYTES = 2 * LARGEST_LAYER_BYTES + 4 * 1024;
 
 const layerShape = object({

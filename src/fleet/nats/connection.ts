@@ -201,8 +201,8 @@ subscribe("net.client.socket", (message) => {
 });
 
 /**
- * Destroys the sockets that `connecting` opened when it rejects. The library leaves a socket open to each server that
- * accepts a connection and never greets.
+ * If `connecting` rejects, destroys the sockets that it has opened. The library leaves a socket open to each
+ * server that accepts a connection and never greets.
  */
 async function closingSocketsOnFailure<T>(connecting: () => Promise<T>): Promise<T> {
   const sockets = new Set<Socket>();

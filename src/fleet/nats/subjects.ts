@@ -5,7 +5,10 @@ export const BUCKET = "mountaineer_fleet";
 /** The bucket's stream in JetStream. */
 export const STREAM = `KV_${BUCKET}`;
 
-/** The prefix of subjects for answers. Each machine has its own, so a server can hide the answers to others. */
+/**
+ * The prefix of subjects for answers. Each machine has its own, so a server can hide a machine's answers from
+ * all others.
+ */
 export function inboxOf(name: string): string {
   return `_INBOX.${name}`;
 }

@@ -26,7 +26,7 @@ interface SessionMachinesOptions {
   /** The current configuration. */
   readonly config: () => Pick<FleetConfig, "sessions">;
   readonly clock: Clock;
-  /** Asks that machine for the id of its daemon; `found` gets the answer. */
+  /** Asks that machine for the id of its daemon. The answer arrives by a call of `found`. */
   readonly ask: (machine: string) => void;
   /**
    * Opens a stream to that daemon. `onOpen`: the daemon has accepted it. `onEnd`: the stream was refused, or

@@ -154,7 +154,7 @@ async function refusals(
   }
   // The server processes messages in order, so it has sent every refusal before it answers the flush.
   if (await settledWithin(clock, ANSWER_MS, connection.flush())) {
-    // The library reports a refusal that it has read only in the next turn of the event loop.
+    // The library has read the refusals by now, but reports them in the next turn of the event loop.
     await clock.sleep(0);
     return refused;
   }

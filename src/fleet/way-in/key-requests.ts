@@ -1,5 +1,5 @@
-// Answers machines that replace their keys, where this home has the fleet's server. The subject of a request names the
-// machine, and the server lets that machine alone use the subject.
+// Runs on the machine with the fleet's server: answers the requests of machines that replace their keys. The
+// subject of a request names its sender, and the server lets no other machine use the subject.
 import type { Msg } from "@nats-io/transport-node";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";

@@ -8,7 +8,9 @@ import { forgetMembership, readMembership } from "./membership.ts";
 import { reloadServer, removeServer } from "./server-process.ts";
 
 export interface LeaveOptions extends HomeOptions {
-  /** True: leaves on the server's machine even while the fleet has other members, which lose the server. */
+  /**
+   * True: leaves on the server's machine even while the fleet has other members. They lose the server then.
+   */
   readonly dissolves: boolean;
   /** Removes the `[fleet]` section. Resolves with whether there was one. */
   readonly removeSection: () => Promise<boolean>;
@@ -44,7 +46,9 @@ export async function leaveFleet(options: LeaveOptions) {
   return { name: name ?? (hadSection || dissolved ? "this machine" : null), dissolved };
 }
 
-/** Removes another machine, whose connection has ended when this resolves. Rejects with `usage`. */
+/**
+ * Removes another machine from the fleet, and ends its connection before this resolves. Rejects with `usage`.
+ */
 export async function removeMember(place: FleetPlace, name: string, signal: AbortSignal): Promise<string> {
   const record = await requireFleet(place.home);
   const member = memberOf(record, name);

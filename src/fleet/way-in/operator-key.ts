@@ -19,7 +19,7 @@ import {
 /** The secret's name where a person runs the server and keeps the key by hand. */
 export const OPERATOR_SECRET = "fleet-operator";
 
-/** The operator's key, for a command that makes a fleet: the stored key, or a new one, which is stored. */
+/** The operator's key for a new fleet: the stored key. If there is none, makes and stores one. */
 export function ownOperatorKey(options: HomeOptions, secret: string): Promise<Buffer> {
   return keptOrNewKey(options, secret, (key) => key.toString("base64url"));
 }

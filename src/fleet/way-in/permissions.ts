@@ -116,8 +116,9 @@ export function tooMuchFor({ name, signs }: MachineUse): readonly Permission[] {
 }
 
 /**
- * The patterns that the server grants to a member, whatever the member uses. The server's own machine (`isHome`), which
- * has the operator's key, alone makes the buckets, writes the common configuration and answers key requests.
+ * The patterns that the server permits to a member, whichever of them the member uses. Only the server's own
+ * machine (`isHome`), which has the operator's key, may make the buckets, write the common configuration and
+ * answer key requests.
  */
 export function grantsOf(
   name: string,
