@@ -17,7 +17,7 @@ interface ManagementParts {
   readonly home: string;
   readonly httpApi: HttpApi;
   readonly service: Pick<SentinelService, "control" | "server">;
-  /** All operations except those that grant access, which this file adds. */
+  /** The operations other than those that grant access: this file adds these. */
   readonly control: Omit<Control, AccessOperation>;
   readonly events: Events;
   readonly clock: Clock;
@@ -74,7 +74,7 @@ function httpApiSettings(server: ServerConfig | null): HttpApiSettings {
   };
 }
 
-/** Throws `gateway_off`. */
+/** Throws `gateway_off` if the management API is off. */
 function requireServed({ isEnabled }: HttpApiSettings): void {
   if (isEnabled) return;
   throw new MountaineerError(

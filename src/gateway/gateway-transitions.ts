@@ -1,6 +1,9 @@
 // The gateway's events, spelled as in logs and event streams.
 export type GatewayTransition =
-  /** A backend's program has started. Possible secrets are `(hidden)`; references stay as written. */
+  /**
+   * A backend's program has started. In `command`, `args` and `env`, possible secrets are replaced by
+   * `(hidden)`; references to secrets stay as written.
+   */
   | {
       readonly name: "backend.started";
       readonly backend: string;

@@ -253,7 +253,8 @@ export function toolEntry(tool: CatalogEntry, together: Gateway["together"]): To
 type GatewayStatuses = Pick<StatusReport, "gateway" | "backends">;
 
 /**
- * Adds a condition to each backend with an entry that waits for approval. Its hint ends with the entry's id.
+ * Adds the condition for an entry that waits for approval to the backend that the entry is about, which the
+ * condition's hint names.
  */
 export function withWaiting(status: GatewayStatuses, conditions: readonly Condition[]): GatewayStatuses {
   const waiting = conditions.filter(({ code }) => code === WAITING_CODE);

@@ -15,7 +15,7 @@ interface Places extends AsyncDisposable {
   readonly aliases: AliasLinks;
 }
 
-/** Opens the places. `readOnly` is for commands that only read; aliases must not be triggered then. */
+/** Opens the aliases and folders. `readOnly`: for commands that only read, which must not trigger aliases. */
 export async function openPlaces(options: {
   readonly home: string;
   readonly clock: Clock;

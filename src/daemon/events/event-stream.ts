@@ -39,7 +39,10 @@ export function createEventStream(options: {
       if (kept.length > KEPT) kept.shift();
       bus.publish(numbered);
     },
-    /** Replays the events after `afterId` (null: none), or sends `gap` if they are no longer kept. */
+    /**
+     * Subscribes the listener, and returns a function that ends this. First replays the events after
+     * `afterId` (null: none), or sends `gap` if some of them are not kept any more.
+     */
     listen(afterId: number | null, listener: StreamListener): () => void {
       if (afterId !== null) {
         const oldest = kept[0]?.id ?? lastId + 1;
@@ -52,7 +55,10 @@ export function createEventStream(options: {
   };
 }
 
-/** The log and the stream listen until `stack` ends. */
+/**
+ * Creates the bus of transitions and the event stream. The log and the stream listen to the bus until `stack`
+ * ends.
+ */
 export function announcements(clock: Clock, logger: Logger, stack: DisposalStack) {
   const onListenerError = (error: unknown): void =>
     logger.error("a listener failed", { reason: errorText(error) });

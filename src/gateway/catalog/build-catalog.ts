@@ -32,8 +32,8 @@ export interface Permission {
 }
 
 /**
- * Maximum number of entries with invisible characters that are reported, of all backends together: a server
- * may have any number of them.
+ * Maximum number of entries that are reported for their invisible characters, of all backends together: a
+ * server may have any number of them.
  */
 const MOST_UNSEEN = 200;
 

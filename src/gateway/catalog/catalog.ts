@@ -172,8 +172,8 @@ export interface Catalog {
   /** The names that this catalog gives to entries for the first time, each with its entry. */
   readonly freshNames: NameOwners;
   /**
-   * Published entries with invisible characters, which their `definition` omits; only the first ones if there
-   * are many.
+   * Published entries that came from the server with invisible characters; only the first ones if there are
+   * many.
    */
   readonly unseen: readonly UnseenEntry[];
   /** The backend of each entry that waits for approval, by `entryKey`. */

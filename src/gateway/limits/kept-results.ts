@@ -130,7 +130,10 @@ export class KeptResults implements Disposable {
     this.#timer = null;
   }
 
-  /** Drops this session's oldest results first; beyond the total bounds, those of the session with the most bytes. */
+  /**
+   * Drops this session's oldest results until the session is within its bounds. If all results together
+   * exceed theirs, drops results of the session that has the most bytes.
+   */
   #makeRoom(holder: Holder): void {
     const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;
     this.#dropOldest(holder, sessionResults, sessionBytes);

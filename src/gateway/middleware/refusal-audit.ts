@@ -62,8 +62,8 @@ interface Counted {
 }
 
 /**
- * For each reason, writes a sender's first request at once, for at most 32 senders an hour. All others are counted, and
- * written as one line a minute after the first of them.
+ * For each reason, writes a sender's first request at once, for at most 32 senders an hour. All other
+ * requests are only counted; one line with their number follows a minute after the first of them.
  */
 export class RefusalAudit {
   readonly #options: RefusalAuditOptions;

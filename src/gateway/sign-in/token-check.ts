@@ -30,8 +30,8 @@ interface TokenCheckOptions {
 }
 
 /**
- * Returns the function that checks a token; it rejects for internal errors only. The library is loaded for
- * the first token that could be valid.
+ * Returns a function that checks a token and rejects for internal errors only. The library is loaded for the
+ * first token that could be valid.
  */
 export function createTokenCheck({ ring, expected, wallMs }: TokenCheckOptions) {
   return async (token: string): Promise<Checked> => {
@@ -91,7 +91,10 @@ function refusedFor(error: unknown, { errors }: Jose): RefusedReason {
 
 type Jose = typeof import("jose");
 
-/** Memoized for each key set, because a new selection would import all keys again. */
+/**
+ * Selects the key for a token. Memoized for each key set, because a new selection would import all keys
+ * again.
+ */
 const keySelection = memoized(({ createLocalJWKSet }: Jose) =>
   memoized(({ keys }: KeySet): JWTVerifyGetKey => {
     const local = createLocalJWKSet({ keys: keys.filter(hasType) });

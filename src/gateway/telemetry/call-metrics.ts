@@ -1,4 +1,5 @@
-// Counts and durations of requests by method, backend and target, for a bounded number of such kinds.
+// Counts requests and their durations for each kind: a method, a backend and a target. The number of kinds is
+// bounded.
 
 export const DURATION_BOUNDS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
 /** Maximum number of kinds; requests of further kinds are counted together, with the target `(other)`. */

@@ -221,9 +221,9 @@ const MOST_VALUES = 5_000;
 interface PathNames {
   /** Folders that all machines have, relative to their folder of shares. */
   readonly roots: readonly string[];
-  /** The machines' folders of shares. Paths below the first are never those of another machine. */
+  /** The machines' folders of shares. A path below the first of them never counts as another machine's. */
   readonly sharesRoots: readonly string[];
-  /** Other folders of this machine, in which paths are never those of another machine. */
+  /** Other folders of this machine. A path in one of them never counts as another machine's. */
   readonly otherFolders?: readonly string[];
 }
 
