@@ -4,7 +4,7 @@ import { referenceText } from "../secrets/reference.ts";
 import type { ShareConfig } from "./snapshot.ts";
 
 const LONGEST = 64;
-/** Characters left free for a number at the end: `-2`, `-3` and so on. */
+/** Number of characters left free at the end for a number: `-2`, `-3` and so on. */
 const NUMBER = 4;
 
 /**

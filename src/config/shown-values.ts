@@ -208,8 +208,8 @@ function isHarmless(text: string): boolean {
 }
 
 /**
- * True if the name of a folder or file is no secret. Short names are harmless even if they look random, as
- * some programs make such names; builds use digests.
+ * True if the name of a folder or file is no secret. Short names are harmless even if they look random,
+ * because some programs make such names; so is a digest in a file's path, because builds use digests.
  */
 function isHarmlessName(name: string, isInFilePath: () => boolean): boolean {
   if (TOKEN_PREFIX.test(name)) return false;

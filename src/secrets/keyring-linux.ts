@@ -6,7 +6,7 @@ import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts
 
 const PROGRAM = "secret-tool";
 /**
- * The variable with the session bus's address, the only one that `secret-tool` gets besides those of every
+ * The variable with the session bus's address. `secret-tool` gets it in addition to the variables of every
  * child process.
  */
 const BUS = "DBUS_SESSION_BUS_ADDRESS";

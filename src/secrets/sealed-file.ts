@@ -25,8 +25,8 @@ type SealedContent =
 
 interface SealedWriteOptions {
   /**
-   * False: the serial number stays the same. An older copy then passes the check, but the keyring is not
-   * asked. Default: true.
+   * False: the serial number stays the same, so that the keyring is not asked; an older copy then passes the
+   * check. Default: true.
    */
   readonly advances?: boolean;
   /** A short text kept with the key, so that it can be read without the file. Default: unchanged. */

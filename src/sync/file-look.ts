@@ -38,9 +38,8 @@ interface FileLookOptions<Snapshot> extends Pick<ConfigSteps<Snapshot>, "load"> 
 const SECOND_LOOK_MS = { least: 250, most: 2_000 } as const;
 
 /**
- * Returns the function that looks at the file. Its calls must not overlap, and each applies at most one
- * content. `asked`: a caller waits for the result. `breakOff` (which aborts with `signal`) ends the look,
- * unless `apply` has begun.
+ * Creates the function that looks at the file. Its calls must not overlap, and each applies at most one
+ * content.
  */
 export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
   const { file, watch, clock, onRead } = options;
@@ -77,6 +76,8 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 
+  // `asked`: a caller waits for the result. `breakOff` (which aborts with `signal`) ends the look, unless
+  // `apply` has begun.
   return async (asked: boolean, signal: AbortSignal, breakOff: AbortSignal): Promise<LookEnd<Snapshot>> => {
     if (!asked && !watch.isWatching) return { kind: "left" };
     // A change that the detector has not noticed yet is debounced as well, unless a caller waits.

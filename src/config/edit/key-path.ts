@@ -162,8 +162,9 @@ function plainValue(value: unknown): ConfigValue | undefined {
 const ON_AND_OFF: Readonly<Record<string, boolean>> = { on: true, off: false };
 
 /**
- * Reads VALUE for a key: as TOML writes values, else as text; a key of true and false also takes `on` and `off`.
- * Rejects with `usage` when the key does not take it, saying what was found and what is expected.
+ * Reads VALUE for a key: as TOML writes values, else as text; a key whose value is true or false also takes
+ * `on` and `off`. Rejects with `usage` when the key does not take it, saying what was found and what is
+ * expected.
  */
 export function parseConfigValue(text: string, { section, key, path }: ConfigKey): ConfigValue {
   const word = text.trim().toLowerCase();

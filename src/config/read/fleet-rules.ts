@@ -13,7 +13,7 @@ import { asTable, isOnShare, listIn, type RulePlace, type Table, wrong } from ".
 
 /**
  * The mistakes of `[fleet]`: lists that are too long, entries for an unknown backend or for this machine
- * itself, no address of a server, and a CA file on a share.
+ * itself, a missing address of a server, and a CA file on a share.
  */
 export function fleetFindings(file: Table, place: RulePlace): Finding[] {
   const fleet = asTable(file["fleet"]) ?? {};

@@ -99,7 +99,9 @@ export function keysOfText(text: string): readonly Key[] {
 /** More rows than any list has; a finite number, so that sums of it stay numbers. */
 const ALL_ROWS = 1e9;
 
-/** Rows by which a key moves in a list or a text, negative: upwards; 0 if the key does not move. `page`: rows of a page. */
+/**
+ * By how many rows a key moves in a list or a text; negative: upwards; 0: not at all. `page`: rows of a page.
+ */
 export function rowsMoved(key: Key, page = 10): number {
   const name = key.kind === "named" ? key.name : { j: "down", k: "up", " ": "pagedown" }[key.text];
   const rows: Readonly<Record<string, number>> = {

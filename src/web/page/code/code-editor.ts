@@ -101,7 +101,10 @@ const READING: Extension = [
   LOOK,
 ];
 
-/** Chromium puts inline styles on text that replaces a selection, which the page's policy blocks; so the editor inserts the text. */
+/**
+ * When typed text replaces a selection, Chromium gives it inline styles, which the page's policy blocks; so
+ * the editor inserts the text itself.
+ */
 const REPLACING = EditorView.domEventHandlers({
   beforeinput(event, view) {
     const { state } = view;

@@ -232,8 +232,8 @@ export async function* framesOf(body: ReadableStream<Uint8Array>): AsyncGenerato
 }
 
 /**
- * A field of a frame, which the daemon writes once, on a line that ends with `\n`. null: the frame is a
- * heartbeat, or a hint for browsers.
+ * The text of a frame's field, which the daemon writes once, on a line that ends with `\n`. null: the frame
+ * has no such field, because it is a heartbeat or a hint for browsers.
  */
 function fieldOf(frame: string, name: string): string | null {
   return new RegExp(`^${name}: ([^\\n]*)`, "m").exec(frame)?.[1] ?? null;
