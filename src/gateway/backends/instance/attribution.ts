@@ -1,5 +1,5 @@
-// Finds the client that a server's message is for when the message names no call: the only client that it can
-// be for, or nobody.
+// Finds the client that a server's message is for, if the message names no call. If it may be for several
+// clients, none of them gets it.
 
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -125,8 +125,8 @@ export class GivenUpCalls {
    * work on it.
    */
   add(request: PendingRequest, isCancelled: boolean): void {
-    // Expired entries keep their clients in memory, and the next message of the server may come late or
-    // never.
+    // Expired entries keep their clients in memory. They are dropped here, too, because the server's next
+    // message may come late or never.
     this.#dropOld();
     const client = request.port?.client ?? null;
     const sinceMs = this.#clock.monotonicMs();

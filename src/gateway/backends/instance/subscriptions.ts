@@ -16,7 +16,7 @@ interface Topic {
   readonly waiting: Set<ClientPort>;
   /** The server has confirmed the subscription in the current session. */
   isConfirmed: boolean;
-  /** The result of the requests to the server that are under way; null: none. */
+  /** The result of the requests that are under way to the server; null: none are. */
   work: Promise<Reply> | null;
 }
 

@@ -111,7 +111,7 @@ export interface SharedCall {
   /** Params from `namedHere`: paths in them are those of this machine. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;
-  /** Only backends that run on this machine may answer, not those that it uses from other machines. */
+  /** Only backends that run on this machine may answer, not those of other machines. */
   readonly isOwnAlone: boolean;
   /**
    * Sends the call. `events` learn the `PoolInstance.home` of the instance that gets it, and whether the link

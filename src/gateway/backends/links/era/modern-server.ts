@@ -87,7 +87,9 @@ interface ModernServerOptions {
   readonly link: BackendLink;
   readonly events: LinkEvents;
   readonly clock: Clock;
-  /** The params of the instance's `initialize`; its capabilities hold for requests without a sender. */
+  /**
+   * The params of the instance's `initialize`. The capabilities in them apply to requests without a sender.
+   */
   readonly initialize: JsonObject;
   readonly discovered: JsonObject;
   readonly nextId: () => number;

@@ -112,7 +112,7 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
 
 interface StreamRequest {
   onOpen(response: Response): void;
-  /** The server answered something else than an event stream. `challenge`: its `WWW-Authenticate`; null: none. */
+  /** The server did not answer with an event stream. `challenge`: its `WWW-Authenticate`; null: none. */
   onRefused(status: number, challenge: string | null): void;
   /** No response came. */
   onFailed(failure: LinkFailure): void;
