@@ -8,8 +8,8 @@ const BETWEEN_LOOKS_MS = 100;
 /** A large home on a busy machine takes some seconds. */
 const ANSWERS_WITHIN_MS = 60_000;
 /**
- * The errors with which a daemon's start fails. An exit code is explained by one of these only, because other
- * errors share their exit codes.
+ * The errors with which a daemon's start can fail. An exit code is explained only by these, because errors
+ * that cannot happen here have the same exit codes.
  */
 const STARTING_ERRORS: readonly ErrorCode[] = ["config_invalid", "state_newer", "home_unwritable"];
 

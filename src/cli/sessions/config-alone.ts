@@ -31,7 +31,8 @@ export interface ConfigFile {
 }
 
 /**
- * Edits the file in this process, which holds the home's lock. Approves its own edits, but not a rollback.
+ * Makes an editor of the file for this process, which holds the home's lock. The editor approves its own
+ * edits, but not a rollback.
  */
 export function createOwnEditor(
   { home, signal, note }: CommandContext,

@@ -23,7 +23,10 @@ const machineName = textThat("a machine's name", isMachineName);
 const memberShape = object({
   name: machineName,
   key: userKeyShape,
-  /** The key that replaces `key` when the machine first uses it; until then the server accepts both. */
+  /**
+   * The next key, while a replacement is in progress. The server accepts it beside `key`, until the machine
+   * asks to use it; then it replaces `key`.
+   */
   nextKey: optional(userKeyShape),
 });
 export type FleetMember = TypeOf<typeof memberShape>;
