@@ -1,8 +1,8 @@
 // The gateway's events, spelled as in logs and event streams.
 export type GatewayTransition =
   /**
-   * A backend's program has started. In `command`, `args` and `env`, possible secrets are replaced by
-   * `(hidden)`; references to secrets stay as written.
+   * A backend's program has started. Its members show possible secrets as `(hidden)`, and references as they
+   * are written in the file.
    */
   | {
       readonly name: "backend.started";
