@@ -4,19 +4,20 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { createKeeper } from "../../../src/carrier/control/keeper.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { endProcess, isRunning } from "../../../src/runtime/process/process-identity.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
-test("A10 a keeper that hears no farewell is ended after a second, and no other takes its place", async (t) => {
+async function start(t: TestContext, content: string) {
   const home = await temporaryFolder(t);
   const script = join(home, "keeper.sh");
-  await writeFile(script, "exec sleep 600\n");
+  await writeFile(script, content);
   const server = createServer().listen(0, "127.0.0.1");
   t.after(() => server.close());
   await once(server, "listening");
@@ -28,6 +29,11 @@ test("A10 a keeper that hears no farewell is ended after a second, and no other 
   const options = { script, program: "", home, clock, logger: silentLogger, onChange };
   const keeper = createKeeper(options);
   await keeper.hold([server]);
+  return { clock, changes, keeper };
+}
+
+test("A10 a keeper that hears no farewell is ended after a second, and no other takes its place", async (t) => {
+  const { clock, changes, keeper } = await start(t, "exec sleep 600\n");
   const { identity } = keeper;
   assert.ok(identity !== null);
   t.after(
@@ -36,4 +42,18 @@ test("A10 a keeper that hears no farewell is ended after a second, and no other 
   await passTimeUntilSettled(clock, keeper[Symbol.asyncDispose](), 500);
   assert.equal(await isRunning(identity), false);
   assert.deepEqual(changes, [identity.pid]);
+});
+
+test("A10 a keeper that was killed is replaced at once, one that was asked to end after 250 ms", async (t) => {
+  const { clock, changes, keeper } = await start(t, "exec cat\n");
+  t.after(() => keeper[Symbol.asyncDispose]());
+  const end = (signal: "SIGKILL" | "SIGTERM") => process.kill(keeper.identity?.pid ?? assert.fail(), signal);
+  end("SIGKILL");
+  await eventually(() => changes.length === 2);
+  end("SIGTERM");
+  await eventually(() => clock.pendingTimers > 0 || changes.length > 2);
+  await clock.advance(249);
+  assert.deepEqual([clock.pendingTimers, changes.length], [1, 2]);
+  await clock.advance(1);
+  await eventually(() => changes.length === 3);
 });

@@ -125,6 +125,15 @@ describe("the control socket", () => {
     await eventually(() => daemon.said.text.includes('"id":8'));
   });
 
+  test("A10 serves 16 connections at once, and closes one more", async (t) => {
+    const { path } = await start(t, {});
+    const served = await Array.fromAsync({ length: 16 }, () => raw(t, path));
+    const { said } = await raw(t, path);
+    await eventually(() => said.ended || said.text !== "");
+    assert.deepEqual(said, { text: "", ended: true });
+    await eventually(() => served.every((one) => one.said.text !== "" && !one.said.ended));
+  });
+
   test("A10 no sign of life is asked for while a daemon is there that can give none", async (t) => {
     const { path, control, daemons } = await start(t, {});
     assert.equal(control.ping(), false, "nobody is there");

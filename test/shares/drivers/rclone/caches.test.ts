@@ -1,6 +1,6 @@
 // The write caches of a share's servers, and the notes in them.
 import assert from "node:assert/strict";
-import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -275,6 +275,17 @@ test("A11 what one server's rclone did not touch says nothing of another server'
   const path = join(here.cache, "vfsMeta", REMOTE_NAME, SHARE.shareName, "file");
   const note = await readFile(path, "utf8").catch(() => "set aside");
   assert.notEqual(note, JSON.stringify({ Dirty: true, Size: 0, Rs: [] }));
+});
+
+test("A11 a start that is late because the server does not answer sets no file aside", async (t) => {
+  const { care, here } = await scene(t);
+  await write(here, "file");
+  const inCache = join(REMOTE_NAME, SHARE.shareName, "file");
+  await using _held = await open(join(here.cache, "vfs", inCache));
+  const stuck = () => care.stuck(here, SHARE.shareName, process.pid, true);
+  assert.deepEqual(await stuck(), [inCache]);
+  await writeFile(here.log, "2026/01/02 03:04:05 ERROR : IO error: read: i/o timeout\n");
+  assert.deepEqual(await stuck(), []);
 });
 
 test("A11 files that were handed over are reviewed, although nothing had touched the cache before", async (t) => {

@@ -332,6 +332,19 @@ describe("a mount that dies", noSkip, () => {
     stop?.();
   });
 
+  it("A2 is told of although an unmount was tried before, and failed because the mount was busy", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    const mount = await mounted(bench.driver, share, "tb");
+    const heard: string[] = [];
+    bench.driver.onMountProcessExit?.((name) => heard.push(name));
+    await using _held = await open(share.mountPath);
+    const refused = await bench.driver.unmount(share, mount, "plain", limits());
+    assert.ok(!refused.ok && refused.reason === "busy");
+    process.kill(await server(bench, share), "SIGKILL");
+    await eventually(() => heard.length > 0);
+  });
+
   it("A2 one that hangs is ended by force, its callers are freed, and the path is mounted again", async (t) => {
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);

@@ -154,6 +154,14 @@ test("A11 a torn note and a file that rclone is stuck with are set aside, and ot
   assert.ok(await entryExists(join(files.cache, "vfs/share/CORE/other")));
 });
 
+test("A11 a file whose note cannot be written is not set aside, and stays in the cache", async (t) => {
+  const { files, cached } = await scene(t);
+  await cached(BASE, [[0, 100]], noteText([[0, 100]]));
+  await writeFile(files.setAsideNotes, "in the way");
+  await assert.rejects(setFilesAside(files, [PATH], "asked", 0));
+  assert.ok(await entryExists(join(files.cache, "vfs", PATH)));
+});
+
 const SHARE = shareSpec({ driver: "local" });
 const DRIVER: MountDriver = {
   name: "local",
