@@ -64,6 +64,7 @@ const LOGGED: readonly (readonly [command: string, args: Args, shown: Args])[] =
     ["-c", "cd /srv; TOKEN=(hidden) exec python3 -m server"],
   ],
   ["server", ["postgresql://ann:pw@db.local/main"], ["postgresql://(hidden)@db.local/main"]],
+  ["server", ["postgresql://ann:p@ss@db.local/main"], ["postgresql://(hidden)@db.local/main"]],
   ["node", ["/tmp/server-x7Kq9L/index.js"], ["/tmp/server-x7Kq9L/index.js"]],
   ["node", ["/srv/dist/35010a7b583850f6/main.js"], ["/srv/dist/35010a7b583850f6/main.js"]],
   [

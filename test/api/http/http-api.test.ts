@@ -182,12 +182,16 @@ test("a link signs one tab in, once, within its minute, and no cookie is set or 
 test("a session ends after twelve hours, at the token's end, and when 64 newer ones have come", async (t) => {
   const clock = createManualClock();
   const rig = await startHttpApi(t, { clock });
-  const byToken = (await rig.access.signIn(rig.token))?.secret ?? "";
   const { secret: code } = await rig.access.makeLink();
   const byLink = (await rig.access.redeem(code))?.secret ?? "";
-  await rig.access.makeToken();
-  assert.equal(rig.access.session(byToken), null);
-  assert.notEqual(rig.access.session(byLink), null);
+  for (const end of ["makeToken", "forgetToken"] as const) {
+    const { token } = await rig.access.makeToken();
+    const byToken = (await rig.access.signIn(token))?.secret ?? "";
+    assert.notEqual(rig.access.session(byToken), null);
+    await rig.access[end]();
+    assert.equal(rig.access.session(byToken), null, end);
+    assert.notEqual(rig.access.session(byLink), null, end);
+  }
   await clock.advance(12 * 60 * 60_000);
   assert.equal(rig.access.session(byLink), null);
   const { token } = await rig.access.makeToken();

@@ -16,7 +16,8 @@ import {
 import { SignedAuthentication } from "../../../src/gateway/sign-in/signed-authentication.ts";
 import { REFUSED } from "../../../src/gateway/sign-in/token-claims.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { onLoopback } from "../../support/on-loopback.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -150,19 +151,29 @@ test("E1 keys of a file are a JWKS or a public key, and never a secret", async (
 const ISSUER = "https://issuer.example";
 const RESOURCE = "http://127.0.0.1:9000/mcp";
 
-async function comeWith(t: TestContext, text: string, change: Partial<SignedTokensConfig> = {}) {
-  const path = join(await temporaryFolder(t), "keys");
-  await writeFile(path, text);
+function authenticationBy(
+  t: TestContext,
+  path: string,
+  change: Partial<SignedTokensConfig> = {},
+  clock: Clock = systemClock,
+) {
   const authenticator = new SignedAuthentication({
     tokens: signedTokens(ISSUER, { keys: { kind: "file", path }, ...change }),
     server: { host: "127.0.0.1", port: 9000, publicUrl: null },
     users: readLocalUsers([], {}, () => {}, new TokensUsed()),
     proofs: new WeakMap(),
-    clock: systemClock,
+    clock,
     logger: silentLogger,
     listens: true,
   });
   t.after(() => authenticator[Symbol.dispose]());
+  return authenticator;
+}
+
+async function comeWith(t: TestContext, text: string, change: Partial<SignedTokensConfig> = {}) {
+  const path = join(await temporaryFolder(t), "keys");
+  await writeFile(path, text);
+  const authenticator = authenticationBy(t, path, change);
   return async (token: string): Promise<string> => {
     const answer = await authenticator.authenticate({ authorization: `Bearer ${token}` });
     return answer.ok ? "ok" : answer.reason;
@@ -177,6 +188,26 @@ const signed = ({ privateKey }: SigningKey, alg: string, kid?: string): Promise<
     .setSubject("ann")
     .setExpirationTime("5m")
     .sign(privateKey);
+
+test("E1 keys that cannot be read are tried again ever later, and once they were read, soon again", async (t) => {
+  const path = join(await temporaryFolder(t), "keys");
+  const clock = createManualClock();
+  const pem = await exportSPKI((await newKey("own")).publicKey);
+  const { signed } = authenticationBy(t, path, {}, clock);
+  for (const [text, afterMs, kind] of [
+    ["", 0, "none"],
+    ["", 1_000, "none"],
+    [pem, 2_000, "good"],
+    ["", 600_000, "aging"],
+    [pem, 1_000, "good"],
+  ] as const) {
+    await writeFile(path, text);
+    await clock.advance(afterMs);
+    // While keys are read, no timer waits.
+    await eventually(() => clock.pendingTimers === 1);
+    assert.equal(signed.keys?.kind, kind, `${afterMs} ms later`);
+  }
+});
 
 test("E1 one public key in PEM is for tokens of whatever key name, and for no other key's", async (t) => {
   const [own, other] = await Promise.all([newKey("own"), newKey("other")]);

@@ -205,6 +205,8 @@ A10 its process ended while both routes were gone: when they are back its new mo
   : last steps mount tb carried
 By hand: a switch whose mount vanishes meanwhile fails, and is no error
   carried, in the next step it vanishes, switch fallback: result failed, not told share.error
+By hand: a switch whose mount is replaced by another one meanwhile fails, and says that it is gone
+  carried, in the next step another is in its place, switch fallback: result failed, detail /no longer there/
 A10 its process and its route are gone: it is mounted anew over the other one
   carried, its process is gone, tb refused, event, 3 s: on fallback, last steps mount fallback carried
 A10 a switch while its new mount waits for the proof is taken when that is mounted

@@ -140,6 +140,7 @@ const ACTS: readonly Act<World>[] = [
   [/^its process is gone$/, (world) => Object.assign(mountOf(world), { processGone: true })],
   [/^its connection lives on$/, (world) => Object.assign(mountOf(world), { answersAlways: true })],
   [/^it vanishes$/, (world) => change(world, { mounts: [] })],
+  [/^another is in its place$/, (world) => change(world, { mounts: [{ ...mountOf(world), id: "another" }] })],
   [
     /^(ours|theirs) over (tb|fallback|no known route)( at \S+)?( dead)?$/,
     (world, whose, over, at, dead) =>
