@@ -144,6 +144,23 @@ test("G1 an expired code is refused: by its own word, and by who made it", REAL,
   await assertNothingKept(laptop);
 });
 
+test(
+  "G1 a code that ended while the machine that made it slept, so that its timer has not fired, is refused",
+  REAL,
+  async (t) => {
+    const { nas, first } = await fleet();
+    const [laptop] = present(await machines(t, 1));
+    let sleptMs = 0;
+    const clock = { ...nas.clock, wallMs: () => nas.clock.wallMs() + sleptMs };
+    const open = await invited({ ...nas, clock }, first);
+    sleptMs = 600_000;
+    const before = (await fleetOf(nas)).members;
+    await assertRefused(laptop, open.code, { name: "late" }, /nobody waits for this code any more/);
+    assert.deepEqual((await fleetOf(nas)).members, before);
+    await open.withdraw();
+  },
+);
+
 test("G1 a code that was tampered with is refused, and the true one still lets in", REAL, async (t) => {
   const { nas, laptop, open } = await opening(t);
   const before = (await fleetOf(nas)).members;
