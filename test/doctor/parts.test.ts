@@ -32,6 +32,7 @@ import { freePort } from "../support/free-port.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { mountTmpfs } from "../support/tiny-disk.ts";
 
 const codes = (found: readonly DoctorFinding[]): string[] =>
   found.filter(({ severity }) => severity !== "ok").map(({ code }) => code);
@@ -240,6 +241,17 @@ test("a home that others can enter, and a file in it that they can read, are tol
   assert.match(denied?.hint ?? "", /is no folder/);
   await symlink("loop", join(folder, "loop"));
   assert.deepEqual(codes(await examineHome(join(folder, "loop"))), ["home_denied"]);
+});
+
+test("a disk without room for a further file is full, and one that does not count files is not", async (t) => {
+  for (const [options, expected] of [
+    ["nr_inodes=0", []],
+    ["nr_inodes=1", ["disk_full"]],
+  ] as const) {
+    const disk = await mountTmpfs(t, `size=100m,mode=0700,${options}`);
+    if (disk === null) return;
+    assert.deepEqual(codes(await examineHome(disk)), expected, options);
+  }
 });
 
 test("secrets that cannot be understood are the cause to name, not secrets that are missing", async (t) => {
