@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { access, chmod, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { access, chmod, mkdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import type { UnsentServer } from "../../../src/api/contract.ts";
 import {
   type ServiceDefinition,
   serviceDefinition,
@@ -14,6 +15,15 @@ import { agentText } from "../../../src/cli/service/service-manager-darwin.ts";
 import { unitText } from "../../../src/cli/service/service-manager-linux.ts";
 import type { ServiceManager } from "../../../src/cli/service/service-outcome.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { startRig } from "../../api/management-rig.ts";
+import {
+  sampleReport,
+  sampleResult,
+  sampleShare,
+  scriptedControl,
+  secondsAgo,
+} from "../../api/sample-report.ts";
+import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { programMissing } from "../../sync/programs.ts";
 import { runCommand } from "../command-line.ts";
@@ -403,6 +413,33 @@ test("without a service manager up starts a daemon of its own, which can hand ov
   assert.equal((await runCommand(["uninstall", "--purge", "--yes"], other)).code, 0);
   await stat(other.home);
 });
+
+for (const becomes of ["unsent", "set aside"] as const) {
+  test(`a purge removes nothing if a file is ${becomes} by the time the shares are unmounted`, async (t) => {
+    const home = await temporaryFolder(t);
+    const aside = join(home, "rclone/CORE/set-aside");
+    const link = { stable_path: join(home, "CORE"), mount_path: join(home, "volumes/CORE") };
+    await symlink(link.mount_path, link.stable_path);
+    let files: UnsentServer["files"] = [];
+    const control = scriptedControl(sampleReport([sampleShare(link)]), async () => {
+      if (becomes === "unsent") files = [{ path: "a.txt", bytes: 1, written_at: secondsAgo(1) }];
+      else {
+        await mkdir(aside, { recursive: true });
+        await writeFile(join(aside, "a.txt"), "mine");
+      }
+      return sampleResult({ result: "unmounted" });
+    });
+    const server = { share: "CORE", server: "1", source: null, proved: true, in_use: false, oldest: null };
+    const unsent = async () => ({ servers: [{ ...server, files, folder: aside }] });
+    await startRig(t, { home, control: { ...control, unsent, aliases: () => ({ aliases: [] }) } });
+    const refused = await runCommand(["uninstall", "--purge", "--yes"], { home });
+    assert.equal(refused.code, 7, refused.stdout);
+    assert.match(refused.stderr, becomes === "unsent" ? /1 file of CORE not on the NAS yet/ : /a\.txt/);
+    assert.match(refused.stderr, /nothing was removed/);
+    assert.deepEqual(pluck(control.calls, "name"), ["unmount"]);
+    assert.equal(await readlink(link.stable_path), link.mount_path);
+  });
+}
 
 test("with a service manager up starts the service, and down stops it and leaves it for the next login", async (t) => {
   if (process.platform !== "linux") return t.skip("on a Mac it is launchd's");
