@@ -86,13 +86,20 @@ describe("F3 the networks of a NAS that was found", () => {
 
 function start() {
   const clock = createManualClock();
-  const world = { gateways: [GATEWAY], mac: HOME as string | null, links: { ...WLAN }, reads: 0 };
+  const world = {
+    gateways: [GATEWAY],
+    mac: HOME as string | null,
+    links: { ...WLAN },
+    reads: 0,
+    slow: null as Promise<void> | null,
+  };
   const asked: string[] = [];
   const place = createPlace({
     clock,
     links: {
       gateways: async () => {
         world.reads += 1;
+        await world.slow;
         return world.gateways;
       },
       neighbours: async () => (world.mac === null ? [] : [{ ...GATEWAY, mac: world.mac }]),
@@ -117,6 +124,20 @@ test("A10 a gateway that no longer answers is still the same until the network c
   await clock.advance(60_000);
   assert.equal(await away(), null);
   place.networkChanged();
+  const now = away();
+  await clock.advance(1_100);
+  assert.match((await now) ?? "", /its address is not known/);
+});
+
+test("A10 a gateway read before the network changed, and known only after it, is not the new network's", async () => {
+  const { clock, world, place, away } = start();
+  const slow = Promise.withResolvers<void>();
+  world.slow = slow.promise;
+  const before = away();
+  place.networkChanged();
+  slow.resolve();
+  await before;
+  world.mac = null;
   const now = away();
   await clock.advance(1_100);
   assert.match((await now) ?? "", /its address is not known/);
