@@ -75,7 +75,7 @@ interface TakenHome {
 interface ServiceOptions extends GatewayHomeOptions {
   /** Default: starts one. */
   readonly prober?: Prober;
-  /** The fleet's layer under the snapshot's text. Default: none. */
+  /** The fleet's shared configuration, which the snapshot's own text overrides. Default: none. */
   readonly layer?: ConfigLayer | null;
   /** The configuration file, if it was rejected and `snapshot` is an earlier content. Default: none was rejected. */
   readonly rejected?: Omit<RejectedFile, "acceptedAt"> | null;

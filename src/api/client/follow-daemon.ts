@@ -33,8 +33,8 @@ interface FollowOptions {
 /**
  * `of`: the home, or a function that connects and resolves with null if no daemon runs. The generator ends
  * only when the signal aborts, and never rejects before that. After "connected", no event is missing unless a
- * `gap` reports a loss; the caller then reads the state again. "lost" is the first notice, or follows
- * "connected".
+ * `gap` reports a loss; the caller then reads the state again. "lost" is yielded when the first attempt or
+ * a connection fails.
  */
 export async function* followDaemon(
   of: string | (() => Promise<DaemonClient | null>),

@@ -189,8 +189,8 @@ function rememberedOrder(
 }
 
 /**
- * The approvals after a person's grant. The mode becomes the one that the file asks for if the grant
- * `loosens` it, or approves a changed `approve` in `[trust]`; else it stays.
+ * The approvals after a person's grant. The approval mode becomes that of the file if `loosens` is
+ * set, or if the person approves a new value of `approve` in `[trust]`; otherwise it stays as it was.
  */
 export function withApproved(
   approvals: Approvals,

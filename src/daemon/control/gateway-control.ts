@@ -113,7 +113,10 @@ export function createGatewayControl(current: () => Gateway | null) {
   } satisfies Partial<Control>;
 }
 
-/** The changes of the tools in `named`; null: of all tools. Only the first changes list their members. */
+/**
+ * The pending changes of the tools in `named`; null: of all tools. `members` is filled only for the first
+ * `MOST_SHOWN` changes.
+ */
 export function toolChangesReport(gateway: Gateway, named: readonly string[] | null): ToolChangesReport {
   const { tools, prompts, resources } = gateway.entries();
   const published = new Map(

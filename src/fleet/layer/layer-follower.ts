@@ -82,7 +82,10 @@ export class LayerFollower {
   #accepted: SignedLayer | null = null;
   /** True once `#accepted` has been read from the disk. */
   #isRead = false;
-  /** The authority that the server will change to (SHA-256, hex), once this machine trusts it; null: none. */
+  /**
+   * SHA-256 (hex) of the certificate authority that the server will change to. Set once this machine trusts
+   * it; null before.
+   */
   #authority: string | null = null;
   #problem: (Problem & Pick<Condition, "since">) | null = null;
   #failures = 0;

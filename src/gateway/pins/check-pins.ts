@@ -46,9 +46,9 @@ interface Known {
 }
 
 /**
- * Compares a backend's entries with its pins. Pins at once all entries of a new backend, and those entries of
- * a known backend whose kind its pins do not cover yet. Other new entries of a known backend wait for
- * approval under "block", and are pinned and announced under "tell".
+ * Compares a backend's entries with its pins. Pins at once all entries of a new backend. For a known backend,
+ * pins at once the entries of a kind (prompts, for instance) that was not pinned before. Its other new entries
+ * wait for approval in mode "block"; in mode "tell" they are pinned and announced.
  */
 export function checkPins(
   listed: readonly Shown[],

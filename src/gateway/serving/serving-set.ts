@@ -96,7 +96,7 @@ interface PartOptions extends ServingSetOptions {
   readonly isPart: boolean;
   /** The gateway's own tools, if they replace tools that are not listed; null: all tools are listed. */
   readonly own: OwnTools | null;
-  /** The backend, if there is only one and this part of the catalog has all of it; else null. */
+  /** The name of the only backend in this part, if the part has all entries of that backend; else null. */
   readonly sole: string | null;
 }
 

@@ -67,8 +67,8 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount, spec: ShareSpec): DrivenShare => makers.get(id) ?? { driver, spec };
   /**
-   * The mounts that a driver finds; null: the driver cannot look now. Rejects only if the last look found a
-   * mount of that driver.
+   * The mounts that a driver finds. If it cannot look: null, or a rejection if the look before found a mount
+   * of that driver.
    */
   const look = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
     try {

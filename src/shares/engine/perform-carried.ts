@@ -18,10 +18,10 @@ import type { LookTools, Subject } from "./share-subject.ts";
 const WATCH_EVERY_MS = 300;
 const WATCH_PROBE_MS = 300;
 /**
- * A host whose last answer took more than this part of the probe's limit is far away, and is probed with the
- * configured limit.
+ * A host whose last answer took longer than this fraction of `WATCH_PROBE_MS` is far away; it is probed with
+ * `connectTimeoutMs` instead.
  */
-const FAR_SHARE = 0.25;
+const FAR_FRACTION = 0.25;
 const MOVE_DEADLINE_MS = 4_000;
 
 export interface MountTools extends LookTools {
@@ -124,7 +124,7 @@ async function watchHost(
 ): Promise<string | null> {
   const { host, port, interfaceName } = spec.routes[route];
   if (host === null) return null;
-  const isFar = (routes[route].probe.tookMs ?? 0) > WATCH_PROBE_MS * FAR_SHARE;
+  const isFar = (routes[route].probe.tookMs ?? 0) > WATCH_PROBE_MS * FAR_FRACTION;
   const timeoutMs = isFar ? policy.connectTimeoutMs : Math.min(WATCH_PROBE_MS, policy.connectTimeoutMs);
   for (let misses = 0; ; ) {
     await clock.sleep(WATCH_EVERY_MS, signal);

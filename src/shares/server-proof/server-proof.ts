@@ -234,7 +234,7 @@ interface Root {
 
 interface Identifying {
   readonly root: Root;
-  /** Reads the creation times of a new server's entries; null: not possible. */
+  /** Reads creation times of entries in the root of a server without evidence; null: they cannot be read. */
   readonly more: () => Promise<Births | null>;
   readonly source: string;
   /** Id of the server if it is known without a look at the root; null: the root has to show it. */

@@ -123,7 +123,7 @@ export class Questions {
     this.#withdrawAll("the server lost its session", false, ({ calls }) => calls.size === 0);
   }
 
-  /** Withdraws all questions without an answer to the server. */
+  /** Withdraws all questions; the server gets no answer to them. */
   end(): void {
     this.#withdrawAll("the backend has ended", false, () => true);
   }

@@ -60,7 +60,7 @@ export function foldServing(builder: DecisionBuilder): void {
   if (serving === null) return;
   const seen = builder.seenOf(serving.id);
   const isGone = seen?.state.kind === "ready" && isConfirmedGone(builder, seen);
-  // The instance drains, because an unreachable server may still answer the calls in flight.
+  // Drained rather than stopped at once: calls that were sent before the server was lost may still be answered.
   if (isGone) builder.drainServing("not_answering");
   if (isGone || seen?.state.kind !== "ready") {
     foldCrash(builder, serving, seen);

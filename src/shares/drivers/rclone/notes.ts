@@ -114,8 +114,8 @@ interface RealBytes {
 
 /**
  * Finds the real bytes of a cache file: those that its note lists, and other data that it holds. Zeros that
- * pad a block never count. Zeros that may be gaps between writes count only if all listed ranges and the
- * file's sizes are aligned, as with databases.
+ * pad a block never count. Other zeros may be gaps between writes: they count if all listed ranges and the
+ * file's sizes are multiples of a sector, as a database writes them; otherwise they are `doubtful`.
  */
 export async function realBytes(
   note: CacheNote | null,

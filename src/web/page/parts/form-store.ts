@@ -25,8 +25,8 @@ export function createFormStores<Form extends object>() {
 }
 
 /**
- * The form's contents as drawn, and its store: while a request is in flight, only the store has what was
- * typed since.
+ * The form's contents at this rendering, and its store. A handler that awaits a request reads the store
+ * afterwards: the contents lack what was typed meanwhile.
  */
 export function useFormStore<Form extends object>(
   stores: FormStores<Form>,
