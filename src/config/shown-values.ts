@@ -67,8 +67,11 @@ export function shownArguments(
 
 /** An address with possible secrets hidden: user, password, values of the query, random parts of the path. */
 export function shownUrl(url: string, audience: Audience): string {
+  // What follows the first colon and is no port is a password, even with a `/`, `?` or `#` that is not encoded.
   const [, scheme = "", authority = "", path = "", query = "", fragment = ""] =
-    /^([a-z][\w+.-]*:\/\/)([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/i.exec(url) ?? [];
+    /^([a-z][\w+.-]*:\/\/)((?:[^:/?#@[]*:(?!\d*(?:[/?#]|$))[^/?#@]*[/?#].*@)?[^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/i.exec(
+      url,
+    ) ?? [];
   if (scheme === "") return audience === "log" ? hiddenWords(url) : HIDDEN;
   const at = authority.lastIndexOf("@");
   const host = at === -1 ? authority : `${HIDDEN}@${authority.slice(at + 1)}`;

@@ -65,6 +65,8 @@ const LOGGED: readonly (readonly [command: string, args: Args, shown: Args])[] =
   ],
   ["server", ["postgresql://ann:pw@db.local/main"], ["postgresql://(hidden)@db.local/main"]],
   ["server", ["postgresql://ann:p@ss@db.local/main"], ["postgresql://(hidden)@db.local/main"]],
+  ["server", ["postgresql://ann:p/s?s#@db.local/main"], ["postgresql://(hidden)@db.local/main"]],
+  ["server", ["http://[::1]:80/@ann", "http://nas:80/@ann"], ["http://[::1]:80/@ann", "http://nas:80/@ann"]],
   ["node", ["/tmp/server-x7Kq9L/index.js"], ["/tmp/server-x7Kq9L/index.js"]],
   ["node", ["/srv/dist/35010a7b583850f6/main.js"], ["/srv/dist/35010a7b583850f6/main.js"]],
   [
