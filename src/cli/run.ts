@@ -23,7 +23,6 @@ interface Output {
   write(text: string): unknown;
 }
 
-/** The standard streams of a command line. */
 interface Streams {
   readonly stdin: StandardInput;
   readonly stdout: Output;
@@ -122,10 +121,7 @@ async function dispatch(
   });
 }
 
-/**
- * The file of `--config` if the line names nothing else; null: the line is empty; undefined: it has anything
- * else.
- */
+/** The file of `--config` if the line has nothing else; null for an empty line, undefined for any other. */
 function readConfigAlone(args: readonly string[]): string | null | undefined {
   const [first, second, ...more] = args;
   if (first === undefined) return null;

@@ -19,7 +19,6 @@ import type { Prompt } from "./terminal/prompt.ts";
 import type { Screen } from "./terminal/screen.ts";
 import type { TuiStyle } from "./terminal/terminal-style.ts";
 
-/** Everything that a screen may use. */
 export interface ScreenContext {
   readonly link: DaemonLink;
   /** Asks before actions that cannot be undone, and runs actions in the background. */

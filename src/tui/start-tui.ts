@@ -6,9 +6,9 @@ import { settledWithin, systemClock } from "../runtime/time/clock.ts";
 import type { Frame, Strip } from "./terminal/frame.ts";
 import type { TuiStyle } from "./terminal/terminal-style.ts";
 
-/** Longest wait for a save under way when the user leaves, ms. */
+/** How long to wait for a save under way when the user leaves, ms. */
 const SAVE_WAIT_MS = 5_000;
-/** Longest wait for the editor to exit after its signal, ms. */
+/** How long to wait for the editor to exit after its signal, ms. */
 const EDITOR_END_MS = 5_000;
 const UNCAUGHT = ["uncaughtException", "unhandledRejection"] as const;
 

@@ -25,7 +25,7 @@ const BETWEEN_REDRAWS_MS = 50;
 
 /** Combines many changes into few redraws. */
 export function createRedraws(clock: Clock) {
-  /** Grows by one when a redraw is due; each new value makes the view draw. */
+  /** Each new value makes the view draw. */
   const count = createStore(0);
   const now = (): void => count.set(count.get() + 1);
   const { due, [Symbol.dispose]: dispose } = createThrottle(clock, BETWEEN_REDRAWS_MS, now);

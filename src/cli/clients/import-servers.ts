@@ -185,9 +185,7 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
     /** Servers that cannot be backends here, and why. */
     refused,
     hasToken,
-    /**
-     * True if a tool's name gets its server's name as a prefix when another server has a tool of that name.
-     */
+    /** True if a tool gets its server's name as a prefix when two servers have a tool of that name. */
     prefixes: all.length > 1 && ["first-wins", "priority"].includes(conflictResolution.strategy),
     before,
     after,

@@ -25,7 +25,7 @@ interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal
 
 type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;
 
-/** How this file looks up the names of each kind. The other kinds need code that is loaded on demand. */
+/** The other kinds need code that is loaded on demand. */
 const LOOKUPS: Readonly<Record<Exclude<LiveKind, "secrets" | "keys">, LiveNames>> = {
   shares: async (place) => named((await configTable(place))["shares"], "share"),
   aliases: async (place) => named((await configTable(place))["aliases"], "alias"),
@@ -40,7 +40,6 @@ const LOOKUPS: Readonly<Record<Exclude<LiveKind, "secrets" | "keys">, LiveNames>
   folders: folderNames,
 };
 
-/** Loads the code for a kind of names, and resolves with their look-up. */
 export async function loadLiveNames(kind: LiveKind): Promise<LiveNames> {
   if (kind === "secrets") {
     const { loadSecretNames } = await import("../in-process/open.ts");

@@ -17,7 +17,7 @@ export type CompletionRequest =
       readonly share: string | null;
       /** The backend on the command line, whose routes are completed. */
       readonly backend?: string;
-      /** What the typed word has before the name, such as `--share=`. */
+      /** The text before the name in the typed word, such as `--share=`. */
       readonly prefix?: string;
     }
   | { readonly kind: "files" }
@@ -94,7 +94,6 @@ export function completionRequest(
   return ofArgument(command, given, takes, WORDS_OR_FILES.includes(where) ? current : null);
 }
 
-/** What is known about the command line so far. */
 interface Line {
   readonly takes: Takes;
   readonly isSwitch: boolean;

@@ -95,10 +95,7 @@ function named(waiting: readonly WaitingEntryWire[], names: readonly string[]): 
   });
 }
 
-/**
- * Prints each entry, and resolves with the entries that the person approves. `all`: one question for all
- * entries.
- */
+/** Resolves with the entries that the person approves. `all`: one question for all of them. */
 async function chosenBy(
   context: CommandContext,
   shown: readonly WaitingEntryWire[],

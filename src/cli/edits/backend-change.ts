@@ -163,7 +163,6 @@ async function change(
   return { name, changed, runs, backend };
 }
 
-/** Prints the result, and returns the exit code. */
 export function showChange(
   context: CommandContext,
   { name, changed, runs, backend, tokenLines: lines = [] }: BackendChange,
@@ -182,10 +181,7 @@ export function showChange(
   return exit;
 }
 
-/**
- * The keys of the backend's old connection that the change removes, because it replaces an address by a
- * program or a program by an address.
- */
+/** The keys to remove when an address replaces a program, or a program an address. */
 function otherWay(
   { backends }: MountaineerConfig,
   name: string,

@@ -63,7 +63,6 @@ export function isWell({ enabled, phase, conditions }: BackendStatus): boolean {
   return phase === "Ready" && conditions.every(({ code }) => code !== "change_failed");
 }
 
-/** One line, and below it the backend's conditions. */
 export function outcomeLines(backend: BackendStatus, paint: Paint): string[] {
   const { symbols } = paint;
   const { name, enabled, phase, reason, tools, resources, prompts, conditions } = backend;

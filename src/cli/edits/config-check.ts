@@ -56,7 +56,6 @@ interface Checked {
   readonly daemon?: DaemonClient | null;
 }
 
-/** Warnings about the text, and about missing programs, secrets and ports of this machine. */
 async function warningsOf(
   context: CommandContext,
   snapshot: ConfigSnapshot,

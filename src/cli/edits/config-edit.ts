@@ -81,7 +81,7 @@ async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array
   }
 }
 
-/** Runs the editor. Meanwhile Ctrl-C goes to the editor and does not end this command. */
+/** Ctrl-C goes to the editor meanwhile, and does not end this command. */
 async function editedCopy(context: CommandContext, copy: EditedCopy): Promise<Uint8Array | null> {
   using _interrupts = context.yieldInterrupts();
   return await copy.edit(context.signal);

@@ -34,7 +34,7 @@ export async function setKey(context: CommandContext, edit: KeyEdit): Promise<nu
   });
 }
 
-/** The key's value in the file. null: the file cannot be read; the edit, which follows, reports why. */
+/** null if the file cannot be read; the edit that follows reports why. */
 async function heldBy({ read, format, place }: ConfigView, key: ConfigKey): Promise<KeyValue | null> {
   try {
     return await getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, key);

@@ -110,9 +110,9 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
     share: name,
     /** Names of the aliases that were removed with the share. */
     aliases,
-    /** The result of the unmount; null without `--cleanup`. */
+    /** null without `--cleanup`. */
     unmount,
-    /** The outcome for the link in `shares_root`; null without `--cleanup`. */
+    /** null without `--cleanup`. */
     link: cleanup ? await dropLink(link, targets) : null,
   };
 }

@@ -96,7 +96,7 @@ export function saysAlready({ accepted, newest, text }: FleetLayerReport, wanted
 export interface Signer {
   /** The 32 private bytes of the operator's current key. */
   readonly key: Buffer;
-  /** The handovers that lead to `key`. */
+  /** The fleet's next certificate authority, DER in base64; null: no change. */
   readonly handovers: readonly Handover[];
   /**
    * The certificate authority that the fleet's server will change to, DER in base64; null: it keeps the
@@ -261,9 +261,8 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
 }
 
 /**
- * Resolves with the report on the common configuration. If the fleet's server is on this machine, first
- * renews its permissions, because those of an earlier version do not let this machine write the
- * configuration.
+ * If the fleet's server is on this machine, first renews its permissions: those of an earlier version do not
+ * let this machine write the configuration.
  */
 async function afterRenewal(context: CommandContext, daemon: DaemonClient): Promise<FleetLayerReport> {
   const { home, signal } = context;

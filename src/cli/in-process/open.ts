@@ -36,9 +36,7 @@ export const openSecrets = async ({ home, configPath }: CommandContext) =>
 export const openSignIn = async ({ home, configPath }: CommandContext) =>
   (await import("../../daemon/in-process-sign-in.ts")).openBackendSignIn({ home, configPath });
 
-/**
- * Loads the function that lists the names of kept secrets. The function rejects with `secret_unavailable`.
- */
+/** The loaded function rejects with `secret_unavailable`. */
 export const loadSecretNames = async () =>
   (await import("../../daemon/compose/stored-secrets.ts")).keptSecretNames;
 
@@ -68,7 +66,6 @@ export const openMeeting = async ({ home, signal }: CommandContext) =>
 /** Loads the removals of `uninstall --purge`; called before the program's own files are removed. */
 export const loadPurge = () => import("../../daemon/purge.ts");
 
-/** The absolute path of this home's log file. */
 export const daemonLogPath = async (home: string, userHome: string): Promise<string> =>
   (await import("../../daemon/compose/log-settings.ts")).logFilePath({
     home,

@@ -61,7 +61,6 @@ export function keepCompiledCode(program: string): void {
   enableCompileCache(folder);
 }
 
-/** A source of signals, such as `process`. */
 interface SignalSource {
   on(signal: "SIGHUP", listener: () => void): unknown;
 }

@@ -117,7 +117,7 @@ async function askPerson(context: CommandContext, ask: Person["ask"], file: Init
   });
 }
 
-/** Mounts the new shares; resolves with the exit code. */
+/** Resolves with the exit code. */
 async function mountAll(
   context: CommandContext,
   { shares }: InitChoices,
@@ -144,7 +144,7 @@ function textWith(
   return yamlWith(file, choices, hasToken);
 }
 
-/** The TOML text with the new blocks; found shares that nobody chose follow as comments. */
+/** Found shares that nobody chose follow as comments. */
 function tomlWith(
   before: string,
   choices: InitChoices,
@@ -211,7 +211,6 @@ async function refuseRepeats(
   });
 }
 
-/** The next commands to type, and how an agent connects. */
 function nextLines(context: CommandContext, { choices, config, token }: Outcome): string[] {
   const servesTools = config.backends.length > 0 || choices.shares.length === 0;
   const url = clientUrl(config);
@@ -274,7 +273,7 @@ function unasked(context: CommandContext): MountaineerError {
   );
 }
 
-/** Saves the new text. Resolves with true if the file changed. */
+/** Resolves with true if the file changed. */
 async function land(
   context: CommandContext,
   file: InitFile,

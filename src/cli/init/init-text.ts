@@ -21,7 +21,7 @@ export const SYNC_BLOCK = [
   ...tomlLines({ detection: "inotify", debounce: 0.1 }),
 ].join("\n");
 
-/** The first lines of a new file; `reference` is the address of the configuration reference. */
+/** `reference`: the address of the configuration reference. */
 export function openingText(reference: string): string {
   return [
     "#:schema ./config.schema.json",
@@ -58,7 +58,6 @@ export function backendBlock(backend: WantedBackend): string {
   return [`[backends.${tomlKey(backend.name)}]`, ...tomlLines(backendTable(backend))].join("\n");
 }
 
-/** The commented block of a found share. */
 function foundBlock(found: FoundShare): string {
   const table: ConfigTable = {
     name: shareNameOf(found),
@@ -79,7 +78,6 @@ export function foundBlocks(text: string, found: readonly FoundShare[]): string[
   return found.map(foundBlock).filter((block) => !text.includes(block));
 }
 
-/** The text with the blocks appended, separated by empty lines. */
 export function withBlocks(text: string, blocks: readonly string[]): string {
   if (blocks.length === 0) return text;
   const before = text === "" || text.endsWith("\n") ? text : `${text}\n`;

@@ -13,7 +13,6 @@ import type { CommandContext } from "../input/command.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { chooseShares, list, nameShare, type Person, retry } from "./nas-questions.ts";
 
-/** The keys of a new share. */
 type NewShare = Readonly<Record<string, string>> & { readonly name: string };
 
 /**

@@ -10,13 +10,10 @@ import { parseServerShareName, parseUserName } from "../../config/values/names.t
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { serverCells } from "../views/server-view.ts";
 
-/** The person at the terminal. */
 export interface Person {
   /** Resolves with the typed line; rejects at the end of the input. */
   ask(question: string): Promise<string>;
-  /** Asks without showing the typed text. */
   askHidden(question: string): Promise<string>;
-  /** Prints a line. */
   print(line: string): void;
 }
 
@@ -176,7 +173,6 @@ async function logIn(
   }, person);
 }
 
-/** Asks which of a NAS's shares to add. */
 export async function chooseShares(
   person: Pick<Person, "ask" | "print">,
   names: readonly string[],

@@ -3,7 +3,6 @@
 const SHORTEST_INTERVAL_SECS = 0.05;
 const LONGEST_INTERVAL_SECS = 86_400;
 
-/** The range of `--interval`, for messages. */
 export const INTERVAL_RULE = `a number of seconds from ${SHORTEST_INTERVAL_SECS} to ${LONGEST_INTERVAL_SECS}`;
 
 /** Converts a text with seconds, fractions allowed, to milliseconds; null for any other text. */

@@ -12,7 +12,6 @@ export const SHARE_OPTIONS = {
   "--all": { about: "all shares, as without --share", conflicts: ["share"] },
 } as const;
 
-/** Default of `--wait`, seconds. */
 const USUAL_WAIT_SECS = 30;
 const LONGEST_WAIT_SECS = 86_400;
 
@@ -53,7 +52,6 @@ export function showResult(
   else showText(context, text);
 }
 
-/** Prints a text, or lines. */
 export function showText(
   { print, stdoutStyle }: Pick<CommandContext, "print" | "stdoutStyle">,
   text: (paint: Paint) => string | readonly string[],

@@ -103,7 +103,6 @@ export function createProgram(
   return program;
 }
 
-/** Adds the declared arguments and options to `command`. */
 export function addTaken(command: Command, takes: Takes): void {
   for (const [words, declared] of Object.entries(takes)) {
     const taken: Taken = typeof declared === "string" ? { about: declared } : declared;
@@ -121,7 +120,7 @@ export function addTaken(command: Command, takes: Takes): void {
   }
 }
 
-/** Makes the function with which commander parses one value. `before`: the earlier values of a list. */
+/** `before`: the earlier values of a list. */
 function readerOf(
   words: string,
   { read = (text) => text, expected = "", isList = words.includes("...") }: Taken,
@@ -143,7 +142,6 @@ function itemOf(this: Help, term: string, termWidth: number, description: string
   return [`  ${term}`, ...below.split("\n").map((line) => `${BELOW}${line}`)].join("\n");
 }
 
-/** A command in a help list, without its alias. */
 function termOf(command: Command): string {
   const words = command.registeredArguments.map((argument) =>
     argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
@@ -165,7 +163,6 @@ function addGroup(program: Command, { name, alias, summary, description, example
   return group;
 }
 
-/** The commander command of a definition. */
 export function commandOf(program: Command, { name }: Pick<CommandDefinition, "name">): Command | null {
   let found: Command | null = program;
   for (const word of name.split(" ")) found = found?.commands.find((each) => each.name() === word) ?? null;
@@ -256,7 +253,6 @@ function refuseUnknownHelp(args: readonly string[]): void {
   throw new MountaineerError("usage", `unknown command '${word}'`, { hint: unknownHint([word]) });
 }
 
-/** Names of all commands and groups, with the aliases of groups. */
 const COMMAND_NAMES: readonly string[] = [
   ...COMMANDS.map(({ name }) => name),
   ...COMMAND_GROUPS.flatMap(({ name, alias }) => (alias === undefined ? [name] : [name, alias])),

@@ -128,7 +128,6 @@ function kept(what: readonly string[], hint: string): MountaineerError {
   });
 }
 
-/** The links of shares and aliases, with their targets. */
 async function linksOf(context: CommandContext): Promise<readonly Link[]> {
   const { shares } = await askEngine(context, "look", "status", null);
   const { aliases } = await askEngine(context, "look", "aliases", null);

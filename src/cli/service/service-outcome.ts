@@ -83,10 +83,7 @@ export function saidBy(
   return stderr.trim().split("\n").at(-1) || `${program} ended with ${exitCode}`;
 }
 
-/**
- * Why the service manager does not answer: what `why` says about the failed call `asked`, or that its program
- * is missing. null: it answers.
- */
+/** Resolves with why the service manager does not answer; null if it does. `why` words a call that failed. */
 export async function whyAbsent(
   asked: Promise<CommandResult>,
   why: (result: CommandResult) => string,
@@ -100,10 +97,7 @@ export async function whyAbsent(
   }
 }
 
-/**
- * A note that the service may still run, if its file was removed (`changed`) while no manager answered
- * (`why`).
- */
+/** `changed`: the service's file was removed. `why`: why no manager answers; null if one does. */
 export function goneUnasked(changed: boolean, why: string | null): readonly string[] {
   return changed && why !== null ? [`whether it runs is not known: ${why}`] : [];
 }

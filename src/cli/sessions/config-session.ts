@@ -18,7 +18,6 @@ import { onceOpened, withDaemonOr } from "./control-session.ts";
 /** How long to wait for a lock that another command holds, ms. */
 const LOCK_WAIT_MS = 10_000;
 
-/** A command's view of the configuration file. */
 export interface ConfigView extends ConfigFile {
   /** null if no daemon runs. */
   readonly daemon: DaemonClient | null;

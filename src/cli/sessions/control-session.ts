@@ -51,7 +51,7 @@ export function askEngine<Name extends EngineOperation>(
 /** How a command uses the daemon, and its error if no daemon runs. */
 export interface DaemonPurpose {
   readonly intent: Intent;
-  /** The end of the message: what cannot be done without a daemon. */
+  /** The end of the message, such as "so no backend does". */
   readonly so: string;
   /** Default: how to start a daemon. */
   readonly hint?: string;
@@ -78,7 +78,7 @@ export function withDaemon<T>(
   return withDaemonOr(context, intent, use, none);
 }
 
-/** The result of `alone`. If a daemon took the lock first, the caller asks that daemon instead. */
+/** `monitor_came_first`: a daemon took the lock, so the caller asks that daemon. */
 type Alone<T> = { kind: "done"; value: T } | { kind: "monitor_came_first"; error: MountaineerError };
 
 /**

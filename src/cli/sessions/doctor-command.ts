@@ -68,7 +68,6 @@ async function writeReport(
 
 const ORDER: readonly DoctorFinding["severity"][] = ["error", "warning", "info", "ok"];
 
-/** The findings, most severe first, and a summary. */
 function renderDoctor({ findings }: DoctorReport, style: TerminalStyle): string {
   const view = viewOf({ ...style, now: 0 });
   const { paint } = view;

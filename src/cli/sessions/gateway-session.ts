@@ -65,7 +65,6 @@ export async function listedOr<T>(context: CommandContext, nothing: T, listed: P
   }
 }
 
-/** Runs `use` with a gateway in this process. */
 export function withOwnGateway<T>(context: CommandContext, use: (gateway: InProcessGateway) => Promise<T>) {
   return onceOpened(openGateway({ ...context, intent: "look" }), use);
 }

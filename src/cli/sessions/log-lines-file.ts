@@ -47,7 +47,6 @@ export async function openLogFile(options: LogFileOptions) {
      * few.
      */
     last,
-    /** False if the log file is missing. */
     exists: first !== null,
     /**
      * Yields every later line, even if the file is rotated, truncated or missing for a time. Ends when the

@@ -42,10 +42,7 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
 
 interface NamedShare {
   readonly name: string;
-  /**
-   * The error for a share that is not configured, thrown if the log has no line about it either; null: the
-   * share is configured.
-   */
+  /** Thrown if the log has no line about the share either; null for a configured share. */
   readonly unknown: MountaineerError | null;
 }
 

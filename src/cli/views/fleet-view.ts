@@ -32,7 +32,7 @@ import {
 const MOST_WHOLE = 12;
 const PRESENCE_WIDTH = 12;
 
-/** Lines of text, ending in a newline. `isChosen`: the person named the machines. */
+/** `isChosen`: the person named the machines. */
 export function renderFleet(
   report: FleetReport,
   options: StatusViewOptions,
@@ -73,7 +73,6 @@ function painted({ text: said, tone }: Words, { paint }: View): string {
   return tonePaint(tone, paint).style(said);
 }
 
-/** A line for each machine. */
 function rowLines(machines: readonly FleetMachine[], view: View): string[] {
   const { paint } = view;
   const names = nameColumns(machines);

@@ -30,10 +30,7 @@ import {
 /** Width of the state; most states fit, so that the facts after them are aligned. */
 const STATE_COLUMNS = 12;
 
-/**
- * The gateway's address, sessions and published counts; without a daemon, the gateway has no address and no
- * sessions.
- */
+/** Without a daemon, the gateway has no address and no sessions. */
 export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: View): string[] {
   const { paint } = view;
   const { symbols } = paint;
@@ -54,10 +51,7 @@ export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: 
   ];
 }
 
-/**
- * A line for each backend, and its problems below. `started` false: no daemon runs, so the view shows only
- * problems that would prevent a start.
- */
+/** `started` false: no daemon runs, so only problems that would prevent a start are shown. */
 export function backendBlock(backends: readonly BackendStatus[], view: View, started = true): string[] {
   const width = nameColumns(backends);
   return backends.flatMap((backend) => [
@@ -68,14 +62,12 @@ export function backendBlock(backends: readonly BackendStatus[], view: View, sta
   ]);
 }
 
-/** The backends, ending in a newline; "" without backends. */
 export function renderBackends(backends: readonly BackendStatus[], options: StatusViewOptions): string {
   return backendBlock(backends, viewOf(options))
     .map((line) => `${line}\n`)
     .join("");
 }
 
-/** The outcome of a switch, ending in a newline. */
 export function renderBackendSwitch(report: BackendSwitchReport, style: TerminalStyle): string {
   const paint = paintFor(style);
   const { symbols } = paint;

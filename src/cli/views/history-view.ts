@@ -5,7 +5,6 @@ import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
 import { localClock, localDay } from "../../runtime/time/clock.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
-/** A line for each entry; ends in a newline unless empty. */
 export function renderHistory(entries: readonly HistoryEntry[], style: TerminalStyle): string {
   const paint = paintFor(style);
   const width = String(entries.length - 1).length;

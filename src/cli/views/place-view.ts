@@ -10,7 +10,6 @@ import { nameColumns } from "./view-lines.ts";
 const GAP = "  ";
 const LONGEST_NAME = 32;
 
-/** What a list shows of a configured share. */
 interface Favorite {
   readonly name: string;
   readonly thunderbolt: string | null;
@@ -19,7 +18,6 @@ interface Favorite {
   readonly aliases: readonly string[];
 }
 
-/** A line for each alias, and its problem below. */
 export function renderAliases(aliases: readonly AliasStatus[], style: TerminalStyle): string {
   const paint = paintFor(style);
   const width = nameColumns(aliases, LONGEST_NAME);
@@ -54,15 +52,11 @@ function wrongText({ link, detail }: AliasStatus): string | null {
   }
 }
 
-/** One folder name per line, also for pipes. */
 export function renderFolders({ folders }: FoldersReport): string {
   return folders.map((name) => `${harmless(name)}\n`).join("");
 }
 
-/**
- * A line for each share: its name, state, hosts and link; its aliases below. `shares`: the daemon's status of
- * the shares.
- */
+/** `shares`: the daemon's status of the shares. */
 export function renderFavorites(
   favorites: readonly Favorite[],
   shares: readonly ShareStatus[],

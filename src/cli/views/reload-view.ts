@@ -30,7 +30,7 @@ export interface Staying {
 
 export const NOTHING_STAYS: Staying = { shares: [], backends: [] };
 
-/** What a reload did, or would do. `staying` is only shown for a dry run. */
+/** `staying` is only shown for a dry run. */
 export function renderReload(
   report: ReloadReport,
   style: TerminalStyle,

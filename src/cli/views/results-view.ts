@@ -21,7 +21,6 @@ export function exitCodeOf(results: readonly StepResult[], command: string): num
   return results.some(isBusy) ? ERROR_CODES.share_busy.exit : 0;
 }
 
-/** A line for each share, and below it open files and the hint; ends in a newline unless empty. */
 export function renderResults(results: readonly StepResult[], style: TerminalStyle): string {
   const paint = paintFor(style);
   const nameWidth = Math.max(0, ...results.map(({ share }) => columns(harmless(share))));
@@ -58,7 +57,6 @@ function wellLine({ looked_at }: VerifyReport, paint: Paint): string {
   return `${paint.green(paint.symbols.good)} ${counts === well ? well : `${counts}: ${well}`}`;
 }
 
-/** A line for each finding; without findings, a line about the number of checked shares and backends. */
 export function renderVerify(report: VerifyReport, style: TerminalStyle): string {
   const paint = paintFor(style);
   const lines: string[] = [];

@@ -9,7 +9,6 @@ const PLACES: Readonly<Record<SecretPlaceName, string>> = {
   keychain: "Keychain",
 };
 
-/** The name of the place that keeps a secret. */
 export function placeName(place: SecretPlaceName): string {
   return PLACES[place];
 }

@@ -6,7 +6,6 @@ import { harmless } from "../../runtime/text/plain-text.ts";
 import { renderTable } from "./table-view.ts";
 import type { TerminalStyle } from "./terminal-style.ts";
 
-/** Cells of a server: its own name, its address, the network link, and how it was found. */
 export function serverCells(server: FoundServer): string[] {
   const { name, link, known } = foundWords(server);
   return [name, hostText({ host: server.address, port: server.port }), link, known].map(harmless);

@@ -30,12 +30,11 @@ import {
  */
 const MANY_SHARES = 4;
 
-/** The view, and the settings that the lines about shares need. */
 interface ShareView extends View {
   readonly global: GlobalStatus;
 }
 
-/** The status as lines of text, ending in a newline. Shares and gateway are only shown if configured. */
+/** Shares and gateway are only shown if configured. */
 export function renderStatus(report: StatusReport, options: StatusViewOptions): string {
   const view: ShareView = { ...viewOf(options), global: report.global };
   const { shares, gateway, backends = [] } = report;
@@ -86,7 +85,6 @@ function headLines(report: StatusReport, view: ShareView): string[] {
   return lines;
 }
 
-/** False if only a gateway is configured. */
 function showsShares({ shares, gateway }: StatusReport): boolean {
   return shares.length > 0 || gateway === undefined;
 }

@@ -4,7 +4,6 @@ import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const GAP = "  ";
 
-/** A line of titles and one for each row, in aligned columns; nothing is cut. */
 export function renderTable(
   titles: readonly string[],
   rows: readonly (readonly string[])[],

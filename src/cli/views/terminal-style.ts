@@ -2,7 +2,7 @@
 import type { Paint, Style, Symbols } from "../../runtime/text/paint.ts";
 
 export interface TerminalStyle {
-  /** The terminal's width, in columns. */
+  /** In columns. */
   readonly width: number;
   readonly color: boolean;
   /** False: plain ASCII symbols. */

@@ -25,7 +25,6 @@ const GAP = "  ";
 
 type ListedTool = Pick<ToolEntry, "name" | "backend" | "description" | "places">;
 
-/** A line for each tool: name, backend, places, and as much of the description as fits. */
 export function renderTools(tools: readonly ListedTool[], style: TerminalStyle): string {
   const paint = paintFor(style);
   const nameWidth = nameColumns(tools, LONGEST_NAME);
@@ -109,14 +108,13 @@ interface AnswerLook {
   readonly isTerminal: boolean;
 }
 
-/** The answer as text, ending in a newline unless empty. */
 export function answerText({ result }: CallReport, { isTerminal }: AnswerLook): string {
   const parts = partsOf(result);
   const text = parts.map((part) => (part.endsWith("\n") || part === "" ? part : `${part}\n`)).join("");
   return isTerminal ? harmlessLines(text) : replaceUnseen(text, spelledOut);
 }
 
-/** The whole answer as JSON. Invisible characters are escaped; for a JSON parser, this changes nothing. */
+/** Escapes invisible characters, which changes nothing for a JSON parser. */
 export function answerJson(result: CallReport["result"]): string {
   const escaped = (unseen: string): string =>
     Array.from(

@@ -16,7 +16,6 @@ const NARROWEST = 40;
 const WIDEST = 110;
 const LONGEST_NAME = 24;
 
-/** The style and width of a view, and the current time. */
 export type View = ReturnType<typeof viewOf>;
 
 export function viewOf(options: StatusViewOptions) {
@@ -73,7 +72,6 @@ export function marked(
   );
 }
 
-/** Wrapped text. */
 export function text(content: string, indent: string, view: View): string[] {
   return wrapped(content, view.width - columns(indent)).map((line) => `${indent}${line}`);
 }
@@ -82,7 +80,6 @@ export function text(content: string, indent: string, view: View): string[] {
 
 const HOLDERS_SHOWN = 8;
 
-/** One line for each of the first holders, and one that counts the rest. */
 export function holderLines(holders: readonly OpenFileHolder[]): string[] {
   const lines = holders
     .slice(0, HOLDERS_SHOWN)
@@ -90,7 +87,6 @@ export function holderLines(holders: readonly OpenFileHolder[]): string[] {
   return withRest(lines, holders.length);
 }
 
-/** One line for each of the first files, and one that counts the rest. */
 export function unsentLines(files: readonly string[]): string[] {
   const lines = files.slice(0, HOLDERS_SHOWN).map((file) => `not sent yet  ${harmless(file)}`);
   return withRest(lines, files.length);

@@ -92,8 +92,7 @@ export async function connectToBus(socketPath: string, options: BusOptions): Pro
 }
 
 /**
- * Signs in as the user of this process. After accepting, the bus sends nothing unasked, so no byte of a
- * message is lost.
+ * Signs in as the user of this process. The bus then sends nothing unasked, so no byte of a message is lost.
  */
 function signIn(socket: Socket): Promise<void> {
   const user = Buffer.from(String(process.getuid?.() ?? 0)).toString("hex");

@@ -22,7 +22,6 @@ export type MenuAction =
   | { readonly kind: "open"; readonly path: string }
   /** Hides the last failure. */
   | { readonly kind: "dismiss" }
-  /** Starts the daemon. */
   | { readonly kind: "start" }
   /** Ends the menu, and nothing else. */
   | { readonly kind: "quit" };

@@ -39,12 +39,11 @@ export interface FolderPlace {
 
 export interface Menu {
   readonly state: MenuState;
-  /** The state of everything in a few words. */
   readonly summary: string;
   readonly items: readonly MenuItem[];
 }
 
-/** The item with that key, in submenus, too. */
+/** Also looks in submenus. */
 export function findItem(items: readonly MenuItem[], key: string): MenuItem | null {
   for (const item of items) {
     if (item.key === key) return item;

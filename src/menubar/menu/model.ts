@@ -216,7 +216,6 @@ function tidied(items: readonly MenuItem[]): MenuItem[] {
   return kept;
 }
 
-/** The health of everything together. */
 function stateOfWorld({ connection, status, sync }: MenuWorld): MenuState {
   if (status === null || connection.kind === "absent") return "down";
   const { global, shares, gateway, backends = [] } = status;

@@ -58,7 +58,6 @@ function deadlineOf({ kind }: RunnableAction): number {
   return kind === "open" ? OPEN_DEADLINE_MS : ASK_DEADLINE_MS;
 }
 
-/** The action in words, for its outcome. */
 function titleOf(action: RunnableAction): string {
   switch (action.kind) {
     case "do":
@@ -205,7 +204,6 @@ function ofAliases(action: RunnableAction, { aliases }: AliasReport, name: strin
   return outcomeOf(action, true, name === null ? "all links are right" : `${name} is there`);
 }
 
-/** Edits the configuration file, and applies it. */
 async function editFile(
   action: RunnableAction,
   edits: InputOf<"edit">["edits"],

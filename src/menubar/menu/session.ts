@@ -97,12 +97,12 @@ export function startMenuSession(options: MenuSessionOptions) {
       }
       return menu;
     },
-    /** Starts the item's action, unless it is disabled or running already. */
+    /** Does nothing for a disabled item, or while its action runs. */
     click(item: MenuItem): void {
       if (item.kind !== "action" && item.kind !== "toggle") return;
       if (item.enabled) session.act(item.action);
     },
-    /** Starts the action, unless it is running already. */
+    /** Does nothing while the action runs. */
     act(action: MenuAction): void {
       if (signal.aborted) return;
       if (action.kind === "quit") options.onQuit();

@@ -64,7 +64,6 @@ function troubleLines(share: ShareStatus, key: string): MenuItem[] {
   return [...lines, ...conditionItems(`${key} `, share.conditions)];
 }
 
-/** The actions that are useful now. */
 function switchItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
   const [verb, name, to] = toThunderbolt(share);
   return actionsFor({ shares: [share] })

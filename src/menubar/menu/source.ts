@@ -95,10 +95,7 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
   };
 }
 
-/**
- * The connection's state when no daemon answers. One that exists but hangs is `silent`: it must not be
- * started again.
- */
+/** A daemon that exists but hangs is `silent`: it must not be started again. */
 function withoutDaemon(reason: string): MenuConnection {
   return { kind: GONE.includes(reason) ? "absent" : "silent", reason };
 }

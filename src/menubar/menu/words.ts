@@ -60,7 +60,6 @@ export function actionItem(prefix: string, { id, label, isUseful }: Action, worl
   return act(prefix, label, { kind: "do", id, force: false }, world, { possible: isUseful });
 }
 
-/** Items for the conditions that are warnings or errors. */
 export function conditionItems(prefix: string, conditions: readonly Condition[]): MenuItem[] {
   return troublesOf(conditions).map(({ code, severity, title }) =>
     text(`${prefix}condition ${code}`, title, SEVERITY_TONES[severity]),

@@ -12,7 +12,6 @@ export type MenuConnection =
   | { readonly kind: "silent"; readonly reason: string }
   | { readonly kind: "absent"; readonly reason: string };
 
-/** The result of an action. */
 export interface ActionOutcome {
   readonly action: MenuAction;
   readonly ok: boolean;
@@ -51,10 +50,7 @@ export interface MenuWorld {
   readonly failure: ActionOutcome | null;
   /** Actions refused because of open files, by share name, until they succeed or the share is unmounted. */
   readonly busy: ReadonlyMap<string, BusyShare>;
-  /**
-   * By `folderKey`; null: the program that draws the menu does not report opened submenus, so no folders are
-   * listed.
-   */
+  /** By `folderKey`; null if opened submenus are not reported, so that no folders are listed. */
   readonly folders: ReadonlyMap<string, FolderList> | null;
   /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;

@@ -113,7 +113,9 @@ function lines(items: readonly MenuItem[], depth: string, options: PluginOptions
   });
 }
 
-/** A click runs in another process: it can quit this one through SwiftBar, but cannot dismiss what this one shows. */
+/**
+ * A click runs in another process, which can quit the menu through SwiftBar, but cannot hide its last failure.
+ */
 function isPossible(item: MenuItem, { isSwiftBar }: PluginOptions): boolean {
   if (item.kind !== "action") return true;
   return item.action.kind !== "dismiss" && (isSwiftBar || item.action.kind !== "quit");

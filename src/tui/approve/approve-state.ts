@@ -6,7 +6,7 @@ import { next, type Step, unused } from "../terminal/step.ts";
 import { createScroller, linesBelow, pressScrollKey, type Scroller } from "../text/scroller.ts";
 
 export interface ApproveState {
-  /** The newest report; null before the first one. */
+  /** null before the first report. */
   readonly report: ApprovalsReport | null;
   /** Id of the shown entry; null: the first one. */
   readonly chosen: string | null;
@@ -44,7 +44,7 @@ function withEntry(state: ApproveState, entry: WaitingEntryWire | null): Approve
   return { ...state, chosen: entry?.id ?? null, text };
 }
 
-/** Applies a new report; closes the open question if its entry has changed. */
+/** Closes the open question if its entry has changed. */
 export function withApprovals(state: ApproveState, report: ApprovalsReport): ApproveState {
   const before = entryOf(state);
   const fresh = { ...state, report };

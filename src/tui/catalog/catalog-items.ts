@@ -77,7 +77,6 @@ export function searchItems(items: readonly CatalogItem[], query: string): reado
   return ranks.flat();
 }
 
-/** All facts about an item, as text. */
 export function itemDetails(item: CatalogItem): string {
   const { entry, kind, name, backend } = item;
   const marks = marksText(entry["annotations"]);

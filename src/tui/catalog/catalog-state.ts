@@ -28,7 +28,6 @@ export type CatalogPage =
       readonly form: CallForm;
       readonly answer: AnswerText;
       readonly text: Scroller;
-      /** Duration of the call, ms. */
       readonly tookMs: number;
     };
 
@@ -42,7 +41,6 @@ export interface CatalogState {
   readonly query: TypedText;
   /** True while characters are typed into the search. */
   readonly isSearching: boolean;
-  /** The items that the search finds. */
   readonly found: readonly CatalogItem[];
   /** Index of the chosen item in `found`. */
   readonly at: number;
@@ -126,7 +124,7 @@ export function withCalling(state: CatalogState): CatalogState {
   return page.kind === "form" ? { ...state, page: { ...page, kind: "calling" } } : state;
 }
 
-/** Shows the form again after a call that ended without an answer. */
+/** Shows the form again after a call without an answer. */
 export function withoutCall(state: CatalogState): CatalogState {
   const { page } = state;
   return page.kind === "calling" ? { ...state, page: { ...page, kind: "form" } } : state;
@@ -155,7 +153,6 @@ export function pressCatalogKey(state: CatalogState, key: Key): CatalogStep {
   }
 }
 
-/** Handles text that was pasted in one piece. */
 export function pasteIntoCatalog(state: CatalogState, text: string): CatalogState {
   const { page } = state;
   if (page.kind === "form") return { ...state, page: { ...page, form: pasteIntoForm(page.form, text) } };
@@ -276,14 +273,14 @@ function inAnswer(
 
 // A tool's answer as text: bounded, and never interpreted.
 
-/** Maximum number of characters shown of an answer. */
+/** In characters. */
 export const ANSWER_LIMIT = 256 * 1024;
 
 interface AnswerText {
   readonly text: string;
   /** False if the tool reports an error. */
   readonly isGood: boolean;
-  /** Number of characters that are not shown. */
+  /** In characters. */
   readonly cutOff: number;
 }
 
@@ -322,7 +319,6 @@ function blockText(block: unknown): string {
   return pretty(block);
 }
 
-/** The size of base64 data. */
 function sizeText(data: string): string {
   const padding = /=*$/.exec(data.slice(-2))?.[0].length ?? 0;
   return counted(Math.max(0, Math.floor((data.length * 3) / 4) - padding), "byte");

@@ -24,7 +24,6 @@ import {
 } from "../text/scroller.ts";
 import { linesOf } from "../text/shown-text.ts";
 
-/** The file as it was read. */
 export type ConfigFile = Pick<ConfigReport, "path" | "sha256" | "text">;
 
 export type ConfigPage =
@@ -90,7 +89,7 @@ export const EMPTY_CONFIG: ConfigState = {
 export const HEAD = 1;
 export const FOOT = 2;
 
-/** Applies the file that was read. Unsaved text and text open in an editor stay. */
+/** Keeps unsaved text, and text that is open in an editor. */
 export function withFile(state: ConfigState, file: ConfigFile): ConfigState {
   const idle = state.busy === "read" ? { ...state, busy: null } : state;
   if (state.file?.sha256 === file.sha256) return { ...idle, fresh: null };
@@ -179,7 +178,6 @@ function bullet(text: string): string {
   return `  ${text}`;
 }
 
-/** Shows the answer to a save of `text`. */
 export function withSaved(state: ConfigState, text: string, report: EditReport): ConfigState {
   const idle: ConfigState = { ...state, busy: null };
   if (report.errors.length > 0) return withMistakes(idle, report.errors);
@@ -188,7 +186,7 @@ export function withSaved(state: ConfigState, text: string, report: EditReport):
   return onText({ ...idle, file, fresh, written: null, note: editOutcome(report) });
 }
 
-/** Shows what somebody else has changed in the file, which has prevented a save; keeps the unsaved text. */
+/** Somebody else's change of the file has prevented a save; the unsaved text stays. */
 export function withConflict(state: ConfigState, fresh: ConfigFile): ConfigState {
   const before = state.file?.text ?? "";
   const diff = diffText(before, fresh.text, { before: "the file you read", after: "the file now" });
@@ -215,7 +213,7 @@ export function withHistory(state: ConfigState, entries: readonly HistoryEntry[]
   return { ...state, busy: null, page: { kind: "history", entries, at } };
 }
 
-/** Shows the changes from an earlier version to the current file. `text`: the content of that version. */
+/** `text`: the content of that version. */
 export function withVersion(state: ConfigState, entry: HistoryEntry, text: string): ConfigState {
   const { page, file, size } = state;
   if (page.kind !== "history" || page.entries === null) return { ...state, busy: null };
@@ -224,7 +222,7 @@ export function withVersion(state: ConfigState, entry: HistoryEntry, text: strin
   return { ...state, busy: null, page: { kind: "version", entries: page.entries, at: page.at, text: shown } };
 }
 
-/** Shows the answer to a rollback; the caller reads the file again. */
+/** The caller reads the file again. */
 export function withRollback(state: ConfigState, entry: HistoryEntry, report: EditReport): ConfigState {
   const idle: ConfigState = { ...state, busy: null };
   const { text, tone } = editOutcome(report);
@@ -264,7 +262,7 @@ export function pressConfigKey(state: ConfigState, key: Key): ConfigStep {
   return scrolled(state, page, key);
 }
 
-/** Shows the unsaved text, else the file; keeps the scroll position if it is shown already. */
+/** Keeps the scroll position if the text is shown already. */
 function onText(state: ConfigState): ConfigState {
   const { page, written, file, size } = state;
   const text = numbered(written ?? file?.text ?? "");
@@ -302,7 +300,6 @@ function saveStep(state: ConfigState): ConfigStep {
   return request(state, { kind: "check", text: written });
 }
 
-/** Saves the reviewed text. */
 function confirmSave(state: ConfigState, { sha256 }: ConfigFile): ConfigStep {
   const { written } = state;
   return written === null ? next(state) : request(state, { kind: "save", text: written, sha256 });

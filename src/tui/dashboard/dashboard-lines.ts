@@ -27,7 +27,7 @@ const ROOMY_HEIGHT = 18;
 const LEAST_EVENTS = 4;
 const HOLDERS_SHOWN = 3;
 
-/** The dashboard's lines. `events`: newest first; read only as far as they are shown. */
+/** `events`: newest first; read only as far as they are shown. */
 export function dashboardLines(
   rows: readonly DashboardRow[],
   chosen: ChoiceRow | null,
@@ -50,10 +50,7 @@ export function dashboardLines(
   return [...shown, ...eventsPart(events, size, eventRoom)];
 }
 
-/**
- * Index of the first visible line: the lines `first` to `last` are visible, with as many lines above them as
- * fit.
- */
+/** Index of the first visible line: `first` to `last` are visible, and as many lines above them as fit. */
 function windowAround(count: number, height: number, first: number, last: number): number {
   if (first < 0 || last < height - 1) return 0;
   return Math.min(Math.max(0, count - height), Math.max(0, Math.min(first, last - height + 2)));
@@ -184,7 +181,6 @@ function conditionLines(
   ];
 }
 
-/** All known facts about a row, as fields. */
 export function detailLines(row: ChoiceRow, size: ScreenSize): readonly Line[] {
   const about = (title: string, record: object): readonly Line[] => [
     [span(title, "strong")],

@@ -10,7 +10,6 @@ import type {
 import { clientWords } from "../../api/words/client-words.ts";
 import { readyText } from "../../api/words/share-words.ts";
 
-/** A share or a backend. */
 export type OwnerRow =
   | { readonly kind: "share"; readonly id: string; readonly share: ShareStatus }
   | { readonly kind: "backend"; readonly id: string; readonly backend: BackendStatus };
@@ -131,7 +130,7 @@ function isOwner({ kind }: DashboardRow): boolean {
   return kind === "share" || kind === "backend";
 }
 
-/** Id of the row `by` steps below the chosen one (negative: above), stopping at both ends. null: no rows. */
+/** Stops at both ends. `by`: rows downwards; negative: upwards. null: no rows. */
 export function movedChoice(rows: readonly DashboardRow[], chosen: string | null, by: number): string | null {
   const choices = rows.filter(isChoice);
   const at = choices.findIndex(({ id }) => id === chosenRow(rows, chosen)?.id);

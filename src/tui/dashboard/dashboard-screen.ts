@@ -53,7 +53,6 @@ interface DashboardOptions {
   readonly clock: Clock;
   /** Shows the Logs screen with a backend's lines. */
   readonly showLogs: (backend: string) => void;
-  /** Shows the Approve screen. */
   readonly showApprovals: () => void;
 }
 
@@ -158,7 +157,7 @@ function drawnLines(
   ];
 }
 
-/** Performs the key's action on the chosen row; false if the key has no meaning for it. */
+/** False if the key has no meaning for the row. */
 function act(
   { actions, showLogs, showApprovals }: DashboardOptions,
   chosen: ChoiceRow | null,
@@ -210,7 +209,6 @@ function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   return row?.kind === "waiting" ? ["Enter approve", "? help", "q quit", ": palette"] : general;
 }
 
-/** The commands for all actions that are possible now. */
 export function actionCommands(actions: Actions): readonly Command[] {
   return actions.all().map((action) => ({ name: action.name, run: () => actions.start(action) }));
 }

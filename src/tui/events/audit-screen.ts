@@ -62,7 +62,6 @@ const EMPTY: AuditState = {
   failure: null,
 };
 
-/** `showEvents` shows the Events screen. */
 export function createAuditScreen(
   link: DaemonLink,
   clock: Clock,

@@ -35,10 +35,7 @@ const GAP: EventWords = {
 
 export type EventRing = ReturnType<typeof createEventRing>;
 
-/**
- * Collects events until `signal` aborts, beginning with those in the log. Drops events without words for
- * people.
- */
+/** Collects events until `signal` aborts, at first those in the log. Drops events without words for people. */
 export function createEventRing(
   listen: (listener: (notice: FollowNotice) => void) => () => void,
   clock: Clock,
@@ -94,7 +91,7 @@ export function createEventRing(
         if (event !== undefined) yield event;
       }
     },
-    /** The event with this number; null if it is no longer kept. */
+    /** null if it is no longer kept. */
     at(order: number): KeptEvent | null {
       const event = kept[order % KEPT];
       return event?.order === order ? event : null;

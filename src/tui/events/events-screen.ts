@@ -34,7 +34,6 @@ interface EventsState {
   readonly subject: string | null;
 }
 
-/** `showAudit` shows the Audit screen. */
 export function createEventsScreen(link: DaemonLink, ring: EventRing, showAudit: () => void): Screen {
   const state = createStore<EventsState>({ list: EMPTY_LIST, kind: null, subject: null });
   const { put } = state;

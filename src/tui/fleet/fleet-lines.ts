@@ -34,7 +34,6 @@ const INDENT = "  ";
 /** Minimum lines of the list. Its maximum is half of the screen, whichever machine is chosen. */
 const LEAST_LIST = 4;
 
-/** A report as the screen shows it. */
 export interface ShownFleet {
   readonly report: FleetReport;
   readonly summary: Words;

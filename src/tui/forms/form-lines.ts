@@ -45,7 +45,6 @@ export function formLines(form: CallForm, view: View, height: number): readonly 
   return all.slice(top, top + height);
 }
 
-/** One line for each field: its name and value. */
 export function fieldLines(form: CallForm, view: View): readonly Line[] {
   const rows = fieldRows(form);
   const label = labelWidth(rows, view.width);

@@ -9,7 +9,7 @@ import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { Connection } from "../terminal/connection.ts";
 import { createStore } from "../terminal/store.ts";
 
-/** The reason why no daemon answers; equals the text that `followDaemon` gives. */
+/** Equals the text that `followDaemon` gives. */
 const NO_DAEMON = "no daemon runs for this home";
 
 /** Least time between two reads of the status, ms. */

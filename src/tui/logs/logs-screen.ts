@@ -40,7 +40,6 @@ interface LogsState {
   readonly left: number;
 }
 
-/** `showThis` shows this screen. */
 export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () => void, ended: AbortSignal) {
   const state = createStore<LogsState>({
     source: DAEMON,
@@ -84,7 +83,6 @@ export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () =>
     about: "what the daemon and its backends write to their logs",
     keys: KEYS,
     changes: state,
-    /** Shows the screen with this backend's lines. */
     show,
     open: (signal) => void repeat(read, AGAIN_MS, clock, signal),
     draw: (size) => logsLines(state.get(), sources(), absenceLines(link.connection.get(), size), size),
@@ -111,10 +109,7 @@ export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () =>
   return screen;
 }
 
-/**
- * The source's name in the title; a backend may have the name `daemon`, so the daemon's log is named "the
- * daemon".
- */
+/** A backend may have the name `daemon`, so the daemon's log is "the daemon". */
 function labelOf(source: string): string {
   return source === DAEMON ? "the daemon" : source;
 }

@@ -3,12 +3,11 @@ import { diffText } from "../../config/history/text-diff.ts";
 
 export interface ChangedLine {
   readonly mark: "-" | "+";
-  /** From 1; in the old text for a removed line, in the new one for an added line. */
+  /** Counted from 1; in the old text for a removed line, in the new text for an added one. */
   readonly number: number;
   readonly text: string;
 }
 
-/** The lines that differ, in order. */
 export function changedLines(before: string, after: string): readonly ChangedLine[] {
   const lines: ChangedLine[] = [];
   let old = 0;

@@ -36,7 +36,7 @@ export interface PanelState {
    * seen.
    */
   readonly seenSha256: string | null;
-  /** True if the file has changed since the first unsaved change. */
+  /** The file has changed since the first unsaved change. */
   readonly fileChanged: boolean;
   /** The mistakes that the daemon has reported, by field. */
   readonly refused: Readonly<Record<string, string>>;
@@ -44,7 +44,6 @@ export interface PanelState {
   readonly note: PanelNote | null;
 }
 
-/** The panel for a section of the configuration file. */
 export function createPanel(section: string): PanelState {
   return {
     section,
@@ -67,7 +66,7 @@ export function isDirty({ form, settings }: PanelState): boolean {
   return settings !== null && changedFields(form.root, settings).length > 0;
 }
 
-/** The mistake of a field, or null; a mistake found by the panel wins over one found by the daemon. */
+/** A mistake found by the panel wins over one found by the daemon. null: no mistake. */
 export function panelMistake({ refused }: PanelState, field: FormNode): string | null {
   return mistakeAt(field) ?? refused[field.field.name] ?? null;
 }
@@ -82,7 +81,7 @@ export function takesText(state: PanelState): boolean {
   return kind === "number" || kind === "text";
 }
 
-/** Applies new running settings; fields that the user has changed keep their draft. */
+/** Fields that the user has changed keep their draft. */
 export function withRunning(state: PanelState, settings: Settings, sha256: string): PanelState {
   const next = withSettings(state, settings);
   return isDirty(state) ? next : { ...next, seenSha256: sha256 };
@@ -100,11 +99,10 @@ function withSettings(state: PanelState, settings: Settings): PanelState {
   return { ...next, form: focusedRow(next.form, next.form.focus) };
 }
 
-/** Applies the file that was read again. */
 export function withFile(state: PanelState, file: FileSeen): PanelState {
   const { seenSha256 } = state;
-  // The first read of the file may come after the user's first change. The file is still a valid base then if
-  // its content is what the user has seen.
+  // The first read of the file may follow the user's first change. The file is still a valid base if its
+  // content is what the user has seen.
   if (!isDirty(state) || seenSha256 === null || file.sha256 === seenSha256) {
     return { ...state, file, fileChanged: false };
   }

@@ -49,7 +49,6 @@ export function toolSentences(tool: CatalogItem, isElsewhere: boolean): readonly
   ];
 }
 
-/** Marks a line of foreign text as such. */
 function saidByIt(line: string): string {
   return `it says: ${line}`;
 }

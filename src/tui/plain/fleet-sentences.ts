@@ -23,7 +23,7 @@ const MACHINES_SAID = 30;
 /** Up to this number, the machines that a search finds are described in full. */
 const WHOLE_SAID = 3;
 
-/** Describes the machines that the search `words` finds: few in full, many in one sentence each. "": all machines. */
+/** Describes few machines in full, and many in one sentence each. `words`: the search; "" finds all. */
 export function fleetSentences(report: FleetReport, words: string): readonly string[] {
   const matches = matcherOf(words);
   const found = troubledFirst(report.machines).filter((machine) => matches(machineSearchText(machine)));

@@ -108,7 +108,7 @@ interface PlainParts extends Pick<PlainOptions, "link" | "isElsewhere" | "signal
 
 const NOTE_WORDS = { good: "done", plain: "note", warning: "note", bad: "failed" } as const;
 
-/** Prints each change of connection, status and prompt once, until `signal` aborts. */
+/** Prints each change once, until `signal` aborts. */
 function createChanges({ link, prompt, print, signal }: PlainParts) {
   let known: Statements = new Map();
   let printedConnection = "";
@@ -221,7 +221,7 @@ function runNamed(typed: string, commands: readonly Command[], print: PlainParts
   else print(`type one of them whole: ${found.map(({ name }) => name).join(", ")}`);
 }
 
-/** The commands that look something up; each run asks the daemon again. */
+/** Each run asks the daemon again. */
 function createLookups({ link, isElsewhere, print, signal }: PlainParts) {
   const items = async () => catalogItems(await link.ask("catalog", null, signal));
   // Spells out line breaks, because one in a foreign name could begin a line that looks like the program's

@@ -19,7 +19,6 @@ import {
 } from "../terminal/line.ts";
 import { toneMark, type View } from "../terminal/terminal-style.ts";
 
-/** The state of config sync, without its events. */
 export type SyncStatus = Omit<SyncReport, "events">;
 
 const HASH_SHOWN = 8;

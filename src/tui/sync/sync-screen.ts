@@ -41,7 +41,6 @@ export function createSyncScreen(session: SyncSession): Screen {
   };
 }
 
-/** Status above, the table of events, and the settings below. */
 function syncLines(session: SyncSession, size: ScreenSize): readonly Line[] {
   const connection = session.connection.get();
   const status = session.status.get();

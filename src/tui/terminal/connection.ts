@@ -14,7 +14,7 @@ export function absenceText(sinceMs: number): string {
   return `not connected since ${localClock(new Date(sinceMs))}`;
 }
 
-/** While no daemon answers: since when the shown data is out of date, and why. */
+/** While no daemon answers: since when the data is out of date, and why. */
 export function absenceLines(connection: Connection, view: View): readonly Line[] {
   if (connection.kind !== "waiting") return [];
   const text = `${absenceText(connection.sinceMs)}: ${connection.reason}`;

@@ -59,12 +59,10 @@ export function createFrame(options: FrameOptions) {
 
   return {
     shown,
-    /** Shows the screen of a key. */
     show(key: string): void {
       const screen = screens.find(({ key: own }) => own === key);
       if (screen !== undefined) show(screen);
     },
-    /** True once the user has left. */
     hasLeft: keys.hasLeft,
     /** Handles one key; returns true if the user leaves. */
     press(key: Key): boolean {
@@ -76,7 +74,6 @@ export function createFrame(options: FrameOptions) {
       keys.paste(text);
       onChange();
     },
-    /** The lines of the terminal, at most `height`. */
     draw,
     /** Resolves when the saves under way are answered: with the reason why one has failed, or null. */
     async saved(): Promise<string | null> {
@@ -127,7 +124,7 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     if (!hasWarned && screens.some((screen) => screen.warnUnsaved?.() === true)) hasWarned = true;
     else hasLeft = true;
   };
-  /** Passes the whole text to the shown screen if that accepts it, else key by key. */
+  /** Passes the whole text to a screen that accepts it; other screens get it key by key. */
   const paste = (text: string): void => {
     const isOnScreen = !overlay.isOpen() && prompt.state.get().question === null;
     if (isOnScreen && isHeld()) held.add({ kind: "paste", text });
@@ -243,7 +240,6 @@ function promptLines({ question, note, running }: PromptState, { width, symbols 
 /** Inputs that are held back while a screen saves or loads; further inputs are dropped. */
 const HELD_LIMIT = 256;
 
-/** A key, or pasted text. */
 type Input = Key | { readonly kind: "paste"; readonly text: string };
 
 /**
@@ -321,7 +317,7 @@ function tabSpans(tabs: readonly (readonly [key: string, title: string, isShown:
   );
 }
 
-/** The state of the connection; the caller may leave out spans at the end. */
+/** Drawn from the left; the caller may leave out spans at the end. */
 function connectionSpans(connection: Connection, { symbols }: View): Line {
   switch (connection.kind) {
     case "connecting":

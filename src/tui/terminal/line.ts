@@ -33,19 +33,18 @@ export function cutText(text: string, width: number, ellipsis: string): string {
   return firstColumns(text, width - columns(ellipsis)) + ellipsis;
 }
 
-/** The text, with control characters spelled out, in exactly `width` columns, the last of which is empty. */
+/** The last of the `width` columns stays empty. Control characters are spelled out. */
 export function cell(text: string, width: number, { symbols }: View): string {
   return padded(cutText(span(text).text, width - 1, symbols.ellipsis), width);
 }
 
-/** The text in at most `width` columns; its start is cut off, because the end of a path says more. */
+/** Cuts off the start, because the end of a path says more. */
 export function cutStart(text: string, width: number, ellipsis: string): string {
   if (columns(text) <= width) return text;
   if (width <= columns(ellipsis)) return lastColumns(text, Math.max(0, width));
   return ellipsis + lastColumns(text, width - columns(ellipsis));
 }
 
-/** The line in at most `width` columns. */
 export function cutLine(line: Line, width: number, ellipsis: string): Line {
   if (lineColumns(line) <= width) return line;
   const kept: Span[] = [];
@@ -67,7 +66,7 @@ export function cutLine(line: Line, width: number, ellipsis: string): Line {
   return kept;
 }
 
-/** `left` and `right` at the two ends of `width` columns; `left` is cut if both do not fit. */
+/** `left` and `right` at the two ends of `width` columns; cuts `left` if both do not fit. */
 export function spread(left: Line, right: Line, width: number, ellipsis: string): Line {
   const room = width - lineColumns(right) - 1;
   if (room < 0) return cutLine(right, width, ellipsis);

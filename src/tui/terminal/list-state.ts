@@ -69,7 +69,7 @@ function pressFilterKey<Id extends number | string>(state: ListState<Id>, key: K
   return filter === null ? state : { ...state, filter, chosen: null };
 }
 
-/** The chosen row's id; if that row is gone, the id of the next newer one, else of the newest. null: no rows. */
+/** If the chosen row is gone, the next newer one counts as chosen, else the newest. null: no rows. */
 export function chosenId<Id extends number | string>(
   { chosen }: ListState<Id>,
   ids: readonly Id[],
@@ -113,7 +113,6 @@ export function detailsPart(
 /** Maximum number of lines drawn of a field. */
 const FIELD_LINES = 500;
 
-/** All fields of a record with their names. */
 export function fieldLines(record: object, view: View): readonly Line[] {
   return Object.entries(record).flatMap(([name, value]) => {
     const text = `${name}: ${typeof value === "string" ? value : JSON.stringify(value, null, 1)}`;
@@ -121,12 +120,10 @@ export function fieldLines(record: object, view: View): readonly Line[] {
   });
 }
 
-/** The mark in front of a row. */
 export function rowMark(isChosen: boolean, { symbols }: View): Span {
   return span(isChosen ? `${symbols.focus} ` : "  ", "accent");
 }
 
-/** The cell of a row's name. */
 export function nameSpan(name: string, isChosen: boolean, view: View): Span {
   return span(cell(name, view.width >= 100 ? 25 : 15, view), isChosen ? "strong" : "plain");
 }

@@ -9,14 +9,12 @@ export interface ScreenSize extends View {
   readonly height: number;
 }
 
-/** One line of the help for keys. */
 export interface KeyHelp {
   /** `Tab, Shift-Tab`. */
   readonly keys: string;
   readonly does: string;
 }
 
-/** A command of the palette. */
 export interface Command {
   /** Unique among all commands: `switch core to fallback`. */
   readonly name: string;

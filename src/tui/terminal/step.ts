@@ -11,7 +11,6 @@ export function unused<State>(state: State): Step<State, never> {
   return { state, action: null, used: false };
 }
 
-/** The step of a key that the screen has used. */
 export function next<State, Action = never>(state: State, action: Action | null = null): Step<State, Action> {
   return { state, action, used: true };
 }

@@ -1,7 +1,6 @@
 // The live view's style on this terminal: with colour or without, with symbols or in ASCII.
 import type { Tone } from "../../api/words/words.ts";
 
-/** The terminal's abilities. */
 export interface TuiStyle {
   readonly color: boolean;
   /** False: plain ASCII symbols. */

@@ -12,7 +12,7 @@ export interface TextSize {
 export interface Scroller {
   readonly text: string;
   readonly size: TextSize;
-  /** The text with control characters spelled out, folded to `size.width`. */
+  /** Control characters are spelled out, and lines are folded to `size.width`. */
   readonly lines: readonly string[];
   readonly top: number;
 }
@@ -32,7 +32,7 @@ export function withSize(state: Scroller, size: TextSize): Scroller {
   return within({ ...state, size, lines, top });
 }
 
-/** Replaces the text; stays scrolled to the same line. */
+/** Stays scrolled to the same line. */
 export function withText(state: Scroller, text: string): Scroller {
   return text === state.text ? state : within({ ...state, text, lines: foldedText(text, state.size.width) });
 }

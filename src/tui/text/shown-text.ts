@@ -3,7 +3,7 @@ import { columns, harmless } from "../../runtime/text/plain-text.ts";
 
 const TAB = "    ";
 
-/** One character as it is shown: a tab as spaces, a control character spelled out. */
+/** A tab becomes spaces, a control character is spelled out. */
 export function shownCharacter(character: string): string {
   if (character === "\t") return TAB;
   return PLAIN.test(character) ? character : harmless(character);

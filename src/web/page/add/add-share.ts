@@ -26,14 +26,10 @@ const LOGIN = {
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
 /** The choice of no second address. */
 const NONE = "none";
-/** The choices of the field for the networks on which the share is used. */
 const HERE = "this network alone";
 const EVERYWHERE = "every network";
 
-/**
- * A server that has accepted a login, and its answers. The password is kept apart, and only as long as the
- * view is open.
- */
+/** A server that has accepted a login. The password is kept apart, and only while the view is open. */
 interface LoggedIn extends Pick<ServerLogin, "host" | "username"> {
   readonly names: ShareNames;
   /** The networks on which the server is reached; null: unknown. */
@@ -223,8 +219,8 @@ async function add(
 }
 
 /**
- * Why the addresses are not proven to belong to one server; null: they are proven. Rejects with `usage` if
- * they belong to two servers.
+ * Resolves with null if the addresses are proved to be one server's, else with the reason. Rejects with `usage`
+ * if they are two servers'.
  */
 async function paired(
   app: App,

@@ -100,7 +100,6 @@ function hiddenField({ name, about, isRequired }: HiddenField, isTried: boolean)
   );
 }
 
-/** A required text field. */
 export function neededText(description = "") {
   return { type: "string", minLength: 1, description };
 }
@@ -109,7 +108,6 @@ export function optionalText(description: string) {
   return { type: "string", description };
 }
 
-/** The form with its initial values. */
 function filled(properties: Fields, begin: Readonly<Record<string, unknown>>): FormNode {
   const required = Object.keys(properties).filter((name) => properties[name]?.minLength === 1);
   const root = createNode(argumentsField({ type: "object", required, properties }));

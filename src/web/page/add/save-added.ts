@@ -42,7 +42,7 @@ export async function saveAdded(
   }
 }
 
-/** Resolves with a function that returns true for the name of a secret that is stored or used already. */
+/** Resolves with a function that is true for a name that is stored or used already. */
 export async function takenSecrets(app: App): Promise<(name: string) => boolean> {
   const { secrets } = await app.requests.ask("secrets");
   const names = new Set(secrets.map(({ name }) => name));

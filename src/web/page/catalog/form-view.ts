@@ -23,7 +23,6 @@ export interface FormProps {
   readonly onNode: (path: FormPath, node: FormNode) => void;
 }
 
-/** A field with its label, description and mistake. */
 export function FieldView(props: FormProps): ComponentChild {
   const { node, path, isTried, scope = "argument" } = props;
   const { of, about, isRequired } = node.field;
@@ -96,7 +95,7 @@ function placeholder(node: FormNode): string {
   return [kind, isRequired ? "" : leftOut(node)].filter((part) => part !== "").join("; ");
 }
 
-/** What an empty field means; the server applies the default. */
+/** The server applies the default. */
 function leftOut(node: FormNode): string {
   if (!hasDefault(node)) return "left out";
   return shown(`default ${(JSON.stringify(node.field.byDefault) ?? "").slice(0, 200)}`);
@@ -148,7 +147,7 @@ function Buttons({ node, path, label, onNode }: FormProps): ComponentChild {
   );
 }
 
-/** The value of the browser's field: for a flag or choice its JSON, "" if it is left out. */
+/** For a flag or choice its JSON; "" if left out. */
 export function typedValue({ field: { of }, isSet, text, at }: FormNode): string {
   if (!isSet) return "";
   if (of.kind === "flag") return String(at === 1);

@@ -49,7 +49,6 @@ export function ToolView({ app, tool }: ToolProps): ComponentChild {
   );
 }
 
-/** Switches a tool on or off for all clients. */
 export async function switchTool(app: App, name: string, on: boolean): Promise<void> {
   const state = on ? "on" : "off";
   await app.attempt(`Switch ${state}`, async () => {

@@ -8,7 +8,7 @@ const HEADER = /^\s*(\[\[?)\s*([^\]]*?)\s*\]?\]?\s*(?:#.*)?$/;
 const TOML_KEY = /^\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*(?:=|$)/;
 const YAML_KEY = /^(\s*)((?:-\s+)*)(?:([\w-]+|"[^"]*"|'[^']*')\s*(:|$))?/;
 
-/** The path of the key at the cursor. `offset`: the cursor's position, in UTF-16 units. */
+/** `offset`: the cursor's position, in UTF-16 units. */
 export function keyAt(text: string, offset: number, format: "toml" | "yaml"): KeyPath {
   const lineEnd = text.indexOf("\n", offset);
   const lines = text.slice(0, lineEnd === -1 ? text.length : lineEnd).split("\n");

@@ -14,13 +14,11 @@ export interface KeyHint {
   readonly kind: "section" | "items" | "value";
   /** The allowed values as JSON, of an enumeration or a boolean. */
   readonly choices: readonly string[];
-  /** The keys of a section. */
   readonly keys: readonly string[];
 }
 
 const MOST_KEYS = 40;
 
-/** The hint as lines: the key with its type and default, its description, and the keys inside. */
 export function hintLines({ key, type, defaultText, description, keys }: KeyHint): readonly string[] {
   const inside = `${keys.slice(0, MOST_KEYS).join(", ")}${keys.length > MOST_KEYS ? ", …" : ""}`;
   return [

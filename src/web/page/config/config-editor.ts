@@ -164,7 +164,6 @@ function useChecks(
   }, [text, isDirty]);
 }
 
-/** The places of mistakes, then those of invisible characters. */
 function placesOf(mistakes: readonly ConfigMistakeWire[], text: string): readonly TextPlace[] {
   const wrong = mistakes.map((mistake): TextPlace => {
     const { line, column } = mistake;

@@ -9,11 +9,11 @@ export interface Flow {
   readonly event: FlowEvent;
   /** Bytes a second in both directions, by share. */
   readonly rates: ReadonlyMap<string, number>;
-  /** When the page learned of recent calls, newest last, by connection: `client NAME` or `server NAME`. */
+  /** When the page learned of recent calls, newest last. The keys are `client NAME` or `server NAME`. */
   readonly passing: ReadonlyMap<string, readonly number[]>;
 }
 
-/** The flow after an event. `nowMs`: when the page received the event. */
+/** `nowMs`: when the page received the event. */
 export function flowAfter(last: Flow | null, event: FlowEvent, nowMs: number): Flow {
   if (last === null) return { atMs: nowMs, event, rates: new Map(), passing: new Map() };
   const seconds = Math.max(0.2, (nowMs - last.atMs) / 1000);

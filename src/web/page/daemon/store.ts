@@ -8,7 +8,6 @@ export function createStore<State extends object>(initial: State) {
   const listeners = new Set<() => void>();
   return {
     get: (): State => state,
-    /** Replaces the given properties. */
     set(patch: Partial<State>): void {
       state = { ...state, ...patch };
       for (const listener of [...listeners]) listener();

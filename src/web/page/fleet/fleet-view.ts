@@ -164,7 +164,6 @@ function machineItem(machine: FleetMachine): ComponentChild {
 
 // One machine of the fleet: its presence, its faults, and its report.
 
-/** The parts of a machine's report, in their order. */
 const GROUPS = [
   ["config", "Configuration"],
   ["share", "Shares"],

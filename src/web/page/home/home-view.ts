@@ -99,7 +99,6 @@ function Summary({ app, status, troubles }: SummaryProps): ComponentChild {
   );
 }
 
-/** The text when all is well: how much of each kind is configured. */
 function wellText({ shares, gateway, backends = [] }: StatusReport): string {
   const servers = backends.filter(({ enabled }) => enabled).length;
   const counts = [

@@ -211,7 +211,6 @@ export interface Box {
 
 interface DrawnWire extends Wire {
   readonly path: string;
-  /** The start of the label. */
   readonly labelX: number;
   readonly labelY: number;
 }

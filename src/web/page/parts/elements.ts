@@ -52,7 +52,6 @@ export function WorkButton({ label, says, kind, off = false, run }: WorkButtonPr
   );
 }
 
-/** A coloured mark with its meaning as text. */
 export function mark(tone: Tone, text: string): ComponentChild {
   return h("span", { class: `mark ${tone}` }, shown(text));
 }
@@ -172,7 +171,7 @@ export function choiceField<Value extends string>(
 interface ChoiceRow {
   readonly key: string;
   readonly name: string;
-  /** What is chosen, as the accessible name of the button says it. */
+  /** The chosen thing, for the button's accessible name. */
   readonly says: string;
   readonly isChosen?: boolean;
   readonly choose: () => void;
@@ -293,7 +292,6 @@ export function row(...children: ComponentChildren[]): ComponentChild {
   return h("div", { class: "row" }, ...children);
 }
 
-/** The actions of a card. */
 export function actionRow(...children: ComponentChildren[]): ComponentChild {
   return h("div", { class: "row actions" }, ...children);
 }
@@ -302,7 +300,6 @@ export function plainList(label: string, ...items: ComponentChildren[]): Compone
   return h("ul", { class: "plain-list", "aria-label": label }, ...items);
 }
 
-/** Children that are folded away until the person opens them. */
 export function fold(summary: string, ...children: ComponentChildren[]): ComponentChild {
   return h("details", {}, h("summary", {}, summary), ...children);
 }
@@ -328,7 +325,6 @@ export function nothing(text: string, ...more: ComponentChildren[]): ComponentCh
   return h("div", { class: "nothing" }, h("p", {}, text), ...more);
 }
 
-/** The head of a card: name, state, and how long the state has lasted. */
 export function cardHead(name: string, { tone, text }: Words, since: string | null): ComponentChild {
   const lasted = since === null ? null : h("span", { class: "dim" }, since);
   return h("header", {}, h("h2", {}, name), mark(tone, text), lasted);

@@ -5,7 +5,6 @@ import { createStore, type Store, useStore } from "../daemon/store.ts";
 
 export type FormStores<Form extends object> = ReturnType<typeof createFormStores<Form>>;
 
-/** Creates the memory for all forms of one kind. */
 export function createFormStores<Form extends object>() {
   const sessions = new WeakMap<object, Map<string, Store<Form>>>();
   return {

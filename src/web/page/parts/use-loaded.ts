@@ -9,7 +9,7 @@ import { MountaineerError } from "../../../runtime/errors.ts";
 const REST_FACTOR = 3;
 
 export interface Loaded<Report> {
-  /** The newest report; null before the first one. */
+  /** null before the first report. */
   readonly report: Report | null;
   /** Why the newest request failed; null: it succeeded, or the banner says that the daemon does not answer. */
   readonly problem: string | null;

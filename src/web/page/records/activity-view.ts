@@ -53,10 +53,7 @@ interface Entry {
   readonly isAudit: boolean;
 }
 
-/**
- * Where the next, older page of the log and of the audit begins: a cursor. null: there is none; absent: none
- * was read yet, so at the newest entry.
- */
+/** Cursors of the next older page. null: no older page; absent: no page was read yet. */
 interface Ends {
   readonly log?: string | null;
   readonly audit?: string | null;
@@ -157,10 +154,7 @@ async function loadBoth(app: App, filter: Filter, ends: Ends, signal: AbortSigna
   };
 }
 
-/**
- * The entries, newest first, back to the time from which both log and audit are loaded: before it, entries of
- * one of them may still be missing.
- */
+/** Newest first, and only back to the time from which both log and audit are loaded. */
 function wholeEntries({ items, ends }: Page): readonly Entry[] {
   const oldest = (isAudit: boolean, end: string | null | undefined): string =>
     end === null ? "" : (items.findLast((item) => item.isAudit === isAudit)?.at ?? "");

@@ -289,10 +289,7 @@ function Header({ app, current, signOut }: HeaderProps): ComponentChild {
   );
 }
 
-/**
- * Tells whether the navigation shows the view. True until the first report, so that no view disappears while
- * the page loads.
- */
+/** True until the first report, so that no view disappears while the page loads. */
 function isUsed(view: Here["view"], status: PageState["status"]): boolean {
   return status === null || view.isUsed?.(status) !== false;
 }

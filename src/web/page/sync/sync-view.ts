@@ -94,7 +94,7 @@ const LABELS: Readonly<Record<string, string>> = {
   on_failure: "After a failed reload",
 };
 
-/** The form with these settings in its fields. `schema`: the JSON Schema of the configuration. */
+/** `schema`: the JSON Schema of the configuration. */
 export function settingsForm(schema: unknown, settings: Settings): FormNode {
   const root = sectionForm(schema, "sync", settings);
   const children = root.children.map((child) => ({ ...child, label: LABELS[child.label] ?? child.label }));

@@ -250,10 +250,7 @@ type Day = Pick<TimelineReport, "from" | "to" | "gaps">;
 /** Minimum width of a stretch, so that short ones stay visible. */
 const NARROWEST = 0.002;
 
-/**
- * The report's beginning, its duration, and a function that maps a moment to its part of the duration, 0 to
- * 1.
- */
+/** `part` maps a moment to its place in the report's time, 0 to 1. */
 function scaleOf({ from, to }: Span) {
   const fromMs = Date.parse(from);
   const wholeMs = Math.max(1, Date.parse(to) - fromMs);
