@@ -1,5 +1,5 @@
-// Finds the client that a server's message is for, if the message names no call. If it may be for several
-// clients, none of them gets it.
+// Finds the client that a server's message is for, if the message names no call. A message that may be for
+// several clients goes to none.
 
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -8,23 +8,16 @@ import { isError, isJsonObject, type Reply, type RpcError, type RpcId } from "..
 import { URL_ELICITATION_REQUIRED } from "../../protocol.ts";
 import type { PendingRequest } from "./pending.ts";
 
-/** A call of a client. */
 export interface ClientCall extends PendingRequest {
   readonly port: CallPort;
 }
 
 export type Attribution =
-  /**
-   * All `calls` that the message may belong to are of one client, which gets it within `call`, the newest of
-   * them.
-   */
+  /** The message belongs to one of `calls`, all of one client; `call` is the newest of them. */
   | { readonly kind: "call"; readonly call: ClientCall; readonly calls: readonly ClientCall[] }
-  /** The message belongs to no call, and `client` owns the instance. */
+  /** No call is in flight; `client` owns the instance. */
   | { readonly kind: "owner"; readonly client: ClientPort }
-  /**
-   * No client gets the message. `idle`: no call is in flight; `unclear`: it may belong to several clients, or
-   * to a call that ended.
-   */
+  /** `idle`: no call is in flight. `unclear`: the message may belong to several clients, or to a call that ended. */
   | { readonly kind: "nobody"; readonly why: "idle" | "unclear" };
 
 interface InFlight extends Iterable<PendingRequest> {
@@ -32,9 +25,8 @@ interface InFlight extends Iterable<PendingRequest> {
 }
 
 /**
- * `streamOf`: the request whose HTTP response carried the message; null: unknown. `lingering`: the clients of
- * calls that were cancelled or timed out, while the server may still work on them; null stands for a call
- * without a client.
+ * `streamOf`: the request whose HTTP response carried the message. `lingering`: clients of calls that were
+ * given up while the server may still work on them; null for a call without a client.
  */
 export function attribute(
   streamOf: RpcId | null,
@@ -47,8 +39,7 @@ export function attribute(
     if (carrier !== undefined && isClientCall(carrier)) {
       return { kind: "call", call: carrier, calls: [carrier] };
     }
-    // The request of this response is no client's call in flight, and a response carries only messages of its
-    // own request.
+    // A response carries only messages of its own request, and here that is no client's call.
     if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
   }
   const calls: ClientCall[] = [];
@@ -71,7 +62,7 @@ export function attribute(
   return newest === undefined ? { kind: "nobody", why: "idle" } : { kind: "call", call: newest, calls };
 }
 
-/** Calls of one client on another machine may arrive as several `ClientPort`s with the same caller. */
+/** Calls of one client on another machine may arrive over several `ClientPort`s with the same caller. */
 function isSame(one: ClientPort, other: ClientPort | null): boolean {
   const { caller = null } = one;
   if (one === other || other === null || caller === null) return one === other;
@@ -82,20 +73,17 @@ function isClientCall(request: PendingRequest): request is ClientCall {
   return request.port !== null && !request.own;
 }
 
-/**
- * Methods that may keep a server busy for long. Many servers ignore a cancellation, and go on sending
- * messages until the work is done.
- */
+/** Many servers ignore a cancellation of these, and go on sending messages until the work is done. */
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
 
-/** How long a server may still send messages about a call that was cancelled or timed out, ms. */
+/** How long a server may still send messages about a call that was given up, ms. */
 function lingersMs({ method, timeoutMs }: PendingRequest): number {
   if (!WORKING.has(method)) return LINGERS_MS.other;
   return Math.min(LINGERS_MS.atMost, Math.max(LINGERS_MS.working, timeoutMs));
 }
 
-/** A server that got a cancellation and then sent nothing for this long has stopped the work. */
+/** A server that says nothing for this long after a cancellation has stopped the work. */
 const SILENT_MS = 1_000;
 
 interface GivenUp {
@@ -103,14 +91,11 @@ interface GivenUp {
   readonly client: ClientPort | null;
   readonly sinceMs: number;
   readonly untilMs: number;
-  /** The client cancelled the call; otherwise it timed out. */
+  /** Otherwise it timed out. */
   readonly isCancelled: boolean;
 }
 
-/**
- * Calls that were cancelled or timed out, kept as long as the server may still send messages that belong to
- * them.
- */
+/** Calls that were cancelled or timed out, kept while the server may still send messages about them. */
 export class GivenUpCalls {
   readonly #clock: Clock;
   readonly #calls = new Map<RpcId, GivenUp>();
@@ -120,27 +105,22 @@ export class GivenUpCalls {
     this.#clock = clock;
   }
 
-  /**
-   * `isCancelled`: the client cancelled the call. Otherwise the call timed out, and a silent server may still
-   * work on it.
-   */
+  /** After a time-out, unlike after a cancellation, even a silent server may still be at work. */
   add(request: PendingRequest, isCancelled: boolean): void {
-    // Expired entries keep their clients in memory. They are dropped here, too, because the server's next
-    // message may come late or never.
+    // The server's next message may come late or never, so expired entries are dropped here, too.
     this.#dropOld();
     const client = request.port?.client ?? null;
     const sinceMs = this.#clock.monotonicMs();
     this.#calls.set(request.id, { client, sinceMs, untilMs: sinceMs + lingersMs(request), isCancelled });
   }
 
-  /** The server sent a message that may belong to one of the calls. */
+  /** The server sent a message that may belong to one of these calls. */
   heard(): void {
     if (this.#calls.size === 0) return;
     this.#dropOld();
     this.#heardMs = this.#clock.monotonicMs();
   }
 
-  /** The server answered the call after all. */
   answered(id: RpcId): void {
     this.#calls.delete(id);
   }
@@ -150,7 +130,7 @@ export class GivenUpCalls {
     return [...this.#calls.values()].map(({ client }) => client);
   }
 
-  /** The call that is kept for longest, and how long that still is; null: there is none. */
+  /** The call that is kept for longest. */
   get waiting(): { readonly leftMs: number; readonly isCancelled: boolean } | null {
     this.#dropOld();
     let last: GivenUp | null = null;
@@ -169,29 +149,24 @@ export class GivenUpCalls {
   }
 }
 
-// Remembers which client an id belongs to, because a server may mention the id in a later message: ids of
-// URLs that a client was asked to open, and of tasks that a client's call began (experimental in 2025-11-25).
+// A server may mention the id of a URL or of a task in later messages; these records tell whose it is.
 
 const REMEMBERED = 1_000;
 
 export interface ElicitationRecord {
   readonly client: ClientPort;
-  /**
-   * The gateway's id of the call within which the server asked the client to open the URL; null: not within
-   * an open call.
-   */
+  /** Our id of the call within which the server asked; null: outside of any open call. */
   readonly call: number | null;
 }
 
 export interface TaskRecord {
   readonly client: ClientPort;
-  /** The client's own token; null: the client wants no progress. */
   readonly progressToken: RpcId | null;
   /** Our id of the call that began the task. */
   readonly call: number;
 }
 
-/** Remembers up to 1,000 records and drops the oldest. Ignores ids that are not strings. */
+/** Keeps the newest 1,000. Ignores ids that are not strings. */
 export class ClientRecords<T extends { readonly client: ClientPort }> {
   readonly #records = new Map<string, T>();
 
@@ -214,7 +189,7 @@ export class ClientRecords<T extends { readonly client: ClientPort }> {
   }
 }
 
-/** Remembers the URLs, if any, that an error reply asks the client to open. */
+/** For the URLs that an error reply asks the client to open. */
 export function rememberUrls(
   elicitations: ClientRecords<ElicitationRecord>,
   error: RpcError,
@@ -228,14 +203,13 @@ export function rememberUrls(
   }
 }
 
-/** Remembers the task, if any, that a call's reply begins. The call's progress token stays valid until the task ends. */
+/** The call's progress token stays valid until the task ends. */
 export function rememberTask(tasks: ClientRecords<TaskRecord>, request: PendingRequest, reply: Reply): void {
   const { id, port, progressToken } = request;
   if (port === null || isError(reply) || !isJsonObject(reply.result["task"])) return;
   tasks.remember(reply.result["task"]["taskId"], { client: port.client, progressToken, call: id });
 }
 
-/** Finds a task by our id of the call that began it. */
 export function taskOfCall(tasks: ClientRecords<TaskRecord>, id: unknown): TaskRecord | null {
   for (const record of tasks.all()) if (record.call === id) return record;
   return null;

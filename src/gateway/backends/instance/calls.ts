@@ -1,5 +1,5 @@
-// Sends the requests to one server, the clients' calls and the gateway's own. Holds calls back until they can
-// be sent, and gives up those that are cancelled or overdue.
+// Sends the clients' calls and the gateway's own requests to one server. Calls wait until they can be sent;
+// cancelled and overdue ones are given up.
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import {
   errorReply,
@@ -21,27 +21,24 @@ import type { BackendCall, InstanceOptions } from "./backend-instance.ts";
 import { noAnswer, notInitialized, oneLine, seconds } from "./failures.ts";
 import { type Asked, type PendingRequest, PendingRequests } from "./pending.ts";
 
-/** The link and the session that carry the requests. */
 interface CallCarrier {
   send(message: RpcMessage, sender?: Sender | null): void;
-  /** Number of the current session. */
   session(): number;
-  /** Calls can be sent; otherwise they wait for `release`. */
+  /** If false, calls wait for `release`. */
   isOpen(): boolean;
-  /** A promise that a call of this client has to await before it is sent; null: none. */
+  /** The client's call is sent when this settles; null: at once. */
   before(client: ClientPort): Promise<void> | null;
-  /** The last call in flight has ended. */
   onIdle(): void;
 }
 
 export class InstanceCalls {
-  /** Only this class adds and settles requests; other parts may look them up. */
+  /** Only this class adds and settles requests. */
   readonly pending: PendingRequests;
   readonly #options: InstanceOptions;
   readonly #carrier: CallCarrier;
   readonly #givenUp: GivenUpCalls;
   readonly #held = new Map<PendingRequest, RpcRequest>();
-  /** Functions that resume the sources which are paused because a client does not read. */
+  /** Resume the paused links, each waiting for a client that does not read. */
   readonly #congested = new Set<() => void>();
   #over: { readonly error: RpcError; readonly failure: LinkFailure } | null = null;
 
@@ -85,7 +82,7 @@ export class InstanceCalls {
     });
   }
 
-  /** Sends one of the gateway's own requests, whatever the state of the session. */
+  /** One of the gateway's own requests, which does not wait for `isOpen`. */
   ask(method: string, params: JsonObject | undefined, timeoutMs: number, graceMs = 0): Promise<Asked> {
     if (this.#over !== null) return Promise.resolve({ kind: "failed", failure: this.#over.failure });
     const { promise, resolve } = Promise.withResolvers<Asked>();
@@ -109,42 +106,32 @@ export class InstanceCalls {
     if (!request.own && this.pending.calls === 0) this.#carrier.onIdle();
   }
 
-  /** The server has answered a request that is not pending. */
+  /** The server answers a request that was given up. */
   answeredLate(id: RpcId): void {
     this.#givenUp.answered(id);
   }
 
-  /** Sends the calls that were held back. */
   release(): void {
     const held = [...this.#held];
     this.#held.clear();
     for (const [request, message] of held) this.#dispatchInTurn(request, message);
   }
 
-  /** The server sent a message that may belong to any call. */
   heard(): void {
     this.#givenUp.heard();
   }
 
-  /**
-   * Of the cancelled and timed-out calls, the one that is kept for longest, if only these calls make it
-   * unclear which client a message belongs to. Null: there is none, or the calls in flight make that unclear,
-   * too.
-   */
+  /** Null unless given-up calls alone make it unclear whose message it is; then the one that is kept for longest. */
   lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
     const without = attribute(streamOf, this.#options.owner, this.pending, []);
     return without.kind === "nobody" && without.why === "unclear" ? null : this.#givenUp.waiting;
   }
 
-  /** Finds the client that a message of the server belongs to. */
   attribute(streamOf: RpcId | null): Attribution {
     return attribute(streamOf, this.#options.owner, this.pending, this.#givenUp.clients());
   }
 
-  /**
-   * Ends the calls that wait for a client which seems to have left, if it is certain without them which
-   * client the message belongs to.
-   */
+  /** Ends calls of clients that seem to have left, if that makes clear whose the message is. */
   endIdle(streamOf: RpcId | null): void {
     const idle = new Set([...this.pending].filter(({ port }) => port?.mayGiveWay === true));
     if (idle.size === 0) return;
@@ -156,9 +143,8 @@ export class InstanceCalls {
   }
 
   /**
-   * A promise that pauses the link while the client does not read; null: no pause. An HTTP response carries
-   * one call and can always be paused; a process carries all calls, so it is paused only if all pending calls
-   * are of one client.
+   * Settles when the client reads again; null: do not pause. An HTTP response carries only one call. A
+   * process carries all calls, so it is paused only if they are all of one client.
    */
   hold(port: CallPort, streamOf: RpcId | null): Promise<void> | null {
     const { congested } = port;
@@ -199,16 +185,13 @@ export class InstanceCalls {
     this.#giveUp(request, { reason: text, reply: errorReply(REQUEST_TIMEOUT, text), failure });
   }
 
-  /**
-   * `reason`: sent to the server; null: none is sent. `failure`: null if the client cancelled the call or has
-   * gone.
-   */
+  /** `reason` is for the server; null: none. `failure` is null if the client cancelled the call or has gone. */
   #giveUp(
     request: PendingRequest,
     { reason, reply, failure }: { reason: string | null; reply: Reply; failure: LinkFailure | null },
   ): void {
     this.#held.delete(request);
-    // The specification forbids cancelling `initialize`, and a ping has nothing to cancel.
+    // MCP forbids to cancel `initialize`, and a ping has nothing to cancel.
     if (request.sentIn !== null && request.method !== "initialize" && request.method !== "ping") {
       const params = reason === null ? { requestId: request.id } : { requestId: request.id, reason };
       this.#carrier.send({ jsonrpc: "2.0", method: "notifications/cancelled", params });
@@ -238,13 +221,11 @@ export class InstanceCalls {
     this.#carrier.send(message, request.port?.client);
   }
 
-  /** True if all pending requests are calls of one client. */
   #isAlone(): boolean {
     for (const request of this.pending) if (request.own) return false;
     return this.attribute(null).kind === "call";
   }
 
-  /** Resumes paused sources after a change of the pending requests. */
   #readOn(): void {
     for (const resume of this.#congested) resume();
   }
@@ -254,16 +235,13 @@ export function cancelled(): Reply {
   return errorReply(INTERNAL_ERROR, "the request was cancelled");
 }
 
-/** The client's own reason; null: it gave none. */
 function reasonText(reason: unknown): string | null {
   if (typeof reason === "string") return oneLine(reason);
   return reason instanceof Error && reason.message !== "" ? oneLine(reason.message) : null;
 }
 
-// Progress tokens: the gateway replaces the client's token in requests to the server, and restores it in
-// notifications to the client.
+// The gateway uses its own progress tokens towards the server, and the client's own towards the client.
 
-/** The progress token of a request; null: it has none. */
 export function progressTokenOf(params: JsonObject | undefined): RpcId | null {
   const meta = params?.["_meta"];
   if (!isJsonObject(meta)) return null;
@@ -271,7 +249,7 @@ export function progressTokenOf(params: JsonObject | undefined): RpcId | null {
   return isRpcId(token) ? token : null;
 }
 
-/** Copies params with `token` in place of their progress token; all other values stay the same objects. */
+/** Other values stay the same objects. */
 export function withProgressToken(params: JsonObject, token: RpcId): JsonObject {
   const meta = params["_meta"];
   return { ...params, _meta: { ...(isJsonObject(meta) ? meta : {}), progressToken: token } };

@@ -5,17 +5,15 @@ import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
 
 const LONGEST_TEXT = 300;
 
-/** A server's text on one line, cut after 300 characters. */
 export function oneLine(text: string): string {
   return foreignLine(text, LONGEST_TEXT);
 }
 
-/** The reply to a request that failed on the link. */
 export function unavailable(backend: string, failure: LinkFailure): { readonly error: RpcError } {
   return errorReply(BACKEND_UNAVAILABLE, `backend ${backend}: ${oneLine(failure.message)}`);
 }
 
-/** A duration in seconds, such as `0.5 s`. */
+/** As `0.5 s`. */
 export function seconds(ms: number): string {
   return `${Math.round(ms / 100) / 10} s`;
 }
@@ -24,14 +22,13 @@ export function noAnswer(method: string, timeoutMs: number): LinkFailure {
   return linkFailure("unreachable", `no answer to ${method} within ${seconds(timeoutMs)}`);
 }
 
-/** `graceMs`: the extra time that was granted because the server had not written anything yet. */
+/** `graceMs`: extra time because the server had not written anything. */
 export function notInitialized(backend: string, timeoutMs: number, graceMs: number): LinkFailure {
   const { kind, message } = noAnswer("initialize", timeoutMs + graceMs);
   const hint = `If it needs longer to start, raise \`timeouts.init\` of backend ${backend} (${seconds(timeoutMs)} now).`;
   return { kind, message, hint };
 }
 
-/** The failure to report if the server answers `method`, a request of the gateway's own, with an error. */
 export function errorAnswer(method: string, error: RpcError): LinkFailure {
   return linkFailure(
     "protocol",
@@ -39,7 +36,7 @@ export function errorAnswer(method: string, error: RpcError): LinkFailure {
   );
 }
 
-/** True if the texts differ only in digits, such as a counter or a time. */
+/** Ignores digits, such as a counter or a time. */
 export function isSameFailure(one: string, other: string): boolean {
   const withoutDigits = (text: string): string => text.replace(/\d+/g, "0");
   return one === other || withoutDigits(one) === withoutDigits(other);

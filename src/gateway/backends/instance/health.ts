@@ -6,9 +6,9 @@ const PING_MS = 5_000;
 
 export class Health {
   missedChecks = 0;
-  /** The last request did not reach the server at all. */
+  /** The last request could not be sent to the server. */
   outOfReach = false;
-  /** Time of the last check, monotonic ms; null: never. */
+  /** Monotonic ms. */
   checkedAtMs: number | null = null;
   readonly #clock: Clock;
   readonly #calls: InstanceCalls;
@@ -29,10 +29,7 @@ export class Health {
     if (this.missedChecks > 0) this.#set(0);
   }
 
-  /**
-   * Counts a request that did not reach the server as a missed check. Requests that were in flight together
-   * count once.
-   */
+  /** Requests that were in flight together count as one missed check. */
   missed(id: number): void {
     if (id <= this.#missedUpToId) return;
     this.#missedUpToId = this.#calls.pending.newestId;
@@ -46,7 +43,7 @@ export class Health {
     const asked = await this.#calls.ask("ping", undefined, PING_MS);
     this.#checking = false;
     this.checkedAtMs = this.#clock.monotonicMs();
-    // An error reply, a lost session and any other message meanwhile also prove that the server is alive.
+    // An error reply, a lost session or any other message also proves that the server is alive.
     const alive =
       asked.kind === "answered" || asked.failure.kind === "session_lost" || this.#messages !== messagesBefore;
     this.#set(alive ? 0 : this.missedChecks + 1);

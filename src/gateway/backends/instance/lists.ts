@@ -25,57 +25,52 @@ const MAX_PAGES = 1_000;
 const MAX_ENTRIES = 100_000;
 const MAX_CHARACTERS = 64 * 1024 * 1024;
 
-/** Maximum number of withheld entries, and of corrected entries, that are reported for one list. */
+/** For one list: withheld entries, and as many corrected ones. */
 const MOST_REPORTED = 100;
 
-/** An entry that strict clients would refuse in the form in which the server gives it. */
+/** An entry that strict clients would refuse. */
 interface FaultyEntry {
-  /** One line of limited length, such as `tool "read"`. */
+  /** On one line and cut, as `tool "read"`. */
   readonly entry: string;
   readonly faults: string;
-  /** The clients that do not get the entry; "none": the entry was corrected. */
+  /** "none": the entry was corrected, and all clients get it. */
   readonly withheldFrom: "all" | "modern" | "none";
 }
 
 type List = (typeof ENTRY_LISTS)[number];
 
-/**
- * Why a list counts as empty, or why entries are skipped. `unwritable_entry`: nested too deep to be written
- * as JSON.
- */
+/** `no_such_list`: the list counts as empty. The others: such entries are skipped. */
 type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
 
 interface ReadOptions {
   readonly ask: Ask;
   readonly clock: Clock;
-  /** Timeout of reading all pages of one list. */
+  /** For all pages of one list. */
   readonly timeoutMs: number;
-  /** Why a tool cannot be called over the link; null: it can. */
+  /** Why the link cannot carry a call of the tool; null: it can. */
   readonly toolFault: (tool: JsonObject) => string | null;
-  /** True for the lists that the server declares. A list that it does not declare is empty. */
+  /** A list that the server does not declare counts as empty. */
   readonly declares: (list: keyof Listings) => boolean;
-  /** The server speaks 2026-07-28. */
   readonly isModern: boolean;
   readonly onOddity: (method: string, oddity: Oddity) => void;
 }
 
-/** The lists that were read; a list that could not be read is missing. */
+/** Lacks the lists that could not be read. */
 export interface ReadKind {
   readonly part: Partial<Listings>;
   readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
   readonly freshness: ListFreshness;
-  /** Why one of the lists was not read; null: all were. */
   readonly failure: LinkFailure | null;
 }
 
-/** Reads the lists that a change notice of this kind concerns, in parallel; skills only if they are declared. */
+/** Reads every list for which a change notice of this kind stands. */
 export async function readKind(kind: ListKind, options: ReadOptions): Promise<ReadKind> {
   const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
   const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
   const freshness: { -readonly [Key in keyof ListFreshness]: ListFreshness[Key] } = {};
   let failure: LinkFailure | null = null;
   const isRead = (list: keyof Listings): boolean => list !== "skills" || options.declares(list);
-  // Templates and skills have no change notice of their own; they are read after a notice about resources.
+  // Templates and skills have no notice of their own, so a notice about resources stands for them, too.
   const ofKind = ENTRY_LISTS.filter(({ filter, list }) => filter === kind && isRead(list)).reverse();
   const reads = ofKind.map(async (listed) => ({ list: listed.list, read: await readList(listed, options) }));
   for (const { list, read } of await Promise.all(reads)) {
@@ -92,7 +87,7 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
 interface ReadList {
   readonly entries: readonly JsonObject[];
   readonly faulty: readonly FaultyEntry[];
-  /** Freshness of all pages together; null: the server does not have the list. */
+  /** Null: the server does not have the list. */
   readonly freshness: Freshness | null;
 }
 
@@ -130,8 +125,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     if (isError(asked.reply)) {
       const { error } = asked.reply;
       if (error.code !== METHOD_NOT_FOUND || cursor !== null) return errorAnswer(method, error);
-      // A list that the server declares counts as empty if the server lacks its method. Templates are often
-      // missing beside resources, so that is not reported.
+      // Many servers declare resources but have no templates, so that is not reported.
       if (list !== "resourceTemplates") onOddity(method, "no_such_list");
       return { entries, faulty, freshness };
     }
@@ -140,7 +134,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     const page: unknown = result[list];
     if (!Array.isArray(page))
       return linkFailure("protocol", `${method} was answered without a list of ${list}`);
-    // The count is checked first, because a page may hold millions of faulty entries.
+    // First, because a page may hold millions of faulty entries.
     given += page.length;
     if (given > MAX_ENTRIES) return tooMuch(method, `${MAX_ENTRIES} entries`);
     const kept: JsonObject[] = [];
@@ -159,12 +153,12 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     }
     for (const entry of kept) entries.push(entry);
     const next: unknown = result["nextCursor"];
-    // Some servers mark the last page by an empty cursor, and would start over if it were sent back.
+    // Some servers end with an empty cursor, and would start over if it were sent back.
     if (typeof next !== "string" || next === "") return { entries, faulty, freshness };
     if (cursors.has(next)) return linkFailure("protocol", `${method} gives the same page again and again`);
     cursors.add(next);
     if (cursors.size >= MAX_PAGES) return tooMuch(method, `${MAX_PAGES} pages`);
-    // The link limits the size of one page, so sizes are computed only for several pages.
+    // The link limits the size of one page, so sizes are computed from the second page on.
     if (cursor === null) firstPage = kept;
     else {
       if (firstPage !== null) characters += sizeOf(firstPage);
@@ -176,7 +170,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   }
 }
 
-/** Length of the entries' JSON, in characters. */
+/** In characters. */
 function sizeOf(entries: readonly JsonObject[]): number {
   return JSON.stringify(entries).length;
 }
@@ -185,14 +179,14 @@ function tooMuch(method: string, bound: string): LinkFailure {
   return linkFailure("overloaded", `${method} gives more than ${bound}`);
 }
 
-// The lists of one instance: read at the start and after change notices, and replaced as a whole.
+// The lists of one instance, read at the start and after change notices. A new list replaces the old one as a whole.
 
-/** Minimum time between two readings of a list, for servers that send change notices all the time. */
+/** For servers that send change notices all the time. */
 const BETWEEN_READS_MS = 100;
 
 /**
- * Skills have no change notice, so they are read again after the time that the server gives, within these
- * limits. `usual`: the time if the server gives none.
+ * Skills have no change notice, so they are read again after the server's own time within these limits.
+ * `usual` holds without such a time.
  */
 const SKILLS_MS = { atLeast: 30_000, usual: 300_000, atMost: 3_600_000 };
 
@@ -228,7 +222,7 @@ function faultyOf({ faulty }: KindState): readonly FaultyEntry[] {
 export class InstanceLists implements Disposable {
   /** Null until all lists were read for the first time. */
   listings: Listings | null = null;
-  /** How long each list is fresh, if the server says so. A change is reported by `onListings`. */
+  /** `onListings` reports changes. */
   freshness: ListFreshness = {};
   /** One text for each entry that no client gets. A new array after each change. */
   withheld: readonly string[] = [];
@@ -241,7 +235,6 @@ export class InstanceLists implements Disposable {
   #skillsTimer: Timer | null = null;
   #disposed = false;
 
-  /** `toolFault`: why a tool cannot be called over the link; null: it can. */
   constructor(
     options: InstanceOptions,
     session: ServerSession,
@@ -259,10 +252,7 @@ export class InstanceLists implements Disposable {
     return tools.staleBecause ?? resources.staleBecause ?? prompts.staleBecause;
   }
 
-  /**
-   * Reads all lists for the first time, in parallel. Resolves with null on success, and also if some lists
-   * could not be read while others have entries.
-   */
+  /** Resolves with null also if only some lists could not be read and others have entries. */
   async readFirst(): Promise<LinkFailure | null> {
     const outcomes = await Promise.all(
       LIST_KINDS.map(async (kind) => ({ kind, ...(await this.#read(kind)) })),
@@ -275,25 +265,24 @@ export class InstanceLists implements Disposable {
     for (const { kind, failure } of outcomes) {
       if (failure === null) continue;
       const hasOthers = Object.values(all).some((list) => (list?.length ?? 0) > 0);
-      // Such a failure may concern one list alone, because the server answered.
+      // The server answered, so the failure may concern one list alone.
       const isOfOneList = failure.kind === "protocol" || failure.kind === "overloaded";
       if (!hasOthers || !isOfOneList) return failure;
       this.#notRead(kind, failure);
     }
     if (this.#disposed) return null;
-    // Skills that could not be read count as an empty list, so that the gateway answers for them.
+    // The server declares skills, so the gateway must answer for them even if they could not be read.
     if (this.#hasSkills) all = { ...all, skills: all.skills ?? [] };
     this.listings = all;
     for (const kind of LIST_KINDS) if (this.#states[kind].again) this.#begin(kind);
     return null;
   }
 
-  /** A list of this kind has changed. Notices during a reading cause one more reading. */
+  /** Notices during a reading cause one more reading. */
   changed(kind: ListKind): void {
     if (this.#session.declares(kind) || (kind === "resources" && this.#hasSkills)) this.#begin(kind);
   }
 
-  /** Lists of all kinds may have changed. */
   refresh(): void {
     for (const kind of LIST_KINDS) this.#begin(kind);
   }
@@ -352,7 +341,7 @@ export class InstanceLists implements Disposable {
     return isJsonObject(extensions) && isJsonObject(extensions[SKILLS_EXTENSION]);
   }
 
-  /** Reads the skills again after `ttlMs`, within the limits of `SKILLS_MS`; 0: the server gives no time. */
+  /** `ttlMs` 0: the server gives no time. */
   #followSkills(ttlMs: number): void {
     this.#skillsTimer?.[Symbol.dispose]();
     this.#skillsTimer = null;
@@ -362,7 +351,7 @@ export class InstanceLists implements Disposable {
     this.#skillsTimer = this.#options.clock.setTimer(waitMs, () => this.changed("resources"));
   }
 
-  /** Logs why a list was not read; each reason once, however often the list is read. */
+  /** Logs each reason once. */
   #notRead(kind: ListKind, { message: reason }: LinkFailure): void {
     const { backend, logger } = this.#options;
     const state = this.#states[kind];
@@ -403,7 +392,7 @@ export class InstanceLists implements Disposable {
     if (this.#disposed || this.listings === null) return;
     const state = this.#states[kind];
     if (failure === null) state.staleBecause = null;
-    // A lost session is no reason to log: it is renewed, and then all lists are read again.
+    // A lost session is renewed, and then all lists are read again.
     else if (failure.kind !== "session_lost") this.#notRead(kind, failure);
     const next = { ...this.listings, ...part };
     const freshness = { ...this.freshness, ...read };

@@ -1,4 +1,4 @@
-// The server's notifications: each goes only to the clients that it belongs to.
+// Passes each notification of the server to the clients that it belongs to.
 import type { CallPort, ClientPort } from "../../client-port.ts";
 import { type JsonObject, type RpcId, type RpcNotification, rpcNotification } from "../../json-rpc.ts";
 import { LIST_CHANGED, LIST_KINDS, RESOURCE_UPDATED, TASK_NOTICE } from "../../protocol.ts";
@@ -24,26 +24,20 @@ interface NotificationParts {
   readonly log: ServerLog;
 }
 
-/** A promise that pauses the link's source until it settles; null: no pause. */
+/** Pauses the link until it settles; null: no pause. */
 type Wait = Promise<void> | null;
 
-/**
- * Prefix of the gateway's own notifications to its bridge (`mountaineer mcp`), such as
- * `notifications/mountaineer/handover`.
- */
+/** The gateway itself sends such notifications to its bridge (`mountaineer mcp`). */
 const OWN_NOTIFICATIONS = "notifications/mountaineer/";
 
-/** Takes the notifications of one server. `streamOf`: the request whose HTTP response carried the message. */
+/** `streamOf`: the request whose HTTP response carried the message. */
 export type TakeNotification = ReturnType<typeof createNotifications>;
 
 export function createNotifications(parts: NotificationParts) {
   const { options, calls, questions, elicitations, tasks, subscriptions, watchers, lists, level, log } =
     parts;
 
-  /**
-   * Sends the notification within the first request of `within` that is a pending call of the client; if
-   * there is none, outside of any call.
-   */
+  /** Sends it within the first of these requests that is a call of the client, else outside of any call. */
   const forward = (
     client: ClientPort,
     within: readonly (RpcId | null)[],
@@ -59,8 +53,8 @@ export function createNotifications(parts: NotificationParts) {
   };
 
   /**
-   * Sends the notification, and pauses the link while the client does not read. If calls of several clients
-   * share the link, it cannot be paused; then the notification is dropped.
+   * Pauses the link while the client does not read. A link that several clients share cannot be paused, so
+   * the notification is dropped.
    */
   const forwardLossy = (port: CallPort, method: string, params: JsonObject, streamOf: RpcId | null): Wait => {
     const before = calls.hold(port, streamOf);
@@ -124,7 +118,7 @@ export function createNotifications(parts: NotificationParts) {
   };
 
   const takeOther = ({ method, params }: RpcNotification, streamOf: RpcId | null): void => {
-    // Dropped: only the gateway itself sends these to its bridge. One from a server would mislead the bridge.
+    // One from a server would mislead the bridge.
     if (method.startsWith(OWN_NOTIFICATIONS)) return;
     const addressee = calls.attribute(streamOf);
     if (addressee.kind === "call") addressee.call.port.notify(method, params);
@@ -148,7 +142,7 @@ export function createNotifications(parts: NotificationParts) {
 function logLine(params: JsonObject, log: ServerLog): string {
   const { level, logger, data } = params;
   const from = typeof logger === "string" ? ` ${logger}` : "";
-  // The text is redacted before it is cut, so that no part of a secret remains.
+  // Redacts before cutting, so that no part of a secret remains.
   return oneLine(log.clean(`[${typeof level === "string" ? level : "log"}${from}] ${dataText(data)}`));
 }
 
@@ -157,7 +151,7 @@ function dataText(data: unknown): string {
   try {
     return JSON.stringify(data) ?? "";
   } catch (error) {
-    // JSON can be parsed with deeper nesting than can be written.
+    // JSON can be read with deeper nesting than can be written.
     if (error instanceof RangeError) return "(nested too deep to be shown)";
     throw error;
   }

@@ -1,4 +1,4 @@
-// The requests that wait for a server's answer: ids, deadlines (one timer for all) and cancellation.
+// The requests that wait for a server's answer, with ids, deadlines and cancellation.
 import { FleetingMap } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
@@ -6,63 +6,58 @@ import type { CallPort } from "../../client-port.ts";
 import type { Reply, RpcId } from "../../json-rpc.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 
-/** The outcome of one of the gateway's own requests. */
 export type Asked =
   | { readonly kind: "answered"; readonly reply: Reply }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
-/** Sends one of the gateway's own requests; never rejects. */
+/** For the gateway's own requests; never rejects. */
 export type Ask = (
   method: string,
   params: Readonly<Record<string, unknown>> | undefined,
   timeoutMs: number,
 ) => Promise<Asked>;
 
-/** After this time without an answer or progress, a call may be waiting for a server that hangs. */
+/** A call without an answer or progress for this long may wait for a server that hangs. */
 const LONG_WAIT_MS = 10_000;
 
-/** The calls that have waited for `LONG_WAIT_MS` or longer. */
 export interface LongWaits {
   readonly calls: number;
   readonly longestMs: number;
 }
 
-/** A question of the server that belongs, or may belong, to the request. */
+/** A question of the server that may belong to the request. */
 export interface Attached {
   ended(request: PendingRequest): void;
 }
 
 export interface NewRequest {
   readonly method: string;
-  /**
-   * The client's call; null: one of the gateway's own requests, or a call that the daemon's owner makes from
-   * the command line.
-   */
+  /** The client's call; null: the gateway's own request, or a call from the command line. */
   readonly port: CallPort | null;
-  /** One of the gateway's own requests (lists, pings), which does not count as a call. */
+  /** A request of the gateway itself, such as a ping. It does not count as a call. */
   readonly own: boolean;
-  /** The client's own token; null: it gave none. */
+  /** The client's own; null: none. */
   readonly progressToken: RpcId | null;
   readonly timeoutMs: number;
-  /** Delay before the timeout begins, unless `restart` begins it earlier. Default 0. */
+  /** The timeout begins after this time, or at `restart`. Default 0. */
   readonly graceMs?: number;
   readonly signal: CallSignal | null;
-  /** Called once. `failure`: why the reply is not the server's own; null: it is. */
+  /** Called once. `failure` is null if the reply is the server's own. */
   readonly settled: (reply: Reply, failure: LinkFailure | null) => void;
 }
 
 export interface PendingRequest extends NewRequest {
   readonly id: number;
   graceMs: number;
-  /** Number of the session in which the request was sent; null: not sent yet. */
+  /** The session in which the request was sent; null: not sent yet. */
   sentIn: number | null;
-  /** The deadline, monotonic ms. */
+  /** Monotonic ms. */
   dueMs: number;
-  /** Time of sending or of the last progress, monotonic ms. */
+  /** When the request was sent or last made progress, monotonic ms. */
   sinceMs: number;
   /**
-   * Open questions of the server; with one attached, the request is never overdue. Null instead of an empty
-   * set, because most calls need none.
+   * Questions that clients have not answered yet; while there are any, the request is not overdue. Most calls
+   * have none, so null saves a set.
    */
   attached: Set<Attached> | null;
   onAbort: (() => void) | null;
@@ -70,25 +65,23 @@ export interface PendingRequest extends NewRequest {
 
 interface PendingOptions {
   readonly clock: Clock;
-  /** The deadline has passed; the request is still pending. */
   readonly onOverdue: (request: PendingRequest) => void;
-  /** The signal has aborted; the request is still pending. */
   readonly onAborted: (request: PendingRequest, reason: unknown) => void;
 }
 
-/** The request waits for a client's answer, and not for the server. */
+/** Waits for a client, not for the server. */
 function isAsking({ attached }: PendingRequest): boolean {
   return attached !== null && attached.size > 0;
 }
 
 /**
- * Ids count up from 1. One timer serves all requests, so that most requests set none. It is set for the
- * earliest deadline; when it fires, it skips deadlines that have moved or gone.
+ * One timer, set for the earliest deadline, serves all requests. When it fires, it skips deadlines that have
+ * moved or gone.
  */
 export class PendingRequests implements Iterable<PendingRequest>, Disposable {
-  /** Number of pending requests that are not the gateway's own. */
+  /** Without the gateway's own requests. */
   calls = 0;
-  /** The last assigned id; 0: none. */
+  /** Ids count up from 1. */
   newestId = 0;
   readonly #options: PendingOptions;
   readonly #requests = new FleetingMap<RpcId, PendingRequest>();
@@ -131,15 +124,12 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     return request;
   }
 
-  /**
-   * Finds a request by its id. Some servers return the numeric id as a string, which the official SDKs
-   * accept, too.
-   */
+  /** Some servers return the id as a string, which the official SDKs accept, too. */
   get(id: RpcId): PendingRequest | undefined {
     return this.#requests.get(typeof id === "string" ? Number(id) : id);
   }
 
-  /** The clients' calls that have waited long; null: none. Looks at each request, so it is for status displays only. */
+  /** Null: none. Looks at every request, so it is for status displays only. */
   longWaits(): LongWaits | null {
     if (this.calls === 0) return null;
     const nowMs = this.#options.clock.monotonicMs();
@@ -154,7 +144,6 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     return calls === 0 ? null : { calls, longestMs };
   }
 
-  /** Restarts the timeout. */
   restart(request: PendingRequest): void {
     request.sinceMs = this.#options.clock.monotonicMs();
     request.dueMs = request.sinceMs + request.timeoutMs;
@@ -163,10 +152,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     this.#arm(request.dueMs);
   }
 
-  /**
-   * Removes the request, tells the attached questions that it has ended, and delivers the reply. Further
-   * calls do nothing.
-   */
+  /** Only the first call for a request has an effect. */
   settle(request: PendingRequest, reply: Reply, failure: LinkFailure | null): void {
     if (!this.#requests.delete(request.id)) return;
     if (!request.own) this.calls--;
@@ -202,7 +188,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     const overdue: PendingRequest[] = [];
     let nextMs = Number.POSITIVE_INFINITY;
     for (const request of this.#requests.values()) {
-      // A request that waits for a client's answer is not overdue, however long a person takes.
+      // A person may take any time to answer.
       if (request.dueMs <= nowMs && isAsking(request)) request.dueMs = nowMs + request.timeoutMs;
       if (request.dueMs <= nowMs) overdue.push(request);
       else nextMs = Math.min(nextMs, request.dueMs);

@@ -1,4 +1,5 @@
-// The server's own requests: each goes to the client that it certainly belongs to, or is refused.
+// The server's own requests, such as to a person or a model. Each goes to the client that it certainly
+// belongs to, or is refused.
 import { randomBytes } from "node:crypto";
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import type { ClientPort, Question as ClientQuestion } from "../../client-port.ts";
@@ -25,7 +26,7 @@ import { type InstanceCalls, progressTokenOf, withProgressToken } from "./calls.
 import { seconds } from "./failures.ts";
 import type { Attached, PendingRequest } from "./pending.ts";
 
-/** Limit of open questions of one server; more are refused. */
+/** Of one server. */
 const MOST_OPEN = 1_000;
 
 type Addressee = Exclude<Attribution, { readonly kind: "nobody" }>;
@@ -33,13 +34,12 @@ type Addressee = Exclude<Attribution, { readonly kind: "nobody" }>;
 interface Question extends Attached {
   readonly id: RpcId;
   readonly client: ClientPort;
-  /** The question belongs to one of these calls; empty: it belongs to no call. */
+  /** It belongs to one of these calls; empty: to no call. */
   readonly calls: Set<PendingRequest>;
   readonly abort: AbortController;
 }
 
 export class Questions {
-  /** The server has asked for a client's roots. */
   asksForRoots = false;
   readonly #options: InstanceOptions;
   readonly #calls: InstanceCalls;
@@ -47,7 +47,6 @@ export class Questions {
   readonly #elicitations: ClientRecords<ElicitationRecord>;
   readonly #onRootsAsked: () => void;
   readonly #open = new Map<ReturnType<typeof idKey>, Question>();
-  /** Resolves when no question is open. */
   #allClosed: PromiseWithResolvers<void> | null = null;
   #hasAsked = false;
   readonly #tokenPrefix = randomBytes(9).toString("base64url");
@@ -68,8 +67,8 @@ export class Questions {
   }
 
   /**
-   * Waits until no question is open, for `limitMs` at most. True if the server has asked anything since the
-   * last call of this method.
+   * Resolves when no question is open, or after `limitMs`. True if the server has asked anything since the
+   * last call.
    */
   async answered(limitMs: number): Promise<boolean> {
     if (this.#open.size > 0) {
@@ -87,7 +86,7 @@ export class Questions {
       this.asksForRoots = true;
       this.#onRootsAsked();
     }
-    // Two open questions with one id could not be told apart, so the second is dropped.
+    // Two open questions with one id could not be told apart.
     if (method !== "ping" && this.#open.has(idKey(id))) return;
     const addressee = this.#addressee(request, streamOf);
     if (!("kind" in addressee)) {
@@ -107,7 +106,6 @@ export class Questions {
     );
   }
 
-  /** The server cancels one of its questions. */
   cancelled(id: unknown): void {
     const question = isRpcId(id) ? this.#open.get(idKey(id)) : undefined;
     if (question !== undefined) this.#withdraw(question, "the server takes its request back", false);
@@ -118,12 +116,12 @@ export class Questions {
     this.#withdrawAll("the client has gone", true, (question) => question.client === client);
   }
 
-  /** Withdraws the questions that belong to no call: they end with the session. */
+  /** Questions that belong to no call end with the session. */
   sessionLost(): void {
     this.#withdrawAll("the server lost its session", false, ({ calls }) => calls.size === 0);
   }
 
-  /** Withdraws all questions; the server gets no answer to them. */
+  /** The server gets no answers any more. */
   end(): void {
     this.#withdrawAll("the backend has ended", false, () => true);
   }
@@ -133,7 +131,7 @@ export class Questions {
       this.#withdraw(question, why, answersServer);
   }
 
-  /** The client to ask; or the reply to the server if no client is asked. */
+  /** The client to ask, or a refusal for the server. */
   #addressee({ method, params }: RpcRequest, streamOf: RpcId | null): Addressee | Reply {
     if (method === "ping") return { result: {} };
     if (this.#open.size >= MOST_OPEN) {
@@ -163,7 +161,7 @@ export class Questions {
       client,
       calls: new Set(calls),
       abort: new AbortController(),
-      // One of the calls has ended; the question stays open while it may belong to another call.
+      // The question stays open while it may belong to another call.
       ended: (call) => {
         question.calls.delete(call);
         if (question.calls.size > 0) return;
@@ -179,7 +177,7 @@ export class Questions {
     return question;
   }
 
-  /** Asks within the newest of `calls`; if the client ends that call's stream, within the next one. */
+  /** Asks within the newest call. If the client ends that call's stream, asks within the next one. */
   async #askClient(
     question: Question,
     { method, params }: RpcRequest,
@@ -218,7 +216,7 @@ export class Questions {
     question.abort.abort(why);
   }
 
-  /** Closes the question. False: it was closed before. */
+  /** False: it was closed before. */
   #close(question: Question): boolean {
     const key = idKey(question.id);
     if (this.#open.get(key) !== question) return false;
@@ -241,8 +239,8 @@ function clientOf(addressee: Addressee): ClientPort {
 }
 
 /**
- * The refusal of a request for which the client lacks the capability; null: the client supports it. The gateway declares
- * all capabilities to a shared backend, so a server may ask for one that this client lacks.
+ * Null: the client supports it. The gateway declares all capabilities to a shared backend, so a server may
+ * ask for one that this client lacks.
  */
 function refusalFor(method: string, params: JsonObject | undefined, capabilities: JsonObject): Reply | null {
   const missing = (capability: string): Reply =>

@@ -13,7 +13,6 @@ const BETWEEN_WARNINGS_MS = 60_000;
 export type ServerLog = ReturnType<typeof createServerLog>;
 
 export function createServerLog({ backend, clock, logger, secrets = [] }: InstanceOptions) {
-  /** Oldest first. */
   const lines: string[] = [];
   const redaction = createRedaction();
   let count = 0;
@@ -21,14 +20,13 @@ export function createServerLog({ backend, clock, logger, secrets = [] }: Instan
   for (const secret of secrets) redaction.redact(secret);
   return {
     lines,
-    /** Redacts secrets in a text. */
     clean: (text: string): string => redaction.clean(text),
     keep(line: string): void {
       lines.push(line);
       if (lines.length > MOST_LINES) lines.shift();
       logger.debug("a backend writes", { backend, line });
     },
-    /** Logs the first invalid message, and then one a minute at most, with the number of messages since. */
+    /** At most one line a minute. */
     invalid(reason: string): void {
       count++;
       const nowMs = clock.monotonicMs();
@@ -40,33 +38,29 @@ export function createServerLog({ backend, clock, logger, secrets = [] }: Instan
   };
 }
 
-// Log levels: the server gets the lowest level that any client wants. Each client's messages are filtered by
-// the level of that client.
+// The server gets the lowest log level that any client wants. Each client gets only messages of its own level.
 
-/** Time that calls wait for the server's confirmation of a lower log level. */
+/** Calls wait at most this long for the server to confirm a lower level. */
 const CONFIRMED_MS = 1_000;
 
 export type ServerLogLevel = ReturnType<typeof createServerLogLevel>;
 
-/**
- * The log level that is set on a server. `mayOvertake`: messages may reach the server in another order than they
- * were sent.
- */
+/** `mayOvertake`: messages may reach the server in another order than they were sent. */
 export function createServerLogLevel(
   { clock, listMs, logLevel }: InstanceOptions,
   session: ServerSession,
   mayOvertake: () => boolean,
 ) {
   let wanted = logLevel;
-  /** The level last sent to the server; null: none, the server uses its default. */
+  /** Null: the server uses its default. */
   let sent: McpLogLevel | null = null;
   let confirming: Promise<void> | null = null;
   let confirmed: McpLogLevel | null = null;
 
-  /** Sends the level to the server if it has changed; resolves when the server has answered, or after `CONFIRMED_MS`. */
+  /** Resolves when the server has answered, or after `CONFIRMED_MS`. */
   const send = (): Promise<void> => {
     const level = wanted;
-    // MCP cannot unset a level, so null keeps the last one; messages are filtered for each client anyway.
+    // MCP cannot unset a level, so null keeps the last one.
     if (level === null || level === sent || !session.declares("logging")) {
       return confirming ?? Promise.resolve();
     }
@@ -83,10 +77,7 @@ export function createServerLogLevel(
   };
 
   return {
-    /**
-     * The level set on the server for all calls; null: none, as for servers of 2026-07-28, which get the
-     * level with each call.
-     */
+    /** Null: no level is set for all calls. Servers of 2026-07-28 get the level with each call. */
     get raised(): McpLogLevel | null {
       return session.result?.protocolVersion === MODERN_VERSION ? null : sent;
     },
@@ -94,16 +85,13 @@ export function createServerLogLevel(
       wanted = level;
     },
     send,
-    /**
-     * A promise that a call of a client with this level has to await, until the server has confirmed a level
-     * that is low enough; null: no wait.
-     */
+    /** Settles when a call of a client with this level may be sent; null: now. */
     before(level: McpLogLevel | null): Promise<void> | null {
       if (confirming === null || level === null || !mayOvertake()) return null;
       const isLower = confirmed === null || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(confirmed);
       return isLower ? confirming : null;
     },
-    /** Forgets the level, which the server has lost with the session. */
+    /** The server has lost the level with its session. */
     forgotten(): void {
       sent = null;
       confirming = null;
@@ -113,9 +101,8 @@ export function createServerLogLevel(
 }
 
 /**
- * True if the client gets the log message. A client that set no level gets all messages while the server uses
- * its default level, and messages from `info` on after another client has set a level. Messages with an
- * unknown level always pass.
+ * Messages of an unknown level always pass. A client that set no level gets all messages, but only those from
+ * `info` on once another client has set a level.
  */
 export function passesLogLevel(
   params: JsonObject | undefined,

@@ -1,4 +1,4 @@
-// The session with one server: `initialize`, and the renewal of a lost HTTP session.
+// The session with one server. A lost HTTP session is renewed.
 
 import { isError, isJsonObject, isWritable, type JsonObject, type Reply } from "../../json-rpc.ts";
 import {
@@ -15,9 +15,7 @@ import type { InstanceCalls } from "./calls.ts";
 import { errorAnswer } from "./failures.ts";
 import type { Ask } from "./pending.ts";
 
-/**
- * Maximum number of session renewals within a minute; beyond it the instance ends, and its restart backs off.
- */
+/** Beyond this, the instance ends, and its restart backs off. */
 const MOST_A_MINUTE = 5;
 
 export const STOPPED = linkFailure("closed", "it is being stopped");
@@ -31,13 +29,12 @@ interface SessionEvents {
 }
 
 export class ServerSession {
-  /** Number of the session, from 1; 0: not initialized yet. */
+  /** Counts up from 1; 0: not initialized yet. */
   number = 0;
-  /** The server's answer to `initialize`; null until then. */
   result: InitializeResult | null = null;
-  /** Settles when the renewal under way has succeeded or failed; null: there is none. */
+  /** Settles when the renewal has succeeded or failed; null: none is under way. */
   renewal: Promise<void> | null = null;
-  /** Sends one of the gateway's own requests, after the renewal that is under way, if any. */
+  /** Sends one of the gateway's own requests, after a renewal that is under way. */
   readonly ask: Ask = async (method, params, timeoutMs) => {
     while (this.renewal !== null) await this.renewal;
     return this.#calls.ask(method, params, timeoutMs);
@@ -59,7 +56,7 @@ export class ServerSession {
     return isJsonObject(this.result?.capabilities[capability]);
   }
 
-  /** The server itself has written something, so the timeout of `initialize` begins. */
+  /** The first output begins the timeout of `initialize`. */
   onOutput(): void {
     if (this.#hasOutput) return;
     this.#hasOutput = true;
@@ -112,25 +109,19 @@ export class ServerSession {
   }
 }
 
-// The params of `initialize`, and the parsing of the server's result.
-
-/**
- * All capabilities that some client may have. Each question of the server is checked against the capabilities
- * of the client that is asked.
- */
+/** All capabilities of any client. Before a client is asked a question, its own capabilities are checked. */
 const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },
-  // Declared although some clients do not support these: a tool with a page also returns text, and skills are
-  // read only on request.
+  // Harmless for clients that do not support them: a tool with a page also returns text, and skills are read
+  // only on request.
   extensions: {
     "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] },
     [SKILLS_EXTENSION]: {},
   },
 };
 
-/** Tolerates a server without a name or valid capabilities. */
 function readInitializeResult(reply: Reply, backend: string): InitializeResult | LinkFailure {
   if (isError(reply)) return errorAnswer("initialize", reply.error);
   const { protocolVersion, capabilities, serverInfo, instructions } = reply.result;

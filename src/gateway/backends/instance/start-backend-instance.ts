@@ -1,5 +1,4 @@
-// One instance of a backend: it connects, initializes, reads the lists, and then carries calls until it ends or is
-// closed.
+// One connection to a backend's server, from its start to its end.
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
 import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
@@ -45,19 +44,13 @@ import { createServerLog, createServerLogLevel, type ServerLog, type ServerLogLe
 import { ServerSession, STOPPED } from "./session.ts";
 import { createTaskWatchers, Subscriptions, type TaskWatchers } from "./subscriptions.ts";
 
-/**
- * How long an instance, before it becomes ready, waits for clients to answer the server's first questions.
- */
+/** How long the start waits for clients to answer the server's first questions. */
 const FIRST_QUESTIONS_MS = 10_000;
 const FIRST_PING_MS = 2_000;
-/** Time for the server to process the answers to its questions. */
 const AFTER_ANSWER_MS = 200;
 /** Minimum time between two reports that no call is in flight. */
 const BETWEEN_IDLE_MS = 100;
-/**
- * Minimum time between two readings of all lists because of stream gaps: some proxies and servers end streams
- * all the time.
- */
+/** Some proxies and servers end streams all the time, and after each end all lists are read again. */
 const BETWEEN_GAPS_MS = 30_000;
 
 /** No callback is called before this function returns. Failures are in `seen`. */
@@ -77,10 +70,10 @@ class RunningInstance {
   #state: InstanceState = { kind: "starting" };
   #readyAtMs: number | null = null;
   #seen: InstanceSeen | null = null;
-  /** The error for all requests after the end; null: the instance has not ended. */
+  /** The error for all requests after the end. */
   #over: RpcError | null = null;
   #closing: Promise<void> | null = null;
-  /** Why there is no valid token any more; null: there is one, or none is needed. */
+  /** Why the server refuses our token. The instance ends when its last call has ended. */
   #signedOut: LinkFailure | null = null;
   readonly #log: ServerLog;
   readonly #elicitations = new ClientRecords<ElicitationRecord>();
@@ -152,7 +145,7 @@ class RunningInstance {
     this.#link = options.open({
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
-      // The ping finds a lost session before a client's call fails because of it.
+      // Finds a lost session before a client's call fails because of it.
       onDoubt: () => this.check(),
       onGap: () => {
         if (this.#over === null) this.#gaps.due();
@@ -171,24 +164,21 @@ class RunningInstance {
     if (this.#over !== null) return;
     this.#state = { kind: "ready" };
     this.#readyAtMs = this.#options.clock.monotonicMs();
-    // The wanted level may have changed since it was first sent.
+    // It may have changed since it was first sent.
     void this.#level.send();
     this.#subscriptions.resume();
     this.#calls.release();
     this.#changed();
   }
 
-  /**
-   * Waits for the server's first questions: some servers ask for the client's roots, and refuse calls until
-   * they have the answer.
-   */
+  /** Some servers ask for the client's roots, and refuse calls until they have the answer. */
   async #firstQuestions(): Promise<void> {
     const { clock } = this.#options;
     const untilMs = clock.monotonicMs() + FIRST_QUESTIONS_MS;
     while (this.#over === null) {
       const leftMs = untilMs - clock.monotonicMs();
       if (leftMs <= 0 || !(await this.#questions.answered(leftMs))) return;
-      // A server that answers the ping has read the answers sent before it.
+      // A server that answers the ping has read the answers before it.
       await settledWithin(clock, FIRST_PING_MS, this.#calls.ask("ping", undefined, FIRST_PING_MS));
       await clock.sleep(AFTER_ANSWER_MS);
     }
@@ -215,22 +205,21 @@ class RunningInstance {
     return this.#seen;
   }
 
-  /** The calls that have waited long for the server; null: none has. Computed on each access. */
+  /** Computed on each access. */
   get longWaits(): LongWaits | null {
     return this.#calls.pending.longWaits();
   }
 
-  /** The lists as read last; null until the instance is ready. */
+  /** Null until the instance is ready. */
   get listings(): Listings | null {
     return this.#readyAtMs === null ? null : this.#lists.listings;
   }
 
-  /** How long each list is fresh, if the server says so. The same object until it changes. */
+  /** The same object until it changes. */
   get freshness(): ListFreshness {
     return this.#lists.freshness;
   }
 
-  /** The server's answer to `initialize`; null until then. */
   get initializeResult(): InitializeResult | null {
     return this.#session.result;
   }
@@ -239,17 +228,17 @@ class RunningInstance {
     return this.#link.pid;
   }
 
-  /** The server's last 200 log lines, oldest first. */
+  /** Oldest first. */
   get logLines(): readonly string[] {
     return [...this.#log.lines];
   }
 
-  /** The clients subscribed to each URI, for the `adopt` of an instance that replaces this one. */
+  /** For `adopt` of an instance that replaces this one. */
   get subscriptions(): ReadonlyMap<string, ReadonlySet<ClientPort>> {
     return this.#subscriptions.clients;
   }
 
-  /** Never rejects: failures are error replies. */
+  /** Never rejects. */
   request(call: BackendCall): Promise<Reply> {
     return this.#calls.request(call);
   }
@@ -259,28 +248,22 @@ class RunningInstance {
     this.#send(rpcNotification(method, params));
   }
 
-  /** Sends a ping, with a deadline; the outcome is in `seen`. */
+  /** The outcome is in `seen`. */
   check(): void {
     if (this.#isOpen()) void this.#health.check();
   }
 
-  /** Reads the lists again; the outcome is in `listings` and `seen`. */
+  /** The outcome is in `listings` and `seen`. */
   refresh(): void {
     if (this.#isOpen()) this.#lists.refresh();
   }
 
-  /**
-   * `wanted`: the lowest level that any client wants; null: no client set one. A renewed session gets the
-   * level, too.
-   */
+  /** The lowest level that any client wants; null: none. It also holds in a renewed session. */
   setLogLevel(wanted: McpLogLevel | null): void {
     this.#level.want(wanted);
     if (this.#state.kind === "ready") void this.#level.send();
   }
 
-  /**
-   * The server gets a request when the first client subscribes to a URI, and when the last one unsubscribes.
-   */
   async subscribe(uri: string, client: ClientPort): Promise<Reply> {
     return this.#over === null ? this.#subscriptions.subscribe(uri, client) : { error: this.#over };
   }
@@ -289,23 +272,19 @@ class RunningInstance {
     return this.#over === null ? this.#subscriptions.unsubscribe(uri, client) : { error: this.#over };
   }
 
-  /**
-   * Sends the client each TASK_NOTICE notification about a task, until the task has ended or the client is
-   * forgotten.
-   */
+  /** Ends when the task has ended or the client is forgotten. */
   async watchTask(...asked: Parameters<TaskWatchers["watch"]>): Promise<Reply> {
     return this.#over === null ? this.#watchers.watch(...asked) : { error: this.#over };
   }
 
   /**
-   * Takes over the subscriptions of another instance. Never fails: if the server refuses one, that is logged,
-   * and its clients still count as subscribed, because nobody tells them of the refusal.
+   * Takes over another instance's subscriptions. Never fails: a refusal is logged, and the clients still
+   * count as subscribed, because nobody tells them.
    */
   adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
     if (this.#over === null) this.#subscriptions.adopt(others);
   }
 
-  /** Cancels a client's calls and subscriptions. */
   forget(client: ClientPort): void {
     if (this.#over !== null) return;
     this.#subscriptions.forget(client);
@@ -316,7 +295,7 @@ class RunningInstance {
     this.#tasks.forget(client);
   }
 
-  /** Calls in flight get this error; then the link is closed gracefully. */
+  /** Calls in flight get this error. */
   close({ code, message }: { readonly code: number; readonly message: string }): Promise<void> {
     if (this.#over === null) {
       this.#state = { kind: "closing" };
@@ -371,7 +350,7 @@ class RunningInstance {
     this.#lists.refresh();
   }
 
-  /** Reads lists and notifies subscribers, because notifications of changes may have been lost. */
+  /** Notifications may have been lost. */
   #catchUp(): void {
     for (const kind of LIST_KINDS) {
       const declared = this.#session.result?.capabilities[kind];
@@ -398,7 +377,7 @@ class RunningInstance {
 
   #takeOne(value: unknown, streamOf: RpcId | null): Promise<void> | null {
     const classified = classifyMessage(value);
-    // A response names its request, so it proves nothing about other calls.
+    // A response belongs to its own request, so it says nothing about other calls.
     if (classified.kind !== "response") this.#calls.heard();
     if (classified.kind === "notification") return this.#takeNotification(classified.message, streamOf);
     if (classified.kind === "response") this.#takeResponse(classified.id, classified.reply);
@@ -421,16 +400,13 @@ class RunningInstance {
     this.#calls.settle(request, request.own ? this.#withoutSecrets(reply) : reply, null);
   }
 
-  /**
-   * Removes secrets from errors of the gateway's own requests, because people see these errors as the
-   * backend's conditions.
-   */
+  /** Errors of the gateway's own requests become conditions, which people see. */
   #withoutSecrets(reply: Reply): Reply {
     if (!isError(reply)) return reply;
     return { error: { ...reply.error, message: this.#log.clean(reply.error.message) } };
   }
 
-  /** An invalid message that seems to be a response fails its request now instead of at the deadline. */
+  /** Fails the request at once if the message seems to be its response. */
   #takeInvalid(value: unknown, id: RpcId | null, reason: string): void {
     this.#log.invalid(reason);
     if (id === null || !isJsonObject(value) || value["method"] !== undefined) return;
@@ -444,15 +420,14 @@ class RunningInstance {
     const request = this.#calls.pending.get(id);
     if (this.#over !== null || request === undefined) return;
     if (failure.kind === "unreachable") {
-      // The request never left this machine.
+      // It never left this machine.
       request.sentIn = null;
       this.#health.outOfReach = true;
       if (request.method !== "ping") this.#health.missed(request.id);
     }
     const { backend } = this.#options;
     const isLost = failure.kind === "session_lost";
-    // The session is renewed before the reply is sent, so that a client that repeats its call at once waits
-    // for the new session.
+    // Before the reply, so that a client that repeats its call at once waits for the new session.
     if (isLost && this.#state.kind === "ready" && request.sentIn === this.#session.number) {
       this.#session.renew();
     }
@@ -463,7 +438,7 @@ class RunningInstance {
     }
   }
 
-  /** Calls in flight may still be answered, so the instance ends after the last one. */
+  /** Calls in flight may still be answered. */
   #endIfSignedOut(): void {
     if (this.#signedOut !== null && this.#calls.pending.calls === 0) this.#fail(this.#signedOut);
   }

@@ -1,5 +1,4 @@
-// Which clients are subscribed to which resource of one server. The server gets a request when the first
-// client subscribes to a resource, and when the last one unsubscribes.
+// Which clients are subscribed to which resource. The server gets a request for the first client and for the last one.
 import type { ClientPort } from "../../client-port.ts";
 import { errorReply, INTERNAL_ERROR, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { RESOURCE_UPDATED, TASK_NOTICE, TASKS_LOST, UNWATCH_TASK, WATCH_TASK } from "../../protocol.ts";
@@ -12,21 +11,21 @@ const DONE: Reply = { result: {} };
 interface Topic {
   readonly uri: string;
   readonly clients: Set<ClientPort>;
-  /** The clients that wait for the server's answer. If the server refuses, they are no longer subscribed. */
+  /** Clients that wait for the server's answer; a refusal unsubscribes them. */
   readonly waiting: Set<ClientPort>;
-  /** The server has confirmed the subscription in the current session. */
+  /** In the current session. */
   isConfirmed: boolean;
-  /** The result of the requests that are under way to the server; null: none are. */
+  /** The requests to the server that are under way. */
   work: Promise<Reply> | null;
 }
 
 export class Subscriptions {
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
-  /** False: the server takes no requests yet; `resume` is called once it does. */
+  /** If false, requests wait for `resume`. */
   readonly #isOpen: () => boolean;
   readonly #topics = new Map<string, Topic>();
-  /** Number of lost sessions, by which answers of an earlier session are recognized. */
+  /** Shows that an answer belongs to an earlier session. */
   #lostSessions = 0;
 
   constructor(options: InstanceOptions, session: ServerSession, isOpen: () => boolean) {
@@ -35,12 +34,11 @@ export class Subscriptions {
     this.#isOpen = isOpen;
   }
 
-  /** The clients of each URI. */
   get clients(): ReadonlyMap<string, ReadonlySet<ClientPort>> {
     return new Map([...this.#topics].map(([uri, { clients }]) => [uri, clients]));
   }
 
-  /** The clients that are subscribed to this URI or to one of its parents (`a` of `a/b`). */
+  /** Also the clients that are subscribed to a parent of the URI (`a` of `a/b`). */
   subscribers(uri: string): ReadonlySet<ClientPort> {
     const exact = this.#topics.get(uri)?.clients;
     const found = new Set(exact);
@@ -95,7 +93,7 @@ export class Subscriptions {
     }
   }
 
-  /** Notifies all subscribed clients: any of the resources may have changed. */
+  /** Any of the resources may have changed. */
   notifyAll(): void {
     for (const { uri, isConfirmed, clients } of this.#topics.values()) {
       if (isConfirmed) for (const client of clients) client.notify(RESOURCE_UPDATED, { uri });
@@ -108,7 +106,6 @@ export class Subscriptions {
     for (const topic of this.#topics.values()) topic.isConfirmed = false;
   }
 
-  /** Subscribes to all topics that are not confirmed. */
   resume(): void {
     for (const topic of [...this.#topics.values()]) {
       if (topic.clients.size > 0) void this.#work(topic);
@@ -133,7 +130,7 @@ export class Subscriptions {
   #work(topic: Topic): Promise<Reply> {
     topic.work ??= this.#settle(topic).then((reply) => {
       topic.work = null;
-      // Clients may have subscribed or unsubscribed since the last request.
+      // Clients may have subscribed or unsubscribed meanwhile.
       if (isError(reply) || topic.clients.size > 0 === topic.isConfirmed) this.#dropIfUnused(topic);
       else void this.#work(topic);
       return reply;
@@ -141,7 +138,7 @@ export class Subscriptions {
     return topic.work;
   }
 
-  /** Sends requests until the server's state is the wanted one; resolves with the last answer. */
+  /** Repeats requests until the server's state is the wanted one. Resolves with the last answer. */
   async #settle(topic: Topic): Promise<Reply> {
     const { backend, logger, listMs } = this.#options;
     let reply = DONE;
@@ -151,8 +148,7 @@ export class Subscriptions {
       const method = wanted ? "resources/subscribe" : "resources/unsubscribe";
       const asked = await this.#session.ask(method, { uri: topic.uri }, listMs);
       reply = asked.kind === "answered" ? asked.reply : unavailable(backend, asked.failure);
-      // The session was lost meanwhile: asks again in the renewed one. This ends, because an ended instance
-      // renews no session.
+      // Asks again in the renewed session. An ended instance renews none, so the loop ends.
       if (this.#lostSessions !== lostBefore) continue;
       if (!wanted) topic.isConfirmed = false;
       else if (!isError(reply)) topic.isConfirmed = true;
@@ -167,15 +163,14 @@ export class Subscriptions {
   }
 }
 
-// Which clients watch which task of one server of 2026-07-28. The server gets a request when the first client
-// begins to watch a task, and when the last one stops.
+// Which clients watch which task of a server of 2026-07-28. The server gets a request for the first client
+// and for the last one.
 
 const FINAL: ReadonlySet<unknown> = new Set(["completed", "failed", "cancelled"]);
 
 interface Watched {
   /** Each client's own id of the task. */
   readonly names: Map<ClientPort, string>;
-  /** The server's answer. */
   readonly reply: Promise<Reply>;
 }
 
@@ -197,7 +192,7 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
     for (const [id, { names }] of [...tasks]) if (names.delete(client) && names.size === 0) end(id);
   };
   return {
-    /** `id`: the task's id at the server; `name`: its id at the client. */
+    /** `id` is the server's, `name` the client's own. */
     async watch({ id, name }: { id: string; name: string }, client: ClientPort): Promise<Reply> {
       let watched = tasks.get(id);
       if (watched === undefined) {
@@ -205,8 +200,7 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
         tasks.set(id, watched);
       }
       watched.names.set(client, name);
-      // An instance that belongs to another client is not told when this client ends, so the end is observed
-      // here.
+      // An instance that belongs to another client is not told of this client's end.
       client.ended.addEventListener("abort", () => forget(client), { once: true });
       const reply = await watched.reply;
       if (isError(reply)) {
@@ -217,7 +211,6 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
       }
       return reply;
     },
-    /** Passes a task notice of the server on to the clients that watch the task. */
     notify(params: JsonObject | undefined): void {
       const id = String(params?.["taskId"]);
       for (const [client, name] of tasks.get(id)?.names ?? [])
@@ -225,7 +218,7 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
       if (FINAL.has(params?.["status"]) && tasks.has(id)) end(id);
     },
     forget,
-    /** Ends all watches, because notices may have been lost; the clients are asked to watch again. */
+    /** Notices may have been lost, so the clients are asked to watch again. */
     lost(): void {
       const clients = new Set([...tasks.values()].flatMap(({ names }) => [...names.keys()]));
       for (const id of [...tasks.keys()]) end(id);

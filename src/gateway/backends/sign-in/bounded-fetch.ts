@@ -7,25 +7,20 @@ import { connectReason } from "../links/http/connect-reason.ts";
 
 const DEADLINE_MS = 15_000;
 const LONGEST_BYTES = 512 * 1024;
-/** Statuses without a body. */
 const NO_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
 interface FetchOptions {
   readonly method: string;
   readonly headers?: Record<string, string>;
   readonly body?: string | URLSearchParams | undefined;
-  /** The body of the response is discarded. */
   readonly isBodyLeft?: boolean;
 }
 
-/**
- * Fetches an address, and resolves with the response and its whole body. Rejects with `sign_in_failed`
- * (`retry` "later" for a temporary failure) and `aborted`.
- */
+/** Reads the whole body. Rejects with `sign_in_failed` (`retry` "later" for a temporary failure) and `aborted`. */
 export type BoundedFetch = (address: string, options: FetchOptions) => Promise<Response>;
 
 export interface FetchBounds {
-  /** The server to sign in to; its address decides which other addresses are allowed. */
+  /** The server to sign in to. On this machine, it also allows addresses of this machine. */
   readonly server: URL;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -79,7 +74,7 @@ async function boundedBody(response: Response, url: URL): Promise<Uint8Array<Arr
   return Buffer.concat(chunks, bytes);
 }
 
-/** An address for messages, without its query, which may hold a secret. */
+/** Leaves out the query, which may hold a secret. */
 export function shownAddress(address: string): string {
   const url = URL.parse(address);
   const text = url === null ? address.slice(0, 200) : url.origin + url.pathname;
@@ -97,10 +92,7 @@ export function failed(
 
 const LONGEST = 4_096;
 
-/**
- * Parses an address from a server or its metadata. Only https is allowed; plain http, and any address of this machine,
- * only if the server itself is on this machine. Null: not allowed.
- */
+/** Null unless https. If the server is on this machine, addresses of this machine are allowed, also with http. */
 export function allowedAddress(text: string, server: URL): URL | null {
   const url = text.length > LONGEST ? null : URL.parse(text);
   if (url === null || url.username !== "" || url.password !== "") return null;
@@ -110,18 +102,17 @@ export function allowedAddress(text: string, server: URL): URL | null {
   return url.protocol === "https:" ? url : null;
 }
 
-/** True if tokens travel over TLS, or do not leave this machine. */
 export function isSafeForTokens(server: URL): boolean {
   return server.protocol === "https:" || isLoopbackUrl(server);
 }
 
-/** The server's resource identifier (RFC 8707): without fragment, and without the slash of an empty path. */
+/** The resource identifier (RFC 8707): without fragment, and without the slash of an empty path. */
 export function resourceOf(server: URL): string {
   const { origin, pathname, search } = server;
   return pathname === "/" && search === "" ? origin : origin + pathname + search;
 }
 
-/** True if `resource` has the origin of `server` and its path, or a path above. */
+/** True if `resource` is the server's own path, or a path above it. */
 export function isAboutServer(resource: string, server: URL): boolean {
   const url = URL.parse(resource);
   if (url === null || url.origin !== server.origin || url.hash !== "") return false;
@@ -129,13 +120,13 @@ export function isAboutServer(resource: string, server: URL): boolean {
   return folder(server.pathname).startsWith(folder(url.pathname));
 }
 
-/** Addresses of a server's metadata (RFC 9728): for its path, then for its origin. */
+/** RFC 9728: the address for the server's path, then the one for its origin. */
 export function resourceMetadataAddresses(server: URL): readonly string[] {
   const base = `${server.origin}/.well-known/oauth-protected-resource`;
   return server.pathname === "/" ? [base] : [`${base}${server.pathname}${server.search}`, base];
 }
 
-/** Addresses of an authorization server's metadata, in the order that MCP prescribes. */
+/** In the order that MCP prescribes. */
 export function issuerMetadataAddresses(issuer: URL): readonly string[] {
   const { origin } = issuer;
   const path = issuer.pathname.replace(/\/$/, "");

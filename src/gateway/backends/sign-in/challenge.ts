@@ -1,4 +1,4 @@
-// Parses `WWW-Authenticate`, in which a server says what a refused request needs. Pure.
+// Parses `WWW-Authenticate`, the header in which a server says why it refuses a request. Pure.
 
 export type BearerChallenge = ReturnType<typeof ofParameters>;
 
@@ -11,7 +11,6 @@ const PARAMETER =
   /^[\s,]*([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+\-./:^_`|~0-9A-Za-z]+))/;
 const TOKEN68 = /^\s+[A-Za-z0-9\-._~+/]+=*(?=\s*(?:,|$))/;
 
-/** The first challenge with the scheme Bearer; null: none. */
 export function bearerChallenge(header: string | null): BearerChallenge | null {
   let rest = (header ?? "").slice(0, LONGEST_HEADER);
   for (;;) {
@@ -33,16 +32,15 @@ export function bearerChallenge(header: string | null): BearerChallenge | null {
 function ofParameters(parameters: ReadonlyMap<string, string>) {
   const scope = parameters.get("scope");
   return {
-    /** Address of the server's metadata (RFC 9728), unchecked; null: none. */
+    /** Unchecked address of the server's metadata (RFC 9728). */
     resourceMetadata: parameters.get("resource_metadata") ?? null,
-    /** Null: the challenge names no scopes. */
     scopes: scope === undefined ? null : scopeList(scope),
-    /** `invalid_token`, `insufficient_scope`; null: none. */
+    /** As `invalid_token` or `insufficient_scope`. */
     error: parameters.get("error") ?? null,
   };
 }
 
-/** The valid scopes of a text, each once. */
+/** Leaves out invalid scopes and repetitions. */
 export function scopeList(text: string): readonly string[] {
   const scopes = text.split(" ").filter((scope) => SCOPE.test(scope));
   return [...new Set(scopes)].slice(0, MOST_SCOPES);

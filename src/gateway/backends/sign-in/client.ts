@@ -1,5 +1,5 @@
-// The gateway's client identity at an authorization server: a configured id, a metadata document, or a registration; and
-// how the gateway authenticates at the token endpoint.
+// How the gateway identifies itself to an authorization server: by a configured id, a metadata document or a
+// registration.
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { choice, nullable, number, object, reader, type TypeOf, text } from "../../../runtime/shape.ts";
 import type { ResolvedAuth } from "../links/link-authorization.ts";
@@ -12,7 +12,7 @@ import {
   signInFailure,
 } from "./oauth-library.ts";
 
-/** The client, as stored with the grant. The secret of a configured client stays in the configuration. */
+/** As stored with the grant. The secret of a configured client stays in the configuration. */
 export const clientShape = object({
   source: choice("configured", "document", "registered"),
   id: text,
@@ -28,10 +28,7 @@ const methodNamed = reader(clientShape.fields.method);
 const SECRET_METHODS = ["client_secret_basic", "client_secret_post"] as const;
 const DEFAULT_NAME = "Mountaineer";
 
-/**
- * The configured client id, or the configured metadata document as client id; null: neither is configured, or
- * the server supports no such documents.
- */
+/** Null: no client is configured, or only a metadata document, which the server does not support. */
 export function configuredClient(
   auth: ResolvedAuth | null,
   server: AuthorizationServer,
@@ -53,7 +50,7 @@ interface Registration {
   readonly wantsDevice: boolean;
 }
 
-/** Registers the gateway (RFC 7591). Rejects with `sign_in_failed`. */
+/** RFC 7591. Rejects with `sign_in_failed`. */
 export async function registerClient(
   tools: OAuthTools,
   server: AuthorizationServer,
@@ -78,8 +75,7 @@ export async function registerClient(
     ],
     response_types: ["code"],
     token_endpoint_auth_method: asked,
-    // The registration names no scopes, because the client may ask for more later. The type is not `web`,
-    // because web clients may not redirect to a port of this machine.
+    // No scopes: the client may ask for more later. Not `web`: web clients may not redirect to a port of this machine.
     application_type: "native",
   };
   const { oauth, options } = tools;
@@ -91,7 +87,7 @@ export async function registerClient(
   return registered(answer, server, asked);
 }
 
-/** Adds `client_secret_expires_at` and the status 201, which the standard requires and many servers leave out. */
+/** Adds `client_secret_expires_at` and status 201, which the standard requires and many servers leave out. */
 async function withExpiry(response: Response): Promise<Response> {
   if (!response.ok) return response;
   const content = await response.text();
@@ -125,9 +121,6 @@ function registered(
   return { source: "registered", id, secret: kept, secretEndsAtMs, method };
 }
 
-/**
- * The authentication method if the registration names none: a secret is used where the server supports it.
- */
 function methodFor(
   server: AuthorizationServer,
   secret: string | null,
@@ -146,7 +139,7 @@ function secretMethod({
   return "client_secret_post";
 }
 
-/** Client authentication for token requests. Throws `sign_in_failed` if the secret is missing. */
+/** Throws `sign_in_failed` if the secret is missing. */
 export function clientAuth(
   oauth: OAuthLibrary,
   client: Pick<ClientIdentity, "source" | "secret" | "method">,
@@ -158,10 +151,7 @@ export function clientAuth(
   return client.method === "client_secret_post" ? oauth.ClientSecretPost(secret) : basic(secret);
 }
 
-/**
- * HTTP Basic with form-encoded id and secret. The encoding changes only special characters, so servers that
- * decode nothing accept most ids and secrets, too.
- */
+/** Form-encodes id and secret, as RFC 6749 requires. */
 function basic(secret: string): ClientAuth {
   return (_server, { client_id: id }, _body, headers) => {
     const pair = `${formEncoded(id)}:${formEncoded(secret)}`;
@@ -173,7 +163,7 @@ function formEncoded(text: string): string {
   return new URLSearchParams({ _: text }).toString().slice("_=".length);
 }
 
-/** Client authentication for client credentials, by secret or key. Rejects with `sign_in_failed`. */
+/** Signs with the key if one is configured, else uses the secret. Rejects with `sign_in_failed`. */
 export async function machineAuth(
   oauth: OAuthLibrary,
   server: AuthorizationServer,

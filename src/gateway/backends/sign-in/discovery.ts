@@ -1,5 +1,5 @@
-// Finds the authorization server of an MCP server: by the metadata of the server (RFC 9728) and of the authorization server
-// (RFC 8414, OpenID Connect), or by the default addresses of MCP 2025-03-26.
+// Finds the authorization server of an MCP server, by metadata (RFC 9728, RFC 8414, OpenID Connect). Without
+// metadata, the default addresses of MCP 2025-03-26 are used.
 import { type JsonMembers, jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
 import {
   allowedAddress,
@@ -19,16 +19,13 @@ export type SignInPlace = Awaited<ReturnType<typeof findSignInPlace>>;
 interface Discovery {
   readonly server: URL;
   readonly challenge: BearerChallenge | null;
-  /** The only allowed authorization server; null: the first that the server names. */
+  /** Null: the first authorization server that the MCP server names. */
   readonly issuer: string | null;
 }
 
 const MOST_SCOPES = 64;
 
-/**
- * Finds out where to sign in to a server, and for which resource. Rejects with `sign_in_failed` and
- * `aborted`.
- */
+/** Rejects with `sign_in_failed` and `aborted`. */
 export async function findSignInPlace(tools: OAuthTools, discovery: Discovery) {
   const { server, issuer } = discovery;
   const resource = await resourceMetadata(discovery, tools.boundedFetch);
@@ -47,10 +44,9 @@ export async function findSignInPlace(tools: OAuthTools, discovery: Discovery) {
     throw failed("never", `${shownAddress(chosen)} has no metadata of an authorization server`);
   }
   return {
-    /** The resource that tokens are for (RFC 8707). */
     resource: resource?.resource ?? resourceOf(server),
     server: metadata ?? guessedServer(server),
-    /** Scopes that the server lists; null: it has no list. */
+    /** Null: the server lists no scopes. */
     scopesSupported: resource?.scopes ?? null,
     /** There was no metadata: the addresses are the defaults of MCP 2025-03-26. */
     isGuessed: metadata === null,
@@ -63,7 +59,6 @@ function isSameIssuer(one: string, other: string): boolean {
 
 type ResourceFacts = ReturnType<typeof resourceFacts>;
 
-/** Null: the server has no metadata. */
 async function resourceMetadata(
   { server, challenge }: Discovery,
   boundedFetch: BoundedFetch,
@@ -95,7 +90,7 @@ function texts(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === "string").slice(0, MOST_SCOPES) : [];
 }
 
-/** Null: there is no metadata at any of the addresses. `issuer`: an allowed address. */
+/** Null: there is no metadata. `issuer` must be an allowed address. */
 async function issuerMetadata(
   tools: OAuthTools,
   issuer: string,
@@ -111,7 +106,6 @@ async function issuerMetadata(
   return null;
 }
 
-/** Rejects metadata with an endpoint that is not allowed. */
 function checkedServer(metadata: AuthorizationServer, server: URL): AuthorizationServer {
   for (const [key, value] of Object.entries(metadata)) {
     if (!key.endsWith("_endpoint") || typeof value !== "string" || allowedAddress(value, server) !== null)
@@ -121,7 +115,7 @@ function checkedServer(metadata: AuthorizationServer, server: URL): Authorizatio
   return metadata;
 }
 
-/** Null: the address has no JSON object. Rejects for a server error, which may be temporary. */
+/** Null: no JSON object is there. Rejects for a server error, which may be temporary. */
 async function metadataAt(boundedFetch: BoundedFetch, address: string): Promise<Response | null> {
   const response = await boundedFetch(address, { method: "GET", headers: { accept: "application/json" } });
   if (response.status >= 500)

@@ -1,4 +1,4 @@
-// The grants of a home, one for each backend with a sign-in, and the last challenge of each server.
+// Stores one grant for each backend with a sign-in, and each server's last challenge.
 import { join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../../runtime/errors.ts";
 import { ensurePrivateFolder, readIfPresent, writeDurably } from "../../../runtime/files/durable-file.ts";
@@ -20,11 +20,11 @@ import type { SecretStore } from "../../../secrets/secret-store.ts";
 import { type BearerChallenge, scopeList } from "./challenge.ts";
 import { clientShape } from "./client.ts";
 
-/** Longest wait for a renewal by another process, ms: a renewal may take two request deadlines. */
+/** Longest wait for another process to finish its renewal, ms. A renewal may take two requests. */
 const TURN_WAIT_MS = 45_000;
 const LONGEST_ADDRESS = 2_048;
 
-/** The stored challenge of a refused request; contains no secret. */
+/** Contains no secret. */
 export interface KeptChallenge extends BearerChallenge {
   readonly status: 401 | 403;
 }
@@ -37,10 +37,10 @@ interface GrantStoreOptions {
   readonly openStore: () => Promise<SecretStore>;
 }
 
-/** Opens the secret store at the first access to a grant. */
+/** Opens the secret store at the first access. */
 export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
   const folder = join(home, "sign-in");
-  // The hash keeps names apart that differ only in letter case, for file systems that ignore case.
+  // On file systems that ignore case, the hash distinguishes names that differ only in case.
   const fileName = (backend: string): string => `${backend}-${sha256Of(backend).slice(0, 8)}`;
   const challengePath = (backend: string): string => join(folder, `${fileName(backend)}.asked.json`);
   let opening: Promise<SecretStore> | null = null;
@@ -62,19 +62,16 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
       const content = await files.read(fileName(backend), signal);
       return content === null ? null : parseGrant(content);
     },
-    /** True if there is a grant, readable or not. Creates no file. */
+    /** True even if the grant cannot be read. Creates no file. */
     has: (backend: string) => files.has(fileName(backend)),
     /** Resolves when the grant is durable. */
     write: (backend: string, grant: Grant, signal: AbortSignal) =>
       files.write(fileName(backend), JSON.stringify({ version: VERSION, ...grant }), signal),
     remove: (backend: string) => files.remove(fileName(backend)),
-    /** Runs `work` alone for this backend, across processes. Rejects with `lock_held`. */
+    /** One at a time for each backend, also across processes. Rejects with `lock_held`. */
     alone: <T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
       files.alone(fileName(backend), TURN_WAIT_MS, signal, work),
-    /**
-     * Does not reject if the challenge cannot be written, for instance to a full disk: at worst a person has
-     * to name the scopes at the sign-in.
-     */
+    /** Does not reject if the disk is full: at worst a person has to name the scopes at the sign-in. */
     async keepChallenge(backend: string, serverUrl: string, challenge: KeptChallenge): Promise<void> {
       const content = JSON.stringify({ server: sha256Of(serverUrl), ...challenge });
       const path = challengePath(backend);
@@ -101,10 +98,7 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
   };
 }
 
-/**
- * True if the address has the server's origin. The stored challenge is not sealed, and even an edited one
- * must not lead a sign-in to another server.
- */
+/** The stored challenge is not sealed. If someone edits it, it must not lead a sign-in to another server. */
 function isOfServer(address: unknown, serverUrl: string): address is string {
   if (typeof address !== "string" || address.length > LONGEST_ADDRESS) return false;
   const origin = URL.parse(address)?.origin;
@@ -115,34 +109,32 @@ const VERSION = 1;
 
 const grantShape = object({
   version: numberThat("1", (version) => version === VERSION),
-  /** The backend's address at the sign-in; the tokens are for no other address. */
+  /** The tokens are for this address only. */
   serverUrl: text,
   resource: text,
   issuer: text,
   tokenEndpoint: text,
-  /** Null: the server cannot revoke tokens. */
   revocationEndpoint: nullable(text),
   client: clientShape,
-  /** The redirect address of a registered client. */
   redirectUri: nullable(text),
-  /** The requested scopes; null: the request named none. */
+  /** Null: the server chose the scopes. */
   scopes: nullable(list(text)),
   accessToken: text,
-  /** Wall ms; null: the server does not say. */
+  /** Wall ms; null: unknown. */
   expiresAtMs: nullable(number),
   refreshToken: nullable(text),
   /** Wall ms. */
   obtainedAtMs: number,
-  /** Start of a renewal without a known outcome, wall ms; null: none. */
+  /** Wall ms. Set while a renewal is under way; still set after it: the outcome is unknown. */
   renewingSinceMs: nullable(number),
-  /** Why a person has to sign in again; null: not necessary. */
+  /** Why a person has to sign in again; null: no need. */
   ended: nullable(text),
 });
 export type Grant = Readonly<Omit<TypeOf<typeof grantShape>, "version" | "scopes">> & {
   readonly scopes: readonly string[] | null;
 };
 const readGrant = reader(grantShape);
-/** Defaults for keys that earlier versions left out. */
+/** For grants that earlier versions stored. */
 const DEFAULTS = {
   revocationEndpoint: null,
   redirectUri: null,
@@ -154,13 +146,10 @@ const DEFAULTS = {
 };
 const NO_SECRET = { secret: null, secretEndsAtMs: null };
 
-/**
- * Remaining lifetime below which a token is not used, because it must outlive its request: the shorter of a
- * time and a part of its whole lifetime.
- */
+/** A token must outlive its request. It is unusable in its last 5 s, or the last tenth of a shorter life. */
 const LEAST_LEFT = { ms: 5_000, part: 0.1 };
 
-/** True if the token has enough lifetime left. Times are wall ms; `expiresAtMs` is null if unknown. */
+/** Times are wall ms. */
 export function isUsable(
   { obtainedAtMs, expiresAtMs }: Pick<Grant, "obtainedAtMs" | "expiresAtMs">,
   wallMs: number,
@@ -170,12 +159,11 @@ export function isUsable(
   return wallMs < expiresAtMs - leastMs;
 }
 
-/** True if a stored grant can never be read again. */
 export function isUnreadable(error: unknown): error is MountaineerError {
   return error instanceof MountaineerError && error.code === "secret_unavailable" && error.retry === "never";
 }
 
-/** Null: not a grant of a known version. */
+/** Null: another version, or no grant. */
 function parseGrant(content: string): Grant | null {
   const { client, ...said } = jsonObject(content) ?? {};
   const found = readGrant({ ...DEFAULTS, ...said, client: { ...NO_SECRET, ...objectOf(client) } });

@@ -1,5 +1,4 @@
-// Sign-in of a person to one backend, and sign-out: discovers the authorization server, obtains a client, lets the person
-// agree in a browser or on another device, and stores the grant.
+// Signs a person in to one backend, in a browser or on another device, and signs out again.
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { unlessAborted } from "../../../runtime/abort.ts";
@@ -20,24 +19,24 @@ import {
   tokensForCode,
 } from "./token-requests.ts";
 
-/** The person who signs in. A rejection ends the sign-in. */
+/** A rejection ends the sign-in. */
 export interface SignInPerson {
-  /** Shows an address, or opens it in a browser. */
+  /** Opens the address in a browser, or shows it. */
   visit(address: string): void;
-  /** Shows a code to type at an address. */
+  /** The person types the code at the address. */
   showCode(code: string, address: string, completeAddress: string | null): void;
-  /** Asks the person for the address at which the browser has arrived. */
+  /** Asks for the address at which the browser has arrived. */
   paste(signal: AbortSignal): Promise<string>;
 }
 
 export interface LoginRequest {
   readonly backend: string;
   readonly url: URL;
-  /** Headers of every request to the server. */
+  /** Sent with every request to the server. */
   readonly headers: Readonly<Record<string, string>>;
   readonly auth: ResolvedAuth | null;
   readonly way: "browser" | "paste" | "device";
-  /** Scopes to request in addition to those that the server wants. */
+  /** Requested in addition to those that the server wants. */
   readonly moreScopes: readonly string[];
 }
 
@@ -47,15 +46,12 @@ interface LoginTools {
   readonly signal: AbortSignal;
 }
 
-/** Time limit for the person, ms. */
+/** How long the person may take, ms. */
 const PATIENCE_MS = 10 * 60_000;
-/** Port in the redirect address if the person pastes the address; nothing listens there. */
+/** Nothing listens at this port: the browser shows an error there, and the person copies its address. */
 const PASTE_PORT = 33_418;
 
-/**
- * Signs in, and resolves with the grant as stored. Rejects with `sign_in_failed`, `secret_unavailable` and
- * `aborted`.
- */
+/** Resolves when the grant is stored. Rejects with `sign_in_failed`, `secret_unavailable` and `aborted`. */
 export async function signIn(request: LoginRequest, person: SignInPerson, tools: LoginTools): Promise<Grant> {
   const { backend, url, auth } = request;
   const { grants, clock } = tools;
@@ -97,7 +93,7 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
   return grant;
 }
 
-/** Removes the grant, and revokes it if the server supports that. Null: there was no grant. */
+/** Removes the grant, and revokes it where the server can. Null: there was none. */
 export async function signOut(
   request: Pick<LoginRequest, "backend" | "auth"> & { readonly url: URL | null },
   { grants, clock, signal }: LoginTools,
@@ -126,7 +122,7 @@ interface SignInContext {
   readonly library: OAuthTools;
   readonly place: SignInPlace;
   readonly scopes: readonly string[] | null;
-  /** An earlier grant whose registration can be used again; null: none. */
+  /** The registration of this earlier grant can be used again. */
   readonly known: Grant | null;
   readonly signal: AbortSignal;
 }
@@ -155,7 +151,7 @@ async function byBrowser(context: SignInContext) {
 
 async function byDevice(context: SignInContext) {
   const { request, person, library, place, scopes, signal } = context;
-  // Servers register no client without a redirect address, even if it is never used.
+  // Servers register no client without a redirect address.
   const redirectUri = pasteAddress(context);
   const client = await clientFor(context, redirectUri, true);
   const device = await beginDeviceRequest({ place, client, auth: request.auth, scopes }, library);
@@ -200,7 +196,7 @@ async function clientFor(
   return registerClient(library, place.server, registration);
 }
 
-/** The earlier grant for this address; null: none, or an unreadable one. */
+/** Null: none for this address, or an unreadable one. */
 async function earlierGrant(
   grants: GrantStore,
   backend: string,
@@ -220,9 +216,7 @@ async function readable(reading: Promise<Grant | null>): Promise<Grant | null> {
   }
 }
 
-/**
- * Sends a request without a token, and returns its challenge and that of the gateway's last refused request.
- */
+/** The challenges of a request without a token and of the gateway's last refused request. */
 async function challengesOf(
   { backend, url, headers }: LoginRequest,
   grants: GrantStore,
@@ -243,19 +237,14 @@ async function challengesOf(
   const challenges: KeptChallenge[] = now === null ? [] : [{ status: 401, ...now }];
   if (kept !== null && (now === null || kept.status === 403)) challenges.push(kept);
   return {
-    /** The challenge that names the metadata, else the first; null: none. */
+    /** Prefers a challenge that names the metadata. */
     challenge: challenges.find(({ resourceMetadata }) => resourceMetadata !== null) ?? challenges[0] ?? null,
     challenges,
-    /** The server refuses requests without a login, or has refused the gateway's last one. */
     isRefused: response.status === 401 || kept !== null,
   };
 }
 
-/**
- * The scopes to request: the configured ones, or else those that the server names; and in addition those of
- * this sign-in. If the server refused a token for lack of scopes, also those of the earlier grant. Null:
- * none.
- */
+/** Null: let the server choose. If it refused a token for lack of scopes, those of the earlier grant are kept. */
 function scopesToAskFor(
   { auth, moreScopes }: LoginRequest,
   challenges: readonly KeptChallenge[],
@@ -276,13 +265,10 @@ const HOST = "127.0.0.1";
 const PATH = "/callback";
 const LONGEST_ADDRESS = 16 * 1024;
 
-/** A port of this machine to which the browser returns: takes one answer with the right state. */
+/** Listens on this machine for the browser's return. */
 interface RedirectListener extends AsyncDisposable {
   readonly redirectUri: string;
-  /**
-   * Resolves with the redirect address to which the browser came with this state. Rejects with the signal's
-   * reason.
-   */
+  /** Ignores answers with another state. Rejects with the signal's reason. */
   answer(state: string, signal: AbortSignal): Promise<URL>;
 }
 
@@ -290,13 +276,13 @@ function redirectUriAt(port: number): string {
   return `http://${HOST}:${port}${PATH}`;
 }
 
-/** The port of one of our redirect addresses; null: another address. */
+/** Null: not one of our redirect addresses. */
 function redirectPortOf(redirectUri: string | null): number | null {
   const url = redirectUri === null ? null : URL.parse(redirectUri);
   return url !== null && url.hostname === HOST && url.pathname === PATH ? Number(url.port) : null;
 }
 
-/** `port` null: any free port. Rejects with `sign_in_failed` if the port is taken. */
+/** Null: any free port. Rejects with `sign_in_failed` if the port is taken. */
 async function listenForRedirect(port: number | null): Promise<RedirectListener> {
   const http = process.getBuiltinModule("node:http");
   let waiting: { readonly state: string; readonly take: (answer: URL) => void } | null = null;

@@ -1,4 +1,4 @@
-// The OAuth library, loaded at the first sign-in, and its errors as our own.
+// Loads the OAuth library at the first sign-in, and converts its errors to ours.
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
 import { createBoundedFetch, type FetchBounds, failed } from "./bounded-fetch.ts";
@@ -18,7 +18,6 @@ interface LibraryRequest {
   readonly body?: string | URLSearchParams | undefined;
 }
 
-/** The library with the bounded fetch for one server. */
 export async function openOAuth(bounds: FetchBounds) {
   const oauth = await loadOAuth();
   const boundedFetch = createBoundedFetch(bounds);
@@ -26,10 +25,7 @@ export async function openOAuth(bounds: FetchBounds) {
     oauth,
     boundedFetch,
     clock: bounds.clock,
-    /**
-     * Options of each library request. The library allows plain http, because the bounded fetch decides about
-     * it.
-     */
+    /** The library may use plain http, because the bounded fetch refuses it where needed. */
     options: {
       [oauth.customFetch]: (url: string, { method, headers, body }: LibraryRequest) =>
         boundedFetch(url, { method, headers, body }),
@@ -39,10 +35,10 @@ export async function openOAuth(bounds: FetchBounds) {
 }
 
 const LONGEST_TEXT = 200;
-/** Errors of RFC 6749 and 8628 after which the same request may succeed. */
+/** After these errors of RFC 6749 and 8628, the same request may succeed. */
 const PASSING: ReadonlySet<string> = new Set(["temporarily_unavailable", "server_error", "slow_down"]);
 
-/** The OAuth error in the answer of an authorization server; null: it is another error. */
+/** Null: not an answer of the authorization server. */
 export function serversRefusal(oauth: OAuthLibrary, error: unknown) {
   if (error instanceof oauth.WWWAuthenticateChallengeError) {
     return { mayPass: false, text: `it refuses this client (HTTP ${error.status})` };
@@ -54,7 +50,7 @@ export function serversRefusal(oauth: OAuthLibrary, error: unknown) {
   return { mayPass, text: `it answers ${shown(code)}${said}` };
 }
 
-/** Converts an error of the library to `sign_in_failed`; our own errors, and `aborted`, stay as they are. */
+/** Leaves our own errors, and `aborted`, as they are. */
 export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string): unknown {
   if (error instanceof MountaineerError) return error;
   const refusal = serversRefusal(oauth, error);
@@ -75,7 +71,7 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
   return error;
 }
 
-/** A handler for `.catch` that rejects with `sign_in_failed`. */
+/** For `.catch`; rejects with `sign_in_failed`. */
 export function signInFailure({ oauth }: Pick<OAuthTools, "oauth">, who: string): (error: unknown) => never {
   return (error) => {
     throw asSignInFailure(oauth, error, who);

@@ -1,4 +1,4 @@
-// The OAuth tokens of all backends, and the problems with them.
+// The OAuth tokens of all backends, shared by their links and renewed before they expire.
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { type BackoffMs, backoffMs } from "../../../runtime/time/backoff.ts";
 import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
@@ -25,17 +25,13 @@ import {
   type TokenSource,
 } from "./token-source.ts";
 
-/** What signing in needs of Mountaineer's home. */
 export interface SignInHome {
-  /** Absolute. */
   readonly home: string;
-  /** Called when the first grant is read. */
   readonly openStore: () => Promise<SecretStore>;
 }
 
 interface SignInsOptions extends GatewayTools, SignInHome {
   readonly random: () => number;
-  /** The notice of this backend has changed. */
   readonly onNotice: (backend: string) => void;
 }
 
@@ -45,15 +41,14 @@ interface SignedConnection {
   readonly auth?: ResolvedAuth;
 }
 
-/** How long the end of the gateway waits for a renewal, ms. */
+/** How long the gateway's end waits for a renewal, ms. */
 const STOP_MS = 3_000;
 
 export class SignIns implements AsyncDisposable {
   readonly #options: SignInsOptions;
   readonly #grants: GrantStore;
-  /** The current token of each backend. */
   readonly #tokens = new Map<string, SharedToken>();
-  /** Tokens with an open link, including those of an earlier configuration. */
+  /** Also those of an earlier configuration that still have an open link. */
   readonly #used = new Set<SharedToken>();
 
   constructor(options: SignInsOptions) {
@@ -61,7 +56,7 @@ export class SignIns implements AsyncDisposable {
     this.#grants = openGrantStore(options);
   }
 
-  /** Authorizes one link; null: its own headers authenticate it, or its address is not safe for tokens. */
+  /** Null: the configured headers authenticate the link, or the address is not safe for tokens. */
   authorize(backend: string, connection: SignedConnection): LinkAuthorization | null {
     const url = URL.parse(connection.url);
     const isByHand = Object.keys(connection.headers).some((name) => name.toLowerCase() === "authorization");
@@ -90,18 +85,16 @@ export class SignIns implements AsyncDisposable {
   }
 }
 
-/** How long before its end a token is renewed: this part of its lifetime, but at most `AHEAD_AT_MOST_MS`. */
+/** A token is renewed when this part of its lifetime is left, or `AHEAD_AT_MOST_MS` if that is less. */
 const AHEAD_PART = 0.2;
 const AHEAD_AT_MOST_MS = 5 * 60_000;
-/** Wait after a failed renewal. */
 const BACKOFF: BackoffMs = { first: 1_000, most: 60_000 };
-/** Wait after an outcome that needs a person, ms: the person may have signed in by then. */
+/** After an outcome that needs a person, the stored grant is read again after this time, ms. */
 const LOOK_AGAIN_MS = 1_000;
-/** Shortest time between two renewals that are due to a refused token. */
+/** Shortest time between two renewals because the server refused the token. */
 const BETWEEN_REFUSALS: BackoffMs = { first: 30_000, most: 30 * 60_000 };
-/** Deadline for getting a token, ms. */
 const DEADLINE_MS = 75_000;
-/** Longest delay of a timer in Node; a timer with a longer delay fires at once. */
+/** Node fires a timer with a longer delay at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const MOST_SHOWN_SCOPES = 8;
 
@@ -109,48 +102,41 @@ interface TokenOptions extends SignInsOptions {
   readonly backend: string;
   readonly url: URL;
   readonly auth: ResolvedAuth | null;
-  /** Equal for connections that share their tokens. */
   readonly key: string;
   readonly grants: GrantStore;
-  /**
-   * The tokens of all backends that have an open link. This token adds itself with its first link, and
-   * removes itself with its last one.
-   */
+  /** The tokens of all backends that have an open link. */
   readonly used: Set<SharedToken>;
 }
 
 interface Failure {
   readonly failure: LinkFailure;
-  /** Time of the next try, monotonic ms. */
+  /** Until then, monotonic ms, no request is sent. */
   readonly untilMs: number;
 }
 
-/** The token of one backend, for all its links: fetched once for all that wait, and renewed before it expires. */
 class SharedToken {
   notice: SignInNotice | null = null;
   readonly key: string;
   readonly #options: TokenOptions;
   readonly #source: TokenSource;
-  /** The gateway signs in as itself, so that no person can help. */
+  /** The backend has client credentials, so no person signs in. */
   readonly #isMachine: boolean;
   readonly #ending = new AbortController();
   #held: { readonly token: HeldToken; readonly credential: Credential } | null = null;
-  /** There is no grant: requests go out without a token. */
+  /** There is no grant: requests carry no token. */
   #isNone = false;
-  /** The grant may have changed on disk, and is read before the next use. */
+  /** The grant is read again before the next use. */
   #isUnread = true;
-  /** The request for a token that is under way. */
   #flight: Promise<Credential | LinkFailure> | null = null;
   #failure: Failure | null = null;
   #failures = 0;
   #challenge: BearerChallenge | null = null;
-  /** The token that the server refused last; useless even if it has not expired. */
   #refusedValue: string | null = null;
-  /** The last renewal because of a refusal (monotonic ms), and the number of such renewals in a row. */
+  /** The last renewal because of a refusal (monotonic ms), and how many followed each other closely. */
   #refusals: { readonly atMs: number; readonly inRow: number } | null = null;
   #timer: Timer | null = null;
   #links = 0;
-  /** The last two tokens: a server may repeat them in its messages. */
+  /** The last two tokens, which the server's messages must not reveal. */
   #tokens: readonly string[] = [];
   #redaction = createRedaction();
 
@@ -165,13 +151,12 @@ class SharedToken {
         : createGrantSource(options);
   }
 
-  /** Authorizes one more link, and reads the grant again, because a person may have signed in meanwhile. */
+  /** Reads the grant again, because a person may have signed in meanwhile. */
   open(): LinkAuthorization {
     this.#links++;
     this.#options.used.add(this);
     this.#failure = null;
-    // The gateway sends client credentials only after a refusal that names the authorization server. Until
-    // then requests go out without a token.
+    // Client credentials are sent only after a refusal that names the authorization server.
     if (this.#isMachine) this.#isNone = this.#held === null;
     else this.#isUnread = true;
     this.#arm();
@@ -192,7 +177,7 @@ class SharedToken {
     };
   }
 
-  /** Waits up to `limitMs` for a renewal under way: an interrupted renewal may cost the login. */
+  /** Waits for a renewal: an interrupted one may cost the login. */
   async end(limitMs: number): Promise<void> {
     this.#links = 0;
     this.#disarm();
@@ -209,9 +194,7 @@ class SharedToken {
     return isUsable(held.token, this.#options.clock.wallMs()) ? held.credential : null;
   }
 
-  /**
-   * Gets a credential, or joins a request that is under way. `replaced`: the token to replace; null: none.
-   */
+  /** Joins a request that is under way. `replaced`: a token that must not come back. */
   #obtain(replaced: string | null): Promise<Credential | LinkFailure> {
     if (this.#flight !== null) return this.#flight;
     const failure = this.#failure;
@@ -268,7 +251,7 @@ class SharedToken {
             hint: `It is tried again.${outcome.hint === null ? "" : ` ${sentence(outcome.hint)}`}`,
           },
     );
-    // Requests go on with the old token while it is valid, so the next try may still come in time.
+    // The old token is still valid, so another try may come in time.
     if (this.#current !== null && !isEnded) this.#armAfter(waitMs);
     return failure;
   }
@@ -303,7 +286,6 @@ class SharedToken {
     return status === 403 ? this.#forbidden(challenge, carried) : this.#unauthorized(challenge, carried);
   }
 
-  /** Handles a refusal with HTTP 401. */
   async #unauthorized(
     challenge: BearerChallenge | null,
     carried: Credential,
@@ -314,7 +296,7 @@ class SharedToken {
     }
     if (this.#flight !== null) await this.#flight;
     const now = this.#current;
-    // Another request has caused a renewal meanwhile.
+    // Another request has renewed the token meanwhile.
     if (now !== null && now.header !== null && now.header !== carried.header) return now;
     const nowMs = this.#options.clock.monotonicMs();
     if (this.#failure !== null && nowMs < this.#failure.untilMs) return this.#failure.failure;
@@ -335,7 +317,7 @@ class SharedToken {
     return this.#fail("login_needed", "unauthorized", "refuses the token that it was given (HTTP 401)", hint);
   }
 
-  /** `problem` follows the server's origin in the notice and in the failure. */
+  /** `problem` follows the server's origin in both texts. */
   #fail(code: SignInNotice["code"], kind: LinkFailure["kind"], problem: string, hint: string): LinkFailure {
     const { backend, url } = this.#options;
     const title = `${url.origin} ${problem}`;
@@ -348,14 +330,13 @@ class SharedToken {
     if (!this.#isMachine) await grants.keepChallenge(backend, url.href, challenge);
   }
 
-  /** Handles a refusal with HTTP 403. */
   async #forbidden(
     challenge: BearerChallenge | null,
     carried: Credential,
   ): Promise<Credential | LinkFailure | null> {
     if (challenge?.error !== "insufficient_scope") return null;
     await this.#keepChallenge({ status: 403, ...challenge });
-    // A person may have signed in again through another process.
+    // A person may have signed in through another process.
     if (!this.#isMachine) this.#isUnread = true;
     const now = this.#current ?? (await this.#obtain(null));
     if (isCredential(now) && now.header !== null && now.header !== carried.header) return now;
@@ -383,7 +364,7 @@ class SharedToken {
     this.#options.onNotice(this.#options.backend);
   }
 
-  /** Arms the renewal ahead of the token's end, at a random time so that many backends do not renew at once. */
+  /** The time is random, so that many backends do not renew together. */
   #arm(): void {
     this.#disarm();
     const token = this.#held?.token;

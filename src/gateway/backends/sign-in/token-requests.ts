@@ -14,9 +14,8 @@ import {
 
 export interface Tokens {
   readonly accessToken: string;
-  /** Wall ms; null: the server does not say. */
+  /** Wall ms; null: unknown. */
   readonly expiresAtMs: number | null;
-  /** Null: the server gave none. */
   readonly refreshToken: string | null;
 }
 
@@ -40,8 +39,8 @@ function tokensOf(answer: TokenAnswer, { clock }: OAuthTools, issuer: string): T
 }
 
 /**
- * Renews the tokens of a grant. Rejects with `sign_in_failed`, and with the errors of the OAuth library, by which callers
- * tell a refused grant from a server that is away.
+ * Rejects with `sign_in_failed`, and with the OAuth library's errors: they tell a refused grant from an
+ * unreachable server.
  */
 export async function renewTokens(
   grant: Grant,
@@ -62,7 +61,7 @@ export async function renewTokens(
   return tokensOf(await oauth.processRefreshTokenResponse(server, client, response), tools, issuer);
 }
 
-/** Tokens for client credentials. Rejects like `renewTokens`. */
+/** For client credentials. Rejects like `renewTokens`. */
 export async function machineTokens(
   place: SignInPlace,
   auth: ResolvedAuth,
@@ -87,7 +86,6 @@ export async function machineTokens(
   return tokensOf(answer, tools, server.issuer);
 }
 
-/** A sign-in under way in a browser. */
 export interface CodeRequest {
   readonly place: SignInPlace;
   readonly client: ClientIdentity;
@@ -95,11 +93,10 @@ export interface CodeRequest {
   readonly redirectUri: string;
   readonly state: string;
   readonly verifier: string;
-  /** Null: the request names no scopes. */
   readonly scopes: readonly string[] | null;
 }
 
-/** The address for the browser. Rejects with `sign_in_failed` if the server cannot protect the code. */
+/** Rejects with `sign_in_failed` if the server does not support PKCE. */
 export async function codeRequestAddress(
   request: CodeRequest,
   { oauth }: Pick<OAuthTools, "oauth">,
@@ -115,7 +112,7 @@ export async function codeRequestAddress(
     );
   }
   const url = new URL(server.authorization_endpoint);
-  // A browser on this machine opens the address, which must be neither a file nor a script.
+  // It must be neither a file nor a script, because a browser on this machine opens it.
   if (!isSafeForTokens(url)) {
     throw failed("never", `${server.issuer} wants people to sign in at an address that is not https`);
   }
@@ -133,14 +130,14 @@ export async function codeRequestAddress(
   return url.href;
 }
 
-/** Servers grant offline access only after a prompt. */
+/** Servers give offline access only after a prompt. */
 function scopeParameters(scopes: readonly string[] | null): Record<string, string> {
   if (scopes === null || scopes.length === 0) return {};
   const prompt = scopes.includes("offline_access") ? { prompt: "consent" } : {};
   return { scope: scopes.join(" "), ...prompt };
 }
 
-/** Exchanges the code in `answer`, the redirect address of the browser, for tokens. Rejects with `sign_in_failed`. */
+/** `answer`: the address to which the browser was sent. Rejects with `sign_in_failed`. */
 export async function tokensForCode(request: CodeRequest, answer: URL, tools: OAuthTools): Promise<Tokens> {
   const { oauth, options } = tools;
   const { server, resource } = request.place;
@@ -164,10 +161,10 @@ export async function tokensForCode(request: CodeRequest, answer: URL, tools: OA
 }
 
 const POLL_MS = 5_000;
-/** Shortest time between two polls, whatever the server says. */
+/** Also if the server allows faster polls. */
 const SHORTEST_POLL_MS = 1_000;
 
-/** Begins a sign-in with a device code (RFC 8628). Rejects with `sign_in_failed`. */
+/** RFC 8628. Rejects with `sign_in_failed`. */
 export async function beginDeviceRequest(
   request: Pick<CodeRequest, "place" | "client" | "auth" | "scopes">,
   tools: OAuthTools,
@@ -188,9 +185,9 @@ export async function beginDeviceRequest(
   return {
     userCode: begun.user_code,
     address: begun.verification_uri,
-    /** The address including the code; null: the server gives none. */
+    /** Includes the code. */
     completeAddress: begun.verification_uri_complete ?? null,
-    /** Resolves once the person has agreed. Rejects with `sign_in_failed` and `aborted`. */
+    /** Waits for the person to agree. Rejects with `sign_in_failed` and `aborted`. */
     async tokens(signal: AbortSignal): Promise<Tokens> {
       const untilMs = clock.monotonicMs() + expires_in * 1000;
       let waitMs = interval === undefined ? POLL_MS : Math.max(SHORTEST_POLL_MS, interval * 1000);
@@ -218,7 +215,7 @@ export async function beginDeviceRequest(
   };
 }
 
-/** Revokes the tokens of a grant at the server (RFC 7009). Rejects with `sign_in_failed`. */
+/** RFC 7009. Rejects with `sign_in_failed`. */
 export async function revokeGrant(grant: Grant, auth: ResolvedAuth | null, tools: OAuthTools): Promise<void> {
   const { oauth, options } = tools;
   const { issuer, client: identity, revocationEndpoint } = grant;

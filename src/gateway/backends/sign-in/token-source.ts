@@ -1,4 +1,4 @@
-// The source of a backend's tokens: the grant of a person's sign-in, or the gateway's client credentials.
+// Where a backend's tokens come from: a person's sign-in, or the gateway's client credentials.
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
@@ -14,9 +14,8 @@ export interface HeldToken {
   readonly value: string;
   /** Wall ms. */
   readonly obtainedAtMs: number;
-  /** Wall ms; null: the server does not say. */
+  /** Wall ms; null: unknown. */
   readonly expiresAtMs: number | null;
-  /** The token can be renewed without a person. */
   readonly isRenewable: boolean;
 }
 
@@ -24,15 +23,11 @@ export type TokenOutcome =
   | { readonly kind: "token"; readonly token: HeldToken }
   /** Nobody has signed in. */
   | { readonly kind: "none" }
-  /** A person has to sign in again; there is no other try. */
+  /** A person has to sign in again. */
   | { readonly kind: "ended"; readonly reason: string }
-  /** The failure may be temporary. */
   | { readonly kind: "failed"; readonly reason: string; readonly hint: string | null };
 
-/**
- * A valid token other than `replaced`, renewed if necessary. The caller makes one call at a time. Rejects only with the
- * signal's reason.
- */
+/** Must not be called twice at once. Never resolves with `replaced`. Rejects only with the signal's reason. */
 export type TokenSource = (
   replaced: string | null,
   challenge: BearerChallenge | null,
@@ -45,7 +40,7 @@ interface SourceOptions extends GatewayTools {
   readonly auth: ResolvedAuth | null;
 }
 
-/** The outcome of an error. `secrets`: values that the server may have repeated in its message. */
+/** `secrets`: hidden in the reason, since the server may repeat them. */
 function outcomeOf(error: unknown, secrets: readonly (string | null)[] = []): TokenOutcome {
   const reason = withoutSecrets(errorText(error), secrets);
   // An unexpected error must not end the daemon.
@@ -63,9 +58,8 @@ interface GrantSourceOptions extends SourceOptions {
   readonly grants: GrantStore;
 }
 
-/** A backend's grant: as stored, or as renewed and not stored yet because a write failed. */
 function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
-  /** A renewed grant whose write failed, and the access token of the stored grant. */
+  /** A renewed grant that could not be stored, and the stored access token that it replaces. */
   let unsaved: { readonly grant: Grant; readonly replaces: string } | null = null;
 
   const save = async (grant: Grant, replaces: string, signal: AbortSignal): Promise<void> => {
@@ -84,7 +78,7 @@ function createKeptGrant({ backend, logger, grants }: GrantSourceOptions) {
     async read(signal: AbortSignal): Promise<Grant | null> {
       const kept = await grants.read(backend, signal);
       if (unsaved === null) return kept;
-      // A sign-in or another process has replaced the stored grant.
+      // A sign-in or another process has stored another grant.
       if (kept?.accessToken !== unsaved.replaces) {
         unsaved = null;
         return kept;
@@ -101,7 +95,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
   const { read, save } = createKeptGrant(options);
 
   const renew = async (grant: Grant, signal: AbortSignal): Promise<TokenOutcome> => {
-    // A stored start of the renewal lets the next process recognize an interrupted renewal.
+    // If this renewal is interrupted, the next process can tell.
     await grants.write(backend, { ...grant, renewingSinceMs: clock.wallMs() }, signal);
     const tools = await openOAuth({ server: url, clock, signal });
     const { oauth } = tools;
@@ -136,7 +130,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
     }
   };
 
-  /** The outcome according to the stored grant alone; null: the token has to be renewed. */
+  /** Null: the token has to be renewed. */
   const known = (grant: Grant | null, replaced: string | null): TokenOutcome | null => {
     if (grant === null || grant.serverUrl !== url.href) return { kind: "none" };
     const isValid = isUsable(grant, clock.wallMs());
@@ -173,7 +167,7 @@ function heldOf(grant: Grant): HeldToken {
   return { value, obtainedAtMs, expiresAtMs, isRenewable: refreshToken !== null && ended === null };
 }
 
-/** Tokens for client credentials, which are never stored. */
+/** For client credentials. These tokens are never stored. */
 export function createMachineSource(options: SourceOptions & { readonly auth: ResolvedAuth }): TokenSource {
   const { url, auth, clock } = options;
   return async (_replaced, challenge, signal) => {
@@ -190,7 +184,7 @@ export function createMachineSource(options: SourceOptions & { readonly auth: Re
     } catch (error) {
       signal.throwIfAborted();
       const failure = tools === null ? error : asSignInFailure(tools.oauth, error, url.origin);
-      // There is no person who could sign in, so every failure is treated as temporary.
+      // No person can help, so even these failures are tried again.
       const hint = failure instanceof MountaineerError ? failure.hint : null;
       return {
         kind: "failed",
