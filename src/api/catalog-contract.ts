@@ -62,7 +62,7 @@ export const catalogResourceShape = object({
   name: text,
   ...entry,
   mime_type: optional(text),
-  /** The size in bytes. */
+  /** Bytes. */
   size: optional(number),
 });
 export type CatalogResource = TypeOf<typeof catalogResourceShape>;

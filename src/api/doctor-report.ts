@@ -24,7 +24,6 @@ export interface DoctorFinding {
   /** The share, backend or host that the finding is about; null: the machine or the home. */
   readonly subject: string | null;
   readonly text: string;
-  /** What to do about it. */
   readonly hint: string | null;
 }
 
@@ -40,7 +39,6 @@ export interface SelfTestResult {
   readonly adapter: string;
   /** null: the check does not apply to this system. */
   readonly passed: boolean | null;
-  /** The result in one line. */
   readonly detail: string;
   readonly took_ms: number;
 }

@@ -13,10 +13,7 @@ import {
 } from "../runtime/shape.ts";
 import { conditionShape } from "./contract.ts";
 
-/**
- * The state in words, as the machine that is in this state describes it; machines of an earlier version send
- * none.
- */
+/** The state in the machine's own words; absent from machines of an earlier version. */
 const words = optional(object({ text, tone: choice("good", "plain", "warning", "bad") }));
 
 const fleetShareShape = object({

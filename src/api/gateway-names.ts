@@ -51,14 +51,12 @@ function onlyWith(name: string, published: readonly string[]): string | null {
   return others.length === 0 ? only : null;
 }
 
-/** Makes the error `fleet_off`. */
 export function fleetOff(): MountaineerError {
   return new MountaineerError("fleet_off", "this machine is in no fleet: [fleet] is not configured", {
     hint: "mountaineer fleet init begins one, mountaineer fleet join joins one: see docs/fleet.md",
   });
 }
 
-/** Makes the error `gateway_off`. */
 export function gatewayOff(): MountaineerError {
   return new MountaineerError(
     "gateway_off",

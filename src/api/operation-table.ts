@@ -83,7 +83,7 @@ const sha256 = matching(/^[0-9a-f]{64}$/, "a SHA-256 in small hexadecimal digits
 const editSource = matching(/^[a-z][a-z0-9-]{0,31}$/, "a word of small letters");
 const secretName = matching(SECRET_NAME.form, SECRET_NAME.expected);
 
-/** Comments beside an operation state its contract; `Control` performs it. */
+/** Comments beside an operation state its contract. */
 export const OPERATIONS = {
   /** Answers from memory; never waits for a mount or a host. */
   status: operation("GET status", {

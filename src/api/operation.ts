@@ -19,7 +19,6 @@ export type CountedKind = "steps" | "config" | "calls" | "places" | "records";
  * all operations.
  */
 export type Reach = "signed_in" | "with_commands" | "socket";
-/** The rights of a caller. */
 export interface Rights {
   /** The request came over the home's socket, which only the machine's user can open. */
   readonly isOwner: boolean;

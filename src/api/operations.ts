@@ -90,7 +90,6 @@ function prepared<Name extends OperationName>(
   };
 }
 
-/** The path of an operation with this input. */
 export function requestPath(name: OperationName, input: object | null): string {
   const { path } = OPERATIONS[name];
   return `${MANAGE_PREFIX}/${path}${path.endsWith("/") ? objectOf(input)["n"] : ""}`;

@@ -18,10 +18,7 @@ import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
-/**
- * Time for calls to end when the service stops, ms: slightly longer than the gateway's, because answers still
- * have to arrive.
- */
+/** Longest wait for calls at a stop, ms: slightly longer than the gateway's, so that its answers still arrive. */
 const DRAIN_MS = 3_500;
 
 interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logger" | "redact"> {
@@ -66,7 +63,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   let calls: Calls | null = null;
   let status: (() => StatusReport) | null = null;
   let sharesRoot = "";
-  /** One promise for each replaced fleet, and for its calls, while they are still ending. */
+  /** Replaced fleets and their calls, while they are still ending. */
   const retiring = new Set<Promise<void>>();
   const unsubscribe = bus.subscribe((transition) => {
     fleet?.note();
@@ -75,7 +72,6 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
   });
   let keeping = new AbortController();
 
-  /** Starts a fleet. Each new fleet checks whether this machine has to run the fleet's server. */
   const begin = (
     { Fleet, keepServer, serveKeyRequests }: Loaded,
     wanted: FleetConfig,
@@ -92,16 +88,12 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
       ? new Calls({ ...options, config: wanted, ...lendingOf(gateway, () => sharesRoot) })
       : null;
 
-  /**
-   * Applies a new configuration to the calls between machines. Calls under way go on if the link to the fleet
-   * stays the same.
-   */
+  /** Calls under way go on if the link to the fleet stays the same. */
   const followCalls = (before: FleetConfig | null, loaded: Loaded | null): Promise<void> | null => {
     if (config !== null && calls !== null && acrossMachines(config) && isSameLink(before, config)) {
       calls.configure(config);
       return null;
     }
-    // The old object ends with its calls. The new one announces this machine's backends again.
     const ended = calls?.end(0) ?? null;
     calls = config === null || loaded === null || status === null ? null : beginCalls(loaded, config);
     return ended;
@@ -112,8 +104,7 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     keeping.abort();
     const last = fleet;
     fleet = config === null || loaded === null || status === null ? null : begin(loaded, config, status);
-    // If name and servers stay the same, the old fleet does not say goodbye: the new one goes on publishing
-    // for this machine.
+    // With the same name and servers there is no goodbye: the new fleet goes on publishing for this machine.
     const goesOn = config?.name === before?.name && isDeepStrictEqual(config?.servers, before?.servers);
     return last?.end(goesOn ? "handed_over" : "left") ?? null;
   };
@@ -189,7 +180,6 @@ export function createFleetPart({ bus, home, gateway, layers, ...options }: Flee
     applier,
     /** Empty while no fleet is configured. */
     conditions: (): Condition[] => [...(fleet?.conditions() ?? []), ...(calls?.conditions() ?? [])],
-    /** Opens a stream to the gateway of another machine. */
     openMachine: (...[backend, onEnd]: Parameters<OpenMachine>): Duplex =>
       calls === null ? closedStream(onEnd) : calls.open(backend, onEnd),
     /** Starts with the first configuration; resolves when all code is loaded, whether or not a server answers. */
@@ -231,7 +221,6 @@ function lendingOf({ machines }: Pick<GatewayPart, "machines">, sharesRoot: () =
   };
 }
 
-/** True if both configurations lead to the same connection to the fleet. */
 function isSameLink(one: FleetConfig | null, other: FleetConfig | null): boolean {
   const link = (config: FleetConfig | null): unknown =>
     config && [config.name, config.servers, config.credentials, config.tlsCa];

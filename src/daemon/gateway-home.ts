@@ -1,4 +1,4 @@
-// The gateway's files in the home, and the daemon that may still use them while it hands over to this one.
+// The gateway's files in the home, and how this daemon takes them over from the one before.
 import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
@@ -23,13 +23,12 @@ export interface GatewayHomeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
-  /** The daemon that hands over to this one, in which backends that cannot run twice may still run. */
+  /** The daemon that hands over to this one. Backends that cannot run twice may still run in it. */
   readonly elsewhere?: OtherDaemon | undefined;
-  /** Serves other requests than MCP at the gateway's address. */
+  /** Serves requests at the gateway's address that are not MCP. */
   readonly beside?: Beside | undefined;
 }
 
-/** Another daemon that still runs on this home, and hands over to this one. */
 type OtherDaemon = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn" | "taken">;
 
 /** The gateway's options that depend on its home. */
@@ -42,9 +41,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
   return {
     isHandedOver: () => handedOver,
     writes,
-    /**
-     * Stops all writing, because the next daemon writes from now on. Resolves when the last write has ended.
-     */
+    /** Stops all writing, because the next daemon writes from now on. Resolves when the last write has ended. */
     handOver(): Promise<void> {
       handedOver = true;
       return writes.end();
@@ -55,8 +52,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     suspended,
     /** To be called when the home is free: takes over sessions, connections and waiting calls of the other daemon. */
     takeOver(gateway: GatewayPart): void {
-      // Done before the gateway listens, because clients with sessions of the other daemon may connect at
-      // once.
+      // Before the gateway listens: clients of the other daemon's sessions may connect at once.
       elsewhere?.onSession({
         keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
         end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),

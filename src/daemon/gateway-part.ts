@@ -30,7 +30,7 @@ export function loadAhead(config: MountaineerConfig): void {
 }
 
 export function createGatewayPart(options: GatewayOptions) {
-  /** Once created, the gateway is kept even while none is configured: calls can end, and sessions survive. */
+  /** Kept when its configuration is removed, so that calls can end and sessions survive. */
   let gateway: Gateway | null = null;
   let wanted = false;
   /** The settings of the audit; null if none is configured. */
@@ -113,10 +113,7 @@ export function createGatewayPart(options: GatewayOptions) {
       const running = current();
       return running === null ? {} : gatewayStatus(running);
     },
-    /**
-     * Writes to the audit, if one is configured, that an entry of the configuration waits for approval or was
-     * approved.
-     */
+    /** Writes to the audit, if one is configured, that an entry of the configuration waits or was approved. */
     note: (record: Parameters<Gateway["note"]>[0]): void => current()?.note(record),
     /** Serves one client over lines of JSON-RPC. */
     serveLines: (stream: Duplex): void => serve(stream, (running) => running.serveLines(stream)),
@@ -147,8 +144,8 @@ export function createGatewayPart(options: GatewayOptions) {
 }
 
 /**
- * Rehearses calls (see rehearsal.ts) while backends start. Only once, because the daemon that still serves
- * needs the processor, too.
+ * Compiles the code that serves calls, while backends start. Rehearses only once, because the daemon that
+ * still serves needs the processor, too.
  */
 async function rehearseOnce({ clock, logger }: GatewayOptions, signal: AbortSignal): Promise<void> {
   const { rehearse } = await import("../gateway/serving/rehearsal.ts");

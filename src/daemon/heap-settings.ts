@@ -21,8 +21,8 @@ export function settleHeap(): void {
 }
 
 /**
- * Once, returns memory to the system that only the start needed: 6 of 87 MB. An idle daemon would keep it,
- * since V8 collects only when the heap grows. Blocks the thread for 12 ms.
+ * Returns memory that only the start needed, 6 of 87 MB, to the system. An idle daemon would keep it, since V8
+ * collects only when the heap grows. Blocks the thread for 12 ms.
  */
 export function trimHeapAfterStart(clock: Clock): Timer {
   return clock.setTimer(STARTED_MS, () => {

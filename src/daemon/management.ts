@@ -17,7 +17,7 @@ interface ManagementParts {
   readonly home: string;
   readonly httpApi: HttpApi;
   readonly service: Pick<SentinelService, "control" | "server">;
-  /** The operations other than those that grant access: this file adds these. */
+  /** All operations but those that grant access, which this file adds. */
   readonly control: Omit<Control, AccessOperation>;
   readonly events: Events;
   readonly clock: Clock;

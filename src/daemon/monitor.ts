@@ -50,7 +50,7 @@ const LOCK_WAIT_MS = 10_000;
 const COMMANDS_MS = 5_000;
 /** Longest wait of a handover for the daemon's note to be written, ms: the disk may not answer. */
 const NOTE_MS = 1_000;
-/** If the successor ends while calls are still in flight here: time left for them, ms. */
+/** Time for calls in flight here after the successor has ended, ms. */
 const ORPHANED_MS = 3_000;
 
 /** Resolves when the daemon has stopped, or another one is in charge; rejects if the daemon cannot start. */
@@ -110,8 +110,8 @@ async function run(options: RunOptions): Promise<void> {
       ahead = null;
       return reader;
     };
-    // If the file has mistakes, a successor does not fall back to an earlier content but fails, unless its
-    // predecessor has already given up the home.
+    // A successor rejects a file with mistakes, because its predecessor goes on. Any other start falls back to
+    // the last accepted content.
     const fallsBack = isFirst || predecessor.isNeeded;
     // The disk may hang, so a stop ends the wait.
     const opened = await unlessAborted(
@@ -337,7 +337,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   if (next instanceof Successor) {
     keeper?.giveUpCharge();
     predecessor?.movedOn();
-    // If the successor ends, the whole service ends, except that calls in flight here get a short time.
+    // If the successor ends, so does this daemon, after a short time for calls in flight.
     const shortly = next.gone.then(async () => {
       await predecessor?.stopped();
       await clock.sleep(ORPHANED_MS);

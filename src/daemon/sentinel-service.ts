@@ -52,8 +52,8 @@ const STOP_DEADLINE_MS = 3800;
 const UNMOUNT_DEADLINE_MS = 10_000;
 
 /**
- * If the previous daemon has already given up the home: longest wait for backends before this daemon takes
- * charge, ms. The shares wait for it, too.
+ * Longest wait for backends, ms, by a daemon whose predecessor has already given up the home. Short, because
+ * shares wait meanwhile.
  */
 const NEEDED_MS = 5_000;
 
@@ -68,7 +68,7 @@ export type TakeHome = (build: () => Promise<GatewayView | null>) => Promise<Tak
 
 interface TakenHome {
   readonly memory: Memory;
-  /** The previous daemon's listening socket; null: the gateway opens one. */
+  /** The previous daemon's listening socket; null if the gateway has to open one. */
   readonly listener: HandedListener | null;
 }
 
@@ -176,7 +176,7 @@ async function readFlow(
   return flowOf(status, clients);
 }
 
-/** Writes approvals to the audit, also entries that waited before the audit existed. */
+/** Writes approvals to the audit, and first the entries that wait already. */
 function auditApprovals({ keeper, gateway, bus }: ServiceParts, clock: Clock, stack: DisposalStack): void {
   const note = ({ name, entry, summary }: ApprovalTransition): void =>
     gateway.note({ time: isoTime(clock.wallMs()), event: name, entry, summary });
@@ -334,7 +334,7 @@ interface FirstParts {
   readonly privacy: PrivatePlaces;
 }
 
-/** Builds the parts that need no home. Resolves with the state of the gateway, or null if there is none. */
+/** Builds the parts that need no home. Resolves with the gateway's state; null if there is no gateway. */
 async function buildFirst(
   options: ServiceOptions,
   { snapshot, gateway, privacy }: FirstParts,
@@ -350,10 +350,6 @@ async function buildFirst(
   return gateway.handing?.view() ?? null;
 }
 
-/**
- * Ends the service: waits for calls and for the share engine's steps, and unmounts shares if that is
- * configured.
- */
 async function stop(
   { clock, logger, unmountOnExit }: ServiceOptions,
   { memory, force, parts, shares, gateway, fleet, config, gatewayOwn }: ServiceParts,
@@ -364,11 +360,10 @@ async function stop(
   shares.triggers.stop();
   // A configuration that is applied now would start cycles, and mount shares again.
   await config[Symbol.asyncDispose]();
-  // Begins to end the fleet's part, which publishes this machine's last state: the other parts must still run
-  // then. Disposing the stack waits until it has ended.
+  // Only begins to end the fleet's part, which publishes this machine's last state while the other parts
+  // still run. The stack waits for it.
   void fleet[Symbol.asyncDispose]();
-  // Begins to end the gateway, so that calls end while shares are unmounted. Disposing the stack waits for
-  // it.
+  // Only begins to end the gateway, so that calls end while shares are unmounted. The stack waits for it.
   Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
   if (unmounts) {
     // The engine stops its cycles, so that none follows an unmount.

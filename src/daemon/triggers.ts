@@ -14,17 +14,13 @@ import { ROUTE_NAMES, type ShareSpec } from "../shares/share-spec.ts";
 import type { EngineParts } from "./compose/engine-parts.ts";
 import type { NetworkTransition } from "./events/service-transitions.ts";
 
-/**
- * Number of network changes that are kept. They decide which shares are looked at first while a link goes up
- * and down.
- */
+/** Number of network changes kept for one cycle: they tell which shares to look at first. */
 const MAX_DELTAS = 100;
 
 interface TriggerOptions extends Pick<EngineParts, "engine" | "hostProber" | "rcloneLogs" | "noteRefresh"> {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly place: Pick<Place, "networkChanged">;
-  /** The aliases. The tick also triggers them, as it triggers rclone's logs and notes. */
   readonly aliases: Pick<AliasLinks, "trigger">;
   /** Overrides the configuration's check interval, ms; null: no override. */
   readonly intervalMs: number | null;
@@ -72,10 +68,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
 
   let listener: NetworkListener | null = null;
   stack.defer(() => listener?.[Symbol.asyncDispose]());
-  /**
-   * Events are listened for only if there are shares: nothing else needs them, and the listener's thread
-   * takes 14 MB.
-   */
+  /** Listens only if there are shares: nothing else needs network events, and the thread takes 14 MB. */
   const listenFor = ({ shares }: TriggerSettings): void => {
     if (shares.length === 0) return;
     listener ??= startNetworkListener({
@@ -113,8 +106,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
     window,
     configure(settings: TriggerSettings): void {
       listenFor(settings);
-      // Begins a new measurement: the first tick of the new interval may come later than the old interval
-      // allows, which would be taken for sleep.
+      // The first tick of the new interval may come later than the old one allows, which would be taken for sleep.
       clockWatch.observe();
       checkIntervalMs = intervalOf(settings);
       ticker.setInterval(checkIntervalMs);

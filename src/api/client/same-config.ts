@@ -10,7 +10,6 @@ export async function requireSameConfig(running: string, asked: string): Promise
   });
 }
 
-/** True if both paths lead to one file. */
 export async function isSameFile(path: string, other: string): Promise<boolean> {
   const resolved = (one: string): Promise<string> => realpath(one).catch(expecting(isSystemError, one));
   return (await resolved(path)) === (await resolved(other));

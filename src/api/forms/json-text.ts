@@ -69,9 +69,7 @@ function faultIn(text: string): { readonly at: number; readonly expected: string
   }
 }
 
-/**
- * What may follow the token; null: the token is not what `wanted` says. `open`: the brackets that are open.
- */
+/** What may follow the token; null: `wanted` does not allow the token. `open`: the open brackets. */
 function stepAfter(
   wanted: Wanted,
   token: Readonly<Record<string, string | undefined>>,

@@ -7,7 +7,6 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { errorBody } from "../http-errors.ts";
 import type { PageFile } from "../page-files.ts";
 
-/** A request with its response. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;

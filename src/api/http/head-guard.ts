@@ -44,10 +44,7 @@ export function refusalOfHead(request: IncomingMessage, names: OwnNames): HeadRe
   return null;
 }
 
-/**
- * Why the request is refused as one that a foreign page may have sent; null: no page of another origin sent
- * it.
- */
+/** Why the request is refused as one of a foreign page; null: it is none. */
 export function refusalOfOrigin(request: IncomingMessage): HeadRefusal | null {
   const { origin, host = "", "sec-fetch-site": site } = request.headers;
   if (origin !== undefined && !isOrigin(origin, host))

@@ -30,10 +30,7 @@ export interface Events {
 
 export type EventStreams = ReturnType<typeof createEventStreams>;
 
-/**
- * Makes the streams of all readers. Each stream subscribes to `events` on its own, so nothing is subscribed
- * without a reader.
- */
+/** Each stream subscribes to `events` by itself, so that without readers nothing is subscribed. */
 export function createEventStreams(options: {
   readonly events: Events;
   readonly clock: Clock;

@@ -171,7 +171,6 @@ interface RequestsParts {
   readonly answers: ReturnType<typeof createAnswers>;
 }
 
-/** Reads requests, performs their operations, and answers them. */
 function createRequests({ options, visits, stopping, streams, answers }: RequestsParts) {
   const { clock, logger } = options;
   const performer = createPerformer({ clock, stopping: stopping.signal });

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import * as privateSocket from "../../runtime/process/private-socket.ts";
 import { type DaemonNote, readDaemonNote } from "./daemon-note.ts";
 
-/** One of the home's sockets. */
 interface SocketKind {
   /** For people: "management socket". */
   readonly title: string;

@@ -144,10 +144,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
       lost = null;
       return judged;
     },
-    /**
-     * To be called when the approved part of the file runs. Announces entries that wait now, and waiting ones
-     * that were approved.
-     */
+    /** To be called when the approved part of the file runs. Announces entries that newly wait or were approved. */
     applied({ held, granted }: JudgedFile): void {
       const before = new Map(waiting.map((entry) => [entry.id, entry]));
       memory = held.approvals;
@@ -168,10 +165,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
       }
       if (held.approvals !== null) remember(held.approvals);
     },
-    /**
-     * Replaces the written approvals by those from before the last grant, because its content does not run.
-     * Never rejects.
-     */
+    /** Writes the approvals from before the last grant again, because what it approved does not run. Never rejects. */
     async withdraw(): Promise<void> {
       if (memory === null || !wantsWrite(memory)) return;
       options.onGrant?.();
@@ -222,10 +216,7 @@ function kept(approvals: Approvals | null): Approvals | null {
   return approvals === null || approvals.lost ? null : approvals;
 }
 
-/**
- * Creates a writer that writes one version of the approvals after the other. It knows the last version
- * written, and why the last write failed.
- */
+/** Writes one version of the approvals after the other. */
 function createApprovalWriter(store: ApprovalsFile, logger: Logger, written: Approvals | null) {
   let writing: Promise<unknown> = Promise.resolve();
   const self = {

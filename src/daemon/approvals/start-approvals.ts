@@ -18,8 +18,8 @@ interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places">
 export type StartedApprovals = Awaited<ReturnType<typeof startApprovals>>;
 
 /**
- * Judges the snapshot of a start. Resolves with its approved part, and with where the sealing key is: null if there is
- * none yet, or it was not found. Rejects only with the signal's reason.
+ * Judges the snapshot of a start. Resolves with its approved part. `keyPlace` is null if there is no sealing key
+ * yet, or it was not found. Rejects only with the signal's reason.
  */
 export async function startApprovals(options: StartOptions, signal: AbortSignal) {
   const { place, environment, snapshot, clock, logger, publish, writes, onGrant } = options;

@@ -21,7 +21,7 @@ const RECOUNT_MS = 200;
 const FIRST_ANSWER_MS = 2_000;
 
 export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
-  /** The endpoints last sent for each share, so that equal ones are not sent again. */
+  /** The endpoints last sent for each share: equal ones are not sent again. */
   const sent = new Map<string, string>();
   /** For each share, the carrier's `epoch` (see carrier.ts) when this process last saw it. */
   const epochs = new Map<string, number>();
@@ -42,10 +42,7 @@ export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
       else logger.info("moved while no daemon answered", { ...entry });
     }
   };
-  /**
-   * Reads the carrier's journal if the epoch has grown: the carrier has then made decisions of its own,
-   * because this process did not answer it for a while.
-   */
+  /** A grown epoch means that the carrier decided by itself, because this process did not answer it for a while. */
   const readJournalIfNew = ({ share, epoch = null }: CarriedShare): void => {
     const before = epochs.get(share) ?? epoch;
     if (epoch === null) return;
@@ -108,8 +105,8 @@ export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
     keepEndpoints(share, change) {
       const { endpoints, patienceMs, away = false } = change;
       const { route, witness } = carrier.shares.get(share) ?? {};
-      // While the carrier has no connection that proves which server is behind the other route (its witness),
-      // equal endpoints are sent again at each look.
+      // Equal endpoints are sent again while the carrier has no witness: a connection that proves which server is
+      // behind the other route.
       const isKept = witness !== null || Object.keys(endpoints).every((name) => name === route);
       const text = JSON.stringify([endpoints, patienceMs, route, away]);
       if (sent.get(share) === text && isKept) return;

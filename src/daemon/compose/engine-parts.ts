@@ -102,7 +102,6 @@ export function startEngineParts(options: PartsOptions) {
   );
   return {
     engine,
-    /** Refreshes the carrier's counters. */
     recount: async (): Promise<void> => {
       if (carrier.shares.size > 0) await carriage.recount();
     },

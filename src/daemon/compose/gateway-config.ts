@@ -11,7 +11,6 @@ function borrows(fleet: MountaineerConfig["fleet"]): boolean {
   return (fleet?.import ?? []).length > 0;
 }
 
-/** Names of the backends that the fleet may use, in the file's order. */
 function exportsOf({ backends, fleet }: MountaineerConfig): readonly string[] {
   const wanted = fleet?.export ?? [];
   return backends

@@ -1,6 +1,5 @@
 // The gateway's files in the home: pins of tools, the names that clients have used, and held routes. Only the
-// daemon in charge writes them. Its successor reads them at its start, and pins and names again when it takes
-// over.
+// daemon in charge writes them.
 import type { PinStore } from "../../gateway/pins/pin-store.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -52,20 +51,18 @@ export function openHomeWrites(options: HomeWritesOptions) {
       settled: () => settledWithin(clock, END_MS, heldRoutes.settled()),
     },
     /**
-     * Number of changes of data that a daemon reads from the home only at its start. If it grows while a
-     * successor starts, that successor is out of date.
+     * Number of changes of data that a daemon reads only at its start. If it grows while a successor starts, that
+     * successor is out of date.
      */
     get changes(): number {
       return changes;
     },
-    /** Counts a change of other data that a daemon reads from the home only at its start. */
     noteChange(): void {
       changes += 1;
     },
     get isOurs(): boolean {
       return stage === "ours";
     },
-    /** Begins to write: this daemon is in charge of the home. */
     begin(): void {
       stage = "ours";
       void heldRoutes.settled();

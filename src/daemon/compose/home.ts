@@ -11,9 +11,7 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
-/**
- * A configuration file that has mistakes or cannot be read, so that the newest accepted content runs instead.
- */
+/** A configuration file with mistakes, or an unreadable one: the newest accepted content runs instead. */
 export interface RejectedFile {
   /** The hash of the file, hexadecimal; "" if the file cannot be read. */
   readonly sha256: string;
@@ -111,8 +109,7 @@ async function loadEntry(
   { place, path }: Parameters<typeof lastAccepted>[0],
   options: OpenOptions,
 ): Promise<Accepted | string> {
-  // A start checks who may write the home and the configuration file. The history's file needs the same
-  // check.
+  // A start checks who may write the configuration file; its history needs the same check.
   const { writable, failure } = await exposureOf(file, await ownIdentity());
   if (writable !== null) return `${writable.path} can be written by others (mode ${writable.mode})`;
   if (failure !== null) return failure;
@@ -137,10 +134,7 @@ interface LayeredLoad extends LoadedApart {
   readonly layerMistakes: readonly ConfigMistake[];
 }
 
-/**
- * Loads a configuration as `loadConfigApart` does, with the fleet's kept layer. A layer with mistakes is left
- * out.
- */
+/** Loads a configuration with the fleet's kept layer under it. A layer with mistakes is left out. */
 async function loadLayered(
   request: Parameters<typeof loadConfigApart>[0],
   { keptLayer, clock = systemClock, startReader }: OpenOptions,

@@ -38,7 +38,7 @@ export function planFstab(content: string, share: LineShare, isWanted: boolean) 
   }
   const [entry] = parseFstab(line);
   const fits = entry?.forUsers === true && entry.carriedPort !== null && isOfShare(entry, share);
-  // A person's line may have more options: it is accepted, but never removed here.
+  // A line that a person wrote may have more options: it is accepted, but not removed here.
   const isOurs = withoutPort(line) === withoutPort(carriedLine(share));
   if (!fits || !entry.isHard || more.length > 0 || (!isWanted && !isOurs)) {
     throw new MountaineerError("usage", `line ${index + 1} of fstab has ${share.mountPath} already`, {

@@ -10,7 +10,6 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 
-/** A fault of one place. */
 interface PlaceFault {
   readonly severity: "error" | "warning";
   readonly code: "writable_by_others" | "readable_by_others";

@@ -93,13 +93,12 @@ export function homeSecrets(
   return createStoredSecrets({ ...options, openStore: () => openStore(options) });
 }
 
-/** The home's store of sign-ins to backends. */
 export function signInHome(options: SecretStoreOptions): SignInHome {
   return { home: options.home, openStore: () => openStore(options) };
 }
 
 interface SecretRetryOptions {
-  /** True while a secret could not be read. */
+  /** True while something could not be read. */
   readonly isDue: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;

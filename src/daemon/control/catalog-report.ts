@@ -80,8 +80,7 @@ function fitting<Shown extends { cut?: boolean }>(
   return shown;
 }
 
-// The length of each definition. Definitions are the servers' own objects, which outlive catalogs, so each is
-// measured once.
+// Definitions are the servers' own objects, which outlive catalogs, so each is measured once.
 const sizes = new WeakMap<JsonObject, number>();
 
 function sizeOf(definition: JsonObject): number {

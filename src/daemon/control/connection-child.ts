@@ -26,16 +26,12 @@ import type { ConnectionJob } from "./client-connections.ts";
 
 const CONNECTED = CLIENT_NAMES.map((name) => CLIENTS[name]).filter((client) => client.isConnected);
 
-/**
- * What finding and writing clients' files depends on. `folder` is "/", because only a command in a terminal
- * has a meaningful working directory.
- */
+/** `folder` is "/", because only a command in a terminal has a meaningful working directory. */
 function surroundingsOf(home: string): ConnectionSurroundings {
   const environment = process.env;
   return { home, file: null, userHome: findPlace(environment).userHome, environment, folder: "/" };
 }
 
-/** Lists the clients on this machine. */
 async function known({ home }: ConnectionJob): Promise<KnownClients> {
   const clients: KnownClients["clients"] = [];
   for (const client of CONNECTED) {

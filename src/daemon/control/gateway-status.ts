@@ -62,7 +62,6 @@ export function idleGatewayStatus(
   return { gateway: { url: null, sessions: 0, in_flight: 0, ...counts, conditions: [] }, backends };
 }
 
-/** The conditions about missing secrets that a daemon would report. */
 function missingSecrets(
   name: string,
   connection: BackendConfig["connection"],
@@ -134,10 +133,7 @@ function togetherOf(
     : { together: { tools: shared.length, places: toolPlaces([...places], together) } };
 }
 
-/**
- * A condition if another machine's backend (`backend`) cannot share its tools with this machine's backend of
- * the same name, else none.
- */
+/** A condition if another machine's `backend` cannot share tools with this machine's backend of that name. */
 function apartOf(backend: string, together: Gateway["together"]): Condition[] {
   const apart = together.apart(backend);
   if (apart === null) return [];

@@ -22,10 +22,7 @@ export interface ConditionSources {
   readonly formerUnsent: () => readonly FormerUnsent[];
 }
 
-/**
- * Returns a function that lists the conditions. For sources that do not tell when a condition began, it
- * remembers when it first saw the condition.
- */
+/** A condition whose source does not tell when it began is reported since it was first listed. */
 export function createGlobalConditions(sources: ConditionSources): () => Condition[] {
   let since = new Map<string, string>();
   return () => {

@@ -14,10 +14,7 @@ import type { Room } from "../../shares/policy/decide.ts";
 import type { Prober } from "../../shares/prober/prober.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";
 
-/**
- * Maximum time that `lookNow` waits for the looks that it starts, ms: a failed call is waiting for the
- * result.
- */
+/** Longest wait of `lookNow`, ms: a failed call waits for it. */
 const ASKED_LOOK_MS = 2_000;
 /** Deadline of a look for a folder, ms. */
 const FOLDER_LOOK_MS = 5_000;
@@ -26,7 +23,7 @@ const FOLDER_THERE_MS = 10_000;
 const FOLDER_MISSING_MS = 1_900;
 /**
  * For this long after a folder disappears, ms, it is looked for again after short pauses, so that a brief
- * absence is not reported. The pauses are uneven, so that a periodic absence is not missed.
+ * absence is not reported. Uneven pauses do not all fall into a periodic absence.
  */
 const FOLDER_GONE_MS = 10_000;
 const FOLDER_PAUSES_MS = [230, 410, 310, 530, 370];
@@ -145,7 +142,6 @@ interface WatchTools extends Tools {
   readonly emit: () => void;
 }
 
-/** A requirement that is being watched. */
 class Watched implements Disposable {
   readonly requirement: ShareRequirement;
   presence: RequiredData;
@@ -216,10 +212,7 @@ class Watched implements Disposable {
     if (missing !== null) this.#lookAgainSoon();
   }
 
-  /**
-   * Schedules another look for a missing folder. The cycles of the share are too rare for that, and each of
-   * them could meet a periodic absence.
-   */
+  /** The share's cycles are too rare for this, and might all fall into a periodic absence. */
   #lookAgainSoon(): void {
     const { clock } = this.#tools;
     if (this.presence.kind !== "away" || this.#isForgotten) return;

@@ -11,7 +11,6 @@ export function globalFindings(conditions: readonly Condition[]): VerifyFinding[
   );
 }
 
-/** Findings about the gateway and its backends. */
 export function gatewayFindings({
   gateway,
   backends = [],

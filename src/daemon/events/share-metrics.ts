@@ -20,7 +20,6 @@ export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">) 
   const changes = new Map<string, Map<string, number>>();
   const moves = new Map<string, number>();
   return {
-    /** A listener of transitions. */
     handle(transition: ServiceTransition): void {
       const change = CHANGES[transition.name];
       if (change === undefined || !("share" in transition)) return;

@@ -35,8 +35,8 @@ export const MOST_MINUTES = 10_000;
 /** How many minutes a report may sum into one, if there are too many. Each number divides a day. */
 const STEPS = [1, 5, 15, 60] as const;
 /**
- * Maximum number of changes, once for all shares together and once for all backends together. Beyond it, only
- * half as many are kept: subjects with many changes lose their oldest.
+ * Maximum number of changes of all shares, and of all backends. Beyond it, half as many are kept: subjects with
+ * many changes lose their oldest.
  */
 export const MOST_CHANGES = 5_000;
 /** Maximum number of gaps (periods without known states) that are kept, the newest. */
@@ -56,7 +56,6 @@ const minuteShape = object({
 export const knownShape = object({
   since: number,
   until: number,
-  /** Periods without known states. */
   gaps: list(object({ from: number, to: number })),
   shares: changesOf(shareStateShape),
   backends: changesOf(backendStateShape),
@@ -74,7 +73,6 @@ interface Change<State> {
 export interface TimelineOptions {
   readonly clock: Clock;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;
-  /** The current status. */
   readonly status: () => Pick<StatusReport, "shares" | "backends">;
   /** True once a share was looked at since the start; until then, its status is the remembered one. */
   readonly isSeen: (share: string) => boolean;
@@ -103,7 +101,6 @@ export function startTimeline(
   const forget = (from: number, until: number): void => {
     for (const changes of [shares, backends]) changes.forget(from, until);
   };
-  /** Makes the time since the last look a gap. */
   const addGap = (to: number): void => {
     for (const changes of [shares, backends]) changes.keepOnly(new Set(), watchedMs);
     gaps = [...gapsUntil(gaps, watchedMs), ...gapsUntil([{ from: watchedMs, to }], to)];
@@ -181,7 +178,6 @@ export function startTimeline(
     },
     /** The timeline for the next daemon, after a fresh look. */
     known,
-    /** The report of the last day. */
     timeline: async (): Promise<TimelineReport> => reportOf(known()),
     [Symbol.dispose]() {
       unsubscribe();

@@ -23,7 +23,10 @@ const WAIT_MS = { first: 250, most: 30_000 };
 
 /** The resources that only the daemon in charge has. */
 export interface Charge extends Omit<Handing, "giveUp" | "leave"> {
-  /** Ends the share engine's steps, saves everything, gives up the sockets and the home. Never rejects. */
+  /**
+   * Ends the share engine's steps, saves everything, gives up the sockets and the home. Rejects only if the home's
+   * lock cannot be released; then this process must end.
+   */
   giveUp(): Promise<void>;
 }
 
@@ -83,7 +86,7 @@ export class Handover implements AsyncDisposable {
       const { next, ready } = await this.#startKnowing(keeper, signal);
       this.#isOver = true;
       logger.info("handing over", { to: next.pid, version: ready.version });
-      // The socket is closed next, so the caller gets its answer before that.
+      // Not before the caller has its answer, because giving up closes the socket.
       setImmediate(() => void this.#cross(keeper, next));
       return { from: process.pid, to: next.pid ?? 0, version: ready.version };
     } finally {
@@ -151,8 +154,7 @@ export class Handover implements AsyncDisposable {
     await charge.giveUp();
     let next: Successor | null = first;
     if (charge.changes() !== known) {
-      // This successor is out of date: commands that were still running have changed files since it read
-      // them.
+      // Commands that were still running have changed files since this successor read them.
       await first.kill();
       next = null;
     }

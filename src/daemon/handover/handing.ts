@@ -119,7 +119,7 @@ export function createHanding(service: HandingParts) {
     lateSessions: (): readonly BegunSession[] => gatewayOwn.sessions.late,
     /** Hashes of sessions that clients have ended since the handover began. */
     endedSessions: (): Iterable<string> => gatewayOwn.sessions.ended,
-    /** The key with which the successor can read the states that clients got from this daemon. */
+    /** The key for reading the request states that this daemon gave to clients. */
     states: (): StateKey => gatewayOwn.suspended.stateKey,
     /**
      * Connects the waiting calls of both daemons: from now on, each passes a client's request to the daemon

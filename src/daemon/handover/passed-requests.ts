@@ -19,10 +19,7 @@ export class PassedRequests implements OtherDaemon {
   readonly #say: (message: PassedMessage) => boolean;
   /** The requests sent and not yet answered, by number. */
   readonly #open = new Map<number, { readonly request: ModernRequest; readonly outlet: CallOutlet }>();
-  /**
-   * For each request from the other daemon, by its number there, a function to call when the client has
-   * disconnected.
-   */
+  /** By the number of a request from the other daemon: to be called when its client has disconnected. */
   readonly #taken = new Map<number, () => void>();
   #passed = 0;
 

@@ -145,10 +145,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     get once(): readonly number[] {
       return once;
     },
-    /**
-     * The key with which this daemon can read the states that clients got from the old one; null if none was
-     * received.
-     */
+    /** The key for reading the request states that the old daemon gave to clients; null if none was received. */
     get states(): StateKey | null {
       return states;
     },

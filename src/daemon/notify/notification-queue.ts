@@ -5,7 +5,7 @@ import type { Notification } from "./notification-command.ts";
 
 export type NotificationKind = "failover" | "tbReady" | "configRejected";
 
-/** Maximum number of shares that a notification about several names; the others are only counted. */
+/** Number of shares that one notification names; the others are counted. */
 const NAMES_SHOWN = 3;
 /** Up to this many notifications of one kind are shown one by one; more become a single one. */
 const ONE_BY_ONE = 2;

@@ -35,7 +35,6 @@ interface ConfigServiceOptions {
   readonly place: ConfigPlace;
   readonly snapshot: ConfigSnapshot;
   readonly file: WatchedFile;
-  /** The function that `openHistory` takes. */
   readonly realPath: RealPath;
   readonly appliers: readonly ConfigApplier[];
   /** The fleet's layer under `snapshot`; null if there is none. */
@@ -52,7 +51,6 @@ interface ConfigServiceOptions {
   readonly bindSecrets: (snapshot: ConfigSnapshot, signal: AbortSignal) => Promise<ConfigSnapshot>;
   /** Rejects if other users may write the configuration, or read a secret in it. */
   readonly requirePrivate: (snapshot: ConfigSnapshot) => Promise<void>;
-  /** Starts the process that reads and edits the configuration. */
   readonly startReader: StartReader;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -193,7 +191,6 @@ function configSteps(
   };
 }
 
-/** The state of the watched file in the form of the API. */
 function syncReport(
   path: string,
   { state, running }: ConfigWatcher<ConfigSnapshot>,

@@ -11,10 +11,7 @@ export function createHolding(keeper: ApprovalKeeper, first: ConfigSnapshot) {
   let file = first;
   let granted: { readonly sha256: string; readonly grant: Grant } | null = null;
 
-  /**
-   * The file whose entries are judged: `snapshot`, unless it is the running one. A reload that did not read
-   * the file passes that, and means the newest accepted file.
-   */
+  /** A reload that did not read the file passes the running snapshot, and means the newest accepted file. */
   const fileOf = (snapshot: ConfigSnapshot, running: ConfigSnapshot): ConfigSnapshot =>
     snapshot === running ? file : snapshot;
 
@@ -54,10 +51,7 @@ export function createHolding(keeper: ApprovalKeeper, first: ConfigSnapshot) {
   };
 }
 
-/**
- * Whether applying the file changes anything, with a summary. `touched`: what changes in the sections, as a
- * text; null: nothing.
- */
+/** Whether applying the file changes anything. `touched`: a text about changed sections; null: none changes. */
 export function summaryOf({ held, changes }: JudgedFile, touched: string | null) {
   const waiting = idsOf(held.waiting);
   const changed = touched !== null || changes;
