@@ -32,7 +32,7 @@ const LONGEST_BEAT_BYTES = 64;
 const MOST_READERS = 1_024;
 const NANOS_IN_MS = 1_000_000;
 
-/** The options of the bucket's stream, which are the same on each machine that may make it. */
+/** The bucket's stream, with the same options on every machine that may make it. */
 export const BUCKET_STREAM = {
   ...BUCKET_DEFAULTS,
   name: STREAM,
@@ -50,7 +50,7 @@ export interface SessionEvents {
   /** An entry of the bucket; `isNew`: it was written after the subscription began. */
   summary(key: string, bytes: Uint8Array, isNew: boolean): void;
   removed(key: string): void;
-  /** Called when every entry that the bucket had at the subscription's start has been passed to `summary`. */
+  /** Called once `summary` has got every entry that the bucket had when the subscription began. */
   caughtUp(): void;
   beat(name: string, instance: string): void;
   /** Called when the common configuration may have a new revision. */
@@ -84,7 +84,7 @@ export async function openSession(options: SessionOptions, signal: AbortSignal):
   }
 }
 
-/** The watches over the bucket, from the request for each until it is stopped. */
+/** Watches over the bucket that were requested and not stopped. */
 type Watches = Set<ReturnType<typeof watchBucket>>;
 
 async function begin(
@@ -117,8 +117,7 @@ async function begin(
           endBy(error, "listening");
           return;
         }
-        // Checks the subject, because a member can make JetStream deliver a bucket's messages here, under the
-        // bucket's own subjects.
+        // A member can make JetStream deliver a bucket's messages here, under the bucket's own subjects.
         const sender = senderOf(message.subject);
         if (message.subject !== beatSubject(sender) || message.data.length > LONGEST_BEAT_BYTES) return;
         events.beat(sender, message.string());
@@ -134,7 +133,7 @@ async function begin(
     },
   });
 
-  /** Passes the bucket's entries on until the signal aborts. */
+  /** Passes on the bucket's entries until the signal aborts. */
   const readBucket = async (stopped: AbortSignal): Promise<void> => {
     const watch = watchBucket(bucket);
     watches.add(watch);

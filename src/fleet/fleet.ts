@@ -23,15 +23,11 @@ const GATHER_MS = 50;
 const APART_MS = 300;
 /** An unchanged summary is written again after this time, ms: the bucket drops entries that are a week old. */
 const REFRESH_MS = 60 * 60_000;
-/**
- * How long this machine waits before it sends a beat, after a roll call or for a machine that has just
- * started, ms.
- */
+/** Delay of the beat that answers a roll call, or greets a machine that has just started, ms. */
 const GREET_MS = 100;
 /**
- * In a fleet of at most this many machines, each is always subscribed to the others. In a larger fleet, a
- * machine subscribes only while somebody looks at its list. Otherwise every machine would receive the beats
- * of all others, for nobody.
+ * Up to this many machines, each is always subscribed to the others. In a larger fleet, a machine subscribes
+ * only while somebody looks at its list, because nobody else needs the beats.
  */
 const ALL_HEARD_UP_TO = 32;
 /** How long after the last look at the list a machine of a large fleet stays subscribed, ms. */
@@ -45,7 +41,6 @@ export type FleetEnd = "stopped" | "left" | "handed_over";
 
 export interface FleetOptions extends LinkOptions {
   readonly config: FleetConfig;
-  /** The current status of this machine. */
   readonly status: () => StatusReport;
   /** Applies the fleet's common configuration; absent: this machine does not use the common configuration. */
   readonly layers?: { readonly home: string; readonly port: () => LayerPort } | undefined;
@@ -185,10 +180,7 @@ export class Fleet {
     if (this.#session !== null && !this.#ending.signal.aborted) this.#publishSoon.due();
   }
 
-  /**
-   * Ends this machine's part in the fleet. Resolves soon, when the link is closed; later calls change
-   * nothing.
-   */
+  /** Resolves when the link is closed. Only the first call has an effect. */
   async end(how: FleetEnd): Promise<void> {
     if (!this.#ending.signal.aborted) {
       this.#follower?.end();
@@ -207,7 +199,7 @@ export class Fleet {
     // Waits for a write that is under way, which would otherwise replace the last summary.
     await this.#publishing;
     const last = how === "left" ? session.remove() : session.putLast(this.#summary("gone"));
-    // Continues even if that fails: the server may be unreachable, or a later start of this machine may have
+    // Continues after a failure: the server may be unreachable, or a later start of this machine may have
     // written a summary.
     await last.catch((error: unknown) => {
       this.#options.logger.debug("no farewell to the fleet", { reason: errorText(error) });

@@ -83,9 +83,8 @@ export class Machines {
   }
 
   /**
-   * Records a beat. Ignores a beat of a machine without an entry, because its summary follows. Like `read`,
-   * returns true if the machine has just started: the first beat after a restart may arrive before the
-   * summary.
+   * Records a beat; ignores one of a machine without an entry. Like `read`, returns true if the machine has
+   * just started, because a beat may arrive before the summary.
    */
   noteBeat(name: string, instance: string, nowMs: number): boolean {
     if (name === this.#own.name) {

@@ -8,7 +8,6 @@ import { choice, object, type TypeOf, text } from "../runtime/shape.ts";
 import { jsonObject } from "../runtime/text/json-object.ts";
 import { withoutUnseen } from "../runtime/text/unseen-characters.ts";
 
-/** The most bytes of one summary. */
 export const SUMMARY_LIMIT_BYTES = 64 * 1024;
 /** Maximum size of each of the three lists in a summary, bytes. It leaves room for the other members. */
 const LIST_LIMIT_BYTES = 20 * 1024;

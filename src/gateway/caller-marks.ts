@@ -7,7 +7,6 @@ import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 const KEY = "mountaineer/caller";
 const DIGITS = 22;
 
-/** Returns a client's mark. */
 export type CallerMarks = (client: { readonly sessionId: string }) => string;
 
 export function createCallerMarks(): CallerMarks {

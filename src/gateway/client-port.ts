@@ -13,7 +13,6 @@ export interface Principal {
   readonly kind: "owner" | "anonymous" | "user" | "machine";
   /** Issuer and subject of a signed token; absent: the name identifies the principal. */
   readonly id?: string;
-  /** The subject of a signed token. */
   readonly subject?: string;
   /** The name in logs and the audit; a user with a signed token may have chosen it. */
   readonly name: string;
@@ -22,7 +21,6 @@ export interface Principal {
   readonly isPerson?: true;
 }
 
-/** The principal in messages. */
 export function named({ kind, name }: Principal): string {
   if (kind === "owner") return "the owner";
   return kind === "anonymous" ? "everybody without a token together" : `user ${name}`;
@@ -69,8 +67,8 @@ export interface ClientPort {
    */
   readonly mark?: string;
   /**
-   * If the client is another machine: the mark of that machine's own client whose request is served now
-   * (caller-marks.ts). Absent or null: no client, or an unknown one.
+   * If the client is another machine: the mark (caller-marks.ts) of the client there that made the request.
+   * Absent or null: unknown.
    */
   readonly caller?: string | null;
   /** The principal of the newest request: an edit of the configuration may change roles and names. */

@@ -51,8 +51,8 @@ export type GatewayTransition =
       readonly reason: string;
     }
   /**
-   * `route_ready`: a better route is available, but not used yet. `route_ready_cleared`: this no longer
-   * holds.
+   * `route_ready`: a better route is available and waits to be used. `route_ready_cleared`: it no longer
+   * waits.
    */
   | {
       readonly name: "backend.route_ready" | "backend.route_ready_cleared";

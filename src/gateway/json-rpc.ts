@@ -107,7 +107,7 @@ function isRpcError(value: unknown): value is RpcError {
 
 const jsonrpc = "2.0" as const;
 
-/** Classifies a parsed message. Extra members are accepted. */
+/** Extra members are accepted. */
 export function classifyMessage(value: unknown): Classified {
   if (!isJsonObject(value)) return { kind: "invalid", id: null, reason: "a message is a JSON object" };
   const { id, method, params, result, error } = value;

@@ -21,10 +21,7 @@ const KEY = "x-mcp-header";
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const TYPES: ReadonlySet<unknown> = new Set(["string", "integer", "boolean"]);
 const ENCODED = /^=\?base64\?(.*)\?=$/s;
-/**
- * Matches texts that must be encoded in a header: with white space at an end, or beginning like an encoded
- * value.
- */
+/** Matches a header's value that may be encoded, or has white space at an end. */
 const NEEDS_DECODING = /^[ \t=]|[ \t]$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const DECIMAL = /^-?[0-9]+(\.[0-9]+)?$/;

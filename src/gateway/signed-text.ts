@@ -1,5 +1,5 @@
-// Signed texts: the gateway gives values to clients in this form and gets them back later, instead of keeping
-// them. Clients can read but not change them. Each is valid only with the texts with which it was signed.
+// Signed texts: values that the gateway gives to clients and gets back later, instead of keeping them.
+// Clients can read but not change them.
 import { createHmac, timingSafeEqual } from "node:crypto";
 
 /**

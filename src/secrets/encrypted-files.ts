@@ -1,5 +1,5 @@
-// Small private files, encrypted with one key of the home, which is kept as a secret: for values that change too often,
-// or are too long, for the keyring. A sealed file (sealed-file.ts) is not encrypted, but detects changes.
+// Small private files, encrypted with one key of the home, for values that are too long for the keyring or
+// change too often. The key is kept as a secret.
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -27,7 +27,7 @@ interface EncryptedFilesOptions {
   readonly clock: Clock;
 }
 
-/** Opens the files; reads nothing yet. Names may only have letters, digits, `_` and `-`. */
+/** Names may only have letters, digits, `_` and `-`. */
 export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptions) {
   let known: Buffer | null = null;
 
@@ -74,8 +74,8 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     /** Whether there is a file of that name, even if our key cannot decrypt it. */
     has: async (name: string): Promise<boolean> => (await presentText(name)) !== null,
     /**
-     * Runs `work` while it holds a lock for that name; a crash frees the lock. Rejects with `lock_held` if
-     * the lock is not free within `withinMs`.
+     * Runs `work` under a lock for that name. Rejects with `lock_held` if the lock is not free within
+     * `withinMs`.
      */
     alone,
     /**
@@ -112,10 +112,7 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
   };
 }
 
-/**
- * The encrypted form of the text. The name is authenticated together with the text, so that no file can take
- * the place of another.
- */
+/** The name is authenticated together with the text, so that no file can take the place of another. */
 function encrypted(name: string, text: string, key: Buffer): string {
   const iv = randomBytes(IV_BYTES);
   const cipher = createCipheriv("aes-256-gcm", key, iv, { authTagLength: TAG_BYTES });

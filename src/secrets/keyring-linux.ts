@@ -5,10 +5,7 @@ import { type CommandResult, runCommand } from "../runtime/process/child-process
 import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts";
 
 const PROGRAM = "secret-tool";
-/**
- * The variable with the session bus's address. `secret-tool` gets it in addition to the variables of every
- * child process.
- */
+/** The session bus's address. `secret-tool` gets it in addition to the variables of every child process. */
 const BUS = "DBUS_SESSION_BUS_ADDRESS";
 
 export function createSecretService({ home, clock, environment }: KeyringOptions): Keyring {

@@ -3,7 +3,7 @@ import { createKeychain } from "./keyring-darwin.ts";
 import { createSecretService } from "./keyring-linux.ts";
 import type { Keyring, KeyringOptions } from "./system-keyring.ts";
 
-/** The keyring of this system; null if Mountaineer supports none on it. */
+/** null: Mountaineer supports no keyring on this system. */
 export function createKeyring(
   options: KeyringOptions,
   platform: NodeJS.Platform = process.platform,

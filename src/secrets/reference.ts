@@ -13,8 +13,8 @@ export type SecretReference =
       /** The name for `mountaineer secret set`. */
       readonly name: string;
       /**
-       * The number of the value: it rises when the secret changes, so that configurations with different values differ.
-       * Absent: the value has not been read.
+       * Rises when the secret changes, so that configurations with different values differ. Absent: the value
+       * has not been read.
        */
       readonly revision?: number;
     };
@@ -83,7 +83,7 @@ export function resolveReference(reference: SecretReference, values: SecretValue
   return value === undefined ? { ok: false, missing: key } : { ok: true, value };
 }
 
-/** A sentence, without its full stop, about one reference without a value. */
+/** A sentence without a full stop. `missing`: as in `ResolvedSecret`. */
 export function oneMissingText(missing: string): string {
   return isStoredKey(missing)
     ? `no secret ${missing.slice(STORED_PREFIX.length)} is kept, or it cannot be read`
@@ -98,7 +98,6 @@ export function missingText(missing: readonly string[]): string {
   return [ofVariables, ofNames].filter(Boolean).join("; ");
 }
 
-/** The hint for `missingText`. */
 export function missingHint(missing: readonly string[]): string {
   const { variables, names } = partedKeys(missing);
   const set = `Set ${variables.join(", ")} in the environment of the daemon and restart it, or write another reference.`;

@@ -87,10 +87,7 @@ export function openSealedFile(options: SealedFileOptions) {
     get keyPlace(): KeyPlace | null {
       return held?.place ?? null;
     },
-    /**
-     * Reads and verifies the file. Rejects with the system's error where the home cannot be read, and with
-     * `aborted`.
-     */
+    /** Rejects with the system's error where the home cannot be read, and with `aborted`. */
     async read(limits: KeyringLimits): Promise<SealedContent> {
       const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);
       // This content is not verified: callers may use it only to refuse more, never to allow more.

@@ -58,12 +58,11 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
       }
     },
 
-    /** The place for a new key. */
     async placeForNew(limits: KeyringLimits): Promise<KeyPlace> {
       return keyring !== null && (await keyring.unusableBecause(limits)) === null ? "keyring" : "file";
     },
 
-    /** Stores the key; durable when it resolves. Rejects with `secret_unavailable`, or the system's error. */
+    /** Durable when it resolves. Rejects with `secret_unavailable`, or the system's error. */
     async keep(key: SealingKey, place: KeyPlace, limits: KeyringLimits): Promise<void> {
       const content = JSON.stringify({ key: key.key, serial: key.serial, note: key.note });
       if (place === "keyring" && keyring !== null) return keyring.set(item, content, limits);

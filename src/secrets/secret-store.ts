@@ -67,7 +67,6 @@ export function openSecretStore(options: SecretStoreOptions) {
   };
 
   return {
-    /** The absolute path of `secrets.json`. */
     filePath,
     /** Sorted by name; asks no keyring. */
     async list(): Promise<readonly KeptSecret[]> {
@@ -132,7 +131,7 @@ interface LockedWork<T> {
   readonly work: () => Promise<T>;
 }
 
-/** Runs `work` while it holds the lock file at `path`, whose folder it makes. A crash frees the lock. */
+/** Makes the folder of the lock file `path`, and runs `work` under the lock. A crash frees the lock. */
 export async function holdingLock<T>(path: string, { busy, work, ...wait }: LockedWork<T>): Promise<T> {
   await ensurePrivateFolder(dirname(path));
   const lock = await waitExclusive(path, wait).catch((error: unknown) => {
@@ -147,7 +146,6 @@ export async function holdingLock<T>(path: string, { busy, work, ...wait }: Lock
   }
 }
 
-/** The place, in words for people. */
 export function placeText(place: SecretPlace): string {
   switch (place) {
     case "file":
@@ -185,14 +183,13 @@ const recordShape = union(
 type SecretRecord = Readonly<TypeOf<typeof recordShape>>;
 const recordOf = reader(recordShape);
 
-/** Secrets by name. */
 type SecretFile = ReadonlyMap<string, SecretRecord>;
 
 const VERSION = 1;
 
 /**
- * Reads the content of `secrets.json`. Throws `secret_unavailable` if it has another form; the message never
- * shows the content.
+ * Throws `secret_unavailable` if the content is not that of a `secrets.json`; the message never shows the
+ * content.
  */
 export function parseSecretFile(content: string, path: string): SecretFile {
   const value = jsonObject(content);

@@ -10,7 +10,6 @@ export interface KeyringOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** The time limit of a call, and the signal that aborts it. */
 export interface KeyringLimits {
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;

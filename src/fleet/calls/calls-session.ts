@@ -18,17 +18,12 @@ import type { Wire } from "./switchboard.ts";
 const FLUSH_MS = 5_000;
 /** Bytes of each message that are kept free for the headers of the NATS library and the server. */
 const AROUND_BYTES = 512;
-/**
- * Minimum data per frame, bytes. If a server's limit leaves less, the session is refused, because calls would
- * be too slow to be useful.
- */
+/** Minimum data per frame, bytes; with less, calls would be too slow to be useful. */
 const LEAST_DATA = 1_024;
-/** The status with which a server answers a message if nobody is subscribed to its subject. */
+/** The server's status for a message whose subject has no subscriber. */
 const NO_RESPONDERS = 503;
 
-/**
- * Callbacks of a session. They are called one at a time, and for each machine in the order of its messages.
- */
+/** Called one at a time, and for each machine in the order of its messages. */
 export interface CallsEvents {
   frame(sender: string, bytes: Uint8Array): void;
   offer(sender: string, bytes: Uint8Array): void;
@@ -38,7 +33,7 @@ export interface CallsEvents {
   nobodyThere(machine: string): void;
 }
 
-/** Whether this machine exports backends, and imports any. */
+/** Whether this machine exports backends, and whether it imports any. */
 export interface CallsPart {
   readonly exports: boolean;
   readonly imports: boolean;
@@ -84,8 +79,7 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
     return connection.subscribe(subject, {
       callback(error, message) {
         if (error !== null) over.resolve(failureOf(error, "listening"));
-        // Checks the prefix, because a member can make JetStream deliver a bucket's messages here, under the
-        // bucket's own subjects.
+        // A member can make JetStream deliver a bucket's messages here; their subjects have another prefix.
         else if (message.subject.startsWith(prefix)) take(message);
       },
     });
@@ -126,7 +120,6 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
       chunkBytes,
       frame: (machine, bytes) => publish(callSubject(name, machine), bytes, unheardInbox(name, machine)),
     } satisfies Wire,
-    /** Changes the subscriptions to fit `part`. */
     follow: (part: CallsPart): void => guarded("listening", () => follow(part)),
     offer: (text: string): void => publish(offerSubject(name), text),
     /** Asks all other machines to send their offers. */

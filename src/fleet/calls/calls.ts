@@ -1,5 +1,5 @@
-// Calls across machines: the backends that this machine offers, the backends that other machines offer, and
-// the tunnels between their gateways. Independent of the summaries that machines publish.
+// Calls across machines: which backends this machine and the others offer, and the tunnels that carry the
+// calls between their gateways.
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
@@ -43,18 +43,18 @@ export interface CallsOptions extends LinkOptions {
   readonly config: FleetConfig;
   /** Returns the exported backends of this machine that can serve now. */
   readonly lent: () => readonly string[];
-  /** Returns the places of these backends, see places.ts, for the offer; absent: offers contain no places. */
+  /** The places of these backends (places.ts), sent with the offer. Absent: offers contain no places. */
   readonly lentPlaces?: (names: readonly string[]) => LentPlaces;
-  /** Gets the places of the borrowed backends that `[fleet].together` approves. */
+  /** Called with the places of the borrowed backends that `[fleet].together` approves. */
   readonly onPlaces?: (places: readonly KnownPlace[]) => void;
   /** Serves a backend to another machine until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
   /**
-   * Serves a request that another machine passes on for a session that began on this machine, until the
-   * stream ends. Absent: such streams are closed.
+   * Serves one request of a session that began on this machine, passed on by another machine. Absent: the
+   * stream is closed.
    */
   readonly serveSession?: (machine: string, stream: Duplex) => void;
-  /** Gets the borrowed backends after each change. */
+  /** Called with all borrowed backends after each change. */
   readonly onBorrowed: (backends: readonly Borrowed[]) => void;
 }
 
@@ -77,10 +77,7 @@ export class Calls {
   readonly #link: Link;
   /** The current offers, by machine. */
   readonly #offers = new Map<string, Offer & { readonly heardAtMs: number }>();
-  /**
-   * Machines that went away without withdrawing their offer, with the time at which each was noticed, Unix
-   * ms.
-   */
+  /** Machines that went away without withdrawing their offer; since when, Unix ms. */
   readonly #missed = new Map<string, number>();
   readonly #offerSoon;
   readonly #followSoon;
@@ -88,11 +85,11 @@ export class Calls {
   #places: readonly KnownPlace[] = [];
   #session: CallsSession | null = null;
   #config: FleetConfig;
-  /** When the wait began for the offers of machines that `[fleet].import` names; null: there is no link. */
+  /** Since when this machine waits for the offers that `[fleet].import` names; null: there is no link. */
   #expectingMs: number | null = null;
   #offered: Lent = NO_OFFER;
   #offeredAtMs = Number.NEGATIVE_INFINITY;
-  /** True: another machine has asked for the offer, so it is sent even if it has not changed. */
+  /** True: the next offer is sent even if unchanged, because another machine asked for it. */
   #isAsked = false;
   #isLeaving = false;
 
@@ -146,8 +143,7 @@ export class Calls {
   }
 
   /**
-   * Opens a stream to the gateway of the backend's machine. `onEnd` is called at most once, and never before
-   * this method returns; not called if both sides end the stream in order.
+   * `onEnd` is called at most once, after this method has returned; not called if both sides end in order.
    */
   open(backend: Borrowed, onEnd: (end: TunnelEnd) => void): Duplex {
     return this.#switchboard.open(backend, onEnd);
@@ -225,7 +221,7 @@ export class Calls {
       }
       this.#isLeaving = true;
       await settledWithin(clock, graceMs, this.#switchboard.idle());
-      // Ends the tunnels before the abort, so that their ends have this reason.
+      // Before the abort, so that the tunnels end with this reason.
       this.#over("this machine leaves");
       this.#ending.abort();
     }
@@ -324,13 +320,13 @@ export class Calls {
     this.#options.onPlaces?.(places);
   }
 
-  /** Passes on the borrowed backends and their places, if these have changed. */
+  /** Reports the borrowed backends and their places after a change. */
   #borrow(): void {
     const places = this.#approvedPlaces();
     const isGone = (one: KnownPlace): boolean =>
       places.every(({ machine, backend }) => machine !== one.machine || backend !== one.backend);
-    // A new place is emitted before the backend's tools appear, and an old place is kept until they
-    // disappear. Otherwise the common tools of that backend would be listed separately for a moment.
+    // A backend's place comes before its tools and stays until they are gone. Without its place, its tools
+    // would be listed apart from the common ones for a moment.
     this.#emitPlaces([...places, ...this.#places.filter(isGone)]);
     const borrowed = this.#imported()
       .map(({ machine, backend, offer: { instance } }) => ({ machine, backend, instance }))
@@ -349,7 +345,7 @@ export class Calls {
     this.#borrow();
   }
 
-  /** The machines that the conditions name as absent, each with the time since when, Unix ms. */
+  /** The machines that a condition shows as away, each with the time since when, Unix ms. */
   #missing(): ReadonlyMap<string, number> {
     const { clock } = this.#options;
     const missing = new Map(this.#missed);
@@ -371,8 +367,8 @@ export class Calls {
   }
 
   /**
-   * True if the current offer differs from the one that was sent last. The number of calls in flight is
-   * compared only every `BUSY_MS`, all else at every call.
+   * Whether the offer differs from the last one sent. A changed number of calls in flight counts only after
+   * `BUSY_MS`.
    */
   #hasChanged(): boolean {
     const lent = this.#lent();

@@ -17,17 +17,14 @@ export interface Frame {
   readonly to: string;
   /** The id of the tunnel; in `probe` and `alive`, the id of the daemon that sent the frame. */
   readonly tunnel: string;
-  /**
-   * In `data` and `end`, the frame's position among the frames of these two kinds, from 0; in `credit`,
-   * bytes; otherwise 0.
-   */
+  /** `data` and `end`: the frame's position among these two kinds, from 0. `credit`: bytes. Otherwise 0. */
   readonly number: number;
   readonly payload: Buffer;
 }
 
 export type SentFrame = Omit<Frame, "number" | "payload"> & Partial<Frame>;
 
-/** Bytes of an id of a daemon or a tunnel; as text, two hexadecimal digits for each. */
+/** Bytes of the id of a daemon or a tunnel; its text has two hexadecimal digits for each. */
 export const ID_BYTES = 8;
 const NUMBER_BYTES = 6;
 export const HEAD_BYTES = 1 + ID_BYTES + ID_BYTES + NUMBER_BYTES;
@@ -39,7 +36,7 @@ export const LONGEST_WORDS = 1_024;
 const FROM_OPENER = 0x80;
 const NO_PAYLOAD = Buffer.alloc(0);
 
-/** `to` of a `probe` whose sender does not know the id of the machine's daemon, and asks for it. */
+/** `to` of a `probe` that asks for the id of the machine's daemon. */
 export const ANY_DAEMON = "0".repeat(2 * ID_BYTES);
 
 export function isId(text: string): boolean {

@@ -4,7 +4,7 @@
 import { posix } from "node:path";
 import { choice, list, nullable, numberThat, object, reader, textThat } from "../../runtime/shape.ts";
 
-/** The most characters of a path. In UTF-8, a path has at most three times as many bytes. */
+/** Maximum length of a path, characters. */
 const LONGEST_ROOT = 1_024;
 const MOST_ROOTS = 16;
 const MOST_REQUIRED = 16;
@@ -21,10 +21,7 @@ export interface LentPlace {
   readonly busy: number;
 }
 
-/**
- * The place of a backend of another machine. `[fleet].together` approves that the backend's tools are merged
- * with this machine's.
- */
+/** The place of another machine's backend that `[fleet].together` approves. */
 export interface KnownPlace extends LentPlace {
   readonly machine: string;
   readonly backend: string;
@@ -42,7 +39,6 @@ const placeShape = object({
   standing: nullable(choice("tb", "fallback", "none")),
   busy: numberThat("a count", (calls) => Number.isSafeInteger(calls) && calls >= 0),
 });
-/** null: the value is not a place. */
 export const placeOf: (value: unknown) => LentPlace | null = reader(placeShape);
 
 /** The backend's name and place; empty if the place is missing or wrong. */

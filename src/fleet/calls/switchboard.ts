@@ -25,7 +25,7 @@ const MOST_SERVED = {
   backend: { ofOne: 2 * MOST_OFFERED, ofAll: 512 },
   session: { ofOne: 1_024, ofAll: 2_048 },
 };
-/** One machine may open at most `most` tunnels to backends within `withinMs`. */
+/** Limit of the tunnels to backends that one machine may open. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
 /** Maximum number of machines whose openings are counted. */
 const MOST_COUNTED = 1_000;
@@ -34,7 +34,7 @@ const MOST_COUNTED = 1_000;
 export interface Wire {
   /** The most data that one frame may carry. */
   readonly chunkBytes: number;
-  /** Sends a frame. Never throws. */
+  /** Never throws. */
   frame(machine: string, bytes: Uint8Array): void;
 }
 
@@ -46,8 +46,7 @@ export interface Borrowed {
   readonly instance: string;
 }
 
-/** The target of a tunnel. `backend` null: no backend, but the sessions of the machine's clients. */
-type TunnelTarget = Pick<Borrowed, "machine"> & Opening;
+type TunnelTarget = Pick<Borrowed, "machine" | "instance"> & Pick<Opening, "backend">;
 
 interface SwitchboardOptions {
   readonly clock: Clock;
@@ -56,7 +55,7 @@ interface SwitchboardOptions {
   readonly name: string;
   /** Why other machines may not use this backend; null: they may use it. */
   readonly refusal: (backend: string) => string | null;
-  /** Serves the backend, or one request for a session if `backend` is null, until the stream ends. */
+  /** Serves the backend until the stream ends. `backend` null: serves one request for a session. */
   readonly serve: (machine: string, backend: string | null, stream: Duplex) => void;
   readonly sessions: Pick<SessionMachines, "refusal" | "found" | "nobodyThere">;
   /** Called when a daemon is lost, right before its tunnels end. */
@@ -91,7 +90,7 @@ interface Entry {
 export class Switchboard {
   readonly #options: SwitchboardOptions;
   readonly #peers = new Map<string, Peer>();
-  /** Tunnels by the key that `tunnelKey` returns. */
+  /** By `tunnelKey`. */
   readonly #tunnels = new Map<string, Entry>();
   readonly #held = new HeldBytes();
   readonly #openings = new Map<string, { count: number; sinceMs: number }>();
@@ -337,8 +336,8 @@ function peerKey(machine: string, instance: string): string {
 }
 
 /**
- * `isServed`: the other machine opened the tunnel. Both sides choose ids on their own, so two tunnels may
- * have the same id.
+ * `isServed`: the other machine opened the tunnel. Its id may equal that of a tunnel opened here, because
+ * each side chooses its own ids.
  */
 function tunnelKey(machine: string, id: string, isServed: boolean): string {
   return `${machine} ${id} ${isServed}`;
@@ -359,27 +358,23 @@ function closedStream(message: string, onEnd: (end: TunnelEnd) => void): Duplex 
   return outer;
 }
 
-// Limits the received bytes that this machine holds in memory: unread bytes, and lines that are not complete
-// yet.
-
 /**
- * Limit for one machine, bytes: enough for a message of the greatest allowed length and other messages beside
- * it.
+ * Received bytes that one machine's tunnels may hold in memory: enough for the longest allowed message and
+ * others beside it.
  */
 export const MOST_OF_MACHINE = 128 * 1024 * 1024;
 const MOST_IN_ALL = 2 * MOST_OF_MACHINE;
 
 /**
- * The bytes that tunnels hold in memory. Tunnels with few bytes are left out, so the list is short, and
- * summing it up at each change is cheap.
+ * Received bytes that tunnels hold in memory: unread ones, and incomplete lines. Tunnels with few bytes are
+ * left out, so that summing up at each change is cheap.
  */
 class HeldBytes {
   readonly #tunnels = new Map<Tunnel, { readonly machine: string; readonly bytes: number }>();
 
   /**
-   * Records how many bytes the tunnel holds now. If a limit is exceeded, returns the tunnel that has to end:
-   * the largest one of the machine that exceeds its limit, or uses most of the common one; null: none has to
-   * end.
+   * Records how many bytes the tunnel holds now. Returns the tunnel to end if a limit is exceeded: the
+   * largest tunnel of the machine over its own limit, else of the machine with the most bytes.
    */
   note(tunnel: Tunnel, machine: string, bytes: number): Tunnel | null {
     this.#tunnels.delete(tunnel);

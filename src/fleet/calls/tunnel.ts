@@ -35,10 +35,7 @@ interface TunnelOptions {
   /** True: the reader of `stream` keeps each line in memory until the line is complete. */
   readonly isOfLines: boolean;
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
-  /**
-   * Gets the number of bytes that this machine holds for the tunnel, or 0 if they are few. The callback may
-   * end the tunnel.
-   */
+  /** Called with the bytes in memory for the tunnel, 0 if they are few. May end the tunnel. */
   readonly onHeld: (bytes: number) => void;
   /** Called when the other machine has accepted the tunnel. */
   readonly onOpen: () => void;
@@ -52,7 +49,7 @@ interface TunnelOptions {
 }
 
 export class Tunnel {
-  /** The end of the tunnel on this machine. */
+  /** This machine's side of the tunnel. */
   readonly stream: Duplex;
   readonly #options: TunnelOptions;
   readonly #inner: Duplex;
@@ -69,7 +66,7 @@ export class Tunnel {
   #takenBytes = 0;
   #unread = 0;
   #creditedBytes = 0;
-  /** Bytes that the stream's reader needs for the incomplete last line of the received data. */
+  /** Memory of the stream's reader for an incomplete last line, bytes. */
   #halfLine = 0;
   #heldBytes = 0;
   #hasEndedThere = false;

@@ -25,7 +25,7 @@ export interface Offer {
 
 type SentOffer = Pick<Offer, "instance" | "backends"> & Partial<Offer>;
 
-/** The JSON of an offer. Leaves out the places that exceed the limit of its length. */
+/** The JSON of an offer, without the places that would make it too long. */
 export function offerText({ instance, backends, sharesRoot = null, places = new Map() }: SentOffer): string {
   const names = backends.slice(0, MOST_OFFERED);
   const offer = { format: 1, instance, backends: names };
@@ -68,10 +68,7 @@ export function readOffer(bytes: Uint8Array): Offer | null {
 }
 
 export interface Opening {
-  /**
-   * In a received opening, the id of the daemon that opens the tunnel. In an opening that this machine makes,
-   * the id of the daemon that the tunnel leads to.
-   */
+  /** The id of the daemon that opens the tunnel. */
   readonly instance: string;
   /** null: the tunnel carries a request for a session that began on the other machine. */
   readonly backend: string | null;

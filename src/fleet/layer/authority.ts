@@ -1,5 +1,5 @@
-// The certificate authority that the fleet's server will change to. The operator signs it, a layer contains
-// it, and every machine trusts both this authority and the current one until the server has changed.
+// The next certificate authority of the fleet's server: the operator signs it, and the common configuration
+// carries it. Machines trust it beside the current one until the server has changed.
 import { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { readIfPresent, removeLeftovers, writeDurably } from "../../runtime/files/durable-file.ts";
@@ -12,10 +12,7 @@ const MOST_KEPT = 4;
 
 const signedAuthorityOf = reader(object({ certificate: text, signature: text }));
 
-/**
- * Signs an authority for the fleet to trust. `key`: the operator's 32 private bytes; `certificate`: DER,
- * base64.
- */
+/** `key`: the operator's 32 private bytes; `certificate`: DER, base64. */
 export function signAuthority(certificate: string, key: Uint8Array) {
   return { certificate, signature: signText(key, authorityText(userKey(key), certificate)) };
 }

@@ -12,7 +12,6 @@ export const LARGEST_HANDOVER_BYTES = 300;
 
 /** The form of a time in a signed text: ISO 8601 UTC. */
 export const SIGNED_TIME = matching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/, "a time");
-/** A count from 1. */
 export const signedCount = numberThat(
   "a whole number from 1",
   (value) => Number.isSafeInteger(value) && value >= 1,

@@ -39,7 +39,7 @@ export async function keptLayerBy(home: string, { operator, earlier }: Trust): P
   return { layer: null, problem: trusted?.problem ?? null };
 }
 
-/** Keeps a layer. The file is durable when this resolves. */
+/** Durable when it resolves. */
 export function keepLayer(home: string, document: Uint8Array): Promise<void> {
   return keepPrivateFile(layerPath(home), document, { mode: 0o600 });
 }

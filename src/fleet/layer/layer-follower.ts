@@ -56,8 +56,7 @@ interface FollowerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /**
-   * Called with the authority that the fleet's server will change to. Resolves with true if this machine
-   * trusts the authority now.
+   * Called with the server's next certificate authority. Resolves with whether this machine trusts it now.
    */
   readonly onAuthority: (authority: X509Certificate) => Promise<boolean>;
   /** Called when the report may have changed. */
@@ -82,10 +81,7 @@ export class LayerFollower {
   #accepted: SignedLayer | null = null;
   /** True once `#accepted` has been read from the disk. */
   #isRead = false;
-  /**
-   * SHA-256 (hex) of the certificate authority that the server will change to. Set once this machine trusts
-   * it; null before.
-   */
+  /** SHA-256, hex, of the server's next certificate authority; null until this machine trusts it. */
   #authority: string | null = null;
   #problem: (Problem & Pick<Condition, "since">) | null = null;
   #failures = 0;

@@ -37,9 +37,8 @@ async function keptHandovers(home: string): Promise<readonly Handover[]> {
 }
 
 /**
- * Reads the files of the home, without waiting for changes in progress. `line`: the key in the machine's configuration,
- * `U…`. Resolves with the current key (`operator`), the earlier keys that this machine knows, oldest first (some are older
- * than `line`), and all handovers that it has accepted.
+ * `line`: the key in the machine's configuration, `U…`. Resolves with the current key (`operator`), the
+ * `earlier` keys, oldest first, and all accepted handovers.
  */
 export async function readTrust(home: string, line: string) {
   const handovers = await keptHandovers(home);

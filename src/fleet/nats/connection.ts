@@ -63,7 +63,7 @@ export async function connectToServer(
   signal: AbortSignal,
 ): Promise<NatsConnection> {
   const seed = new TextEncoder().encode(credentials.seed);
-  // Without `host`, the library compares the certificate of an address with the name `localhost`.
+  // Without `host`, the library checks the certificate of a server with an IP address against `localhost`.
   const host = new URL(server).hostname.replace(/^\[(.*)\]$/, "$1");
   const secured = { host, ...(authority === null ? {} : { ca: authority }) };
   const connecting = closingSocketsOnFailure(() =>
@@ -136,14 +136,13 @@ export function watchEnd(connection: NatsConnection, end: (failure: LinkFailure)
 }
 
 /**
- * True for an error by which the server refuses a subject that the link can do without: the permissions of an
- * earlier version do not name it.
+ * Whether the server refuses an optional subject only, as it does with the permissions of an earlier version.
  */
 function isOptional(error: Error): boolean {
   return error instanceof PermissionViolationError && isOptionalSubject(error.subject);
 }
 
-/** Closes the connection. Drops messages that the server does not accept soon. */
+/** Drops messages that the server does not accept soon. */
 export async function closeConnection(connection: NatsConnection, clock: Clock): Promise<void> {
   for (const step of [() => connection.flush(), () => connection.close()]) {
     const done = step().catch(() => {});

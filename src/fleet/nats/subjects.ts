@@ -2,7 +2,6 @@
 
 /** The KV bucket of summaries; each machine writes the key of its name. */
 export const BUCKET = "mountaineer_fleet";
-/** The bucket's stream in JetStream. */
 export const STREAM = `KV_${BUCKET}`;
 
 /**
@@ -19,7 +18,6 @@ function subjectOf(sender: string, kind: string): string {
   return `mountaineer.fleet.${sender}.${kind}`;
 }
 
-/** The sender that a subject names. */
 export function senderOf(subject: string): string {
   return subject.split(".")[2] ?? "";
 }

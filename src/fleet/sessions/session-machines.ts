@@ -23,7 +23,6 @@ const MOST_TRIES = 3;
 const MOST_SEARCHES = 100;
 
 interface SessionMachinesOptions {
-  /** The current configuration. */
   readonly config: () => Pick<FleetConfig, "sessions">;
   readonly clock: Clock;
   /** Asks that machine for the id of its daemon. The answer arrives by a call of `found`. */
@@ -51,12 +50,10 @@ interface Search {
 
 export class SessionMachines {
   readonly #options: SessionMachinesOptions;
-  /** The id of each machine's daemon, when last found. */
+  /** Ids of the daemons that were found, by machine. */
   readonly #known = new Map<string, string>();
   readonly #searches = new Map<string, Search>();
-  /**
-   * Machines of `[fleet].sessions` that could not be reached, each with the time since when, and the reason.
-   */
+  /** Machines of `[fleet].sessions` that could not be reached. */
   readonly #away = new Map<string, { readonly sinceWallMs: number; readonly why: string }>();
 
   constructor(options: SessionMachinesOptions) {
@@ -87,7 +84,7 @@ export class SessionMachines {
 
   /** Records that nobody is subscribed to frames for `machine`. */
   nobodyThere(machine: string): void {
-    // The machine's next daemon does not answer to the id of the last one, and a stream to that id opens too late.
+    // The machine's next daemon has another id, and a stream to the old id would fail only at its deadline.
     this.#known.delete(machine);
     const search = this.#searches.get(machine);
     if (search !== undefined) search.isNobodyThere = true;

@@ -6,13 +6,9 @@ import { isIP, isIPv4, SocketAddress } from "node:net";
 import { fingerprintOf } from "../keys/nkey.ts";
 
 const DAY_MS = 86_400_000;
-/**
- * Certificates are valid from this long before the present on, ms, because a machine's clock may be behind.
- */
+/** How far back a certificate's validity begins, ms: a machine's clock may be behind. */
 const BEFORE_MS = 2 * DAY_MS;
-/**
- * How long certificates are valid, ms: ten years, so that none has to be renewed without a user's command.
- */
+/** Ten years, because only a user's command renews certificates. */
 const VALID_MS = 3650 * DAY_MS;
 
 const [SEQUENCE, SET, INTEGER, BITS, OCTETS, OID, UTF8] = [0x30, 0x31, 0x02, 0x03, 0x04, 0x06, 0x0c];

@@ -30,7 +30,7 @@ interface CheckOptions extends Omit<SignInOptions, "config"> {
   readonly config: FleetConfig;
 }
 
-/** Answers the doctor's questions. Rejects with `fleet_unreachable`, and with the signal's reason. */
+/** Rejects with `fleet_unreachable`, and with the signal's reason. */
 export async function checkFleet(options: CheckOptions, signal: AbortSignal): Promise<FleetCheckReport> {
   const { home, clock, config } = options;
   const membership = await readMembership(home);

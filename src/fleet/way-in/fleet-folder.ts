@@ -39,10 +39,7 @@ export function folderPaths(home: string) {
   };
 }
 
-/**
- * Paths of the server's authority, certificate and key. `count`: 1 for the first ones, and one more after
- * each renewal.
- */
+/** `count`: 1 for the first certificates, one more after each renewal. */
 export function certificatePaths(home: string, count: number) {
   const which = count === 1 ? "" : `-${count}`;
   const at = (name: string): string => join(folderPaths(home).folder, `${name}${which}.pem`);
@@ -56,7 +53,7 @@ export async function readFleet(home: string): Promise<FleetRecord | null> {
   return text === null ? null : parseRecord(text, record);
 }
 
-/** Reads the record. Rejects with `usage` if this home has no fleet server. */
+/** Rejects with `usage` if this home has no fleet server. */
 export async function requireFleet(home: string): Promise<FleetRecord> {
   const record = await readFleet(home);
   if (record !== null) return record;
@@ -140,10 +137,7 @@ export function withFolder<T>(place: FleetPlace, signal: AbortSignal, use: () =>
   return inTurn("fleet.lock.db", place, signal, use);
 }
 
-/**
- * Runs one replacement of keys or certificates at a time, because two would disturb each other. Rejects with
- * `lock_held`.
- */
+/** Replaces keys or certificates one at a time, across all processes. Rejects with `lock_held`. */
 export function withKeys<T>(place: FleetPlace, signal: AbortSignal, use: () => Promise<T>): Promise<T> {
   return inTurn("fleet-keys.lock.db", place, signal, use);
 }

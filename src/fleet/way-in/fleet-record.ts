@@ -69,10 +69,7 @@ export function recordText(record: FleetRecord): string {
   return `${JSON.stringify({ version: VERSION, ...record }, null, 2)}\n`;
 }
 
-/**
- * Parses a record. Throws `fleet_server_failed` for a damaged one: the record decides who is admitted, so
- * nothing is guessed.
- */
+/** Throws `fleet_server_failed` for a damaged record: it decides who is admitted, so nothing is guessed. */
 export function parseRecord(text: string, path: string): FleetRecord {
   const found: JsonMembers = { certificates: 1, ...jsonObject(text) };
   if (Number(found["version"]) > VERSION) throw unreadable(path, "a newer version wrote it");

@@ -68,8 +68,8 @@ export async function foundFleet(options: FoundOptions): Promise<Membership> {
 }
 
 /**
- * True if the fleet has no other member, its server does not run, and another address or name is requested
- * now: it is made anew then.
+ * Whether the fleet may be made anew, for another address or name: it has no other member, and its server
+ * does not run.
  */
 async function neverRan(
   { home, name, address }: FoundOptions,

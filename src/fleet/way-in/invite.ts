@@ -24,7 +24,6 @@ const SECRET_BYTES = 16;
 const FAREWELL_MS = 500;
 
 export interface InviteOptions extends FleetPlace {
-  /** How long the code is valid. */
   readonly validMs: number;
   /** The operator's 32 private bytes. */
   readonly operatorKey: Uint8Array;
@@ -154,8 +153,8 @@ function createAdmission(options: InviteOptions, context: JoinContext, expiresAt
     /** Resolves with the name of the admitted machine; rejects if the admission could not be recorded. */
     joined: admittedName.promise,
     /**
-     * Waits for the request that is being handled as the time runs out. Resolves with the admitted machine;
-     * null: none.
+     * Waits for a request in progress, after the code has expired. Resolves with the admitted machine; null:
+     * none.
      */
     async lastJoined(): Promise<string | null> {
       await turn;

@@ -31,7 +31,7 @@ export function writeJoinCode({ address, authority, operator, secret, expiresAtM
   return MARK + Buffer.concat([body, sumOf(body)]).toString("base64url");
 }
 
-/** Parses a code. Throws `usage` for an invalid one, with a message that does not contain the text. */
+/** Throws `usage` for an invalid code, with a message that does not contain the text. */
 export function readJoinCode(text: string): JoinCode {
   const typed = text.trim();
   if (typed.length > LONGEST_CODE || !typed.startsWith(MARK) || !/^[\w-]+$/.test(typed)) throw noCode();

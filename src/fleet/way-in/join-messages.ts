@@ -6,7 +6,7 @@ import { choice, object, reader, type TypeOf, text, textThat } from "../../runti
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedBy, isSignedByUser, signedLines, signText, userKey } from "../keys/nkey.ts";
 
-/** The proof in every message covers these values, so that a code that was changed on its way is detected. */
+/** Covered by the proof in every message, so that a code that was changed on its way is detected. */
 export interface JoinContext {
   /** The id of the invitation. */
   readonly id: string;

@@ -43,7 +43,7 @@ export async function readMembership(home: string): Promise<Membership | null> {
   return version === VERSION ? membershipOf({ operatorSecret: null, ...found }) : null;
 }
 
-/** Reads the record. Rejects with `usage` if there is no record. */
+/** Rejects with `usage` if there is no record. */
 export async function requireMembership(home: string): Promise<Membership> {
   const membership = await readMembership(home);
   if (membership !== null) return membership;
@@ -57,7 +57,6 @@ export async function writeMembership(home: string, membership: Membership, pem:
   await keepPrivateFile(file, `${JSON.stringify({ version: VERSION, ...membership }, null, 2)}\n`);
 }
 
-/** The `[fleet]` section for this membership. */
 export function sectionOf(home: string, { name, address, secret, operator }: Membership): FleetSection {
   return {
     name,
@@ -78,7 +77,6 @@ export function nextName(secret: string): string {
   return `${secret}-next`;
 }
 
-/** An unused name for a secret. */
 export async function freeName(options: HomeOptions, wanted: string): Promise<string> {
   const taken = new Set((await openSecretStore(options).list()).map(({ name }) => name));
   let name = wanted;

@@ -19,14 +19,14 @@ import {
 /** The secret's name where a person runs the server and keeps the key by hand. */
 export const OPERATOR_SECRET = "fleet-operator";
 
-/** The operator's key for a new fleet: the stored key. If there is none, makes and stores one. */
+/** The stored operator's key. Makes and stores one if there is none. */
 export function ownOperatorKey(options: HomeOptions, secret: string): Promise<Buffer> {
   return keptOrNewKey(options, secret, (key) => key.toString("base64url"));
 }
 
 /**
- * The operator's keys on this machine, 32 private bytes each: `kept` and `next`; `next` null: no replacement
- * is in progress. `secret`: the name under which `kept` is stored. Rejects with `secret_unavailable`.
+ * The operator's keys on this machine, 32 private bytes each; `next` is null unless a replacement is in
+ * progress. `secret`: the name under which `kept` is stored. Rejects with `secret_unavailable`.
  */
 export async function operatorKeys(options: HomeOptions) {
   const membership = await readMembership(options.home);

@@ -27,7 +27,6 @@ export interface MachineUse {
   readonly name: string;
   /** The machine exports or imports backends. */
   readonly calls: boolean;
-  /** The machine shares its clients' sessions. */
   readonly sessions: boolean;
   /** The machine signs the common configuration. */
   readonly signs: boolean;
@@ -35,7 +34,7 @@ export interface MachineUse {
   readonly asksForKeys: boolean;
 }
 
-/** A machine's name that no machine has, for subjects of harmless test messages. */
+/** A name that no machine has, for the subjects of harmless test messages. */
 export const NOBODY = "mountaineer-permission-probe";
 
 type Row = readonly [

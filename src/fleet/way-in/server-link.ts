@@ -24,7 +24,6 @@ export interface LinkOptions {
   readonly inbox: string;
 }
 
-/** A connection for single requests. */
 export type ServerLink = NonNullable<Awaited<ReturnType<typeof openOnce>>>;
 
 /** null: the server knows no such user. Rejects with `fleet_unreachable`. */

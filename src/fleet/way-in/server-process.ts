@@ -38,7 +38,7 @@ const ENDS_WITHIN_MS = 10_000;
 const BETWEEN_LOOKS_MS = 25;
 const LOG_PIECE_BYTES = 65_536;
 
-/** Finds the nats-server program. Rejects with `program_unavailable` if there is none. */
+/** Rejects with `program_unavailable` if there is none. */
 export async function findServerProgram(path: string): Promise<string> {
   const found = await findProgram(PROGRAM, [...path.split(":"), ...MORE_FOLDERS]);
   if (found !== null) return found;

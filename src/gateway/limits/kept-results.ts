@@ -1,5 +1,5 @@
-// Results that were too large to send: kept for the session that asked, and read in pieces as resources. They stay in
-// memory, where they already are, so that nothing is left on disk.
+// Results that were too large to send: kept for the session that asked, and read in pieces as resources. They
+// stay in memory, so that nothing is left on disk.
 import { randomBytes } from "node:crypto";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type ClientPort, principalKey } from "../client-port.ts";

@@ -49,7 +49,6 @@ const LONGEST_TYPE = 255;
 const LIMIT = "[limits].result_mb";
 const FIRST_WITH_LINKS = "2025-06-18";
 
-/** The reply, unchanged unless it is too large. */
 function withinSize(
   request: GatewayRequest,
   reply: Reply,
@@ -126,7 +125,6 @@ function inPieces(large: Large, kept: KeptResults): Reply | null {
   return { result: { ...result, content: out } };
 }
 
-/** Cuts the result within a task into pieces. */
 function taskInPieces(large: Large, kept: KeptResults): Reply | null {
   const { result: task } = large;
   const { result } = task;
@@ -174,7 +172,7 @@ function typed(mimeType: unknown, otherwise: string): string {
   return typeof mimeType === "string" && mimeType.length <= LONGEST_TYPE ? mimeType : otherwise;
 }
 
-/** Joins adjacent texts; the order stays. */
+/** Joins adjacent texts. */
 function joined(content: readonly unknown[]): readonly unknown[] {
   const blocks: unknown[] = [];
   let texts: string[] = [];

@@ -35,7 +35,6 @@ interface Account {
   inFlight: number;
 }
 
-/** A principal's limits, and what it has used of them. */
 interface Known {
   readonly limits: PrincipalLimits;
   readonly account: Account;
@@ -159,8 +158,6 @@ export class PrincipalLimiter {
     this.#known = new WeakMap();
   }
 }
-
-// The error for a request beyond a limit: names the limit, how much it allows, and when to retry.
 
 interface LimitRefusal {
   /** The key, `[limits].calls_per_second`. */

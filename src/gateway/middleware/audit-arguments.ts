@@ -23,8 +23,7 @@ export function auditedArguments(
   let values = MAX_VALUES;
   const text = (whole: string): string => {
     const most = Math.min(MAX_TEXT, Math.max(0, characters));
-    // Removes secrets before shortening, which could leave half a secret. So the text still has twice the
-    // length here.
+    // Secrets are removed before the text is cut to its limit, because the cut could leave half a secret.
     const cleaned = clean(whole.slice(0, 2 * MAX_TEXT));
     const kept =
       cleaned.length <= most && whole.length <= 2 * MAX_TEXT

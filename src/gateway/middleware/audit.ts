@@ -13,7 +13,7 @@ import { auditedArguments } from "./audit-arguments.ts";
 import type { Asked, GatewayRequest, Middleware } from "./middleware.ts";
 import { subjectOf, targetLabel } from "./request-target.ts";
 
-/** One line of the file, with the keys of the file. */
+/** One line of the audit's file. */
 export interface AuditRecord {
   /** ISO 8601 UTC, of the request's end. */
   readonly time: string;
@@ -37,13 +37,13 @@ export interface AuditRecord {
   readonly arguments?: unknown;
 }
 
-/** An event about the configuration, without a request; with the keys of the file. */
+/** A line of the audit's file about the configuration, not about a request. */
 export interface NoticeRecord {
   /** ISO 8601 UTC. */
   readonly time: string;
   /** `config.entry_waits` or `config.entry_approved`. */
   readonly event: string;
-  /** The entry's id, such as `backends.files`. */
+  /** As `backends.files`. */
   readonly entry: string;
   /** The command that the entry would run, or its other effect. */
   readonly summary: string;

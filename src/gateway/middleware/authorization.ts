@@ -45,7 +45,6 @@ export interface AuthorizationParts {
   readonly denied: (request: GatewayRequest, reply: Reply) => void;
 }
 
-/** Answers requests that are forbidden or lack consent. */
 export function createAuthorization({ policies, ask, denied }: AuthorizationParts): Middleware {
   const refuse = (request: GatewayRequest, reply: Reply): Reply => {
     denied(request, reply);
@@ -135,7 +134,9 @@ export function isTaskPermitted(
   return policies.isAllowed(principal, tool, "tools/call");
 }
 
-/** Whether there are arguments with which the target is permitted. It may also be a URI that no list has. */
+/**
+ * Whether there are arguments with which the target is permitted. The target may be a URI that no list has.
+ */
 export function isTargetPermitted(
   policies: Policies,
   catalog: Catalog,

@@ -40,8 +40,8 @@ export function composeChain(parts: ChainParts): Handle {
 }
 
 /**
- * Returns the request; in a call of a tool that several machines have in common, with paths as this machine
- * names them, so that policies, questions and the audit see one name for each file.
+ * The request. In a call of a tool that several machines have in common, its paths are those of this machine,
+ * so that policies, questions and the audit see one name for each file.
  */
 export function namedHere(
   { together }: Pick<RoutingServices, "together">,

@@ -15,7 +15,10 @@ export interface Authenticator extends Disposable {
    * principal's token.
    */
   refresh(principal: Principal): Principal | null;
-  /** The principal's token is no longer valid for anybody. False without a token, and for an expired one. */
+  /**
+   * Whether the principal's token is no longer valid for anybody. False without a token, and for an expired
+   * one.
+   */
   isWithdrawn(principal: Principal): boolean;
   /** References to tokens that are not set or empty: their users cannot authenticate. */
   readonly missing: readonly string[];
@@ -176,7 +179,7 @@ export function authenticateUsers(users: LocalUsers): Authenticator {
   };
 }
 
-/** The principal has a token of the configuration. */
+/** Whether the principal has a token of the configuration. */
 export function isLocal({ kind, id }: Principal): boolean {
   return kind === "user" && id === undefined;
 }

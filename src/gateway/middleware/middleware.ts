@@ -88,7 +88,6 @@ export interface CatalogView {
   readonly digests: Readonly<Record<ListKind, string>>;
 }
 
-/** The principal of a request's headers, or the refusal. */
 export type Authentication = { readonly ok: true; readonly principal: Principal } | RefusedAuthentication;
 
 export interface RefusedAuthentication {

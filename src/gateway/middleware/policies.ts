@@ -1,5 +1,5 @@
-// The compiled policies: the first that matches a request decides, otherwise the default. What they allow,
-// the rule for destructive tools may still restrict. Decisions that do not depend on a call's arguments are
+// The compiled policies: the first that matches a request decides, otherwise the default. The rule for
+// destructive tools may then restrict what is allowed. Decisions that do not depend on a call's arguments are
 // made once per principal and tool.
 import type { AuthorizationConfig, PolicyConfig } from "../../config/snapshot.ts";
 import { memoized } from "../../runtime/memo.ts";
@@ -134,7 +134,6 @@ export function compilePolicies(config: AuthorizationConfig): Policies {
   };
 }
 
-/** The effect with these arguments of a call. */
 export function effectWith({ conditional, otherwise }: Decision, given: unknown): Effect {
   return conditional.find(({ matches }) => matches(given))?.effect ?? otherwise;
 }
@@ -174,7 +173,7 @@ function compileResources(resources: readonly string[] | null): CompiledPolicy["
 const MOST_VALUES = 1_000;
 const LONGEST_VALUE = 16 * 1024;
 
-/** Returns a function that matches a call's arguments. `allows`: whether the policy's effect is to allow. */
+/** `allows`: the policy's effect is to allow. */
 export function compileArguments(
   patterns: NonNullable<PolicyConfig["arguments"]>,
   allows: boolean,
@@ -191,8 +190,8 @@ export function compileArguments(
 }
 
 /**
- * All values that a server may read for `name`: the argument of exactly this name, and the value at the path that the name
- * describes with dots. `intoLists`: also in members of lists.
+ * All values that a server may read for `name`: the argument of exactly this name, and for `a.b` also the
+ * member `b` of the argument `a`. `intoLists`: also in members of lists.
  */
 function valuesOf(given: unknown, name: string, intoLists: boolean): readonly unknown[] {
   if (!isJsonObject(given)) return [];

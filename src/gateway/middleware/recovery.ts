@@ -1,5 +1,5 @@
-// Gives every request a well-formed reply: an exception or a malformed reply becomes an internal error for the client and
-// a line in the log. Well-formed replies pass unchanged, except for registered secrets in an error.
+// Gives every request a well-formed reply: an exception or a malformed reply becomes an internal error for
+// the client and a line in the log. Registered secrets are removed from errors.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";

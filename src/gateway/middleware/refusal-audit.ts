@@ -14,7 +14,7 @@ export interface TurnedAway {
   readonly principal: string | null;
 }
 
-/** One line of the file, with the keys of the file. */
+/** One line of the audit's file. */
 export interface RefusalRecord {
   /** ISO 8601 UTC. */
   readonly time: string;
@@ -38,10 +38,7 @@ interface RefusalAuditOptions {
 }
 
 const COUNT_MS = 60_000;
-/**
- * Maximum number of senders that get a line of their own per reason, and the time after which senders can get
- * one again.
- */
+/** For each reason, at most this many senders get a line of their own within `NAMED_MS`. */
 export const MOST_NAMED = 32;
 export const NAMED_MS = 3_600_000;
 const MAX_PRINCIPAL = 200;

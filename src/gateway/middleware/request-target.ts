@@ -1,4 +1,4 @@
-// The target of a request, and the answer when it does not exist or the client may not know of it.
+// The target of a request, and the reply if there is no such target or the client may not know of it.
 import type { Catalog, CatalogEntry, EntryKind } from "../catalog/catalog.ts";
 import {
   errorReply,

@@ -7,8 +7,8 @@ const INSTALLED_AT = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** `clean` removes registered secrets. */
 export function sanitise(text: string, clean: (text: string) => string = (same) => same): string {
-  // Shortened twice: first because the text may be huge, but leaving room so that secrets at the limit stay
-  // whole and are found; and again after secrets are removed.
+  // Shortened twice, because the text may be huge: first to more than the limit, so that no secret is cut in
+  // half before `clean` finds it.
   const line = firstLine(text.slice(0, 4 * MAX_CHARACTERS));
   const anonymous = INSTALLED_AT.length > 1 ? line.replaceAll(INSTALLED_AT, "") : line;
   return foreignLine(clean(anonymous), MAX_CHARACTERS);

@@ -68,7 +68,7 @@ export class SignedAuthentication implements Authenticator {
   readonly #check: ReturnType<typeof createTokenCheck>;
   readonly #memory = new TokenMemory();
   readonly #checks = new Map<string, Promise<Authentication>>();
-  /** By a principal's object: the principal with its roles under this configuration. */
+  /** For each principal that has authenticated: the principal with its roles under this configuration. */
   readonly #current = new WeakMap<Principal, Principal>();
   readonly #expected: ExpectedOfToken;
   /** Identifies the issuer and the place of its keys. */
@@ -223,7 +223,7 @@ export class SignedAuthentication implements Authenticator {
   }
 }
 
-/** Ids are written by `principalOf`. */
+/** `principalOf` writes the ids. */
 function isOfIssuer({ id = "" }: Principal, issuer: string): boolean {
   return id.startsWith(`[${JSON.stringify(issuer)},`);
 }
@@ -236,8 +236,6 @@ function lacking({ requiredScopes }: SignedTokensConfig, own: readonly string[])
   const scope = [...new Set([...requiredScopes, ...own])].join(" ");
   return { ok: false, status: 403, reason: REFUSED.scope, error: "insufficient_scope", scope };
 }
-
-// Chooses the authentication of clients by the configuration.
 
 /**
  * The tokens with which principals authenticated. They outlive configurations, and each new configuration

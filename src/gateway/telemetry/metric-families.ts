@@ -9,7 +9,7 @@ interface Described {
   readonly help: string;
 }
 
-/** Numbers, or facts: 1 is true, 0 is false. */
+/** A value is a number, or 1 for true and 0 for false. */
 export interface Measured extends Described {
   readonly kind: "counter" | "gauge";
   readonly values: readonly { readonly labels: Labels; readonly value: number }[];

@@ -205,8 +205,8 @@ export class Telemetry implements AsyncDisposable {
   }
 
   /**
-   * Begins a trace, or continues the client's. The client decides whether its trace is sampled, otherwise the
-   * setting `sample` does.
+   * Continues the client's trace, sampled if the client's is; or begins one, sampled as the setting `sample`
+   * says.
    */
   #begin(parent: TraceContext | null): TraceContext {
     if (parent !== null) return { ...parent, spanId: newId(8) };
@@ -217,7 +217,7 @@ export class Telemetry implements AsyncDisposable {
   }
 }
 
-/** The labels of a request. They contain published names only, and no URIs, which may contain anything. */
+/** Contain only published names: a URI may contain anything. */
 function namesOf(request: GatewayRequest): RequestLabels {
   const { method, served } = request;
   const known = knownMethod(method);
