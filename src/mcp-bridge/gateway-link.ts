@@ -6,8 +6,7 @@ import { createMessageScan, type SeenMessage } from "./message-scan.ts";
 
 interface LinkOptions {
   readonly output: Writable;
-  /** See `PassageOptions.onLine`. */
-  readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
+  readonly onLine: PassageOptions["onLine"];
   /** Called when the gateway can take input of the client again. */
   readonly onRoom: () => void;
   /**
@@ -45,7 +44,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
     if (ended) return;
     ended = true;
     if (onEnd()) passage.end();
-    // Ends the incomplete line, so that the next message for the client begins a line.
+    // The client has part of a line: the next message has to begin a new one.
     else if (passage.cut()) output.write("\n");
   };
   const onOutputRoom = (): void => void socket.resume();
@@ -63,7 +62,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
     // The gateway's output has ended, so further input of the client would be lost on this connection.
     socket.destroy();
   });
-  // An error is treated like the end of the connection: "close" follows.
+  // "close" follows each error.
   socket.on("error", () => {});
   socket.once("close", () => {
     output.off("drain", onOutputRoom);
@@ -76,7 +75,6 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
     get said() {
       return said;
     },
-    /** Resolves when the connection is closed by either side. */
     closed: closed.promise,
     /**
      * Runs `work`, and sends all that it writes in one piece. Returns false if the socket's buffer is full.
@@ -107,7 +105,7 @@ interface PassageOptions {
    * null if the line was too long to be held and has been passed on already. Returning false drops the line.
    */
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
-  /** Called at the end of a line whose rest was dropped by `cut`, with its messages. */
+  /** Called with the messages of a line that `cut` has dropped, once the line is complete. */
   readonly onCut?: (messages: readonly SeenMessage[]) => void;
   readonly write: (bytes: Buffer) => void;
 }
@@ -162,8 +160,8 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
       if (size > 0) complete();
     },
     /**
-     * The receiver is gone. If a line has been passed on in part, drops its rest and returns true. A held
-     * line stays held.
+     * The receiver is gone. Returns true if a line was passed on in part; the rest of that line is dropped. A
+     * held line stays held.
      */
     cut(): boolean {
       if (state !== "passing") return false;
@@ -181,7 +179,6 @@ const KEPT_BYTES = 64 * 1024;
 export interface InboxTaker {
   /** Returns false if the buffer is full; then the receiver calls `more` when there is room. */
   push(chunk: Buffer): boolean;
-  /** The client has ended its input. */
   end(): void;
 }
 

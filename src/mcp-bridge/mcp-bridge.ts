@@ -21,7 +21,7 @@ const LAST_RETRY_MS = 250;
 const RETRY_MS = { first: 100, most: LAST_RETRY_MS };
 /** Retry interval after PATIENCE_MS, when no request waits any more. */
 const AWAY_RETRY_MS = 2_000;
-/** How long the first daemon, if it refuses the client, has to end or be replaced. */
+/** How long the bridge waits for a first daemon that refuses the client to end. */
 const BEGIN_MS = 2_000;
 /** How long a gateway has to resume the session. */
 const RESUME_MS = 10_000;
@@ -29,7 +29,6 @@ const RESUME_MS = 10_000;
 const REFUSED_WITHIN_MS = 1_000;
 
 export interface BridgeMeans {
-  /** Finds the daemon that runs now; null: none does. */
   readonly find: () => Promise<BridgedDaemon | null>;
   /** Shows one line to a person. */
   readonly note: (line: string) => void;
@@ -180,13 +179,12 @@ class Bridge implements Disposable {
     try {
       isTaken = await this.#isTakenBy(opened);
       if (isTaken) {
-        // The gateway has not got the beginning of a line that was refused in part, so the line's rest is
-        // dropped.
+        // This gateway lacks the beginning of a line that was refused in part, so it must not get the rest.
         if (this.#isAway) passage.cut();
         this.#isAway = false;
         this.#refusal = null;
         this.#moving = createMoving({ session, passage, inbox, clock });
-        // If the daemon has handed over meanwhile, the input waits for the next one.
+        // If the daemon has handed over meanwhile, the input waits for the next daemon.
         this.#moving.look(opened);
         if (!this.#moving.moved) {
           inbox.handTo({
@@ -220,7 +218,7 @@ class Bridge implements Disposable {
       },
     );
     await settledWithin(this.#clock, RESUME_MS, Promise.race([resumed, link.closed]));
-    // With nothing to resume, a gateway that refuses all clients shows it only by ending the connection.
+    // Without a session to resume, only the end of the connection shows that a gateway refuses all clients.
     const isUnsure = isTaken && this.#isAway && !link.said;
     return isUnsure ? !(await settledWithin(this.#clock, REFUSED_WITHIN_MS, link.closed)) : isTaken;
   }
@@ -262,8 +260,7 @@ class Bridge implements Disposable {
       const retryMs = this.#isAway ? AWAY_RETRY_MS : backoffMs(RETRY_MS, tries + 1);
       await clock.sleep(isHandover && tries === 0 ? 0 : retryMs, this.#ends.signal);
       const next = this.#nextDaemon();
-      // Ignores `gateway_off` before the patience is over: a daemon that starts or ends has no gateway
-      // either, nor has a daemon whose configuration is being written.
+      // Within PATIENCE_MS `gateway_off` is ignored: a daemon that starts or ends has no gateway either.
       const daemon = await (this.#isAway ? next : next.catch(expecting("gateway_off", null)));
       if (daemon === null) this.#refusal = null;
       else if (await this.#serveWith(daemon, onTaken)) return;
@@ -271,9 +268,8 @@ class Bridge implements Disposable {
   }
 
   /**
-   * Handles a first daemon that refuses the client, perhaps because it is stopping: waits until it is gone.
-   * If it stays for BEGIN_MS, lets the daemon that runs then serve the client, and rejects with the reason if
-   * that one refuses, too.
+   * Waits until a first daemon that refuses the client is gone, because it may be stopping. After BEGIN_MS
+   * the daemon that runs then gets the client. Rejects with the reason if that daemon refuses, too.
    */
   async #beginLater(refusing: BridgedDaemon): Promise<void> {
     const { signal } = this.#ends;
@@ -289,9 +285,8 @@ class Bridge implements Disposable {
   }
 
   /**
-   * The daemon that runs now; null: none. Resolves when its backends are ready or have failed, or after 5 s:
-   * the client then learns that the lists have changed, and asks for them at once. Rejects with
-   * `gateway_off`, and as `find` does.
+   * The daemon that runs now; null: none. Waits 5 s at most for its backends, because the client asks for the
+   * lists at once. Rejects with `gateway_off`, and as `find` does.
    */
   async #nextDaemon(): Promise<BridgedDaemon | null> {
     const daemon = await this.#means.find().catch(expecting("daemon_unreachable", null));
@@ -300,8 +295,6 @@ class Bridge implements Disposable {
     const { signal } = this.#ends;
     const untilMs = clock.monotonicMs() + FIRST_LISTS_MS;
     for (;;) {
-      // If the phases cannot be read, the bridge connects anyway, and then learns whether the gateway takes
-      // the client.
       const phases = await daemon.backendPhases(signal).catch(() => []);
       if (phases === null) throw gatewayOff();
       signal.throwIfAborted();
@@ -340,9 +333,9 @@ function unreachable(message: string, hint: string): MountaineerError {
   return new MountaineerError("daemon_unreachable", message, { hint, retry: "later" });
 }
 
-// Leaves a daemon that hands over at a moment when no request is in flight.
+// When a daemon announces a handover, its client leaves at a moment without requests in flight.
 
-/** How long new requests still go to a daemon that hands over, if no such moment comes, ms. */
+/** How long new requests still go to the daemon that hands over, ms. */
 const MOVES_WITHIN_MS = 5_000;
 
 interface MovingParts {
@@ -356,8 +349,7 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
   let timer: Timer | null = null;
   let moved = false;
   const hold = (): void => {
-    // The client's answer to a question of the old daemon, and the rest of a line sent in part, must still go
-    // to that daemon.
+    // The old daemon still has to get the answers to its questions, and the rest of a line sent in part.
     if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
     else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
   };
@@ -387,10 +379,7 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
 const BETWEEN_LOOKS_MS = 100;
 const FIRST_ATTEMPT: ReadonlySet<string> = new Set(["Pending", "Initializing"]);
 
-/** The parts of a daemon's client that a bridge uses. */
 export type BridgedDaemon = Pick<DaemonClient, "mcpSocketPath" | "backendPhases">;
-
-// The two ends of an MCP client that started its server: its input and its output.
 
 export interface BridgeEnds {
   readonly input: Readable;
@@ -404,8 +393,6 @@ export interface BridgeEnds {
  * notification announces tools that come later.
  */
 export const FIRST_LISTS_MS = 5_000;
-
-// Serves an MCP client on stdin and stdout with a gateway inside this process.
 
 /**
  * Serves the client with a gateway of this process until the client leaves. Begins when the backends are ready or have

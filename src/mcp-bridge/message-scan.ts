@@ -27,7 +27,6 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const LAST_SPACE = 0x20;
 
-/** Reads one line. */
 export function createMessageScan() {
   const text = Buffer.alloc(MOST_BYTES);
   let length = 0;
@@ -154,7 +153,6 @@ function isMark(byte: number): boolean {
   );
 }
 
-/** null for invalid JSON. */
 function parsed(text: string): unknown {
   try {
     return parseExactly(text);
@@ -163,7 +161,6 @@ function parsed(text: string): unknown {
   }
 }
 
-/** null if the value is not an id. */
 export function idOf(value: unknown): MessageId | null {
   const isId = typeof value === "string" || Number.isFinite(value) || isRawNumber(value);
   return isId ? JSON.stringify(value) : null;

@@ -1,5 +1,5 @@
-// The state of a session that passes through a bridge, with which the next daemon can continue it: its initialize
-// request, its subscriptions and log level, and the requests in flight. Does no I/O and reads no clock.
+// What the next daemon needs to continue a client's session: the initialize request, subscriptions, log level, and
+// requests in flight. Does no I/O and reads no clock.
 import { randomBytes } from "node:crypto";
 import { dropOldest } from "../runtime/bounded-map.ts";
 import { MountaineerError } from "../runtime/errors.ts";
@@ -45,7 +45,6 @@ const RESOURCES_CHANGED = "notifications/resources/list_changed";
 /** The first request: selects the client's group. Daemons from before groups existed answer with an error. */
 const GROUP_METHOD = "mountaineer/group";
 const NO_SUCH_GROUP = -32602;
-/** The message of a gateway that is stopping. */
 const STOPPING = "the gateway is stopping";
 const LISTEN = "subscriptions/listen";
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
@@ -54,7 +53,7 @@ const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 export class NotTakenYet extends Error {}
 
 interface BridgeSessionEnds {
-  /** Sends one message, which is given without a newline, as for `sendToGateway`. */
+  /** Sends one message, given without a newline. */
   readonly sendToClient: (json: string) => void;
   readonly sendToGateway: (json: string) => void;
   /** The group that the client is served; absent: everything. */
@@ -90,10 +89,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
   let initialized = false;
   let silent = false;
   let movesOn = false;
-  /**
-   * True once a daemon has accepted the group. A later error then does not mean that the daemon is too old
-   * for groups.
-   */
+  /** A daemon has accepted the group: a later error does not mean that daemons are too old for groups. */
   let hadGroup = false;
 
   const sendFailure = (id: MessageId, message: string): void =>
@@ -105,7 +101,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
     const effect = EFFECTS.has(method) ? effectOf(method, params()) : null;
     if (effect?.kind === "unsubscribe") lasting.unsubscribe(effect.uri);
     dropOldest(waiting, MOST_WAITING - 1);
-    waiting.set(id, { effect, again: againOf(method, line) });
+    waiting.set(id, { effect, again: repeatableLine(method, line) });
   };
 
   return {
@@ -113,9 +109,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
     get inFlight() {
       return waiting.size;
     },
-    /**
-     * True once the daemon has handed over and no answer is open on either side: moving now goes unnoticed.
-     */
+    /** True after a handover, while neither side waits for an answer: the client does not notice a move now. */
     get mayMove() {
       return movesOn && waiting.size === 0 && questions.size === 0;
     },
@@ -138,7 +132,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
         else if (id !== null) questions.delete(id);
         else if (method === "notifications/initialized") initialized = true;
         else if (method === "notifications/cancelled")
-          for (const kept of [waiting, listening]) forget(kept, params());
+          for (const kept of [waiting, listening]) forgetCancelled(kept, params());
       }
     },
     /**
@@ -152,8 +146,8 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
           movesOn = true;
           return false;
         }
-        // The old daemon ends the client's `subscriptions/listen`. The client does not learn that, because
-        // the bridge repeats the request at the next daemon.
+        // The old daemon ends the stream of `subscriptions/listen`, and the bridge asks the next daemon for
+        // it. The client must not notice.
         if (method === null && id !== null && movesOn && listening.has(id)) return false;
         if (method === ACKNOWLEDGED && listening.isAcknowledgedAgain(objectOf(read(index)["params"]))) {
           return false;
@@ -171,7 +165,8 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
           if (silent) continue;
           dropOldest(questions, MOST_WAITING - 1);
           questions.add(id);
-        } else if (method === "notifications/cancelled") forget(questions, objectOf(read(index)["params"]));
+        } else if (method === "notifications/cancelled")
+          forgetCancelled(questions, objectOf(read(index)["params"]));
         else if (method === RESOURCES_CHANGED) lasting.subscribeRefused();
       }
       return true;
@@ -185,7 +180,10 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
     notTaken(messages: readonly SeenMessage[]): void {
       for (const { id, method } of messages) if (id !== null && method !== null) sendFailure(id, NOT_TAKEN);
     },
-    /** Without a daemon: refuses requests that `answersAlone` does not answer. `line` as in `fromClient`. */
+    /**
+     * While no daemon is there: answers what `answersAlone` can answer, and refuses the other requests.
+     * `line` as in `fromClient`.
+     */
     refuse(messages: readonly SeenMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
       for (const [index, { id, method }] of messages.entries()) {
@@ -195,10 +193,10 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
           else sendFailure(id, NO_DAEMON);
         } else if (method === "notifications/initialized") initialized = true;
         // Forgets the client's `subscriptions/listen`, so that the bridge does not repeat it.
-        else if (method === "notifications/cancelled") forget(listening, objectOf(read(index)["params"]));
+        else if (method === "notifications/cancelled")
+          forgetCancelled(listening, objectOf(read(index)["params"]));
       }
     },
-    /** Refuses the requests that wait to be repeated. */
     refuseWaiting(): void {
       for (const id of waiting.keys()) sendFailure(id, NO_DAEMON);
       waiting.clear();
@@ -232,7 +230,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
       const notices = await lasting.introduce();
       if (notices !== null) {
         if (initialized) sendToGateway(notice("notifications/initialized"));
-        lasting.ask();
+        lasting.restore();
         if (initialized) for (const method of notices) sendToClient(notice(method));
       }
       for (const request of [...askAgain(waiting.values()), ...listening.askAgain()]) sendToGateway(request);
@@ -278,7 +276,7 @@ function createLasting(askGateway: AskGateway) {
 
   return {
     settle(effect: Effect, answer: JsonMembers): void {
-      // A subscription that the client ended is not restored, even if the gateway answered with an error.
+      // Even if the gateway answered with an error: the client has ended this subscription.
       if (effect.kind === "unsubscribe") subscriptions.delete(effect.uri);
       if (answer["result"] === undefined) return;
       if (effect.kind === "level") level = effect.level;
@@ -297,8 +295,9 @@ function createLasting(askGateway: AskGateway) {
       for (const uri of again) if (subscriptions.has(uri)) subscribe(uri);
     },
     /**
-     * Repeats the client's initialize. Resolves with the methods of the declared change notices, or null if the client never
-     * initialized. Rejects with NotTakenYet for an error, and with `daemon_unreachable` for another MCP version.
+     * Repeats the client's initialize. Resolves with the methods of the declared change notices; null: the
+     * client never initialized. Rejects with NotTakenYet for an error, and with `daemon_unreachable` for
+     * another MCP version.
      */
     async introduce(): Promise<readonly string[] | null> {
       if (introduction === null) return null;
@@ -313,8 +312,7 @@ function createLasting(askGateway: AskGateway) {
       const hint = "the MCP client has to begin a new one: start it again";
       throw new MountaineerError("daemon_unreachable", message, { hint });
     },
-    /** Restores the log level and the subscriptions. */
-    ask(): void {
+    restore(): void {
       refused = [];
       if (level !== null) askGateway("logging/setLevel", { level }, () => {});
       for (const uri of subscriptions) subscribe(uri);
@@ -343,13 +341,11 @@ function createOwnRequests() {
       waiting.delete(id);
       onAnswer?.(answer);
     },
-    /** Drops the requests of a connection that is gone. */
     forget: (): void => waiting.clear(),
   };
 }
 
-/** The line of a request that may be repeated; null for any other request. */
-function againOf(method: string, line: Buffer | null): string | null {
+function repeatableLine(method: string, line: Buffer | null): string | null {
   const isAgain = method === "initialize" || (ASKED_AGAIN.has(method) && (line?.length ?? 0) <= KEPT_BYTES);
   // A message of a batch is answered within a batch, so it cannot be repeated alone.
   return isAgain && line?.at(0) === OPEN_OBJECT ? line.toString("utf8").trimEnd() : null;
@@ -367,8 +363,7 @@ function isKept(value: unknown): value is string {
   return typeof value === "string" && value.length <= KEPT_BYTES;
 }
 
-/** Forgets a cancelled request, which gets no answer. */
-function forget(kept: { delete(id: MessageId): boolean }, { requestId }: JsonMembers): void {
+function forgetCancelled(kept: { delete(id: MessageId): boolean }, { requestId }: JsonMembers): void {
   const id = idOf(requestId);
   if (id !== null) kept.delete(id);
 }
@@ -423,7 +418,7 @@ const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
 interface Listening {
   /** The request's line for the next daemon; null if it is too long. */
   readonly again: string | null;
-  /** True while the next daemon has not acknowledged the repeated request. */
+  /** The request was repeated, and its acknowledgement is still to come. */
   isAskedAgain: boolean;
 }
 
@@ -445,7 +440,6 @@ function createListening(sendToClient: (json: string) => void) {
       for (const id of over) listening.delete(id);
       return over;
     },
-    /** Returns the requests to repeat at the next daemon. */
     askAgain(): readonly string[] {
       const asked: string[] = [];
       for (const one of listening.values()) {
@@ -455,7 +449,10 @@ function createListening(sendToClient: (json: string) => void) {
       }
       return asked;
     },
-    /** Whether the client already has this acknowledgement. If so, notifies the client of lists that may have changed. */
+    /**
+     * True for the acknowledgement of a repeated request, which the client does not get. It gets notices of
+     * changed lists instead.
+     */
     isAcknowledgedAgain({ _meta, notifications }: JsonMembers): boolean {
       const subscription = objectOf(_meta)[SUBSCRIPTION_ID];
       const id = idOf(subscription);

@@ -69,7 +69,6 @@ export interface LinkEvents {
   onLogLine(line: string): void;
 }
 
-/** The client that sends a request. */
 export type Sender = Pick<ClientPort, "sessionId" | "capabilities" | "logLevel">;
 
 /** HTTP without a session: each message describes itself in its headers. */
@@ -131,7 +130,6 @@ export function closedLink(failure: LinkFailure, events: LinkEvents): BackendLin
 /** Limit of one message from the server, and of the backlog. */
 export const LIMIT_BYTES = 64 * 1024 * 1024;
 
-/** The failure of a server whose message exceeds the limit. */
 export function tooLong(limitBytes: number): LinkFailure {
   return linkFailure("overloaded", `it sent a message of more than ${limitBytes} bytes`);
 }

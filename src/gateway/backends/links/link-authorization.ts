@@ -8,7 +8,6 @@ export type ResolvedAuth = Omit<BackendAuthConfig, "clientSecret" | "privateKey"
   readonly privateKey: string | null;
 };
 
-/** What authenticates one request. */
 export interface Credential {
   /** The value of `Authorization`; null: the request carries none. */
   readonly header: string | null;

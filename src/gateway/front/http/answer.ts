@@ -42,8 +42,7 @@ export function answerJson(
   writer.end();
 }
 
-/** Metrics in the Prometheus text format. */
-export function answerText(response: ServerResponse, text: string): void {
+export function answerMetrics(response: ServerResponse, text: string): void {
   if (response.destroyed) return;
   response.writeHead(200, {
     "Content-Type": "text/plain; version=0.0.4; charset=utf-8",

@@ -48,7 +48,7 @@ export class CoarseTimer<T> implements Disposable {
     const due = this.#old;
     this.#old = this.#young;
     this.#young = new FleetingSet();
-    // Without entries the timer runs for one more period, because the next call mostly follows soon.
+    // `delete` does not stop the timer, because the next entry mostly comes soon.
     this.#timer = this.#old.size > 0 ? this.#clock.setTimer(this.#periodMs, this.#onPeriod) : null;
     for (const entry of due) this.#callback(entry);
   };

@@ -1,5 +1,5 @@
 // Documents over HTTP: health, metrics, and where clients can sign in.
-import { answerJson, answerText } from "./answer.ts";
+import { answerJson, answerMetrics } from "./answer.ts";
 import { type Exchange, hostOf, isOwnMachine, notAllowed, pathOf } from "./request.ts";
 import type { FrontTools } from "./request-admission.ts";
 
@@ -19,7 +19,7 @@ export function answerDocument(tools: FrontTools, exchange: Exchange, path: stri
   if (metrics === null && path !== HEALTH_PATH && !isMetadata) return false;
   // Some health probes send HEAD.
   if (method !== "GET" && method !== "HEAD") refuse(exchange, notAllowed("GET, HEAD"));
-  else if (metrics?.kind === "text") answerText(response, metrics.text);
+  else if (metrics?.kind === "text") answerMetrics(response, metrics.text);
   else if (metrics !== null) {
     const [status, reason] =
       metrics.kind === "foreign"

@@ -38,7 +38,6 @@ export class ForwardedRequests {
     this.#options = options;
   }
 
-  /** Serves the one request in the stream. */
   serve(stream: Duplex): void {
     this.#server ??= this.#createServer();
     const deadline = this.#options.clock.setTimer(HEAD_MS, () => stream.destroy());
@@ -99,8 +98,7 @@ export class ForwardedRequests {
   }
 
   #createServer(): Server {
-    // Not imported: an import of this module also evaluates lazy exports, which load 16 MB of fetch and
-    // WebSocket.
+    // Not imported: that would load 16 MB of fetch and WebSocket, too.
     const { createServer } = process.getBuiltinModule("node:http");
     const server = createServer({ maxHeaderSize: LONGEST_HEAD }, (request, response) => {
       this.#streams.get(request.socket)?.[Symbol.dispose]();

@@ -21,7 +21,7 @@ const MOST_FORWARDED = { ofOne: 512, ofAll: 1_024 };
 const MOST_UNSENT = { ofOne: 64 * 1024 * 1024, ofAll: 256 * 1024 * 1024 };
 /** Maximum number of requests of one principal within `withinMs` for sessions that do not exist. */
 const GUESSES = { most: 30, withinMs: 10_000 };
-/** Bounds of two tables: sessions that other machines are known to hold, and principals whose guesses are counted. */
+/** Bounds of `#known` and of `#guesses`. */
 const MOST_KNOWN = 4_096;
 const MOST_COUNTED = 1_024;
 
@@ -54,7 +54,6 @@ interface Forwarded {
   unsent: number;
 }
 
-/** Where a request goes, and the request's id. */
 interface Message {
   readonly machine: string;
   readonly proof: string;
@@ -75,12 +74,11 @@ export class Forwarding {
     this.#options = options;
   }
 
-  /** This machine's name in ids of shared sessions; null: no sessions are shared. */
   get machine(): string | null {
     return this.#options.peers?.().machine ?? null;
   }
 
-  /** The other machine that holds the session of that id; null: this machine, or none that shares sessions. */
+  /** The other machine that holds the session; null: this machine, or a machine that shares no sessions. */
   holder(id: string): string | null {
     const peers = this.#options.peers?.();
     if (peers === undefined || peers.machine === null) return null;
@@ -157,8 +155,7 @@ export class Forwarding {
     const { principal } = visit;
     const { method = "GET", url } = visit.request;
     const { proof } = message;
-    // Not imported: an import of this module also evaluates lazy exports, which load 16 MB of fetch and
-    // WebSocket.
+    // Not imported: that would load 16 MB of fetch and WebSocket, too.
     const http = process.getBuiltinModule("node:http");
     const headers = forwardedHeaders(visit.request, principal, proof);
     if (body !== null) headers["content-length"] = body.length;
@@ -206,11 +203,10 @@ export class Forwarding {
       response.end();
       return;
     }
-    // If either breaks, `pipeline` destroys the other: a cut answer must not look complete.
+    // If either breaks, `pipeline` destroys the other: half an answer must not look complete.
     pipeline(answer, response, () => {});
   }
 
-  /** An unexpected error fails only its own request. */
   #failed(visit: Visit, error: unknown): void {
     this.#options.logger.error("a request was not passed on", { error: errorText(error) });
     if (visit.response.headersSent) visit.response.destroy();
@@ -297,8 +293,8 @@ function rpcIdOf(body: Buffer | null): RpcId | null {
   return isRpcId(id) ? id : null;
 }
 
-// The head of a request between machines of the fleet: some of the client's headers, a proof in place of the session's id,
-// and the client's principal. It never contains a token.
+// The head of a request between machines. It names the client's principal, and has a proof in place of the session's
+// id. It never contains a token.
 
 /** Headers of the client's request that are forwarded. */
 const REQUEST_HEADERS = [

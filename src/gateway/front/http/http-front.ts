@@ -50,7 +50,6 @@ import {
 import { Resumption } from "./resumption.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-/** Allowed methods by path. */
 const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
   [MCP_PATH, ["GET", "POST", "DELETE"]],
   [SSE_PATH, ["GET"]],
@@ -73,10 +72,7 @@ interface HttpFrontOptions extends StoreOptions, AdmissionOptions {
   readonly peers?: (() => SessionPeers) | undefined;
 }
 
-/**
- * How long an answer may be missing, ms, before it turns into an event stream; this happens after one to two
- * times as long.
- */
+/** A missing answer turns into an event stream after one to two times this long, ms. */
 const SLOW_MS = {
   usual: 5_000,
   /**
@@ -85,8 +81,8 @@ const SLOW_MS = {
    */
   staysJson: 120_000,
   /**
-   * For requests of 2026-07-28: before proxies close a connection that is silent for 60 s, but not earlier
-   * than necessary, because a stream's HTTP status is always 200.
+   * For requests of 2026-07-28: before proxies close a silent connection (60 s), and late, because the status
+   * of a stream is always 200.
    */
   modern: 15_000,
 };
@@ -150,12 +146,14 @@ export class HttpFront implements AsyncDisposable {
     this.#forwarded.serve(stream);
   }
 
-  /** Resolves when all requests that other machines brought are answered. */
   forwardedAnswered(): Promise<void> {
     return this.#forwarded.idle();
   }
 
-  /** Takes a JSON-RPC message that a client sent to another daemon, about a call in flight here. Never throws. */
+  /**
+   * Takes a JSON-RPC message about a call in flight here, which the client has sent to another daemon. Never
+   * throws.
+   */
   deliver(hash: string, text: string): void {
     try {
       this.store.deliver(hash, text);
@@ -185,7 +183,6 @@ export class HttpFront implements AsyncDisposable {
     return this.store.inFlight + this.#forwarding.inFlight;
   }
 
-  /** Number of questions that clients have not answered yet. */
   get openQuestions(): number {
     return this.store.openQuestions;
   }
@@ -302,7 +299,7 @@ export class HttpFront implements AsyncDisposable {
   /** False: `lastEventId` is not an event of an answer. */
   #resume(visit: Visit, session: Session, lastEventId: string): boolean {
     const outcome = this.#resumption.resume(session, lastEventId, visit.response);
-    // After any status but 405 the SDKs' clients try to resume again.
+    // The SDKs' clients stop resuming only after 405.
     if (outcome === "complete") {
       this.#refuse(visit, { ...notAllowed("POST, DELETE"), message: "that answer is complete" });
     }

@@ -38,7 +38,8 @@ export class LegacySse {
       refuse(visit, NO_EVENTS);
       return;
     }
-    // A client that sends its version was initialized on an earlier stream, and does not initialize again.
+    // The version header means that the client was initialized on an earlier stream, and does not initialize
+    // again.
     const version = request.headers["mcp-protocol-version"];
     const protocolVersion = isProtocolVersion(version) ? version : null;
     const room = protocolVersion === null ? null : sessions.makeRoom(principal);
@@ -76,8 +77,8 @@ export class LegacySse {
   }
 
   /**
-   * Finds a stream for a client of another machine, whose `proof` shows that it knows the stream's id.
-   * `principal`: the one that the client acts as on the stream. Null: no such stream, or not allowed.
+   * Finds a stream by the proof of its id, for a client that another machine has authenticated as `said`.
+   * `principal`: as whom the client acts here. Null: no such stream, or not allowed.
    */
   findShared(proof: string, said: Principal): { readonly id: string; readonly principal: Principal } | null {
     const check = checkOf(proof);
@@ -94,10 +95,7 @@ export class LegacySse {
     for (const channel of [...this.#channels.values()]) channel.finishIfQuiet();
   }
 
-  /**
-   * Ends the streams that have no session yet and whose token was revoked; other streams end with their
-   * session.
-   */
+  /** Ends the streams of revoked tokens that have no session yet; the others end with their session. */
   endWithdrawn(): void {
     const { served } = this.#tools.gateway;
     for (const channel of [...this.#channels.values()]) {
@@ -228,12 +226,12 @@ interface ChannelOptions {
 /** One stream and its session; what is written to the client goes through it. */
 class Channel implements CallOutlet, ListeningOutlet {
   readonly id: string;
-  /** `checkOf` of the proof of the stream's id; verifies that proof. */
+  /** Verifies a proof of the stream's id. */
   readonly check: string;
   readonly principal: Principal;
   /** Null before `initialize`. */
   session: Session | null = null;
-  /** The client was initialized on an earlier stream, and may still initialize on this one. */
+  /** The session continues that of an earlier stream; the client may still initialize. */
   isProvisional = false;
   readonly #options: ChannelOptions;
   readonly #stream: SseStream;
@@ -272,7 +270,7 @@ class Channel implements CallOutlet, ListeningOutlet {
     if (this.#options.isLeaving()) this.finishIfQuiet();
   }
 
-  /** Does nothing before the end of the session, which needs this stream until then. */
+  /** Does nothing while the session lives, because it needs this stream. */
   end(): void {
     if (this.session?.ended.aborted === true) this.finish();
   }
@@ -282,7 +280,6 @@ class Channel implements CallOutlet, ListeningOutlet {
     this.#stream.end();
   }
 
-  /** Ends the stream unless a call is in flight or a question is open. */
   finishIfQuiet(): void {
     const { inFlight = 0, openQuestions = 0 } = this.session ?? {};
     if (inFlight === 0 && openQuestions === 0) this.finish();

@@ -20,7 +20,7 @@ const CLOSING_CONNECTIONS = 512;
 const HEADERS_TIMEOUT_MS = 15_000;
 /** Time for a client to send a whole request: 64 MiB at 4 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 150_000;
-/** Longer than clients and proxies keep an idle connection, so that the client closes it and no request is lost. */
+/** Longer than clients and proxies keep an idle connection: if the client closes it, no request is lost. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const CHECK_MS = 15_000;
 const CLOSE_IDLE_MS = 50;
@@ -79,8 +79,7 @@ export class Listener {
   constructor(options: ListenerOptions) {
     const { host, port, handler, clock } = options;
     this.#given = options.handle;
-    // Not imported: an import of this module also evaluates lazy exports, which load 16 MB of fetch and
-    // WebSocket.
+    // Not imported: that would load 16 MB of fetch and WebSocket, too.
     const { createServer } = process.getBuiltinModule("node:http");
     this.host = host;
     this.port = port;
@@ -104,7 +103,7 @@ export class Listener {
       else handler(request, response);
     });
     this.#server.on("clientError", (error, socket) => {
-      // Node treats an idle passed connection as a new one whose request is late; that is no error.
+      // Node takes an idle passed connection for a new one whose first request is late.
       const isIdle = this.#passed.has(socket) && systemErrorCode(error) === LATE && isSilent(socket);
       if (!isIdle) answerClientError(error, socket);
     });
@@ -130,7 +129,7 @@ export class Listener {
 
   /** `http://HOST:PORT/mcp`; loopback for a server that listens on all addresses. */
   get url(): string {
-    return `http://${reachable(this.host)}:${this.port}/mcp`;
+    return `http://${urlHost(this.host)}:${this.port}/mcp`;
   }
 
   get connections(): number {
@@ -141,13 +140,13 @@ export class Listener {
   pauseListening(): void {
     if (!this.isListening) return;
     this.isListening = false;
-    // http's own close would close idle connections, on which a request may be arriving.
+    // `close` of http would also close idle connections, on which a request may be arriving.
     NetServer.prototype.close.call(this.#server);
   }
 
   /** The listening socket, for another process; null while this one does not listen. */
   get handle(): object | null {
-    // Node closes a server that is sent to another process, but not a bare handle.
+    // Node closes a server that is sent to another process, but not its handle.
     const { _handle: handle } = this.#server as { readonly _handle?: object | null };
     return this.isListening ? (handle ?? null) : null;
   }
@@ -163,7 +162,7 @@ export class Listener {
     this.pauseListening();
   }
 
-  /** Listens again at the same address. Rejects with `listen_failed`. */
+  /** Rejects with `listen_failed`. */
   async listenAgain(): Promise<void> {
     try {
       if (!this.isListening) await this.#listen();
@@ -292,7 +291,7 @@ export class Listener {
   }
 
   /**
-   * `endIdle` closes or passes idle connections; its signal aborts when all connections are closed or the
+   * `endIdle` closes or passes idle connections until its signal aborts: all connections are closed, or the
    * time is over.
    */
   async #end(graceMs: number, endIdle: (signal: AbortSignal) => Promise<void>): Promise<void> {
@@ -337,7 +336,7 @@ export async function rebind(old: Listener, next: ListenerOptions) {
     const overlaps = next.port === old.port && systemErrorCode(error) === "EADDRINUSE";
     if (!overlaps) throw await listenFailed(error, next.host, next.port);
   }
-  // The old listener is paused, not stopped: clients that are asked to reconnect now would be refused.
+  // Paused, not stopped: clients that reconnected now would be refused.
   old.pauseListening();
   try {
     return rebinding(await new Listener(next).open());
@@ -385,8 +384,7 @@ async function listenFailed(error: unknown, host: string, port: number): Promise
   return failed(...(LISTEN_FAILURES[code ?? ""] ?? ["port", errorText(error), OTHER_ADDRESS]));
 }
 
-/** The host for URLs. */
-function reachable(host: string): string {
+function urlHost(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   if (host === "::") return "[::1]";
   return isIPv6(host) ? `[${host}]` : host;
@@ -408,7 +406,6 @@ const CLIENT_ERRORS: Readonly<Record<string, readonly [string, string]>> = {
   [LATE]: ["408 Request Timeout", "the request did not come in time"],
 };
 
-/** True if this process has read nothing from the connection. */
 function isSilent({ bytesRead }: Duplex & { readonly bytesRead?: number }): boolean {
   return bytesRead === 0;
 }
@@ -418,7 +415,7 @@ function answerClientError(error: Error, socket: Duplex & { readonly bytesWritte
     "400 Bad Request",
     "the request is not HTTP",
   ];
-  // The client would take these bytes for a part of a response that has begun.
+  // After the beginning of a response the client would take these bytes for its body.
   if (!socket.writable || socket.bytesWritten !== 0) {
     socket.destroy();
     return;

@@ -9,7 +9,7 @@ import type { Clock } from "../../../runtime/time/clock.ts";
  */
 const SLOW_AFTER_MS = 5_000;
 const SLOW_BYTES_A_SECOND = 16 * 1024;
-/** A kept-alive connection may be closed this long after its last request's head, once that request is answered. */
+/** Minimum age of a connection's last request before the connection may be closed as idle. */
 const IDLE_AFTER_MS = 1_000;
 /** Minimum time between two searches through all connections. */
 const BETWEEN_SEARCHES_MS = 100;
@@ -21,8 +21,8 @@ interface OpenConnection {
   requestedMs: number | null;
   /** The response to the newest request; null: there was no request, or its response is finished. */
   response: ServerResponse<IncomingMessage> | null;
-  // For the listener's check whether the client still reads: the bytes written and the bytes unread at the
-  // last check, and since when neither number has changed.
+  // The listener checks whether the client still reads: bytes written and unread at the last check, and since
+  // when both have not changed.
   written: number;
   unread: number;
   unreadSinceMs: number;
@@ -33,10 +33,7 @@ export class OpenConnections {
   readonly #clock: Clock;
   /** Connections that had sent nothing when last checked, the oldest first. */
   readonly #silent = new Set<Socket>();
-  /**
-   * Unused connections that the last search found, in the order of closing; each is checked again before it
-   * is closed.
-   */
+  /** Result of the last search, in the order of closing. Each connection is checked again before it is closed. */
   #unused: Socket[] = [];
   #searchedMs = Number.NEGATIVE_INFINITY;
 

@@ -17,17 +17,15 @@ interface StreamHandle {
   readStop(): unknown;
 }
 
-/** Time between two rounds. */
 const BETWEEN_ROUNDS_MS = 50;
-/** Largest number of connections in one round. */
 const MOST_AT_ONCE = 64;
-/** Spreads the connections over 20 rounds, about 1 s, because each is work for the process that takes it. */
+/** All connections take about 20 rounds, 1 s, because each is work for the process that takes it. */
 const ROUNDS = 20;
 const LEAST_AT_ONCE = 2;
 
 /**
- * Passes idle connections in rounds until the signal aborts; then passes all that are idle at that moment.
- * `allAtOnce`: without pauses. Resolves when no connection is being passed; never rejects.
+ * Passes idle connections in rounds until the signal aborts, and at last all that are idle then. `allAtOnce`:
+ * without pauses. Never rejects.
  */
 export async function passIdle(
   server: Server,
@@ -55,13 +53,13 @@ export async function passIdle(
   }
 }
 
-/** The socket of a connection that another process has passed, with the options that an HTTP server gives its sockets. */
+/** The options are those that an HTTP server gives its sockets. */
 export function openPassed(handle: object): Socket {
   const options = { handle, allowHalfOpen: true, readable: true, writable: true };
   return new Socket(options as SocketConstructorOpts);
 }
 
-/** True if the client connected to `bound`; the previous daemon may have listened on another address, too. */
+/** True if the client connected to `bound`. The previous daemon may have listened on other addresses, too. */
 export function cameTo({ localAddress = "", localPort }: Socket, bound: AddressInfo): boolean {
   if (localPort !== bound.port) return false;
   if (bound.address === "0.0.0.0" || bound.address === "::") return true;
@@ -71,8 +69,8 @@ export function cameTo({ localAddress = "", localPort }: Socket, bound: AddressI
 
 /** Connections on which no request has begun and no byte of a response is unsent. */
 function idleOf(server: Server, sockets: readonly Socket[]): Socket[] {
-  // Only Node's HTTP parser knows whether the next request has begun, and only `closeIdleConnections` asks it: the sockets
-  // that it would destroy are the idle ones.
+  // Only Node's HTTP parser knows whether a request has begun, and only `closeIdleConnections` asks the
+  // parser. `destroy` is replaced for this call, to see which sockets Node would close.
   const idle: Socket[] = [];
   for (const socket of sockets) {
     socket.destroy = () => {
@@ -85,8 +83,7 @@ function idleOf(server: Server, sockets: readonly Socket[]): Socket[] {
   } finally {
     for (const socket of sockets) Reflect.deleteProperty(socket, "destroy");
   }
-  // Node's parser treats a connection without any request as one whose request has begun, so these are added
-  // here.
+  // Node takes a connection without any request for one whose request has begun.
   for (const socket of sockets) if (socket.bytesRead === 0) idle.push(socket);
   return idle.filter((socket) => {
     const unsent = handleOf(socket)?.writeQueueSize ?? 0;

@@ -37,12 +37,9 @@ interface Slowness {
 
 interface PostOptions {
   readonly trace?: TraceHeaders | null;
-  /**
-   * Lets the answer turn into a stream when it is slow; null: it waits for its reply, however long that
-   * takes.
-   */
+  /** Lets a slow answer turn into a stream; null: the answer waits for its reply. */
   readonly slowness?: Slowness | null;
-  /** Notifications go to the client's listening stream, if there is one, so that a large reply can be sent as JSON. */
+  /** Notifications go to the client's listening stream, so that a large reply can still be JSON. */
   readonly staysJson?: boolean;
   /** The number of answers in a batch; absent: a single request. */
   readonly batch?: number;
@@ -62,7 +59,6 @@ export class PostExchange implements CallOutlet, SlowAnswer {
   readonly #batch: string[] | null;
   readonly #slowness: Slowness | null;
   readonly #staysJson: boolean;
-  /** Number of answers that are missing. */
   #missing: number;
   #stream: SseStream | ResumableStream | null = null;
   #isGone = false;
@@ -152,8 +148,7 @@ export class PostExchange implements CallOutlet, SlowAnswer {
 
   #streaming(): SseStream | ResumableStream {
     if (this.#stream !== null) return this.#stream;
-    // While an answer is missing, the loss of the stream settles its questions. Once all answers are sent, it
-    // does not: the client may still answer by other POSTs.
+    // Once all answers are sent, the client may still answer questions by other POSTs.
     const onSilent = (): void => {
       if (this.#missing > 0) this.#session.outletClosed(this);
     };
@@ -181,10 +176,9 @@ function retryAfterOf(reply: Reply): string | null {
   return typeof ms === "number" && ms >= 0 ? String(Math.max(1, Math.ceil(ms / 1_000))) : null;
 }
 
-// Where a client refuses large events, the first notifications of a request of 2026-07-28 are buffered for a while: a
-// reply that is too large for an event then goes out as JSON, and the notifications are dropped.
+// For clients that refuse large events: holds the first notifications of a request of 2026-07-28 for a while. If the
+// reply is too large for an event, it goes out as JSON without them.
 
-/** Bounds of the buffer: time, number, characters. */
 const BUFFER_MS = 2_000;
 const MOST_BUFFERED = 100;
 const BUFFER_CHARACTERS = LARGEST_EVENT_BYTES;
@@ -284,7 +278,7 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
   }
 }
 
-/** The HTTP status of a reply before which no notification was sent. */
+/** For a reply that goes out as JSON. */
 function statusOf(reply: Reply): number {
   if (!isError(reply)) return 200;
   const { code } = reply.error;

@@ -125,7 +125,6 @@ export class RequestAdmission {
     return lacking === null;
   }
 
-  /** As `mayAsk`, for each request of the batch. */
   mayAskAll(visit: Visit, { session, messages }: Batch): boolean {
     return messages.every((one) => one.kind !== "request" || this.mayAsk(visit, session, one.message));
   }
@@ -143,7 +142,7 @@ export class RequestAdmission {
     return null;
   }
 
-  /** An unknown session and a foreign one get the same answer, so that nobody can confirm a guessed id. */
+  /** Unknown and foreign sessions get the same answer, so that nobody can confirm a guessed id. */
   refuseSession(visit: Visit, found: "foreign" | null): void {
     const { name: principal } = visit.principal;
     const reason = found === null ? UNKNOWN_SESSION : "the session is another principal's";

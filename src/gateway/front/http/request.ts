@@ -5,7 +5,6 @@ import type { Principal } from "../../client-port.ts";
 import type { TraceHeaders } from "../../middleware/middleware.ts";
 import type { Refusal } from "./answer.ts";
 
-/** A request and its response. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -24,17 +23,13 @@ export const MESSAGES_PATH = "/messages";
 /** `/mcp/NAME`, the address of a group. */
 const GROUP_PATH = /^\/mcp\/([A-Za-z][A-Za-z0-9_-]{0,63})$/;
 
-/** The content types that the client accepts. */
 export interface Accepts {
   readonly json: boolean;
   readonly events: boolean;
 }
 
 export const SESSION_HEADER = "mcp-session-id";
-/**
- * Headers that may occur once: Node drops or joins repeated values, and a proxy in front may have checked
- * another value.
- */
+/** Headers that may occur once: Node drops or joins repeated values, and a proxy may have checked another of them. */
 const UNIQUE: ReadonlySet<string> = new Set([
   "host",
   "authorization",
@@ -45,7 +40,6 @@ const UNIQUE: ReadonlySet<string> = new Set([
   "mcp-name",
   "last-event-id",
 ]);
-/** Headers with this prefix may occur once, too. */
 const UNIQUE_PREFIX = "mcp-param-";
 const BOTH: Accepts = { json: true, events: true };
 
@@ -61,7 +55,6 @@ export const NOT_READ: Readonly<Record<"busy" | "too_slow", Refusal>> = {
 
 export const NO_EVENTS: Refusal = { status: 406, message: "the client must accept text/event-stream" };
 
-/** Refusal of a body that is over the limit. */
 export function tooLarge(limitBytes: number): Refusal {
   const limit = `${Math.round((limitBytes / 1024 / 1024) * 100) / 100} MiB`;
   return {
@@ -104,7 +97,8 @@ export function queryOf(target = ""): URLSearchParams {
 
 /** The first header of `UNIQUE` that the request has more than once; null: none. */
 export function repeatedHeader({ rawHeaders, headers }: IncomingMessage): string | null {
-  // Node's `headers` has each name once: if it has as many names as there are lines, none is repeated.
+  // `headers` has each name once, `rawHeaders` two entries for each line: if the numbers agree, no header is
+  // repeated.
   let names = 0;
   for (const _ in headers) names += 1;
   if (names * 2 === rawHeaders.length) return null;
@@ -132,13 +126,11 @@ export function traceOf({ headers }: IncomingMessage): TraceHeaders | null {
   return { traceparent, tracestate: typeof tracestate === "string" ? tracestate : undefined };
 }
 
-/** The Mcp-Session-Id header. */
 export function sessionId(request: IncomingMessage): string | undefined {
   const id = request.headers[SESSION_HEADER];
   return typeof id === "string" ? id : undefined;
 }
 
-/** True if the request's head names a session. */
 export function isOfSession(request: IncomingMessage): boolean {
   return sessionId(request) !== undefined || pathOf(request.url) === MESSAGES_PATH;
 }
@@ -153,12 +145,10 @@ export function remoteOf({ socket: { remoteAddress } }: IncomingMessage): string
   return remoteAddress === undefined ? null : plainAddress(remoteAddress);
 }
 
-/** True if the request came over loopback. */
 export function isOwnMachine(request: IncomingMessage): boolean {
   return isLoopbackHost(remoteOf(request) ?? "");
 }
 
-/** True for `application/json`, with or without parameters. */
 export function isJsonType(type: string | undefined): boolean {
   if (type === "application/json") return true;
   return type !== undefined && /^application\/json\s*(;|$)/i.test(type);

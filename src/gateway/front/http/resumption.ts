@@ -11,9 +11,9 @@ import type { Session } from "../session/session.ts";
 import { CoarseTimer } from "./coarse-timer.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-/** Characters of an answer's last events that are kept while its connection works, because they may not have arrived. */
+/** Characters kept of an answer while its connection works; its last events may not have arrived. */
 const KEPT_CONNECTED = 256 * 1024;
-/** Characters kept of one answer once its connection is broken, or its result is sent. */
+/** Characters kept of an answer whose connection is broken, or whose result is sent. */
 const KEPT_BROKEN = 8 * 1024 * 1024;
 /**
  * Characters kept of all answers together; beyond it, the principal whose answers keep most loses its oldest
@@ -24,13 +24,13 @@ const KEPT_IN_ALL = 32 * 1024 * 1024;
 const RESUMED_WITHIN_MS = 120_000;
 /** How long a question on a broken connection waits for its client: other clients may need the server. */
 const ASKED_WITHIN_MS = 15_000;
-/** A completely written answer is kept for one to two times this long, because it may not have reached the client. */
+/** How long a completely written answer is kept, in case it has not arrived; at most twice as long. */
 const COMPLETE_KEPT_MS = 10_000;
 /** Maximum number of completely written answers that are kept. */
 const MOST_COMPLETE = 256;
 /** Time after which a client reconnects. */
 const RETRY_MS = 1_000;
-/** Maximum length of a request's id in event ids; a longer id is left out, and then a lost answer gets no error. */
+/** A longer request id is left out of event ids, and then a lost answer gets no error. */
 const LONGEST_ID = 256;
 
 const LOST =
@@ -153,10 +153,7 @@ export class ResumableStream {
   /** The last event of the answer has been sent or kept. */
   #isEnded = false;
   #isGone = false;
-  /**
-   * The connection has been broken for `ASKED_WITHIN_MS`: notifications and questions are no longer kept for
-   * it.
-   */
+  /** `onSilent` was called: notifications and questions are no longer kept. */
   #isSilent = false;
   /** The client has been sent the time after which to reconnect. */
   #isPrimed = false;
@@ -186,7 +183,7 @@ export class ResumableStream {
     if (!this.#isPrimed) this.#stream?.sendEvent(`${this.#headOf(0)}data: `);
   }
 
-  /** Sends the kept events after number `after` (null: all) to `response`, and all that follow. */
+  /** Sends the kept events after number `after` (null: all), and all later ones, to `response`. */
   connect(response: ServerResponse, after: number | null): void {
     const before = this.#stream;
     this.#stream = null;
@@ -304,7 +301,6 @@ export class ResumableStream {
 interface EventId {
   readonly key: string;
   readonly number: number;
-  /** The last event of the answer. */
   readonly isLast: boolean;
   readonly idText: string;
 }

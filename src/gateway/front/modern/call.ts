@@ -34,9 +34,8 @@ export interface CallBegin {
   readonly params: JsonObject;
   /** A person agreed to the call in an earlier round. */
   readonly isAgreed: boolean;
-  /** The `Identity.mark` of the identity that served the call in an earlier round. */
+  /** `Identity.mark` of the identity of an earlier round. */
   readonly mark?: string | undefined;
-  /** The task that the request is about. */
   readonly task?: OpenTask | null;
 }
 
@@ -48,9 +47,7 @@ export type Resumed =
   | { readonly kind: "goes_on"; readonly gone: () => void }
   | { readonly kind: "refused"; readonly reply: Reply };
 
-/**
- * Why a suspended call may not be resumed now; null: it may. `isOver`: it may not be resumed later either.
- */
+/** Why a suspended call may not be resumed now; null: it may. `isOver`: nor later. */
 export type Stopping = () => { readonly reply: Reply; readonly isOver: boolean } | null;
 
 /** Suspends calls while their client is asked for input, from one request of the client to the next. */
@@ -62,7 +59,7 @@ export interface CallSuspension {
   resume(request: ModernRequest, outlet: CallOutlet, stopping: Stopping): Resumed;
   /** The call's reply, as the client gets it. */
   outgoing(call: ModernCall, reply: Reply): Reply;
-  /** To be called with the call's reply if the call is suspended. */
+  /** Takes the reply of a suspended call. */
   early(call: ModernCall, reply: Reply): void;
   /** The client has been away for so long that it may not come back. */
   isIdle(call: ModernCall): boolean;

@@ -14,20 +14,17 @@ import type { ModernRequest } from "./request.ts";
 export const IDLE_LIMIT_MS = 300_000;
 const CHECK_MS = 60_000;
 /**
- * How long an identity is reserved for a call that will come back with a server's state: only the identity's
- * own server process can read that state.
+ * How long an identity waits for a call that will come back: only the identity's own server process can read
+ * the call's state.
  */
 const EXPECTED_MS = 60_000;
-/**
- * Limits of identities that are kept because their own server processes may run tasks: time, and number for
- * each principal.
- */
+/** For identities whose own server processes may run tasks: how long they are kept, and how many of each principal. */
 const TASK_MS = 3_600_000;
 export const MOST_WITH_TASKS = 16;
 /** Maximum number of idle identities of all principals; beyond it the one that is idle for longest ends. */
 export const MOST_IDLE = 256;
 
-/** All capabilities; each request's own declaration decides what a server may ask for. */
+/** All capabilities, because each request declares its own. */
 const EVERYTHING: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
@@ -38,11 +35,11 @@ export class Identity implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
   /** An id that may become public, unlike `sessionId`. */
   readonly mark = randomBytes(9).toString("base64url");
-  /** Until this time a call of the identity is expected to come back; monotonic ms. */
+  /** Until then a call of this identity may come back; monotonic ms. */
   expectedUntilMs = 0;
-  /** Until this time a task of the identity may exist; monotonic ms. */
+  /** Until then a task of this identity may exist; monotonic ms. */
   taskUntilMs = 0;
-  /** When it became idle; monotonic ms. */
+  /** Monotonic ms. */
   idleSinceMs = 0;
   readonly protocolVersion = MODERN_VERSION;
   readonly capabilities = EVERYTHING;
@@ -125,9 +122,7 @@ export class Identities implements Disposable {
     identity.expectedUntilMs = this.#clock.monotonicMs() + EXPECTED_MS;
   }
 
-  /**
-   * Keeps the identity for a task that exists for `ttlMs`, at most `TASK_MS`; not a number: for `TASK_MS`.
-   */
+  /** Keeps the identity for a task of `ttlMs`, at most `TASK_MS`. Without a number: `TASK_MS`. */
   keep(identity: Identity, ttlMs: unknown): void {
     const forMs = typeof ttlMs === "number" ? Math.min(Math.max(0, ttlMs), TASK_MS) : TASK_MS;
     identity.taskUntilMs = Math.max(identity.taskUntilMs, this.#clock.monotonicMs() + forMs);

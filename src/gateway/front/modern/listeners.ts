@@ -41,7 +41,7 @@ const MOST_URIS = 1_000;
 const MOST_TASKS = 100;
 /** Number of subscriptions that are requested from servers at a time. */
 const AT_A_TIME = 8;
-/** How long the acknowledgement waits for servers, ms; it leaves out subscriptions that take longer. */
+/** How long the acknowledgement waits for servers, ms. It lists the subscriptions that are made by then. */
 const SUBSCRIBES_MS = 10_000;
 
 interface Subscription {
@@ -119,7 +119,7 @@ class Listener implements SessionPort {
   readonly #ended = new AbortController();
   /** The subscription as acknowledged; null: the acknowledgement is not sent yet. */
   #acknowledged: Subscription | null = null;
-  /** Changes before the acknowledgement, by what has changed. */
+  /** Notices of changes that came too soon, sent after the acknowledgement; by what has changed. */
   readonly #early = new Map<unknown, () => void>();
 
   constructor(
@@ -185,7 +185,7 @@ class Listener implements SessionPort {
 
   notify(method: string, params: JsonObject | undefined): void {
     if (method === TASK_NOTICE && params !== undefined) this.#taskChanged(params);
-    // After the end of the stream the client listens again, to the tasks that still exist.
+    // The client then listens again, to the tasks that still exist.
     if (method === TASKS_LOST) this.finish();
     const uri = params?.["uri"];
     if (method !== RESOURCE_UPDATED || params === undefined || typeof uri !== "string") return;
@@ -205,10 +205,7 @@ class Listener implements SessionPort {
 
   setLogLevel(): void {}
 
-  /**
-   * Ends the stream of a client whose token is no longer accepted; the client learns so when it listens
-   * again.
-   */
+  /** Ends the stream of a client that is no longer admitted, which learns so when it listens again. */
   admit(isAdmitted: boolean): void {
     if (!isAdmitted) this.finish();
   }

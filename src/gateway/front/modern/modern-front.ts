@@ -90,7 +90,7 @@ export class ModernFront {
     if (resumed.kind === "begins") return this.#begin(request, resumed, outlet);
     if (resumed.kind === "goes_on") return resumed.gone;
     const { reply } = resumed;
-    // A request over a limit is not recorded in the audit; the middleware chain does not record it either.
+    // As in the middleware chain, refusals by a limit are not recorded in the audit.
     const isLimit = isError(reply) && reply.error.code === LIMIT_REACHED;
     if (!isLimit) this.#asCall(request, outlet, (work) => work.served.denied(work));
     outlet.answer(request.id, this.#complete(request, reply));
@@ -161,12 +161,12 @@ export class ModernFront {
     const settled = (reply: Reply): void => {
       this.#calls.delete(call);
       unlog();
-      // The server may still be working, and its messages would be taken for those of the identity's next request.
+      // The server may still be working. Its messages must not count for the identity's next request.
       const isUnfinished =
         call.work.signal.aborted || (isError(reply) && reply.error.code === REQUEST_TIMEOUT);
       const { resultType, ttlMs } = isError(reply) ? {} : reply.result;
       if (resultType === "input_required") this.#identities.expect(identity);
-      // The task may run in a server process of this identity alone, which ends with the identity.
+      // The task may run in the identity's own server process, which ends with the identity.
       if (resultType === "task") this.#identities.keep(identity, ttlMs);
       this.#identities.giveBack(identity, !isUnfinished);
       call.answer(reply);

@@ -43,7 +43,7 @@ export interface ModernRequest {
   readonly id: RpcId;
   readonly method: string;
   readonly params: JsonObject;
-  /** The client of another machine that makes the request; null: not known, or a client of this machine. */
+  /** The client, if another machine makes the request for it; null: not known, or a client of this machine. */
   readonly caller: string | null;
   readonly principal: Principal;
   /** The client's capabilities, for this request. */
@@ -142,7 +142,8 @@ export function checkParamHeaders(
   for (const declared of serving.viewFor(principal).modern.paramHeaders.get(name) ?? []) {
     const text = paramText(paramValue(meant["arguments"], declared));
     const found = headers[declared.header.toLowerCase()];
-    // A tool that is called through another one is in none of the client's lists, so the client cannot know the headers.
+    // No list of the client has a tool that is called through another one, so the client cannot know its
+    // headers.
     if (text === null || (found === undefined && meant !== params)) continue;
     const what = `argument ${declared.path.join(".")}`;
     if (typeof found !== "string") return mismatch(declared.header, `is missing; the body has the ${what}`);

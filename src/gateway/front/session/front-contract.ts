@@ -10,25 +10,22 @@ import type { ListsSeen } from "./session-record.ts";
 export type MetricsAnswer =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "token_needed" }
-  /** Another machine asks without a token, which only this machine may do. */
+  /** Without a token, metrics are for this machine alone. */
   | { readonly kind: "foreign" };
 
 export interface FrontGateway {
   /** What serves new requests; a request in flight keeps the set that it began with. */
   readonly served: ServingSet;
-  /** True if the configuration has that group. */
   hasGroup(name: string): boolean;
   /** The result of initialize, without `protocolVersion`: capabilities, serverInfo, instructions. */
   initializeResult(version: SpokenVersion, client: ServedClient): JsonObject;
-  /** The `serverInfo` of the initialize result. */
   readonly serverInfo: JsonObject;
-  /** The principal's limit of sessions. */
   sessionsAllowed(principal: Principal): number;
   /** True if the result is within the principal's limit of size. */
   isSmall(principal: Principal, result: JsonObject): boolean;
   /** A session has begun; from now on the gateway notifies it of changes. */
   opened(session: SessionPort): void;
-  /** A session from before a restart is resumed; its client knows these lists. */
+  /** A session is resumed after a restart; `lists` are those that its client knows. */
   resumed(session: SessionPort, lists: ListsSeen): void;
   /** The lists that the client knows, or was notified of. */
   listsSeen(session: SessionPort): ListsSeen;

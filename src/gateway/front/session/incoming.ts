@@ -13,7 +13,6 @@ import {
 import type { CallOutlet } from "./outlet.ts";
 import type { Session } from "./session.ts";
 
-/** Maximum number of messages in a batch. */
 const BATCH_LIMIT = 100;
 
 export type ValidMessage = Exclude<Classified, { readonly kind: "invalid" }>;

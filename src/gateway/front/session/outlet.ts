@@ -16,7 +16,6 @@ export interface Outlet {
 
 /** The stream of one or more requests in flight. */
 export interface CallOutlet extends Outlet {
-  /** The trace headers of the HTTP request; absent: none. */
   readonly trace?: TraceHeaders;
   /** Sends a notification of the call; absent: `send` does. */
   notify?(json: string): boolean;

@@ -22,7 +22,7 @@ export class PacedWriter {
   #queue: (string | Uint8Array)[] = [];
   #next = 0;
   #queuedBytes = 0;
-  // Counted here, because the target's own figure includes what others write to the same socket.
+  // Counted here: the target's own count includes what others write to its socket.
   #writtenBytes = 0;
   #ending = false;
   /** When the reader last took something, monotonic ms. */
@@ -78,7 +78,6 @@ export class PacedWriter {
     return this.backlog > 0 && this.#clock.monotonicMs() - this.#takenMs >= limitMs;
   }
 
-  /** Drops the queue, destroys the target, and ends the congestion. */
   destroy(): void {
     this.#queue = [];
     this.#next = 0;
@@ -134,10 +133,7 @@ export interface KeptStream {
   destroy(): void;
 }
 
-/**
- * One timer for all streams. After the last stream it runs until the next check, because a new stream mostly
- * comes soon.
- */
+/** One timer for all streams. It ends at the first check without a stream. */
 export class KeepAlive implements Disposable {
   readonly #clock: Clock;
   readonly #streams = new FleetingSet<KeptStream>();

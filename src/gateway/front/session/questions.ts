@@ -31,7 +31,7 @@ export class Questions {
   #asked = 0;
   #ended: string | null = null;
 
-  /** `sendElsewhere` sends to the client outside of calls, when the stream of a question is closed. */
+  /** `sendElsewhere` sends outside of calls; used when the stream of a question is closed. */
   constructor(sendElsewhere: (json: string) => void) {
     this.#sendElsewhere = sendElsewhere;
   }
@@ -93,8 +93,7 @@ export class Questions {
   drop(outlet: Outlet): void {
     for (const question of [...this.#open.values()]) {
       if (question.outlet !== outlet) continue;
-      // The question is cancelled first, because the server may ask it again on another stream, and the
-      // client should not have it open twice.
+      // The server may ask again on another stream, and the client should not have the question open twice.
       question.cancel("the stream it was asked on has closed");
       question.settle(null);
     }

@@ -26,7 +26,7 @@ export const MOST_SUBSCRIPTIONS = 64;
 export const MOST_ROLES = 256;
 export const SHA256_HEX = /^[0-9a-f]{64}$/;
 
-/** The digest of each list as the client knows it; "": the client is still to be notified of a change. */
+/** The digest of each list that the client knows; "": the client still has to be notified of a change. */
 export type ListsSeen = Readonly<Record<ListKind, string>>;
 
 export interface SessionRecord {
@@ -76,7 +76,10 @@ function lineOf(hash: string, record: SessionRecord): string | null {
   return Buffer.byteLength(line) <= LONGEST_RECORD ? line : null;
 }
 
-/** Null: the line is corrupt. `record` null: the session has ended, or has a protocol version unknown to this build. */
+/**
+ * Null: the line is corrupt. `record` null: the session has ended, or this build does not know its protocol
+ * version.
+ */
 export function readRecordLine(line: string) {
   const value = parsed(line);
   const { session: hash } = value ?? {};
@@ -132,8 +135,8 @@ function parsed(line: string): JsonObject | null {
   }
 }
 
-// Sessions that machines of the fleet share: ids with the name of the machine that holds the session, proofs that replace
-// ids between machines, and the principal that another machine's client acts as.
+// Sessions that machines of the fleet share. Their ids name the machine that holds the session; other machines send a
+// proof instead of the id.
 
 const ID_BYTES = 24;
 const SHARED_ID = /^([^.]+)\.[\w-]{32}$/;
@@ -150,12 +153,12 @@ export function holderOf(id: string): string | null {
   return machine !== undefined && isMachineName(machine) ? machine : null;
 }
 
-/** The proof, for the machine that holds a session, that the sender knows the session's id. */
+/** Proves to another machine that the sender knows the session's id. */
 export function proofOf(id: string): string {
   return sha256Of(`mountaineer session proof\n${id}`);
 }
 
-/** The value that verifies a proof. It can be saved, because the proof cannot be derived from it. */
+/** Verifies a proof. Safe to save: nobody can derive the proof from it. */
 export function checkOf(proof: string): string {
   return sha256Of(`mountaineer session check\n${proof}`);
 }
@@ -168,9 +171,9 @@ interface SharedRecord {
 }
 
 /**
- * The principal as which a request acts in a session of `own`, if another machine has authenticated the
- * sender as `said`. Null: not allowed. The sender must be the same principal by this machine's configuration,
- * too, and gets only the roles that both machines give it.
+ * The principal of a request in a session of `own`, when another machine has authenticated its sender as
+ * `said`. It has the roles that both machines give it. Null: `said` is another principal, or is not admitted
+ * here.
  */
 export function actingPrincipal(
   said: Principal,
@@ -189,7 +192,7 @@ export function actingPrincipal(
   return isSame(roles, known.roles) ? known : { ...known, roles };
 }
 
-/** Only the other machine has the signed token: this one applies its present configuration to the token that it saw last. */
+/** This machine does not have the sender's signed token, so it looks at the one that it saw last. */
 function signed(own: Principal, served: Pick<ServingSet, "refresh">): Principal {
   const now = served.refresh(own);
   return now !== null && principalKey(now) === principalKey(own) ? now : own;

@@ -29,7 +29,7 @@ const MOST_ENDED = SESSION_LIMIT;
 /** Changes of sessions are saved together after this delay. */
 const SAVE_DELAY_MS = 1_000;
 
-/** Takes a JSON-RPC message of a client about a call that is not in flight here. `hash`: SHA-256 of its session's id. */
+/** Takes a message of a client about a call that is not in flight here. `hash`: SHA-256 of the session id. */
 export type PassBack = (message: { readonly hash: string; readonly text: string }) => void;
 
 export interface StoreOptions extends GatewayTools {
@@ -55,10 +55,7 @@ interface Entry {
 interface Active extends Entry {
   readonly session: Session;
   readonly isPassing: boolean;
-  /**
-   * `checkOf` of the proof of its id, by which requests from other machines find the session; null: it is not
-   * shared.
-   */
+  /** Verifies proofs of its id, by which other machines find the session; null: it is not shared. */
   readonly check: string | null;
   /** The principal as this machine itself has authenticated it last. */
   own: Principal;
@@ -91,8 +88,8 @@ export class SessionStore {
   /** By hash. */
   readonly #dormant = new Map<string, Dormant>();
   /**
-   * Active sessions, by hash, whose id this process does not know: since the restart their requests have come
-   * only through other machines, which send a proof instead of the id.
+   * By hash: active sessions whose id is not known here. Since the restart all their requests have come
+   * through other machines, with a proof of the id.
    */
   readonly #nameless = new Map<string, Active>();
   readonly #changed = new Set<Active>();
@@ -122,9 +119,9 @@ export class SessionStore {
   }
 
   /**
-   * Makes room for one more session of that principal. A principal at its limit loses its own oldest idle
-   * session. If the table is full, the principal with most idle sessions loses one, unless it has fewer
-   * sessions than this principal.
+   * Makes room for one more session. A principal at its limit loses its own oldest idle session. If the table
+   * is full, the principal with most idle sessions loses one; it must have at least as many sessions as this
+   * principal.
    */
   makeRoom(principal: Principal): Room {
     const allowed = this.#options.gateway.sessionsAllowed(principal);
@@ -142,10 +139,7 @@ export class SessionStore {
     return [...this.#dormant.values(), ...this.#active.values()];
   }
 
-  /**
-   * The idle sessions of the principal that has most idle ones, among principals with at least `atLeast`
-   * sessions.
-   */
+  /** The idle sessions of one principal: the one with most of them among those with at least `atLeast` sessions. */
   #idleOfLargest(atLeast: number): Entry[] {
     return [...Map.groupBy(this.#entries, ({ owner }) => owner()).values()]
       .filter(({ length }) => length >= atLeast)
@@ -162,7 +156,7 @@ export class SessionStore {
   /** Takes a session from another daemon; resolves when it is saved or cannot be. */
   async adopt(hash: string, record: SessionRecord): Promise<unknown> {
     await this.restore();
-    // The client has used or ended the session here meanwhile: the record is out of date.
+    // The client has used or ended the session here meanwhile, so the record is out of date.
     if (this.#byHash(hash) !== undefined || this.#ended.has(hash)) return;
     this.#addDormant(hash, record, this.#options.clock.monotonicMs());
     return this.#options.file?.keep(hash, record);
@@ -233,8 +227,8 @@ export class SessionStore {
   }
 
   /**
-   * The session whose id another machine's client knows, as `proof` shows. From now on the session's principal is the one
-   * that this client acts as. "foreign": the session does not belong to `said`.
+   * Finds a session by the proof of its id, for a client that another machine has authenticated as `said`.
+   * The session gets the principal that this client acts as. "foreign": the session is not that of `said`.
    */
   findShared(proof: string, said: Principal): Session | "foreign" | null {
     const { served } = this.#options.gateway;
@@ -319,10 +313,7 @@ export class SessionStore {
     this.#startIdleTimer();
   }
 
-  /**
-   * The session of that id if it was saved before a restart, which resumes it, or if it is one of
-   * `#nameless`.
-   */
+  /** A session of `#nameless`, or a saved one, which is resumed. */
   #resumed(id: string, principal: Principal): Active | "foreign" | null {
     if (this.#nameless.size + this.#dormant.size === 0) return null;
     const hash = sha256Of(id);

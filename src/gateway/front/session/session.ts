@@ -39,7 +39,6 @@ import { MOST_SUBSCRIPTIONS, type SessionRecord } from "./session-record.ts";
 
 /** A subscription to a longer URI is not saved for a restart. */
 const LONGEST_SAVED_URI = 1_024;
-/** The error of calls whose token was revoked. */
 export const WITHDRAWN = "the token of this request is not accepted any more";
 /** Maximum number of listening streams; beyond it the oldest is closed. */
 const LISTENING_LIMIT = 4;
@@ -90,7 +89,7 @@ export class Session implements SessionPort {
   /** Streams to the client, oldest first; the newest is in use. */
   readonly #streams: ListeningOutlet[] = [];
   principal: Principal;
-  /** False: a reload no longer admits the client; nothing is sent outside of calls until its next request. */
+  /** False: the client is no longer admitted, and gets nothing outside of calls until its next request. */
   #isAdmitted = true;
 
   constructor(options: SessionOptions) {
@@ -230,12 +229,11 @@ export class Session implements SessionPort {
     return true;
   }
 
-  /** False: no question has that id. */
   #settle(id: RpcId | null, reply: Reply): boolean {
     return typeof id === "string" && this.#questions.settle(id, reply);
   }
 
-  /** Settles the question that an invalid response names, with an error; else the server would wait in vain. */
+  /** Settles the question of an invalid response with an error, so that the server does not wait in vain. */
   settleInvalid(value: unknown, id: RpcId | null): void {
     if (!isJsonObject(value) || value["method"] !== undefined) return;
     this.#settle(id, errorReply(INVALID_REQUEST, "the client's answer is no JSON-RPC response"));

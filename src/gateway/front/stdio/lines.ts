@@ -117,7 +117,6 @@ export class LinesFront implements AsyncDisposable {
     return this.#session === null || this.#session.ended.aborted ? 0 : 1;
   }
 
-  /** Number of the session's calls in flight. */
   get inFlight(): number {
     return this.#session?.inFlight ?? 0;
   }
@@ -126,7 +125,6 @@ export class LinesFront implements AsyncDisposable {
     return this.inFlight + this.#modern.inFlight;
   }
 
-  /** Resolves when the stream has closed. */
   get closed(): Promise<void> {
     return this.#closed.promise;
   }

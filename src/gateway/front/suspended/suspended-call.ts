@@ -23,7 +23,7 @@ import {
 export const GATHER_MS = 15;
 /** How long a call is suspended at most, ms: a person may have to answer. */
 export const SUSPENDED_MS = 600_000;
-/** How long a suspended call keeps its server from another client, ms: in the first round, and in later ones. */
+/** How long a suspended call may keep its server from another client, ms: in its first round, and in later ones. */
 export const IDLE_MS = { first: 30_000, later: 120_000 };
 /** Bounds of the open questions of one call: number, and bytes of all together. */
 const MOST_QUESTIONS = 64;
@@ -38,7 +38,7 @@ interface OpenQuestion {
 interface HoldParts {
   readonly clock: Clock;
   readonly call: ModernCall;
-  /** The `requestState` that resumes the call after that round; null: the request is nested too deep. */
+  /** Makes the `requestState` of a round; null: the request is nested too deep. */
   readonly seal: (round: number) => string | null;
   /** The questions of a round have been sent. */
   readonly onSuspended: () => void;
@@ -59,7 +59,6 @@ export class SuspendedCall {
   #round = 0;
   /** When the last round was sent, monotonic ms. */
   #sentMs = 0;
-  /** Number of questions so far. */
   #asked = 0;
   #questionBytes = 0;
   #replyBytes = 0;
@@ -141,15 +140,10 @@ export class SuspendedCall {
     this.#over("the call that this belongs to has ended");
   }
 
-  /**
-   * Called when the client has closed the connection of `outlet`. Cancels the call if its answer would go
-   * there.
-   */
   gone(outlet: CallOutlet): void {
     this.#parts.call.gone(outlet, new MountaineerError("aborted", "the client closed the connection"));
   }
 
-  /** Aborts the call. */
   end(reason: string): void {
     this.#parts.call.abort(new MountaineerError("aborted", reason));
   }
@@ -190,7 +184,6 @@ export class SuspendedCall {
     });
   }
 
-  /** Sends all open questions to the client, and suspends the call. */
   #sendRound(): void {
     const { call, clock, seal, onSuspended } = this.#parts;
     const inputs = [...this.#questions].map(([key, { input }]) => [key, input] as const);
@@ -218,7 +211,6 @@ export class SuspendedCall {
     onSuspended();
   }
 
-  /** Answers the client's request with an error, and aborts the call. */
   #fail(reply: Reply): void {
     this.#parts.call.detach(reply);
     this.end("the client does not support what the call asks it");

@@ -31,10 +31,7 @@ import { SUSPENDED_MS, SuspendedCall } from "./suspended-call.ts";
 export const MOST_OF_ONE = 64;
 export const MOST_SUSPENDED = 512;
 export const MOST_BYTES = 64 * 1024 * 1024;
-/**
- * How long a `requestState` is valid, ms, if it resumes no suspended call but lets the client make its call
- * anew.
- */
+/** How long a `requestState` is valid, ms, if it belongs to no suspended call. */
 export const STATE_MS = 3_600_000;
 
 /** Maximum number of URLs that the client is asked to open for one error; further ones are ignored. */
@@ -59,10 +56,7 @@ export class SuspendedCalls implements CallSuspension {
   readonly #consents: Consents;
   /** Calls that have asked for input. */
   readonly #byCall = new Map<ModernCall, SuspendedCall>();
-  /**
-   * Calls whose client has been asked for input, by the id in their `requestState`; the one asked last comes
-   * last.
-   */
+  /** Calls whose client was asked for input, by the id in their `requestState`; the newest come last. */
   readonly #byId = new Map<string, SuspendedCall>();
   /** The number of handovers before this daemon. */
   #generation = 0;
@@ -80,10 +74,7 @@ export class SuspendedCalls implements CallSuspension {
     return { key: this.#key.toString("base64url"), generation: this.#generation };
   }
 
-  /**
-   * Called after a handover from `previous`: its states become valid here, and requests for calls that it
-   * still has are passed to it.
-   */
+  /** Called after a handover from `previous`: accepts its states, and passes requests for its calls to it. */
   follow({ key, generation }: StateKey, previous: OtherDaemon): void {
     const bytes = Buffer.from(key, "base64url");
     if (bytes.length === KEY_BYTES) this.#key = bytes;
@@ -91,10 +82,7 @@ export class SuspendedCalls implements CallSuspension {
     this.#previous = previous;
   }
 
-  /**
-   * Called after a handover to `next`: requests that still come here, but are for calls of `next`, are passed
-   * to it.
-   */
+  /** Called after a handover to `next`, which gets the requests that still come here for its calls. */
   handOver(next: OtherDaemon): void {
     this.#next = next;
   }
@@ -164,8 +152,7 @@ export class SuspendedCalls implements CallSuspension {
     if (result["resultType"] !== "input_required") return reply;
     const given = result["requestState"];
     const state = typeof given === "string" ? given : null;
-    // Without a backend's state or a consent there is nothing to sign; the client's answers go to the backend
-    // anyway.
+    // Nothing to sign. The client's answers go to the backend all the same.
     if (state === null && !call.isAgreed) return reply;
     const consent = this.#consentOf(call);
     const requestState = this.#sealed(
@@ -329,9 +316,8 @@ function refused(): Resumed {
   return { kind: "refused", reply: errorReply(INVALID_PARAMS, message) };
 }
 
-// A consent remembers that a person has agreed to a call, for one further request with which the client
-// continues the call. Consents are kept in this process's memory alone, so after a handover the person is
-// asked again.
+// A consent remembers that a person has agreed to a call. It is valid for one further request. The next daemon does
+// not know it, and asks the person again.
 
 /** Bounds of unused consents, of one principal and of all; beyond them the oldest is dropped. */
 export const MOST_CONSENTS_OF_ONE = 64;
@@ -389,9 +375,7 @@ const TOO_DEEP = errorReply(
 
 /** The content of `requestState`: signed, not encrypted. `consent`: the id of a person's consent; null: none. */
 type State =
-  /**
-   * Resumes a suspended call. `generation` says of which daemon: it counts the handovers before that daemon.
-   */
+  /** Resumes a suspended call. `generation`: number of handovers before the daemon that has the call. */
   | { readonly kind: "hold"; readonly call: string; readonly round: number; readonly generation: number }
   /** The state of a backend of 2026-07-28; null: the backend gave none. */
   | {
@@ -405,8 +389,8 @@ type State =
   | { readonly kind: "visit"; readonly keys: readonly string[]; readonly consent: string | null };
 
 /**
- * What a state is valid for: the principal and the request. Equal in all rounds of one request, whatever the
- * order of keys. Null: the params are nested too deep.
+ * What a state is valid for: the principal and the request, without regard to the order of keys. Null: the
+ * params are nested too deep.
  */
 function boundOf({ principal, method, params }: ModernRequest): readonly string[] | null {
   const { _meta, inputResponses, requestState, ...own } = params;

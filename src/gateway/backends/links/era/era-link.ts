@@ -1,7 +1,6 @@
-// A link that presents every server as one of 2025-11-25. At each `initialize` it finds out which version the
-// server speaks, and converts messages if that is 2026-07-28. A server of both versions is used in 2025-11-25
-// if it is a program, and in each client's own version over HTTP. It is not simply used in 2026-07-28,
-// because today's SDKs then refuse questions that a tool asks in the way of 2025-11-25.
+// A link that presents every server to the gateway as one of 2025-11-25, whichever version it speaks. Programs that
+// speak both are used in 2025-11-25, because the SDKs of today refuse a tool's questions after a start in 2026-07-28.
+// HTTP servers that speak both are used in each client's own version.
 import { dropOldest } from "../../../../runtime/bounded-map.ts";
 import type { CallerMarks } from "../../../caller-marks.ts";
 import type { GatewayTools } from "../../../gateway-tools.ts";
@@ -37,10 +36,7 @@ import { type Begun, eitherCapabilities, LegacySession } from "./legacy-session.
 import { ModernServer } from "./modern-server.ts";
 import { type Judged, judgeFailure, mayBeModern, OTHER_VERSION, Probe } from "./probe.ts";
 
-/**
- * First id of the link's own requests: far above the instance's ids, which begin at 1, and still within 32
- * bits.
- */
+/** Far above the gateway's own ids, which begin at 1, and still within 32 bits. */
 const FIRST_OWN_ID = 1_000_000_000;
 
 const STATE_GONE =
@@ -60,10 +56,7 @@ interface EraOptions extends GatewayTools {
   readonly key: string;
   /** Opens the underlying link; over HTTP a second one may be opened for legacy clients. */
   readonly open: OpenLink;
-  /**
-   * `process`: a started program, which speaks one version per connection; `stream`: another machine's
-   * gateway.
-   */
+  /** `process` speaks one version per connection; `stream`: another machine's gateway. */
   readonly over: "process" | "http" | "stream";
   /** Only 2026-07-28 is allowed. */
   readonly isPinned: boolean;
@@ -84,9 +77,9 @@ class EraLink implements BackendLink {
   #modern: ModernServer | null = null;
   /** Used beside `#modern` if the server speaks both versions. */
   #legacy: LegacySession | null = null;
-  /** The version in which the server offers subscriptions to resources. */
+  /** Where subscriptions to resources go. */
   #subscribesOver: "modern" | "legacy" = "modern";
-  /** The instance's `initialize`, sent unchanged and not answered yet; null: there is none. */
+  /** The gateway's `initialize`, sent unchanged and not answered yet. */
   #initialize: RpcRequest | null = null;
   /** The server no longer speaks 2026-07-28. */
   #isChanged = false;
@@ -122,10 +115,7 @@ class EraLink implements BackendLink {
     else if (this.#probe === null) this.#sendLegacy(message);
   }
 
-  /**
-   * Sends a request in the client's version, and an answer or a cancellation in the version of the request
-   * that it refers to.
-   */
+  /** A request goes out in its client's version; an answer or a cancellation in the version of its request. */
   #sendEither(modern: ModernServer, message: RpcMessage, sender: Sender | null): void {
     const legacy = this.#legacy;
     if (legacy === null) modern.send(message, sender);
@@ -213,7 +203,7 @@ class EraLink implements BackendLink {
     this.#subscribesOver = "modern";
   }
 
-  /** `answered`: the error reply to `initialize` that led to this probe; null: `initialize` was not sent. */
+  /** `answered`: the error reply to `initialize`, if it was sent before the probe. */
   #startProbe(initialize: RpcRequest, answered: Reply | null): void {
     this.#initialize = null;
     this.#probe = new Probe({
@@ -312,7 +302,7 @@ class EraLink implements BackendLink {
     return null;
   }
 
-  /** `wasProbed`: the server was probed after it had sent this reply, so it is not probed again. */
+  /** `wasProbed`: the server gave this reply before a probe that has found it a legacy server. */
   #initialized(reply: Reply, wasProbed: boolean): Promise<void> | null {
     const initialize = this.#initialize;
     if (initialize === null) return null;
@@ -361,7 +351,7 @@ function isAway(failure: LinkFailure): boolean {
 const MOST = 1_000;
 
 export class EraMemory {
-  /** The `serverInfo` of each server that did not answer a probe, by connection key; null: not initialized yet. */
+  /** Servers that did not answer a probe, by connection key, with their `serverInfo`; null: not known yet. */
   readonly #unprobed = new Map<string, string | null>();
   readonly #spoken = new Map<string, SpokenVersion>();
 
@@ -375,7 +365,6 @@ export class EraMemory {
     dropOldest(this.#unprobed, MOST);
   }
 
-  /** Makes the next start probe the server again. */
   probeAgain(key: string): void {
     this.#unprobed.delete(key);
   }

@@ -28,10 +28,7 @@ export function legacyRequest(message: RpcMessage): RpcMessage {
   return { ...message, params: { ...params, ...metaWithout(_meta, REQUEST_KEYS) } };
 }
 
-/**
- * True for a modern request that continues an earlier request, which the server answered with
- * `input_required`.
- */
+/** True for a modern request that answers `input_required`. */
 export function hasRequestState(message: RpcRequest): boolean {
   return isModern(message.params) && message.params?.["requestState"] !== undefined;
 }
@@ -58,14 +55,10 @@ interface ClientMeta {
   readonly clientInfo: unknown;
   readonly capabilities: JsonObject;
   readonly logLevel: McpLogLevel | null;
-  /**
-   * Declares that tasks can be used. Set for the request that listens on behalf of all clients, modern ones
-   * included.
-   */
+  /** Set for the request that listens for all clients, of which some take tasks. */
   readonly takesTasks?: boolean;
 }
 
-/** The params of a request to a modern server. */
 export function modernParams(
   params: JsonObject | undefined,
   { clientInfo, capabilities, logLevel, takesTasks = false }: ClientMeta,
@@ -105,10 +98,7 @@ export function modernCapabilities(capabilities: JsonObject): JsonObject {
   };
 }
 
-/**
- * The gateway reads these lists for itself, so their replies keep the members that say how long they are
- * fresh.
- */
+/** Lists that the gateway itself reads: it needs their `ttlMs` and `cacheScope`. */
 const LISTS: ReadonlySet<string> = new Set([
   "tools/list",
   "resources/list",
@@ -151,7 +141,7 @@ export function toolError(text: string): Reply {
   return { result: { content: [{ type: "text", text }], isError: true } };
 }
 
-/** The result of `initialize` for the instance, from a modern server's `server/discover`. */
+/** The result of `initialize` for the gateway, from a modern server's `server/discover`. */
 export function initializeResult(discovered: JsonObject): JsonObject {
   const { capabilities, instructions, _meta } = discovered;
   return {

@@ -46,11 +46,11 @@ export class LegacySession {
   readonly #link: BackendLink;
   /** Ids of the server's requests without an answer. */
   readonly #asked = new FleetingSet<RpcId>();
-  /** Ids of the instance's requests without an answer. */
+  /** Ids of the gateway's requests without an answer. */
   readonly #flights = new FleetingSet<RpcId>();
   #initialize: { readonly id: RpcId; readonly settle: (begun: Begun) => void } | null = null;
   #version: ProtocolVersion | null = null;
-  /** Ids of our own requests, whose answers are dropped. */
+  /** Ids of the link's own requests, whose answers are dropped. */
   readonly #own = new FleetingSet<RpcId>();
   /** The server may have forgotten the session. */
   isDoubted = false;

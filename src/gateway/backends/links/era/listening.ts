@@ -23,10 +23,7 @@ const CALM_MS = 10_000;
 
 const DONE: Reply = { result: {} };
 
-/**
- * What a client is notified about: a resource, by its URI, or a task, by its id. The first word is the member
- * of the listen request that lists it.
- */
+/** A resource by its URI, or a task by its id. The first word names its member of the listen request. */
 type Topic = `${"resourceSubscriptions" | "taskIds"} ${string}`;
 const KINDS = ["resourceSubscriptions", "taskIds"] as const;
 
@@ -45,7 +42,6 @@ interface Opening extends Stream {
 
 interface ListeningOptions {
   readonly clock: Clock;
-  /** The server's capabilities. */
   readonly capabilities: unknown;
   /** Requests a stream, whose end has to be reported to `ended`. */
   readonly listen: (notifications: JsonObject) => RpcId;
@@ -61,7 +57,7 @@ export class Listening implements Disposable {
   readonly #waiting = new Map<Topic, ((reply: Reply) => void)[]>();
   #current: Stream | null = null;
   #opening: Opening | null = null;
-  /** The topics have changed since the request for the stream that is being opened. */
+  /** `#opening` was requested for other topics. */
   #isStale = false;
   #timer: Timer | null = null;
   #tries = 0;

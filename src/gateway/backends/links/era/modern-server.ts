@@ -1,5 +1,5 @@
-// Presents a server of 2026-07-28 as one of 2025-11-25 by converting each message in both directions. Requests of modern
-// clients pass unchanged.
+// Presents a server of 2026-07-28 to the gateway as one of 2025-11-25, by converting each message in both directions.
+// Requests of modern clients pass unchanged.
 import { FleetingMap } from "../../../../runtime/fleeting.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { type CallerMarks, withCaller } from "../../../caller-marks.ts";
@@ -54,14 +54,14 @@ import { judgeFailure, judgeReply, OTHER_VERSION } from "./probe.ts";
 import { type Asker, Rounds } from "./rounds.ts";
 
 const OWN_REQUEST_MS = 5_000;
-/** Pause before a request is sent again because the server asked for that without asking for input. */
+/** Pause before a retry that the server wants without asking for input. */
 const RETRY_MS = 250;
 const MOST_PAGES = 100;
 /**
  * The log level for legacy clients that set none: all messages, as from legacy servers on the official SDKs.
  */
 const DEFAULT_LEVEL: McpLogLevel = "debug";
-/** Statuses with which a legacy server may refuse a request without a session. */
+/** Statuses by which a legacy server may refuse a request without a session. */
 const NOT_UNDERSTOOD: ReadonlySet<number> = new Set([400, 404, 405, 406, 415]);
 
 interface KnownTool {
@@ -72,14 +72,14 @@ interface KnownTool {
 
 const UNKNOWN_TOOL: KnownTool = { headers: [], wraps: false };
 
-/** One request of the instance. */
+/** One request of the gateway. */
 interface Flight extends Asker {
   readonly sender: Sender | null;
   /** A client of 2026-07-28 sent the request. */
   readonly isModern: boolean;
   /** The request's id at the server, which changes when the request is sent again. */
   inner: RpcId;
-  /** The server refused the headers of this call, and the tools were listed again; that is done once. */
+  /** The server has refused the headers of this call once, and the tools were listed again. */
   relisted: boolean;
 }
 
@@ -87,9 +87,7 @@ interface ModernServerOptions {
   readonly link: BackendLink;
   readonly events: LinkEvents;
   readonly clock: Clock;
-  /**
-   * The params of the instance's `initialize`. The capabilities in them apply to requests without a sender.
-   */
+  /** The params of the gateway's `initialize`. Their capabilities apply to requests without a sender. */
   readonly initialize: JsonObject;
   readonly discovered: JsonObject;
   readonly nextId: () => number;
@@ -100,9 +98,9 @@ export class ModernServer {
   readonly #options: ModernServerOptions;
   readonly #listening: Listening;
   readonly #rounds: Rounds<Flight>;
-  /** By the instance's id. */
+  /** By the gateway's id. */
   readonly #flights = new FleetingMap<RpcId, Flight>();
-  /** The instance's id of each request that the server knows by another id. */
+  /** The gateway's id by the id that the server knows. */
   readonly #renamed = new Map<RpcId, RpcId>();
   /** Handlers of the outcomes of the link's own requests, by id. */
   readonly #own = new Map<RpcId, (outcome: Reply | LinkFailure) => void>();
@@ -138,7 +136,7 @@ export class ModernServer {
     return this.#options.discovered;
   }
 
-  /** The instance's request with this id is in flight here. */
+  /** The gateway's request with this id is in flight here. */
   has(id: unknown): boolean {
     return this.#flights.has(id as RpcId);
   }
@@ -267,7 +265,7 @@ export class ModernServer {
   #dispatch({ message, sender, isModern: isAsIs, inner }: Flight, params: JsonObject | undefined): void {
     const { callerMarks } = this.#options;
     const modern = isAsIs ? params : modernParams(params, this.#clientMeta(sender));
-    // A mark identifies a client's session, which a modern client does not have.
+    // A mark identifies a session, which a modern client does not have.
     const mark = sender === null || isAsIs ? null : (callerMarks?.(sender) ?? null);
     const sent = callerMarks === undefined ? modern : withCaller(modern, mark);
     this.#post(rpcRequest(inner, message.method, sent));
@@ -395,8 +393,8 @@ export class ModernServer {
   }
 
   /**
-   * True if the error is about the form of the request and was handled here: the request failed, or is sent
-   * again with the headers of the current tools.
+   * True if the server refused the form of the request and this was handled: the request has failed, or is
+   * sent again with other headers.
    */
   #isHandled(flight: Flight, { error: { code } }: Extract<Reply, { error: unknown }>): boolean {
     const { link } = this.#options;
@@ -415,8 +413,8 @@ export class ModernServer {
   }
 
   /**
-   * Reads the server's tools, which have changed, to learn which headers their calls need, and makes the
-   * instance read its lists.
+   * Reads the server's changed tools, for the headers that calls need, and tells the gateway that the lists
+   * have changed.
    */
   async #listTools(): Promise<void> {
     let cursor: unknown;

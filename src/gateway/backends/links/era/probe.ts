@@ -97,11 +97,11 @@ export class Probe implements Disposable {
 
 export type Judged =
   | { readonly kind: "modern"; readonly discovered: JsonObject }
-  /** Probably a legacy server; the answer to `initialize` shows whether it is. */
+  /** The answer to `initialize` shows whether it is one. */
   | { readonly kind: "legacy" }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
-/** The failure of a request in a version that the server accepted before and now refuses. */
+/** The server has refused the version that it spoke before. */
 export const OTHER_VERSION = linkFailure(
   "session_lost",
   "the server speaks another version of MCP than before",

@@ -25,7 +25,7 @@ export interface Asker {
   /** The request as it was sent first. */
   readonly message: RpcRequest;
   rounds: number;
-  /** Elicitation ids of the pages that the client was asked to visit, until the server continues. */
+  /** Ids of pages that the client was asked to visit; the client is told when the server goes on. */
   readonly pages: string[];
 }
 
@@ -40,10 +40,7 @@ interface RoundEvents<T extends Asker> {
   nextId(): RpcId;
   /** Sends a request of the server to the client. */
   ask(asker: T, request: RpcRequest): void;
-  /**
-   * Sends the request again. `isLater`: after a pause, because the server asked for no input but to send it
-   * again.
-   */
+  /** Sends the request again. `isLater`: after a pause, as the server asked for no input. */
   retry(asker: T, params: JsonObject, isLater: boolean): void;
   /** Answers the request with an error. */
   fail(asker: T, reply: Reply): void;

@@ -114,7 +114,6 @@ interface StreamRequest {
   onOpen(response: Response): void;
   /** The server did not answer with an event stream. `challenge`: its `WWW-Authenticate`; null: none. */
   onRefused(status: number, challenge: string | null): void;
-  /** No response came. */
   onFailed(failure: LinkFailure): void;
 }
 

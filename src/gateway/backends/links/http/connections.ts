@@ -10,7 +10,7 @@ export const CONNECT_TIMEOUT_MS = 5_000;
 const CONNECTIONS = 256;
 /** Many servers end an idle connection after 5 s without announcing it; a request must not be sent at that moment. */
 const IDLE_MS = 4_000;
-/** Subtracted from the keep-alive time that a server announces, for the time that its close takes to arrive here. */
+/** Subtracted from the keep-alive time of the server, because its close takes time to arrive. */
 const LATENCY_MS = 1_000;
 /** Delay before TCP keep-alive probes detect a dead peer of an idle stream. Node's default of 1 s wakes both ends often. */
 const PROBE_MS = 30_000;
@@ -86,7 +86,7 @@ export class Connections {
     const call = new Call(text, events, this.#waiting);
     const nowMs = this.#clock.monotonicMs();
     let kept = this.#idle.pop();
-    // The idle timer runs for the oldest idle connection, and a newer one may expire earlier.
+    // The timer runs for the oldest idle connection, but a newer one may expire earlier.
     for (; kept !== undefined && kept.idleUntilMs <= nowMs; kept = this.#idle.pop()) kept.destroy();
     if (kept !== undefined) kept.begin(call);
     else if (this.#all.size < CONNECTIONS) this.#connect(call);
@@ -94,7 +94,6 @@ export class Connections {
     return call;
   }
 
-  /** Ends all connections. */
   destroy(): void {
     this.#idleTimer?.[Symbol.dispose]();
     this.#waiting.clear();
@@ -256,12 +255,11 @@ class Connection implements ResponseParts {
     }
   }
 
-  /** Called after all received bytes were parsed: bytes beyond the response must not be taken for the next one. */
+  /** Called when all received bytes are parsed: bytes beyond a response make the connection unusable. */
   #freeWhenDone(): void {
     if (!this.#isAnswered || this.#isGone) return;
     this.#isAnswered = false;
-    // Not reused if the request is not written completely: a server that has answered early may never read
-    // the rest.
+    // A server that has answered early may never read the rest of the request.
     if (this.#keptMs > 0 && this.#isWritten) this.#owner.onFree(this, this.#keptMs);
     else this.destroy();
   }

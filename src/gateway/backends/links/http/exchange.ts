@@ -56,7 +56,7 @@ export interface SentRequest {
   readonly text: string;
 }
 
-/** One message to send; headers and session are those of the moment of sending. */
+/** Headers and session are those of the moment of sending. */
 interface Outgoing extends Omit<SentRequest, "id"> {
   readonly headers: Headers;
   readonly hasSession: boolean;

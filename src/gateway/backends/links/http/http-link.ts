@@ -188,10 +188,7 @@ class HttpLink implements BackendLink {
     });
   }
 
-  /**
-   * `mode`: the HTTP+SSE session that carries the message; null: streamable HTTP with its session, if any;
-   * "stateless": streamable HTTP without a session.
-   */
+  /** `mode`: "stateless", or the HTTP+SSE session that carries the message; null: streamable HTTP. */
   #exchange(
     message: RpcMessage,
     text: string,
@@ -314,10 +311,7 @@ const TRACESTATE = /^[\x20-\x7e]{1,512}$/;
 const BACKOFF_MS = { first: 1_000, most: 30_000 };
 /** The shortest delay that a server can ask for with `retry`. */
 const LEAST_RETRY_MS = 100;
-/**
- * Statuses after which the stream is requested again. 409: the server allows one stream only, and has not
- * noticed yet that the previous one has ended.
- */
+/** Refusals that may pass. 409: the server allows one stream, and has not noticed the end of the last one. */
 const LATER: ReadonlySet<number> = new Set([408, 409, 429]);
 /** A stream that lasted this long resets the backoff. */
 const CALM_MS = 10_000;
@@ -393,8 +387,7 @@ function startServerStream(context: LinkContext, headers: Headers): Disposable {
   };
   const again = (how: "ended" | "failed"): void => {
     if (disposed || timer !== null) return;
-    // After a stream that cannot be resumed all lists are read again, so such a stream is reopened less
-    // often.
+    // After a stream that cannot be resumed all lists are read, so it is reopened less often.
     const leastMs = lastEventId === null ? BACKOFF_MS.first : LEAST_RETRY_MS;
     const backoff = backoffMs(BACKOFF_MS, ++tries);
     const retryMs = how === "ended" && serversRetryMs !== null ? Math.max(leastMs, serversRetryMs) : backoff;

@@ -34,8 +34,7 @@ export function refusal(response: RefusedResponse): LinkFailure | { readonly ans
   const body = parsed(text);
   const message = classifyMessage(body);
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
-  // Some servers answer an unknown session with 400 instead of 404. With either, the message was not
-  // processed.
+  // Some servers answer an unknown session with 400 instead of 404; the message was not processed.
   const words = error?.message ?? (body === null ? text?.slice(0, LONGEST_TEXT) : null) ?? "";
   const namesSession = status === 400 && /\bsession(?:id)?\b/i.test(words);
   if (hadSession && (status === 404 || namesSession)) {

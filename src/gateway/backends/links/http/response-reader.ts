@@ -25,7 +25,6 @@ export interface ResponseHead {
 export interface ResponseParts {
   onHead(head: ResponseHead): void;
   onData(piece: Buffer): void;
-  /** The response is complete. */
   onEnd(): void;
 }
 

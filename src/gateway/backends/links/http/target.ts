@@ -99,7 +99,6 @@ export function createHttpTarget(options: TargetOptions) {
     },
     /** The failure to report for a request without a response. */
     failure: (lost: Lost): LinkFailure => failureOf(url.origin, lost),
-    /** Ends all connections. */
     destroy: (): void => connections.destroy(),
   };
 }

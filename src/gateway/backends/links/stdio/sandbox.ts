@@ -39,7 +39,7 @@ export function sandboxArguments(
     return linkFailure("unreachable", message, "name folders beside the configuration in `sandbox`");
   }
   const isSwappable = foldersInWritable(config).length > 0;
-  // Mounts inside a home come last, so that hiding the home does not hide the named folders in it.
+  // Mounts inside a home come last: they show the named folders in a home that is hidden.
   const inHome = ({ path }: Mount): number => (guarded.homes.some((home) => isWithin(path, home)) ? 1 : 0);
   const mounts: Mount[] = [
     ...[...SYSTEM, ...RUNTIME].map((path) => ({ path, args: ["--ro-bind-try", path, path] })),
@@ -79,10 +79,7 @@ export function sandboxArguments(
   ];
 }
 
-/**
- * Pairs [folder, relative path]: a folder that the program may write, and the path from this folder to a
- * configured path inside it.
- */
+/** Configured paths inside a folder that the program may write, as pairs of that folder and the path from there. */
 function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [string, string])[] {
   return [...read, ...write].flatMap((path) => {
     const [outer] = write
@@ -93,8 +90,8 @@ function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [
 }
 
 /**
- * Pairs [configured path, Mountaineer's own path] in which neither path contains the other, so that only a
- * link could lead from the first path to the second.
+ * Pairs of a configured path and one of Mountaineer's own, of which neither contains the other: only a link
+ * could lead from one to the other.
  */
 function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonly [string, string])[] {
   const places = [...guarded.homes, ...guarded.configs];
@@ -106,10 +103,9 @@ function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonl
 }
 
 /**
- * A script that checks paths for links, because bubblewrap follows them, and then starts bubblewrap. Its
- * arguments are two lists of pairs, each ended by `--`, and the command. In the first list, [folder, relative
- * path], no path may be a link that the program could have made. In the second, [configured path,
- * Mountaineer's own path], the first path may not lead to the second, nor to a folder above or below it.
+ * Checks paths for links, because bubblewrap follows them, and then starts bubblewrap. Arguments: the pairs
+ * of `foldersInWritable`, `--`, the pairs of `namedAndGuarded`, `--`, the command. Of the first pairs no path
+ * may be a link. Of the others the first path may not lead to the second, nor to a folder above or below it.
  */
 const CHECK = `while [ "$1" != -- ]; do
   if [ "$(readlink -f -- "$1/$2")" != "$(readlink -f -- "$1")/$2" ]; then

@@ -38,7 +38,7 @@ const CLOSE_MS = { term: 1_000, kill: 2_000, giveUp: 1_000 };
 const DRAIN_MS = 500;
 /** Time for the program to end after it has closed its stdin or stdout. */
 const PIPE_CLOSED_MS = 1_000;
-/** A longer text is written as bytes, so that the backlog counts bytes; shorter ones are written faster as strings. */
+/** Longer texts are written as bytes, so that the backlog counts bytes; for shorter ones strings are faster. */
 const LONG_TEXT = 16_384;
 
 export interface StdioLinkOptions extends ProgramOptions {
@@ -77,7 +77,7 @@ class StdioLink implements BackendLink {
   #gathered = "";
   /** Number of texts sent in this turn. */
   #inTurn = 0;
-  /** Only one text was sent in the last turn in which any was sent, so the next text is written at once. */
+  /** The last turn with a text had only one, so the next text is written at once. */
   #isCalm = true;
   /** The pipes that are still open. */
   readonly #reading = new Set(["stdout", "stderr"]);
@@ -139,7 +139,7 @@ class StdioLink implements BackendLink {
       this.#silence();
       this.#disposeTimers();
       this.#endLog(false);
-      // The output is read and dropped, because a server that blocks on a full pipe does not see the end of its stdin.
+      // A server that blocks on a full pipe would not see the end of its stdin.
       this.#child.stdout.resume();
       this.#child.stderr.resume();
       this.#closing = this.#endInOrder();
@@ -163,8 +163,8 @@ class StdioLink implements BackendLink {
   }
 
   /**
-   * Gathers the texts of one turn of the event loop into one write, because a write is half of the cost of a
-   * message. While messages come one at a time, each is written at once.
+   * Joins the texts of one turn of the event loop, because a write is half of the cost of a message. While
+   * messages come one at a time, each is written at once.
    */
   #gather(text: string): void {
     if (this.#inTurn === 0) setImmediate(this.#endTurn);

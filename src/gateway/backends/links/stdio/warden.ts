@@ -38,8 +38,8 @@ export class Warden implements AsyncDisposable {
   }
 
   /**
-   * The pipe to which a starting backend writes `+ID` of its group, so that the warden knows the group from the start.
-   * Starts the warden if necessary; "ignore": it cannot be started now.
+   * The pipe to which a starting backend writes `+ID` of its group. Starts the warden if necessary; "ignore":
+   * the warden cannot be started now.
    */
   channel(): Writable | "ignore" {
     if (this.#child === null && this.#restartTimer === null && !this.#disposed) this.#start();

@@ -18,7 +18,6 @@ import { createMessageReader, type MessageReader } from "../stdio/message-reader
 /** Time for the other side to end its direction after we have ended ours. */
 const CLOSE_MS = 1_000;
 
-/** Why a stream failed. */
 export interface StreamEnd {
   readonly message: string;
   readonly hint: string | null;
