@@ -100,14 +100,15 @@ export function createRcloneUnmount(options: RcloneUnmountOptions) {
           logger.warn("rclone does not end", { share: shareName, pid: identity.pid });
           return false;
         }
-        // The mount of a killed rclone stays in the table.
+        // The mount of a killed rclone stays in the table. Another program may have mounted at the path since.
         const entry = await entryAtPath();
-        if (entry !== undefined) {
+        const isOurs = entry?.type === "fuse.rclone" && (await serving.of(place, entry)).own;
+        if (isOurs) {
           await tools.unmount(entry, "force", { deadlineMs });
           prober.forget(entry.id);
         }
         await serving.ended(place);
-        return entry === undefined;
+        return !isOurs;
       } catch (error) {
         logger.warn("failed mount not undone", { share: shareName, error: errorText(error) });
         return false;

@@ -278,31 +278,40 @@ test("What to mount: where the system lists no processes, as macOS, none of rclo
   assert.deepEqual(await listRcloneMounts(join(await temporaryFolder(t), "proc")), []);
 });
 
-test("A13 what somebody mounts at the path just before us is left mounted", noSkip, async (t) => {
-  const disk = await mountTmpfs(t, "size=1m");
-  if (disk === null) return;
-  const folder = await temporaryFolder(t);
-  const table = createMountTable({ clock: systemClock });
-  let reads = 0;
-  const driver = createRcloneDriver({
-    clock: systemClock,
-    logger: silentLogger,
-    prober: fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 })(),
-    mountTable: {
-      async read(notBeforeMs) {
-        const entries = await table.read(notBeforeMs);
-        reads += 1;
-        return reads === 1 ? entries.filter(({ path }) => path !== disk) : entries;
+for (const { during, error } of [
+  { during: "the folder is made", error: /EBUSY/ },
+  { during: "rclone's files are written", error: /EISDIR/ },
+]) {
+  test(`A13 what somebody mounts at the path just before ${during} is left mounted`, noSkip, async (t) => {
+    const disk = await mountTmpfs(t, "size=1m");
+    if (disk === null) return;
+    const folder = await temporaryFolder(t);
+    const stateFolder = join(folder, "home");
+    const table = createMountTable({ clock: systemClock });
+    let reads = 0;
+    const driver = createRcloneDriver({
+      clock: systemClock,
+      logger: silentLogger,
+      prober: fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 })(),
+      mountTable: {
+        async read(notBeforeMs) {
+          const entries = await table.read(notBeforeMs);
+          reads += 1;
+          return reads === 1 ? entries.filter(({ path }) => path !== disk) : entries;
+        },
       },
-    },
-    stateFolder: join(folder, "home"),
-    addressesOf: () => [],
+      stateFolder,
+      addressesOf: () => [],
+    });
+    const share = {
+      ...shareSpec({ folder, routes: { tb: routeTo("127.0.0.1"), fallback: routeTo("127.0.0.2") } }),
+      mountPath: disk,
+    };
+    // A folder in place of the config file, so that it cannot be written.
+    if (during !== "the folder is made")
+      await mkdir(rcloneFiles(stateFolder, share.name).config, { recursive: true });
+    const outcome = await driver.mount(share, "tb", limits());
+    assert.ok(!outcome.ok && error.test(outcome.text), JSON.stringify(outcome));
+    assert.ok((await table.read(systemClock.monotonicMs())).some(({ path }) => path === disk));
   });
-  const share = {
-    ...shareSpec({ folder, routes: { tb: routeTo("127.0.0.1"), fallback: routeTo("127.0.0.2") } }),
-    mountPath: disk,
-  };
-  const outcome = await driver.mount(share, "tb", limits());
-  assert.ok(!outcome.ok && /EBUSY/.test(outcome.text));
-  assert.ok((await table.read(systemClock.monotonicMs())).some(({ path }) => path === disk));
-});
+}
