@@ -8,7 +8,6 @@ import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
-/** Options of parts that work on the folders of all shares. */
 export interface StateFolderTools {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -56,7 +55,6 @@ export function serversFolder(folder: string): string {
   return join(folder, "servers");
 }
 
-/** Holds the files of one server of a share. */
 export function serverFolder(folder: string, server: string): string {
   return join(serversFolder(folder), server);
 }
@@ -99,9 +97,9 @@ export function shareOfFolder(folder: string): string {
 }
 
 /**
- * Writes a file (0600) whole or not at all, and only if its content changes. On a full disk the old file is overwritten
- * in place, which takes no room: a share must be able to change its host. `hidden`: the temporary file, on the same
- * disk.
+ * Writes a file (0600) whole or not at all, and only if its content changes. On a full disk the old file is
+ * overwritten in place if the new content fits into its blocks: a share must be able to change its host.
+ * `hidden`: the temporary file, on the same disk.
  */
 export async function writeIfChanged(path: string, content: string, hidden = `${path}.new`): Promise<void> {
   const before = await readIfPresent(path);
@@ -113,8 +111,10 @@ export async function writeIfChanged(path: string, content: string, hidden = `${
     await rm(hidden, { force: true });
     if (before === null || !isDiskFull(error)) throw error;
     await using file = await open(path, "r+");
+    const bytes = Buffer.byteLength(content);
+    if (bytes > Math.max((await file.stat()).blocks * 512, Buffer.byteLength(before))) throw error;
     await file.write(content, 0);
-    await file.truncate(Buffer.byteLength(content));
+    await file.truncate(bytes);
   }
 }
 

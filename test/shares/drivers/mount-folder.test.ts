@@ -317,6 +317,8 @@ describe("writing a share's files", () => {
     await writeIfChanged(file, "host = 10.99.2.2\n");
     assert.equal(await readFile(file, "utf8"), "host = 10.99.2.2\n");
     await assert.rejects(writeIfChanged(join(disk, "new"), "x"), { code: "ENOSPC" });
+    await assert.rejects(writeIfChanged(file, "x".repeat(10_000)), { code: "ENOSPC" });
+    assert.equal(await readFile(file, "utf8"), "host = 10.99.2.2\n", "never a part of the new text");
     assert.deepEqual((await readdir(disk)).sort(), ["filler", "rclone.conf"]);
   });
 });

@@ -151,8 +151,8 @@ async function copyRange(from: FileHandle, to: FileHandle, { start, end }: ByteR
   for (let at = start; at < end; ) {
     const { bytesRead } = await from.read(piece, 0, Math.min(piece.length, end - at), at);
     if (bytesRead === 0) return;
-    await to.write(piece, 0, bytesRead, at);
-    at += bytesRead;
+    // On a disk that gets full, a write may take only a part; the next one then rejects.
+    at += (await to.write(piece, 0, bytesRead, at)).bytesWritten;
   }
 }
 
@@ -194,7 +194,7 @@ async function askServer(
   return isFolder === true ? null : { size, time };
 }
 
-/** `REMOTE/SHARE/path` as rclone wants it. */
+/** Turns `REMOTE/SHARE/path` into rclone's `REMOTE:SHARE/path`. */
 function remotePath(cachePath: string): string {
   return cachePath.replace("/", ":");
 }

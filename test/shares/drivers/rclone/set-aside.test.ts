@@ -1,6 +1,6 @@
 // What becomes of rclone's cache before a mount and after the last one, with real files.
 import assert from "node:assert/strict";
-import { mkdir, open, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, rm, stat, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { currentVersionPath, installedProgramPath } from "../../../../src/rclone-release/installed.ts";
@@ -28,6 +28,7 @@ import {
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { mountTmpfs, remountTmpfs } from "../../../support/tiny-disk.ts";
 import { shareSpec } from "../../share-spec.ts";
 
 const BASE = 300_000;
@@ -298,9 +299,11 @@ const TIME = "2026-11-20T23:13:07Z";
 const OLD = "old old old!";
 
 /** A file of which a program wrote the first four bytes, and a program in place of rclone that gives the server's file. */
-async function sceneOfHoles(t: TestContext, change: Partial<SetAsideNote> = {}) {
+async function sceneOfHoles(t: TestContext, change: Partial<SetAsideNote> = {}, disk: string | null = null) {
   const home = await temporaryFolder(t);
   const files = rcloneFiles(home, "CORE");
+  await mkdir(files.folder, { recursive: true });
+  if (disk !== null) await symlink(disk, files.setAside);
   const program = installedProgramPath(home, "1.99.0");
   const path = join("share", "CORE", "file");
   const kept = join(files.setAside, path);
@@ -384,6 +387,27 @@ test("A11 what could not be filled is tried again after two seconds", async (t) 
   await clock.advance(2_000);
   await eventually(() => rounds() === 2);
   assert.equal((await seen())[0], "complete");
+});
+
+test("A11 a hole for which the disk has no room stays one, and is filled once there is room", async (t) => {
+  const disk = await mountTmpfs(t, "size=12k");
+  if (disk === null) return;
+  const size = 40_000;
+  const base = { size, time: "2026-11-20 23:13:07 +0000 UTC" };
+  const { kept, run, seen, serve, clock, rounds } = await sceneOfHoles(
+    t,
+    { size, serverEnd: size, base },
+    disk,
+  );
+  await truncate(kept, size);
+  await serve("x".repeat(size), { Size: size, ModTime: TIME, IsDir: false });
+  await run();
+  assert.equal((await seen())[0], "incomplete");
+  await remountTmpfs(disk, "size=64k");
+  await eventually(() => clock.pendingTimers === 1);
+  await clock.advance(2_000);
+  await eventually(() => rounds() === 2);
+  assert.deepEqual((await seen()).slice(0, 2), ["complete", `NEW ${"x".repeat(size - 4)}`]);
 });
 
 test("A11 a mount that writes no note in time is asked again after ever longer pauses", async (t) => {
