@@ -1,7 +1,6 @@
 // Parts that the decisions about shares and about backends have in common. Pure.
 import type { Wake } from "./lane.ts";
 
-/** The earliest of `wakes`; null if there are none. */
 export function earliest(wakes: readonly Wake[]): Wake | null {
   return wakes.reduce<Wake | null>(
     (first, wake) => (first === null || wake.atMs < first.atMs ? wake : first),

@@ -116,7 +116,6 @@ export interface Backoff {
 
 export const NO_BACKOFF: Backoff = { failures: 0, notBeforeMs: Number.NEGATIVE_INFINITY };
 
-/** The longest backoff, ms. */
 export const BACKOFF_LIMIT_MS = 60_000;
 
 /** One more failure at `nowMs`: 1 s, 2 s, 4 s … at most 60 s. */

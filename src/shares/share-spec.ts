@@ -28,11 +28,11 @@ export interface ShareSpec
   /** The resolved password; null: guest. Never logged. */
   readonly password: string | null;
   /**
-   * Reference of a password that has no value, as `ResolvedSecret.missing`; the share is then not mounted.
-   * null: none.
+   * Reference of the password if it has no value (see `ResolvedSecret.missing`); the share is then not
+   * mounted. null: it has one, or there is no reference.
    */
   readonly missingVariable: string | null;
-  /** Reference of the password, spelled as `missingVariable`; null or absent: none. */
+  /** Reference of the password, whether it has a value or not; null or absent: none. */
   readonly passwordFrom?: string | null;
   /** `<mount_root>/<NAME>`. */
   readonly mountPath: string;

@@ -14,12 +14,12 @@ export interface SmbSource {
 export const SMB_PORT = 445;
 
 /**
- * The carrier's address, the host of carried mounts. The server's name with `ip=127.0.0.1` would not do: the kernel looks
- * the name up again at each reconnect, and would bypass the carrier.
+ * The carrier's address. Mounts through the carrier have it as their host. A server's name with
+ * `ip=127.0.0.1` would not do: the kernel looks the name up again at each reconnect, and would bypass the
+ * carrier.
  */
 export const CARRIED_ADDRESS = "127.0.0.1";
 
-/** Parses an SMB source; null: the text is no SMB source. */
 export function parseSmbSource(source: string): SmbSource | null {
   const match = /^(?:smb:|cifs:)?[/\\]{2}([^/\\]+)[/\\]([^/\\]+)(?:[/\\]+(.*))?$/is.exec(source);
   const [, authority, share, subpath] = match ?? [];

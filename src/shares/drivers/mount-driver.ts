@@ -34,7 +34,7 @@ export interface FoundMount {
   readonly source: string;
   /** False for a mount of another share or another kind at our path. */
   readonly sameShare: boolean;
-  /** The configured route whose host (by name or resolved address) and port is the source's. */
+  /** The configured route with the source's port and with its host, compared by name or address; null: none. */
   readonly route: RouteName | null;
   /**
    * The process that serves the mount is known and has exited: the mount is dead, and no look is needed to
@@ -73,7 +73,7 @@ export interface Through {
 interface CarryAbility {
   /** The port in the system's own settings for this share; null or absent: any port. */
   readonly fixedPort?: (share: ShareSpec) => Promise<number | null>;
-  /** Why this share cannot be carried as this machine is set up, and what to do; null: it can. Never rejects. */
+  /** Why this share cannot be carried on this machine, and what to do; null: it can. Never rejects. */
   readonly refusal?: (share: ShareSpec) => Promise<Lacking | null>;
   /**
    * The account for the share in the system's own settings (fstab). null: the settings name none, or this
@@ -82,7 +82,6 @@ interface CarryAbility {
   readonly account?: (share: ShareSpec) => Promise<Pick<ShareSpec, "username" | "password"> | null>;
 }
 
-/** What the machine lacks for mounting. */
 export interface Lacking {
   readonly text: string;
   readonly hint: string;

@@ -121,7 +121,6 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
   };
 }
 
-/** Lists each share's folders with content that was set aside. */
 function createAsideList(clock: Clock, logger: Logger, notes: FolderNotes) {
   const listed = new Map<string, { readonly atMs: number; readonly folders: readonly string[] }>();
   const forget = (shareName: string): void => void listed.delete(shareName);
@@ -278,7 +277,6 @@ function shortened(name: string): string {
     .replace(/\uFFFD+$/, "");
 }
 
-/** The identity of the file or folder at the path; null: there is none. */
 async function identityOf(path: string): Promise<string | null> {
   const found = await lstat(path, { bigint: true }).catch(expecting("ENOENT", null));
   if (found === null) return null;

@@ -38,7 +38,7 @@ export const indexMounts = memoized((entries: readonly MountEntry[]) => {
   };
 });
 
-/** The configured route whose host, by name or address, and port is the source's. */
+/** The configured route with the source's port and with its host, compared by name or address; null: none. */
 export function routeOfSource(
   share: ShareSpec,
   { entry, source }: SmbMount,

@@ -18,7 +18,6 @@ import {
 } from "./observe-carried.ts";
 import type { Hurried, LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
-/** Limit for a look at a route's folder, ms. */
 const FOLDER_LOOK_MS = 1000;
 /** Limit for a look-up of open files, ms; a later answer counts as "files may be open". */
 const OPEN_FILES_MS = 2000;
@@ -112,7 +111,7 @@ export async function observeAfterStep(
   const { spec, driver } = subject;
   const { configured } = before;
   const { ours, twins, taken } = choose(tools, subject, await driver.find(spec, clock.monotonicMs()));
-  // Without a mount, the configured routes apply, and files that wait for any server are read again.
+  // Without a mount, the configured routes apply, and the files that wait for a server are listed again.
   const now =
     ours === null
       ? { mount: null, waiting: (await driver.waiting?.(spec)) ?? [], routes: configured }
@@ -288,7 +287,6 @@ async function probeInUse(
   return { ...configured, [through.route]: { atMs: asOfMs, probe } };
 }
 
-/** The probe of a route that is not configured. */
 const NO_ROUTE: RouteProbe = {
   verdict: "gone",
   tcpAnswered: false,

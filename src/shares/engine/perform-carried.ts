@@ -253,7 +253,7 @@ function createGate(
     shut.abort(`the server may be another than the one that was proved: ${why}`);
   };
   let proving: Promise<void> = Promise.resolve();
-  // Proves whenever the carrier reports that the server must be proved.
+  // At a doubt, the server has to be proved again.
   const unregister = carriage?.onNotice((share, notice) => {
     if (share !== spec.name || notice !== "doubt") return;
     // A proof rejects only when the step has ended.

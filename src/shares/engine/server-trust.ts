@@ -58,7 +58,6 @@ const PROOF_DEADLINE_MS = 12_000;
  * same. If it ends within this time, ms, the server probably ends connections that do not log in.
  */
 const WITNESS_LASTS_MS = 30_000;
-/** The reason with which proofs are aborted early. */
 const LOST = Symbol("a route or its server was lost");
 
 /**
@@ -415,7 +414,6 @@ function endpointOf(input: TrustInput, subject: Subject): ProofEndpoint | null {
   return proofEndpoint(probe, spec.routes[subject]);
 }
 
-/** The address for a proof; null: unknown. */
 export function proofEndpoint(
   { address, localAddress, serverGuid }: RouteSeen["probe"],
   { host, port }: Pick<RouteSpec, "host" | "port">,

@@ -32,7 +32,7 @@ const UNMOUNT_DEADLINE_MS = 15_000;
 export interface CycleTools extends MountTools {
   readonly links: StableLinks;
   readonly memory: Pick<Memory, "remember">;
-  /** Absent: daemons with other home folders are not kept from mounting at the same paths. */
+  /** Absent: several daemons may mount at the same path. */
   readonly claims?: Pick<MountClaims, "claim" | "release">;
   /** Aborts running steps when the daemon has no more time. */
   readonly forceStop: AbortSignal;
@@ -72,9 +72,7 @@ export class ShareCycle {
   #asked: Asked | null = null;
   /** Id of the login that the mount uses; null: unknown, because an earlier daemon mounted the share. */
   #mountedWith: string | null = null;
-  /**
-   * What a refusal means if the mount's login is unknown. True: the refused login is not the configured one.
-   */
+  /** True: if the mount's login is unknown and gets refused, it is not the configured login. */
   #isOtherIfRefused = false;
   /** True: at the last look, no login might be tried. */
   #mightNotLogOn = false;

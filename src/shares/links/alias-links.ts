@@ -15,7 +15,6 @@ import { type AliasLinkTools, type AliasSpec, ensureAliasLink, removeAliasLink }
 import type { AliasMemory } from "./alias-memory.ts";
 import { judgeLink } from "./stable-link.ts";
 
-/** Limit for the prober's look at links, ms. */
 const LOOK_MS = 1000;
 /** Minimum time between two looks at a link that was right, ms, as for the shares' own links. */
 const LOOK_AGAIN_MS = 2_000;
@@ -39,7 +38,6 @@ export type AliasTransition =
     }
   | { readonly name: "alias.removed"; readonly path: string };
 
-/** An alias and the state of its link. */
 export interface AliasView extends AliasSpec {
   /**
    * `missing`: the daemon makes the link at the next look; `taken`: the path holds something that is not ours;
@@ -71,7 +69,6 @@ interface Known {
   since: string | null;
 }
 
-/** The configured aliases and the links that were made for them. */
 export class AliasLinks implements AsyncDisposable {
   readonly #options: AliasLinksOptions;
   readonly #tools: AliasLinkTools;

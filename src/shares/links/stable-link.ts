@@ -75,7 +75,6 @@ export async function createLink(path: string, target: string): Promise<void> {
   await syncFolder(folder);
 }
 
-/** Replaces a link atomically. */
 export async function replaceLink(path: string, target: string): Promise<void> {
   const folder = dirname(path);
   // A fixed hidden name: the next attempt removes what a crash has left.

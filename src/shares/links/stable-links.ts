@@ -6,7 +6,6 @@ import type { Prober } from "../prober/prober.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import { blocked, ensureLink, judgeLink } from "./stable-link.ts";
 
-/** Limit for the prober's look at a link, ms. */
 const LOOK_MS = 1000;
 /** Minimum time between two looks at a link that was right, ms: looks are not free. */
 const LOOK_AGAIN_MS = 2_000;

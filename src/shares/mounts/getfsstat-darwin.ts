@@ -63,7 +63,7 @@ const TYPE_NAME = { at: 72, length: 16 };
 const MOUNTED_ON = { at: 88, length: 1024 };
 const MOUNTED_FROM = { at: 1112, length: 1024 };
 
-/** The words that `mount` prints. */
+/** The words that `mount` prints for these flags. */
 const FLAG_WORDS: readonly (readonly [flag: number, word: string])[] = [
   [0x1, "read-only"],
   [0x2, "synchronous"],

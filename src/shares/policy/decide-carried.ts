@@ -67,7 +67,7 @@ export function decideCarried(
   }
   if (verdict.state !== "alive") return null;
   if (own === "answers") clearError(builder, "host and mount answer");
-  // A pause after a failed move goes on: open files work well over the present address, so the next try can
+  // A pause after a failed move is not reset here: files work over the present address, so the next try can
   // wait.
   if (carried.rerouted) return followHost(builder, mount, route, false);
   settleBackoff(builder);
@@ -86,9 +86,8 @@ const RECONNECTS_MS = 20_000;
 const PINNED_DOUBT_MS = 10_000;
 
 /**
- * For a mount through the carrier whose route is not moved (`pinned`): after an outage the carrier holds all
- * its requests back until the server is proved to be the same. "open": the carrier holds nothing back, so the
- * other rules apply.
+ * For a mount through the carrier that cannot move (`pinned`): after an outage, the carrier holds its
+ * requests back until the server is proved to be the same. Returns "open" if the carrier holds nothing back.
  */
 export function decidePinnedGate(
   builder: Builder,
@@ -172,10 +171,7 @@ function judgeCarried(
   return { state: "unproven" };
 }
 
-/**
- * Remembers since when programs wait although the server behind the route in use answers: it is not proved
- * yet.
- */
+/** Notes since when programs wait for the proof of a server that answers. */
 function noteDoubt(builder: Builder, { phase }: CarriedSeen, isThere: boolean): void {
   const isInDoubt = phase !== "carrying" && isThere;
   const { doubtAtMs } = builder.state;

@@ -27,8 +27,7 @@ export function spokenRoute(builder: Builder, route: RouteName): string {
 }
 
 /**
- * Ends an operation before which somebody else has mounted the share, or whose failed try has left a mount:
- * adopts it.
+ * Ends an operation by adopting the mount that is there: somebody else's, or one that a failed try has left.
  */
 export function finishFound(builder: Builder, operation: Operation, { found }: MountSeen): null {
   const { failures, goal } = operation;
@@ -56,8 +55,8 @@ export function finishArrived(builder: Builder, operation: Operation, route: Rou
   clearPending(builder, operation.moves ? "moved" : "mounted anew");
   setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
   setState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
-  // Even if the wanted route failed and another one is mounted: a transition and a condition report the
-  // failure.
+  // The error is cleared even if only another route than the wanted one could be mounted: a transition and a
+  // condition report that.
   clearError(builder, "mounted");
   holdAfterArrival(builder, operation, route, missed);
   if (!operation.asked) return;

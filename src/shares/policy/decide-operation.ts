@@ -26,7 +26,10 @@ import type { Operation, OperationKind } from "./lane-state.ts";
 import type { MountSeen, MountStepSeen, OpenFilesSeen, UnmountStepSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
-/** Maximum age of an open-file check that only reports what an unmount cuts off, ms; longer than its deadline. */
+/**
+ * Maximum age, ms, of an open-file check that is only used to report what an unmount cuts off. It is longer
+ * than the deadline of such a check.
+ */
 const COUNT_FRESH_MS = 3000;
 
 /** Pause before the next look, ms, for a mount that waits for a proof: the look begins that proof. */
@@ -85,8 +88,8 @@ function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): s
 }
 
 /**
- * Whether the end of an operation that the rules start also answers the pending request, which then is
- * `mount` or `switch auto`.
+ * Whether the end of the operation also answers the waiting request. The rules choose the steps for the
+ * requests `mount` and `switch auto`.
  */
 function isAnswering({ request, outcome }: Builder, kind: OperationKind): boolean {
   if (request === null || outcome !== null) return false;

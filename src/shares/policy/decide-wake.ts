@@ -57,7 +57,6 @@ export function foldWake(builder: Builder): void {
   }
 }
 
-/** The step that sends the next packet, if one is due. */
 export function wakeStep(builder: Builder): Step | null {
   const { waking } = builder.state;
   if (waking === null || waking.isOver) return null;

@@ -35,11 +35,9 @@ export interface Decision {
   readonly conditions: readonly StandingCondition[];
   /** The answer to the person's request; null: the request still waits, or there is none. */
   readonly outcome: RequestOutcome | null;
-  /** The step to take now; null: none. */
   readonly step: Step | null;
   /** When to look again without another trigger; null: never. */
   readonly wake: Wake | null;
-  /** What becomes of the programs that this daemon runs on the share. */
   readonly room: Room;
 }
 

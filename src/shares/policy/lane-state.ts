@@ -80,7 +80,6 @@ export interface LaneState {
   readonly mountBackoff: Backoff;
   /** Pauses after recoveries that were rolled back. */
   readonly recoveryBackoff: Backoff;
-  /** Why the last recovery failed. */
   readonly recoveryFailure: string | null;
   /**
    * Values of `auto_failback` and `lsof_recheck` when the recovery table was last applied in this stability
@@ -94,7 +93,6 @@ export interface LaneState {
   readonly answeredMount: string | null;
   /** Whether to look for unsent files: a forced unmount may have left some. */
   readonly unsentWatched: boolean;
-  /** The result of the open-file check that was last announced. */
   readonly announcedOpenFiles: string | null;
   /** Whether an unmount that failed with EBUSY without a visible open file has been announced. */
   readonly announcedBusy: boolean;

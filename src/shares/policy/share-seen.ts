@@ -83,7 +83,6 @@ export interface ServerSeen {
   readonly asked: boolean;
 }
 
-/** Nothing is proved, and no proof was tried. */
 export const NO_TRUST: TrustSeen = {
   state: "unasked",
   asking: false,

@@ -62,5 +62,4 @@ type Named<Name extends string, Fields> = { readonly name: Name; readonly share:
 
 type WithoutShare<T> = T extends unknown ? Omit<T, "share"> : never;
 
-/** A transition without the name of its share. */
 export type NewTransition = WithoutShare<ShareTransition>;

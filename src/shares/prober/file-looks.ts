@@ -62,7 +62,6 @@ export async function lookAtLink(path: string): Promise<LinkLook> {
   }
 }
 
-/** The errno's name. */
 export function errnoOf(error: unknown): string {
   return systemErrorCode(error) ?? errorText(error);
 }

@@ -185,8 +185,6 @@ export class ProberQuestions implements AsyncDisposable {
     for (const done of [...question.waiters]) done();
   }
 
-  // -- children ---------------------------------------------------------------------------------------------
-
   #startCurrent(): void {
     if (this.#disposed || this.#current !== null) return;
     const carrier: Carrier = {
@@ -290,8 +288,6 @@ export class ProberQuestions implements AsyncDisposable {
       }
     });
   }
-
-  // -- messages ---------------------------------------------------------------------------------------------
 
   #planSend(): void {
     if (this.#sendPlanned || this.#disposed || this.#toSend.length === 0) return;

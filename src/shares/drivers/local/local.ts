@@ -26,7 +26,6 @@ interface LocalDriverOptions {
   readonly stateFolder: string;
 }
 
-/** How long a look at a link on a local disk may take, ms. */
 const LINK_MS = 1_000;
 const OPEN_FILES_MS = 5_000;
 const HOLDERS_NAMED = 3;

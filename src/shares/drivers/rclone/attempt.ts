@@ -43,11 +43,11 @@ const STUCK_POLL_MS = 250;
 const LATE_SHARE = 0.6;
 
 /**
- * A process that moved fewer bytes counts as idle: threads of Go's runtime also wake each other without work.
+ * A process that has moved fewer bytes since the last check counts as idle: threads of Go's runtime wake each
+ * other even without work.
  */
 const WORK_BYTES = 1_024;
 
-/** Parts that all attempts use. */
 export interface AttemptTools extends Pick<SmbDriverOptions, "clock" | "prober" | "mountTable"> {
   readonly check: RcloneCheck;
   readonly obscure: (password: string) => Promise<string>;

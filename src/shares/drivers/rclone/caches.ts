@@ -30,7 +30,6 @@ interface CachesOptions extends StateFolderTools {
   readonly onReplaced: (files: RcloneFiles) => void;
 }
 
-/** The facts about a server that people see. */
 type ServerFacts = Pick<WaitingUnsent, "source" | "proved">;
 
 export interface FormerUnsent {
@@ -187,8 +186,8 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
     look,
 
     /**
-     * The unsent files of such shares, without those that a running rclone sends, as the newest look has
-     * found them. Begins another look if that one is older than 10 s.
+     * The unsent files of shares that are no longer configured, as the newest look has found them, without
+     * those that a running rclone sends. Begins another look if that one is older than 10 s.
      */
     known(configured: readonly string[]): readonly FormerUnsent[] {
       if (clock.monotonicMs() - lookedAtMs >= LOOKED_FOR_MS) {
@@ -206,7 +205,7 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
   };
 }
 
-/** All caches of the share, in use or not. `folder`: of one share. */
+/** The caches in the folder of one share, in use or not. */
 export async function listCaches(folder: string): Promise<readonly RcloneFiles[]> {
   const others = (await readdir(serversFolder(folder)).catch(expecting("ENOENT", []))).filter(
     (id) => isServerId(id) && id !== FIRST_SERVER,

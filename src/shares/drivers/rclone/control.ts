@@ -24,8 +24,8 @@ const PASSWORD_BYTES = 32;
 const ANSWER_CHARACTERS = 64 * 1024;
 
 /**
- * Number of questions that are asked at the same time in the end, so that rclone has as many working
- * connections: a reader that gives up a dead connection takes one of these before another dead one.
+ * Number of questions that are asked at once in the end, so that rclone has as many working connections. A
+ * reader whose connection is dead then takes one of these instead of another dead one.
  */
 const STAND_READY = 6;
 const QUESTIONS_AT_MOST = 2_048;

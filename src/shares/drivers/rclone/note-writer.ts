@@ -50,8 +50,8 @@ interface NoteMemory {
    */
   readonly reached: Map<string, string>;
   /**
-   * Size and times of each cache file when its note was written: if its time is in the future, comparing it
-   * with the note's time tells nothing.
+   * Size and times of each cache file when its note was written. They are compared if the file's time is in
+   * the future, where a comparison with the note's time tells nothing.
    */
   readonly noted: Map<string, string>;
   /** For each cache file whose last touch hangs: until when no other touch begins, monotonic ms. */

@@ -98,7 +98,6 @@ export async function judgeNote(
   return { state: "resumable", corrected };
 }
 
-/** Looks for zeros in a cache file. */
 interface ZeroLooks {
   isZero(range: ByteRange): Promise<boolean>;
   /** The runs of zeros within `range` for which `isWanted` returns true. */

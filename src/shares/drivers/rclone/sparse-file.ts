@@ -67,7 +67,6 @@ async function scanned(file: FileHandle, size: number, blockBytes: number): Prom
   return data;
 }
 
-/** Whether a part of a file is nothing but zeros. */
 export async function holdsZeros(file: FileHandle, { start, end }: ByteRange): Promise<boolean> {
   const piece = Buffer.alloc(Math.min(PIECE_BYTES, end - start));
   for (let from = start; from < end; ) {
@@ -79,7 +78,6 @@ export async function holdsZeros(file: FileHandle, { start, end }: ByteRange): P
   return true;
 }
 
-/** The runs of zeros within a range of a file for which `isWanted` returns true. */
 export async function zeroRunsOf(
   file: FileHandle,
   { start, end }: ByteRange,
