@@ -1,4 +1,4 @@
-// Persistent problems of one backend, in words: what is wrong, and what a person can do. Pure.
+// The lasting problems of one backend, in words, and what a person can do. Pure.
 import { missingHint, missingText } from "../../../secrets/reference.ts";
 import type { BackendSpec, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
@@ -6,12 +6,12 @@ import type { Gate } from "./data-gate.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
 import { awayOf } from "./required-data.ts";
 
-/** A condition reports missed health checks from this number on. */
+/** Fewer missed checks are not reported. */
 const REPORTED_CHECKS = 2;
 
 type ConditionText = Omit<BackendCondition, "sinceMs">;
 
-/** The most serious condition comes first. */
+/** The most serious first. */
 export function backendConditions(builder: DecisionBuilder, gate: Gate): readonly ConditionText[] {
   const { spec, memory } = builder;
   if (spec.wanted.kind === "nothing") return [];
@@ -46,7 +46,7 @@ function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null
   return error("circuit_open", title, hint);
 }
 
-/** `missing`: names of variables that are not set, and `secret:NAME` for each secret that cannot be read. */
+/** `missing`: variables, and `secret:NAME` for a secret. */
 export function secretMissing(name: string, missing: readonly string[]): ConditionText {
   return error(
     "secret_missing",
@@ -109,10 +109,7 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
   return found;
 }
 
-/**
- * A hint where to look for the cause. The log of a remote server is not on this machine, and the server's
- * answer is already in the title.
- */
+/** A remote server's log is not on this machine. */
 function lookFurther({ name, origin }: BackendSpec): string {
   return origin === null
     ? `\`mountaineer backends logs ${name}\` shows what it wrote.`

@@ -1,4 +1,4 @@
-// The input of the decision for one backend, and what the decision remembers until the next one. Pure.
+// What the decision for one backend depends on, and what it remembers until the next one. Pure.
 import type { Wake } from "../../../reconcile/lane.ts";
 import type { Backoff } from "../../../reconcile/route-health.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
@@ -18,45 +18,42 @@ import {
   type Tries,
 } from "./route-memory.ts";
 
-/** The configuration of one backend, and facts from outside that the decision needs. */
 export interface BackendSpec {
   readonly name: string;
-  /** Origin of the HTTP server; null: the backend is a program. */
+  /** Null: the backend is a program. */
   readonly origin: string | null;
   readonly wanted:
     | { readonly kind: "connection"; readonly key: string }
     | { readonly kind: "secret_missing"; readonly variables: readonly string[] }
     | { readonly kind: "nothing"; readonly because: "removed" | "disabled" };
-  /** Number of configuration changes and restarts. A new number makes the decision forget failures. */
+  /** Grows with each change of the configuration and each restart. Failures of an earlier revision are forgotten. */
   readonly revision: number;
-  /** Counts restarts. An instance that was started at a lower number is replaced. */
+  /** Grows with each restart. Instances of an earlier epoch are replaced. */
   readonly epoch: number;
   readonly replace: "overlap" | "stop-first";
   readonly instances: "shared" | "per-client";
   readonly drainTimeoutMs: number;
-  /** The problem with the sign-in; null: none. */
   readonly signIn: SignInNotice | null;
   readonly needs: Needs;
-  /** Another process may still run an instance, for whose end a `stop-first` backend waits. */
+  /** A `stop-first` backend waits until no other process runs it. */
   readonly runsElsewhere: boolean;
-  /** Null: the backend has only one connection, whose key is in `wanted`. */
+  /** Null: there is one connection, whose key is in `wanted`. */
   readonly routes: RoutesSpec | null;
 }
 
 export interface BackendSeen {
-  /** Shared instances that exist, in the order of their starts. */
+  /** In the order of their starts; without instances of single clients. */
   readonly instances: readonly InstanceSeen[];
-  /** Number of instances that belong to one client each; the pool ends these. */
+  /** Instances that belong to one client each. The pool ends these. */
   readonly clientInstances: number;
-  /** It is this backend's turn to start: spawning blocks the thread, so backends start one by one. */
+  /** It is this backend's turn: starting a program blocks the thread, so backends start one by one. */
   readonly mayStart: boolean;
-  /** Id for the next instance. */
   readonly nextId: number;
-  /** Several calls in a row timed out: check the serving instance now. */
+  /** Several calls in a row timed out. */
   readonly checkAsked: boolean;
-  /** The address takes connections again. */
+  /** The address accepts connections again. */
   readonly isReached: boolean;
-  /** Random number from 0 to 1, new for each decision. */
+  /** Random, from 0 to 1; another one for each decision. */
   readonly jitter: number;
 }
 
@@ -66,38 +63,34 @@ export interface Now {
 }
 
 export interface Serving extends InstanceRef {
-  /** The instance missed several checks: a replacement is started. */
+  /** It missed several checks, so a replacement is started. */
   readonly distrusted: boolean;
 }
 
 export interface BackendMemory {
   readonly revision: number;
   readonly serving: Serving | null;
-  /** The instance that starts, and serves once it is ready. */
+  /** It starts now, and serves once it is ready. */
   readonly candidate: InstanceRef | null;
   readonly draining: readonly Draining[];
-  /** Ids of instances that are closing. */
   readonly closing: readonly number[];
-  /**
-   * Why the backend's names stay published, and calls wait, although no instance serves; null: calls are
-   * refused.
-   */
+  /** Why calls wait although no instance serves; null: they are refused. */
   readonly holding: "crash" | "replacement" | null;
-  /** The tries to start; with routes, those of the route tried last. */
+  /** With routes, those of the route tried last. */
   readonly tries: Tries;
-  /** The immediate try after a crash was made; there is no other before an instance has become stable. */
+  /** After a crash there is one immediate try, and another one only after an instance has become stable. */
   readonly quickTryUsed: boolean;
-  /** Backoff of reading stale lists again; null: no list is stale. */
+  /** For reading stale lists again; null: no list is stale. */
   readonly refresh: Backoff | null;
-  /** When the serving instance was last checked, monotonic ms. */
+  /** The serving instance's last check, monotonic ms. */
   readonly checkedAtMs: number | null;
-  /** Number of times that an instance ended unexpectedly. */
+  /** How often an instance ended by itself. */
   readonly ends: number;
   readonly lastError: string | null;
-  /** The last announced failure of a change; the same failure is not announced twice. */
+  /** The failure of a change as announced last, so that it is announced once. */
   readonly changeFailure: string | null;
   readonly phase: BackendPhase;
-  /** When each condition arose, by code; wall ms. */
+  /** When each condition arose, wall ms, by code. */
   readonly conditionsSince: ReadonlyMap<string, number>;
   readonly routes: RoutesMemory;
 }
@@ -121,15 +114,12 @@ export const NEW_BACKEND: BackendMemory = {
   routes: NEW_ROUTES,
 };
 
-/** A change to announce. */
 export type BackendEvent =
   | { readonly kind: "ended"; readonly reason: string; readonly retryInMs: number | null }
-  /** The instance serves from now on. */
   | { readonly kind: "promoted"; readonly id: number }
-  /** Another instance serves; this one drains. */
+  /** This instance drains, because another one serves. */
   | { readonly kind: "replaced"; readonly id: number }
   | { readonly kind: "change_failed"; readonly reason: string }
-  /** The route in use changed. */
   | {
       readonly kind: RouteChange;
       readonly from: string;
@@ -139,13 +129,13 @@ export type BackendEvent =
   /** A better route is ready, but the switch has to wait. */
   | { readonly kind: "route_ready"; readonly route: string; readonly reason: string }
   | { readonly kind: "route_ready_cleared"; readonly route: string; readonly reason: string }
-  /** The outcome of a route switch that a person asked for. */
+  /** A person asked to switch the route. */
   | { readonly kind: "asked_done"; readonly route: string; readonly changed: boolean }
   | { readonly kind: "asked_failed"; readonly route: string; readonly reason: string };
 
 export type BackendStep =
   | { readonly kind: "start"; readonly id: number; readonly key: string }
-  /** `drained` is null if the instance never served, or had already ended. */
+  /** `drained` is null if the instance never served, or ended by itself. */
   | {
       readonly kind: "close";
       readonly id: number;
@@ -154,7 +144,7 @@ export type BackendStep =
   | { readonly kind: "check"; readonly id: number }
   | { readonly kind: "refresh"; readonly id: number };
 
-/** One decision under construction: its input, and its memory, events and wake-ups so far. */
+/** One decision in the making. */
 export class DecisionBuilder {
   readonly spec: BackendSpec;
   readonly seen: BackendSeen;
@@ -174,10 +164,7 @@ export class DecisionBuilder {
     this.memory = { ...this.memory, ...change };
   }
 
-  /**
-   * Forgets the failures of the backend as a whole, and of the route with the key `only`; null: of all
-   * routes.
-   */
+  /** `only`: of the routes, only the one with this key; null: all. */
   forgetFailures(only: string | null = null): void {
     for (const route of this.routeList) {
       if (only === null || route.key === only) this.rememberRoute(route.name, { tries: NO_TRIES });
@@ -185,23 +172,19 @@ export class DecisionBuilder {
     this.remember({ tries: NO_TRIES, quickTryUsed: false, changeFailure: null });
   }
 
-  /** True if the instance has the current configuration and was started after the last restart. */
   isCurrent({ key, epoch }: InstanceRef): boolean {
     const { wanted, epoch: wantedEpoch } = this.spec;
     if (wanted.kind !== "connection" || wantedEpoch !== epoch) return false;
     return this.hasRoutes ? this.routeOf(key) !== null : wanted.key === key;
   }
 
-  /** The serving instance if it is current and trusted; null: none serves, or a replacement is needed. */
+  /** Null: none serves, or a replacement is needed. */
   get healthyServing(): Serving | null {
     const { serving } = this.memory;
     return serving !== null && this.isCurrent(serving) && !serving.distrusted ? serving : null;
   }
 
-  /**
-   * The route that a person asks for; null: none, or this decision has already carried out or refused the
-   * switch.
-   */
+  /** Null: nobody asks, or this decision has answered already. */
   get asked(): string | null {
     const isAnswered = this.events.some(({ kind }) => kind === "asked_done" || kind === "asked_failed");
     return isAnswered ? null : (this.spec.routes?.asked ?? null);
@@ -215,7 +198,6 @@ export class DecisionBuilder {
     return this.spec.routes?.list ?? [];
   }
 
-  /** Null: no route has this key. */
   routeOf(key: string): RouteSpec | null {
     return this.routeList.find((route) => route.key === key) ?? null;
   }
@@ -245,12 +227,10 @@ export class DecisionBuilder {
     this.remember({ tries });
   }
 
-  /** Null: the instance does not exist any more. */
   seenOf(id: number): InstanceSeen | null {
     return this.seen.instances.find((instance) => instance.id === id) ?? null;
   }
 
-  /** Sends no more calls to the serving instance. */
   drainServing(why: DrainReason): void {
     const { serving, draining } = this.memory;
     if (serving === null) return;

@@ -1,4 +1,4 @@
-// The interface of the backend pool for the rest of the gateway.
+// What the rest of the gateway sees of the backend pool.
 import type { CallSignal } from "../../call-signal.ts";
 import type { JsonObject, Reply } from "../../json-rpc.ts";
 import type { BackendCall, InitializeResult } from "../instance/backend-instance.ts";
@@ -7,10 +7,10 @@ import type { FailbackPolicy } from "./route-memory.ts";
 
 export type BackendPhase = "Pending" | "Initializing" | "Ready" | "Degraded" | "Failed" | "ShuttingDown";
 
-/** What a backend would do with a call now; `refuses`: answer at once with an error. */
+/** `refuses`: answers at once with an error. */
 export type Readiness = "ready" | "waits" | "refuses";
 
-/** A persistent problem of one backend. Times are wall ms. */
+/** A lasting problem of one backend. Times are wall ms. */
 export interface BackendCondition {
   readonly code: string;
   readonly severity: "info" | "warning" | "error";
@@ -25,23 +25,23 @@ export interface BackendView {
   readonly type: "stdio" | "streamable-http" | "fleet";
   readonly enabled: boolean;
   readonly phase: BackendPhase;
-  /** The reason for the phase, for people; null: none. */
+  /** For people. */
   readonly reason: string | null;
-  /** Start of the phase, wall ms. */
+  /** Of the phase, wall ms. */
   readonly sinceMs: number;
   readonly pid: number | null;
   readonly server: { readonly name: string; readonly version: string } | null;
   readonly protocolVersion: string | null;
-  /** Number of existing instances: serving, starting, draining, and those of single clients. */
+  /** All that exist, also starting and draining ones and those of single clients. */
   readonly instances: number;
   readonly inFlight: number;
-  /** Calls in flight that have waited long without progress; null: none. */
+  /** Calls without progress for long. */
   readonly longWaits: LongWaits | null;
   /** Calls in flight on draining instances. */
   readonly draining: number;
-  /** Number of times that an instance ended unexpectedly. */
+  /** How often an instance ended by itself. */
   readonly restarts: number;
-  /** When the next try is due, wall ms; null: none is. */
+  /** Wall ms. */
   readonly retryAtMs: number | null;
   readonly lastError: string | null;
   readonly conditions: readonly BackendCondition[];
@@ -49,13 +49,13 @@ export interface BackendView {
   readonly routes: RoutesView | null;
 }
 
-/** The routes to a backend's server. Times are wall ms. */
+/** Times are wall ms. */
 export interface RoutesView {
-  /** The route of the serving instance; null: none serves. */
+  /** Null: no instance serves. */
   readonly inUse: string | null;
-  /** The route that a person has fixed the backend to (a "hold"); null: none. */
+  /** The route to which a person has fixed the backend (a "hold"). */
   readonly held: string | null;
-  /** The better route that is ready, and why the switch has to wait; null: none waits. */
+  /** A better route that is ready, and why the switch has to wait. */
   readonly pending: { readonly route: string; readonly reason: string } | null;
   /** In order of preference. */
   readonly list: readonly RouteView[];
@@ -64,24 +64,17 @@ export interface RoutesView {
 interface RouteView {
   readonly name: string;
   readonly type: BackendView["type"];
-  /** Address or command, without secrets. */
   readonly target: string;
   readonly inUse: boolean;
-  /**
-   * Since when an idle instance over this route has answered without a gap; null: the route is in use, or has
-   * no such instance.
-   */
+  /** Since when an idle instance over this route has answered without a gap. Null: there is none. */
   readonly healthySinceMs: number | null;
-  /** When the route counts as stable, which may be past; null as for `healthySinceMs`. */
+  /** When the route counts as stable, which may be past. Null like `healthySinceMs`. */
   readonly stableAtMs: number | null;
   readonly retryAtMs: number | null;
   readonly lastError: string | null;
 }
 
-/**
- * A part of a server's answer to `initialize`. The server's instructions are not in it: they are published
- * with its lists.
- */
+/** A part of the server's answer to `initialize`. Its instructions are published with its lists. */
 export interface BackendInitializeResult extends Pick<InitializeResult, "capabilities" | "protocolVersion"> {
   readonly backend: string;
 }
@@ -92,31 +85,25 @@ export interface PoolSettings {
   readonly failback?: FailbackPolicy | undefined;
 }
 
-/** A call to a backend; the pool adds the configured timeout. */
+/** The pool adds the configured timeout. */
 export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
-  /**
-   * Called after a wait, during which the called tool may have got another name. Absent: the call stays as it
-   * is.
-   */
+  /** Called after a wait, in which the tool may have got another name. Absent: the call stays as it is. */
   readonly renew?: () => RenewedCall;
-  /** Only an instance with this `PoolInstance.home` may answer; absent: the serving instance. */
+  /** Only an instance with this `PoolInstance.home` may answer; absent: the serving one. */
   readonly home?: string;
-  /** Called with the home of the instance that gets the call. */
+  /** The `home` of the instance that gets the call. */
   readonly onHome?: (home: string) => void;
 }
 
-/** A call of a tool that several machines offer in common. */
+/** A call of a tool that several machines serve. */
 export interface SharedCall {
   readonly places: readonly string[];
-  /** Params from `namedHere`: paths in them are those of this machine. */
+  /** Paths in them are those of this machine. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;
-  /** Only backends that run on this machine may answer, not those of other machines. */
+  /** Other machines' backends may not answer. */
   readonly isOwnAlone: boolean;
-  /**
-   * Sends the call. `events` learn the `PoolInstance.home` of the instance that gets it, and whether the link
-   * lost it.
-   */
+  /** `onHome`: an instance gets the call. `onLoss`: the link lost it. */
   send(
     backend: string,
     params: JsonObject | undefined,
@@ -124,17 +111,16 @@ export interface SharedCall {
   ): Promise<Reply>;
 }
 
-/** A task whose notifications a client wants. */
 export interface WatchedTask {
   readonly backend: string;
   readonly home: string;
-  /** The server's own id. */
+  /** The server's own. */
   readonly id: string;
-  /** The client's name for the task. */
+  /** The client's own. */
   readonly name: string;
 }
 
-/** How a call goes on after its wait: to the backend with these params, or with an answer from elsewhere. */
+/** To the backend with these params, or `answer` comes from elsewhere. */
 export type RenewedCall =
   | { readonly params: JsonObject | undefined; readonly answer: null }
   | { readonly answer: Promise<Reply> };

@@ -1,11 +1,10 @@
-// Whether calls may reach a backend, given the state of the data that it requires. Pure.
+// Whether calls may reach a backend whose required data is away. Pure.
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import type { BackendMemory, BackendSpec, DecisionBuilder } from "./backend-decision-builder.ts";
 import { dropStandbys } from "./decide-routes.ts";
 import type { DataReason } from "./draining.ts";
 import { awayText } from "./required-data.ts";
 
-/** What the state of the required data means for calls, whichever instance serves. */
 export type Gate =
   | { readonly kind: "open" }
   | { readonly kind: "wait" }
@@ -13,7 +12,7 @@ export type Gate =
 
 const OPEN: Gate = { kind: "open" };
 
-/** True if a local program has to end so that its share can be remounted. */
+/** Local programs have to end before their share can be remounted. */
 export function makesRoom({ needs, origin, wanted, routes }: BackendSpec): boolean {
   if (needs?.data.kind !== "moving" || wanted.kind === "nothing") return false;
   // With routes, some of them may be programs.
@@ -26,7 +25,7 @@ function endAll(builder: DecisionBuilder, why: DataReason, holding: BackendMemor
   dropStandbys(builder);
 }
 
-/** During a short absence calls wait; afterwards they are refused, and `when_unavailable = "stop"` ends the server. */
+/** In a short absence calls wait. After it they are refused, and with `when_unavailable = "stop"` the server ends. */
 export function foldNeeds(builder: DecisionBuilder): Gate {
   const { spec, now, memory } = builder;
   const { needs } = spec;

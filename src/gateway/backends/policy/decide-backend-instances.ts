@@ -1,4 +1,4 @@
-// Works out from the instances of one backend which of them serves, has failed, or is no longer wanted. Pure.
+// Decides which instance of a backend serves, has failed, or is no longer wanted. Pure.
 import { BACKOFF_LIMIT_MS, type Backoff, backOff } from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
@@ -9,17 +9,17 @@ import type { DrainReason, InstanceRef } from "./draining.ts";
 import { isMissing } from "./required-data.ts";
 import type { Tries } from "./route-memory.ts";
 
-/** An instance that has been ready for this long, ms, clears the failures before it. */
+/** An instance that was ready for this long clears earlier failures. */
 const STABLE_MS = 30_000;
-/** Failures in a row after which there is only one try per `BACKOFF_LIMIT_MS`. */
+/** After so many failures in a row there is one try per `BACKOFF_LIMIT_MS`. */
 export const CIRCUIT_FAILURES = 5;
-/** Longest wait before the first try after a crash, ms. */
+/** Longest wait for the first try after a crash. */
 const QUICK_TRY_MS = 250;
-/** Missed checks after which another instance is started to replace the serving one. */
+/** After so many missed checks a replacement is started. */
 const DISTRUST_CHECKS = 3;
-/** Missed checks after which an unreachable server with routes counts as gone. */
+/** With routes, after so many missed checks an unreachable server counts as gone. */
 const OUT_OF_REACH_CHECKS = 2;
-/** Failed tries to replace a serving instance that does not answer, after which nothing is published. */
+/** After so many failed replacements a server that does not answer is given up. */
 const GIVE_UP_FAILURES = 3;
 
 const VANISHED = linkFailure("closed", "it is gone");
@@ -47,7 +47,7 @@ export function foldConfig(builder: DecisionBuilder): void {
   }
 }
 
-/** Once the address accepts connections again, a start is due at once, and calls wait as after a crash. */
+/** Starts at once, and calls wait as after a crash. */
 export function foldReached(builder: DecisionBuilder): void {
   const { memory, seen, spec } = builder;
   if (!seen.isReached || memory.serving !== null || spec.wanted.kind !== "connection") return;
@@ -60,7 +60,7 @@ export function foldServing(builder: DecisionBuilder): void {
   if (serving === null) return;
   const seen = builder.seenOf(serving.id);
   const isGone = seen?.state.kind === "ready" && isConfirmedGone(builder, seen);
-  // Drained rather than stopped at once: calls that were sent before the server was lost may still be answered.
+  // Calls that were sent may still be answered, so it drains.
   if (isGone) builder.drainServing("not_answering");
   if (isGone || seen?.state.kind !== "ready") {
     foldCrash(builder, serving, seen);
@@ -68,7 +68,7 @@ export function foldServing(builder: DecisionBuilder): void {
   }
   const distrusted = seen.missedChecks >= DISTRUST_CHECKS || (serving.distrusted && seen.missedChecks > 0);
   if (distrusted !== serving.distrusted) {
-    // Failures counted until now say nothing about a replacement.
+    // Earlier failures say nothing about a replacement.
     if (builder.isCurrent(serving)) builder.forgetFailures();
     if (distrusted && builder.hasRoutes) noteTry(builder, serving.key, SILENT);
     builder.remember({ serving: { ...serving, distrusted } });
@@ -97,11 +97,10 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs: null });
     return;
   }
-  // A candidate that is already starting counts as the immediate try after the crash.
+  // A candidate that is starting already counts as the immediate try.
   const isTriedNow = candidate !== null && builder.isCurrent(candidate);
   const isElsewhere = hasOtherWay(builder, serving.key);
   if (isElsewhere || (quickTryUsed && !isTriedNow)) {
-    // Another route is tried at once, and calls wait for it.
     if (isElsewhere) builder.remember({ holding: "crash" });
     noteFailure(builder, serving.key, failure);
     return;
@@ -112,7 +111,7 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
   builder.events.push({ kind: "ended", reason: failure.message, retryInMs });
 }
 
-/** With routes, an unreachable server counts as gone once a second check confirms it. */
+/** A second check has to confirm it. */
 function isConfirmedGone(builder: DecisionBuilder, { outOfReach, missedChecks }: InstanceSeen): boolean {
   const isSuspect = builder.hasRoutes && outOfReach === true && missedChecks > 0;
   const isConfirmed = isSuspect && missedChecks >= OUT_OF_REACH_CHECKS;
@@ -135,7 +134,7 @@ export function foldCandidate(builder: DecisionBuilder): void {
   else noteFailure(builder, candidate.key, outcome);
 }
 
-/** How the start of an instance ended: "ready", or why the instance cannot serve; null: it still starts. */
+/** Null: it still starts. */
 export function startOutcome(builder: DecisionBuilder, id: number): "ready" | LinkFailure | null {
   const seen = builder.seenOf(id);
   if (seen?.state.kind === "starting") return null;
@@ -143,15 +142,13 @@ export function startOutcome(builder: DecisionBuilder, id: number): "ready" | Li
   if (seen?.state.kind !== "ready") return VANISHED;
   const { serving } = builder.memory;
   const isListed = serving?.distrusted === false && builder.seenOf(serving.id)?.listsStaleBecause === null;
-  // A replacement must not lack a list that the serving instance has.
+  // A replacement must have every list that the serving instance has.
   return isListed && seen.listsStaleBecause !== null
     ? linkFailure("protocol", seen.listsStaleBecause)
     : "ready";
 }
 
-/**
- * Makes this instance the serving one: from this decision on it gets the calls, and the previous one drains.
- */
+/** From this decision on the instance gets the calls, and the previous one drains. */
 export function promote(builder: DecisionBuilder, { id, key, epoch }: InstanceRef): void {
   const replaced = builder.memory.serving;
   builder.drainServing(replaced === null ? "replaced" : whyReplaced(builder, replaced));
@@ -196,7 +193,7 @@ export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
   });
 }
 
-/** Records the failure of a start, or the end of a serving instance that gets no immediate try. */
+/** A start failed, or a serving instance ended and gets no immediate try. */
 function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure): void {
   const { now, memory } = builder;
   const tries = noteTry(builder, key, failure);
@@ -216,10 +213,7 @@ function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure
   }
 }
 
-/**
- * Backs off for half to one and a half of the usual wait, at random, so that backends that failed together
- * are not tried together.
- */
+/** Half to one and a half of the usual wait, so that backends that failed together are tried apart. */
 export function backOffWithJitter({ now, seen }: DecisionBuilder, before: Backoff): Backoff {
   const nowMs = now.monotonicMs;
   const { failures, notBeforeMs } = backOff(before, nowMs);
@@ -230,7 +224,7 @@ export function backOffWithJitter({ now, seen }: DecisionBuilder, before: Backof
   return { failures, notBeforeMs: nowMs + waitMs };
 }
 
-/** Gives up a serving instance that neither answers nor can be replaced: calls would only time out. */
+/** Calls would only time out. */
 export function foldLost(builder: DecisionBuilder): void {
   const { serving, tries, ends } = builder.memory;
   if (serving === null || !serving.distrusted || tries.failures < GIVE_UP_FAILURES) return;
@@ -244,7 +238,7 @@ export function foldLost(builder: DecisionBuilder): void {
   });
 }
 
-/** With `stop-first` the old instance ends before the new one starts. */
+/** The old instance ends before the new one starts. */
 export function foldStopFirst(builder: DecisionBuilder): void {
   const { spec } = builder;
   if (spec.replace !== "stop-first" || spec.wanted.kind !== "connection") return;
@@ -255,7 +249,7 @@ export function foldStopFirst(builder: DecisionBuilder): void {
   }
 }
 
-/** Takes a draining instance back if the change was undone, or the data returned, before the instance was closed. */
+/** Takes a draining instance back if the change was undone, or the data returned. */
 export function foldKept(builder: DecisionBuilder): void {
   const { memory, spec } = builder;
   if (memory.serving !== null || memory.candidate !== null || memory.holding !== "replacement") return;
@@ -275,7 +269,7 @@ export function foldKept(builder: DecisionBuilder): void {
   });
 }
 
-/** Without its secrets a backend cannot start: calls do not wait. */
+/** Calls do not wait: the backend cannot start. */
 export function foldSecretMissing(builder: DecisionBuilder): void {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "secret_missing") return;

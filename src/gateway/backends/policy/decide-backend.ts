@@ -1,5 +1,4 @@
-// Decides the next step for one backend, if any, from its configuration, what is seen of it, and what earlier
-// decisions remember. Pure.
+// Decides the next step for one backend, from its configuration, what is seen of it and what was remembered. Pure.
 import { earliest, standingSince } from "../../../reconcile/decision.ts";
 import type { Wake } from "../../../reconcile/lane.ts";
 import { CONFIRM_AFTER_MS, NO_BACKOFF } from "../../../reconcile/route-health.ts";
@@ -40,17 +39,16 @@ import {
 } from "./decide-routes.ts";
 import { awayOf, awayText, isMissing } from "./required-data.ts";
 
-/** Time between two checks of the serving instance, ms. */
+/** Between two checks of the serving instance. */
 const CHECK_EVERY_MS = 30_000;
-/** Time to the next check after a missed one, ms; longer than the timeout of a check. */
+/** To the next check after a missed one. Longer than a check may take. */
 const CHECK_AGAIN_MS = 10_000;
-/** Time to the next check after several calls have timed out, ms. */
+/** To the next check after several calls timed out. */
 const ASKED_CHECK_MS = 5_000;
-/** Time between two checks of a backend with routes, ms; longer than the timeout of a check. */
+/** Between two checks of a backend with routes. Longer than a check may take. */
 const ROUTE_CHECK_MS = 6_000;
 export const BEING_STARTED = "it is being started";
 
-/** What happens to a call that arrives now. */
 type CallRule =
   | { readonly kind: "serve"; readonly id: number }
   | { readonly kind: "wait" }
@@ -58,29 +56,26 @@ type CallRule =
 
 export interface BackendDecision {
   readonly memory: BackendMemory;
-  /** The one step to take now; null: there is nothing to do. */
   readonly step: BackendStep | null;
-  /** A start is due and waits for this backend's turn, because backends start one by one. */
+  /** A start is due, and waits for this backend's turn. */
   readonly wantsTurn: boolean;
-  /** When to decide again without a trigger; null: only at the next trigger. */
+  /** Null: the next trigger decides. */
   readonly wake: Wake | null;
-  /**
-   * What happens to a call that arrives now. The backend's names are published unless it would be refused.
-   */
+  /** The backend's names are published unless its calls are refused. */
   readonly calls: CallRule;
-  /** What the required data means for a call; takes precedence over `calls`. */
+  /** Takes precedence over `calls`. */
   readonly gate: Gate;
   readonly phase: BackendPhase;
   readonly reason: string | null;
-  /** Monotonic ms of the next try; null: none is due. */
+  /** Monotonic ms. */
   readonly retryAtMs: number | null;
-  /** The address refused connections; the next start follows as soon as it accepts connections again. */
+  /** The address refused connections. The next start follows when it accepts them again. */
   readonly isAway: boolean;
   readonly conditions: readonly BackendCondition[];
   readonly events: readonly BackendEvent[];
 }
 
-/** The decision before the first cycle. */
+/** Before the first cycle. */
 export const UNDECIDED: BackendDecision = {
   memory: NEW_BACKEND,
   step: null,
@@ -96,10 +91,10 @@ export const UNDECIDED: BackendDecision = {
   events: [],
 };
 
-/** Failed starts after which an address that refuses connections is only probed. */
+/** After so many failed starts a refusing address is only probed. */
 const STARTS_WHILE_AWAY = 3;
 
-/** Equal input gives an equal decision. If nothing is left to do, it contains no step and no event. */
+/** Equal input gives an equal decision. If nothing is left to do, it has no step and no event. */
 export function decideBackend(
   spec: BackendSpec,
   seen: BackendSeen,
@@ -140,10 +135,7 @@ export function decideBackend(
   };
 }
 
-/**
- * Closes an instance that neither serves nor is to serve: at once, or, if it drains, once its calls have
- * ended or `drain_timeout` is over.
- */
+/** Closes what neither serves nor will serve. A draining instance first ends its calls, within `drain_timeout`. */
 function closeStep(builder: DecisionBuilder): BackendStep | null {
   const { seen, memory, spec, now } = builder;
   for (const instance of seen.instances) {
@@ -165,7 +157,7 @@ function closeStep(builder: DecisionBuilder): BackendStep | null {
   return null;
 }
 
-/** The next health check of the serving instance, or the next reading of its stale lists. */
+/** A health check of the serving instance, or another reading of its stale lists. */
 function careStep(builder: DecisionBuilder): BackendStep | null {
   const { serving } = builder.memory;
   const seen = serving === null ? null : builder.seenOf(serving.id);
@@ -182,7 +174,6 @@ function checkStep(builder: DecisionBuilder, seen: InstanceSeen): BackendStep | 
     : builder.hasRoutes
       ? Math.min(usualMs, ROUTE_CHECK_MS)
       : usualMs;
-  // Calls that time out justify an immediate check of an instance that was never checked.
   const isFirst = builder.seen.checkAsked && memory.checkedAtMs === null;
   const { suspectSinceMs } = memory.routes;
   const dueMs =
@@ -195,7 +186,7 @@ function checkStep(builder: DecisionBuilder, seen: InstanceSeen): BackendStep | 
     builder.wakeAt(dueMs, "check");
     return null;
   }
-  // The check that shows whether the server is out of reach is under way.
+  // The confirming check is under way.
   if (suspectSinceMs !== null && (memory.checkedAtMs ?? 0) >= dueMs) return null;
   builder.remember({ checkedAtMs: now.monotonicMs });
   return { kind: "check", id: seen.id };
@@ -216,7 +207,7 @@ function refreshStep(builder: DecisionBuilder, instance: InstanceSeen): BackendS
   return null;
 }
 
-/** Starts an instance that is to serve; null: none is needed, or not yet. */
+/** Null: no start is due. */
 function candidateStart(builder: DecisionBuilder): (() => BackendStep) | null {
   const { spec, seen, now } = builder;
   if (spec.wanted.kind !== "connection" || !needsStart(builder) || isOnlyProbed(builder)) return null;
@@ -236,7 +227,7 @@ function candidateStart(builder: DecisionBuilder): (() => BackendStep) | null {
 function needsStart(builder: DecisionBuilder): boolean {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "connection" || memory.candidate !== null) return false;
-  // A server started without its folder would end at once, or serve an empty folder.
+  // Without its folder a server would end at once, or serve an empty folder.
   return !isMissing(spec) && builder.healthyServing === null;
 }
 
@@ -247,14 +238,14 @@ function retryAtMs(builder: DecisionBuilder): number | null {
   return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, builder.now.monotonicMs) : null;
 }
 
-/** True if the address refuses connections. Never true with routes, because then another route is tried. */
+/** The address refuses connections. Never true with routes: another route is tried. */
 function isAway(builder: DecisionBuilder): boolean {
   const { serving, tries } = builder.memory;
   const isWanted = builder.spec.wanted.kind === "connection" && serving === null;
   return isWanted && !builder.hasRoutes && !isMissing(builder.spec) && tries.failure?.isAway === true;
 }
 
-/** True if no start is due before a probe of the address succeeds; a probe is cheaper than a start. */
+/** A probe is cheaper than a start. */
 function isOnlyProbed(builder: DecisionBuilder): boolean {
   return isAway(builder) && builder.memory.tries.failures >= STARTS_WHILE_AWAY;
 }

@@ -1,5 +1,4 @@
-// Decisions about the routes of one backend: which route is started next, which instance stands by over a better route, and
-// when the backend returns to that route. Pure.
+// Decides about a backend's routes: which one is started next, and when the backend returns to a better one. Pure.
 import { foldHealth, stableFrom } from "../../../reconcile/route-health.ts";
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { BackendStep, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
@@ -8,13 +7,12 @@ import type { InstanceRef } from "./draining.ts";
 import { awayOf, awayText, isMissing } from "./required-data.ts";
 import { NEW_ROUTES, type RouteChange, type RouteSpec, type Standby, type Tries } from "./route-memory.ts";
 
-/** Time between two checks of a standby, ms. */
 const STANDBY_CHECK_MS = 5_000;
-/** A longer silence of a standby is a gap: three intervals, as for shares. */
+/** A longer silence counts as a gap: three checks, as for shares. */
 const GAP_MS = 3 * STANDBY_CHECK_MS;
-/** Missed checks after which a standby is given up. */
+/** After so many missed checks a standby is given up. */
 const MISSED_CHECKS = 3;
-/** Greatest age of a standby's last answer at the end of its stability window, ms. */
+/** At the end of its stability window, a standby's last answer must not be older, ms. */
 const FRESH_MS = 1_000;
 const IN_FLIGHT = "calls are in flight";
 const HELD = "a person holds it where it is";
@@ -44,10 +42,7 @@ export function foldRoutes(builder: DecisionBuilder): void {
   dropStandbys(builder, (route) => !isProbed(builder, route));
 }
 
-/**
- * Looks at the standby of a route: remembers whether it answers and the gaps between its answers, and gives
- * it up if it has ended or is silent.
- */
+/** Remembers how long the standby has answered without a gap. Gives it up if it has ended or is silent. */
 function foldStandby(builder: DecisionBuilder, { name, key }: RouteSpec): void {
   const { standby, health } = builder.route(name);
   if (standby === null) return;
@@ -82,9 +77,7 @@ function giveUp(builder: DecisionBuilder, name: string, failure: LinkFailure): v
   if (builder.asked === name) failAsked(builder, failure.message);
 }
 
-/**
- * While no healthy instance serves, promotes a ready standby, or else makes a starting standby the candidate.
- */
+/** Without a healthy serving instance, a ready standby serves, or a starting one becomes the candidate. */
 function takeOver(builder: DecisionBuilder): void {
   if (builder.healthyServing !== null) return;
   if (builder.routeList.some(({ name }) => switchTo(builder, name))) {
@@ -104,13 +97,13 @@ function isReady(builder: DecisionBuilder, { id }: Standby): boolean {
   return seen?.state.kind === "ready" && seen.missedChecks === 0;
 }
 
-/** Promotes the standby of a route; false if the standby is not ready. */
+/** False: the standby is not ready. */
 function switchTo(builder: DecisionBuilder, name: string): boolean {
   const { standby } = builder.route(name);
   if (standby === null || !isReady(builder, standby)) return false;
   const left = builder.healthyServing === null ? null : builder.routeOf(builder.healthyServing.key);
   if (left !== null) {
-    // The route is healthy, so its earlier failure must not appear as the reason for leaving it.
+    // The route works, so its earlier failure is no reason for leaving it.
     const { tries } = builder.route(left.name);
     builder.rememberRoute(left.name, { tries: { ...tries, failure: null } });
   }
@@ -119,10 +112,7 @@ function switchTo(builder: DecisionBuilder, name: string): boolean {
   return true;
 }
 
-/**
- * Switches to the route that a person asks for, without a stability window. An impossible switch changes
- * nothing.
- */
+/** Needs no stability window. An impossible switch changes nothing. */
 function foldAsked(builder: DecisionBuilder): Reason | null {
   const { asked } = builder;
   if (asked === null) return null;
@@ -146,10 +136,7 @@ function failAsked(builder: DecisionBuilder, reason: string): null {
   return null;
 }
 
-/**
- * Returns to the best of the better routes whose stability window is over. While the return has to wait, it
- * is remembered as pending.
- */
+/** Returns to the best route whose stability window is over. A return that has to wait is remembered as pending. */
 function foldRecovery(builder: DecisionBuilder): Reason | null {
   const { candidate, routes } = builder.memory;
   const serving = builder.healthyServing;
@@ -175,7 +162,7 @@ function stableMs({ spec }: DecisionBuilder): number {
   return spec.routes?.failback.stableMs ?? 0;
 }
 
-/** True if the route's standby has answered for the whole stability window; wakes at the window's end. */
+/** Wakes at the end of the stability window. */
 function isStable(builder: DecisionBuilder, name: string): boolean {
   const { standby, health } = builder.route(name);
   const endMs = stableFrom(health, stableMs(builder));
@@ -184,14 +171,11 @@ function isStable(builder: DecisionBuilder, name: string): boolean {
     builder.wakeAt(endMs, "window_end");
     return false;
   }
-  // If the last answer is too old, `standbyCheck` asks for a new one.
+  // `standbyCheck` gets a newer one.
   return standby.signMs !== null && standby.signMs >= endMs - FRESH_MS;
 }
 
-/**
- * True if the backend may switch to that better route now: no call is in flight, or `drain_timeout` is over.
- * Without automatic failback never: a person has to switch.
- */
+/** True if no call is in flight, or `drain_timeout` is over. Without automatic failback, only a person switches. */
 function mayGoBack(builder: DecisionBuilder, route: string, serving: Serving): boolean {
   const { spec, now, memory } = builder;
   if (spec.routes?.failback.byItself !== true) {
@@ -225,10 +209,7 @@ function clearPending(builder: DecisionBuilder, reason: string): void {
   builder.events.push({ kind: "route_ready_cleared", route: pending.route, reason });
 }
 
-/**
- * Records the route in use, and announces its change. `switched`: the reason, if a switch or a recovery
- * changed the route; else null.
- */
+/** Announces a change of the route. `switched` is its reason; null: the earlier route failed. */
 function noteUsed(builder: DecisionBuilder, switched: Reason | null): void {
   const { serving, routes } = builder.memory;
   const to = serving === null ? null : (builder.routeOf(serving.key)?.name ?? null);
@@ -255,7 +236,6 @@ function betterRoutes(builder: DecisionBuilder, serving: InstanceRef): readonly 
   return builder.routeList.slice(0, Math.max(0, at));
 }
 
-/** True if the route needs a standby. */
 function isProbed(builder: DecisionBuilder, route: RouteSpec): boolean {
   const { healthyServing, memory } = builder;
   if (route.key === null || route.key === memory.serving?.key) return false;
@@ -264,7 +244,6 @@ function isProbed(builder: DecisionBuilder, route: RouteSpec): boolean {
   return betterRoutes(builder, healthyServing).includes(route);
 }
 
-/** Forgets standbys; `closeStep` closes them. */
 export function dropStandbys(
   builder: DecisionBuilder,
   isDropped: (route: RouteSpec) => boolean = () => true,
@@ -279,7 +258,7 @@ export function isStandby(builder: DecisionBuilder, id: number): boolean {
   return [...builder.memory.routes.byName.values()].some(({ standby }) => standby?.id === id);
 }
 
-/** True if the serving instance may be out of reach: calls wait for the next check, or for another route. */
+/** The serving instance may be out of reach, so calls wait for the next check or another route. */
 export function isInDoubt(builder: DecisionBuilder): boolean {
   const { serving, candidate, routes } = builder.memory;
   if (!builder.hasRoutes || serving === null) return false;
@@ -287,27 +266,27 @@ export function isInDoubt(builder: DecisionBuilder): boolean {
   return serving.distrusted && (candidate !== null || hasOtherWay(builder, serving.key));
 }
 
-/** The route of the next start; null: the backend has no routes, or none of them has a key. */
+/** Null: no routes, or none with a key. */
 export function nextRoute(builder: DecisionBuilder): RouteSpec | null {
   const { serving, routes } = builder.memory;
   const usable = builder.routeList.filter(({ key }) => key !== null);
   const dueMs = ({ name }: RouteSpec): number => builder.route(name).tries.notBeforeMs;
   const due = usable.filter((route) => dueMs(route) <= builder.now.monotonicMs);
   const own = serving === null ? undefined : due.find(({ key }) => key === serving.key);
-  // A replacement stays on the route of the serving instance, unless that instance does not answer.
+  // A replacement stays on the route, unless the serving instance does not answer.
   if (own !== undefined && serving?.distrusted === false) return own;
   const held = due.find(({ name }) => name === routes.held);
   const soonest = usable.toSorted((one, other) => dueMs(one) - dueMs(other))[0];
   return held ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
 }
 
-/** The tries so far to start over the route that is next; without routes, those to start the backend. */
+/** Without routes, the tries of the backend. */
 export function nextTries(builder: DecisionBuilder): Tries {
   const route = nextRoute(builder);
   return route === null ? builder.memory.tries : builder.route(route.name).tries;
 }
 
-/** Starts a standby over a better route, or over the route that a person asks for; null: none is due. */
+/** For a better route, or the one that a person asks for. Null: none is due. */
 export function standbyStart(builder: DecisionBuilder): (() => BackendStep) | null {
   const { spec, memory, now, asked } = builder;
   if (spec.wanted.kind !== "connection" || isMissing(spec)) return null;
@@ -329,7 +308,6 @@ function startStandby(builder: DecisionBuilder, name: string, key: string): Back
   return { kind: "start", id: standby.id, key };
 }
 
-/** The next health check of a standby. */
 export function standbyCheck(builder: DecisionBuilder): BackendStep | null {
   const { now } = builder;
   for (const { name } of builder.routeList) {
@@ -338,7 +316,7 @@ export function standbyCheck(builder: DecisionBuilder): BackendStep | null {
     const lastMs = Math.max(standby.signMs ?? 0, standby.checkedAtMs ?? 0);
     const endMs = stableFrom(health, stableMs(builder));
     const usualMs = lastMs + STANDBY_CHECK_MS;
-    // At the end of the stability window a fresh answer is needed, so a check is due then at the latest.
+    // At the end of the stability window a fresh answer is needed.
     const dueMs = endMs !== null && lastMs < endMs - FRESH_MS ? Math.min(endMs, usualMs) : usualMs;
     if (now.monotonicMs < dueMs) {
       builder.wakeAt(dueMs, "check");

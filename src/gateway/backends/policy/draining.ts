@@ -1,8 +1,7 @@
-// Draining an unwanted instance: calls in flight go on until `drain_timeout`, then get an error that says why.
+// Instances that get no more calls: those in flight go on until `drain_timeout`, then get an error.
 
 export type DataReason = "data_away" | "data_moves";
 
-/** Why an instance gets no more calls. */
 export type DrainReason =
   | "replaced"
   | "restarted"
@@ -12,7 +11,6 @@ export type DrainReason =
   | "route"
   | DataReason;
 
-/** An instance, as the decision remembers it. */
 export interface InstanceRef {
   readonly id: number;
   readonly key: string;
@@ -36,13 +34,11 @@ const CAUSES: Readonly<Record<DrainReason, string>> = {
   data_moves: "made room, as a share that it requires is mounted anew",
 };
 
-/** The error of a call that `drain_timeout` ends. */
 export function drainMessage(backend: string, why: DrainReason, drainTimeoutMs: number): string {
   const limit = `${drainTimeoutMs / 1000} s`;
   return `backend ${backend} ${CAUSES[why]}; the call was ended after drain_timeout (${limit})`;
 }
 
-/** The error of a call to an instance that is closed without draining. */
 export function unwantedMessage(backend: string, why: DrainReason): string {
   return `backend ${backend} ${CAUSES[why]}`;
 }

@@ -1,4 +1,4 @@
-// The routes of one backend: as configured, and as the decision remembers them.
+// A backend's routes, as configured and as remembered between decisions.
 import {
   type Backoff,
   NO_BACKOFF,
@@ -8,17 +8,16 @@ import {
 import type { LinkFailure } from "../links/backend-link.ts";
 import type { InstanceRef } from "./draining.ts";
 
-/** When a backend goes back to a better route. */
 export interface FailbackPolicy {
   /** False: only a person switches back. */
   readonly byItself: boolean;
-  /** Stability window: how long the better route must have answered without a gap. */
+  /** Stability window: for so long a better route must have answered without a gap. */
   readonly stableMs: number;
 }
 
 export interface RouteSpec {
   readonly name: string;
-  /** The `connectionKey`; null: the route cannot be used, because a reference has no value. */
+  /** The `connectionKey`; null: a reference has no value, so the route cannot be used. */
   readonly key: string | null;
 }
 
@@ -26,7 +25,7 @@ export interface RoutesSpec {
   /** In order of preference. */
   readonly list: readonly RouteSpec[];
   readonly failback: FailbackPolicy;
-  /** The route that a person asks for; null: none. */
+  /** The route to which a person wants to switch. */
   readonly asked: string | null;
 }
 
@@ -34,11 +33,11 @@ export type Tries = Backoff & { readonly failure: LinkFailure | null };
 
 export const NO_TRIES: Tries = { ...NO_BACKOFF, failure: null };
 
-/** An idle instance over another route: it proves that the route works, and takes over later. */
+/** An idle instance that shows that a better route works, and takes over later. */
 export interface Standby extends InstanceRef {
-  /** When the last check was sent, monotonic ms. */
+  /** When it was last asked, monotonic ms. */
   readonly checkedAtMs: number | null;
-  /** The newest sign of life that is counted in the route's `health`, monotonic ms; null: none yet. */
+  /** Its newest answer that counts in `health`, monotonic ms. */
   readonly signMs: number | null;
 }
 
@@ -60,12 +59,11 @@ interface PendingRecovery {
 
 export interface RoutesMemory {
   readonly byName: ReadonlyMap<string, RouteMemory>;
-  /** The route that served last. */
   readonly used: string | null;
-  /** The route that a person has fixed the backend to (a "hold"); null: none. */
+  /** The route to which a person has fixed the backend (a "hold"). */
   readonly held: string | null;
   readonly pending: PendingRecovery | null;
-  /** Since when the serving instance may be out of reach, monotonic ms; null: not suspected. */
+  /** Since when the serving instance may be out of reach, monotonic ms. */
   readonly suspectSinceMs: number | null;
 }
 
@@ -77,5 +75,4 @@ export const NEW_ROUTES: RoutesMemory = {
   suspectSinceMs: null,
 };
 
-/** Why the route in use changed. */
 export type RouteChange = "failover" | "recovered" | "switched";

@@ -11,19 +11,18 @@ import type { DataSource } from "../policy/required-data.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
-/** Stores, over restarts, which route a person has fixed a backend to (a "hold"). */
+/** Keeps over restarts the route to which a person has fixed a backend (a "hold"). */
 export interface HeldRoutes {
   get(backend: string): string | null;
-  /** Stores a hold; `route` null: removes it. */
+  /** `route` null: removes the hold. */
   keep(backend: string, route: string | null): void;
-  /** Resolves when the last change is durable, or after a limit. Never rejects. */
+  /** Resolves when the last change is on disk, or after a limit. Never rejects. */
   settled(): Promise<unknown>;
 }
 
-/** What the daemon provides. */
 export interface BackendTools extends GatewayTools {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Removes a secret from all future log lines. */
+  /** From now on the secret appears in no log line. */
   readonly redact: (secret: string) => void;
   readonly announce: (transition: GatewayTransition) => void;
   /** Absent: required shares count as present. */
@@ -34,7 +33,6 @@ export interface BackendTools extends GatewayTools {
   readonly runsElsewhere?: () => boolean;
 }
 
-/** Settings that all backends share. */
 export interface Settings {
   readonly drainTimeoutMs: number;
   readonly failback: FailbackPolicy;
@@ -43,25 +41,25 @@ export interface Settings {
 export interface LaneTools extends BackendTools {
   readonly clientInfo: InstanceOptions["clientInfo"];
   readonly startInstance: StartInstance;
-  /** `secrets`: values of the connection that must not appear in messages. */
+  /** `secrets` must not appear in messages. */
   readonly openLink: (
     connection: ResolvedConnection,
     backend: string,
     secrets: readonly string[],
-    /** The name of the route; null: the backend's first route. */
+    /** Null: the backend's first route. */
     route: string | null,
     /** The `ConnectionOutcome.key`. */
     key: string,
   ) => OpenLink;
-  /** The problem with a backend's sign-in; null: none. Absent: there are no sign-ins. */
+  /** The problem with a backend's sign-in. Absent: there are no sign-ins. */
   readonly signIn?: (backend: string) => SignInNotice | null;
-  /** A random number from 0 to 1. */
+  /** From 0 to 1. */
   readonly random: () => number;
   /** A log message that belongs to no call. */
   readonly onLog: (params: JsonObject, backend: string) => void;
   readonly logLevel: () => McpLogLevel | null;
   readonly settings: () => Settings;
-  /** Calls `start` later, when it is this backend's turn: programs start one by one. */
+  /** Programs start one by one: calls `start` when it is this backend's turn. */
   readonly takeTurn: (start: () => void) => void;
   /** The phase or the published lists may have changed, or calls have ended. */
   readonly onChanged: (backend: string) => void;

@@ -1,4 +1,4 @@
-// One backend: its instances, the lane that decides about them, and the path of a call to the serving instance.
+// One backend with its instances, and the path of a call to the one that serves.
 import { isDeepStrictEqual } from "node:util";
 import { routesOf } from "../../../config/backend-routes.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";
@@ -32,7 +32,6 @@ import { createWaitingCalls, type WaitingCalls, type WaitLimits } from "./waitin
 const ONE_ROUTE = "it has one route alone";
 const GIVEN_UP = "it was given up";
 
-/** A request on its way to an instance. */
 interface Dispatched extends WaitLimits {
   readonly client: ClientPort | null;
   readonly run: (entry: PoolInstance, leftMs: number) => Promise<Reply>;
@@ -74,15 +73,12 @@ export class BackendLane {
   get isSettled(): boolean {
     const { isWanted, decision, isDue } = this.#state;
     if (isDue) return false;
-    // A backend counts as settled while required data is away, because that may last for days.
+    // Required data may be away for days.
     const isAway = decision.gate.kind === "refuse";
     return !isWanted || isAway || (decision.phase !== "Pending" && decision.phase !== "Initializing");
   }
 
-  /**
-   * The filters and overrides of a backend whose lists were never read yet; null: they were, or the backend
-   * is not wanted.
-   */
+  /** Null: the lists were read, or the backend is not wanted. */
   get unlisted(): Omit<CatalogSource, "listings"> | null {
     const { isWanted, name, config } = this.#state;
     if (!isWanted || !this.published.isUnlisted) return null;
@@ -90,7 +86,7 @@ export class BackendLane {
     return { backend: name, filters, toolOverrides };
   }
 
-  /** The backend has listed nothing yet, and its first attempt to start is still under way. */
+  /** The first list may still come. */
   get isComing(): boolean {
     return this.unlisted !== null && this.#state.stopped === null && !this.isSettled;
   }
@@ -103,33 +99,30 @@ export class BackendLane {
     return this.#state.spec.replace === "stop-first";
   }
 
-  /** The backend waits until no other process runs it. */
+  /** Another process still runs the backend. */
   get isHeldBack(): boolean {
     return this.runsOnce && this.#state.spec.runsElsewhere === true;
   }
 
-  /** The backend waits for required data. */
   get waitsForData(): boolean {
     return this.#state.decision.gate.kind !== "open";
   }
 
-  /** The backend is not configured, and has no instance left. */
   get isGone(): boolean {
     return !this.#state.isConfigured && this.#instances.length === 0;
   }
 
-  /** The leaders of the process groups of its programs. */
   get pids(): readonly number[] {
     return this.#instances.flatMap(({ pid }) => pid ?? []);
   }
 
-  /** The programs that work on required data. */
+  /** Only if the backend requires data. */
   get programs(): readonly DataPrograms[] {
     const { requires } = this.#state.config;
     return requires.length === 0 ? [] : [{ requires, pids: this.pids }];
   }
 
-  /** What would happen to a call now; a waiting call may still be refused. */
+  /** A call that waits may still be refused. */
   get readiness(): Readiness {
     const { decision, isWanted, serving, doubted, stopped } = this.#state;
     const { calls, gate } = decision;
@@ -141,10 +134,7 @@ export class BackendLane {
     return inFlightOf(this.#instances);
   }
 
-  /**
-   * Applies a configuration; null: the backend is removed. Changes without a new connection take effect
-   * within the call.
-   */
+  /** Null: the backend is removed. Changes without a new connection take effect within the call. */
   configure(next: ServedBackend | null): void {
     const state = this.#state;
     const { config: before, isConfigured } = state;
@@ -168,12 +158,10 @@ export class BackendLane {
     state.trigger("config");
   }
 
-  /** Decides again, after a change that concerns all backends. */
   lookAgain(): void {
     this.#state.trigger("config");
   }
 
-  /** Decides again, after a change of the required data. */
   lookAtData(): void {
     const state = this.#state;
     if (state.config.requires.length === 0) return;
@@ -193,10 +181,7 @@ export class BackendLane {
     return state.hasRoutes ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
   }
 
-  /**
-   * A call that was not sent is tried over the next route that serves, within its deadline; a sent call is
-   * never repeated.
-   */
+  /** An unsent call is tried over the next route that serves, within its deadline. A sent call is never repeated. */
   async #overRoutes(call: PoolCall, deadlineMs: number): Promise<Reply> {
     const state = this.#state;
     const { clock } = state.tools;
@@ -217,7 +202,7 @@ export class BackendLane {
         return notRepeated(reply);
       }
       if (clock.monotonicMs() >= untilMs) return reply;
-      // No further call goes to the instance before the lane has decided about it.
+      // The lane decides about the instance before it gets another call.
       state.doubted = serving;
       state.trigger("check");
     }
@@ -232,8 +217,7 @@ export class BackendLane {
       return this.#withAbsence(serving.send(call, deadlineMs));
     const { signal, port } = call;
     const run = (entry: PoolInstance, leftMs: number): Promise<Reply> => {
-      // For a removed backend `renew` would refuse the call, because the new catalog lacks its names. A call
-      // that was accepted before keeps its params.
+      // `renew` would refuse a call to a removed backend, which was accepted earlier.
       const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
       return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
     };
@@ -245,7 +229,7 @@ export class BackendLane {
       const reply = await entry.watch(entry.instance.subscribe(uri, client));
       if (isError(reply) || client.ended.aborted) return reply;
       this.#subscriptions.add(client, uri);
-      // A replacement that took over meanwhile does not have this subscription.
+      // A replacement that took over meanwhile lacks this subscription.
       this.#instanceOf(client)?.instance.adopt(new Map([[uri, new Set([client])]]));
       return reply;
     };
@@ -261,7 +245,6 @@ export class BackendLane {
   async unsubscribe(uri: string, client: ClientPort): Promise<Reply> {
     this.#subscriptions.delete(client, uri);
     const entry = this.#instanceOf(client);
-    // Without an instance there is no subscription.
     if (entry?.isReady !== true) return { result: {} };
     return entry.watch(entry.instance.unsubscribe(uri, client));
   }
@@ -311,7 +294,7 @@ export class BackendLane {
     };
   }
 
-  /** Fixes the backend to a route (a "hold"); null ends the hold. Never rejects. */
+  /** Null ends the hold. Never rejects. */
   async switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const state = this.#state;
     const failed = (reason: string): SwitchOutcome => ({ ok: false, reason });
@@ -352,7 +335,7 @@ export class BackendLane {
     return this.#shared.logLines();
   }
 
-  /** Takes no more calls and steps; calls in flight go on. */
+  /** Calls in flight go on. */
   stop(message: string): void {
     this.#reach[Symbol.dispose]();
     this.#state.stop(message);
@@ -360,7 +343,7 @@ export class BackendLane {
     this.#waiting.fail(message);
   }
 
-  /** Ends all instances; calls in flight get the error. */
+  /** Calls in flight get the error. */
   async close(message: string): Promise<void> {
     await Promise.all([this.#shared.close(message), this.#own.close(message)]);
   }
@@ -369,7 +352,7 @@ export class BackendLane {
     return [...this.#shared.instances.values(), ...this.#own.all].map(({ instance }) => instance);
   }
 
-  /** Requests about a task go only to the process or the address that has the task. */
+  /** A request about a task goes only to the process or address that has the task. */
   #at(home: string, client: ClientPort | null, signal: CallSignal, run: Dispatched["run"]): Promise<Reply> {
     const state = this.#state;
     const { callMs } = state.config.timeouts;
@@ -393,7 +376,7 @@ export class BackendLane {
     return this.#dispatch({ client, signal, deadlineMs: callMs, run: runThere });
   }
 
-  /** Runs a request on a ready instance, makes it wait for one, or refuses it. */
+  /** Runs the request on a ready instance, makes it wait for one, or refuses it. */
   #dispatch(request: Dispatched): Promise<Reply> {
     const { client, deadlineMs, run } = request;
     const state = this.#state;
@@ -413,7 +396,7 @@ export class BackendLane {
     if (ownClient !== null) {
       const ready = own.ready(ownClient);
       if (ready !== null) return run(ready, deadlineMs);
-      // The configuration or the required data may change during the wait.
+      // Both may change while the request waits.
       const isOver = (): boolean => !state.isPerClient || state.decision.gate.kind !== "open";
       const runOrAgain = (entry: PoolInstance, leftMs: number): Promise<Reply> =>
         state.isWanted && isOver() ? again(leftMs) : run(entry, leftMs);
@@ -422,7 +405,7 @@ export class BackendLane {
     return this.#waiting.add(again, request);
   }
 
-  /** Probes the address, once for concurrent calls; waits for an instance if the probe succeeds. */
+  /** Probes the address, once for concurrent calls, and waits for an instance if it answers. */
   async #onceReached(
     { signal, deadlineMs }: WaitLimits,
     run: (leftMs: number) => Promise<Reply>,
@@ -436,10 +419,7 @@ export class BackendLane {
     return errorReply(BACKEND_UNAVAILABLE, state.unavailable);
   }
 
-  /**
-   * If required data was absent during a call that failed, says so in the answer, because the server does not
-   * know it.
-   */
+  /** The server cannot know that its data was absent, so the failed call's answer says it. */
   #withAbsence(answer: Promise<Reply>): Promise<Reply> {
     const state = this.#state;
     if (state.config.requires.length === 0) return answer;
@@ -454,7 +434,6 @@ export class BackendLane {
     });
   }
 
-  /** The instance that answers a client's requests now. */
   #instanceOf(client: ClientPort): PoolInstance | null {
     const state = this.#state;
     return state.isPerClient ? this.#own.ready(client) : state.serving;
@@ -467,7 +446,6 @@ function noHome(backend: string, home: string): [code: number, message: string] 
     : [INVALID_PARAMS, `the task has ended: the process of backend ${backend} that had it has`];
 }
 
-/** The error of a sent call, which may have taken effect. */
 function notRepeated({ error }: { readonly error: RpcError }): Reply {
   const text = `${error.message}; the call had been sent and was not repeated, as it may have taken effect`;
   return errorReply(error.code, text, error.data);
@@ -483,7 +461,6 @@ function longWaitsOf(instances: readonly BackendInstance[]): LongWaits | null {
       };
 }
 
-/** Number of client requests without an answer. */
 function inFlightOf(instances: readonly BackendInstance[]): number {
   return instances.reduce((sum, { seen }) => sum + seen.inFlight, 0);
 }

@@ -1,4 +1,4 @@
-// All backends of the gateway. Each backend has its own lane, so that a slow or dead one delays no other.
+// All backends. Each has its own lane, so that a slow or dead one delays no other.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
@@ -20,31 +20,28 @@ import { BackendLane } from "./backend-lane.ts";
 import type { LaneTools, Settings } from "./backend-lane-contract.ts";
 import type { SwitchOutcome } from "./lane-state.ts";
 
-/** Time limits of the stop, for calls in flight and in total, ms. */
+/** At the stop: for calls in flight, and in total, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_LIMIT_MS = 4_400;
-/** How long a call waits for the first list of its backend, ms. */
 const FIRST_LIST_MS = 5_000;
 const STOPPING = "the gateway is stopping";
 
 export type PoolOptions = Omit<LaneTools, "logLevel" | "settings" | "takeTurn" | "onChanged">;
 
-/** The configuration's defaults. */
 const FAILBACK: FailbackPolicy = { byItself: true, stableMs: 30_000 };
 
 /** Starts nothing before the first `apply`. */
 export class BackendPool implements AsyncDisposable {
-  /** The published lists, in the file's order; the same object until a change. */
+  /** In the file's order. The same object until a change. */
   published: readonly CatalogSource[] = [];
   readonly #options: PoolOptions;
   readonly #laneTools: LaneTools;
-  /** The lane of each backend, in the file's order; removed backends that still drain come last. */
+  /** In the file's order; then removed backends that still drain. */
   readonly #lanes = new Map<string, BackendLane>();
   readonly #listeners = new Set<() => void>();
-  /** Called after each change of a lane. */
   readonly #watchers = new Set<() => void>();
   readonly #programsChanged: (() => void) | undefined;
-  /** Backends that wait to start a program; the event loop runs between two starts. */
+  /** Starts of programs, one in each turn of the event loop. */
   readonly #turns: (() => void)[] = [];
   #order: readonly string[] = [];
   #settings: Settings = { drainTimeoutMs: 0, failback: FAILBACK };
@@ -72,10 +69,7 @@ export class BackendPool implements AsyncDisposable {
     });
   }
 
-  /**
-   * Applies a configuration, in the file's order. Changes without a new connection take effect within the call: removed
-   * and disabled backends leave `published`, and new filters and overrides hold.
-   */
+  /** In the file's order. Changes without a new connection take effect within the call. */
   apply(configs: readonly ServedBackend[], { drainTimeoutMs, failback = FAILBACK }: PoolSettings): void {
     if (this.#stopping !== null) return;
     const settings = { drainTimeoutMs, failback };
@@ -92,16 +86,13 @@ export class BackendPool implements AsyncDisposable {
     this.#publish();
   }
 
-  /**
-   * Called after each change of `published`, also from within `apply`. Returns a function that unregisters
-   * the listener.
-   */
+  /** Also called from within `apply`. Returns a function that unregisters the listener. */
   onPublished(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Never rejects. Waits within the call's deadline for a replacement or a restart under way. */
+  /** Never rejects. Waits within the call's deadline for an instance that is being started. */
   call(backend: string, call: PoolCall): Promise<Reply> {
     return this.#lanes.get(backend)?.call(call) ?? this.#unknown(backend);
   }
@@ -118,7 +109,7 @@ export class BackendPool implements AsyncDisposable {
     return this.#lanes.get(task.backend)?.watchTask(task, client) ?? this.#unknown(task.backend);
   }
 
-  /** Notifies the client's own instances (`per-client`); shared instances get nothing. */
+  /** Notifies only the client's own instances (`per-client`). */
   notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void {
     for (const lane of this.#lanes.values()) lane.notifyOwn(client, method, params);
   }
@@ -129,32 +120,29 @@ export class BackendPool implements AsyncDisposable {
     for (const lane of this.#lanes.values()) lane.setLogLevel(level);
   }
 
-  /** At the end of a session: ends its instances, drops its subscriptions, cancels its calls. */
+  /** At the end of a session. */
   forget(client: ClientPort): void {
     for (const lane of this.#lanes.values()) lane.forget(client);
   }
 
-  /** The `initialize` results of the published backends, in the file's order. */
+  /** In the file's order. */
   initializeResults(): readonly BackendInitializeResult[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.published.initializeResult ?? []);
   }
 
-  /** The state of all backends, in the file's order; removed backends that still drain come last. */
+  /** In the file's order; then removed backends that still drain. */
   view(): readonly BackendView[] {
     return [...this.#lanes.values()].map((lane) => lane.view());
   }
 
-  /**
-   * Replaces the instance now, regardless of backoff; the old one serves until the new one is ready. False:
-   * there is no such backend.
-   */
+  /** Ignores backoff; the old instance serves until the new one is ready. False: no such backend. */
   restart(backend: string): boolean {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     lane?.restart();
     return lane !== undefined;
   }
 
-  /** Fixes a backend to a route (a "hold"), also over restarts; null ends the hold. Never rejects. */
+  /** Null ends the hold. Never rejects. */
   async switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     if (lane === undefined) return { ok: false, reason: "it is not configured" };
@@ -163,37 +151,35 @@ export class BackendPool implements AsyncDisposable {
     return outcome;
   }
 
-  /** Decides again about one backend, for example after a change of its sign-in. */
   lookAgain(backend: string): void {
     this.#lanes.get(backend)?.lookAgain();
   }
 
-  /** The last log lines of the server, oldest first; null: unknown backend. */
+  /** Oldest first; null: no such backend. */
   logLines(backend: string): readonly string[] | null {
     return this.#lanes.get(backend)?.logLines() ?? null;
   }
 
-  /** Resolves when the first attempts to start all backends have ended, or when the signal aborts. */
+  /** Resolves when each backend has started or failed once, or when the signal aborts. */
   settled(signal: AbortSignal): Promise<void> {
     return this.#until(() => [...this.#lanes.values()].every(({ isSettled }) => isSettled), signal);
   }
 
-  /** Like `settled`, but without backends that wait for their data or for another process. */
+  /** Like `settled`, without backends that wait for their data or for another process. */
   startedWhereItCan(signal: AbortSignal): Promise<void> {
     const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.isHeldBack || lane.waitsForData;
     return this.#until(() => [...this.#lanes.values()].every(isDone), signal);
   }
 
-  /** True if the first list of a backend is due soon. */
   isComing(backend: string): boolean {
     return this.#lanes.get(backend)?.isComing === true;
   }
 
-  /** Resolves when the first list is there, or will take longer than calls wait. */
+  /** Resolves when the list is there, or will take longer than calls wait. */
   async firstList(backend: string): Promise<void> {
     const lane = this.#lanes.get(backend);
     if (lane?.isComing !== true) return;
-    // While another process still runs the backend, the call may use its whole time limit to wait.
+    // Another process still runs the backend, so the call may use its whole time to wait.
     const limitMs = lane.isHeldBack ? lane.callMs : Math.min(FIRST_LIST_MS, lane.callMs);
     await this.#untilOrAfter(limitMs, () => !lane.isComing);
   }
@@ -202,28 +188,26 @@ export class BackendPool implements AsyncDisposable {
     return this.#lanes.get(backend)?.readiness ?? "refuses";
   }
 
-  /** Number of client calls without an answer. */
   inFlight(backend: string): number {
     return this.#lanes.get(backend)?.inFlight ?? 0;
   }
 
-  /** Called after each change of a backend. Returns a function that unregisters the listener. */
+  /** Returns a function that unregisters the listener. */
   watch(listener: () => void): () => void {
     this.#watchers.add(listener);
     return () => void this.#watchers.delete(listener);
   }
 
-  /** Process groups of `stop-first` backends. */
+  /** The process groups of `stop-first` backends. */
   get runOnce(): readonly number[] {
     return [...this.#lanes.values()].flatMap((lane) => (lane.runsOnce ? lane.pids : []));
   }
 
-  /** True if there is a `stop-first` backend. */
   get runsOnce(): boolean {
     return this.#lanes.values().some(({ runsOnce }) => runsOnce);
   }
 
-  /** Ends all `stop-first` backends, once their calls in flight have ended or `graceMs` is over. */
+  /** Calls in flight have `graceMs` to end. */
   async endWhatRunsOnce(graceMs: number): Promise<void> {
     const lanes = [...this.#lanes.values()].filter(({ runsOnce }) => runsOnce);
     for (const lane of lanes) lane.stop(STOPPING);
@@ -231,7 +215,6 @@ export class BackendPool implements AsyncDisposable {
     await Promise.all(lanes.map((lane) => lane.close(STOPPING)));
   }
 
-  /** Decides again about all backends. */
   lookAllAgain(): void {
     for (const lane of this.#lanes.values()) lane.lookAgain();
   }
@@ -253,7 +236,7 @@ export class BackendPool implements AsyncDisposable {
     for (const [name, config] of wanted) {
       const lane = this.#lanes.get(name);
       lane?.configure(config);
-      // A Map keeps the order of insertion: the order of the file.
+      // A Map keeps the order of insertion, here that of the file.
       this.#lanes.delete(name);
       this.#lanes.set(name, lane ?? new BackendLane(this.#laneTools, name, config));
     }
@@ -281,7 +264,7 @@ export class BackendPool implements AsyncDisposable {
     return errorReply(BACKEND_UNAVAILABLE, message);
   }
 
-  /** Lists that are unpublished only because required data is away. */
+  /** Lists whose required data is away. */
   get hidden(): readonly CatalogSource[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.published.hidden ?? []);
   }
@@ -291,12 +274,10 @@ export class BackendPool implements AsyncDisposable {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.published.down ?? []);
   }
 
-  /** Backends that have listed nothing yet. */
   get unlisted(): readonly Omit<CatalogSource, "listings">[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.unlisted ?? []);
   }
 
-  /** Calls the listeners after a change of the published lists. */
   #publish(): void {
     if (this.#stopping !== null) return;
     const sources = this.#order.flatMap((name) => this.#lanes.get(name)?.published.source ?? []);
@@ -307,7 +288,7 @@ export class BackendPool implements AsyncDisposable {
       try {
         listener();
       } catch (error) {
-        // A failing listener must not interrupt the step of a lane.
+        // The listener's failure must not interrupt a lane.
         this.#options.logger.error("a change of the published lists was not applied", {
           reason: errorText(error),
         });
@@ -315,7 +296,7 @@ export class BackendPool implements AsyncDisposable {
     }
   }
 
-  /** Resolves when `isSo` is true, which is checked after each change, or when the signal aborts. */
+  /** `isSo` is checked after each change. Also resolves when the signal aborts. */
   #until(isSo: () => boolean, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const look = (): void => {
@@ -340,7 +321,7 @@ export class BackendPool implements AsyncDisposable {
     const { clock, logger } = this.#options;
     const all = [...this.#lanes.values()];
     for (const lane of all) lane.stop(STOPPING);
-    // In parallel: a backend without calls in flight ends at once, while the calls of another still go on.
+    // In parallel: a backend without calls ends at once, while others still finish theirs.
     const closed = all.map(async (lane) => {
       await this.#untilOrAfter(STOP_DRAIN_MS, () => lane.inFlight === 0);
       await lane.close(STOPPING);

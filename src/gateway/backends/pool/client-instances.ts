@@ -1,5 +1,4 @@
-// Instances that belong to one client each (`instances = "per-client"`): each starts at the client's first call, ends with
-// the session, and drains when the connection changes.
+// Instances that belong to one client each (`instances = "per-client"`), from its first call to the end of its session.
 import type { Timer } from "../../../runtime/time/clock.ts";
 import type { ClientPort } from "../../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../json-rpc.ts";
@@ -10,15 +9,14 @@ import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 import { createWaitingCalls, type WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
 
 /**
- * Maximum number of instances of one backend; beyond it, an idle client's instance ends to make room for a
- * new client. Draining instances do not count: otherwise a configuration change could refuse clients whose
- * instances it replaces.
+ * Beyond this, an idle client's instance ends. Draining instances do not count: otherwise a changed
+ * configuration would lock out clients.
  */
 const MAX_CLIENT_INSTANCES = 64;
-/** Missed checks in a row after which the next call gets another instance. */
+/** Missed checks after which the client's next call gets another instance. */
 const DISTRUST_CHECKS = 3;
 
-/** Instances that end for these reasons get no replacement. */
+/** A draining instance gets no replacement for these reasons. */
 const NOT_REPLACED: readonly DrainReason[] = ["removed", "disabled", "data_moves"];
 
 interface Own {
@@ -34,9 +32,9 @@ export class ClientInstances {
   readonly #owned = new Map<ClientPort, Own>();
   readonly #retired = new Map<PoolInstance, Timer>();
   readonly #closing = new Map<PoolInstance, Promise<void>>();
-  /** Instances with several timed-out calls in a row: a single missed check is enough to distrust them. */
+  /** Several calls timed out in a row, so one missed check is enough to distrust the instance. */
   readonly #doubted = new WeakSet<PoolInstance>();
-  /** Ready instances to which the calls that waited for them have been sent. */
+  /** The waiting calls were sent to these instances. */
   readonly #begun = new WeakSet<PoolInstance>();
 
   constructor(state: LaneState, subscriptions: PoolSubscriptions) {
@@ -45,7 +43,7 @@ export class ClientInstances {
     this.#subscriptions = subscriptions;
   }
 
-  /** All existing instances, including draining ones. */
+  /** Also those that drain or close. */
   get all(): readonly PoolInstance[] {
     const owned = [...this.#owned.values()].map(({ entry }) => entry);
     return [...owned, ...this.#retired.keys(), ...this.#closing.keys()];
@@ -55,7 +53,7 @@ export class ClientInstances {
     return [...this.#retired.keys()].reduce((sum, { instance }) => sum + instance.seen.inFlight, 0);
   }
 
-  /** The client's instance; null: none is ready. */
+  /** Null: none is ready. */
   ready(client: ClientPort): PoolInstance | null {
     const own = this.#owned.get(client);
     if (own?.entry.isReady !== true) return null;
@@ -63,7 +61,7 @@ export class ClientInstances {
     return own.entry;
   }
 
-  /** Waits for the client's own instance, and starts one if there is none. Never rejects. */
+  /** Starts an instance if the client has none. Never rejects. */
   async call(
     client: ClientPort,
     limits: WaitLimits,
@@ -76,24 +74,23 @@ export class ClientInstances {
     return own.waiting.add((leftMs) => run(own.entry, leftMs), limits);
   }
 
-  /** Starts the client's own instance if there is none, without a call that needs it. */
+  /** Starts an instance if the client has none. */
   ensure(client: ClientPort): void {
     if (!this.#owned.has(client)) this.#startFor(client);
   }
 
-  /** Drains the instances for which `isWanted` is false. */
   retire(isWanted: (entry: PoolInstance) => boolean, why: DrainReason): void {
     for (const [client, own] of [...this.#owned]) {
       const { entry } = own;
       if (isWanted(entry)) continue;
       const base = NOT_REPLACED.includes(why) ? null : this.#base;
       if (own.waiting.size > 0 && base !== null) {
-        // The waiting calls have not been sent, and wait for the new instance instead.
+        // The waiting calls were not sent yet, so they wait for the new instance.
         own.entry = this.#start(client, base);
       } else {
         this.#owned.delete(client);
-        // Accepted calls are sent to the draining instance, which holds them until it is ready. If the
-        // backend is shared again, `run` sends them to the shared instance.
+        // The draining instance holds these calls until it is ready. If the backend is shared again, `run`
+        // sends them to the shared instance.
         own.waiting.begin();
       }
       this.#retireOne(entry, why);
@@ -106,7 +103,7 @@ export class ClientInstances {
     if (own !== undefined) this.#end(client, own, "the session has ended");
   }
 
-  /** Ends all instances now; calls in flight get the error. */
+  /** Calls in flight get the error. */
   async close(message: string): Promise<void> {
     for (const { entry, waiting } of this.#owned.values()) {
       waiting.fail(message);
@@ -121,13 +118,13 @@ export class ClientInstances {
     return this.#state.tools.clock.monotonicMs();
   }
 
-  /** The configuration of a new instance; null: none may start. */
+  /** What a new instance runs; null: none may start. */
   get #base(): InstanceBase | null {
     const { isPerClient, decision, base } = this.#state;
     return isPerClient && decision.calls.kind !== "refuse" ? base : null;
   }
 
-  /** Called when a call has been answered, and when an instance has ended. */
+  /** A call was answered, or an instance has ended. */
   #settled(): void {
     const state = this.#state;
     if (!state.isWanted) state.trigger("drain");
@@ -161,7 +158,7 @@ export class ClientInstances {
     this.#close(own.entry, message);
   }
 
-  /** At the limit, ends the least recently used instance of an idle client, which has probably left. */
+  /** Ends the instance that was idle for longest: its client has probably left. */
   #makeRoom(): void {
     if (this.#owned.size < MAX_CLIENT_INSTANCES) return;
     let oldest: readonly [ClientPort, Own] | null = null;
@@ -175,7 +172,7 @@ export class ClientInstances {
     this.#end(...oldest, `${this.#backend}: the instance of this client gave way to a newer one`);
   }
 
-  /** Returns the error if no instance can start. */
+  /** A text: why no instance can start. */
   #startFor(client: ClientPort): Own | string {
     const base = this.#base;
     if (base === null) return `${this.#backend} is not running`;
@@ -225,14 +222,13 @@ export class ClientInstances {
       this.#retireOne(entry, "not_answering");
     } else if (!this.#begun.has(entry)) {
       this.#begun.add(entry);
-      // The client's subscriptions move to its own instance.
       this.#subscriptions.move(null, entry.instance, client);
       own.waiting.begin();
     }
   }
 }
 
-/** The clients' resource subscriptions at one backend, kept for its next instance. */
+/** The resources to which clients are subscribed, kept for the backend's next instance. */
 export class PoolSubscriptions {
   readonly #byClient = new Map<ClientPort, Set<string>>();
 
@@ -257,7 +253,7 @@ export class PoolSubscriptions {
     this.#byClient.clear();
   }
 
-  /** Moves the subscriptions of one client, or of all, from one instance to another. */
+  /** Without `client`: the subscriptions of all clients. */
   move(from: BackendInstance | null, to: BackendInstance | null, client?: ClientPort): void {
     if (this.#byClient.size === 0) return;
     const moved = this.#byUri(client);

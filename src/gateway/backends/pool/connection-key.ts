@@ -1,4 +1,4 @@
-// Resolves the references of a connection, and computes the key that tells connections apart.
+// Puts secrets into a connection, and computes the key that is equal for equal connections.
 import { literalValues } from "../../../config/literal-secrets.ts";
 import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
 import type {
@@ -17,7 +17,7 @@ import type { ResolvedAuth } from "../links/link-authorization.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A connection with the values of its secrets; must never be logged or shown. */
+/** Contains secrets: must never be logged or shown. */
 export type ResolvedConnection =
   | {
       readonly type: "stdio";
@@ -38,21 +38,20 @@ export type ResolvedConnection =
     }
   | FleetConnection;
 
-/** A program as logs show it: references as written, and `(hidden)` for possible secrets. */
+/** As logs show it: references as written, and `(hidden)` for possible secrets. */
 type ShownProgram = ReturnType<typeof shownProgram>;
 
 export type ConnectionOutcome =
   | {
       readonly ok: true;
       readonly connection: ResolvedConnection;
-      /** A hash, which reveals no secret; a connection with an equal key needs no new instance. */
+      /** A hash, which reveals no secret. A connection with an equal key needs no new instance. */
       readonly key: string;
-      /** Values that must not appear in logs. */
+      /** Must not appear in logs. */
       readonly secrets: readonly string[];
     }
   | MissingSecrets;
 
-/** Missing variables, each once, in order. */
 interface MissingSecrets {
   readonly ok: false;
   readonly missing: readonly string[];
@@ -61,11 +60,10 @@ interface MissingSecrets {
 interface ResolvedRecord {
   readonly ok: true;
   readonly values: Readonly<Record<string, string>>;
-  /** The values of references, which must not be shown or logged. */
+  /** Must not appear in logs. */
   readonly secrets: readonly string[];
 }
 
-/** Replaces references by their values, or names all missing ones. */
 export function resolveConnection(
   connection: ServedBackend["connection"],
   environment: Environment,
@@ -80,8 +78,7 @@ function resolveProgram(connection: StdioConnection, environment: Environment): 
   const record = resolveSecrets(connection.env, environment);
   if (!record.ok) return record;
   const { values, secrets } = record;
-  // The key does not depend on `cwdGiven`: the home folder is the same folder whether the file names it or
-  // not.
+  // The file may name the folder or leave it out: that makes no difference.
   const { cwdGiven: _, ...plain } = connection;
   const resolved = { ...plain, env: values };
   const shown = shownProgram(connection, secrets);
@@ -112,7 +109,7 @@ function authTexts(auth: BackendAuthConfig | undefined): Readonly<Record<string,
   };
 }
 
-/** `keyed`: the values from which the key is computed. */
+/** `keyed`: what makes a difference to the key. */
 function outcomeOf(
   connection: ResolvedConnection,
   secrets: readonly string[],
@@ -122,7 +119,7 @@ function outcomeOf(
   return { ok: true, connection, key, secrets: [...new Set(secrets)] };
 }
 
-/** For `JSON.stringify`: the order of variables and headers does not matter; the order of arguments does. */
+/** For `JSON.stringify`: without regard to the order of variables and headers. */
 function sortedKeys(_key: string, value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)));
@@ -141,14 +138,13 @@ function shownProgram({ command, args, env }: StdioConnection, secrets: readonly
   };
 }
 
-/** Environment variables or headers with the values of their references. */
 export function resolveSecrets(
   texts: Readonly<Record<string, SecretText>>,
   environment: Environment,
 ): ResolvedRecord | MissingSecrets {
   const missing = new Set<string>();
   const secrets = new Set<string>();
-  // Without a prototype, a variable may be called `__proto__`.
+  // A variable may be called `__proto__`.
   const values: Record<string, string> = Object.create(null);
   for (const [name, text] of Object.entries(texts)) {
     let value = "";

@@ -13,7 +13,7 @@ import type { LaneState } from "./lane-state.ts";
 import type { ReachWatch } from "./reach-watch.ts";
 import type { WaitingCalls } from "./waiting-calls.ts";
 
-/** Maximum number of steps in one cycle; more than it takes to end all instances of the backend. */
+/** More than it takes to end all instances of the backend. */
 const MOST_STEPS = 200;
 
 interface CyclesParts {
@@ -60,10 +60,7 @@ export function createLaneCycles({ state, waiting, own, shared, published, reach
         : { ok: false, reason: event.reason },
     );
   };
-  /**
-   * Carries out the swap that a decision asks for: the serving instance and the published lists change
-   * together, before other code runs.
-   */
+  /** The serving instance and the published lists change together, before other code runs. */
   const keep = ({ calls, gate, events }: BackendDecision): void => {
     const { tools, name, serving: before } = state;
     const next = calls.kind === "serve" ? (shared.instances.get(calls.id) ?? null) : null;
@@ -72,8 +69,7 @@ export function createLaneCycles({ state, waiting, own, shared, published, reach
       if (next !== null) published.takeOver(next, before);
     }
     published.publish();
-    // Clients' own instances are retired after the swap, because their waiting calls may now go to the shared
-    // one.
+    // After the swap, because their waiting calls may now go to the shared instance.
     if (!state.isPerClient) own.retire(() => false, "replaced");
     else if (gate.kind === "refuse" && gate.mode === "stop") own.retire(() => false, "data_away");
     else if (makesRoom(state.spec)) own.retire(() => false, "data_moves");
@@ -116,7 +112,6 @@ export function createLaneCycles({ state, waiting, own, shared, published, reach
     state.changed();
   };
 
-  /** Runs one cycle. */
   return async (): Promise<Wake | null> => {
     const { wake } = await stepUntilSettled({
       subject: `backend ${state.name}`,
@@ -141,7 +136,6 @@ export function createLaneCycles({ state, waiting, own, shared, published, reach
 
 type AskedEvent = Extract<BackendEvent, { readonly kind: "asked_done" | "asked_failed" }>;
 
-/** `find` looks up the instance of an event; null: the instance is gone. */
 function eventTransition(
   backend: string,
   event: Exclude<BackendEvent, AskedEvent>,

@@ -1,4 +1,4 @@
-// The shared instances of one backend with their log lines, and the lists that the backend publishes.
+// A backend's shared instances with their log lines, and the lists that it publishes.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { type CatalogSource, NO_LISTINGS } from "../../catalog/catalog.ts";
@@ -15,10 +15,10 @@ export type SharedInstances = ReturnType<typeof createSharedInstances>;
 
 export function createSharedInstances(state: LaneState, published: Published) {
   const instances = new Map<number, PoolInstance>();
-  /** Log lines of the last closed instance, and of the last failed start. */
+  /** Of the instance that was closed last. */
   let lastLog: readonly string[] = [];
   let failedLog: readonly string[] = [];
-  /** Log lines of the last instance that ended unexpectedly while it served. */
+  /** Of the last instance that ended by itself after it was ready. */
   let endedLog: readonly string[] = [];
   return {
     instances,
@@ -62,7 +62,7 @@ export function createSharedInstances(state: LaneState, published: Published) {
       }
       state.trigger("drain");
     },
-    /** Ends all instances; calls in flight get the error. */
+    /** Calls in flight get the error. */
     async close(message: string): Promise<void> {
       const all = [...instances.values()];
       await Promise.all(all.map((entry) => entry.close({ code: BACKEND_UNAVAILABLE, message })));
@@ -83,18 +83,18 @@ export function createSharedInstances(state: LaneState, published: Published) {
   };
 }
 
-/** The published lists of one backend; moves clients and subscriptions when another instance serves. */
+/** A backend's published lists. Moves clients and subscriptions when another instance serves. */
 export class Published {
   /** Null: nothing is published. The same object until a change. */
   source: CatalogSource | null = null;
-  /** The lists that are unpublished only because required data is away; null: none. */
+  /** Not published because required data is away. */
   hidden: CatalogSource | null = null;
-  /** The lists that were published until the server failed; null: none. */
+  /** Not published because the server failed. */
   down: CatalogSource | null = null;
   readonly #state: LaneState;
   readonly #subscriptions: PoolSubscriptions;
   readonly #own: ClientInstances;
-  /** The last lists of a serving instance, and the key of their connection. */
+  /** The last lists, and the key of the connection that gave them. */
   #last: { readonly key: string; readonly source: CatalogSource } | null = null;
   #initializeResult: BackendInitializeResult | null = null;
 
@@ -104,12 +104,11 @@ export class Published {
     this.#own = own;
   }
 
-  /** No instance has listed anything yet. */
   get isUnlisted(): boolean {
     return this.#last === null;
   }
 
-  /** The serving instance's answer to `initialize`; null: nothing is published. */
+  /** Null: nothing is published. */
   get initializeResult(): BackendInitializeResult | null {
     return this.source === null ? null : this.#initializeResult;
   }
@@ -128,7 +127,6 @@ export class Published {
     changed();
   }
 
-  /** Publishes the lists that an instance has read again. */
   relist({ instance }: PoolInstance): void {
     if (instance !== this.#state.serving?.instance || this.#last === null) return;
     const { freshness, listings } = instance;
@@ -136,7 +134,6 @@ export class Published {
     this.publish();
   }
 
-  /** Applies changed filters and overrides to the published lists. */
   applyShape(): void {
     const { filters, toolOverrides } = this.#state.config;
     const last = this.#last;
@@ -149,7 +146,6 @@ export class Published {
     if (this.#last !== null) this.#last = { ...this.#last, source: { ...this.#last.source, ...change } };
   }
 
-  /** Makes the lists of the new serving instance the next to publish, and moves clients and subscriptions. */
   takeOver(next: PoolInstance, before: PoolInstance | null): void {
     const state = this.#state;
     const { base } = state;
@@ -164,11 +160,10 @@ export class Published {
     if (base === null || isOf(base)) return;
     const why: DrainReason = base.key === next.base.key ? "restarted" : "replaced";
     this.#own.retire((entry) => isOf(entry.base), why);
-    // Clients with subscriptions need their own instances even without a call, to get updates.
+    // To get updates without a call.
     for (const client of this.#subscriptions.clients) this.#own.ensure(client);
   }
 
-  /** Moves subscriptions after a change of `instances`. */
   changeInstances(before: ServedBackend["instances"]): void {
     const { config, isPerClient, serving } = this.#state;
     if (before === config.instances) return;

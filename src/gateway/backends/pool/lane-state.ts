@@ -1,4 +1,4 @@
-// The state of one backend: its configuration, the last decision, and the lane that triggers the next one.
+// The state of one backend: its configuration, the last decision, and the lane that makes the next one.
 import { routesOf } from "../../../config/backend-routes.ts";
 import { shownArguments, shownText, shownUrl } from "../../../config/shown-values.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";
@@ -18,7 +18,7 @@ import type { LaneTools } from "./backend-lane-contract.ts";
 import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
 
-/** Time for `npx` and the like to download a server, before the timeout of `initialize` begins, ms. */
+/** `npx` and the like may have to download a server, ms. */
 const DOWNLOAD_MS = 60_000;
 
 interface ResolvedRoute {
@@ -39,49 +39,48 @@ export interface AskedRoute {
 export class LaneState {
   readonly tools: LaneTools;
   readonly name: string;
-  /** The last configuration; stays after a removal, for messages and draining calls. */
+  /** Stays after a removal, for messages and draining calls. */
   config: ServedBackend;
   isConfigured = false;
   /** In order of preference. */
   resolved: readonly ResolvedRoute[] = [];
-  /** The route that a person asks for; null: none. */
+  /** The route to which a person wants to switch. */
   asked: AskedRoute | null = null;
-  /** The serving instance if it may be out of reach: calls wait for the next decision. */
+  /** The serving instance if it may be out of reach. Calls wait for the next decision. */
   doubted: PoolInstance | null = null;
-  /** A decision is pending, so the backend is not settled. */
+  /** A decision is due, so the backend is not settled. */
   isDue = false;
   revision = 0;
   epoch = 0;
-  /** The error of all calls after the stop of the lane; null: not stopped. */
+  /** The error of all calls after the lane's stop. */
   stopped: string | null = null;
   decision: BackendDecision = UNDECIDED;
-  /** The last announced phase. */
+  /** As announced last. */
   phase: { readonly name: BackendDecision["phase"]; readonly since: Now; readonly reason: string | null };
   serving: PoolInstance | null = null;
-  /** The configuration of the last serving instance, which clients' own instances use. */
+  /** What the last serving instance ran; clients' own instances run the same. */
   base: InstanceBase | null = null;
-  /** Several calls timed out: the next decision checks the serving instance. */
+  /** Several calls timed out, so the next decision checks the serving instance. */
   checkAsked = false;
-  /** The address accepts connections again; input of the next decision. */
+  /** The address accepts connections again. */
   isReached = false;
-  /** Id of the next instance. */
   nextId = 1;
   /**
-   * The last absence of required data, and whether it is over. `turns` grows at every loss, move and return
-   * of the data, so that a call can tell whether the data was absent meanwhile.
+   * The last absence of required data. `turns` grows with each loss, move and return, so that a call can tell
+   * whether data was absent meanwhile.
    */
   absence: { readonly turns: number; readonly data: Absence | null; readonly isOver: boolean } = {
     turns: 0,
     data: null,
     isOver: true,
   };
-  /** To be called after each change of the phase or of the published lists, and after the end of calls. */
+  /** Called when the phase or the published lists have changed, or calls have ended. */
   readonly changed: () => void;
   readonly #lane: Lane;
-  /** The last seen mounts; null: nothing is required, or the data was never there. */
+  /** As seen last; null: never. */
   #mounts: string | null = null;
 
-  /** `run` is one cycle, which must not wait: slow work triggers the lane when it is done. */
+  /** `run` must not wait: slow work triggers the lane when it is done. */
   constructor(tools: LaneTools, name: string, config: ServedBackend, run: () => Promise<Wake | null>) {
     const { clock, logger } = tools;
     this.tools = tools;
@@ -112,7 +111,7 @@ export class LaneState {
     this.trigger("check");
   }
 
-  /** `owner`: the only client of the instance; null: all clients share it. */
+  /** `owner`: the instance's only client; null: all clients share it. */
   startInstance(base: InstanceBase, owner: ClientPort | null, events: PoolInstanceEvents): PoolInstance {
     const { tools, name, config } = this;
     const options = {
@@ -134,14 +133,13 @@ export class LaneState {
     return new PoolInstance(tools.startInstance, base, options, events);
   }
 
-  /** Fails a person's pending route switch. */
   refuseAsked(reason: string): void {
     const { asked } = this;
     this.asked = null;
     asked?.settle({ ok: false, reason });
   }
 
-  /** Ends the hold: the backend chooses its route by itself again. */
+  /** The backend chooses its route by itself again. */
   release(): void {
     if (this.decision.memory.routes.held === null) return;
     this.#rememberHeld(null);
@@ -190,7 +188,6 @@ export class LaneState {
     return (this.config.routes ?? null) !== null;
   }
 
-  /** Resolves the references of the configuration again. */
   resolve(): void {
     const { environment, redact } = this.tools;
     this.resolved = routesOf(this.config).map(({ name, connection }) => {
@@ -200,7 +197,7 @@ export class LaneState {
     });
   }
 
-  /** The configuration of an instance with this key; null: no route has the key. */
+  /** Null: no route has the key. */
   outcomeOf(key: string): InstanceBase | null {
     for (const [index, { name, outcome }] of this.resolved.entries()) {
       if (outcome.ok && outcome.key === key) {
@@ -214,7 +211,7 @@ export class LaneState {
     if (!this.hasRoutes) return null;
     const keys = new Set<string>();
     const list = this.resolved.map(({ name, outcome }) => {
-      // Of two routes with the same connection, only the first is used.
+      // Of two equal routes, only the first is used.
       const key = outcome.ok && !keys.has(outcome.key) ? outcome.key : null;
       if (key !== null) keys.add(key);
       return { name, key };
@@ -229,10 +226,7 @@ export class LaneState {
     return { data: data.look(requires), unavailableAfterMs, whenUnavailable };
   }
 
-  /**
-   * Records whether required data is absent. If the data is on another mount than before, makes the next
-   * decision replace the instances, whose programs hold files of the earlier mount.
-   */
+  /** Programs hold files of the mount that they started on, so another mount replaces the instances. */
   noticeMounts(isFirst: boolean): void {
     const data = this.needs?.data ?? null;
     const turns = this.absence.turns + 1;
@@ -246,7 +240,7 @@ export class LaneState {
     this.revision++;
   }
 
-  /** The error of a call: why the backend is unavailable, and when the next try is. */
+  /** The error of a call, with the time of the next try. */
   get unavailable(): string {
     const backend = `backend ${this.name}`;
     if (this.stopped !== null) return this.stopped;
@@ -279,7 +273,7 @@ export class LaneState {
   }
 }
 
-/** The routes for people; null: the backend has only one. */
+/** Null: the backend has only one route. */
 export function routesView(state: LaneState): RoutesView | null {
   if (!state.hasRoutes) return null;
   const { routes, serving } = state.decision.memory;
@@ -292,8 +286,7 @@ export function routesView(state: LaneState): RoutesView | null {
     const { health, tries, standby } = routes.byName.get(route.name) ?? NEW_ROUTE;
     const { outcome } = route;
     const inUse = isInUse(route);
-    // While a route is in use, only better ones are tried, and none while a hold fixes the backend to a
-    // route.
+    // Beside the route in use, only better ones are tried, and none during a hold.
     const isTried = usedAt === -1 || (index < usedAt && held === null);
     const missing = outcome.ok ? null : missingText(outcome.missing);
     const isReady = !inUse && standby !== null && health.healthySince !== null;

@@ -1,4 +1,4 @@
-// An instance in the pool: its configuration, its readiness, and the changes that the pool reacts to.
+// An instance in the pool, with the configuration that it runs and the changes to which the pool reacts.
 import { randomBytes } from "node:crypto";
 import { errorText } from "../../../runtime/errors.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
@@ -9,41 +9,33 @@ import type { BackendInstance, StartInstance } from "../instance/start-backend-i
 import type { PoolCall } from "../policy/backend-pool-contract.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
-/**
- * Time limit for the end of an instance, ms. A link should end within 5 s. If the instance exceeds the limit,
- * that is logged, and nothing waits for it any longer.
- */
+/** Links end within 5 s. An instance that takes longer is logged, and nothing waits for it any more, ms. */
 const CLOSE_LIMIT_MS = 10_000;
-/** Timed-out calls in a row after which the server is checked. */
+/** After so many timed-out calls in a row the server is checked. */
 const DOUBTFUL_TIMEOUTS = 5;
 
-/**
- * Prefix of `home` for HTTP servers. A process's `home` is base64url, so it never begins with this character.
- */
+/** Begins `home` of HTTP servers. A process's `home` is base64url, without this character. */
 const AT_ADDRESS = "@";
 
-/** True if a later instance can have the same `PoolInstance.home`. */
+/** True if a later instance can have the same `home`. */
 export function mayComeBack(home: string): boolean {
   return home.startsWith(AT_ADDRESS);
 }
 
-/** The configuration of an instance. */
 export interface InstanceBase {
   readonly connection: ResolvedConnection;
   readonly secrets: readonly string[];
   readonly key: string;
   readonly epoch: number;
-  /** The name of the route; null: the backend's first route. */
+  /** Null: the backend's first route. */
   readonly route: string | null;
 }
 
 type PoolInstanceOptions = Omit<InstanceOptions, "onSeen" | "onListings">;
 
 export interface PoolInstanceEvents {
-  /** The state, the checks or the freshness of the lists changed. */
   readonly onChange: (entry: PoolInstance) => void;
   readonly onListings: (entry: PoolInstance) => void;
-  /** A call was answered. */
   readonly onSettled: (entry: PoolInstance) => void;
   /** Several calls in a row timed out. */
   readonly onDoubt: (entry: PoolInstance) => void;
@@ -53,7 +45,7 @@ export class PoolInstance {
   readonly id: number;
   readonly base: InstanceBase;
   readonly instance: BackendInstance;
-  /** The instance takes calls; cheaper than `instance.seen`. */
+  /** Cheaper than `instance.seen`. */
   isReady: boolean;
   readonly #options: PoolInstanceOptions;
   readonly #events: PoolInstanceEvents;
@@ -80,14 +72,14 @@ export class PoolInstance {
     this.isReady = this.#seen.state.kind === "ready";
   }
 
-  /** Sends a call; this is the hot path. */
+  /** The hot path. */
   send({ method, params, port, signal, onLoss, onHome }: PoolCall, timeoutMs: number): Promise<Reply> {
     onHome?.(this.home);
     const call = { method, params, port, signal, timeoutMs };
     return this.watch(this.instance.request(onLoss === undefined ? call : { ...call, onLoss }));
   }
 
-  /** Identifies where tasks live: in this process only, or at an address, where the next instance finds them. */
+  /** Where tasks live: in this process, or at an address, where a later instance finds them. */
   get home(): string {
     const { connection } = this.base;
     this.#home ??=
@@ -97,13 +89,13 @@ export class PoolInstance {
     return this.#home;
   }
 
-  /** Includes the reply in the count of calls that timed out in a row. `send` does so itself. */
+  /** Counts calls that time out in a row. `send` does so itself. */
   watch(reply: Promise<Reply>): Promise<Reply> {
     void reply.then(this.#answered);
     return reply;
   }
 
-  /** Ends the instance; calls in flight get the error. Resolves at the end or at the time limit. Never rejects. */
+  /** Resolves at the end or after `CLOSE_LIMIT_MS`; calls in flight get the error. Never rejects. */
   async close(error: { readonly code: number; readonly message: string }): Promise<void> {
     const { clock, logger, backend } = this.#options;
     try {

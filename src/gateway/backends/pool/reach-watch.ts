@@ -1,10 +1,9 @@
-// Probes an address that refused connections, with plain TCP connects, so that its server is started as soon as the
-// address accepts connections again.
+// Probes an address that refused connections, so that its backend starts as soon as the address accepts them.
 import { createConnection } from "node:net";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import { addressOf } from "../links/http/target.ts";
 
-/** Time between two probes, ms: `OFTEN_MS` in the first `OFTEN_FOR_MS`, then `SELDOM_MS`. */
+/** Between two probes: `OFTEN_MS` in the first `OFTEN_FOR_MS`, then `SELDOM_MS`. */
 const OFTEN_MS = 2_000;
 const OFTEN_FOR_MS = 10 * 60_000;
 const SELDOM_MS = 30_000;
@@ -12,19 +11,17 @@ const CONNECT_MS = 2_000;
 
 export type ReachWatch = ReturnType<typeof createReachWatch>;
 
-/** `onReached`: the address accepts connections again. */
 export function createReachWatch(clock: Clock, onReached: () => void) {
-  /** `http://host:port`; null: nothing is watched. */
+  /** `http://host:port`; null: nothing. */
   let watched: string | null = null;
   let sinceMs = 0;
   let timer: Timer | null = null;
-  /** The probe under way. */
   let current: { readonly answer: Promise<boolean>; end(): void } | null = null;
 
   const askLater = (): void => {
     const nowMs = clock.monotonicMs();
     const everyMs = nowMs - sinceMs < OFTEN_FOR_MS ? OFTEN_MS : SELDOM_MS;
-    // All watches probe at the same multiples of the interval, so that the process wakes once for many servers.
+    // All watches probe at the same time, so that the process wakes once for many servers.
     timer = clock.setTimer(everyMs - (nowMs % everyMs), () => void ask());
   };
   const answered = (isReached: boolean): boolean => {
@@ -36,7 +33,7 @@ export function createReachWatch(clock: Clock, onReached: () => void) {
     }
     return isReached;
   };
-  /** Probes now; concurrent callers share one probe. False: refused, or not watched. */
+  /** Concurrent callers share one probe. False: refused, or nothing is watched. */
   const ask = (): Promise<boolean> => {
     if (watched === null) return Promise.resolve(false);
     if (current === null) {
@@ -48,7 +45,7 @@ export function createReachWatch(clock: Clock, onReached: () => void) {
       const answer: Promise<boolean> = promise.then((isReached) => {
         late[Symbol.dispose]();
         socket.destroy();
-        // A probe of an earlier address says nothing about the watched one.
+        // Another address may be watched by now.
         return current === probe && answered(isReached);
       });
       const probe = { answer, end: () => resolve(false) };
@@ -63,7 +60,7 @@ export function createReachWatch(clock: Clock, onReached: () => void) {
     current = null;
   };
   return {
-    /** Watches this origin; null ends the watch. */
+    /** Null ends the watch. */
     watch(origin: string | null): void {
       if (origin === watched) return;
       end();

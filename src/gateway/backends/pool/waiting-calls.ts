@@ -1,4 +1,4 @@
-// Calls that wait for an instance: in order, limited in number, each with its own deadline.
+// Calls that wait for an instance, in order, each with its own deadline.
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import { BACKEND_UNAVAILABLE, errorReply, REQUEST_TIMEOUT, type Reply } from "../../json-rpc.ts";
@@ -7,9 +7,8 @@ import { BACKEND_UNAVAILABLE, errorReply, REQUEST_TIMEOUT, type Reply } from "..
 const MAX_WAITING_CALLS = 1_000;
 
 export interface WaitLimits {
-  /** Total time for the wait and the call, ms. */
+  /** For the wait and the call together. */
   readonly deadlineMs: number;
-  /** Cancels the call. */
   readonly signal: CallSignal;
 }
 
@@ -22,7 +21,7 @@ export function createWaitingCalls(clock: Clock, name: string) {
     get size(): number {
       return waiting.size;
     },
-    /** Calls `run` once an instance is ready, with the time left in ms; `run` must not reject. Never rejects. */
+    /** Calls `run` with the time left, ms, when `begin` is called; `run` must not reject. Never rejects. */
     async add(run: (leftMs: number) => Promise<Reply>, { deadlineMs, signal }: WaitLimits): Promise<Reply> {
       if (signal.aborted) return cancelled();
       if (waiting.size >= MAX_WAITING_CALLS) {
@@ -50,11 +49,9 @@ export function createWaitingCalls(clock: Clock, name: string) {
       waiting.add(call);
       return promise;
     },
-    /** Begins all waiting calls, in order. */
     begin(): void {
       for (const call of [...waiting]) call.begin();
     },
-    /** Ends all waiting calls with this error. */
     fail(message: string): void {
       for (const call of [...waiting]) call.end(errorReply(BACKEND_UNAVAILABLE, message));
     },
