@@ -1,15 +1,14 @@
-// Pages of MCP Apps (`ui://` resources that tools name in `_meta`): finds which backend serves each page, and
-// under which URI clients read it. If two backends use the same URI, the later backend's page gets another
-// one.
+// Pages of MCP Apps: `ui://` resources that tools name in `_meta`. If two backends use the same URI, the
+// later one's page gets another.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { Resolved } from "./catalog.ts";
 import { copyOf } from "./copies.ts";
 
 const SCHEME = "ui://";
-/** The legacy member of `_meta` in which a tool names its page; `ui.resourceUri` has replaced it. */
+/** Replaced by `ui.resourceUri`. */
 const LEGACY_KEY = "ui/resourceUri";
 
-/** The pages of one backend that its filters allow. */
+/** Only pages that its filters allow. */
 interface PageSource {
   readonly backend: string;
   readonly uris: Iterable<string>;
@@ -30,9 +29,9 @@ export function publishAppPages(sources: readonly PageSource[]) {
       if (published !== uri) renamed.set(key(backend, uri), published);
     }
   return {
-    /** The backend that serves each page and its URI there, by the published URI. */
+    /** By published URI. */
     pages,
-    /** The published URI of a backend's page: the backend's own URI unless another backend's page has it. */
+    /** Differs from the backend's own URI if another backend's page has that. */
     publishedUri: (backend: string, uri: string): string =>
       renamed.size === 0 ? uri : (renamed.get(key(backend, uri)) ?? uri),
   };
@@ -42,7 +41,6 @@ export function isAppPage(uri: unknown): uri is string {
   return typeof uri === "string" && uri.startsWith(SCHEME);
 }
 
-/** The URI of a tool's page, or null. */
 export function pageOfTool({ _meta: meta }: JsonObject): string | null {
   if (!isJsonObject(meta)) return null;
   const { ui, [LEGACY_KEY]: legacy } = meta;
@@ -50,7 +48,6 @@ export function pageOfTool({ _meta: meta }: JsonObject): string | null {
   return isAppPage(named) ? named : null;
 }
 
-/** The tool with its page under this URI. */
 export function withPage(tool: JsonObject, uri: string): JsonObject {
   if (pageOfTool(tool) === uri) return tool;
   return copyOf(tool, uri, () => {

@@ -1,5 +1,4 @@
-// Builds the catalog: applies filters and overrides, then decides which backend keeps a name that several offer. Pure: the
-// same sources and known names give the same catalog, in the same order.
+// Builds the catalog: applies filters and overrides, and decides which backend keeps a name that several offer. Pure.
 
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import { foreignPrefix } from "../../config/values/backend-names.ts";
@@ -31,18 +30,14 @@ export interface Permission {
   denies(name: string): boolean;
 }
 
-/**
- * Maximum number of entries that are reported for their invisible characters, of all backends together: a
- * server may have any number of them.
- */
+/** Of all backends together: a server may have any number. */
 const MOST_UNSEEN = 200;
 
 const EVERYTHING: Permission = { permits: () => true, denies: () => false };
 
 /**
- * Builds the catalog from the sources, which are in the file's order; the catalog's lists keep that order
- * under every conflict strategy. A definition is the server's own object, or a copy if the name, description
- * or URI changes. Later catalogs reuse the copy as long as a new one would be equal.
+ * The lists keep the sources' order, which is that of the file. A definition is the server's own object, or a
+ * copy if it changes. Later catalogs reuse an equal copy.
  */
 export function buildCatalog(
   sources: readonly CatalogSource[],
@@ -99,7 +94,7 @@ export function buildCatalog(
   };
 }
 
-/** The pages that a backend lists or its tools name, as far as its filters allow them. */
+/** Listed, or named by a tool, and allowed by the filters. */
 function pagesOf(source: CatalogSource) {
   const { backend, filters, listings } = source;
   const tools = permissionOf(filters.tools);
@@ -113,7 +108,7 @@ function isDeclared<List>(list: List | null | undefined): list is List {
   return list !== null && list !== undefined;
 }
 
-/** A backend's skills and resources, as far as its filters allow them. */
+/** As far as the filters allow them. */
 function skillsOf(source: CatalogSource) {
   const { backend, filters, listings } = source;
   const urisOf = (list: readonly JsonObject[]): string[] => list.map(({ uri }) => String(uri));
@@ -173,7 +168,7 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
     unseen,
     withheld,
     reach: hasUris ? { backend, ...reach } : null,
-    /** Backends of the entries that wait for approval, by `entryKey`. */
+    /** By `entryKey`. */
     held: waiting.map(({ kind, name }) => [entryKey(kind, namesOf(kind, name).name), backend] as const),
   };
 }
@@ -183,7 +178,7 @@ function namingOf(
   { strategy, separator, longestName }: ConflictConfig,
   { appPages, skillPlaces, namer }: Places,
 ) {
-  // Names of another machine's backend always carry that machine's prefix.
+  // Names of another machine's backend always carry that machine's name.
   const owner = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
   const keepsNames = owner === null && strategy !== "error";
   return (kind: EntryKind, originalName: string): Pick<CatalogEntry, "fullName" | "name" | "plainName"> => {
@@ -211,14 +206,13 @@ function ownMember<Member>(members: Readonly<Record<string, Member>>, name: stri
 }
 
 interface ListedEntry extends Pick<(typeof ENTRY_LISTS)[number], "kind" | "key"> {
-  /** The server's own name for the entry. */
+  /** The server's own name or URI. */
   readonly name: string;
   readonly entry: JsonObject;
-  /** The backend's filters allow the entry. */
+  /** By the backend's filters. */
   readonly isPermitted: boolean;
 }
 
-/** The entries in a backend's lists that have a name or URI. */
 export function namedEntries({
   listings,
   filters,
@@ -232,7 +226,6 @@ export function namedEntries({
   });
 }
 
-/** Which names the filter allows, and which it denies. */
 export function permissionOf({ allow, deny }: NameFilter): Permission {
   if (allow === null && deny.length === 0) return EVERYTHING;
   const allows = allow === null ? (): boolean => true : compileGlobs(allow);
@@ -241,9 +234,8 @@ export function permissionOf({ allow, deny }: NameFilter): Permission {
 }
 
 /**
- * Which of a source's URIs clients may ask for, whether listed or not. Filters and pending approvals cover
- * all spellings of a URI. The URIs of a template that waits for approval are denied, unless a published
- * template matches them, too.
+ * Filters and approvals cover every spelling of a URI, listed or not. URIs of a template that waits for
+ * approval are denied, unless a published template matches them.
  */
 const reachOf = memoized(({ filters, held }: CatalogSource): Permission => {
   const permission = permissionOf(filters.resources);
@@ -260,7 +252,7 @@ const reachOf = memoized(({ filters, held }: CatalogSource): Permission => {
   return { permits, denies };
 });
 
-/** The sources in the order in which they get names. */
+/** In the order in which they get names. */
 function precedence(sources: readonly CatalogSource[], order: readonly string[]): readonly CatalogSource[] {
   const rank = ({ backend }: CatalogSource): number => {
     const place = order.indexOf(backend);
@@ -269,7 +261,7 @@ function precedence(sources: readonly CatalogSource[], order: readonly string[])
   return sources.toSorted((one, other) => rank(one) - rank(other));
 }
 
-/** Of entries with the same kind and name the first wins. */
+/** The first of several entries with one name wins. */
 function settle(entries: readonly CatalogEntry[]) {
   const winners = new Map<string, CatalogEntry>();
   const collisions: Collision[] = [];
@@ -283,7 +275,7 @@ function settle(entries: readonly CatalogEntry[]) {
   return { winners: new Set(winners.values()), collisions };
 }
 
-/** The definition with these members; the same object if it already has them. */
+/** The same object if it already has them. */
 function withMembers(definition: JsonObject, members: JsonObject): JsonObject {
   if (Object.entries(members).every(([key, value]) => definition[key] === value)) return definition;
   return copyOf(definition, JSON.stringify(members), () => ({ ...definition, ...members }));

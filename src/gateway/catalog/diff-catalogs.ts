@@ -6,7 +6,6 @@ import { type Catalog, type Collision, entryKey } from "./catalog.ts";
 const LISTS = ["tools", "resources", "templates", "prompts", "skills"] as const;
 const MAX_ANNOUNCED = 20;
 
-/** The events for the differences; none if the names, their definitions and the collisions are the same. */
 export function catalogTransitions(before: Catalog, after: Catalog): readonly GatewayTransition[] {
   const transitions: GatewayTransition[] = [];
   const added = namesBeyond(before, after);
@@ -31,14 +30,14 @@ export function catalogTransitions(before: Catalog, after: Catalog): readonly Ga
   return transitions;
 }
 
-/** The collisions that `before` lacks, without duplicates. `before` null: all collisions. */
+/** Each once. `before` null: all. */
 export function newCollisions(before: Catalog | null, after: Catalog): readonly Collision[] {
   const known = new Set(before?.collisions.map(collisionKey));
   const byKey = new Map(after.collisions.map((collision) => [collisionKey(collision), collision]));
   return [...byKey].flatMap(([key, collision]) => (known.has(key) ? [] : [collision]));
 }
 
-/** The entries of `catalog` that `other` lacks: `tool:NAME`, `resource:URI`, …, in the order of `LISTS`. */
+/** As `tool:NAME`, `resource:URI`. */
 function namesBeyond(other: Catalog, catalog: Catalog): readonly string[] {
   return LISTS.flatMap((list) =>
     [...catalog[list].values()].flatMap(({ kind, name }) =>
@@ -47,13 +46,12 @@ function namesBeyond(other: Catalog, catalog: Catalog): readonly string[] {
   );
 }
 
-/** The entries that both catalogs have, with a different definition or backend. */
 function changedNames(before: Catalog, after: Catalog): readonly string[] {
   return LISTS.flatMap((list) =>
     [...after[list].values()].flatMap(({ kind, name, backend, definition }) => {
       const was = before[list].get(name);
       if (was === undefined) return [];
-      // Compares the objects first: an unchanged list keeps its objects when it is read again.
+      // First the objects: a list that is read again keeps unchanged ones.
       const isSame =
         was.backend === backend &&
         (was.definition === definition || isDeepStrictEqual(was.definition, definition));

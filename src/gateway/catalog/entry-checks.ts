@@ -1,6 +1,6 @@
-// Checks the entries of a server's lists against the rules of strict clients: one bad entry makes them drop the whole list.
-// Pure. The rules hold for the revisions 2025-06-18 to 2026-07-28 of the specification ("Schema reference": Tool,
-// Resource, ResourceTemplate, Prompt) and for the official TypeScript SDK 1.32, which is stricter.
+// Checks the entries of a server's lists, because strict clients drop a whole list for one bad entry. Pure.
+// The rules are those of the specification from 2025-06-18 to 2026-07-28 and of the official TypeScript SDK
+// 1.32, which is stricter.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -8,19 +8,18 @@ import type { Listings } from "./catalog.ts";
 import { checkSkill } from "./skill-check.ts";
 
 export interface CheckedEntry {
-  /** The server's own object if nothing was corrected; null: the entry must not reach a client. */
+  /** The server's own object if it is sound; null: no client may get the entry. */
   readonly entry: JsonObject | null;
-  /** Each names a member and its fault, as "description is null". */
+  /** As "description is null". */
   readonly faults: readonly string[];
 }
 
-/** Maximum number of faults that are reported for one entry; a server may have thousands of entries. */
+/** Of one entry. */
 const MOST_FAULTS = 10;
 
 /**
- * Checks one entry: omits malformed optional members, and adds missing members where a default is harmless.
- * Any other fault withholds the entry. `isModern`: the server speaks 2026-07-28, whose results may be of any
- * type.
+ * Leaves out malformed optional members, and adds missing ones that have a harmless default. Any other fault
+ * withholds the entry. `isModern`: the server speaks 2026-07-28, and its results may be of any type.
  */
 export function checkEntry(list: keyof Listings, entry: JsonObject, isModern = false): CheckedEntry {
   if (list === "skills") return checkSkill(entry);
@@ -35,17 +34,11 @@ export function checkEntry(list: keyof Listings, entry: JsonObject, isModern = f
 
 type Note = (path: string, value: unknown, wanted: string) => void;
 
-/**
- * Returns the value itself if it is sound, a corrected value, undefined to leave the member out, or `REFUSED`. `value` is
- * undefined if the member is missing. `owner` is the object that has the member.
- */
+/** Returns the value, a corrected value, undefined to leave the member out, or `REFUSED`. `owner` has the member. */
 type Rule = (value: unknown, path: string, note: Note, owner: JsonObject) => unknown;
 type Rules = Readonly<Record<string, Rule>>;
 
-/**
- * The result of a rule that refuses its value. The entry is then withheld; but in a list that may do without
- * the value, only the value is left out.
- */
+/** Withholds the entry; in a list that can do without the value, leaves out the value. */
 const REFUSED = Symbol("refused");
 
 function optional(isSound: (value: unknown) => boolean, wanted: string): Rule {
@@ -64,7 +57,7 @@ function required(isSound: (value: unknown) => boolean, wanted: string): Rule {
   };
 }
 
-/** Applies each rule to the object's member of that name; members without a rule are not checked. */
+/** Members without a rule are not checked. */
 function object(rules: Rules): Rule {
   return (value, path, note) => {
     if (!isJsonObject(value)) return ANY_OBJECT(value, path, note, {});
@@ -113,7 +106,6 @@ const FLAG = optional(isBoolean, "true or false");
 const TEXTS = optional(isListOfTexts, "a list of strings");
 const ANY_OBJECT = optional(isJsonObject, "an object");
 
-/** Members that all kinds of entries may have. */
 const DESCRIBED: Rules = {
   title: TEXT,
   description: TEXT,
@@ -129,7 +121,7 @@ const DESCRIBED: Rules = {
   ),
 };
 
-/** A property's schema may also be `true` or `false` ([JSON Schema 2020-12] 4.3.2), which the SDK does not know. */
+/** JSON Schema also allows `true` and `false`, which the SDK refuses. */
 const PROPERTY: Rule = (value, path, note) => {
   if (isJsonObject(value)) return value;
   if (value === false) return { not: {} };
@@ -142,7 +134,7 @@ const SCHEMA: Rules = {
     object(Object.fromEntries(Object.keys(objectOf(value)).map((name) => [name, PROPERTY])))(value, ...place),
 };
 
-/** Every tool takes an object, so a missing type or schema is made up. */
+/** Every tool takes an object, so a missing schema or type can be made up. */
 const INPUT_SCHEMA: Rule = (value, path, note, owner) => {
   if (isJsonObject(value)) return object({ type: OBJECT_TYPE, ...SCHEMA })(value, path, note, owner);
   note(path, value, "an object");
@@ -154,7 +146,7 @@ const OBJECT_TYPE: Rule = (value, path, note) => {
   return value === undefined ? "object" : REFUSED;
 };
 
-/** A malformed schema is left out: clients then accept any result. */
+/** Without an output schema, clients accept any result. */
 function outputSchema(isModern: boolean): Rule {
   const isSound = (value: unknown): boolean =>
     isJsonObject(value) && (isModern || value["type"] === "object");
@@ -179,7 +171,7 @@ const TOOL: Rules = {
 };
 const MODERN_TOOL: Rules = { ...TOOL, outputSchema: outputSchema(true) };
 
-/** Clients only display the name, so the title or the member `key` may replace a missing name. */
+/** Clients only display the name, so the title or the member `key` can replace it. */
 function nameOr(key: string): Rule {
   return (value, path, note, { title, [key]: id }) => {
     if (isText(value)) return value;
@@ -233,7 +225,7 @@ function isListOfTexts(value: unknown): boolean {
   return Array.isArray(value) && value.every(isText);
 }
 
-/** False for a number that is too large: clients would read it as infinity, and refuse the entry. */
+/** Clients would read a larger number as infinity. */
 function isNumber(value: unknown): boolean {
   return typeof value === "number" || (isRawNumber(value) && Number.isFinite(Number(value.rawJSON)));
 }

@@ -1,15 +1,14 @@
-// Globs over names, URIs and methods: `*`, `?`, `[abc]` and `\` escapes. They do not become regular expressions, so matching
-// takes at most text × pattern steps, whatever a configuration or a client sends.
+// Globs over names, URIs and methods. They do not become regular expressions, so matching takes at most text
+// × pattern steps.
 
-/** Returns how many UTF-16 units the token matches at position `at`; 0: no match. */
+/** The number of UTF-16 units that match at `at`; 0: no match. */
 type Token = (text: string, at: number) => number;
 
 type Piece = "star" | { readonly token: Token; readonly literal: string | null };
 
 /**
- * Returns a function that is true if any pattern matches the whole text. `*` matches any characters, also
- * `/`; `?` one character; `[abc]` and `[a-z]` one of these characters, `[!abc]` one other character. `\`
- * escapes the next character. An unclosed `[` matches itself. Without patterns nothing matches.
+ * True if any pattern matches the whole text. `*` matches any characters, also `/`; `?` one character;
+ * `[abc]` and `[a-z]` one of these, `[!abc]` one other. `\` escapes. An unclosed `[` matches itself.
  */
 export function compileGlobs(patterns: readonly string[]): (text: string) => boolean {
   const exact = new Set<string>();
@@ -39,7 +38,7 @@ function literalOf(pieces: readonly Piece[]): string | null {
   return text;
 }
 
-/** On a mismatch only the last star is extended: extending an earlier star could not help. */
+/** Extending an earlier star than the last one could not help. */
 function matches(pieces: readonly Piece[], text: string): boolean {
   let index = 0;
   let at = 0;
@@ -102,7 +101,7 @@ function literalPiece(literal: string): Piece {
   return { token: (text, at) => (text.startsWith(literal, at) ? literal.length : 0), literal };
 }
 
-/** The set that begins at `start`; null if it is not closed. `]` as the first member is an ordinary character. */
+/** Null: the set is not closed. A `]` at its start belongs to it. */
 function parseSet(characters: readonly string[], start: number) {
   let at = start + 1;
   const negated = characters[at] === "!" || characters[at] === "^";

@@ -1,24 +1,23 @@
-// Which backend owns each name that clients have used. Once used, a name keeps its owner: another backend's tool or prompt
-// with the same name is published with its backend's name in front, permanently. Pure.
+// The owners of names that clients have used. A name keeps its owner: another backend's entry of that name
+// gets its backend's name in front, permanently. Pure.
 import type { ConflictConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 
-/** A tool or prompt of a backend. */
 export interface NamedEntry {
   readonly kind: "tool" | "prompt";
   readonly backend: string;
-  /** The name without the backend's name in front. */
+  /** Without the backend's name in front. */
   readonly plainName: string;
 }
 
-/** The entry that owns each name, by `nameKey`, in the order in which the names came into use. */
+/** By `nameKey`, in the order in which the names came into use. */
 export type NameOwners = ReadonlyMap<string, NamedEntry>;
 
 export interface KnownNames {
   readonly owners: NameOwners;
-  /** False for a backend that is no longer configured: other backends may then take its names. */
+  /** If false, other backends may take its names. */
   isConfigured(backend: string): boolean;
-  /** True if a person has switched the tool off; `tool`: the server's own name. */
+  /** `tool`: the server's own name. */
   isOff(backend: string, tool: string): boolean;
 }
 
@@ -28,13 +27,13 @@ export function nameKey(kind: NamedEntry["kind"], name: string): string {
   return `${kind} ${name}`;
 }
 
-/** Names the entries of one catalog. Call `nameOf` in order of precedence. */
+/** For one catalog. Call `nameOf` in order of precedence. */
 export class Namer {
-  /** The names that entries get for the first time, by `nameKey`. */
+  /** Names given for the first time, by `nameKey`. */
   readonly fresh = new Map<string, NamedEntry>();
   readonly #known: KnownNames;
   readonly #conflict: ConflictConfig;
-  /** The name that each entry has had until now, by `ownKey`. */
+  /** By `ownKey`. */
   readonly #given: Map<string, string>;
 
   constructor(known: KnownNames, conflict: ConflictConfig) {
@@ -53,7 +52,6 @@ export class Namer {
     return name;
   }
 
-  /** True if the configured order prefers this backend to the owner of the plain name. */
   #comesFirst({ kind, backend, plainName }: NamedEntry): boolean {
     const owner = this.#known.owners.get(nameKey(kind, plainName));
     return owner !== undefined && this.#rank(backend) < this.#rank(owner.backend);
@@ -65,7 +63,6 @@ export class Namer {
     return !this.#known.isConfigured(owner.backend) || this.#rank(entry.backend) < this.#rank(owner.backend);
   }
 
-  /** A backend's place in the configured order; equal for all backends if none is configured. */
   #rank(backend: string): number {
     const { strategy, order } = this.#conflict;
     const place = strategy === "priority" ? order.indexOf(backend) : -1;
@@ -73,7 +70,7 @@ export class Namer {
   }
 }
 
-/** Identifies an entry, whatever its published name. */
+/** Without regard to the published name. */
 export function ownKey({ kind, backend, plainName }: NamedEntry): string {
   return `${kind} ${backend} ${plainName}`;
 }
@@ -82,20 +79,16 @@ function nameOf(key: string, { kind }: NamedEntry): string {
   return key.slice(kind.length + 1);
 }
 
-// Makes tool names that every client accepts. The specification allows letters, digits, "_", "-" and "."
-// (2025-11-25, "Tools", tool names). Clients add a prefix, and accept 64 characters including it.
+// Tool names that every client accepts. MCP allows letters, digits, "_", "-" and "."; clients accept 64
+// characters, including a prefix of their own.
 
 const FORBIDDEN = /[^A-Za-z0-9_.-]/gu;
-/**
- * With 1,000 cut names, the probability of two equal names is 1 in 8,600; the second name is then a
- * collision.
- */
+/** Of 1,000 cut names, two are equal with a probability of 1 in 8,600; that is a collision like any other. */
 const HASH_CHARACTERS = 8;
 
 /**
- * The name itself if clients accept it; otherwise its allowed characters, shortened, followed by a hash of
- * the original name. The result does not depend on other tools, so that it never changes when they come and
- * go. `longest`: at least 24.
+ * Ends with a hash if the name had to be changed. Does not depend on other tools, so it stays when they come
+ * and go. `longest`: at least 24.
  */
 export function usableName(name: string, longest: number): string {
   const plain = name.replace(FORBIDDEN, "_");

@@ -6,16 +6,13 @@ import { resolveTarget } from "./resolve.ts";
 
 export interface CatalogPart {
   hasTool(tool: CatalogEntry): boolean;
-  /**
-   * True for the backends whose resources, prompts and skills belong to the part. null: it has none of these,
-   * except the pages that its tools name.
-   */
+  /** Backends whose resources, prompts and skills belong to the part. null: only the pages that its tools name. */
   readonly hasBackend: ((backend: string) => boolean) | null;
 }
 
 /**
- * Keeps the entries that, in each of the `lists`, belong to at least one part. They stay the same objects.
- * `beside`: another catalog of the same backends; `isElsewhere` is also true for its URIs outside the parts.
+ * An entry must be in some part of each list. `beside`: another catalog of the same backends, whose URIs
+ * outside the parts count for `isElsewhere`, too.
  */
 export function partOfCatalog(
   catalog: Catalog,
@@ -35,13 +32,12 @@ export function partOfCatalog(
   };
 }
 
-/** The catalog without tools of these names. */
 export function withoutTools(catalog: Catalog, isTaken: (name: string) => boolean): Catalog {
   if (!catalog.tools.keys().some(isTaken)) return catalog;
   return { ...catalog, tools: filtered(catalog.tools, ({ name }) => !isTaken(name)) };
 }
 
-/** Returns a function that is true for each backend that may have an entry in these parts. */
+/** True for a backend that may have an entry in these parts. */
 export function backendsIn(
   catalog: Catalog,
   lists: readonly (readonly CatalogPart[])[],
@@ -50,10 +46,7 @@ export function backendsIn(
   return (backend) => each.every((owners) => owners.some((isOwner) => isOwner(backend)));
 }
 
-/**
- * Returns a function that is true for each backend whose resources, prompts and skills are all in these
- * parts.
- */
+/** True for a backend with all its resources, prompts and skills in these parts. */
 export function wholeBackendsIn(lists: readonly (readonly CatalogPart[])[]): (backend: string) => boolean {
   return (backend) => lists.every((parts) => parts.some(({ hasBackend }) => hasBackend?.(backend) === true));
 }
@@ -63,7 +56,7 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
   const isWhole = wholeBackendsIn([parts]);
   const isOwned = ({ backend }: { readonly backend: string }): boolean => isWhole(backend);
   const tools = filtered(catalog.tools, hasTool);
-  // A part with a tool also contains the page in which the tool shows its results.
+  // A tool shows its results in its page.
   const pages = new Set(
     [...tools.values()].flatMap(({ definition, backend }) => {
       const uri = pageOfTool(definition);

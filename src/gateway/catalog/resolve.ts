@@ -6,7 +6,7 @@ import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
 
 const SKILL_SCHEME = "skill://";
 
-/** Null if no backend publishes the name or URI. */
+/** Null: no backend publishes it. */
 export function resolveTarget(
   catalog: Catalog,
   { kind, name }: Pick<CatalogEntry, "kind" | "name">,
@@ -20,22 +20,19 @@ export function resolveTarget(
       return resolveResource(catalog, name);
     case "skill":
       return catalog.skills.get(name) ?? resolveUnlistedSkill(catalog, name);
-    // `ref/resource` of completion/complete holds a listed template or a URI.
+    // In completion/complete, a listed template or a URI.
     case "template":
       return catalog.templates.get(name) ?? resolveResource(catalog, name);
   }
 }
 
-/**
- * `away`: entries that are not published, because their share is away, or because their server is down or has
- * not listed them yet.
- */
+/** `away`: entries whose share is away, or whose server is down or has not listed them yet. */
 interface Served {
   readonly catalog: Catalog;
   readonly away: Catalog | null;
 }
 
-/** The one of the two catalogs that serves the name or URI; null: neither has it. */
+/** Null: neither has it. */
 export function catalogOf(
   { catalog, away }: Served,
   target: Pick<CatalogEntry, "kind" | "name">,
@@ -46,19 +43,15 @@ export function catalogOf(
   return isTakenOver(found, away, target) ? away : catalog;
 }
 
-/** `resolveTarget` in the catalog that `catalogOf` selects. */
 export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" | "name">): Resolved | null {
   const catalog = catalogOf(served, target);
   return catalog === null ? null : resolveTarget(catalog, target);
 }
 
-/** Maximum number of withheld templates that are matched with one URI; a server may list any number. */
+/** A server may list any number of templates. */
 const MOST_TRIED = 200;
 
-/**
- * If the target waits for a person's approval, or a waiting template matches it: the backend that offers it.
- * Otherwise null.
- */
+/** The backend whose entry waits for approval: the target, or a template that matches it. */
 export function heldBy(
   { catalog, away }: Served,
   { kind, name }: Pick<CatalogEntry, "kind" | "name">,
@@ -80,8 +73,8 @@ export function heldBy(
 }
 
 /**
- * True if the entry found in the catalog belongs to another machine, and a backend of this machine has the
- * name in `away`: calls of the name must fail, and not go to the other machine.
+ * This machine's backend had the name, and is away. Calls must fail, and not go to another machine's backend
+ * that has it now.
  */
 function isTakenOver(
   { backend }: Resolved,
@@ -95,10 +88,9 @@ function isTakenOver(
 }
 
 /**
- * Finds the owner of a URI, in this order: the backend that published it; the backend whose tool names it as
- * its page; the backend whose skill contains it; the first backend with a matching template. Servers also
- * serve unlisted URIs: if only one backend has resources (for `skill://`: skills), that is the last
- * candidate. null if its filters deny the URI, or if this catalog is restricted and leaves the owner out.
+ * In this order: who lists the URI, whose tool names it as its page, whose skill contains it, whose template
+ * matches it first. Servers also serve unlisted URIs, so a single backend with resources (for `skill://`:
+ * skills) comes last. null: denied, or left out of this catalog.
  */
 function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);
@@ -124,7 +116,7 @@ function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   return { backend: only.backend, originalName: uri };
 }
 
-/** The owner of a skill's file, if the owner declares skills and clients may ask for unlisted skills. */
+/** Only of a backend that declares skills and allows unlisted ones. */
 function resolveUnlistedSkill(catalog: Catalog, uri: string): Resolved | null {
   const found = resolveResource(catalog, uri);
   const reach = found === null ? undefined : catalog.skillReach.get(found.backend);
@@ -137,7 +129,7 @@ const templatesOf = memoized(({ resourceReach, templates }: Catalog) => {
   return [...templates.values()].flatMap(({ name, backend }) => {
     const matches = compileUriTemplate(name);
     if (matches === null) return [];
-    // A published template allows the URIs that it matches, except those that the filters deny.
+    // A published template allows the URIs that it matches, unless the filters deny them.
     return { backend, fits: (uri: string) => matches(uri) && reach.get(backend)?.denies(uri) !== true };
   });
 });

@@ -1,5 +1,5 @@
-// Removes invisible characters from the texts that describe an entry. Texts that the server interprets (keys, values of an
-// enum, patterns, URIs) stay unchanged, but their invisible characters are reported, too.
+// Removes invisible characters from texts that describe an entry. Texts that the server interprets (keys,
+// values of an enum, patterns, URIs) stay, but are reported, too.
 import { memoized } from "../../runtime/memo.ts";
 import { unseenText, withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -10,15 +10,15 @@ interface SeenEntry {
   readonly faults: readonly string[];
 }
 
-/** Members that hold text for people and models. */
+/** For people and models. */
 const WORDS: ReadonlySet<string> = new Set(["title", "description", "$comment"]);
 const WORDS_AND_NAME: ReadonlySet<string> = new Set([...WORDS, "name"]);
-/** Members that hold values, not schemas: their content stays unchanged. */
+/** Values, not schemas: they stay unchanged. */
 const VALUES: ReadonlySet<string> = new Set(["enum", "const", "default", "examples", "_meta"]);
-/** Maximum number of faults that are reported for one entry; a server may cause any number. */
+/** Of one entry. */
 const MOST_FAULTS = 10;
 
-/** `isNameShown`: the entry's name is only displayed, like a resource's, and does not identify the entry. */
+/** `isNameShown`: the name is only displayed, and does not identify the entry. */
 export function seenEntry(entry: JsonObject, isNameShown: boolean): SeenEntry {
   return (isNameShown ? seenWithName : seenWithoutName)(entry);
 }
@@ -32,7 +32,7 @@ function cleanedEntry(entry: JsonObject, words: ReadonlySet<string>): SeenEntry 
 }
 
 interface Cleaning {
-  /** The members of this object whose texts are cleaned; empty within values. */
+  /** Empty within values. */
   readonly words: ReadonlySet<string>;
   readonly faults: string[];
 }

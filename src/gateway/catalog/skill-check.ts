@@ -1,44 +1,34 @@
-// Checks entries of skills (extension io.modelcontextprotocol/skills, SEP-2640) against the rules of strict hosts. Pure.
+// Checks skills (extension io.modelcontextprotocol/skills, SEP-2640) against the rules of strict hosts. Pure.
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isUnclear, MAX_URI_LENGTH } from "./uri-template.ts";
 
-/** How the URI of a skill's own file ends; the rest of that URI is the skill's root. */
+/** What is before it in the URI is the skill's root. */
 const SKILL_FILE = "/SKILL.md";
-/** The value of a skill's `resources` if its files are generated when they are read. */
+/** Instead of a list, if files are generated when they are read. */
 const DYNAMIC = "dynamic";
-/** Hosts must accept 512 files; no real skill has more than this. */
+/** Hosts must accept 512; no real skill has more than this. */
 const MOST_FILES = 10_000;
-/**
- * Maximum number of segments in a skill's root, including the authority: `skill://a/b` has two. Limits the
- * time of looking for the skill that contains a URI.
- */
+/** Of a skill's root: `skill://a/b` has two. Limits the search for the skill that contains a URI. */
 export const MOST_SEGMENTS = 32;
 const MOST_FAULTS = 10;
 const LONGEST_NAME = 64;
 
 const SKILL_URI = /^[a-z][a-z\d+.-]*:\/\/[^?#]+\/SKILL\.md$/i;
-/**
- * Schemes that no skill may use: `ui` is for pages of MCP Apps, `mountaineer` for the gateway's own
- * resources.
- */
+/** `ui` is for pages of MCP Apps, `mountaineer` for the gateway's own resources. */
 const OTHER_SCHEMES = /^(?:ui|mountaineer):/i;
-/**
- * A skill's name by the Agent Skills specification: lowercase letters and digits, with single hyphens
- * between.
- */
+/** Agent Skills: lowercase letters and digits, with single hyphens between. */
 const NAME = /^[\p{Ll}\p{Lo}\p{Nd}]+(?:-[\p{Ll}\p{Lo}\p{Nd}]+)*$/u;
 const DIGEST = /^sha256:[\da-f]{64}$/;
 
-/** The root of the skill whose own file has this URI. */
+/** Of the skill whose own file has this URI. */
 export function rootOf(uri: string): string {
   return uri.slice(0, -SKILL_FILE.length);
 }
 
 /**
- * Like `checkEntry`, for a skill. Hosts compare the frontmatter with the file, so it is never corrected: a
- * skill with a malformed name, description or file list is withheld. Capitals in a digest, files listed twice
- * and a malformed `_meta` are corrected.
+ * Hosts compare the frontmatter with the file, so it is never corrected. Only capitals in a digest, files
+ * listed twice and a malformed `_meta` are.
  */
 export function checkSkill(entry: JsonObject) {
   const faults: string[] = [];
@@ -86,7 +76,7 @@ function lastSegment(root: string): string {
   }
 }
 
-/** The same list if nothing was corrected; null if the skill must be withheld. */
+/** Null: the skill must be withheld. */
 function checkFiles(resources: unknown, uri: string, faults: string[]): readonly unknown[] | null {
   const refused = (fault: string): null => {
     faults.push(fault);
@@ -114,7 +104,6 @@ function checkFiles(resources: unknown, uri: string, faults: string[]): readonly
   return isMended ? [...known.values()] : resources;
 }
 
-/** The corrected file, or its fault as a text. */
 function mendedFile(file: unknown, below: string) {
   if (!isJsonObject(file)) return " is not an object";
   const { uri, digest, size } = file;

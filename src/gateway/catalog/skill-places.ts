@@ -1,38 +1,36 @@
-// The URIs under which skills are published. A skill is a folder, and clients read files below its root that no list names.
-// If two servers use the same URI for different skills, the later server's skill gets another root.
+// The URIs under which skills are published. Clients also read files below a skill's root that no list names.
+// If two servers use one URI for different skills, the later one's gets another root.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { SkillPlaces } from "./catalog.ts";
 import { copyOf } from "./copies.ts";
 import { MOST_SEGMENTS, rootOf } from "./skill-check.ts";
 import { MAX_URI_LENGTH } from "./uri-template.ts";
 
-/** Maximum segments of a root with the backend's name in front. */
+/** With the backend's name in front. */
 const MOST_PARTS = MOST_SEGMENTS + 1;
 
-/** One backend's URIs, as far as its filters allow them. */
+/** As far as its filters allow. */
 interface SkillSource {
   readonly backend: string;
-  /** URIs of SKILL.md files. */
   readonly skills: readonly string[];
-  /** URIs of listed resources. */
   readonly resources: readonly string[];
 }
 
-/** A skill's root; the outermost root if skills contain skills. */
+/** A skill's root, the outermost one if skills contain skills. */
 interface Place {
   readonly backend: string;
   readonly root: string;
   readonly published: string;
 }
 
-/** `sources` in order of precedence. `isPrefixed`: all published URIs contain their backend's name. */
+/** In order of precedence. `isPrefixed`: every published URI contains its backend's name. */
 export function publishSkills(sources: readonly SkillSource[], isPrefixed: boolean): SkillPlaces {
   const roots = new Map(sources.map(({ backend, skills }) => [backend, outermost(skills)]));
   const allRoots = new Set([...roots.values()].flat());
   if (allRoots.size === 0) return { ownerOf: () => null, publishedUri: (_, uri) => uri };
   const published = new PublishedRoots();
   const own = new Map<string, Map<string, Place>>();
-  /** Roots below which an earlier backend lists resources. */
+  /** Earlier backends list resources below them. */
   const occupied = new Set<string>();
   for (const { backend, resources } of sources) {
     const places = new Map<string, Place>();
@@ -68,7 +66,7 @@ export function publishSkills(sources: readonly SkillSource[], isPrefixed: boole
   };
 }
 
-/** Places by published root; no root contains another. */
+/** By published root. No root contains another. */
 class PublishedRoots {
   readonly #places = new Map<string, Place>();
   /** All roots, and all URIs above them. */
@@ -96,8 +94,8 @@ class PublishedRoots {
 }
 
 /**
- * A URI and the URIs above it, the shortest first: `a://b`, `a://b/c`. At most the first `most`, since a URI may have thousands
- * of segments. Empty for a text that is too long or has no `://`.
+ * Of `a://b/c`: `a://b`, `a://b/c`. At most `most`, since a URI may have thousands of segments. Empty if it
+ * is too long or has no `://`.
  */
 function partsOf(uri: string, most = MOST_PARTS): readonly string[] {
   if (uri.length > MAX_URI_LENGTH) return [];
@@ -122,9 +120,8 @@ function under(backend: string, uri: string): string {
 }
 
 /**
- * Returns a function that finds the URIs of other backends' resources that begin with this backend's name: a
- * root to which the name is added must not contain them. It searches only at its first call, because most
- * catalogs rename no root.
+ * Other backends' resources whose URIs begin with this backend's name: a new root must not contain them.
+ * Searches at its first call, because most catalogs rename no root.
  */
 function listedNear(sources: readonly SkillSource[], backend: string): () => readonly string[] {
   let found: readonly string[] | null = null;
@@ -140,7 +137,7 @@ function isWithin(uris: readonly string[], root: string): boolean {
   return uris.some((uri) => `${uri}/`.startsWith(`${root}/`));
 }
 
-/** The skill and its files under another URI. The digests stay valid, since the bytes are the same. */
+/** The digests stay valid, since the bytes are the same. */
 export function skillAt(skill: JsonObject, uri: string): JsonObject {
   if (skill["uri"] === uri) return skill;
   const { resources } = skill;

@@ -1,22 +1,21 @@
-// Decides whether a URI template matches a URI (RFC 6570, levels 1 to 3, and the explode modifier, read as a
-// list). The result only selects the backend, whose server checks the values. So matching is as lenient as
-// servers are.
+// Matches URIs with URI templates (RFC 6570, levels 1 to 3, and the explode modifier as a list). The match
+// only selects a backend, so it is as lenient as servers are.
 
-/** One step of an automaton that follows all possible states at once, so matching never backtracks. */
+/** A step of an automaton that follows all possible states at once, so it never backtracks. */
 type Step =
   | { readonly kind: "one"; readonly unit: number }
   | { readonly kind: "some"; readonly excluded: string; readonly repeated: boolean }
-  /** The following steps, up to index `to`, may be skipped. */
+  /** The steps before `to` may be skipped. */
   | { readonly kind: "optional"; readonly to: number };
 
-/** Longer templates are refused, since matching costs time; no real template is this long. */
+/** Matching costs time, and no real template is longer. */
 const MAX_TEMPLATE_LENGTH = 1_024;
 export const MAX_URI_LENGTH = 8_192;
 
 const NAME = /^[\w.%]+(?::\d{1,4}|\*)?$/;
 
 interface Operator {
-  /** The first character of an expression's expansion; an expansion without any value is empty. */
+  /** Begins the expansion of an expression that has any value. */
   readonly lead: string;
   readonly excluded: string;
   readonly excludedInList: string;
@@ -33,10 +32,7 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
 };
 const SIMPLE: Operator = { lead: "", excluded: "/", excludedInList: "/" };
 
-/**
- * Returns a function that is true for URIs that the template matches; null for an invalid or unsupported
- * template.
- */
+/** Null: the template is invalid or not supported. */
 export function compileUriTemplate(template: string): ((uri: string) => boolean) | null {
   if (template.length > MAX_TEMPLATE_LENGTH) return null;
   const steps: Step[] = [];
@@ -70,7 +66,7 @@ function addExpression(expression: string, steps: Step[], literal: (text: string
   if (lead !== "") steps.push({ kind: "optional", to: 0 });
   literal(lead);
   const characters = isList ? excludedInList : excluded;
-  // A fragment or query may be empty; elsewhere an empty value would match a different resource.
+  // A fragment or query may be empty. Elsewhere an empty value would be another resource.
   if (lead !== "#" && lead !== "?" && lead !== "&") {
     steps.push({ kind: "some", excluded: characters, repeated: false });
   }
@@ -107,18 +103,17 @@ function runs(steps: readonly Step[], text: string): boolean {
   return current.has(steps.length);
 }
 
-// Finds other spellings of a URI: a filter or policy for one spelling must also apply to every other that a
-// server may treat as the same resource.
+// A filter or policy must apply to every spelling of a URI that a server may treat as the same.
 
 const MAX_ROUNDS = 3;
 
-/** True if the URI may mean any other URI: it has dot segments, or characters that URL parsers drop. */
+/** It may mean another URI: it has dot segments, or characters that URL parsers drop. */
 export function isUnclear(uri: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: no URI holds them; parsers drop tabs and line ends
   return /[\u0000-\u001f\u007f]|^ | $/.test(uri) || hasDotSegments(uri);
 }
 
-/** True for `/../` and `/./`, also escaped. */
+/** `/../` and `/./`, also escaped. */
 function hasDotSegments(uri: string): boolean {
   let text = uri;
   for (let round = 0; round < MAX_ROUNDS; round++) {
@@ -127,14 +122,11 @@ function hasDotSegments(uri: string): boolean {
     if (decoded === text) return false;
     text = decoded;
   }
-  // Still escaped after `MAX_ROUNDS`: no honest client does that, so the URI counts as unclear.
+  // No honest client escapes so often.
   return true;
 }
 
-/**
- * Spellings that servers treat as the same resource: without escapes, as the URL standard normalizes it (letter case and port
- * of the host, `\\` for `/`, missing slashes), and without empty segments, as file systems read paths.
- */
+/** Without escapes; as the URL standard normalizes it; and without empty segments, as file systems read paths. */
 export function otherSpellings(uri: string): readonly string[] {
   const spellings = new Set<string>();
   for (const one of URL.canParse(uri) ? [uri, new URL(uri).href] : [uri]) {
@@ -152,19 +144,17 @@ function withoutEmptySegments(uri: string): string {
   );
 }
 
-/** Without escapes, its scheme in lower case. */
 function plainSpelling(uri: string): string {
   return unescaped(uri).replace(/^[A-Za-z][A-Za-z\d+.-]*:/, (scheme) => scheme.toLowerCase());
 }
 
-/** Without percent escapes. */
 export function unescaped(text: string): string {
   if (!text.includes("%")) return text;
   try {
     return decodeURIComponent(text);
   } catch (error) {
     if (!(error instanceof URIError)) throw error;
-    // The escapes are not valid UTF-8: only those of ASCII characters are decoded.
+    // Not valid UTF-8, so only ASCII characters are decoded.
     return text.replace(/%([0-7][\dA-Fa-f])/g, (_, hex: string) =>
       String.fromCharCode(Number.parseInt(hex, 16)),
     );

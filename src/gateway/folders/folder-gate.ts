@@ -1,5 +1,4 @@
-// Checks calls against the folders that a backend's section allows. A call with a text that is a path to another folder is
-// refused before it reaches the server.
+// Refuses calls with paths outside the folders that a backend's section allows, before they reach the server.
 import { posix } from "node:path";
 import { routesOf } from "../../config/backend-routes.ts";
 import type { ServedBackend } from "../../config/snapshot.ts";
@@ -13,28 +12,24 @@ import type { RoutingServices } from "../middleware/routing-services.ts";
 import { namedPaths } from "../together/agreement.ts";
 import { type PathBases, type Reading, readingsOf } from "./path-readings.ts";
 
-/** The target of a path after following links; the missing end of a path is appended to the target of its existing part. */
+/** Where a path leads after following links. A missing end is appended. */
 type PathPlace = { readonly at: string; readonly exists: boolean } | { readonly unclear: string };
 
-/**
- * Returns the places in the order of the paths; null if they are not known within `waitMs`. Never rejects,
- * and does not wait longer for a mount that hangs.
- */
+/** In the order of the paths; null: not known within `waitMs`, for instance because a mount hangs. Never rejects. */
 export type LookAtPlaces = (paths: readonly string[], waitMs: number) => Promise<readonly PathPlace[] | null>;
 
 interface FolderGateOptions {
   readonly backends: readonly ServedBackend[];
-  /** What `~` stands for. */
+  /** For `~`. */
   readonly userHome: string;
   readonly places: LookAtPlaces;
-  /** Provides the tools' input schemas, which tell the types of arguments. */
+  /** Its input schemas tell the types of arguments. */
   readonly catalog: () => Pick<Catalog, "tools">;
 }
 
 const LOOK_MS = 2_000;
-/** Maximum number of texts in a call. */
 const MOST_TEXTS = 10_000;
-/** Maximum number of segments in all paths of a call: each segment may cost a system call. */
+/** Of all paths of a call: each segment may cost a system call. */
 const MOST_PARTS = 50_000;
 const LONGEST_LABEL = 100;
 const LONGEST_SHOWN = 200;
@@ -50,7 +45,7 @@ const CHECKED_MEMBERS: Readonly<Record<string, readonly string[]>> = {
   [READ_DIRECTORY]: ["uri"],
 };
 
-/** Returns the pool with a check before each call of a backend that has `folders`. */
+/** Backends without `folders` are not checked. */
 export function withFolders(
   pool: RoutingServices["pool"],
   options: FolderGateOptions,
@@ -88,8 +83,7 @@ function gateOf(
   return async (method, params) => {
     const members = CHECKED_MEMBERS[method];
     if (members === undefined || params === undefined) return null;
-    // Looked up only when a text needs it, and at most once per call: there may be thousands of tools and
-    // texts.
+    // Once for each call, and only when needed: there may be thousands of tools and texts.
     let found: CatalogEntry | null | undefined;
     const tool = (): CatalogEntry | null => {
       const isCalled = ({ originalName, backend: owner, places = [] }: CatalogEntry): boolean =>
@@ -109,31 +103,28 @@ function gateOf(
 }
 
 interface CheckedText {
-  /** The text's position in the params, for messages. */
+  /** Its place in the params, for messages. */
   readonly label: string;
   readonly text: string;
-  /** The argument's name says that the text is a path, so a plain word is a path, too. */
+  /** The argument's name says so; then even a plain word is a path. */
   readonly isNamedPath: boolean;
 }
 
 const PATH_NAMES =
   /^(?:(?:file|dir|folder|full)?path|file|(?:file|path|dir)name|dir|directory|folder|source|destination)s?$/i;
 
-/** Decides by the last word of an argument's name, as in `file_path`, `outputDir` and `file2`. */
+/** By the last word of an argument's name, as in `file_path`, `outputDir` and `file2`. */
 function namesPath(key: string): boolean {
   const words = key.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/).filter((word) => word !== "");
   return PATH_NAMES.test(words.at(-1) ?? "");
 }
 
-/**
- * The texts in these members; null: more than `MOST_TEXTS`. `tool` returns the published entry of the called
- * tool, null if unknown.
- */
+/** Null: more than `MOST_TEXTS`. `tool`: the called tool; null: unknown. */
 function textsOf(params: JsonObject, members: readonly string[], tool: () => CatalogEntry | null) {
   const texts: CheckedText[] = [];
   interface Left extends Omit<CheckedText, "text"> {
     readonly value: unknown;
-    /** The argument's name, if the value is a whole argument. */
+    /** Only of a whole argument. */
     readonly name?: string;
   }
   const left: Left[] = members.map((label) => ({ label, value: params[label], isNamedPath: false }));
@@ -153,7 +144,7 @@ function textsOf(params: JsonObject, members: readonly string[], tool: () => Cat
       });
     else if (isJsonObject(value) && !isRawNumber(value)) {
       for (const [key, part] of Object.entries(value)) {
-        // A plain word is the name of an argument; a name with other characters may be a path.
+        // A name with other characters than a plain word may be a path.
         if (/[^\w\s-]/.test(key)) texts.push({ label: `a name in ${label}`, text: key, isNamedPath: false });
         const isArgument = label === "arguments" && value === params[label];
         left.push({
@@ -168,7 +159,7 @@ function textsOf(params: JsonObject, members: readonly string[], tool: () => Cat
   return texts;
 }
 
-/** True if the argument may be a list or an object by the tool's input schema, or if the schema does not say. */
+/** True also if the schema does not say. */
 function takesParts(tool: CatalogEntry | null, argument: string): boolean {
   const schema = tool?.definition["inputSchema"];
   const properties = isJsonObject(schema) ? schema["properties"] : undefined;
@@ -182,23 +173,20 @@ function takesParts(tool: CatalogEntry | null, argument: string): boolean {
   return isMore(isJsonObject(properties) ? properties[argument] : undefined);
 }
 
-/**
- * The JSON value in a text. If the text is not valid JSON: the quoted strings in it, because a server in
- * Python may also parse words such as `True`, which JSON lacks.
- */
+/** For invalid JSON, the quoted strings in it: a server in Python may parse words such as `True`, too. */
 function partsIn(text: string): unknown {
   const quoted = text.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];
   for (const json of [text, `[${quoted.join(",")}]`]) {
     try {
       return JSON.parse(json);
     } catch {
-      // If even the quoted strings are invalid, no server can parse the text.
+      // No server can parse such a text.
     }
   }
   return null;
 }
 
-/** Why the call is refused; null: each text is a path in these folders, or is not a path. */
+/** Null: it is not refused. */
 async function faultOf(
   texts: readonly CheckedText[] | null,
   folders: readonly string[],

@@ -1,35 +1,34 @@
-// The paths that a text in a call's arguments may mean, in every way in which servers interpret texts as paths. Pure.
+// The paths that a text in a call's arguments may mean to some server. Pure.
 import { posix } from "node:path";
 import { unescaped } from "../catalog/uri-template.ts";
 
-/** One path that a server may use. */
 export interface Reading {
-  /** Absolute; may contain `..`, which the kernel resolves after following links. */
+  /** Absolute. May contain `..`, which the kernel resolves after following links. */
   readonly at: string;
-  /** The text is a path only if this path exists, and otherwise a word or prose. null: the text is always a path. */
+  /** The text is a path only if this path exists. null: it certainly is a path. */
   readonly onlyIf: string | null;
 }
 
-/** The possible paths of a text, none if it is not a path; or why they cannot be determined. */
+/** Empty: no path. `unclear`: why the paths cannot be told. */
 export type Readings = readonly Reading[] | { readonly unclear: string };
 
-/** The bases of relative paths and of `~`; absolute. */
+/** Absolute. */
 export interface PathBases {
   readonly cwd: string;
-  /** Folders that the server's command names; the server may resolve relative paths there, too. */
+  /** Folders that the server's command names. The server may resolve relative paths there. */
   readonly others: readonly string[];
   readonly userHome: string;
 }
 
 /** The kernel's limit. */
 const LONGEST_PATH = 4_096;
-/** A longer text is content: it is too long for a path in any encoding. */
+/** A longer text is too long for a path, however encoded. */
 const LONGEST_TEXT = 32 * 1024;
 
-/** `isNamedPath`: the argument's name says that its text is a path. */
+/** `isNamedPath`: the argument's name says that it is a path. */
 export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (given.includes("\0")) return { unclear: "it has a NUL character" };
-  // A short path can be padded to any length with characters that servers remove, so these are removed first.
+  // Servers remove these characters, with which a path can be padded to any length.
   const text = given.length > LONGEST_TEXT ? within(given, isEdgeOrQuote).replace(LEFT_OUT, "/") : given;
   if (text.length > LONGEST_TEXT) {
     if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be looked at, and has `..` in it" };
@@ -51,7 +50,7 @@ export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean
   return [...readings.values()];
 }
 
-/** The first 200 characters, without those that URL parsers remove. */
+/** Without characters that URL parsers remove. */
 function headOf(text: string): string {
   let head = "";
   for (let at = 0; at < text.length && head.length < 200; at++)
@@ -59,14 +58,11 @@ function headOf(text: string): string {
   return head;
 }
 
-/** Redundant slashes and dots of a path, also if escaped. */
+/** Redundant slashes and dots, also escaped. */
 const LEFT_OUT = /(?:\/|%(?:25)?2f)(?:(?:\.|%(?:25)?2e)?(?:\/|%(?:25)?2f))+/gi;
 const STEP_UP_SOMEHOW = /(?:^|\/|%(?:25)?2f)(?:\.|%(?:25)?2e){2}(?:\/|%(?:25)?2f|$)/i;
 
-/**
- * The text itself, without surrounding spaces and quotes, and as servers may decode it: in both Unicode normal forms (some
- * servers try both), and unescaped once or twice.
- */
+/** Servers may trim quotes and spaces, change the Unicode form, and unescape once or twice. */
 function formsOf(text: string): ReadonlySet<string> {
   const forms = new Set([text, within(text, isEdge), within(text, isEdgeOrQuote)]);
   for (const form of [...forms]) forms.add(form.normalize("NFKC")).add(form.normalize("NFD"));
@@ -77,7 +73,7 @@ function formsOf(text: string): ReadonlySet<string> {
   return forms;
 }
 
-/** Removes characters at both ends. A regular expression for the end would take quadratic time. */
+/** A regular expression for the end would take quadratic time. */
 function within(text: string, isAround: (code: number) => boolean): string {
   let [start, end] = [0, text.length];
   while (start < end && isAround(text.charCodeAt(start))) start++;
@@ -85,7 +81,7 @@ function within(text: string, isAround: (code: number) => boolean): string {
   return text.slice(start, end);
 }
 
-/** Spaces and control characters: URL parsers remove all of these, Python's `strip` some of them. */
+/** URL parsers remove all of these characters, Python's `strip` some. */
 function isEdge(code: number): boolean {
   if (code <= 0xa0) return code <= 0x20 || code >= 0x7f;
   return code > 0xff && /\s/.test(String.fromCharCode(code));
@@ -120,7 +116,7 @@ function readForm(form: string, bases: PathBases, isNamedPath: boolean): Reading
   ];
 }
 
-/** The file URI without characters that URL parsers remove, and without a prefix (`view-source:`, `git+`, `<URL:`), or null. */
+/** Without prefixes (`view-source:`, `git+`, `<URL:`) and characters that URL parsers remove. */
 function fileUriIn(text: string): string | null {
   const plain = within(text.replace(/[\t\n\r]/g, ""), isEdge);
   const uri = plain.replace(/^<?(?:[a-z][\w.-]*[+:])*(?=file:\/)/i, "");
@@ -132,7 +128,7 @@ function ofFileUri(uri: string, bases: PathBases): Readings {
   const { hostname, pathname } = new URL(uri);
   if (hostname !== "" && hostname !== "localhost") return { unclear: "its file URI names a host" };
   const paths = [pathname, unescaped(pathname), unescaped(unescaped(pathname))];
-  // Some servers only cut off the scheme, so `?` and `#` are part of the path.
+  // Some servers only cut off the scheme, and take `?` and `#` as part of the path.
   const rest = uri.replace(/^file:(?:\/\/(?:localhost(?=\/))?)?/i, "");
   const found: Reading[] = paths.flatMap(certain);
   for (const raw of [rest, unescaped(rest)]) {
@@ -143,7 +139,7 @@ function ofFileUri(uri: string, bases: PathBases): Readings {
   return found.some(({ at }) => at.includes("\0")) ? { unclear: "it has a NUL character" } : found;
 }
 
-/** The path as written, and with `..` resolved in the text, as some servers do before they follow links. */
+/** Some servers resolve `..` in the text, before they follow links. */
 function spellings(path: string): readonly string[] {
   const normal = posix.normalize(path);
   return hasStepUp(path) ? [path, normal] : [normal];
@@ -154,8 +150,8 @@ function certain(path: string): readonly Reading[] {
 }
 
 /**
- * Readings of a text that is rarely a path, as it has several lines or looks like a program's comment. It
- * counts as a path only if the path or its parent folder exists.
+ * The text has several lines or looks like a program's comment. It is a path only if the path or its parent
+ * folder exists.
  */
 function unlikely(base: string, path: string): readonly Reading[] {
   return spellings(path).map((at) => {
@@ -170,9 +166,8 @@ function ofAbsolute(form: string): readonly Reading[] {
 }
 
 /**
- * Readings of a relative path. Below each base the text counts as a path if its form (`./`, `..`) or the argument's name
- * marks a path, or else if its first segment exists there. Some servers prepend a slash: below the root the text counts as
- * a path if its first two segments exist.
+ * `./`, `..` or the argument's name mark a path. Other texts are paths if their first segment exists there.
+ * Some servers prepend a slash; then the first two segments must exist.
  */
 function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boolean): readonly Reading[] {
   const bases = [cwd, ...others];
@@ -186,7 +181,7 @@ function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boole
   const fromRoot = { at: `/${normal}`, onlyIf: `/${first}/${second}` };
   return [
     ...bases.flatMap((base) => {
-      // `/.` exists only if the base is a folder; other bases than `cwd` may be files.
+      // `/.` exists only below a folder, and other bases than `cwd` may be files.
       const folder = base === cwd ? null : `${base}/.`;
       const onlyIf = isSaid ? folder : `${base}/${first}`;
       return spellings(`${base}/${form}`).map((at) => ({ at, onlyIf }));
@@ -195,7 +190,7 @@ function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boole
   ];
 }
 
-/** Backslashes that a server may treat as slashes. They are common in regular expressions, so the path must exist. */
+/** Common in regular expressions, so the path must exist. */
 function ofBackslashes(slashed: string, bases: PathBases): readonly Reading[] {
   if (!slashed.startsWith("/")) return ofRelative(slashed, bases, false);
   const normal = posix.normalize(slashed);

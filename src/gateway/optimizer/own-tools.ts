@@ -1,6 +1,5 @@
-// The gateway's own two tools, which let clients use tools that are not listed: `find_tool` finds a tool,
-// `call_tool` calls it. Before any middleware sees a call of `call_tool`, it is replaced by the call that it
-// wraps.
+// The gateway's own two tools: `find_tool` finds tools that are not listed, `call_tool` calls them. A call of
+// `call_tool` becomes the call in it before any middleware sees it.
 import { errorText } from "../../runtime/errors.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -14,7 +13,7 @@ import type { ToolIndex } from "./tool-index.ts";
 export const FIND_TOOL = "find_tool";
 export const CALL_TOOL = "call_tool";
 
-/** How long a query waits for the index to be built. */
+/** A query waits for the index at most this long. */
 const INDEX_WAIT_MS = 5_000;
 const LONGEST_QUERY = 1_000;
 const LIMIT = { usual: 5, most: 20 };
@@ -91,25 +90,18 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     }
   };
   return {
-    /** Instructions for clients. */
     introduction: `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do, ${CALL_TOOL} runs them.`,
     definitions: DEFINITIONS,
-    /** A server's tool with one of these names is not published, whatever the conflict strategy. */
+    /** Servers' tools of these names are not published. */
     isOwn,
-    /**
-     * The request with the call that `call_tool` wraps; any other request, or an invalid call, is returned
-     * unchanged.
-     */
+    /** With the call in `call_tool`; unchanged if there is none. */
     meant(request: GatewayRequest): GatewayRequest {
       const { method, params } = request;
       const meant = request.through === undefined ? meantParams(method, params) : params;
       return meant === params ? request : { ...request, params: meant, through: CALL_TOOL };
     },
-    /** The params of the request that `meant` returns. */
     meantParams,
-    /**
-     * Answers a call of `find_tool`, or an invalid call of `call_tool`; null: another request. Never rejects.
-     */
+    /** Null: neither `find_tool` nor an invalid call of `call_tool`. Never rejects. */
     answered(request: GatewayRequest): Promise<Reply> | null {
       if (request.method !== "tools/call" || request.through !== undefined) return null;
       const { name, arguments: given } = request.params ?? {};
@@ -120,10 +112,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
         failed(`${typeof fault === "string" ? fault : "It was not run"}. ${CALL_SHAPE}.`),
       );
     },
-    /**
-     * The reply to a wrapped call, as sent to the client: if there is no such tool, it explains this and
-     * names similar tools.
-     */
+    /** If the called tool does not exist, says so and names similar tools. */
     explained(request: GatewayRequest, reply: Reply): Reply {
       const name = request.params?.["name"];
       if (request.through === undefined || typeof name !== "string" || !isError(reply)) return reply;
@@ -131,7 +120,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
       if (!isError(unknown) || reply.error.message !== unknown.error.message) return reply;
       if (isOwn(name)) return failed(`${name} is called by itself. ${CALL_SHAPE}.`);
       const tools = findable(request);
-      // The tool exists and the client may use it, so a policy refused these arguments.
+      // The client may use the tool, so a policy refused these arguments.
       if (tools.has(name))
         return failed(
           `A policy does not allow this call of ${sanitise(name)}: other arguments may be allowed.`,
@@ -147,7 +136,7 @@ function isOwn(name: string): boolean {
   return name === FIND_TOOL || name === CALL_TOOL;
 }
 
-/** The params of the wrapped call; the same params if there is none. */
+/** Unchanged if there is no call in them. */
 function meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined {
   if (method !== "tools/call" || params?.["name"] !== CALL_TOOL) return params;
   const inner = callOf(params["arguments"]);
@@ -156,12 +145,12 @@ function meantParams(method: string, params: JsonObject | undefined): JsonObject
   return { ...others, ...inner };
 }
 
-/** All tools that the client may call, listed or not, by name. */
+/** All that the client may call, listed or not. */
 function findable({ served, port: { client } }: GatewayRequest): ReadonlyMap<string, JsonObject> {
   return served.viewFor(client.principal).callable(client.protocolVersion);
 }
 
-/** The arguments of `find_tool`, or their fault as a text. */
+/** A text: what is wrong with them. */
 function queryOf(given: unknown): { readonly query: string; readonly limit: number } | string {
   const { query, limit = LIMIT.usual, ...stray } = isJsonObject(given) ? given : {};
   if (typeof query !== "string" || query.trim() === "") return "`query` is missing, or is no text";
@@ -176,7 +165,7 @@ function queryOf(given: unknown): { readonly query: string; readonly limit: numb
   return { query, limit };
 }
 
-/** The wrapped call in the arguments of `call_tool`, as `params` of tools/call; or their fault as a text. */
+/** As `params` of tools/call. A text: what is wrong. */
 function callOf(given: unknown): { readonly name: string; readonly arguments?: JsonObject } | string {
   const { name, arguments: inner, ...stray } = isJsonObject(given) ? given : {};
   if (typeof name !== "string" || name === "") return "`name` is missing, or is no text";
@@ -196,21 +185,15 @@ function failed(why: string): Reply {
   return { result: { content: [{ type: "text", text: why }], isError: true } };
 }
 
-// Writes the answer of `find_tool`: the found tools, best first, each with as much detail as fits.
+// The answer of `find_tool`: the best tools first, each with as much detail as fits.
 
-/**
- * Maximum size of the answer, in bytes. It has at most 4,000 tokens, since a token has at least three bytes
- * in any script.
- */
+/** In bytes. That is at most 4,000 tokens, since a token has at least three bytes in any script. */
 const MOST_BYTES = 12_000;
 const SHORT_DESCRIPTION = 200;
 const LONG_DESCRIPTION = 1_500;
 const LONGEST_NAME = 256;
 const MOST_LEVELS = 20;
-/**
- * Maximum length of a schema, in characters. A larger one is not shown at all: it would be too long even
- * without its texts.
- */
+/** In characters. A larger one would be too long even without its texts. */
 const LARGEST_SCHEMA = 64 * 1024;
 
 interface Shown {
@@ -220,14 +203,13 @@ interface Shown {
   readonly note?: string;
 }
 
-/** JSON, or a sentence if no tool was found. */
 export function foundText(tools: readonly JsonObject[], query: string, all: number): string {
   if (tools.length === 0) {
     return `No tool fits ${JSON.stringify(query)}. Say in other words what it is to do, or name the product it belongs to; ${all} tools can be found here.`;
   }
   const shown = tools.map((tool) => short(tool));
   let left = MOST_BYTES - sizeOf(shown);
-  // Each tool is shown briefly at least; the remaining room goes to the best tools first.
+  // The room that is left goes to the best tools first.
   for (const [index, tool] of tools.entries()) {
     const before = shown[index];
     if (before === undefined) continue;
@@ -239,7 +221,7 @@ export function foundText(tools: readonly JsonObject[], query: string, all: numb
   return JSON.stringify({ tools: shown });
 }
 
-/** The forms in which the answer can show a tool, the longest first. */
+/** The longest first. */
 function fullerForms(tool: JsonObject): readonly Shown[] {
   const { inputSchema } = tool;
   const brief = described(tool, SHORT_DESCRIPTION);
@@ -273,7 +255,6 @@ function argumentNames(schema: unknown): string {
   return names.length === 0 ? "no arguments" : names.slice(0, 40).join(", ");
 }
 
-/** The schema without descriptions, examples and titles. */
 function withoutTexts(schema: unknown, levels: number): unknown {
   if (levels === 0) return {};
   if (Array.isArray(schema)) return schema.map((part) => withoutTexts(part, levels - 1));
@@ -288,7 +269,6 @@ function withoutTexts(schema: unknown, levels: number): unknown {
   return Object.fromEntries(kept);
 }
 
-/** Number of characters of the schema as JSON. */
 const lengthOf = memoized((schema: JsonObject) => JSON.stringify(schema).length);
 
 function sizeOf(value: object): number {

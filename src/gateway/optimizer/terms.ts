@@ -1,8 +1,7 @@
-// Makes search terms from the texts of tools and queries: words without their endings, and concepts, each of
-// which stands for words of similar meaning ("look up", "search"). For English; in other languages, each word
-// is its own term.
+// Search terms of tools and queries: words without endings, and concepts, which stand for words of similar
+// meaning. For English; other languages get their words as they are.
 
-/** Maximum number of terms of a query, and of each text of a tool. */
+/** Of a query, and of each text of a tool. */
 const MOST_TERMS = 400;
 
 const STOP_WORDS: ReadonlySet<string> = new Set(
@@ -16,7 +15,7 @@ const STOP_WORDS: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** Words with similar meanings. A text that has one of the words also gets the concept as a term. */
+/** A text with one of these words also gets the concept, which is the line's first word. */
 const CONCEPTS: readonly string[] = [
   "find search look lookup query locate seek discover",
   "list enumerate browse show which who overview",
@@ -94,7 +93,7 @@ const CONCEPTS: readonly string[] = [
 
 const CONCEPT = "~";
 
-/** Synonyms in names of tools: the first word of a line replaces the others. */
+/** In names of tools, the first word of a line replaces the others. */
 const SAME: readonly string[] = [
   "folder directory dir directories",
   "email mail mails",
@@ -120,7 +119,6 @@ const SAME: readonly string[] = [
   "js javascript",
 ];
 
-/** Abbreviations of several words. */
 const LONG_FORMS: ReadonlyMap<string, string> = new Map([
   ["mr", "merge request"],
   ["mrs", "merge requests"],
@@ -135,7 +133,7 @@ const LONG_FORMS: ReadonlyMap<string, string> = new Map([
   ["postgresql", "postgres"],
 ]);
 
-/** Phrases, each with the single word that replaces it; empty: the phrase is dropped. */
+/** Empty: the phrase is dropped. */
 const JOINED: readonly (readonly [RegExp, string])[] = [
   [/\bto-?\s?do\b(?= (?:item|list|task|app))|\bto-do/g, "todo"],
   [/\be-mail/g, "email"],
@@ -157,10 +155,7 @@ const canonical: ReadonlyMap<string, string> = new Map(
 
 const conceptsByTerm: ReadonlyMap<string, readonly string[]> = conceptTable();
 
-/**
- * The terms of a text, in order, with repetitions. Words consist of letters and digits; camelCase and
- * snake_case are split.
- */
+/** In order, with repetitions. camelCase and snake_case are split. */
 export function termsOf(text: string): readonly string[] {
   const terms: string[] = [];
   for (const word of wordsOf(text)) {
@@ -174,7 +169,7 @@ export function termsOf(text: string): readonly string[] {
   return terms;
 }
 
-/** The concepts of the terms, each once. They begin with `CONCEPT`, so they are never equal to a word. */
+/** Each once. `CONCEPT` in front makes them differ from words. */
 export function conceptsOf(terms: readonly string[]): readonly string[] {
   return [...new Set(terms.flatMap((term) => conceptsByTerm.get(term) ?? []))];
 }
@@ -189,7 +184,7 @@ function wordsOf(given: string): readonly string[] {
   return joined.match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
 }
 
-/** The word without the most common English endings: equal for the forms of a word, but not necessarily a word itself. */
+/** Equal for the forms of a word; not necessarily a word itself. */
 export function stem(word: string): string {
   if (word.length <= 3 || !/^[a-z]+$/.test(word)) return word;
   let rest = word;

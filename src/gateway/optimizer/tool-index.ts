@@ -1,18 +1,15 @@
-// The search index over names, descriptions and argument names of tools. When the catalog changes, only
-// changed tools are indexed, in short slices, so that requests are served in between.
+// The search index of all tools. When the catalog changes, changed tools are indexed in short slices, so that
+// requests are served in between.
 import MiniSearch from "minisearch";
 import type { CatalogEntry } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { conceptsOf, termsOf } from "./terms.ts";
 
-/** Tools indexed per slice: 2 ms or less. */
+/** Takes at most 2 ms. */
 const SLICE = 8;
-/**
- * Number of characters of a description that are indexed; later text rarely explains the purpose of a tool.
- */
+/** In characters. Later text rarely explains what a tool does. */
 const LONGEST_DESCRIPTION = 2_000;
 const MOST_ARGUMENTS = 100;
-/** Names count most. A common concept counts less than the word itself. */
 const FIELD_WEIGHTS = {
   name: 3,
   nameConcepts: 1,
@@ -22,17 +19,14 @@ const FIELD_WEIGHTS = {
   concepts: 0.3,
 };
 const FIELDS = ["name", "nameConcepts", "backend", "args", "description", "concepts"] as const;
-/** Weights of terms that only begin with a word of the query, or are only spelled similarly. */
+/** For words that only begin like a query's word, or are spelled similarly. */
 const GUESSED = { prefix: 0.2, fuzzy: 0.2 };
-/**
- * A query's words that no tool has are compared with the words of all tools: at most this many of them, each
- * of at most this length.
- */
+/** Words of a query that no tool has are compared with all tools' words. This bounds their number and length. */
 const MOST_GUESSED = 8;
 const LONGEST_GUESSED = 24;
-/** Number of best matches by single words that are ranked again by how much of the query they cover. */
+/** The best matches by single words, which are ranked again by how much of the query they cover. */
 const RANKED = 200;
-/** The share of a word's letters that may differ in a match by similar spelling. */
+/** The share of a word's letters that may differ. */
 const FUZZY = 0.2;
 
 type IndexedTool = Pick<CatalogEntry, "name" | "backend" | "originalName" | "definition">;
@@ -53,18 +47,16 @@ export class ToolIndex {
     autoVacuum: false,
   });
   readonly #indexed = new Map<string, Indexed>();
-  /** The number of tools with each term. */
   readonly #toolsWith = new Map<string, number>();
   #wanted: ReadonlyMap<string, IndexedTool> = new Map();
   #work: Iterator<void> | null = null;
   #ready: PromiseWithResolvers<void> | null = null;
 
-  /** The number of indexed tools. */
   get size(): number {
     return this.#indexed.size;
   }
 
-  /** Starts to index these tools; a later call replaces an earlier one. `ready` resolves at the end. */
+  /** A later call replaces an earlier one. */
   follow(tools: ReadonlyMap<string, IndexedTool>): void {
     if (tools === this.#wanted) return;
     this.#wanted = tools;
@@ -74,17 +66,17 @@ export class ToolIndex {
     if (!isAtWork) setImmediate(this.#slice);
   }
 
-  /** Resolves when the newest tools are indexed; null: they are. */
+  /** Null: the newest tools are indexed. */
   get ready(): Promise<void> | null {
     return this.#ready?.promise ?? null;
   }
 
-  /** The names of matching tools for which `isWanted` is true, the best first. */
+  /** The best first. */
   search(question: string, most: number, isWanted: (name: string) => boolean): readonly string[] {
     const words = [...new Set(termsOf(question))];
     const terms = [...words, ...conceptsOf(words)];
     if (terms.length === 0) return [];
-    // A word that no tool has may be misspelt, or the beginning of a word.
+    // It may be misspelt, or the beginning of a word.
     const unknown = words.filter((word) => !this.#toolsWith.has(word) && word.length <= LONGEST_GUESSED);
     const guessed = new Set(unknown.slice(0, MOST_GUESSED).filter(({ length }) => length >= 4));
     const found = this.#search.search(terms.join(" "), {
@@ -97,7 +89,7 @@ export class ToolIndex {
     const coverage = coverageOf(words, this.size, (term) => this.#toolsWith.get(term) ?? 0);
     const ranked = found.slice(0, RANKED).map(({ id, score }) => {
       const tool = this.#indexed.get(id)?.words;
-      // The square root keeps a word that is repeated many times from outweighing all other words.
+      // The square root keeps one word, repeated many times, from outweighing the others.
       return { id, score: tool === undefined ? 0 : Math.sqrt(score) * coverage(tool) };
     });
     ranked.sort((one, other) => other.score - one.score);
@@ -165,7 +157,7 @@ function documentOf(tool: IndexedTool) {
   const properties = isJsonObject(inputSchema) ? inputSchema["properties"] : undefined;
   const argumentNames = isJsonObject(properties) ? Object.keys(properties).slice(0, MOST_ARGUMENTS) : [];
   const owner = new Set(termsOf(tool.backend));
-  // The server's name in a description must not rank one of its tools above its other tools.
+  // Otherwise it would rank one of the server's tools above its other tools.
   const described = termsOf(textOr(description).slice(0, LONGEST_DESCRIPTION)).filter(
     (term) => !owner.has(term),
   );
@@ -177,7 +169,6 @@ function documentOf(tool: IndexedTool) {
     backend: backendTerms(tool),
     args: [...new Set(termsOf(argumentNames.join(" ")))].join(" "),
     description: described.join(" "),
-    /** The concepts of the description. */
     concepts: conceptsOf(described).join(" "),
   };
 }
@@ -190,42 +181,31 @@ function textOr(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-// How much of a query a tool covers, and how much of its name the query contains. Pure.
+// How much of a query a tool covers, and how much of the tool's name the query contains. Pure.
 
-/**
- * Weights of a word that matches only by a common concept: for words of the query, and for words of the
- * tool's name.
- */
+/** Of a match by a common concept only, for words of the query and of the name. */
 const BY_CONCEPT = { query: 0.7, name: 0.6 };
-/**
- * Maximum rarity of a word. The fewer tools have a word, the rarer it is; a word that one tool in 400 has
- * reaches the maximum.
- */
+/** A word that one tool in 400 has reaches it. */
 const MOST_RARITY = 6;
-/** The rarity of a word if no tool has it or one of its concepts. */
+/** No tool has the word or its concepts. */
 const UNKNOWN_RARITY = 0.5;
 /**
- * Parts of the factor for the name. `least`: its value if the name contains no word of the query. `further`:
- * is added to the number of the name's words, so that one matching word does not cover a short name.
+ * `least`: no word of the name matches. `further` is added to the number of its words, so that one matching
+ * word does not cover a short name.
  */
 const NAME = { least: 0.5, further: 0.5 };
 
 interface ToolWords {
-  /** The words of the tool's name, each followed by its concepts. */
+  /** Each word, followed by its concepts. */
   readonly name: readonly (readonly string[])[];
-  /** All terms of the tool. */
   readonly terms: ReadonlySet<string>;
 }
 
-/** Each word, followed by its concepts. */
 export function wordsWithConcepts(words: readonly string[]): readonly (readonly string[])[] {
   return words.map((word) => [word, ...conceptsOf([word])]);
 }
 
-/**
- * Returns the factor for a tool's score, from 0 to 1.5. `toolsWith`: number of tools with a term, of all
- * `size` tools.
- */
+/** From 0 to 1.5. `toolsWith`: how many of all `size` tools have a term. */
 export function coverageOf(
   words: readonly string[],
   size: number,
@@ -241,7 +221,7 @@ export function coverageOf(
   };
 }
 
-/** 1 if the terms have the word itself, `byConcept` if they have one of its concepts, else 0. */
+/** 1: the word itself. `byConcept`: one of its concepts. */
 function share([word = "", ...concepts]: readonly string[], terms: ReadonlySet<string>, byConcept: number) {
   if (terms.has(word)) return 1;
   return concepts.some((concept) => terms.has(concept)) ? byConcept : 0;

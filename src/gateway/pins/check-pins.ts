@@ -12,42 +12,38 @@ import {
   type ShownKind,
 } from "./pinned-entry.ts";
 
-/** An entry that waits for a person's approval, because it is new or was changed. */
+/** It is new or was changed, and waits for a person's approval. */
 export interface PendingEntry extends Shown {
   readonly change: "changed" | "new";
   readonly digest: string;
-  /** The approved text; null if there is none or it was too long to keep. */
+  /** As approved; null: unknown, or too long to keep. */
   readonly before: string | null;
 }
 
 export interface PinCheck {
-  /** The new pins, by `pinKey`; the given object if nothing changed. */
+  /** By `pinKey`. The given object if nothing changed. */
   readonly pins: ReadonlyMap<string, Pinned>;
   readonly pending: readonly PendingEntry[];
-  /** The pending entries that have not been announced yet. */
+  /** Of `pending`. */
   readonly unannounced: readonly PendingEntry[];
-  /** How many entries of a new backend were pinned. */
+  /** Pinned entries of a new backend. */
   readonly first: number;
-  /** New entries of a known backend that were pinned at once; a tool by its name, others as `prompt NAME`. */
+  /** New entries of a known backend that were pinned at once: tools by name, others as `prompt NAME`. */
   readonly added: readonly string[];
   readonly gone: readonly string[];
-  /** Entries that are not pinned, because the backend has more than `MOST_PINNED`. */
+  /** Not pinned: the backend has more than `MOST_PINNED`. */
   readonly beyond: readonly Shown[];
 }
 
 interface Known {
-  /** By `pinKey`; empty for a new backend. */
+  /** By `pinKey`. */
   readonly pins: ReadonlyMap<string, Pinned>;
-  /**
-   * True: earlier pins were lost. Entries without a pin are then not pinned at once, as those of a new
-   * backend are.
-   */
+  /** Earlier pins were lost, so a backend without pins may not be new. */
   readonly isLost: boolean;
 }
 
 /**
- * Compares a backend's entries with its pins. Pins at once all entries of a new backend. For a known backend,
- * pins at once the entries of a kind (prompts, for instance) that was not pinned before. Its other new entries
+ * Pins a new backend's entries at once, and those of a kind that was not pinned before. Other new entries
  * wait for approval in mode "block"; in mode "tell" they are pinned and announced.
  */
 export function checkPins(
@@ -79,7 +75,7 @@ export function checkPins(
   for (const shown of listed) {
     const { kind, name, definition } = shown;
     const key = pinKey(kind, name);
-    // Of two entries with one name only the first is published, so its result holds for both.
+    // Only the first entry of a name is published.
     if (seen.has(key)) continue;
     if (seen.size >= MOST_PINNED) {
       beyond.push(shown);
@@ -139,7 +135,7 @@ export function checkPins(
   };
 }
 
-/** The key for people: the name of a tool or skill, else kind and name. */
+/** For people: the name of a tool or skill, else kind and name. */
 function readableKey(key: string): string {
   return key.startsWith("\n") ? key.slice(1) : key;
 }

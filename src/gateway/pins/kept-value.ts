@@ -1,4 +1,4 @@
-// A value in a `PinStore`. Reads and writes that fail are tried again.
+// A value in a `PinStore`. Failed reads and writes are tried again.
 import { errorText } from "../../runtime/errors.ts";
 import { shareWrites } from "../../runtime/files/durable-value.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
@@ -7,7 +7,7 @@ import type { KeptPins, PinStore } from "./pin-store.ts";
 
 const TRY_AGAIN_MS = 60_000;
 
-/** `claimed`: the stored value, whoever wrote it; null if it cannot be parsed. */
+/** `claimed`: the stored value, whoever wrote it; null: not readable. */
 export type ReadValue<Value> =
   | { readonly kind: "none" }
   | { readonly kind: "kept"; readonly value: Value }
@@ -15,21 +15,21 @@ export type ReadValue<Value> =
 
 interface KeptOptions<Value> extends GatewayTools {
   readonly store: PinStore;
-  /** Log messages: the value cannot be verified yet, cannot be trusted, cannot be written. */
+  /** Texts for the log. */
   readonly messages: Readonly<Record<"unread" | "untrusted" | "unwritten", string>>;
   /** Null: this version cannot read the value. */
   readonly parse: (value: unknown) => Value | null;
   readonly take: (read: ReadValue<Value>) => void;
-  /** The current value as plain JSON. */
+  /** As JSON. */
   readonly plain: () => unknown;
-  /** Called after `take`, when a value was read again. */
+  /** Called after `take`, when the value was read again. */
   readonly onChanged: () => void;
 }
 
 export class KeptValue<Value> implements AsyncDisposable {
-  /** True: the stored value is not verified yet, so it must not be overwritten. */
+  /** The stored value is not verified yet, so it must not be overwritten. */
   isUnread = false;
-  /** Why the last write failed; null if it succeeded or none was tried. */
+  /** Why the last write failed. */
   unsavedBecause: string | null = null;
   readonly #options: KeptOptions<Value>;
   readonly #writes = shareWrites(() => this.#write());
@@ -42,15 +42,15 @@ export class KeptValue<Value> implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Reads the value for the first time, if `isWanted`. Resolves when no such read is under way. */
+  /** For the first time, if `isWanted`. Resolves when no such read is under way. */
   async load(isWanted = true): Promise<void> {
     if (isWanted) this.#loaded ??= this.#read();
     await this.#loaded;
   }
 
   /**
-   * Reads the value again if it was loaded before, because another process may have written it. `onRead` is
-   * called after reading, before the value is used.
+   * Another process may have written the value since it was loaded. `onRead` is called before what was read
+   * is used.
    */
   async reload(onRead: () => void = () => {}): Promise<void> {
     await this.#loaded;
@@ -61,16 +61,13 @@ export class KeptValue<Value> implements AsyncDisposable {
     this.#options.onChanged();
   }
 
-  /** To be called when the value has changed: writes it. */
+  /** Writes the value, which has changed. */
   save(): void {
     this.#isStale = true;
     void this.flush();
   }
 
-  /**
-   * Writes the value if it has unsaved changes and may be written. Resolves when no write is under way. Never
-   * rejects.
-   */
+  /** Resolves when no write is under way. Never rejects. */
   async flush(): Promise<void> {
     const { isOurs = true } = this.#options.store;
     await (this.#isStale && isOurs && !this.isUnread ? this.#writes.write() : this.#writes.settled);

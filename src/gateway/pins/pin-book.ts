@@ -1,4 +1,4 @@
-// The pins of all backends, and their form in the store. Plain data, bounded.
+// The pins of all backends, as plain data within bounds.
 import { machineOf } from "../../config/values/backend-names.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
@@ -6,28 +6,23 @@ import { objectOf } from "../../runtime/text/json-object.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isSkillPin } from "./pinned-entry.ts";
 
-/** Maximum number of pinned entries per backend. */
+/** Of one backend. */
 export const MOST_PINNED = 5_000;
-/**
- * Number of approved versions that are kept per entry, so that an earlier version needs no second approval.
- */
+/** Approved versions that are kept for an entry: an earlier version needs no second approval. */
 const MOST_APPROVED = 8;
-/**
- * Longest text that is kept, in characters. Only the digest of a longer text is kept, so no diff can show
- * that text.
- */
+/** In characters. Of a longer text only the digest is kept, so no diff can show it. */
 const LONGEST_TEXT = 64 * 1024;
-/** Maximum length of all kept texts together, in characters. */
+/** All kept texts together, in characters. */
 const MOST_TEXT = 16 * 1024 * 1024;
-/** Maximum number of backends that are pinned but no longer configured. */
+/** Pinned backends that are not configured any more. */
 const MOST_FORMER_BACKENDS = 200;
 
 export interface Pinned {
-  /** Approved digests, the current digest first. */
+  /** Digests, the current one first. */
   readonly approved: readonly string[];
-  /** The text of the version with the first digest of `approved`; null: not kept. */
+  /** Of the first digest in `approved`; null: not kept. */
   readonly text: string | null;
-  /** The digest that was last announced as a change, so that a change is announced once. */
+  /** The change that was announced last, so that it is announced once. */
   readonly announced: string | null;
   /** The entry was in the last list. */
   readonly isListed: boolean;
@@ -36,13 +31,13 @@ export interface Pinned {
 /** By backend, then by `pinKey`. */
 export interface PinBook {
   readonly backends: ReadonlyMap<string, ReadonlyMap<string, Pinned>>;
-  /** Why earlier pins cannot be trusted, else null. Until a person approves all, no backend counts as new. */
+  /** Why earlier pins cannot be trusted. Until a person approves all, no backend counts as new. */
   readonly lost: string | null;
 }
 
 export const EMPTY_BOOK: PinBook = { backends: new Map(), lost: null };
 
-/** Returns the entry with this digest approved, as its current one. */
+/** The digest becomes the current one. */
 export function approvedAs(pinned: Pinned | undefined, digest: string, text: string): Pinned {
   const others = pinned?.approved.filter((each) => each !== digest) ?? [];
   return {
@@ -53,10 +48,7 @@ export function approvedAs(pinned: Pinned | undefined, digest: string, text: str
   };
 }
 
-/**
- * Keeps the book within its bounds: drops backends that are not configured any more, then entries (those that
- * are no longer listed first), and then texts.
- */
+/** Drops unconfigured backends first, then entries, those that are not listed first, then texts. */
 export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySet<string>): PinBook {
   const dropped = excessFormer([...backends.keys()].filter((name) => !configured.has(name)));
   let characters = 0;
@@ -81,10 +73,7 @@ export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySe
   return { backends: kept, lost };
 }
 
-/**
- * The unconfigured backends to forget. They are taken from the machine that has the most, so that a machine
- * that keeps renaming its backends does not displace those of another machine.
- */
+/** Of the machine that has most, so that one machine that keeps renaming its backends displaces no other's. */
 function excessFormer(former: readonly string[]): ReadonlySet<string> {
   const dropped = new Set<string>();
   const byMachine = [...Map.groupBy(former, machineOf).values()];
@@ -95,7 +84,6 @@ function excessFormer(former: readonly string[]): ReadonlySet<string> {
   return dropped;
 }
 
-/** The book as plain JSON. */
 export function bookValue({ backends, lost }: PinBook): unknown {
   const pins = (of: ReadonlyMap<string, Pinned>): unknown =>
     [...of].map(([key, { approved, text, announced, isListed }]) => [
@@ -108,17 +96,14 @@ export function bookValue({ backends, lost }: PinBook): unknown {
   return { version: 1, lost, backends: [...backends].map(([name, of]) => [name, pins(of)]) };
 }
 
-/** The reverse of `bookValue`; null for any other value. */
+/** Null: another form. */
 export function readBook(value: unknown): PinBook | null {
   const { version, lost, backends } = objectOf(value) as Readonly<Record<string, unknown>>;
   const book = readMap(backends, ([pins]) => readMap(pins, readPinned));
   return version === 1 && isTextOrNull(lost) && book !== null ? { backends: book, lost } : null;
 }
 
-/**
- * Reads a map from a list of lists, each of which begins with its key; null if the value has another form, or
- * if `read` returns null.
- */
+/** From lists that begin with their keys. Null: another form, or `read` gives null. */
 function readMap<Value>(value: unknown, read: (rest: readonly unknown[]) => Value | null) {
   if (!Array.isArray(value)) return null;
   const map = new Map<string, Value>();
@@ -141,7 +126,7 @@ function isTextOrNull(value: unknown): value is string | null {
   return value === null || typeof value === "string";
 }
 
-/** A backend's approved tools from its pins, while the backend has not listed any. Only tools whose whole text is kept. */
+/** Only those whose whole text is kept, for a backend that has not listed any yet. */
 export const recalledTools = memoized((pinned: ReadonlyMap<string, Pinned>) =>
   [...pinned].flatMap(([name, { approved, text, isListed }]): JsonObject[] => {
     if (!isListed || approved.length === 0 || text === null) return [];

@@ -1,4 +1,4 @@
-// The entries that a server shows to models, each as one canonical text with its digest.
+// What a server shows to models, each entry as one canonical text with its digest.
 import { hash } from "node:crypto";
 import { memoized } from "../../runtime/memo.ts";
 import { isRawNumber, parseExactly } from "../../runtime/text/exact-json.ts";
@@ -6,14 +6,14 @@ import { namedEntries } from "../catalog/build-catalog.ts";
 import type { CatalogSource, EntryKind } from "../catalog/catalog.ts";
 import { canonical, isJsonObject, type JsonObject } from "../json-rpc.ts";
 
-/** The members that a text or diff begins with, in this order; all others follow by name. */
+/** A text or diff begins with these; other members follow by name. */
 const FIRST_MEMBERS = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
-/** Prefix of digests over all members. Legacy digests have no prefix and leave some members out. */
+/** Digests over all members begin with it. Older digests leave some members out. */
 const WHOLE = "2.";
 
 export type ShownKind = EntryKind | "instructions";
 
-/** An entry that a server shows to models, in the form that is pinned. */
+/** As it is pinned. */
 export interface Shown {
   readonly kind: ShownKind;
   /** The server's own name, URI or URI template. */
@@ -21,16 +21,10 @@ export interface Shown {
   readonly definition: JsonObject;
 }
 
-/**
- * The key of the pin for a server's instructions. A backend's pins that include it cover all kinds of
- * entries; older pins cover tools and skills only.
- */
+/** If a backend's pins have this key, they cover all kinds of entries; otherwise only tools and skills. */
 export const INSTRUCTIONS_KEY = "\ninstructions";
 
-/**
- * What a server shows to models, as far as its filters allow it. The instructions come first, so that the
- * limit `MOST_PINNED` never leaves them out.
- */
+/** As far as the filters allow. Instructions come first, so that `MOST_PINNED` never leaves them out. */
 export function shownOf(source: CatalogSource): readonly Shown[] {
   const name = "instructions";
   const text = source.instructions ?? "";
@@ -43,12 +37,12 @@ export function shownOf(source: CatalogSource): readonly Shown[] {
   ];
 }
 
-/** True for the pin that records that a server has no instructions; such a pin needs no approval. */
+/** Records that a server has no instructions, which needs no approval. */
 export function areNoInstructions({ kind, definition }: Shown): boolean {
   return kind === "instructions" && definition["instructions"] === undefined;
 }
 
-/** Unique among one server's entries. Tools and skills keep the keys that they have in older files. */
+/** Unique within one server. Tools and skills keep the keys of older files. */
 export function pinKey(kind: ShownKind, name: string): string {
   if (kind === "instructions") return INSTRUCTIONS_KEY;
   const isUri = name.includes("://");
@@ -56,7 +50,7 @@ export function pinKey(kind: ShownKind, name: string): string {
   return isPlain ? name : `\n${kind} ${name}`;
 }
 
-/** The part of an entry that is pinned; the same object for the same entry. */
+/** Always the same object for the same entry. */
 export function pinOf(kind: EntryKind, entry: JsonObject): JsonObject {
   if (kind === "skill") return skillPin(entry);
   return kind === "resource" ? withoutVolatile(entry) : entry;
@@ -68,7 +62,7 @@ const skillPin = memoized(({ uri, frontmatter, resources }: JsonObject) => ({
   resources,
 }));
 
-/** Without size and time of change: a file that is written to remains the same resource. */
+/** A file that is written to remains the same resource. */
 const withoutVolatile = memoized((resource: JsonObject): JsonObject => {
   const { size, annotations, ...others } = resource;
   const isDated = isJsonObject(annotations) && isDate(annotations["lastModified"]);
@@ -84,12 +78,12 @@ function isDate(value: unknown): boolean {
   return typeof value === "string" && /^\d{4}-\d\d-\d\d[T ]?[\d:.,+Z-]*$/.test(value);
 }
 
-/** True for a skill's pin. A tool's pin always has an input schema: the gateway makes up a missing one. */
+/** A tool's pin always has an input schema: the gateway makes up a missing one. */
 export function isSkillPin({ inputSchema, frontmatter }: JsonObject): boolean {
   return inputSchema === undefined && frontmatter !== undefined;
 }
 
-/** Equal for entries that differ only in the order of their keys. SHA-256, base64url. */
+/** Equal for entries that differ only in the order of keys. SHA-256, base64url. */
 export const entryDigest = memoized((entry: JsonObject) => entryPin(entry).digest);
 
 export function entryPin(entry: JsonObject): { readonly digest: string; readonly text: string } {
@@ -97,10 +91,7 @@ export function entryPin(entry: JsonObject): { readonly digest: string; readonly
   return { digest: `${WHOLE}${hash("sha256", text, "base64url")}`, text };
 }
 
-/**
- * True if the entry was approved with a legacy digest only, and none of the members that the digest covers
- * has changed.
- */
+/** The entry was approved with an older digest, and none of the members in it has changed. */
 export function hasLegacyApproval(entry: JsonObject, approved: readonly string[]): boolean {
   if (approved.length === 0 || approved.some((digest) => digest.startsWith(WHOLE))) return false;
   const members = isSkillPin(entry) ? ["name", "frontmatter", "resources"] : FIRST_MEMBERS;
@@ -115,14 +106,14 @@ function membersOf(entry: JsonObject): readonly string[] {
 }
 
 /**
- * True for the value that a missing `execution` stands for. It is not pinned, because lists of 2025-11-25
- * contain it and lists of 2026-07-28 do not.
+ * A missing `execution` means this. Lists of 2025-11-25 contain it and those of 2026-07-28 do not, so it is
+ * not pinned.
  */
 function isUsual(execution: unknown): boolean {
   return canonical(execution) === '{"taskSupport":"forbidden"}';
 }
 
-/** Members as canonical JSON. */
+/** Canonical JSON. */
 function textOf(entry: JsonObject, members: readonly string[]): string {
   const parts = members.flatMap((member) => {
     const value = Object.hasOwn(entry, member) ? entry[member] : undefined;
@@ -131,10 +122,7 @@ function textOf(entry: JsonObject, members: readonly string[]): string {
   return `{${parts.join(",")}}`;
 }
 
-/**
- * Returns `digestOf`, a faster `entryDigest` for a list that is read again, and `seen`, the digests that it
- * found: pass them as `before` for the next read. An entry with the same bytes as before keeps its digest.
- */
+/** For a list that is read again: `digestOf` is a faster `entryDigest`. `seen` is `before` of the next read. */
 export function listDigests(before: ReadonlyMap<string, string>) {
   const seen = new Map<string, string>();
   const digestOf = (entry: JsonObject): string => {
@@ -148,12 +136,12 @@ export function listDigests(before: ReadonlyMap<string, string>) {
 
 export interface MemberChange {
   readonly member: string;
-  /** A text as it is, or any other value as indented JSON; null: the member is missing. */
+  /** Texts stay, other values become indented JSON; null: the member is missing. */
   readonly before: string | null;
   readonly after: string | null;
 }
 
-/** The differences between a pinned text and the current entry; `before` null: the pinned text is not known. */
+/** `before` null: the pinned text is not known. */
 export function memberChanges(before: string | null, after: JsonObject): readonly MemberChange[] {
   const was: unknown = before === null ? {} : parseExactly(before);
   const old = isJsonObject(was) ? was : {};
@@ -169,6 +157,6 @@ export function memberChanges(before: string | null, after: JsonObject): readonl
 function readable(value: unknown): string | null {
   if (value === undefined) return null;
   if (typeof value === "string") return value;
-  // In canonical order, so that a different order of keys does not show as a difference.
+  // A different order of keys is no difference.
   return JSON.stringify(parseExactly(canonical(value)), null, 2);
 }

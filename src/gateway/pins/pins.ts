@@ -1,5 +1,5 @@
-// The pins of the running gateway: compares lists and instructions with their pins when they are read, announces changes,
-// withholds them under "block", and remembers approvals.
+// The pins of the running gateway: finds changes in lists and instructions, announces or withholds them, and
+// remembers approvals.
 import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { type CatalogSource, ENTRY_LISTS, type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
@@ -28,7 +28,7 @@ import {
   shownOf,
 } from "./pinned-entry.ts";
 
-/** Maximum number of changes of one list that are announced one by one. */
+/** Of one list, one by one. */
 const MOST_ANNOUNCED = 20;
 const MESSAGES = {
   unread: "the pins cannot be checked yet",
@@ -36,11 +36,10 @@ const MESSAGES = {
   unwritten: "the pins cannot be written",
 };
 
-/** The configuration of pinning. */
 interface PinRules {
   readonly trust: { readonly pin: PinMode };
   readonly backends: readonly Pick<ServedBackend, "name" | "pin">[];
-  /** True: other machines may add backends later; `trust` sets the mode of these. */
+  /** Other machines may add backends later, whose mode `trust` sets. */
   readonly borrows?: boolean;
 }
 
@@ -49,21 +48,20 @@ export interface PendingChange extends PendingEntry {
   readonly isWithheld: boolean;
 }
 
-/** One pending entry as a person saw it; an entry that has changed since is not approved. */
+/** As a person saw it. If the entry has changed since, it is not approved. */
 export interface ApprovedItem {
   readonly backend: string;
-  /** The server's own name, URI or template; entries of several kinds may have it. */
+  /** The server's own name or URI. Entries of several kinds may have it. */
   readonly name: string;
   readonly digest: string;
 }
 
-/** The state of the pins, from which the gateway's conditions are built. */
 export interface PinsState {
   readonly pending: readonly PendingChange[];
   /** How many entries exceed `MOST_PINNED`, by backend. */
   readonly beyond: ReadonlyMap<string, { readonly count: number; readonly isWithheld: boolean }>;
   readonly lost: string | null;
-  /** The stored pins cannot be verified yet, so nothing can be approved. */
+  /** The stored pins are not verified yet, so nothing can be approved. */
   readonly isUnread: boolean;
   readonly unsavedBecause: string | null;
 }
@@ -75,7 +73,7 @@ interface PinsOptions extends GatewayTools {
   readonly onChanged: () => void;
 }
 
-/** The result of checking one source, and the inputs for which it holds. */
+/** What a check found, and its inputs. */
 interface Looked extends Pick<PinCheck, "pending" | "beyond"> {
   readonly mode: PinMode;
   readonly approvals: number;
@@ -90,9 +88,9 @@ export class Pins {
   #looked = new Map<string, Looked>();
   #admitted: readonly CatalogSource[] = [];
   #configured: ReadonlySet<string> = new Set();
-  /** Number of approvals and loads. After each of them, all sources are checked again. */
+  /** Approvals and loads. After each of them, all sources are checked again. */
   #approvals = 0;
-  /** The digests of each backend's last list; see `listDigests`. */
+  /** Of each backend's last list; see `listDigests`. */
   readonly #digests = new Map<string, ReadonlyMap<string, string>>();
 
   constructor(options: PinsOptions) {
@@ -109,7 +107,7 @@ export class Pins {
     });
   }
 
-  /** Reads the stored pins if any backend needs them. Await it before the first `admit`. */
+  /** If any backend needs them. Await it before the first `admit`. */
   load({ trust, backends, borrows = false }: PinRules): Promise<void> {
     const pins = [...backends.map(({ pin }) => pin), ...(borrows ? [null] : [])];
     return this.kept.load(pins.some((pin) => (pin ?? trust.pin) !== "off"));
@@ -126,14 +124,14 @@ export class Pins {
     return { pending: this.pending, beyond, lost, isUnread, unsavedBecause };
   }
 
-  /** Entries that wait for approval, in the order of the sources. */
+  /** In the sources' order. */
   get pending(): readonly PendingChange[] {
     return [...this.#looked].flatMap(([backend, { pending, mode }]) =>
       pending.map((one) => ({ ...one, backend, isWithheld: mode === "block" })),
     );
   }
 
-  /** The sources without withheld entries. The same list, with the same members, while nothing changes. */
+  /** Without withheld entries. The same list, with the same members, while nothing changes. */
   admit(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modeOf = modesOf(rules);
     this.#configured = new Set(rules.backends.map(({ name }) => name));
@@ -149,8 +147,8 @@ export class Pins {
   }
 
   /**
-   * Approves these entries; call `admit` afterwards. `all`: also accepts that earlier pins are lost. Items that are no longer
-   * pending with this digest are returned as `left`.
+   * Call `admit` afterwards. `all` also accepts that earlier pins are lost. Items that have changed since are
+   * `left`.
    */
   approve(items: readonly ApprovedItem[], all: boolean) {
     const approved: ApprovedItem[] = [];
@@ -183,10 +181,7 @@ export class Pins {
     return { approved, left };
   }
 
-  /**
-   * For sources that are not published: returns them without the entries that `admit` would withhold. Changes
-   * no pins.
-   */
+  /** Unpublished sources, without the entries that `admit` would withhold. Changes no pins. */
   approvedOf(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modeOf = modesOf(rules);
     return sources.map((source) => {
@@ -196,9 +191,7 @@ export class Pins {
     });
   }
 
-  /**
-   * Adds the tools that each source had in its last list, from its pins; omits sources without pinned tools.
-   */
+  /** With the tools of their last lists, from their pins. Leaves out sources without any. */
   recalled(unlisted: readonly Omit<CatalogSource, "listings">[]): readonly CatalogSource[] {
     return unlisted.flatMap((source) => {
       const pinned = this.#book.backends.get(source.backend);
@@ -273,7 +266,7 @@ export class Pins {
   }
 }
 
-/** Backends that are not configured belong to other machines. */
+/** Unconfigured backends belong to other machines. */
 function modesOf({ trust, backends }: PinRules): (backend: string) => PinMode {
   const modes = new Map(backends.map(({ name, pin }) => [name, pin ?? trust.pin]));
   return (backend) => modes.get(backend) ?? trust.pin;
@@ -291,7 +284,7 @@ function seenAs({ name, digest }: Pick<PendingEntry, "name" | "digest">): string
   return `${digest} ${name}`;
 }
 
-/** Moves waiting entries from `listings` to `held`, so that requests for them get the right refusal. */
+/** Moves waiting entries to `held`, so that requests for them get the right refusal. */
 function withoutWithheld(
   source: CatalogSource,
   mode: PinMode,
@@ -321,15 +314,14 @@ function withoutWithheld(
   };
 }
 
-// A short diff of an entry for the log and for events, without control characters. `tools diff` shows the
-// whole diff.
+// A short diff for the log and for events. `tools diff` shows all of it.
 
-/** Characters of context on both sides of a difference. */
+/** Characters on both sides of a difference. */
 const CONTEXT = 30;
 const LONGEST = 300;
 const LONGEST_NAME = 100;
 
-/** Two lines for each member, `-` before and `+` after, each an excerpt around the difference. */
+/** Two lines for each member, `-` before and `+` after. */
 export function shortDiff(changes: readonly MemberChange[]): readonly string[] {
   return changes.flatMap(({ member, before, after }) => {
     const [old, fresh] = [before ?? "", after ?? ""];
@@ -342,7 +334,7 @@ export function shortDiff(changes: readonly MemberChange[]): readonly string[] {
   });
 }
 
-/** A server's name for an entry, cut and without control characters. */
+/** Cut, and without control characters. */
 export function shownName(name: string): string {
   const text = harmless(name.slice(0, LONGEST_NAME));
   return name.length > LONGEST_NAME ? `${text}…` : text;

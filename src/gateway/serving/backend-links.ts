@@ -1,4 +1,4 @@
-// Opens links to backends: over HTTP, as a program or through another machine, in the version of MCP that each speaks.
+// Opens links to backends: over HTTP, as a program, or through another machine.
 import { homedir } from "node:os";
 import { duplexPair } from "node:stream";
 import type { OpenLink } from "../backends/links/backend-link.ts";
@@ -18,7 +18,6 @@ interface BackendLinksOptions
   extends Pick<GatewayOptions, "clock" | "logger" | "announce" | "programEnvironment" | "guarded"> {
   readonly warden: Warden;
   readonly openMachine?: GatewayOptions["openMachine"];
-  /** null: no backend has a sign-in. */
   readonly signIns: () => SignIns | null;
 }
 
@@ -36,8 +35,7 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
     }
     const isPinned = connection.protocol === MODERN_VERSION;
     if (connection.type !== "stdio") {
-      // Only the first route (`route` null) uses a person's sign-in. On other routes, the gateway signs in by
-      // itself if it has client credentials, else not at all.
+      // Only the first route (`route` null) uses a person's sign-in. Other routes need client credentials to sign in.
       const isMachine = connection.auth?.type === "client-credentials";
       const name = route === null ? backend : isMachine ? `${backend}/${route}` : null;
       const authorize = () => (name === null ? null : (signIns()?.authorize(name, connection) ?? null));
@@ -59,7 +57,7 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
   };
 }
 
-/** Replaces `openMachine` in a gateway without a fleet: every stream ends at once. */
+/** For a gateway without a fleet. */
 const unreached: OpenMachine = ({ machine }, onEnd) => {
   const [ours, theirs] = duplexPair();
   setImmediate(() => {

@@ -1,4 +1,4 @@
-// Backends of other machines: the gateway runs them like its own, under a name that includes the machine's.
+// Other machines' backends, which the gateway runs like its own under a name with the machine's in it.
 import type { Duplex } from "node:stream";
 import type { FleetConnection, ServedBackend } from "../../config/snapshot.ts";
 import { borrowedName } from "../../config/values/backend-names.ts";
@@ -8,7 +8,6 @@ import type { StreamEnd } from "../backends/links/stream/stream-link.ts";
 
 export type BorrowedBackend = Omit<FleetConnection, "type">;
 
-/** Opens a stream of lines to the gateway of the backend's machine. */
 export type OpenMachine = (backend: BorrowedBackend, onEnd: (end: StreamEnd) => void) => Duplex;
 
 /** Longest wait for the fleet's first answer after a start, ms. */
@@ -17,14 +16,11 @@ const FIRST_MS = 2_000;
 const APART_MS = 400;
 
 interface Starting {
-  /** Resolves when no backend is in its first attempt any more, or the signal aborts. */
+  /** Resolves when each backend has started or failed once, or when the signal aborts. */
   settled(signal: AbortSignal): Promise<void>;
 }
 
-/**
- * Used after a start: waits until backends of other machines are known, because resumed clients may know
- * their tools.
- */
+/** After a start, waits until other machines' backends are known: resumed clients may know their tools. */
 export class FirstBorrowed {
   readonly #known = Promise.withResolvers<void>();
 
@@ -32,7 +28,7 @@ export class FirstBorrowed {
     if (backends.length > 0) this.#known.resolve();
   }
 
-  /** Resolves like the pool's `settled`, but also waits for backends of other machines. */
+  /** Like the pool's `settled`, and waits for other machines' backends. */
   async settled(
     pool: Starting,
     { config: { borrows = false } }: { readonly config: { readonly borrows?: boolean } },
@@ -62,15 +58,12 @@ const DEFAULTS: Omit<ServedBackend, "name" | "connection"> = {
   whenUnavailable: "hide",
 };
 
-/** A backend with the configuration's defaults. */
+/** With the configuration's defaults. */
 export function defaultBackend(name: string, connection: ServedBackend["connection"]): ServedBackend {
   return { ...DEFAULTS, name, connection };
 }
 
-/**
- * Adds the backends of other machines after this machine's own: in a conflict, the first backend keeps its
- * name.
- */
+/** This machine's own backends stay first: in a conflict, the first backend keeps its name. */
 export function withBorrowed<Config extends { readonly backends: readonly ServedBackend[] }>(
   config: Config,
   borrowed: readonly BorrowedBackend[],

@@ -1,5 +1,4 @@
-// The part of a catalog that each principal may see. Views are shared by principals with equal rights;
-// digests are computed on first use.
+// The part of a catalog that each principal may see. Principals with equal rights share a view.
 import { hash } from "node:crypto";
 import { memoized } from "../../runtime/memo.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
@@ -11,27 +10,25 @@ import type { Policies } from "../middleware/policies.ts";
 import { type ParamHeader, paramHeadersOf } from "../param-headers.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 
-/** The members of the policies that views use. */
 export type ViewRights = Pick<Policies, "rightsKey" | "isVisible" | "hidesFromOwner">;
 
 type ViewFor = (principal: Principal) => CatalogView;
 
-/** Which tools are listed for clients that search tools instead of listing all. */
+/** For clients that search tools instead of listing all. */
 export interface ListedTools {
-  /** The gateway's own tools, listed first. */
+  /** Listed first. */
   readonly own: readonly JsonObject[];
-  /** Whether a backend's tool with this name is listed, too. */
+  /** True: the backend's tool of this name is listed, too. */
   keeps(name: string): boolean;
 }
 
-/** Maximum number of views that are kept: with signed tokens, any combination of roles may occur. */
+/** With signed tokens, any combination of roles may occur. */
 const MAX_VIEWS = 1_000;
 
 export interface ViewParts {
   readonly catalog: Catalog;
-  /** null: no policies; all clients see everything. */
+  /** null: all clients see everything. */
   readonly rights: ViewRights | null;
-  /** The catalog is only a part of everything published. */
   readonly isPart?: boolean;
   /** null: all tools are listed. */
   readonly listed?: ListedTools | null;
@@ -88,7 +85,7 @@ function createView(
   const skills = visible(catalog.skills);
   const digest = (...lists: readonly (readonly JsonObject[])[]): string =>
     hashOf(lists.map((list) => list.map(digestOf).join(" ")).join("\n"));
-  // Skills have no change notice of their own, so a change of skills is announced as one of resources.
+  // Skills have no change notice of their own, so they count as resources here.
   const ofResources = [resources, resourceTemplates, ...(skills.length === 0 ? [] : [skills])];
   const digests = {
     tools: lazily(() => digest(shown(tools))),
@@ -134,7 +131,6 @@ function createView(
   };
 }
 
-/** The value of `make`, which is called on the first use. */
 function lazily<Value extends object | string>(make: () => Value): () => Value {
   let made: Value | undefined;
   return () => {
@@ -151,7 +147,7 @@ function hashOf(text: string): string {
   return hash("sha256", text, "base64url");
 }
 
-// Memoized per definition, because the servers' definition objects are reused in later catalogs and views.
+// Later catalogs and views reuse the servers' definition objects, so results are kept for each object.
 
 const digestOf = memoized((definition: JsonObject): string => hashOf(JSON.stringify(definition)));
 
@@ -165,8 +161,8 @@ const modernTool = memoized((tool: JsonObject) => {
 });
 
 /**
- * The tools for clients of 2026-07-28: without `execution`, which only legacy versions have, and without tools that work
- * only as legacy tasks or whose header declarations are invalid.
+ * Clients of 2026-07-28 know no `execution`. They get no tool that works only as a legacy task, and none with
+ * an invalid header declaration.
  */
 function modernTools(tools: readonly JsonObject[]) {
   const definitions: JsonObject[] = [];

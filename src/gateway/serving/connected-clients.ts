@@ -1,5 +1,5 @@
-// The connected clients and their calls. A client of 2026-07-28 has no session: it counts as connected while it listens,
-// and for five minutes after each request.
+// The connected clients and their calls. A client of 2026-07-28 has no session, so it counts as connected
+// while it listens and for five minutes after each request.
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { type ClientPort, principalKey } from "../client-port.ts";
@@ -8,24 +8,21 @@ import type { GatewayRequest } from "../middleware/middleware.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 
 const HERE_MS = 300_000;
-/** Clients without a session choose their names freely, so their number is bounded: the oldest entry is dropped. */
+/** These clients choose their names freely, so beyond this number the oldest is dropped. */
 const MOST_WITHOUT_SESSION = 500;
 const LONGEST_ERROR = 200;
 const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 
-/**
- * The identity of a client, copied from its port: clients without a session share one port, which has the
- * identity of the newest request.
- */
+/** Copied, because clients without a session share one port, which shows the newest request's client. */
 type Introduced = Pick<ClientPort, "principal" | "group" | "clientInfo" | "protocolVersion" | "transport">;
 
 export interface ConnectedClient {
   readonly client: Introduced;
   /** Wall ms. */
   readonly sinceMs: number;
-  /** Number of uses of tools, prompts and resources. */
+  /** Uses of tools, prompts and resources. */
   readonly calls: number;
-  /** The client's last failed call; `atMs` is wall ms. */
+  /** `atMs` is wall ms. */
   readonly lastError: { readonly atMs: number; readonly message: string } | null;
 }
 
@@ -36,18 +33,16 @@ interface Entry {
   lastError: ConnectedClient["lastError"];
   /** Monotonic ms. */
   seenMs: number;
-  /** Open streams. */
   readonly open: Set<ClientPort>;
 }
 
 export class ConnectedClients {
   readonly #clock: Clock;
   readonly #clean: (text: string) => string;
-  /** By session. */
   readonly #sessions = new Map<ClientPort, Entry>();
   /** Clients without a session, by `keyOf`. */
   readonly #others = new Map<string, Entry>();
-  /** The last client of each port, so that most requests need no `keyOf`. */
+  /** Saves `keyOf` for most requests. */
   readonly #last = new WeakMap<ClientPort, { readonly key: string; readonly entry: Entry }>();
 
   constructor(clock: Clock, clean: (text: string) => string) {
@@ -63,7 +58,7 @@ export class ConnectedClients {
   closed(client: ClientPort): void {
     if (this.#sessions.delete(client)) return;
     const entry = this.#others.get(keyOf(client));
-    // Only ports of clients that listened are in `open`.
+    // The port is in `open` only if its client listened.
     if (entry?.open.delete(client) === true) entry.seenMs = this.#clock.monotonicMs();
   }
 
@@ -112,7 +107,7 @@ export class ConnectedClients {
   }
 }
 
-/** True only if `keyOf` is the same; cheaper than computing it. */
+/** Then `keyOf` is equal, too; this is cheaper. */
 function isSameClient(one: Introduced, other: Introduced): boolean {
   return (
     one.principal === other.principal &&
@@ -126,7 +121,7 @@ function keyOf({ principal, group, clientInfo }: ClientPort): string {
   return JSON.stringify([principalKey(principal), group, clientInfo["name"], clientInfo["version"]]);
 }
 
-/** The message of the error or of the tool's failure; null for a success. */
+/** null: a success. */
 function failureOf(reply: Reply): string | null {
   if (isError(reply)) return reply.error.message;
   if (reply.result["isError"] !== true) return null;

@@ -1,4 +1,4 @@
-// The gateway's conditions: lasting problems that do not belong to one backend.
+// Lasting problems that do not belong to one backend.
 import { standingSince } from "../../reconcile/decision.ts";
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
@@ -19,7 +19,6 @@ const NO_PINS: PinsState = {
   unsavedBecause: null,
 };
 
-/** Problems with the gateway's files in the home; null: none. */
 interface KeptState {
   readonly sessionsUnsavedBecause: string | null;
   readonly namesLost: string | null;
@@ -27,7 +26,7 @@ interface KeptState {
 
 const NOTHING_WRONG: KeptState = { sessionsUnsavedBecause: null, namesLost: null };
 
-/** `sinceMs` absent: since it was first found. */
+/** Without `sinceMs`: since it was first found. */
 type FoundCondition = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
 
 type Add = (
@@ -46,7 +45,7 @@ function collected(fill: (add: Add) => void): readonly FoundCondition[] {
   return found;
 }
 
-/** Returns a function that lists the current conditions, each with the time when it was first found. */
+/** The returned function keeps the time when each condition was first found. */
 export function createGatewayConditions(wallMs: () => number) {
   let since: ReadonlyMap<string, number> = new Map();
   return (
@@ -147,22 +146,20 @@ function addKept({ sessionsUnsavedBecause: unsaved, namesLost }: KeptState, add:
 }
 
 const MOST_NAMES = 5;
-/** Maximum number of collisions that get a condition each. */
 const MOST_COLLISIONS = 20;
 const LONGEST_SHOWN = 100;
 
-/** The first items as text, and the number of further ones. */
 function firstOf<Item>(items: readonly Item[], textOf: (item: Item) => string): string {
   const more = items.length - MOST_NAMES;
   return `${items.slice(0, MOST_NAMES).map(textOf).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** A server's name for an entry, safe to show. */
+/** Safe to show. */
 function shown(name: string): string {
   return foreignLine(name, LONGEST_SHOWN);
 }
 
-/** Conditions for servers' tools that are hidden because the gateway's own tools have the same names. */
+/** The gateway's own tools hide servers' tools of the same names. */
 function addBehindOwnTools({ tools }: Catalog, add: Add): void {
   for (const name of [FIND_TOOL, CALL_TOOL]) {
     const entry = tools.get(name);
@@ -173,10 +170,7 @@ function addBehindOwnTools({ tools }: Catalog, add: Add): void {
   }
 }
 
-/**
- * Conditions for names that the conflict strategy hides, one for each pair of backends: a person who misses a
- * tool finds the reason here.
- */
+/** One condition for each pair of backends. A person who misses a tool finds the reason here. */
 function addHidden(catalog: Catalog, add: Add): void {
   const pairs = Map.groupBy(newCollisions(null, catalog), ({ kept, hidden }) =>
     JSON.stringify([kept, hidden]),
@@ -195,7 +189,7 @@ function addHidden(catalog: Catalog, add: Add): void {
   }
 }
 
-/** Conditions about pins and invisible characters: one for each backend and kind, however many entries it is about. */
+/** One condition for each backend and kind. */
 function addTrust(pins: PinsState, { unseen }: Pick<Catalog, "unseen">, add: Add): void {
   addPins(pins, add);
   for (const [backend, of] of Map.groupBy(unseen, (one) => one.backend)) {
@@ -243,12 +237,11 @@ function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
   }
 }
 
-/** "tools" if the entries are only tools. */
 function whatOf(pending: readonly PendingChange[]): string {
   return pending.every(({ kind }) => kind === "tool") ? "tools" : "things";
 }
 
-/** A tool's name; for other kinds, the kind before the name. */
+/** Only tools are named without their kind. */
 function entryText({ kind, name }: PendingChange): string {
   return kind === "tool" ? shownName(name) : kind === name ? kind : `${kind} ${shownName(name)}`;
 }
@@ -261,13 +254,12 @@ function unseenText({ kind, name, faults }: UnseenEntry): string {
 function addSignIn({ authentication: { signed }, config }: GatewayRules, url: string | null, add: Add): void {
   if (signed !== null) addKeys(signed.keys, add);
   if (url === null || config.incomingAuth.type !== "anonymous") return;
-  // Not a warning: by default, each program of each user on this machine has access, and often that is fine.
+  // Not a warning: by default each program on this machine has access, and often that is fine.
   const title = "No token is needed: whoever is on this machine may use everything that is served";
   const hint = "mountaineer init --add --token makes one; the command mountaineer mcp needs none.";
   add("info", "auth_open", title, hint);
 }
 
-/** Signed tokens cannot be checked, or only with outdated keys. */
 function addKeys(keys: KeyState, add: Add): void {
   if (keys.kind === "none") {
     const hint =

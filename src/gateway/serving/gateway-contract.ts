@@ -1,4 +1,4 @@
-// The gateway's contract with the daemon: its configuration, options and view.
+// What the daemon gives the gateway, and what it gets.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { GuardedPlaces } from "../../config/reach.ts";
 import type { GatewaySections, ServedBackend, ServerConfig } from "../../config/snapshot.ts";
@@ -16,88 +16,77 @@ import type { Measured } from "../telemetry/metric-families.ts";
 import type { TogetherConfig } from "../together/together.ts";
 import type { OpenMachine } from "./borrowed-backends.ts";
 
-/** The address in the configuration. */
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
 }
 
-/** The listening socket that a daemon hands to the next one. */
+/** A listening socket that one daemon hands to the next. */
 export interface HandedListener {
   readonly address: ListenAddress;
-  /** The socket's handle, in the form in which Node passes sockets between processes. */
+  /** In the form in which Node passes sockets between processes. */
   readonly handle: object;
 }
 
-/**
- * `[server]` without the settings of the management API: the gateway does not serve that, although it has the
- * same address.
- */
+/** `[server]` without the management API, which the gateway does not serve. */
 export type ListenConfig = Omit<ServerConfig, "management">;
 
-/** The part of a configuration that the gateway reads. */
 export interface GatewayConfig extends Omit<GatewaySections, "server" | "backends"> {
   /** null: the file has no such section, and `DEFAULT_SERVER` holds. */
   readonly server: ListenConfig | null;
   readonly backends: readonly ServedBackend[];
-  /** When backends go back to better routes; absent: the configuration's defaults. */
+  /** Absent: the configuration's defaults. */
   readonly failback?: FailbackPolicy;
-  /** Names of this machine's backends that other machines may use; absent: none. */
+  /** This machine's backends that other machines may use. */
   readonly exports?: readonly string[];
-  /** Whether other machines' backends may join; absent: no. */
+  /** Other machines' backends may join. */
   readonly borrows?: boolean;
-  /** Which tools of several machines are published as one; absent: none. */
+  /** The tools of several machines that are published as one. */
   readonly together?: TogetherConfig;
 }
 
-/** Returns true if it takes over the request and answers it. Never throws. */
+/** True: takes over the request and answers it. Never throws. */
 export type Beside = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface GatewayOptions extends BackendTools {
-  /** Environment variables for every backend's program. */
+  /** For every backend's program. */
   readonly programEnvironment?: Readonly<Record<string, string>>;
-  /** Stores sign-ins to backends; absent: backends are reached with their headers alone. */
+  /** Absent: no backend has a sign-in. */
   readonly signIn?: SignInHome;
-  /**
-   * Places that are hidden from programs in a sandbox. Default: only the hidden places of the user's home
-   * folder.
-   */
+  /** Hidden from programs in a sandbox. Default: only those of the user's home folder. */
   readonly guarded?: GuardedPlaces;
   readonly version: string;
-  /** Metrics of the daemon outside the gateway; absent: none. */
+  /** From the daemon outside the gateway. */
   readonly measured?: () => readonly Measured[];
-  /** Resolves symbolic links of paths. Absent: for backends with `folders`, calls with a path are refused. */
+  /** Absent: calls with a path are refused for backends with `folders`. */
   readonly places?: LookAtPlaces;
-  /** Stores the pins of tools; absent: they are lost with the process. */
+  /** Absent: pins are lost with the process. */
   readonly pinStore?: PinStore;
-  /** Stores names in use and switched-off tools; absent: they are lost with the process. */
+  /** Stores names in use and switched-off tools. Absent: they are lost with the process. */
   readonly nameStore?: PinStore;
-  /** Stores sessions across restarts; absent: they end with the process. Read before listening, closed at the end. */
+  /** Absent: sessions end with the process. Read before listening, closed at the end. */
   readonly sessions?: SessionFile;
   /**
-   * Keeps the calls of 2026-07-28 clients that wait for input, so that they can continue in the other daemon
-   * of a handover; absent: they can continue only here.
+   * Calls of 2026-07-28 clients that wait for input, so that a handover continues them. Absent: only this
+   * process can.
    */
   readonly suspended?: SuspendedCalls;
-  /**
-   * Called with a client's message about a call that is unknown here: the previous daemon may still run that
-   * call.
-   */
+  /** For a client's message about a call that only the previous daemon may know. */
   readonly passBack?: PassBack;
   /** False while another process rotates the audit's file. Default: true. */
   readonly rotates?: () => boolean;
-  /** False: no TCP listener, as for a single-shot command. */
+  /** False for a single-shot command. */
   readonly listens: boolean;
-  /** Opens a stream to another machine's gateway; absent: other machines are not reachable. */
+  /** Absent: other machines are not reachable. */
   readonly openMachine?: OpenMachine;
-  /** Machines that share their clients' sessions with this one; absent: none. */
+  /** Machines that share their clients' sessions with this one. */
   readonly peers?: () => SessionPeers;
-  /** Serves requests other than MCP at the same address; absent: nothing. */
+  /** Serves requests other than MCP at the same address. */
   readonly beside?: Beside | undefined;
 }
 
 export interface GatewayView {
-  /** `http://127.0.0.1:9000/mcp`; null while it does not listen. */
+  /** `http://127.0.0.1:9000/mcp`; null: it does not listen. */
   readonly url: string | null;
   readonly sessions: number;
   readonly inFlight: number;
@@ -108,23 +97,19 @@ export interface GatewayView {
     readonly resourceTemplates: number;
     readonly prompts: number;
   };
-  /** Number of tools withheld by filters, by backend. */
+  /** By backend: how many tools its filters withhold. */
   readonly withheldTools: ReadonlyMap<string, number>;
   readonly conditions: readonly BackendCondition[];
 }
 
-/** A configuration that is ready beside the current one. `commit` swaps them, and cannot fail. */
+/** Ready beside the current configuration. `commit` swaps them, and cannot fail. */
 export interface PreparedGateway {
   commit(): void;
-  /** Ends the replaced parts. */
   retire(): Promise<void>;
   rollback(): Promise<void>;
 }
 
-/**
- * Closes a handed-over listening socket that this process does not use. While it is open, the kernel accepts
- * connections on it, which nobody would serve.
- */
+/** While an unused socket is open, the kernel accepts connections on it that nobody serves. */
 export function closeHandedListener(handed: HandedListener | null): void {
   if (handed !== null) closeHandle(handed.handle);
 }

@@ -1,4 +1,4 @@
-// The gateway's listening address: retries a busy port at the start, and binds a new address before it gives up the old one.
+// The gateway's listening address. A busy port is retried, and a new address is bound before the old one is given up.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
@@ -19,7 +19,7 @@ import {
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Offers each request to `beside` first; `mcp` gets the rest. */
+/** Offers each request to `beside` first. */
 export function besideMcp(beside: Beside | undefined, mcp: Handler): Handler {
   if (beside === undefined) return mcp;
   return (request, response) => {
@@ -30,31 +30,28 @@ export function besideMcp(beside: Beside | undefined, mcp: Handler): Handler {
 interface GatewayListenerOptions extends GatewayTools {
   readonly handler: Handler;
   readonly announce: (transition: GatewayTransition) => void;
-  /** How long requests at a replaced address may go on, ms. */
+  /** For requests at a replaced address. */
   readonly drainMs: () => number;
-  /** Number of questions that clients have not answered yet. */
+  /** Questions that clients have not answered yet. */
   readonly openQuestions: () => number;
 }
 
 /**
- * While questions to clients are open, a replaced address still accepts their answers, ms: for ANSWERS_MS at
- * most, and until no question has been open for NEXT_QUESTION_MS. Checked every LOOK_MS.
+ * A replaced address stays open for answers, ms: at most ANSWERS_MS, and until no question was open for
+ * NEXT_QUESTION_MS. Checked every LOOK_MS.
  */
 const ANSWERS_MS = 600_000;
 const NEXT_QUESTION_MS = 2_000;
 const LOOK_MS = 250;
 const RETRY_MS = { first: 1_000, most: 60_000 };
-/**
- * Retry interval after listening on the previous daemon's socket has failed, ms: that daemon keeps the port
- * for a moment.
- */
+/** The previous daemon keeps the port for a moment after its socket was handed over. */
 const QUICK_RETRY_MS = 20;
 const QUICK_TRIES = 100;
 
 const NOTHING: PreparedGateway = { commit() {}, retire: async () => {}, rollback: async () => {} };
 
 export class GatewayListener {
-  /** The condition `listen_failed` while the address cannot be bound; null otherwise. */
+  /** `listen_failed` while the address cannot be bound. */
   condition: BackendCondition | null = null;
   readonly #options: GatewayListenerOptions;
   readonly #old = new Set<Listener>();
@@ -62,30 +59,25 @@ export class GatewayListener {
   #current: Listener | null = null;
   #failures = 0;
   #retry: Timer | null = null;
-  /** Remaining retries after QUICK_RETRY_MS. */
   #quickTries = 0;
   readonly #closing = new AbortController();
-  /** Sends a connection to the next daemon; null: there is no next daemon, or it accepts no connections. */
+  /** Sends a connection to the next daemon; null: to none. */
   #pass: PassConnection | null = null;
 
   constructor(options: GatewayListenerOptions) {
     this.#options = options;
   }
 
-  /** null while the gateway does not listen. */
+  /** null: it does not listen. */
   get url(): string | null {
     return this.#current?.url ?? null;
   }
 
-  /** The configured host; loopback without one. */
   get host(): string {
     return this.#wanted?.host ?? "127.0.0.1";
   }
 
-  /**
-   * Listens, and retries with backoff; resolves after the first attempt. `handed` is closed if it is bound to
-   * another address.
-   */
+  /** Resolves after the first attempt; retries with backoff. Closes `handed` if it is of another address. */
   async open(address: ListenAddress, handed: HandedListener | null = null): Promise<void> {
     this.#wanted = address;
     const isSame = handed?.address.host === address.host && handed.address.port === address.port;
@@ -93,16 +85,15 @@ export class GatewayListener {
     await this.#attempt(address, isSame ? handed : null);
   }
 
-  /** The socket for the next daemon. This process listens on it until `leave`. */
+  /** For the next daemon. This process listens on it until `leave`. */
   get handed(): HandedListener | null {
     const handle = this.#current?.handle ?? null;
     return handle === null || this.#wanted === null ? null : { address: this.#wanted, handle };
   }
 
   /**
-   * Stops listening, because the next daemon listens now. Connections are passed to it between two requests,
-   * a few at a time or `allAtOnce`. A connection closes after its next response if `pass` is null or if it
-   * came in at a replaced address.
+   * The next daemon listens now. `pass` hands it each connection between two requests, a few at a time or
+   * `allAtOnce`. Without `pass`, and at replaced addresses, a connection closes after its next response.
    */
   async leave(graceMs: number, pass: PassConnection | null, allAtOnce = false): Promise<void> {
     this.#pass = pass;
@@ -110,23 +101,22 @@ export class GatewayListener {
     await Promise.all([this.#current?.drain(graceMs, pass, allAtOnce), ...old]);
   }
 
-  /** Takes over a connection that the previous daemon passes to this one. */
+  /** The previous daemon passes this connection. */
   take(handle: object): void {
     if (this.#pass !== null) void this.#pass(handle).then(() => closeHandle(handle));
     else if (this.#current === null || this.#isClosed) closeHandle(handle);
     else this.#current.take(handle);
   }
 
-  /** Closes idle connections, so that their clients connect to the next daemon. */
+  /** Their clients then connect to the next daemon. */
   closeIdle(): void {
     for (const listener of [this.#current, ...this.#old]) listener?.closeIdle();
   }
 
-  /** Binds `address`; null: stops listening at the commit. Rejects with `listen_failed`; then nothing has changed. */
+  /** null: stops listening at the commit. Rejects with `listen_failed`; then nothing has changed. */
   async prepare(address: ListenAddress | null): Promise<PreparedGateway> {
     if (address?.host === this.#wanted?.host && address?.port === this.#wanted?.port) return NOTHING;
-    // The listener that the commit replaces. It is set only then: until the commit, a retry of `open` may
-    // still bind the old address.
+    // Known only at the commit: until then, a retry of `open` may still bind the old address.
     let replaced: Listener | null = null;
     const replaceBy = (listener: Listener | null): void => {
       this.#wanted = address;
@@ -136,11 +126,10 @@ export class GatewayListener {
     };
     const retire = (): Promise<void> => this.#retire(replaced);
     if (address === null) return { ...NOTHING, commit: () => replaceBy(null), retire };
-    // Requests that arrive at the new address before the commit wait for the rules that come with it.
+    // Requests before the commit wait for the rules that come with it.
     const held = holdRequests(this.#options.handler);
     const options = { ...this.#options, ...address, handler: held.handler };
-    // An old listener at this port may still be open for answers: it closes, and the new listener receives
-    // them.
+    // An old listener at this port, open for answers, makes room for the new one, which receives them.
     for (const old of this.#old) if (old.port === address.port) old.stopListening();
     const current = this.#current;
     const rebinding = current === null ? await openAlone(options) : await rebind(current, options);
@@ -154,7 +143,7 @@ export class GatewayListener {
     };
   }
 
-  /** Closes all listeners; connections have `graceMs` to end. */
+  /** Connections have `graceMs` to end. */
   async close(graceMs: number): Promise<void> {
     this.#closing.abort();
     this.#retry?.[Symbol.dispose]();
@@ -165,10 +154,7 @@ export class GatewayListener {
     return this.#closing.signal.aborted;
   }
 
-  /**
-   * Clients answer at the address where they were asked, so the old address stays open while questions are
-   * open.
-   */
+  /** Clients answer at the address where they were asked. */
   #replace(listener: Listener): void {
     if (listener.isListening && this.#options.openQuestions() > 0) listener.leave();
     else listener.stopListening();
@@ -249,7 +235,7 @@ export class GatewayListener {
   }
 }
 
-/** Requests wait for `release`; without it, they are never handled. */
+/** Without `release`, requests are never handled. */
 function holdRequests(handler: Handler) {
   const released = Promise.withResolvers<void>();
   let isReleased = false;

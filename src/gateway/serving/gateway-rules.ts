@@ -12,15 +12,14 @@ import type { GatewayConfig, GatewayOptions, GatewayView, ListenConfig } from ".
 export interface GatewayRules {
   readonly config: GatewayConfig;
   readonly authentication: Authenticator;
-  /** The tokens with which principals authenticated. All rules of a gateway share this object. */
+  /** How principals authenticated. All rules of a gateway share this object. */
   readonly proofs: Proofs;
-  /** A reload that does not change the audit's section keeps the object. null: off. */
+  /** A reload with the same audit section keeps the object. null: off. */
   readonly auditFile: AuditFile | null;
   /** null: off. */
   readonly telemetry: Telemetry | null;
 }
 
-/** The defaults of `[server]`. */
 export const DEFAULT_SERVER: ListenConfig = {
   host: "127.0.0.1",
   port: 9000,
@@ -57,15 +56,12 @@ export async function closeRules(rules: GatewayRules, others: GatewayRules): Pro
   if (auditFile !== others.auditFile) await auditFile?.[Symbol.asyncDispose]();
 }
 
-/** The host by which clients reach the gateway through a proxy, in lower case; null: no proxy is configured. */
+/** In lower case; null: clients do not come through a proxy. */
 export function publicHostOf({ publicUrl }: ListenConfig): string | null {
   return publicUrl === null ? null : new URL(publicUrl).hostname;
 }
 
-/**
- * Reuses the parts of `before` whose section has not changed: token hashes are kept, the audit's file stays
- * open.
- */
+/** Keeps the parts of `before` whose sections are the same: token hashes stay, and the audit's file stays open. */
 export function createRules(
   config: GatewayConfig,
   before: GatewayRules | null,
@@ -95,21 +91,18 @@ export function createRules(
   };
 }
 
-/**
- * What authentication depends on: with signed tokens also the gateway's address, because a token names it.
- */
+/** A signed token names the gateway's address. */
 function authOf({ incomingAuth, server }: GatewayConfig): unknown {
   return "tokens" in incomingAuth
     ? [incomingAuth, server?.host, server?.port, server?.publicUrl]
     : incomingAuth;
 }
 
-/** What the audit's file depends on. */
 function fileOf({ audit }: GatewayConfig): unknown {
   return audit === null ? null : [audit.path, audit.maxSizeBytes, audit.keep];
 }
 
-/** The telemetry of `before` if its section has not changed. The code is loaded only when telemetry is configured. */
+/** Keeps that of `before` if its section is the same. Loads the code only when needed. */
 export async function telemetryFor(
   config: TelemetryConfig | null,
   before: GatewayRules,
@@ -122,7 +115,6 @@ export async function telemetryFor(
   return new Loaded(config, tools);
 }
 
-/** The gateway's own metrics. */
 export function measuredOf({
   sessions,
   inFlight,

@@ -1,4 +1,4 @@
-// The gateway as a whole: its backends, the serving set, and the listeners for clients.
+// The gateway as a whole: its backends, what it serves, and its listeners.
 import type { Duplex } from "node:stream";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
@@ -51,16 +51,13 @@ import { exportGroup } from "./selection.ts";
 import { Serving } from "./serving.ts";
 import { ResumedSessions, SessionRoster } from "./session-roster.ts";
 
-/** When the gateway ends: time for calls in flight, and after that for their connections to close, ms. */
+/** At the end: for calls in flight, then for their connections to close, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
-/**
- * How long a stop waits for the warden to end the programs of backends, ms. The warden also ends programs
- * that are left after that, but the stop does not wait for them.
- */
+/** Longest wait for the warden to end programs, ms. It ends those that are left, too. */
 const STOP_WARDEN_MS = 250;
 
-/** Replaces how backends are started and reached, for tests and the rehearsal. */
+/** For tests and the rehearsal. */
 export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openLink" | "random">>;
 
 /** Nothing runs before `start`, `build` or the commit of a prepared configuration. */
@@ -72,7 +69,6 @@ export class Gateway implements AsyncDisposable {
   readonly pool: BackendPool;
   readonly #pins: Pins;
   readonly #names: KeptNames;
-  /** Tools that several machines have in common. */
   readonly together: Together;
   readonly serving: Serving;
   readonly #resumed: ResumedSessions;
@@ -169,21 +165,21 @@ export class Gateway implements AsyncDisposable {
   }
 
   /**
-   * Starts the backends and binds the listener. A busy port is a condition, and retried. Resolves after the first attempt
-   * to listen; never waits for a backend.
+   * Resolves after the first attempt to listen, and never waits for a backend. A busy port is a condition,
+   * and retried.
    */
   async start(config: GatewayConfig): Promise<void> {
     await this.build(config);
     await this.open(config);
   }
 
-  /** The first half of `start`: starts the backends, without accepting clients. */
+  /** The first half of `start`: without clients. */
   async build(config: GatewayConfig): Promise<void> {
     await Promise.all([this.#pins.load(config), this.#names.kept.load()]);
     this.#apply(await this.#rulesFor(config));
   }
 
-  /** The second half of `start`: accepts clients, on the previous daemon's socket if there is one (`handed`). */
+  /** The second half of `start`: accepts clients, on the previous daemon's socket (`handed`) if there is one. */
   async open(config: GatewayConfig, handed: HandedListener | null = null): Promise<void> {
     const address = this.#addressOf(config);
     this.#isOpen = true;
@@ -193,24 +189,24 @@ export class Gateway implements AsyncDisposable {
     else await this.listener.open(address, handed);
   }
 
-  /** Writes sessions, pins and names for the next daemon; resolves when pins and names are written. */
+  /** For the next daemon. Resolves when pins and names are written. */
   async save(): Promise<void> {
     this.http.store.saveAll();
     await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush()]);
   }
 
   /**
-   * To be called when this gateway takes over the home: reads the pins and names that the previous daemon
-   * wrote last. Calls `begin`, which allows writing, when the pins are read but not in use yet.
+   * This gateway takes over the home, and reads what the previous daemon wrote last. `begin` allows writing;
+   * it is called before the pins that were read are used.
    */
   async takeHome(begin: () => void): Promise<void> {
     await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload()]);
   }
 
   /**
-   * Hands the clients over to the next daemon. Backends that cannot run twice end soon, and then `onEnded` is
-   * called. Resolves after that, when all clients have moved or `graceMs` are over. `pass` sends idle
-   * connections to the next daemon; null: each closes after its next response.
+   * Hands the clients over to the next daemon. `onEnded` is called when backends that cannot run twice have
+   * ended. Resolves when all clients have moved, or after `graceMs`. `pass` sends idle connections to the
+   * next daemon; null: each closes after its next response.
    */
   leave(graceMs: number, onEnded: () => Promise<void>, pass: PassConnection | null): Promise<void> {
     const { http, listener, pool } = this;
@@ -219,7 +215,7 @@ export class Gateway implements AsyncDisposable {
     return leaveGateway(leaving, graceMs, onEnded, pass);
   }
 
-  /** Rejects with `listen_failed` if a new address cannot be bound; the message names the key and who holds the port. */
+  /** Rejects with `listen_failed` if a new address cannot be bound. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
     await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.http.store.restore()]);
     const listener = await this.listener.prepare(this.#addressOf(config));
@@ -270,15 +266,15 @@ export class Gateway implements AsyncDisposable {
     };
   }
 
-  /** All published entries in the catalog's order, whatever policies say. */
+  /** In the catalog's order, whatever policies say. */
   entries() {
     const { tools, prompts, resources } = this.serving.catalog;
     return { tools: [...tools.values()], prompts: [...prompts.values()], resources: [...resources.values()] };
   }
 
   /**
-   * Switches tools on or off for all clients, by published name, across restarts. Resolves with the names that changed, or
-   * with the first unknown name; then nothing is changed. Rejects with `secret_unavailable`.
+   * Across restarts. Resolves with the names that changed, or with the first unknown name; then nothing is
+   * changed. Rejects with `secret_unavailable`.
    */
   async switchTools(names: readonly string[], on: boolean) {
     const { served } = this.serving;
@@ -292,15 +288,14 @@ export class Gateway implements AsyncDisposable {
     return { switched: other.map(({ name }) => name) };
   }
 
-  /** Entries that are new or differ from what was approved, and published texts with invisible characters. */
   trust(): Pick<PinsState, "pending" | "lost" | "isUnread"> & Pick<Catalog, "unseen"> {
     const { pending, lost, isUnread } = this.#pins.state;
     return { pending, lost, isUnread, unseen: this.serving.catalog.unseen };
   }
 
   /**
-   * Approves the items that have not changed since they were shown; the rest is `left`. `all` also accepts the loss of the
-   * pins. Resolves when the pins are on disk, or a condition says why they are not.
+   * Items that have changed since they were shown are `left`. `all` also accepts the loss of the pins.
+   * Resolves when the pins are written, or a condition says why not.
    */
   async approveTools(items: readonly ApprovedItem[], all: boolean): Promise<ReturnType<Pins["approve"]>> {
     const outcome = this.#pins.approve(items, all);
@@ -309,36 +304,34 @@ export class Gateway implements AsyncDisposable {
     return outcome;
   }
 
-  /** Writes an event that is not a client's request to the audit, if one is configured. */
+  /** For events that are not a client's request. */
   note(record: NoticeRecord): void {
     this.serving.rules.auditFile?.write(record);
   }
 
-  /**
-   * Sends a request of the owner through the audit, but without authentication and policies. Never rejects.
-   */
+  /** Audited, but without authentication and policies. Never rejects. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     return this.#owner.ask(method, params, signal);
   }
 
-  /** Serves one client over lines of JSON-RPC (stdio framing), as the owner, until the stream ends. */
+  /** Serves one client over lines of JSON-RPC, as the owner, until the stream ends. */
   serveLines(stream: Duplex): void {
     this.#serve(stream, OWNER);
   }
 
-  /** Serves one exported backend to another machine, over lines of JSON-RPC; the principal is `fleet:MACHINE`. */
+  /** Serves one exported backend to another machine over lines of JSON-RPC. The principal is `fleet:MACHINE`. */
   serveMachine(stream: Duplex, machine: string, backend: string): void {
     this.#serve(stream, machinePrincipal(machine), exportGroup(backend));
   }
 
-  /** Names of the exported backends that publish something now. */
+  /** Exported backends that publish something now. */
   lent(): readonly string[] {
     const { exports = [] } = this.serving.rules.config;
     const published = new Set(this.pool.published.map(({ backend }) => backend));
     return exports.filter((name) => published.has(name));
   }
 
-  /** Replaces the backends of other machines; the ones not listed end at once. */
+  /** Other machines' backends that are not listed end at once. */
   borrow(backends: readonly BorrowedBackend[]): void {
     if (this.#ending !== null) return;
     this.#borrowed = backends;
@@ -449,7 +442,7 @@ export class Gateway implements AsyncDisposable {
     };
   }
 
-  /** null if there is nothing to serve, or this process must not listen. */
+  /** null: there is nothing to serve, or this process must not listen. */
   #addressOf({ server, backends, borrows = false }: GatewayConfig): ListenAddress | null {
     const isServed = server !== null || backends.length > 0 || borrows;
     if (!this.#options.listens || !isServed) return null;

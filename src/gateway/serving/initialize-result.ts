@@ -1,5 +1,5 @@
-// The gateway's own result of `initialize`. It declares the capabilities that any backend may have, because
-// backends come and go while a session lasts.
+// The gateway's own result of `initialize`. Backends come and go while a session lasts, so it declares what
+// any backend may have.
 
 import { memoized } from "../../runtime/memo.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
@@ -19,7 +19,7 @@ export function gatewayInfo(version: string): JsonObject {
   return { name: "mountaineer", title: "Mountaineer", version };
 }
 
-/** A server with its approved instructions. */
+/** Its instructions are as approved. */
 export interface IntroducedServer extends BackendInitializeResult {
   readonly instructions: string | null;
 }
@@ -28,7 +28,6 @@ export interface Published {
   readonly catalog: Catalog;
   /** See `ServingSet.passesAll`. */
   readonly passesAll: boolean;
-  /** The gateway's own instructions; absent: none. */
   readonly introduction?: string | null;
 }
 
@@ -60,13 +59,12 @@ export function gatewayInitializeResult(
   };
 }
 
-/** Extensions that only add members to lists and results, and so need no support by the gateway. */
+/** Need nothing of the gateway: they only add members to lists and results. */
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
 
 /**
- * The extensions that the gateway declares. Those of a sole server are declared because unknown methods are
- * forwarded to it; those of several servers only if they need no methods, or if the gateway handles the
- * methods.
+ * A sole server's extensions are declared, because unknown methods go to it. Those of several servers must
+ * need no methods of their own.
  */
 function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boolean, spoken: SpokenVersion) {
   const declared = servers.flatMap(({ capabilities: { extensions } }) =>
@@ -78,7 +76,7 @@ function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boole
   // The gateway answers the skills methods for all servers together.
   if (declared.some(([name, settings]) => name === SKILLS_EXTENSION && isJsonObject(settings)))
     passed.push([SKILLS_EXTENSION, directoriesReadBy(servers).length > 0 ? { directoryRead: true } : {}]);
-  // Tasks work only if client and server both speak 2026-07-28; task ids lead requests to the right server.
+  // Tasks work only between client and server of 2026-07-28.
   const isModern = ({ protocolVersion }: BackendInitializeResult): boolean =>
     protocolVersion === MODERN_VERSION;
   const hasTasks = servers.some((server) => isModern(server) && declaresTasks(server.capabilities));
@@ -86,7 +84,7 @@ function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boole
   return passed.length === 0 ? null : Object.fromEntries(passed);
 }
 
-/** Backends whose servers can list folders. */
+/** Their servers can list folders. */
 export function directoriesReadBy(servers: readonly BackendInitializeResult[]): readonly string[] {
   return servers.flatMap(({ backend, capabilities: { extensions } }) => {
     const skills = isJsonObject(extensions) ? extensions[SKILLS_EXTENSION] : undefined;
@@ -94,17 +92,14 @@ export function directoriesReadBy(servers: readonly BackendInitializeResult[]): 
   });
 }
 
-/** Backends whose servers can list their tasks. */
+/** Their servers can list tasks. */
 export function tasksListedBy(servers: readonly BackendInitializeResult[]): readonly string[] {
   return servers.flatMap(({ backend, capabilities: { tasks } }) =>
     isJsonObject(tasks) && tasks["list"] !== undefined ? [backend] : [],
   );
 }
 
-/**
- * Joins the servers' instructions, in which tools have their published names; with several servers, each text
- * follows the name of its backend.
- */
+/** Tools have their published names in it. Texts of several servers follow their backends' names. */
 function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog): string | null {
   const texts = servers.flatMap(({ backend, instructions }) => {
     const seen = withoutUnseen(instructions ?? "");
@@ -116,13 +111,12 @@ function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog
   return texts.map(({ backend, instructions }) => `${backend}:\n${instructions}`).join("\n\n");
 }
 
-// Puts published tool names into a server's instructions. A word is replaced only if it is certainly a tool's
-// name: in backticks, or not a plain word. A list at the end explains the others.
+// Puts published tool names into a server's instructions: only where a word is certainly a tool's name, in
+// backticks or no plain word. A list at the end explains the others.
 
-/** Maximum number of names in the list at the end; a server may have thousands of tools. */
 const MOST_LISTED = 20;
 
-/** The texts already made for a catalog, by backend and original text: many clients get the same ones. */
+/** By backend and original text: many clients get the same. */
 const textsOf = memoized((_: Catalog) => new Map<string, string>());
 
 function publishedInstructions(instructions: string, backend: string, catalog: Catalog): string {
@@ -137,7 +131,7 @@ function publishedInstructions(instructions: string, backend: string, catalog: C
   return text;
 }
 
-/** Published names by the server's own names, for entries where the two differ. */
+/** By the server's own name, where it differs from the published one. */
 function renamedEntries(entries: Catalog["tools"], backend: string): ReadonlyMap<string, string> {
   const names = new Map<string, string>();
   for (const { name, originalName, backend: of } of entries.values())
@@ -145,7 +139,6 @@ function renamedEntries(entries: Catalog["tools"], backend: string): ReadonlyMap
   return names;
 }
 
-/** Replaces skills' URIs by the published ones. */
 function withPublishedSkills(text: string, uris: ReadonlyMap<string, string>): string {
   if (uris.size === 0) return text;
   return text.replace(/[a-z][a-z\d+.-]*:\/\/[^\s`"'<>()]+?\/SKILL\.md/gi, (uri) => uris.get(uri) ?? uri);
@@ -154,7 +147,7 @@ function withPublishedSkills(text: string, uris: ReadonlyMap<string, string>): s
 function renamed(instructions: string, names: ReadonlyMap<string, string>): string {
   if (names.size === 0) return instructions;
   const left = new Set<string>();
-  // Matches whole tokens that can be tool names; in backticks, also a name before a parenthesis.
+  // Whole words that can be tool names; in backticks, also before a parenthesis.
   const text = instructions.replace(
     /`([^`\s(]+)(\([^`]*)?`|(?<![\p{L}\p{N}_.-])[\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)*/gu,
     (token: string, quoted?: string, call?: string) => {

@@ -1,5 +1,4 @@
-// Names that clients have seen, with their owners, and tools that a person has switched off. Read at the start, written
-// at each change.
+// Names that clients have seen, with their owners, and tools that a person has switched off, kept over restarts.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Resolved } from "../catalog/catalog.ts";
@@ -8,12 +7,9 @@ import type { GatewayTools } from "../gateway-tools.ts";
 import { KeptValue, type ReadValue } from "../pins/kept-value.ts";
 import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 
-/**
- * Maximum number of names that are kept for one backend: otherwise, one backend could displace the names of
- * all others.
- */
+/** Otherwise one backend could displace the names of all others. */
 const MOST_OF_BACKEND = 5_000;
-/** Beyond this total, names of unconfigured backends are forgotten. */
+/** Beyond this, names of unconfigured backends are forgotten. */
 const MOST_NAMES = 20_000;
 const MESSAGES = {
   unread: "the names of tools cannot be read yet",
@@ -22,17 +18,17 @@ const MESSAGES = {
 };
 
 interface NamesOptions extends GatewayTools {
-  /** Absent: the names are lost with the process. */
+  /** Absent: lost with the process. */
   readonly nameStore?: PinStore;
-  /** Called after a switch of tools. */
+  /** Tools were switched on or off. */
   readonly onChanged: () => void;
 }
 
 export class KeptNames {
   owners: NameOwners = new Map();
-  /** Switched-off tools by `toolKey`. A new object after each change. */
+  /** By `toolKey`. A new object after each change. */
   off: ReadonlySet<string> = new Set();
-  /** Why the stored names cannot be used; null: they are used, or nothing was stored. */
+  /** Why the stored names cannot be used. */
   lost: string | null = null;
   /** Must be loaded before the first catalog is built. */
   readonly kept: KeptValue<Known>;
@@ -50,7 +46,6 @@ export class KeptNames {
     });
   }
 
-  /** Remembers which entries own these names. */
   use(fresh: NameOwners, isConfigured: (backend: string) => boolean): void {
     const given = new Set([...fresh.values()].map(ownKey));
     const owners = new Map([...this.owners].filter(([, entry]) => !given.has(ownKey(entry))));
@@ -62,7 +57,7 @@ export class KeptNames {
     this.kept.save();
   }
 
-  /** Resolves when the change is on disk. Rejects with `secret_unavailable` if it cannot be stored. */
+  /** Resolves when the change is on disk. Rejects with `secret_unavailable`. */
   async switchTools(tools: readonly Resolved[], on: boolean): Promise<void> {
     const failed = (why: string): MountaineerError =>
       new MountaineerError("secret_unavailable", `what is switched off cannot be kept: ${why}`, {
@@ -90,7 +85,7 @@ export class KeptNames {
       this.owners = new Map([...others, ...owners]);
       this.off = off;
     } else if (read.kind === "lost") {
-      // Entries of an untrusted file can only switch tools off, so they hold until a person switches the tools on.
+      // Whoever wrote the file, it can only switch tools off. They stay off until a person switches them on.
       this.off = new Set([...this.off, ...(read.claimed?.off ?? [])]);
     }
   }
@@ -118,7 +113,7 @@ function plainEntry([key, { kind, backend, plainName }]: readonly [string, Named
   return [key, kind, backend, plainName];
 }
 
-/** null if the value does not have the form of the file. */
+/** null: another form. */
 function readKept(value: unknown): Known | null {
   const { version, names, off = [] } = objectOf(value) as Readonly<Record<string, unknown>>;
   if (version !== 1 || !Array.isArray(names) || !Array.isArray(off)) return null;

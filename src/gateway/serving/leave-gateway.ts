@@ -1,17 +1,13 @@
-// How a gateway hands over: its clients move to the next daemon, and backends that cannot run twice end
-// before that daemon may start them.
+// A handover: clients move to the next daemon, and backends that cannot run twice end before it may start them.
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
 
-/** Time for requests that clients have already sent to backends that cannot run twice, ms. */
+/** For requests that clients have already sent to backends that cannot run twice, ms. */
 const LAST_REQUESTS_MS = 1_000;
-/** Time for `mountaineer mcp` to reconnect, ms. */
+/** For `mountaineer mcp` to reconnect, ms. */
 const LAST_LINES_MS = 6_000;
 
-/**
- * Clients move in groups, with a pause of LEAST_APART_MS to APART_MS between two groups, so that all have
- * moved after ALL_MOVED_MS; or all of them move at once. ms.
- */
+/** Clients move in groups, LEAST_APART_MS to APART_MS apart, so that all have moved after ALL_MOVED_MS. */
 const APART_MS = 100;
 const LEAST_APART_MS = 10;
 const ALL_MOVED_MS = 1_000;
@@ -39,14 +35,13 @@ export async function leaveGateway(
 ): Promise<void> {
   http.leave();
   const clients = [...lines];
-  // Backends that cannot run twice end soon, and would then refuse clients that have not moved. A short grace
-  // also leaves no time for pauses.
+  // Backends that cannot run twice would soon refuse clients that have not moved. A short grace leaves no
+  // time for pauses.
   const allAtOnce = pool.runsOnce || graceMs <= ALL_MOVED_MS;
-  // Telling the clients to move comes before their streams end: `mountaineer mcp` then connects to the next
-  // daemon, and its client notices nothing.
+  // First, so that `mountaineer mcp` connects to the next daemon before its streams end.
   const moved = moveOn(lines, clients.length, allAtOnce ? null : clock).then(() => modern.endListening());
   const gone = Promise.all(clients.map(({ closed }) => closed));
-  // From now on, a connection serves at most one more request here.
+  // From now on, a connection serves at most one more request.
   const served = listener.leave(graceMs, pass, allAtOnce);
   const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered()]);
   const endOnce = async (): Promise<void> => {
@@ -59,14 +54,11 @@ export async function leaveGateway(
     await pool.endWhatRunsOnce(graceMs);
     await onEnded();
   };
-  // `served` is awaited without a limit, because ending early would cut connections that are being passed on.
+  // Without a limit for `served`: it would cut connections that are being passed on.
   await Promise.all([served, moved, settledWithin(clock, graceMs, left), endOnce()]);
 }
 
-/**
- * Moves the clients to the next daemon. Each move costs that daemon processor time, so there are pauses in
- * which it can serve; none if `clock` is null.
- */
+/** Each move costs the next daemon processor time, so there are pauses in which it serves. `clock` null: none. */
 async function moveOn(clients: Leaving["lines"], size: number, clock: Clock | null): Promise<void> {
   const apartMs = Math.max(LEAST_APART_MS, Math.min(APART_MS, ALL_MOVED_MS / size));
   const atOnce = Math.ceil((size * apartMs) / ALL_MOVED_MS);

@@ -1,4 +1,4 @@
-// Requests of the home's owner without a connection (`mountaineer call`): all belong to one session.
+// Requests of the home's owner from the command line (`mountaineer call`). All belong to one session.
 import { errorText } from "../../runtime/errors.ts";
 import { cancelled } from "../backends/instance/calls.ts";
 import { OWNER_IN_PERSON, OWNER_SESSION_ID } from "../client-port.ts";
@@ -10,10 +10,7 @@ import { LATEST_VERSION } from "../protocol.ts";
 
 const STOPPING = "the gateway is stopping";
 
-/**
- * The session of these requests. It begins with the first one, and ends when it was idle for as long as any
- * session may be.
- */
+/** The session begins with the first request, and ends when idle like any other. */
 export class OwnerCalls {
   readonly #sessions: SessionStore;
   #stopping = false;
@@ -27,12 +24,12 @@ export class OwnerCalls {
     return this.#sessions.inFlight;
   }
 
-  /** Never rejects. The signal cancels this request only. */
+  /** Never rejects. The signal cancels only this request. */
   async ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     if (this.#stopping) return errorReply(BACKEND_UNAVAILABLE, STOPPING);
     if (signal.aborted) return cancelled();
     const found = this.#sessions.find(OWNER_SESSION_ID, OWNER_IN_PERSON);
-    // "foreign" cannot occur: only the owner has a session with this id.
+    // Only the owner has a session with this id, so it is never "foreign".
     const session = found === null || found === "foreign" ? this.#begin() : found;
     this.#lastId += 1;
     const id = this.#lastId;
@@ -45,7 +42,7 @@ export class OwnerCalls {
     signal.addEventListener("abort", cancel);
     const outlet: CallOutlet = {
       congested: null,
-      // Nothing can be sent to the command: it takes no notices and answers no questions.
+      // The command takes no notices and answers no questions.
       send: () => false,
       answer(_id, reply) {
         signal.removeEventListener("abort", cancel);
@@ -56,13 +53,12 @@ export class OwnerCalls {
     return promise;
   }
 
-  /** Refuses new requests, waits at most `graceMs` for those in flight, and ends the session. */
   stop(graceMs: number): Promise<void> {
     this.#stopping = true;
     return this.#sessions.end(graceMs, STOPPING);
   }
 
-  // Does not call the gateway's `opened`: this session has no stream for change notices.
+  // Without `opened`: this session has no stream for change notices.
   #begin(): Session {
     return this.#sessions.open({
       id: OWNER_SESSION_ID,

@@ -1,5 +1,5 @@
-// Sends our own requests through a gateway that nobody else can reach, until the runtime has compiled the
-// code that serves requests. A daemon that takes over is then fast from its first client on.
+// Plays our own requests in a gateway that nobody else reaches, so that the code which serves requests is
+// compiled. A daemon that takes over is then fast from its first client on.
 import { duplexPair } from "node:stream";
 import { text } from "node:stream/consumers";
 import { silentLogger } from "../../runtime/log/log.ts";
@@ -13,7 +13,7 @@ import { defaultBackend } from "./borrowed-backends.ts";
 import { Gateway } from "./gateway.ts";
 import { NO_GATEWAY } from "./gateway-rules.ts";
 
-/** Number of sessions, and of calls in each: enough that all code for serving requests gets compiled. */
+/** Enough that all of that code is compiled. */
 const SESSIONS = 40;
 const CALLS_EACH = 4;
 const LONGEST_MS = 2_000;
@@ -33,7 +33,6 @@ const ENVELOPE = {
   [META.clientInfo]: INTRODUCTION.clientInfo,
 };
 
-/** Number of requests sent, and of results received. */
 interface Rehearsed {
   asked: number;
   answered: number;
@@ -45,12 +44,12 @@ interface Options {
 }
 
 /**
- * Resolves at the end of the rehearsal, or soon after the signal aborts. It opens no address, starts no process, and
- * writes no file or log line. Never rejects.
+ * Resolves soon after the signal aborts. Opens no address, starts no process, writes no file or log line.
+ * Never rejects.
  */
 export async function rehearse(options: Options): Promise<Rehearsed> {
   const done: Rehearsed = { asked: 0, answered: 0 };
-  // A failed rehearsal must not fail the takeover.
+  // It must not fail the takeover.
   await rehearseInto(done, options).catch(() => {});
   return done;
 }
@@ -84,7 +83,7 @@ async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promis
       done.answered += (await text(ours)).split('"result"').length - 1;
     }
   };
-  // On a busy machine the rehearsal is cut short, because the takeover waits for it.
+  // The takeover waits for it.
   await settledWithin(
     clock,
     LONGEST_MS,
@@ -98,7 +97,6 @@ type Headers = Readonly<Record<string, string>>;
 /** Resolves with the whole response, including its head. */
 type Post = (headers: Headers, message: JsonObject) => Promise<string>;
 
-/** Resolves with the session's headers. */
 async function legacySession(post: Post): Promise<Headers> {
   const begun = await post({}, request("initialize", INTRODUCTION));
   const session = /^mcp-session-id: ([\w-]+)/im.exec(begun)?.[1] ?? "";
@@ -126,7 +124,7 @@ function request(method: string, params: JsonObject): JsonObject {
   return { jsonrpc: "2.0", id: 1, method, params };
 }
 
-/** One HTTP request to the listener, over a pair of streams instead of a socket. */
+/** Over a pair of streams instead of a socket. */
 function exchange(listener: Listener, method: string, headers: Headers, body: string): Promise<string> {
   const [ours, theirs] = duplexPair();
   listener.serve(theirs);
@@ -143,7 +141,7 @@ function exchange(listener: Listener, method: string, headers: Headers, body: st
   return text(ours);
 }
 
-/** A server within this process. */
+/** Within this process. */
 const openOwnServer: OpenLink = (events) => ({
   pid: null,
   backlogBytes: 0,

@@ -1,5 +1,5 @@
-// Selects the part of the catalog that a client is served, and whether all tools are listed, by the group
-// whose address the client uses and by the first matching profile.
+// Which part of the catalog a client is served, and whether it lists all tools: by its group's address and
+// the first profile that fits it.
 import { isDeepStrictEqual } from "node:util";
 import type { GroupConfig, ProfileConfig } from "../../config/snapshot.ts";
 import { compileGlobs } from "../catalog/glob.ts";
@@ -11,12 +11,9 @@ import type { GatewayConfig } from "./gateway-contract.ts";
 export interface Selection {
   /** Equal for clients with the same selection. */
   readonly key: string;
-  /**
-   * An entry is served if, in each of these lists, at least one part contains it. Empty: all entries are
-   * served.
-   */
+  /** An entry is served if each of these lists has a part that contains it. Empty: all entries. */
   readonly parts: readonly (readonly CatalogPart[])[];
-  /** The client searches tools instead of listing all. */
+  /** The client searches tools instead of listing them. */
   readonly isOptimized: boolean;
 }
 
@@ -32,7 +29,6 @@ export function isSameSelection(one: SelectionConfig, other: SelectionConfig): b
   return isDeepStrictEqual(parts(one), parts(other));
 }
 
-/** Whether any client searches tools instead of listing all. */
 export function mayOptimize({
   optimizer,
   profiles,
@@ -40,10 +36,7 @@ export function mayOptimize({
   return optimizer.enabled || profiles.some(({ optimizer: on }) => on === true);
 }
 
-/**
- * The name of the group with which another machine uses one exported backend. No configured group can have
- * such a name.
- */
+/** The group through which another machine uses an exported backend. No configured group can have this name. */
 export function exportGroup(backend: string): string {
   return `fleet/${backend}`;
 }
@@ -60,7 +53,7 @@ export function createSelections({ optimizer, groups, profiles, exports = [] }: 
     parts: [...(group === null ? [] : [ofNames([group])]), ...(wanted === null ? [] : [ofNames(wanted)])],
     isOptimized,
   });
-  /** Selections without a profile, computed once, as each request of another machine needs one. */
+  /** Computed once, because each request of another machine needs one. */
   const ofGroups = new Map([...parts.keys()].map((group) => [group, make(group, null, false)]));
   return {
     mayOptimize: mayOptimize({ optimizer, profiles }),
@@ -68,11 +61,11 @@ export function createSelections({ optimizer, groups, profiles, exports = [] }: 
     hasGroup: (name: string): boolean => groups.some((group) => group.name === name),
     /** null: the whole catalog, with all tools listed. */
     of({ principal, group, clientInfo }: ServedClient): Selection | null {
-      // `mountaineer call` may use every tool by name.
+      // `mountaineer call` may use every tool.
       if (principal.isPerson === true || (group === null && isPlain)) return null;
       const matching = compiled.findIndex((profile) => profile.fits(principal, clientInfo["name"]));
       const profile = profiles[matching];
-      // A borrowing machine needs all tools: it publishes them itself.
+      // A machine that borrows a backend publishes all of its tools itself.
       const isOptimized = principal.kind !== "machine" && (profile?.optimizer ?? optimizer.enabled);
       const wanted = profile?.groups ?? null;
       if (group === null && wanted === null && !isOptimized) return null;

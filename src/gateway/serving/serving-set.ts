@@ -1,4 +1,4 @@
-// Builds the serving set: one immutable object with the catalog, the authentication and the chain.
+// Builds the serving set, the immutable object from which requests are served: catalog, authentication and chain.
 import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { backendsIn, partOfCatalog, wholeBackendsIn, withoutTools } from "../catalog/part-of-catalog.ts";
@@ -27,40 +27,32 @@ export interface ServingSetOptions extends GatewayTools {
   readonly catalog: Catalog;
   readonly away: Catalog | null;
   readonly authentication: Pick<Authenticator, "authenticate" | "refresh" | "isWithdrawn" | "signed">;
-  /** The roles that each scope of a signed token gives. */
+  /** By scope of a signed token. */
   readonly scopes: Readonly<Record<string, readonly string[]>>;
   /** null: off. */
   readonly authorization: AuthorizationConfig | null;
   /** null: off. The file outlives this set. */
   readonly audit: { readonly config: AuditConfig; write(record: AuditRecord): void } | null;
   readonly services: RoutingServices;
-  /** Names of the enabled backends. */
   readonly backends: readonly string[];
-  /** Timeout of calls by backend, ms; absent: 60 s. */
+  /** By backend, ms; absent: 60 s. */
   readonly callMs?: ReadonlyMap<string, number>;
-  /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
   /** null: off. */
   readonly limits: LimitParts | null;
-  /** Telemetry's middleware between limits and audit, from the outside in. */
+  /** Telemetry's middleware between limits and audit, the outermost first. */
   readonly between: readonly Middleware[];
-  /** Which part of the catalog each client is served. */
   readonly selections: Selections;
-  /** The gateway's tools for clients that search tools instead of listing all. */
+  /** For clients that search tools instead of listing them. */
   readonly ownTools: OwnTools;
-  /** Called with each request and its reply. */
   readonly answered: (request: GatewayRequest, reply: Reply) => void;
 }
 
-/** Methods about tasks of 2026-07-28. */
 const ABOUT_TASKS: ReadonlySet<string> = new Set(["tasks/get", "tasks/update", "tasks/cancel", WATCH_TASK]);
 
 const DEFAULT_CALL_MS = 60_000;
 
-/**
- * Builds a set. This is cheap: views and digests are computed on first use, and the middleware once per
- * selection.
- */
+/** Cheap: views and digests are computed on first use, and the middleware once for each selection. */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
   const { authorization, audit, clock, clean, selections } = options;
   const compiled: Compiled = {
@@ -92,11 +84,11 @@ interface Compiled {
 }
 
 interface PartOptions extends ServingSetOptions {
-  /** True: the catalog is restricted to a part of what is published. */
+  /** The catalog is only a part of what is published. */
   readonly isPart: boolean;
-  /** The gateway's own tools, if they replace tools that are not listed; null: all tools are listed. */
+  /** Null: the client lists all tools. */
   readonly own: OwnTools | null;
-  /** The name of the only backend in this part, if the part has all entries of that backend; else null. */
+  /** The only backend, if this part has all of its entries. */
   readonly sole: string | null;
 }
 
@@ -105,7 +97,6 @@ function soleOf(backends: readonly string[], isWhole: (backend: string) => boole
   return only !== null && others.length === 0 && isWhole(only) ? only : null;
 }
 
-/** The options restricted to one selection. */
 function partOf(options: ServingSetOptions, { parts, isOptimized }: Selection): PartOptions {
   const { catalog, away, services, backends, ownTools } = options;
   const own = isOptimized ? ownTools : null;
@@ -166,8 +157,7 @@ function oneSet(
       const entry = catalog.tools.has(name) ? undefined : away?.tools.get(name);
       if (away === null || entry === undefined) return null;
       if (policies === null) return entry.backend;
-      // Without permission, the tool counts as unknown: a call that waits for the backend would reveal that
-      // the tool exists.
+      // Without permission the tool counts as unknown. A call that waits would reveal it.
       const isPermitted = isTargetPermitted(policies, away, principal, { kind: "tool", name }, "tools/call");
       return isPermitted ? entry.backend : null;
     },
@@ -188,8 +178,7 @@ function oneSet(
       return isTargetPermitted(policies, catalog, principal, target, "resources/read");
     },
     mayBeNotified(principal, uri) {
-      // No notices about resources that this client cannot read, because its part of the catalog or the
-      // filters leave them out.
+      // The client cannot read these resources, so it gets no notices about them.
       if (catalog.isElsewhere?.(uri) === true) return false;
       const isKnown = catalog.appPages.has(uri) || catalog.resourceReach.some((reach) => reach.permits(uri));
       if (!isKnown) return false;
@@ -222,7 +211,7 @@ function oneSet(
   };
 }
 
-// Step-up authorization: finds the scope with which the policies would allow a request that they forbid now.
+// Step-up authorization: which scope a token lacks for a request that the policies forbid.
 
 const SCOPE_ROLE = /^scope:([^*?[\]{}]+)$/;
 const LACKING = "the token lacks a scope that is needed for this";
@@ -244,8 +233,7 @@ function createStepUp(
       const given = Object.hasOwn(scopes, scope) ? (scopes[scope] ?? []) : [];
       const roles = [...principal.roles, `scope:${scope}`, ...given];
       if (own.includes(scope) || !isPermitted({ ...principal, roles })) continue;
-      // Also names the scopes that the client has now: a new token with the missing scope alone would lack
-      // them.
+      // With the scopes that the client has now: the new token needs them, too.
       const scopesNeeded = [...own.filter((one) => known.has(one)), scope].join(" ");
       return { ok: false, status: 403, error: "insufficient_scope", reason: LACKING, scope: scopesNeeded };
     }
@@ -253,7 +241,6 @@ function createStepUp(
   };
 }
 
-/** The scopes that a policy names in full, without a glob. */
 function scopesInPolicies({ policies }: AuthorizationConfig): string[] {
   return policies.flatMap(({ roles }) => (roles ?? []).flatMap((role) => SCOPE_ROLE.exec(role)?.[1] ?? []));
 }

@@ -1,4 +1,4 @@
-// The current serving set, built from the configuration and the backends' lists, and its swap for the next one.
+// What the gateway serves now, from the configuration and the backends' lists, and the swap to what it serves next.
 import type { Redaction } from "../../runtime/log/log-redaction.ts";
 import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
@@ -34,7 +34,7 @@ interface ServingOptions {
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
-  /** The key that signs task ids. */
+  /** Signs task ids. */
   readonly stateKey: () => string;
   readonly pins: Pins;
   readonly names: KeptNames;
@@ -58,7 +58,7 @@ export class Serving {
   #selections: Selections;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
-  /** The owners of names and the switched-off tools, as of the current catalog. */
+  /** As of the current catalog. */
   #owners = NO_NAMES.owners;
   #off: KeptNames["off"] = new Set();
 
@@ -97,7 +97,6 @@ export class Serving {
     this.served = this.#build();
   }
 
-  /** The catalog, and the entries that backends offer but that clients do not get. */
   get published(): { readonly catalog: Catalog; readonly withheld: readonly WithheldEntry[] } {
     const { pool, pins } = this.#options;
     const { pending } = pins.state;
@@ -109,10 +108,10 @@ export class Serving {
     return this.#selections.hasGroup(name);
   }
 
-  /** Instructions and capabilities come only from the servers in this client's selection. */
+  /** Only of the servers in this client's selection. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
     const { catalog, serves, passesAll, introduction } = this.served.forClient(client);
-    // The instructions as approved: those in `initializeResults` may be newer.
+    // As approved: those in `initializeResults` may be newer.
     const approved = new Map(
       this.#sources.map(({ backend, instructions = null }) => [backend, instructions]),
     );
@@ -123,13 +122,12 @@ export class Serving {
     return gatewayInitializeResult(version, servers, { catalog, passesAll, introduction }, spoken);
   }
 
-  /** Sets the backends' log level to the lowest that a session asked for. */
   followLogLevel(): void {
     const { lowestLogLevel } = this.#options.roster;
     if (lowestLogLevel !== null) this.#options.pool.setLogLevel(lowestLogLevel);
   }
 
-  /** Replaces catalog and rules for all clients at once. */
+  /** For all clients at once. */
   swap(next: GatewayRules): void {
     const { roster, tools } = this.#options;
     const before = this.catalog;
@@ -155,10 +153,7 @@ export class Serving {
     roster.notifyChanges(this.served);
   }
 
-  /**
-   * To be called when a client has seen names that a catalog gave for the first time: from now on, they stay
-   * with their owners.
-   */
+  /** A client has seen names that a catalog gave for the first time, so they stay with their owners. */
   #use(fresh: Catalog["freshNames"]): void {
     const { names } = this.#options;
     const isUsed = this.#owners !== names.owners || fresh !== this.catalog.freshNames;
@@ -174,10 +169,7 @@ export class Serving {
     });
   }
 
-  /**
-   * The approved entries that are not published because their data is away, or their server is down or has
-   * listed nothing yet.
-   */
+  /** Approved entries whose data is away, or whose server is down or has listed nothing yet. */
   #away(config: GatewayRules["config"]): readonly CatalogSource[] {
     const { pool, pins } = this.#options;
     const { hidden, down, unlisted } = pool;
@@ -185,7 +177,7 @@ export class Serving {
   }
 
   #build(): ServingSet {
-    // Only clients that search tools instead of listing them need the index.
+    // Only clients that search tools need the index.
     this.#index.follow(this.#selections.mayOptimize ? this.catalog.tools : NO_TOOLS);
     const { tools, redaction } = this.#options;
     const away = this.#away(this.rules.config);

@@ -1,4 +1,4 @@
-// The client sessions: sends each the notices of changed lists, and the log messages it asked for.
+// The clients' sessions, with the notices and log messages that each of them gets.
 
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { resolveServed } from "../catalog/resolve.ts";
@@ -13,13 +13,11 @@ import { isLogLevel, LIST_KINDS, LOG_LEVELS, type McpLogLevel, MODERN_VERSION } 
 const UNSEEN: ListsSeen = { tools: "", resources: "", prompts: "" };
 
 export class SessionRoster {
-  /**
-   * The lists that each session's client knows: those at the session's begin, or at the last change notice.
-   */
+  /** The lists that the session's client knows, as of its begin or its last change notice. */
   readonly #sessions = new Map<SessionPort, ListsSeen>();
-  /** The log levels that requests without a session asked for; removed when the request ends. */
+  /** Asked for by requests without a session, until they end. */
   readonly #levels = new Set<{ readonly logLevel: McpLogLevel }>();
-  /** Sessions that get no change notices before `release`. */
+  /** They get no change notices before `release`. */
   readonly #held = new Set<SessionPort>();
 
   get size(): number {
@@ -30,7 +28,7 @@ export class SessionRoster {
     this.#sessions.set(session, viewOf(session, session.principal, served).digests);
   }
 
-  /** Adds a session that knows these lists; `release` notifies it of their changes. */
+  /** The client knows these lists; `release` notifies it of changes. */
   resume(session: SessionPort, lists: ListsSeen): void {
     this.#sessions.set(session, lists);
     this.#held.add(session);
@@ -55,7 +53,7 @@ export class SessionRoster {
     this.#held.delete(session);
   }
 
-  /** Notifies each session of the kinds of lists that changed for it; ends sessions whose token was withdrawn. */
+  /** Notifies sessions of lists that changed for them, and ends those whose token was withdrawn. */
   notifyChanges(served: ServingSet): void {
     for (const [session, was] of [...this.#sessions]) {
       if (served.isWithdrawn(session.principal)) {
@@ -65,8 +63,7 @@ export class SessionRoster {
       const principal = served.refresh(session.principal);
       session.admit(principal !== null);
       if (principal !== null) this.#compare(session, was, viewOf(session, principal, served));
-      // A new object, so that the catalog that belongs to `was` can be freed. Notices are not needed: the
-      // session's next request is authenticated again, or gets a 401.
+      // A copy, so that the catalog behind `was` can be freed. The session's next request is authenticated again.
       else this.#sessions.set(session, { ...was });
     }
   }
@@ -81,14 +78,13 @@ export class SessionRoster {
     for (const session of this.#sessions.keys()) if (session === client) session.setLogLevel(level);
   }
 
-  /** Adds the log level of a request without a session; returns a function that removes it. */
+  /** Returns a function that removes the level. */
   logAt(logLevel: McpLogLevel): () => void {
     const one = { logLevel };
     this.#levels.add(one);
     return () => void this.#levels.delete(one);
   }
 
-  /** The lowest requested level; null: none. */
   get lowestLogLevel(): McpLogLevel | null {
     let lowest: McpLogLevel | null = null;
     for (const { logLevel } of [...this.#levels, ...this.#sessions.keys()]) {
@@ -97,7 +93,7 @@ export class SessionRoster {
     return lowest;
   }
 
-  /** Sends a log message outside of any call to the sessions that asked for its level and see an entry of the backend. */
+  /** Only to sessions that asked for its level and see an entry of the backend. */
   emitLog(params: JsonObject, backend: string, served: ServingSet): void {
     const { level } = params;
     if (!isLogLevel(level)) return;
@@ -117,7 +113,7 @@ export class SessionRoster {
   }
 }
 
-/** `principal`: the session's, refreshed, as its roles may have changed. */
+/** `principal`: refreshed, as its roles may have changed. */
 function viewOf({ group, clientInfo }: SessionPort, principal: Principal, served: ServingSet): CatalogView {
   return served.forClient({ principal, group, clientInfo }).viewFor(principal);
 }
@@ -126,11 +122,10 @@ function rank(level: McpLogLevel): number {
   return LOG_LEVELS.indexOf(level);
 }
 
-// Resumed sessions know tools whose backends may not have started yet. Until each backend's first attempt is
-// over, these sessions get no change notices, and their requests wait. In every session, a call of a
-// remembered tool waits while the tool's backend is about to list its tools.
+// A resumed client knows tools whose backends may not have started yet. Until each backend has started or
+// failed once, it gets no change notices, and its requests wait. In every session, a call of a remembered
+// tool waits while its backend is about to list it.
 
-/** Longest wait for the first lists, ms. */
 const FIRST_LISTS_MS = 5_000;
 
 type Asked = Parameters<FrontGateway["awaited"]>[1];
@@ -139,22 +134,18 @@ interface ResumedOptions {
   readonly roster: SessionRoster;
   readonly served: () => ServingSet;
   readonly clock: Clock;
-  /**
-   * True while another process may still run backends that cannot run twice, which therefore cannot start
-   * here. Absent: never.
-   */
+  /** The previous daemon may still run backends that cannot run twice. */
   readonly runsElsewhere?: (() => boolean) | undefined;
-  /** Resolves when no backend is in its first attempt any more, or the signal aborts. */
+  /** Resolves when each backend has started or failed once, or when the signal aborts. */
   readonly settled: (signal: AbortSignal) => Promise<void>;
-  /** Whether the backend's first list is still to come. */
   readonly isComing: (backend: string) => boolean;
-  /** Resolves when the backend has listed its tools or failed, or after a call's longest wait. */
+  /** Resolves when the backend has listed or failed, or after a call's longest wait. */
   readonly firstList: (backend: string) => Promise<void>;
 }
 
 export class ResumedSessions implements Disposable {
   readonly #options: ResumedOptions;
-  /** The waiting requests. `isThere`: the requested entry is served now; always false for a list. */
+  /** `isThere`: the requested entry is served now; never for a list. */
   readonly #waiting = new Set<{ readonly isThere: () => boolean; readonly start: () => void }>();
   readonly #ended = new AbortController();
   #stage: "idle" | "starting" | "over" = "idle";
@@ -164,7 +155,7 @@ export class ResumedSessions implements Disposable {
     this.#options = options;
   }
 
-  /** The backends start now. Only the first call has an effect. */
+  /** Only the first call has an effect. */
   begin(): void {
     if (this.#stage !== "idle") return;
     this.#stage = "starting";
@@ -175,8 +166,7 @@ export class ResumedSessions implements Disposable {
   #wait(): void {
     const { clock, runsElsewhere } = this.#options;
     this.#limit = clock.setTimer(FIRST_LISTS_MS, () => {
-      // The limit is only for slow backends, not for those that cannot start while the previous daemon runs
-      // them.
+      // A backend that the previous daemon still runs is not slow.
       if (runsElsewhere?.() === true) this.#wait();
       else this.#end();
     });
@@ -188,10 +178,7 @@ export class ResumedSessions implements Disposable {
     if (this.#stage !== "starting") roster.release(served());
   }
 
-  /**
-   * Null: the request can start at once; otherwise resolves when the requested entry is served, or certainly
-   * will not be.
-   */
+  /** Null: start now. Otherwise resolves when the requested entry is served, or certainly will not be. */
   awaited(session: SessionPort, { method, params }: Asked): Promise<void> | null {
     const { roster } = this.#options;
     const served = (): ServingSet => this.#options.served().forClient(session);
@@ -209,7 +196,7 @@ export class ResumedSessions implements Disposable {
     return comes === null ? firstList() : comes.then(() => firstList() ?? undefined);
   }
 
-  /** Starts the requests that need not wait any more. Call it after each swap of the serving set. */
+  /** Starts requests that need not wait any more. Called after each swap. */
   look(): void {
     for (const one of this.#waiting) {
       if (this.#stage === "starting" && !one.isThere()) continue;
@@ -222,10 +209,7 @@ export class ResumedSessions implements Disposable {
     this.#end();
   }
 
-  /**
-   * Null: a held session's request can start at once; otherwise resolves when it can. `target` is null for a
-   * list.
-   */
+  /** Null: start now. `target` is null for a list. */
   #release(session: SessionPort, target: RequestTarget | null): Promise<void> | null {
     const served = (): ServingSet => this.#options.served().forClient(session);
     const isThere = (): boolean =>
@@ -238,7 +222,7 @@ export class ResumedSessions implements Disposable {
     return promise;
   }
 
-  /** The backend that had this tool and is about to list its tools; null: none. */
+  /** The backend had this tool, and is about to list its tools. */
   #comingFrom(session: SessionPort, target: RequestTarget | null): string | null {
     if (target?.kind !== "tool") return null;
     const { served, isComing } = this.#options;

@@ -1,4 +1,4 @@
-// Entries that backends offer and clients do not get, each with the reason. Pure.
+// Entries that backends offer and clients do not get, with the reasons. Pure.
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import { namedEntries } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
@@ -8,14 +8,14 @@ import type { PinsState } from "../pins/pins.ts";
 export interface WithheldEntry {
   readonly backend: string;
   readonly kind: ShownKind;
-  /** The server's name without invisible characters; for collisions and switched-off tools, the published name. */
+  /** The server's name; for collisions and switched-off tools, the published one. Without invisible characters. */
   readonly name: string;
   readonly reason: "filter" | "approval" | "collision" | "share" | "off";
   readonly why: string;
 }
 
 interface Offered {
-  /** The backends' lists without the entries that pins withhold. */
+  /** Without the entries that pins withhold. */
   readonly sources: readonly CatalogSource[];
   readonly catalog: Pick<Catalog, "collisions" | "off">;
   readonly pending: PinsState["pending"];
@@ -23,10 +23,6 @@ interface Offered {
   readonly hidden: readonly CatalogSource[];
 }
 
-/**
- * Lists the entries that are switched off, then those withheld by filters, approvals, collisions and shares;
- * within each of these by backend.
- */
 export function withheldEntries({ sources, catalog, pending, hidden }: Offered): readonly WithheldEntry[] {
   const off = [...catalog.off.values()].map(({ backend, name }) =>
     withheld(backend, "tool", name, "off", "you have switched it off"),

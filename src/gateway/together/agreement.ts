@@ -1,5 +1,5 @@
-// Decides whether backends on several machines may share their tools: all must require the same shares, and
-// use the same folders in them. Pure.
+// Whether backends on several machines may share their tools: they must require the same shares, and use the
+// same folders in them. Pure.
 import { posix } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../config/snapshot.ts";
@@ -8,30 +8,29 @@ import { shortened } from "../../runtime/text/foreign-line.ts";
 import type { Readiness } from "../backends/policy/backend-pool-contract.ts";
 import { DATA_ROUTES, type DataRoute } from "../backends/policy/required-data.ts";
 
-/** Maximum number of characters that a message shows of a list from another machine. */
+/** Of a list from another machine, in characters. */
 const LONGEST_LIST = 200;
 
-/** What must be known of a backend on one machine to decide whether it may share its tools. */
 export interface PlaceFacts {
-  /** The machine's folder of shares: absolute, without a trailing slash. */
+  /** Absolute, without a trailing slash. */
   readonly sharesRoot: string;
-  /** Folders below `sharesRoot` that the backend's command names: relative, sorted; `""` is the whole folder. */
+  /** Folders below `sharesRoot` that the backend's command names, sorted. `""`: all of it. */
   readonly roots: readonly string[];
-  /** The required shares, as `requirementText` writes them, sorted. */
+  /** As `requirementText` writes them, sorted. */
   readonly requires: readonly string[];
 }
 
-/** An approved backend of another machine, as that machine describes it. */
+/** Another machine's approved backend, as that machine describes it. */
 export interface SharedPlace extends PlaceFacts {
   readonly machine: string;
   readonly backend: string;
-  /** The worst route in use by the mounts of the required shares; null: the backend requires no share. */
+  /** The worst route over which a required share is mounted; null: it requires none. */
   readonly standing: DataRoute | null;
-  /** Number of calls in flight at this place, of all clients. */
+  /** Calls in flight, of all clients. */
   readonly busy: number;
 }
 
-/** A backend of this machine as described to other machines. */
+/** As other machines are told of it. */
 export type LentPlace = Pick<SharedPlace, "roots" | "requires" | "standing" | "busy">;
 
 /** Equal for backends that may share their tools. */
@@ -39,7 +38,7 @@ export function agreementKey({ roots, requires }: Pick<PlaceFacts, "roots" | "re
   return JSON.stringify([roots, requires]);
 }
 
-/** Why the backend `there` may not share tools with the one `here`, as a text for people; null: it may. */
+/** For people; null: it may. */
 export function differenceOf(there: PlaceFacts, here: PlaceFacts): string | null {
   if (agreementKey(there) === agreementKey(here)) return null;
   if (!isDeepStrictEqual(there.requires, here.requires)) {
@@ -61,7 +60,7 @@ function listed(texts: readonly string[], none: string): string {
 
 type Reached = Pick<ServedBackend, "connection" | "routes" | "requires">;
 
-/** Absolute paths in the arguments of the backend's commands. */
+/** In the arguments of its commands. */
 export function namedPaths(backend: Reached): readonly string[] {
   return sorted(commandsOf(backend).flatMap(({ args }) => absolutePaths(args.flatMap(pathsIn))));
 }
@@ -80,7 +79,7 @@ function commandsOf({ connection, routes }: Reached) {
   return all.filter((one) => one.type === "stdio");
 }
 
-/** The possible paths in an argument: `/shares/CORE` and `--root=/shares/CORE` both contain one. */
+/** `--root=/shares/CORE` contains `/shares/CORE`. */
 function pathsIn(argument: string): readonly string[] {
   const at = argument.indexOf("=");
   return at === -1 ? [argument] : [argument, argument.slice(at + 1)];
@@ -99,7 +98,7 @@ function sorted(texts: readonly string[]): readonly string[] {
 // Chooses the machine for a call of a shared tool. Pure.
 
 export interface PlaceState extends Pick<SharedPlace, "standing" | "busy"> {
-  /** The pool's name: `files`, `files@desktop`. */
+  /** As the pool names it: `files`, `files@desktop`. */
   readonly backend: string;
   readonly isOwn: boolean;
   readonly readiness: Readiness;
@@ -109,9 +108,8 @@ const READINESS: readonly Readiness[] = ["ready", "waits", "refuses"];
 const ROUTE_RANKS: readonly (DataRoute | null)[] = [null, ...DATA_ROUTES];
 
 /**
- * The places in the order in which a call tries them: by readiness, then by the route of the required shares,
- * then by the number of calls in flight; among equals, this machine's place comes first. A place whose share
- * is not mounted counts as waiting.
+ * The best first: by readiness, route of the required shares, calls in flight, and this machine before
+ * others. A place whose share is not mounted counts as waiting.
  */
 export function byPreference(places: readonly PlaceState[]): readonly PlaceState[] {
   const rank = ({ readiness, standing, busy, isOwn }: PlaceState): readonly number[] => [

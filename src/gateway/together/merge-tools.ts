@@ -1,5 +1,4 @@
-// Publishes equal tools of backends on several machines as one tool. Pure, except that `mergeTools` updates
-// `held`, the versions that it remembers.
+// Publishes equal tools of several machines' backends as one tool. Pure, but for the versions in `held`.
 import { commonName, plainName } from "../../config/values/backend-names.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { permissionOf } from "../catalog/build-catalog.ts";
@@ -11,44 +10,33 @@ import { agreementKey, type PlaceFacts } from "./agreement.ts";
 const ALL = { allow: null, deny: [] };
 const FILTERS = { tools: ALL, resources: ALL, prompts: ALL };
 
-/**
- * Maximum number of remembered versions (`Held`), of all tools together. Beyond it, the versions of tools
- * that no machine offers now are forgotten.
- */
+/** Beyond this, versions of tools that no machine offers now are forgotten. */
 const MOST_HELD = 2_000;
 
-/** An enabled backend of this machine. */
+/** This machine's, enabled. */
 export interface OwnBackend {
   readonly name: string;
   readonly facts: PlaceFacts;
-  /** The backend's last lists while it is not published; null: unknown, or it is published. */
+  /** Its last lists, if it is not published. */
   readonly last: CatalogSource | null;
-  /**
-   * True: paths of other machines were seen for this backend, so calls may contain them even while none of
-   * these machines is connected.
-   */
+  /** Calls may contain other machines' paths, because some were seen, even if none of these machines is connected. */
   readonly knowsPaths: boolean;
 }
 
 export interface MergeInput {
-  /** The sources before merging: own backends in the file's order, then backends of other machines. */
+  /** This machine's backends in the file's order, then other machines'. */
   readonly sources: readonly CatalogSource[];
   /** In the file's order. */
   readonly own: readonly OwnBackend[];
-  /** Approved backends of other machines, by their names here. */
+  /** Other machines' approved backends, by their names here. */
   readonly places: ReadonlyMap<string, PlaceFacts>;
-  /** True if the tool waits for approval. */
   readonly isPending: (backend: string, tool: string) => boolean;
 }
 
-/**
- * The published version of a tool that only other machines offer, because this machine has no backend of that
- * name.
- */
+/** Remembers which version of a tool is published, if this machine has no backend of that name. */
 interface Held {
   readonly version: string;
   readonly definition: JsonObject;
-  /** The backends that last had this version. */
   readonly places: readonly string[];
 }
 
@@ -56,7 +44,7 @@ interface Held {
 export type HeldVersions = Map<string, Held>;
 
 interface Merged {
-  /** The backends that serve a tool, by the server's own tool name. */
+  /** By the server's own tool name. */
   readonly places: ReadonlyMap<string, readonly string[]>;
   readonly definitions: readonly JsonObject[];
 }
@@ -64,10 +52,9 @@ interface Merged {
 type Member = { readonly source: CatalogSource; readonly facts: PlaceFacts };
 
 /**
- * Returns the sources, changed so that only one of them publishes each common tool. A tool of this machine
- * keeps its name, even while only other machines serve it. If this machine has no backend of that name, the
- * version seen first gets the common name; `held` remembers it until the backends that had it change to
- * another version.
+ * Leaves each common tool in one source only. This machine's tool keeps its name, even while only others
+ * serve it. Without a backend of that name here, the first version seen gets the common name, until the
+ * backends that had it change to another version.
  */
 export function mergeTools(input: MergeInput, held: HeldVersions): readonly CatalogSource[] {
   const { sources, own, places } = input;
@@ -115,7 +102,6 @@ export function mergeTools(input: MergeInput, held: HeldVersions): readonly Cata
   return [...ownSources, ...common, ...rest];
 }
 
-/** The tools that a backend of this machine has in common with `others`. */
 function withOwn(
   source: CatalogSource,
   isPublished: boolean,
@@ -129,7 +115,7 @@ function withOwn(
   const definitions: JsonObject[] = [];
   for (const tool of source.listings.tools) {
     const name = String(tool["name"]);
-    // A tool that waits for approval here must not be published through another machine.
+    // Another machine must not publish a tool that waits for approval here.
     if (!permits(name) || isPending(source.backend, name)) continue;
     const digest = entryDigest(tool);
     const found = agreeing
@@ -143,10 +129,7 @@ function withOwn(
   return { places, definitions };
 }
 
-/**
- * The tools of other machines' backends called `name`, published under common names. This also holds if there
- * is only one such backend, since others may connect later.
- */
+/** Also for a single backend, since others may connect later. */
 function amongOthers(
   name: string,
   members: readonly Member[],
@@ -170,8 +153,8 @@ function amongOthers(
     const key = `${name} ${tool}`;
     const before = held.get(key);
     const isThere = offers.some(({ version }) => version === before?.version);
-    // If no backend has the held version any more, the name goes to the version to which one of the backends
-    // that had it has changed. If none of them is connected, the tool is not published.
+    // Nobody has the held version any more: the name goes to the version to which one of its backends has
+    // changed. If none of these is connected, the tool is not published.
     const next =
       before === undefined || isThere ? offers[0] : offers.find(({ place }) => before.places.includes(place));
     const kept = before !== undefined && isThere ? before : next;
@@ -199,7 +182,6 @@ const toolsByName = memoized(
   (tools: CatalogSource["listings"]["tools"]) => new Map(tools.map((tool) => [tool["name"], tool])),
 );
 
-/** A source that offers these tools and nothing else. */
 function standIn(source: CatalogSource, { places, definitions }: Merged): CatalogSource {
   const { backend, filters, toolOverrides } = source;
   return { backend, filters, toolOverrides, listings: { ...NO_LISTINGS, tools: definitions }, places };
@@ -212,26 +194,22 @@ function without(source: CatalogSource, tools: ReadonlySet<string> | undefined):
   return { ...source, listings: { ...listings, tools: left } };
 }
 
-// Translates paths in a call's arguments, since machines may have their shares in different folders. Pure.
+// Machines may have their shares in different folders, so paths in a call's arguments are translated. Pure.
 
 const DEEPEST = 12;
-/** Maximum number of values that are translated in one call; others stay unchanged. */
+/** Further values of a call stay unchanged. */
 const MOST_VALUES = 5_000;
 
 interface PathNames {
-  /** Folders that all machines have, relative to their folder of shares. */
+  /** That all machines have, relative to their folder of shares. */
   readonly roots: readonly string[];
-  /** The machines' folders of shares. A path below the first of them never counts as another machine's. */
+  /** A path below the first one is never taken for another machine's. */
   readonly sharesRoots: readonly string[];
-  /** Other folders of this machine. A path in one of them never counts as another machine's. */
+  /** This machine's. A path in them is never taken for another machine's. */
   readonly otherFolders?: readonly string[];
 }
 
-/**
- * Translates the paths in a call's arguments to those of the machine whose folder of shares is `sharesRoot`:
- * each text that is one of the roots on any machine, or a path below a root. Returns the same object if
- * nothing changes.
- */
+/** Translates each text that is a root on any machine, or a path below one. The same object if nothing changes. */
 export function withPathsOf(
   params: JsonObject | undefined,
   { roots, sharesRoots, otherFolders = [] }: PathNames,

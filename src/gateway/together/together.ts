@@ -1,4 +1,4 @@
-// Tools that this machine shares with other machines: keeps the state of those machines, and sends each call to the best one.
+// Tools that several machines have in common: the state of these machines, and the choice of one for each call.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../config/snapshot.ts";
 import { borrowedName, machineOf, namesBackend, plainName } from "../../config/values/backend-names.ts";
@@ -29,30 +29,29 @@ import {
 } from "./agreement.ts";
 import { type HeldVersions, mergeTools, type OwnBackend, withPathsOf } from "./merge-tools.ts";
 
-/** Maximum number of calls that wait for a machine; others fail at once. */
+/** Further calls fail at once. */
 const MOST_WAITING = 1_000;
-/** Maximum number of backends whose paths are remembered, and of machines for each. */
+/** Of backends, and of machines for each. */
 const MOST_REMEMBERED = 200;
 const DEFAULT_CALL_MS = 60_000;
 
 export interface TogetherConfig {
-  /** This machine's folder of shares, absolute. */
+  /** Absolute. */
   readonly sharesRoot: string;
-  /** The machines and backends with which tools are shared, as written in the file. */
+  /** Machines and backends, as written in the file. */
   readonly with: readonly string[];
 }
 
 interface TogetherOptions {
   readonly clock: Clock;
-  /** The state of shares; absent: unknown. */
   readonly data?: DataSource;
   readonly pool: {
     readiness(backend: string): Readiness;
     inFlight(backend: string): number;
-    /** Calls `listener` after each change of a backend. */
+    /** After each change of a backend. */
     watch(listener: () => void): void;
   };
-  /** Called when the merged tools may have changed: call `merge` again. */
+  /** The merged tools may have changed: call `merge` again. */
   readonly onChanged: () => void;
 }
 
@@ -61,7 +60,7 @@ export interface PlaceView extends PlaceState {
   readonly machine: string | null;
 }
 
-/** Why a backend of another machine does not share tools with this machine's backend of the same name. */
+/** A backend of another machine that does not share tools with this machine's backend of the same name. */
 export interface Apart {
   readonly backend: string;
   readonly reason: string;
@@ -74,23 +73,19 @@ interface MergeRules {
 }
 
 interface Unpublished {
-  /** The last lists of unpublished backends. */
   readonly last: readonly CatalogSource[];
-  /** Tools that wait for approval. */
   readonly pending: readonly { readonly backend: string; readonly name: string }[];
 }
 
 export class Together {
   readonly #options: TogetherOptions;
   readonly #held: HeldVersions = new Map();
-  /** Each machine's folder of shares, by `rememberedKey` and machine. */
+  /** By `rememberedKey` and machine. */
   readonly #sharesRoots = new Map<string, Map<string, string>>();
-  /**
-   * One function for each waiting call: it wakes the call, which then looks again whether a machine is ready.
-   */
+  /** Wake the waiting calls, which then look again for a ready machine. */
   readonly #waits = new Set<() => void>();
   #config: TogetherConfig | null = null;
-  /** Backends of other machines, by their names here. */
+  /** Other machines' backends, by their names here. */
   #places: ReadonlyMap<string, SharedPlace> = new Map();
   /** This machine's enabled backends, by name. */
   #own: ReadonlyMap<string, { readonly facts: PlaceFacts; readonly backend: ServedBackend }> = new Map();
@@ -104,7 +99,7 @@ export class Together {
     options.pool.watch(() => this.#wakeCalls());
   }
 
-  /** `places`: all approved backends of other machines that are connected. Calls `onChanged` if their facts changed. */
+  /** All connected and approved backends of other machines. Calls `onChanged` if their facts changed. */
   notePlaces(places: readonly SharedPlace[]): void {
     const before = this.#places;
     this.#places = new Map(places.map((place) => [borrowedName(place.backend, place.machine), place]));
@@ -115,7 +110,7 @@ export class Together {
     this.#wakeCalls();
   }
 
-  /** The sources with merged tools; the same list, with the same members, while nothing changes. */
+  /** The same list, with the same members, while nothing changes. */
   merge(
     sources: readonly CatalogSource[],
     { backends, together }: MergeRules,
@@ -146,12 +141,12 @@ export class Together {
     return this.#sources;
   }
 
-  /** Null: the backend shares its tools, or this machine has no backend of the same name. */
+  /** Null: the backend shares its tools, or has no namesake here. */
   apart(backend: string): Apart | null {
     return this.#apart.get(backend) ?? null;
   }
 
-  /** The places of a shared tool, the best first. */
+  /** The best first. */
   placesOf(backends: readonly string[]): readonly PlaceView[] {
     return byPreference(backends.map((backend) => this.#stateOf(backend))).map((place) => ({
       ...place,
@@ -159,7 +154,7 @@ export class Together {
     }));
   }
 
-  /** The descriptions of these own backends for other machines. */
+  /** For other machines. */
   lentPlaces(names: readonly string[], sharesRoot: string): ReadonlyMap<string, LentPlace> {
     const lent = this.#backends.filter(({ name }) => names.includes(name));
     return new Map(
@@ -197,8 +192,8 @@ export class Together {
   }
 
   /**
-   * The params of a shared tool's call with all machines' paths translated to this machine's, so that
-   * policies and the audit see each file under one name. `places`: the tool's backends.
+   * Translates all machines' paths to this machine's, so that policies and audit see each file under one
+   * name. `places`: the tool's backends.
    */
   namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined {
     const facts = places.map((backend) => this.#factsOf(backend)).find((one) => one !== null);
@@ -207,7 +202,7 @@ export class Together {
     const { sharesRoot } = this.#config;
     const name = plainName(first);
     const others = this.#sharesRoots.get(rememberedKey(name, facts)) ?? new Map<string, string>();
-    // This machine's folder comes first, so that paths in it are never taken for another machine's.
+    // First, so that paths in it are never taken for another machine's.
     const sharesRoots = [...new Set([sharesRoot, ...others.values()])];
     const own = this.#own.get(name)?.backend;
     const otherFolders = own === undefined ? [] : namedPaths(own);
@@ -215,13 +210,13 @@ export class Together {
   }
 
   /**
-   * Calls the best place. If the call could not be sent, the next place is tried; a call that may have been
-   * sent is never repeated. Never rejects.
+   * Calls the best place. An unsent call is tried at the next one; one that may have been sent is never
+   * repeated. Never rejects.
    */
   async call(call: SharedCall): Promise<Reply> {
     const { clock } = this.#options;
     const places = call.isOwnAlone ? call.places.filter((one) => machineOf(one) === null) : call.places;
-    // The timeout of the first place's backend limits the whole call, whichever places are tried.
+    // The first place's backend limits the whole call.
     const first = this.#backends.find(({ name }) => name === places[0]);
     const untilMs = clock.monotonicMs() + (first?.timeouts.callMs ?? DEFAULT_CALL_MS);
     const tried = new Set<string>();
@@ -252,10 +247,7 @@ export class Together {
     }
   }
 
-  /**
-   * Waits for the next change, and resolves with null; or with an error at the deadline, on abort, or if too
-   * many calls wait.
-   */
+  /** Null: something has changed. An error at the deadline, on abort, or if too many calls wait. */
   async #nextChange(untilMs: number, signal: CallSignal): Promise<Reply | null> {
     const { clock } = this.#options;
     if (signal.aborted) return cancelled();
@@ -290,12 +282,12 @@ export class Together {
     for (const place of this.#places.values()) this.#remember(place);
   }
 
-  /** Checked again here, since the file may have changed after the place was noted. */
+  /** The file may have changed since the place was noted. */
   #isApproved({ machine, backend }: Pick<SharedPlace, "machine" | "backend">): boolean {
     return namesBackend(this.#config?.with ?? [], machine, backend);
   }
 
-  /** Forgets the remembered tools and folders of backends that are no longer approved. */
+  /** Backends that are not approved any more. */
   #forgetUnapproved(): void {
     for (const [key, { places }] of this.#held) {
       const isLeft = places.some((name) =>
@@ -311,7 +303,7 @@ export class Together {
     }
   }
 
-  /** Remembers a machine's folder of shares: calls may contain its paths even after it has disconnected. */
+  /** Calls may contain the machine's paths even after it has disconnected. */
   #remember(place: SharedPlace): void {
     if (!this.#isApproved(place)) return;
     const key = rememberedKey(place.backend, place);
@@ -320,12 +312,12 @@ export class Together {
     known.set(place.machine, place.sharesRoot);
     const [oldest] = this.#sharesRoots.keys();
     const isFull = !this.#sharesRoots.has(key) && this.#sharesRoots.size >= MOST_REMEMBERED;
-    // Forgetting the path of a connected machine is harmless: the next `notePlaces` remembers it again.
+    // The next `notePlaces` remembers a connected machine again.
     if (oldest !== undefined && isFull) this.#sharesRoots.delete(oldest);
     this.#sharesRoots.set(key, known);
   }
 
-  /** Translates the result of `namedHere` to the paths of that backend's machine. */
+  /** The reverse of `namedHere`, for that backend's machine. */
   #namedFor(backend: string, params: JsonObject | undefined): JsonObject | undefined {
     const facts = this.#factsOf(backend);
     if (facts === null || this.#config === null) return params;
@@ -370,7 +362,7 @@ function rememberedKey(backend: string, facts: PlaceFacts): string {
   return `${backend} ${agreementKey(facts)}`;
 }
 
-/** `before` if it equals `now`, so that an unchanged source stays the same object. */
+/** So that an unchanged source stays the same object. */
 function beforeIfSame(before: CatalogSource | undefined, now: CatalogSource): CatalogSource {
   if (before === undefined || before === now) return now;
   const { listings, places, ...rest } = now;
