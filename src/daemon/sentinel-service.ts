@@ -8,6 +8,7 @@ import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
 import { type StartReader, startReaderProcess } from "../config/worker/reader-process.ts";
 import type { GatewayView, HandedListener } from "../gateway/serving/gateway-contract.ts";
+import type { Measured } from "../gateway/telemetry/metric-families.ts";
 import type { Memory } from "../reconcile/memory.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
@@ -56,9 +57,6 @@ const UNMOUNT_DEADLINE_MS = 10_000;
  * shares wait meanwhile.
  */
 const NEEDED_MS = 5_000;
-
-/** Stands in for the prober until the share engine runs; gives no answers. */
-const NO_PROBER = { folderLook: async () => null };
 
 /**
  * Waits until this daemon is in charge of the home. Before that, calls `build`, which starts the parts that
@@ -194,88 +192,37 @@ type ServiceParts = Awaited<ReturnType<typeof startParts>>;
 
 /** The parts of the service; they end with `stack`. */
 async function startParts(options: ServiceOptions, stack: DisposalStack) {
-  const { home, place, clock, logger, redact } = options;
-  loadAhead(options.snapshot.config);
-  const secrets = homeSecrets({ home, environment: options.environment, clock, logger });
-  const startedAt = isoTime(clock.wallMs());
-  const force = new AbortController();
-  const { bus, publish, stream } = announcements(clock, logger, stack);
-  const gatewayOwn = gatewayHome(options);
-  const { writes } = gatewayOwn;
-  stack.defer(() => writes.end());
-  const onGrant = (): void => writes.noteChange();
-  stack.defer(
-    bus.subscribe(({ name }) => {
-      if (name === "catalog.tools_approved") onGrant();
-    }),
-  );
-  const approvals = await startApprovals(
-    // While another daemon is in charge, nothing is written.
-    { ...options, opened: options.approvals, publish, writes: typeof options.memory !== "function", onGrant },
-    force.signal,
-  );
-  const keeper = stack.use(approvals.keeper);
-  const snapshot = await secrets.bind(approvals.snapshot);
-  const environment = secrets.values;
-  const notifications = stack.use(
-    createNotifications({ ...options, settings: snapshot.config.notify, notifier: desktopNotifier }),
-  );
-  stack.defer(bus.subscribe(notifications.handle));
-
-  const forceStop = force.signal;
-  let parts: EngineParts | null = null;
-  const probing = Promise.withResolvers<Prober>();
-  let measured: Parameters<typeof createGatewayPart>[0]["measured"];
-  const required = stack.use(
-    createRequiredShares({
-      clock,
-      engine: () => parts?.engine ?? null,
-      prober: () => parts?.prober ?? NO_PROBER,
-    }),
-  );
-  const gateway: GatewayPart = stack.use(
-    createGatewayPart({
-      ...gatewayOwn,
-      environment,
-      announce: publish,
-      data: required,
-      // A call that comes before the prober may be used waits for it, for at most `waitMs`.
-      places: async (paths, waitMs) =>
-        (await settledWithin(clock, waitMs, probing.promise))
-          ? (await probing.promise).places(paths, waitMs)
-          : null,
-      measured: () => measured?.() ?? [],
-      openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
-      peers: () => fleet.peers,
-    }),
-  );
-  const layers = (): LayerUnder => config.layers;
-  const fleet = stack.use(
-    createFleetPart({ home, gateway, values: environment, clock, logger, redact, bus, layers }),
-  );
+  const { home, place, clock, logger, redact, elsewhere } = options;
+  const approved = await openApproved(options, stack);
+  const { force, bus, stream, publish, gatewayOwn, secrets, keeper, snapshot, notifications } = approved;
+  let started: EngineParts | null = null;
+  let measured: Later["measured"] = () => [];
+  const engineRuns = Promise.withResolvers<void>();
+  const later: Later = {
+    engine: () => started?.engine ?? null,
+    engineRuns: engineRuns.promise,
+    measured: () => measured(),
+    layers: () => config.layers,
+  };
   const prober = options.prober ?? stack.use(startProber({ clock, logger }));
+  const { required, gateway, fleet } = createServing({ ...options, ...approved, prober, ...later }, stack);
   const files = openLocalFiles({ prober, mountTable: createMountTable({ clock }), clock });
   const privacy = createPrivatePlaces({ home, look: files.exposures, clock, logger });
-  const build = () => buildFirst(options, { snapshot, gateway, privacy }, force.signal);
-  const { memory: given } = options;
-  const { memory, listener } =
-    typeof given === "function" ? await given(build) : { memory: given, listener: null };
-  gatewayOwn.takeOver(gateway);
-  const begin = (): void => writes.begin();
-  if (gateway.handing === null) begin();
-  else await gateway.handing.takeHome(begin);
-  const isStale = typeof given === "function" && (await keeper.takeHome());
-  void options.elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
+  const charge = await takeCharge(options, approved, { gateway, privacy });
+  void elsewhere?.ended.then(() => gatewayOwn.runsOnlyHere(gateway));
+  const { memory } = charge;
   const onCycle = (share: string): void => {
     required.noteCycle(share);
     fleet.noteShare();
   };
-  const watched = { forceStop, announce: publish, onCycle, programs: required };
-  parts = stack.use(startEngineParts({ home, clock, logger, memory, prober, ...watched }));
-  probing.resolve(prober);
+  const watched = { forceStop: force.signal, announce: publish, onCycle, programs: required };
+  const parts = stack.use(startEngineParts({ home, clock, logger, memory, prober, ...watched }));
+  started = parts;
+  engineRuns.resolve();
   required.noteConfig(snapshot.config.backends.flatMap(({ requires }) => requires));
   await privacy.require(snapshot);
-  const context = { environment, drivers: parts.drivers, redact, intervalMs: options.intervalMs };
+  const { intervalMs } = options;
+  const context = { environment: secrets.values, drivers: parts.drivers, redact, intervalMs };
   const first = snapshot.config;
   const shares = await startSharePart(
     { home, parts, first, context, required, bus, clock, logger, publish },
@@ -305,27 +252,94 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
       publish,
     }),
   );
-  return {
-    memory,
-    listener,
-    isStale,
-    parts,
-    gatewayOwn,
-    secrets,
-    keeper,
-    privacy,
-    snapshot,
-    startedAt,
-    force,
-    bus,
-    stream,
-    notifications,
-    required,
-    shares,
-    gateway,
-    fleet,
-    config,
-  };
+  return { ...approved, ...charge, required, gateway, fleet, privacy, parts, shares, config };
+}
+
+type Approved = Awaited<ReturnType<typeof openApproved>>;
+
+/** The configuration's approved part with its secrets, and what all parts use: the bus and the home's files. */
+async function openApproved(options: ServiceOptions, stack: DisposalStack) {
+  const { home, environment, clock, logger } = options;
+  loadAhead(options.snapshot.config);
+  const secrets = homeSecrets({ home, environment, clock, logger });
+  const startedAt = isoTime(clock.wallMs());
+  const force = new AbortController();
+  const { bus, publish, stream } = announcements(clock, logger, stack);
+  const gatewayOwn = gatewayHome(options);
+  const { writes } = gatewayOwn;
+  stack.defer(() => writes.end());
+  const onGrant = (): void => writes.noteChange();
+  stack.defer(
+    bus.subscribe(({ name }) => {
+      if (name === "catalog.tools_approved") onGrant();
+    }),
+  );
+  const approvals = await startApprovals(
+    // While another daemon is in charge, nothing is written.
+    { ...options, opened: options.approvals, publish, writes: typeof options.memory !== "function", onGrant },
+    force.signal,
+  );
+  const keeper = stack.use(approvals.keeper);
+  const snapshot = await secrets.bind(approvals.snapshot);
+  const notifications = stack.use(
+    createNotifications({ ...options, settings: snapshot.config.notify, notifier: desktopNotifier }),
+  );
+  stack.defer(bus.subscribe(notifications.handle));
+  return { secrets, startedAt, force, bus, publish, stream, gatewayOwn, keeper, snapshot, notifications };
+}
+
+/** What the gateway and the fleet ask parts that start after them. */
+interface Later {
+  readonly engine: () => EngineParts["engine"] | null;
+  readonly engineRuns: Promise<void>;
+  readonly measured: () => readonly Measured[];
+  readonly layers: () => LayerUnder;
+}
+
+type ServingParts = Pick<ServiceOptions, "home" | "clock" | "logger" | "redact"> &
+  Pick<Approved, "secrets" | "bus" | "publish" | "gatewayOwn"> &
+  Later & { readonly prober: Prober };
+
+function createServing(parts: ServingParts, stack: DisposalStack) {
+  const { home, clock, logger, redact, secrets, bus, publish, gatewayOwn } = parts;
+  const { prober, engine, engineRuns, measured, layers } = parts;
+  const { values } = secrets;
+  const required = stack.use(createRequiredShares({ clock, engine, prober }));
+  const gateway: GatewayPart = stack.use(
+    createGatewayPart({
+      ...gatewayOwn,
+      environment: values,
+      announce: publish,
+      data: required,
+      // While another daemon is in charge, a call waits for the engine, for at most `waitMs`.
+      places: async (paths, waitMs) =>
+        (await settledWithin(clock, waitMs, engineRuns)) ? prober.places(paths, waitMs) : null,
+      measured,
+      openMachine: (backend, onEnd) => fleet.openMachine(backend, onEnd),
+      peers: () => fleet.peers,
+    }),
+  );
+  const fleet = stack.use(createFleetPart({ home, gateway, values, clock, logger, redact, bus, layers }));
+  return { required, gateway, fleet };
+}
+
+/** Waits until this daemon is in charge of the home, and takes over what another daemon had. */
+async function takeCharge(
+  options: ServiceOptions,
+  { snapshot, force, gatewayOwn, keeper }: Approved,
+  { gateway, privacy }: Pick<FirstParts, "gateway" | "privacy">,
+) {
+  const { memory: given } = options;
+  const build = () => buildFirst(options, { snapshot, gateway, privacy }, force.signal);
+  const { memory, listener } =
+    typeof given === "function" ? await given(build) : { memory: given, listener: null };
+  gatewayOwn.takeOver(gateway);
+  const begin = (): void => gatewayOwn.writes.begin();
+  if (gateway.handing === null) begin();
+  else await gateway.handing.takeHome(begin);
+  /** True if another process has changed the approvals since they were read. */
+  const isStale = typeof given === "function" && (await keeper.takeHome());
+  return { memory, listener, isStale };
 }
 
 interface FirstParts {

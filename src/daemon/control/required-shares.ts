@@ -34,7 +34,7 @@ interface Tools {
   readonly clock: Clock;
   /** The share engine; null while another daemon is in charge of the shares. */
   readonly engine: () => Pick<ShareEngine, "names" | "view" | "trigger" | "settle" | "want"> | null;
-  readonly prober: () => Pick<Prober, "folderLook">;
+  readonly prober: Pick<Prober, "folderLook">;
 }
 
 export type RequiredShares = ReturnType<typeof createRequiredShares>;
@@ -203,7 +203,7 @@ class Watched implements Disposable {
   async #look(mount: { readonly id: string; readonly path: string }, folder: string): Promise<void> {
     const { clock, prober, isResting, emit } = this.#tools;
     this.#isLooking = true;
-    const missing = await missingFolder(prober(), mount.path, folder);
+    const missing = await missingFolder(prober, mount.path, folder);
     this.#isLooking = false;
     if (isResting()) return;
     this.#folder = { mount: mount.id, atMs: clock.monotonicMs(), missing };

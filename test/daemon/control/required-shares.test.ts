@@ -42,12 +42,12 @@ function stage() {
       want: (name) => void triggered.push(`${name} wanted`),
       settle: () => Promise.resolve(),
     }),
-    prober: () => ({
+    prober: {
       async folderLook() {
         looks.push(clock.monotonicMs());
         return (await isThere(clock.monotonicMs())) ? THERE : GONE;
       },
-    }),
+    },
   });
   return {
     clock,
@@ -307,7 +307,7 @@ function startScene() {
   const shares = createRequiredShares({
     clock: createManualClock(),
     engine: () => ({ names, view: () => view, trigger() {}, want() {}, settle: async () => {} }),
-    prober: () => ({ folderLook: async () => null }),
+    prober: { folderLook: async () => null },
   });
   const look = () => {
     const data = shares.look(REQUIRED);
