@@ -15,10 +15,11 @@ import { SessionLines } from "../../../src/gateway/front/session/session-file.ts
 import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { groupsGone } from "../../../src/runtime/process/process-identity.ts";
-import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { hashOf, recordOf } from "../../support/session-records.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -33,31 +34,35 @@ const KEEPER = {
   giveUpCharge() {},
 };
 
-async function setUp(
-  t: TestContext,
-  changes: (folder: string) => number = () => 0,
-  unsavedBecause: () => string | null = () => null,
-  ends = "1",
-  more: Partial<Charge> = {},
-  args: readonly string[] = [PROGRAM],
-) {
+interface Given extends Partial<Charge> {
+  readonly ends?: string;
+  readonly args?: readonly string[];
+  readonly clock?: Clock;
+}
+
+async function setUp(t: TestContext, { ends = "1", args = [PROGRAM], clock, ...more }: Given = {}) {
   const folder = await temporaryFolder(t);
   const logger = createRecordingLogger();
   const file = new SessionLines({ path: join(folder, "sessions.jsonl"), clock: systemClock, logger });
   const sessions = handedSessions(file);
+  /** What the service's keeper was asked for, and when the home was given up. */
+  const steps: string[] = [];
+  const heard: unknown[] = [];
+  const linked: (number | null)[] = [];
   const charge: Charge = {
     mustServe: () => [],
     config: () => KEEPER,
-    changes: () => changes(folder),
-    unsavedBecause,
+    changes: () => 0,
+    unsavedBecause: () => null,
     listener: () => null,
     lateSessions: () => sessions.late,
     states: () => ({ key: "", generation: 0 }),
-    link() {},
+    link: ({ pid }) => void linked.push(pid),
     endedSessions: () => sessions.ended,
     runOnce: () => [],
-    deliver() {},
+    deliver: (words) => void heard.push(words),
     async giveUp() {
+      steps.push("give up");
       await sessions.handTo({
         keep: async (session) => handover.successor?.keep(session),
         end: (hash) => handover.successor?.endSession(hash),
@@ -71,29 +76,50 @@ async function setUp(
   };
   const handover: Handover = new Handover({
     program: { command: process.execPath, args: [...args, folder, ends] },
-    keeper: KEEPER,
+    keeper: {
+      ...KEEPER,
+      pauseSignals: () => void steps.push("pause"),
+      resumeSignals: () => void steps.push("resume"),
+    },
     charge,
-    clock: systemClock,
+    clock: clock ?? systemClock,
     logger,
   });
   t.after(async () => {
     await handover[Symbol.asyncDispose]();
     await handover.successor?.kill();
   });
-  const first = async (): Promise<number> => Number(await readFile(join(folder, "first"), "utf8"));
-  return { folder, handover, first };
+  const pidOf = async (name: string): Promise<number> => Number(await readFile(join(folder, name), "utf8"));
+  const isStarted = (name: string): boolean => existsSync(join(folder, name));
+  return { folder, handover, pidOf, isStarted, steps, heard, linked, logger };
 }
 
+function assertGone(pid: number): void {
+  assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
+}
+
+const NEVER = new AbortController().signal;
+
 test("B11 a session that began between two daemons is known to the one that takes over in the end", async (t) => {
-  const { folder, handover, first } = await setUp(t);
-  const { to } = await handover.begin(new AbortController().signal);
-  assert.equal(to, await first());
+  const { folder, handover, pidOf, steps, heard, linked } = await setUp(t);
+  const beginning = handover.begin(NEVER);
+  await assert.rejects(handover.begin(NEVER), /under way already/);
+  const { to } = await beginning;
+  assert.equal(to, await pidOf("first"));
   await assert.rejects(handover.begin(NEVER), /under way already/);
   const next = await handover.done;
   assert.notEqual(next?.pid, to);
   await assert.rejects(handover.begin(NEVER), /under way already/);
   // It took over after all that it was told before.
   assert.equal(await readFile(join(folder, "sessions"), "utf8"), `${hashOf(1)}\n`);
+  assert.equal(await readFile(join(folder, "ended"), "utf8"), `${hashOf(3)}\n`.repeat(2));
+  assert.deepEqual(steps, ["pause", "give up", "pause", "resume", "pause"]);
+  assert.deepEqual(linked, [to, next?.pid]);
+  await eventually(() => heard.length > 0);
+  assert.deepEqual(heard, [{ say: "words", hash: "h", text: "t" }]);
+  // It is in charge, and lives on when the service here stops.
+  await handover[Symbol.asyncDispose]();
+  assert.ok(process.kill(next?.pid ?? 0, 0));
 });
 
 test("B11 of a next daemon that ends before it is ready is told how it ended", async (t) => {
@@ -101,100 +127,128 @@ test("B11 of a next daemon that ends before it is ready is told how it ended", a
     ["process.exit(3)", /it ended with 3 before it was ready/],
     ["process.kill(process.pid, 'SIGKILL')", /it ended with SIGKILL before it was ready/],
   ] as const) {
-    const { handover } = await setUp(
-      t,
-      () => 0,
-      () => null,
-      "1",
-      {},
-      ["-e", program, "--"],
-    );
-    await assert.rejects(handover.begin(new AbortController().signal), how);
+    const { handover } = await setUp(t, { args: ["-e", program, "--"] });
+    await assert.rejects(handover.begin(NEVER), how);
     assert.equal(handover.successor, null);
   }
 });
 
 test("B11 what a person says while the next daemon starts is known to the one that takes over", async (t) => {
-  const { handover, first } = await setUp(t, (folder) => (existsSync(join(folder, "first")) ? 1 : 0));
-  const { to } = await handover.begin(new AbortController().signal);
-  assert.notEqual(to, await first(), "it started before that was said");
+  const { handover, pidOf, isStarted } = await setUp(t, { changes: () => (isStarted("first") ? 1 : 0) });
+  const { to } = await handover.begin(NEVER);
+  assert.notEqual(to, await pidOf("first"), "it started before that was said");
+  assertGone(await pidOf("first"));
   assert.equal((await handover.done)?.pid, to);
 });
 
 test("B11 where that does not end, the old daemon stays in charge", async (t) => {
   let said = 0;
-  const { handover } = await setUp(t, () => said++);
-  await assert.rejects(handover.begin(new AbortController().signal), { code: "handover_failed" });
+  const { handover, isStarted } = await setUp(t, { changes: () => said++ });
+  await assert.rejects(handover.begin(NEVER), { code: "handover_failed" });
   assert.equal(handover.successor, null);
+  assert.deepEqual(["first", "1", "2", "3"].map(isStarted), [true, true, true, false]);
 });
 
 test("B11 A5 what the next daemon could not know of the shares keeps the old one in charge", async (t) => {
-  const { handover } = await setUp(
-    t,
-    () => 0,
-    () => "ENOSPC: no space left on device",
-  );
-  await assert.rejects(handover.begin(new AbortController().signal), /cannot be saved for it: ENOSPC/);
+  const { handover } = await setUp(t, { unsavedBecause: () => "ENOSPC: no space left on device" });
+  await assert.rejects(handover.begin(NEVER), /cannot be saved for it: ENOSPC/);
   assert.equal(handover.successor, null);
 });
 
-const NEVER = new AbortController().signal;
-const plain = (t: TestContext, ends: string, more: Partial<Charge> = {}) =>
-  setUp(
-    t,
-    () => 0,
-    () => null,
-    ends,
-    more,
-  );
+test("B11 a next daemon that is not ready in time, or not wanted any more, ends", async (t) => {
+  const clock = createManualClock();
+  const { handover, pidOf } = await setUp(t, { ends: "slow", clock });
+  const late = assert.rejects(handover.begin(NEVER), /it was not ready after 60 s/);
+  const first = await eventually(() => pidOf("first"));
+  await clock.advance(60_000);
+  await late;
+  assertGone(first);
+  const asker = new AbortController();
+  const cancelled = assert.rejects(handover.begin(asker.signal));
+  const second = await eventually(() => pidOf("1"));
+  asker.abort();
+  await cancelled;
+  assertGone(second);
+  const stopped = assert.rejects(handover.begin(NEVER), /it ended with SIGKILL/);
+  const third = await eventually(() => pidOf("2"));
+  await handover[Symbol.asyncDispose]();
+  await stopped;
+  assertGone(third);
+});
+
+test("B11 a next daemon that does not take over in 30 s is ended, and followed by another", async (t) => {
+  const clock = createManualClock();
+  const { handover, pidOf, isStarted } = await setUp(t, { ends: "deaf once", clock });
+  await handover.begin(NEVER);
+  await eventually(() => isStarted("go"));
+  const next = await passTimeUntilSettled(clock, handover.done, 1_000);
+  assert.equal(next?.pid, await pidOf("1"));
+  assertGone(await pidOf("first"));
+});
 
 test("B11 B6 a next daemon that has read the file of before an edit is followed by one that has read the new one", async (t) => {
   let edits = 0;
-  const { handover, first } = await plain(t, "older", {
-    // Edited while the first one starts.
-    mustServe: () => ["b1"],
+  const { handover, pidOf } = await setUp(t, {
+    ends: "older",
+    // Edited while the first one starts; `removed` is no longer in the file.
+    mustServe: () => ["b1", "removed"],
     config: () => ({ edits: edits++ }),
   });
   const { to } = await handover.begin(NEVER);
-  assert.notEqual(to, await first());
+  assert.notEqual(to, await pidOf("first"));
   assert.equal((await handover.done)?.pid, to);
 });
 
+test("B11 B6 a file that is edited again and again ends no handover's attempts but its own", async (t) => {
+  const { handover, isStarted } = await setUp(t, {
+    ends: "failing",
+    mustServe: () => ["b1"],
+    config: () => ({}),
+  });
+  await assert.rejects(handover.begin(NEVER), /b1 would not serve there/);
+  assert.deepEqual(["2", "3"].map(isStarted), [true, false]);
+});
+
 test("B11 without an edit a backend that would not serve there is a reason not to hand over", async (t) => {
-  const { handover } = await plain(t, "older", { mustServe: () => ["b1"] });
+  const { handover, pidOf } = await setUp(t, { ends: "older", mustServe: () => ["b1"] });
   await assert.rejects(handover.begin(NEVER), /b1 would not serve there/);
   assert.equal(handover.successor, null);
+  assertGone(await pidOf("first"));
+  assert.equal((await handover.begin(NEVER)).to, await pidOf("1"), "nothing is under way any more");
+  await handover.done;
 });
 
 test("B11 what a command changes that is under way at the line is known to the one that takes over", async (t) => {
   let changes = 0;
-  const { handover, first } = await plain(t, "0", {
+  const { handover, pidOf } = await setUp(t, {
+    ends: "0",
     changes: () => changes,
     async giveUp() {
       changes += 1;
     },
   });
-  assert.equal((await handover.begin(NEVER)).to, await first());
+  assert.equal((await handover.begin(NEVER)).to, await pidOf("first"));
   const next = await handover.done;
-  assert.notEqual(next?.pid, await first());
+  assert.notEqual(next?.pid, await pidOf("first"));
+  assertGone(await pidOf("first"));
 });
 
 test("B11 B6 those that are started once the line is crossed know that nobody else has the home", async (t) => {
-  const { folder, handover } = await plain(t, "2");
+  const { folder, handover } = await setUp(t, { ends: "2" });
   await handover.begin(NEVER);
   await handover.done;
   assert.equal(await readFile(join(folder, "needed"), "utf8"), "undefined\n1\n1\n");
 });
 
 test("B11 once the line is crossed the next one is started until one has taken over, however often that fails", async (t) => {
-  const { folder, handover } = await plain(t, "5");
+  const { folder, handover } = await setUp(t, { ends: "5" });
   await handover.begin(NEVER);
   const next = await handover.done;
   assert.equal(String(next?.pid), await readFile(join(folder, "5"), "utf8"));
 });
 
 test("B11 a session that its client ends with the old daemon after the line ends with the next one, too", async (t) => {
-  const { folder, handover } = await plain(t, "0");
+  const { folder, handover } = await setUp(t, { ends: "0" });
   await handover.begin(NEVER);
   await handover.done;
   await eventually(() => readFile(join(folder, "ended"), "utf8").catch(() => null));
@@ -202,20 +256,21 @@ test("B11 a session that its client ends with the old daemon after the line ends
 });
 
 test("B11 a next daemon that was told to stop while it took over is followed by nobody", async (t) => {
-  const { folder, handover } = await plain(t, "stopped");
+  const { folder, handover } = await setUp(t, { ends: "stopped" });
   await handover.begin(NEVER);
   assert.equal(await handover.done, null);
   assert.equal(existsSync(join(folder, "1")), false);
 });
 
 test("B11 an old daemon that is told to stop while another takes over ends that, too", async (t) => {
-  const { folder, handover, first } = await plain(t, "deaf");
+  const { handover, pidOf, isStarted, logger } = await setUp(t, { ends: "deaf" });
   await handover.begin(NEVER);
-  await eventually(() => existsSync(join(folder, "go")));
+  await eventually(() => isStarted("go"));
   await handover[Symbol.asyncDispose]();
-  const pid = await first();
-  assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
-  assert.equal(existsSync(join(folder, "1")), false);
+  assertGone(await pidOf("first"));
+  assert.deepEqual(["stopped", "1"].map(isStarted), [true, false], "it was stopped, not killed");
+  const errors = logger.lines.filter(({ level }) => level === "error");
+  assertEach(errors, ({ message }) => message, ["the new daemon ended before it had taken over"]);
 });
 
 // What the running service gives up when it hands over, and how long it stays.

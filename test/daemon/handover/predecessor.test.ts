@@ -3,19 +3,179 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { test } from "node:test";
-import { SUCCESSOR_MARK } from "../../../src/daemon/handover/link-messages.ts";
+import {
+  type MessageFromNew,
+  NEEDED_MARK,
+  SUCCESSOR_MARK,
+} from "../../../src/daemon/handover/link-messages.ts";
 import { findPredecessor } from "../../../src/daemon/handover/predecessor.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
+import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
 
-test("B11 what cannot run twice is free once the old one's processes have ended, when that one is gone", async () => {
+const PARENT = { env: { [SUCCESSOR_MARK]: "1" }, connected: true };
+
+/** A daemon whose parent hands over to it. `said`: what it sends; its messages are on their way until `arrive`. */
+function setUp() {
   const clock = createManualClock();
+  const said: MessageFromNew[] = [];
+  let underWay: (() => void)[] = [];
   const self = Object.assign(new EventEmitter(), {
-    env: { [SUCCESSOR_MARK]: "1" },
-    connected: true,
-    send: () => true,
+    ...PARENT,
+    env: { ...PARENT.env },
+    isReferenced: true,
+    send(message: MessageFromNew, _handle: unknown, _options: unknown, sent: () => void) {
+      said.push(message);
+      underWay.push(sent);
+    },
+    channel: {
+      unref() {
+        self.isReferenced = false;
+      },
+    },
   });
   const old = findPredecessor(self as unknown as NodeJS.Process, clock);
   assert.ok(old !== null);
+  const arrive = (): void => {
+    for (const sent of underWay) sent();
+    underWay = [];
+  };
+  return { clock, self, old, said, arrive };
+}
+
+test("B11 only a daemon whose parent hands over has a predecessor, and its children learn nothing of that", () => {
+  const send = (): boolean => true;
+  const marked = { [SUCCESSOR_MARK]: "1", [NEEDED_MARK]: "1" };
+  const found = (self: object) =>
+    findPredecessor(
+      Object.assign(new EventEmitter(), self) as unknown as NodeJS.Process,
+      createManualClock(),
+    );
+  for (const self of [
+    { env: { ...marked }, connected: true, send },
+    { env: { ...marked }, connected: false, send },
+    { env: { ...marked }, connected: true, send: undefined },
+    { env: { [NEEDED_MARK]: "1" }, connected: true, send },
+  ]) {
+    const { [SUCCESSOR_MARK]: mark } = self.env as Record<string, string | undefined>;
+    const isOne = mark === "1" && self.connected && self.send !== undefined;
+    assert.equal(found(self)?.isNeeded, isOne ? true : undefined);
+    assert.deepEqual(self.env, {});
+  }
+  assert.equal(found({ env: { [SUCCESSOR_MARK]: "1" }, connected: true, send })?.isNeeded, false);
+});
+
+test("B11 the turn comes with the listening socket where there is one, and when the old daemon has gone", async () => {
+  const door = { host: "127.0.0.1", port: 9000 };
+  const handle = {};
+  const states = { key: "k", generation: 1 };
+  for (const [message, given, expected] of [
+    [{ say: "go", door, states }, handle, { address: door, handle }],
+    [{ say: "go", door: null }, handle, null],
+    [{ say: "go", door }, undefined, null],
+    [{ say: "go", door }, null, null],
+    [null, undefined, null],
+  ] as const) {
+    const { self, old, said } = setUp();
+    const turn = old.turn({ version: "1", backends: {} });
+    assert.deepEqual(said, [{ say: "ready", version: "1", backends: {} }]);
+    // Of another version, or of no daemon.
+    for (const strange of [null, "go", {}, { say: 1 }, { say: "unheard of" }]) self.emit("message", strange);
+    if (message === null) self.emit("disconnect");
+    else self.emit("message", message, given);
+    assert.deepEqual(await turn, expected);
+    assert.deepEqual(old.states, message !== null && "states" in message ? states : null);
+  }
+});
+
+test("B11 every session and connection that the old daemon passes is acknowledged, also one that is of no use", async () => {
+  const { self, old, said } = setUp();
+  const kept: string[] = [];
+  const taken: object[] = [];
+  old.onSession({
+    async keep({ hash }) {
+      kept.push(hash);
+      if (hash === "b") throw new Error("of another version");
+    },
+    end: (hash) => void kept.push(`end ${hash}`),
+  });
+  old.onConnection((handle) => void taken.push(handle));
+  const handle = {};
+  self.emit("message", { say: "session", n: 1, hash: "a", record: {} });
+  self.emit("message", { say: "session", n: 2, hash: "b", record: {} });
+  self.emit("message", { say: "session_ended", hash: "a" });
+  self.emit("message", { say: "connection", n: 3 }, handle);
+  self.emit("message", { say: "connection", n: 4 }, null);
+  self.emit("message", { say: "connection", n: 5 });
+  await settle();
+  assert.deepEqual(kept, ["a", "b", "end a"]);
+  assert.deepEqual(taken, [handle]);
+  const acknowledged = said.flatMap((message) => (message.say === "kept" ? [message.n] : []));
+  assert.deepEqual(acknowledged.toSorted(), [1, 2, 3, 4, 5]);
+});
+
+test("B11 E4 clients' messages for an old daemon that does not read are dropped beyond 256, and long ones at once", async () => {
+  const { self, old, said, arrive } = setUp();
+  const pass = (text: string): void => old.passBack({ hash: "h", text });
+  pass("x".repeat(4 * 1024 * 1024 + 1));
+  assert.equal(said.length, 0);
+  for (let count = 0; count < 300; count += 1) pass("x");
+  assert.equal(said.length, 256);
+  arrive();
+  await settle();
+  pass("x".repeat(4 * 1024 * 1024));
+  assert.equal(said.length, 257);
+  self.connected = false;
+  pass("x");
+  assert.equal(said.length, 257);
+});
+
+test("B11 a daemon that does not take over says why, and nothing keeps it where nobody hears it", async () => {
+  const { self, old, said, arrive } = setUp();
+  const failing = old.failed(new MountaineerError("config_invalid", "no", { hint: "mend it" }));
+  void old.failed(new Error("other"));
+  arrive();
+  await failing;
+  assert.deepEqual(said, [
+    { say: "failed", message: "no", hint: "mend it" },
+    { say: "failed", message: "other", hint: null },
+  ]);
+  self.connected = false;
+  await old.stopped();
+  assert.equal(said.length, 2);
+});
+
+test("B11 a daemon in charge does not live on for the old one's sake", () => {
+  const { self, old, said } = setUp();
+  old.taken(true);
+  assert.deepEqual([said, self.isReferenced], [[{ say: "taken", connections: true }], false]);
+});
+
+test("B11 D2 what waits in an old daemon that has gone is answered, and asked for no more", () => {
+  const { self, old, clock } = setUp();
+  const passing = old.passing(new SuspendedCalls(clock));
+  const replies: unknown[] = [];
+  const outlet = { congested: null, send: () => true, answer: (id: unknown) => void replies.push(id) };
+  const request = { id: 7 };
+  const resume = () => passing.resume(request as never, outlet as never);
+  assert.notEqual(resume(), null);
+  self.emit("disconnect");
+  assert.deepEqual(replies, [7]);
+  self.connected = false;
+  assert.equal(resume(), null);
+});
+
+test("B11 what cannot run twice is free when the old daemon says so", async () => {
+  const { self, old } = setUp();
+  self.emit("message", { say: "go", door: null, once: [1] });
+  assert.deepEqual(old.once, [1]);
+  self.emit("message", { say: "ended" });
+  await old.ended;
+  assert.deepEqual(old.once, []);
+});
+
+test("B11 what cannot run twice is free once the old one's processes have ended, when that one is gone", async () => {
+  const { clock, self, old } = setUp();
   let isFree = false;
   void old.ended.then(() => {
     isFree = true;
