@@ -1,4 +1,5 @@
 // A reader process that is started at the first sign of a change, so that its start falls into the debounce time.
+import { MountaineerError } from "../../runtime/errors.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { ConfigLayer } from "../layer/layer.ts";
 import type { ConfigPlace } from "../locate.ts";
@@ -58,11 +59,22 @@ export function createConfigReader(options: ConfigReaderOptions) {
         content,
         writeStarter: false,
       };
-      const process = take() ?? startReader(clock);
+      const ask = async (reader: ReaderProcess): Promise<LoadedApart> => {
+        try {
+          return loadedApart(await reader.ask(request, signal), path);
+        } finally {
+          reader.end();
+        }
+      };
       try {
-        return loadedApart(await process.ask(request, signal), path);
+        const started = take();
+        if (started === null) return await ask(startReader(clock));
+        return await ask(started).catch((error: unknown) => {
+          // Whatever killed a reader while it waited says nothing about the content.
+          if (error instanceof MountaineerError && error.retry === "now") return ask(startReader(clock));
+          throw error;
+        });
       } finally {
-        process.end();
         loading = false;
       }
     },

@@ -66,7 +66,7 @@ export function startReaderProcess(clock: Clock) {
   const endedInstead = async (path: string): Promise<never> => {
     const { exitCode, exitSignal, stderr } = await running;
     const last = stderr.trim().split("\n").at(-1) ?? "";
-    throw unreadable(path, `its reader ended with ${exitSignal ?? exitCode}: ${last}`);
+    throw unreadable(path, `its reader ended with ${exitSignal ?? exitCode}: ${last}`, "now");
   };
 
   return {
@@ -76,8 +76,8 @@ export function startReaderProcess(clock: Clock) {
     },
     /**
      * Sends a request; must not be called before the previous one is settled. Rejects with the error that the
-     * process reports, with `config_unreadable` if it takes longer than 10 s or ends without an answer, and
-     * with `aborted`. After a rejection, the process has ended.
+     * process reports, with `config_unreadable` if it takes longer than 10 s or ends without an answer (`retry`
+     * is "now" only then), and with `aborted`. After a rejection, the process has ended.
      */
     async ask(request: ApartRequest, signal?: AbortSignal): Promise<ApartReply> {
       const { path } = request;
@@ -114,6 +114,6 @@ export function startReaderProcess(clock: Clock) {
   };
 }
 
-function unreadable(path: string, why: string): MountaineerError {
-  return new MountaineerError("config_unreadable", `${path} cannot be read: ${why}`);
+function unreadable(path: string, why: string, retry: "now" | "never" = "never"): MountaineerError {
+  return new MountaineerError("config_unreadable", `${path} cannot be read: ${why}`, { retry });
 }

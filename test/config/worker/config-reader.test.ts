@@ -83,6 +83,18 @@ test("B6 a reader that dies before the content comes is replaced", { skip }, asy
   assert.equal(loaded.ok && loaded.snapshot.config.global.checkIntervalMs, 5000);
 });
 
+test("B4 a reader that is killed as the content comes is replaced, too, and the load does not fail", {
+  skip,
+}, async () => {
+  using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
+  reader.expect();
+  const pid = await eventually(async () => (await readers())[0]);
+  process.kill(pid, "SIGKILL");
+  const { loaded } = await reader.load(content(6), NEVER);
+  assert.equal(loaded.ok && loaded.snapshot.config.global.checkIntervalMs, 6000);
+  await eventually(noReaders);
+});
+
 test("a load whose asker leaves is cancelled", { skip }, async () => {
   using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   const asker = new AbortController();
