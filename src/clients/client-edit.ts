@@ -62,7 +62,7 @@ function setting(text: string, path: readonly string[], value: ConfigTable): Edi
     }
     const inner = path.slice(length).reduceRight<ConfigTable>((nested, key) => ({ [key]: nested }), value);
     if (found !== undefined && found.type !== "object") {
-      // The value of this key is no object. Adding a member would write the key a second time.
+      // Adding a member to a value that is no object would write its key a second time.
       if (found.type !== "null") throw notAnObject(`${path.slice(0, length).join(".")} in the client's file`);
       const content = valueText(inner, indentAt(text, found), layout);
       return [{ offset: found.offset, length: found.length, content }];
@@ -79,7 +79,6 @@ function notAnObject(what: string): MountaineerError {
 }
 
 interface Layout {
-  /** The white space of one indentation level. */
   readonly step: string;
   readonly lineEnd: "\n" | "\r\n";
 }
@@ -120,7 +119,6 @@ function commaAfter(text: string, offset: number): number | null {
   return scanner.scan() === COMMA ? scanner.getTokenOffset() + scanner.getTokenLength() : null;
 }
 
-/** The indentation of the line that the node begins in. */
 function indentAt(text: string, { offset }: Node): string {
   const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1);
   return /^[ \t]*/.exec(line)?.[0] ?? "";
@@ -130,7 +128,7 @@ function valueText(value: ConfigTable, indent: string, { step, lineEnd }: Layout
   return JSON.stringify(value, null, step).replaceAll("\n", () => lineEnd + indent);
 }
 
-/** Removes an entry, with its whole lines if no other entry is on them. Never changes other entries. */
+/** Removes an entry, with the whole lines that only it is on. */
 function removal(text: string, path: string[]): EditResult {
   const root = parseTree(text, [], PARSED);
   const entry = root === undefined ? undefined : findNodeAtLocation(root, path)?.parent;

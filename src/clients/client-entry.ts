@@ -11,7 +11,7 @@ export interface OwnProgram {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Keys that a client's entry needs in addition to the program. */
+/** What an entry needs besides the program. */
 const ALSO: Partial<Readonly<Record<ClientName, ConfigTable>>> = {
   "claude-code": { type: "stdio" },
   vscode: { type: "stdio" },
@@ -24,7 +24,6 @@ export function ownEntry({ name }: Pick<Client, "name">, { command, args, env }:
 }
 
 interface Own {
-  /** The path of this program, absolute. */
   readonly launcher: string;
   readonly home: string;
   /** The file that `--config` names, absolute; null: the home's own. */

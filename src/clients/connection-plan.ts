@@ -23,7 +23,6 @@ import { readClientFile, tableAt } from "./read-files.ts";
 const LONGEST_END = 1_000;
 
 export interface ConnectionSurroundings extends ClientSurroundings {
-  /** Mountaineer's own folder, absolute. */
   readonly home: string;
   /** The client's file; null: the usual one. */
   readonly file: string | null;
@@ -37,7 +36,6 @@ export interface KnownBackends {
   serving(names: readonly string[]): Promise<readonly string[]>;
 }
 
-/** A client's file as it is now. */
 interface CurrentFile {
   readonly client: Client;
   readonly path: string;
@@ -90,8 +88,7 @@ export async function planConnection(
   const isSamePlace = former?.path === path;
   const record = {
     path,
-    // The text that an undo would restore now, so that an undo after a second connection restores the same
-    // text.
+    // After a second connection, an undo restores the text from before the first one.
     before: isSamePlace ? await undoneText(current, former) : text,
     afterSha256: hashOf(after),
     taken: isSamePlace ? [...new Set([...former.taken, ...taken])] : taken,
@@ -99,7 +96,7 @@ export async function planConnection(
   return { ...current, after, notes, record, former };
 }
 
-/** Plans the undo of a connection. Rejects with `client_unreadable`. */
+/** Rejects with `client_unreadable`. */
 export async function planUndo(
   client: Client,
   surroundings: ConnectionSurroundings,
@@ -134,7 +131,7 @@ export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
   });
 }
 
-/** Whether the client's file has an entry for Mountaineer. Rejects with `client_unreadable`. */
+/** Rejects with `client_unreadable`. */
 export async function isConnected(client: Client, surroundings: ConnectionSurroundings): Promise<boolean> {
   return Object.hasOwn(
     await entriesOf(await currentFileOf(client, surroundings.file, surroundings)),
@@ -154,7 +151,6 @@ export async function planDiff(plan: ConnectionPlan): Promise<string> {
   return withoutNamedSecrets(hidden).split("\n").map(withoutMiddle).join("\n");
 }
 
-/** The file that the user named, else the client's usual file. */
 export function placeOf(client: Client, file: string | null, surroundings: ClientSurroundings): string {
   if (file !== null) return resolve(file);
   const [path = ""] = clientFiles(client.name, surroundings);
@@ -229,7 +225,7 @@ async function currentFileOf(
       hint: `start ${client.title} once, or name its file: mountaineer connect ${client.name} --file PATH`,
     });
   }
-  // Rejects if the file cannot be parsed: such a file must not be overwritten.
+  // A file that cannot be parsed must not be overwritten.
   if (text !== null) await clientValues(text, path);
   return { client, path, text };
 }
@@ -262,9 +258,7 @@ function withoutNamedSecrets(text: string): string {
   );
 }
 
-/**
- * Rejects if Mountaineer's change is in another file of this client, because a client has only one record.
- */
+/** A client has only one record, so only one of its files can be connected. */
 async function requireNoOther({ client, path }: CurrentFile, former: ConnectionRecord | null): Promise<void> {
   if (former === null || former.path === path) return;
   const other = { client, path: former.path, text: await readClientFile(former.path) };

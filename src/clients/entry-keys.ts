@@ -8,15 +8,13 @@ export interface ForeignServer {
   readonly args: readonly string[];
   readonly cwd: string | null;
   readonly url: string | null;
-  /** Values by variable; null: the backend gets the variable's value from the environment of the client. */
+  /** null: the backend inherits the variable. */
   readonly env: Readonly<Record<string, string | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly enabled: boolean;
   /** Settings of the entry that a backend has, too, by the names of the backend's keys. */
   readonly settings: Readonly<Record<string, ConfigValue>>;
-  /**
-   * The settings of the client's entry that a backend has no key for, or whose values were not understood.
-   */
+  /** The settings that a backend has no key for, or whose values were not understood. */
   readonly unknown: JsonMembers;
 }
 

@@ -13,7 +13,6 @@ export interface FoundFile {
   /** True: the file is in the current folder, so anybody may have written it. */
   readonly isOfFolder: boolean;
   readonly servers: readonly ImportedServer[];
-  /** Names of entries that have neither a program nor an address. */
   readonly empty: readonly string[];
 }
 
@@ -66,7 +65,6 @@ export function planImport(
 
 interface KnownServer {
   readonly name: string;
-  /** A backend's section. */
   readonly table: Readonly<Record<string, unknown>>;
   /** The values of the secrets that the section refers to, by name; null: only the daemon may read them. */
   readonly secrets: ReadonlyMap<string, string> | null;

@@ -12,7 +12,6 @@ import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, type TextReader } from "./entry-texts.ts";
 
 export interface ImportedServer {
-  /** A valid name of a backend. */
   readonly name: string;
   readonly table: ConfigTable;
   /** Secrets from the file, by the names under which they are to be kept. Never shown. */
@@ -21,29 +20,25 @@ export interface ImportedServer {
   readonly wanted: readonly string[];
   /** The settings of the client's entry that the import could not use, one line each, without secrets. */
   readonly leftOver: readonly string[];
-  /** The problem because of which the backend is imported disabled; null: there is none. */
+  /** Why the backend is imported disabled; null: it is not. */
   readonly problem: string | null;
 }
 
 export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "environment"> {
   /** True: secrets in arguments and addresses may be written to the configuration. */
   readonly allowLiteral: boolean;
-  /** Names of the secrets that exist. */
   readonly kept: ReadonlySet<string>;
 }
 
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 /** The scheme of an Authorization header, before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
-/**
- * Keys that change what a server does. If the import does not understand the value of one of them, it imports
- * the backend disabled.
- */
+/** Keys that change what a server does: with a value that is not understood, the backend is imported disabled. */
 const DECISIVE = "args cwd env env_vars headers http_headers enabled disabled".split(" ");
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
 
-/** Makes the backend's section; null: the entry has neither a program nor an address. */
+/** null: the entry has neither a program nor an address. */
 export function importedServer(
   name: string,
   entry: JsonMembers,
@@ -100,7 +95,6 @@ class ServerReading {
   readonly secrets = new Map<string, string>();
   readonly wanted = new Set<string>();
   readonly problems: string[] = [];
-  /** Names of variables without a value. */
   readonly unset = new Set<string>();
   readonly #options: ImportOptions;
   readonly #reader: TextReader;

@@ -16,7 +16,7 @@ import { type ImportedServer, type ImportOptions, importedServer } from "./impor
  */
 const LARGEST_FILE_BYTES = 64 * 1024 * 1024;
 
-/** Reads the file; null: there is no such file. Rejects with `client_unreadable`. */
+/** null: there is no file. Rejects with `client_unreadable`. */
 export async function readClientFile(path: string): Promise<string | null> {
   try {
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
@@ -92,7 +92,6 @@ async function readServers(
   return { servers, empty };
 }
 
-/** The table at the path; empty without one. */
 export function tableAt(file: unknown, path: readonly string[]): JsonMembers {
   return objectOf(path.reduce((inner, segment) => objectOf(inner)[segment], file));
 }

@@ -7,7 +7,6 @@ import { settledName } from "./schema/settled.ts";
 import { globalKeys } from "./schema/share-schema.ts";
 import { type MountaineerConfig, snakeCase } from "./snapshot.ts";
 
-/** The changes of shares, backends or aliases, by name. */
 export interface NamedDiff {
   /** Names, in the new file's order. */
   readonly added: readonly string[];

@@ -14,9 +14,7 @@ import { type KeyPath, pathText } from "./values/mistakes.ts";
 import type { SecretText } from "./values/secret-text.ts";
 
 interface LiteralSecret {
-  /** The key that holds the secret: `backends.files.args[2]`. */
   readonly key: string;
-  /** The path of that key. */
   readonly path: KeyPath;
   readonly value: string;
 }

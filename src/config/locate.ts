@@ -61,7 +61,6 @@ export function configFormat(path: string): ConfigFormat {
   });
 }
 
-/** The error for a `--config` that names no file. */
 export function noFileAt(path: string): MountaineerError {
   return new MountaineerError("config_unreadable", `there is no file at ${path}`, {
     hint: `name one that is there, or have one written: mountaineer init --config ${shellWord(path)}`,
@@ -83,9 +82,9 @@ function exists(path: string): Promise<boolean> {
 }
 
 /**
- * The configuration file: `file` (what `--config` names, relative to the working directory) or the one in the home.
- * Rejects with `config_ambiguous` when the home has two, `config_unreadable` when it cannot be looked at or the
- * extension names no format. `exists` is false if there is no file; the configuration is empty then.
+ * The configuration file: the one that `--config` names (`file`, relative to the working directory), else the one in
+ * the home. `exists` says whether it is there. Rejects with `config_ambiguous` when the home has two, and with
+ * `config_unreadable` when it cannot be looked at or its extension names no format.
  */
 export async function locateConfig(place: ConfigPlace, file: string | null) {
   if (file !== null) {

@@ -19,7 +19,6 @@ export interface GuardedPlaces {
 
 type ReachedPlace = (typeof PLACES)[number][0];
 
-/** One way in which a backend reaches guarded places. */
 interface Reach {
   readonly backend: string;
   /** The path of the route's keys below the backend; empty for a backend without routes. */
@@ -30,7 +29,6 @@ interface Reach {
     | { readonly kind: "env"; readonly variable: string };
   /** The absolute path that the backend gets: a guarded place, a folder above one, or a path inside the home. */
   readonly path: string;
-  /** At least one. */
   readonly places: readonly ReachedPlace[];
 }
 

@@ -21,7 +21,7 @@ const TOKEN_PREFIX =
   /^(?:sk|pk|rk)[-_](?=.{6})|^gh[opsur]_|^github_pat_|^gl[a-z]{2,4}-|^xox[a-z]-|^xapp-|^AKIA|^ASIA|^AIza|^ya29\.|^eyJ|^npm_|^hf_|^pypi-|^dop_v1_|^shp[a-z]{2}_|^SG\.|^whsec_|^lin_api_|^ntn_|^secret_|^figd_|^ATATT|^tvly-|^pplx-|^gsk_|^nvapi-|^dckr_pat_/;
 /** A word of a text; other characters separate words. */
 const WORD = /[A-Za-z0-9_+~%!*^$.\-\u00a1-\uffff]+/g;
-/** Programs whose first argument is the package they run. */
+/** Programs whose first argument is a package to run. */
 const RUNNERS = /^(?:npx|pnpx|bunx|uvx|pipx|x)$/;
 const PACKAGE = /^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:@[\w.^~-]+)?$/i;
 /** An absolute path to a file with an extension, as a word of its own. */
@@ -32,7 +32,6 @@ const DIGEST = /^[0-9a-f]{16,64}$/;
 const PLAIN_WORDS =
   /^(?:true|false|yes|no|on|off|all|none|auto|stdio|http|https|sse|debug|info|warn|warning|error)$/i;
 
-/** Whether a value under this name is probably a secret. */
 export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name);
 }

@@ -13,7 +13,7 @@ type SettledBackend = SettledFile["backends"][string];
 type SettledAuth = SettledFile["incomingAuth"];
 type Partially<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
 
-// The types of sections with their keys, whose meaning is declared in `schema/`.
+// The types of the sections. Their keys are declared in `schema/`.
 export type GlobalConfig = SettledFile["global"] & {
   readonly sharesRoot: string;
   readonly mountRoot: string;
@@ -37,7 +37,6 @@ export type AuditConfig = Omit<NonNullable<SettledFile["audit"]>, "enabled" | "a
   readonly path: string;
   readonly includeArguments: boolean;
 };
-/** Where traces and metrics go. */
 export type TelemetryConfig = NonNullable<SettledFile["telemetry"]>;
 /** This machine's place in a fleet. An absent list is an empty one. */
 export type FleetConfig = Partially<
@@ -76,7 +75,7 @@ export interface ShareConfig {
   /** The share's own setting, else that of `[global]`. */
   readonly carry: "auto" | "on" | "off";
   readonly wake: "auto" | "off";
-  /** The marks of the networks on which the share is mounted; empty: any network. */
+  /** The networks on which the share is mounted, such as `subnet:10.0.0.0/24`; empty: any network. */
   readonly onlyOn: readonly string[];
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };
 }
@@ -123,15 +122,12 @@ export interface FleetConnection {
   readonly instance: string;
 }
 
-/** A route to a backend's server. */
 export interface BackendRoute {
   readonly name: string;
   readonly connection: StdioConnection | HttpConnection;
 }
 
-/**
- * Keys of a backend whose form differs from that in the file; those of the connection are in `connection`.
- */
+/** The keys that `BackendConfig` declares itself, or that are in its `connection`. */
 type BackendKeysElsewhere =
   | keyof SettledBackend["routes"][number]
   | "type"
@@ -172,7 +168,6 @@ export type ApproveMode = NonNullable<TrustConfig["approve"]>;
 
 export type AuthUser = SettledAuth["users"][number];
 
-/** Where the public keys of an issuer are. */
 export type SigningKeysPlace =
   /** The issuer's metadata contains the address of the keys. */
   | { readonly kind: "discovery" }
@@ -180,7 +175,6 @@ export type SigningKeysPlace =
   /** Absolute. */
   | { readonly kind: "file"; readonly path: string };
 
-/** Tokens that an authorization server signs. */
 export type SignedTokensConfig = Omit<SettledAuth, "type" | "token" | "users" | "jwks"> & {
   readonly issuer: string;
   readonly algorithms: readonly string[];
@@ -251,13 +245,11 @@ export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
   readonly layer?: LayerConfig;
 };
 
-/** The sections of the file that the gateway reads. */
 export type GatewaySections = Omit<
   MountaineerConfig,
   "global" | "sync" | "notify" | "fleet" | "shares" | "aliases" | "layer"
 >;
 
-/** A warning: no reason to refuse the file. */
 export interface ConfigWarning {
   readonly path: string;
   readonly text: string;
@@ -275,10 +267,7 @@ export interface ConfigSnapshot {
   readonly warnings: readonly ConfigWarning[];
 }
 
-/**
- * Converts our camelCase name of a section to the snake_case that the configuration file uses; also that of a
- * key, if its name contains no unit.
- */
+/** The file's spelling of our camelCase name. Wrong for a name with a unit, as the file's unit may differ. */
 export function snakeCase(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

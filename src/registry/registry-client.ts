@@ -13,7 +13,6 @@ export function registryAddress(): string {
 
 const ANSWER_MS = 15_000;
 const ANSWER_BYTES = 1024 * 1024;
-/** How many servers a search returns at most. */
 const MOST_FOUND = 30;
 
 /** The newest version's `server.json`. Rejects with `registry_failed`, also when there is no such server. */

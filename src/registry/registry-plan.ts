@@ -12,12 +12,8 @@ import type {
 } from "./server-json.ts";
 
 export interface PlanOptions {
-  /** The backend's name. */
   readonly name: string;
-  /**
-   * The values that the user gave for inputs, by name. The value of a secret is not used here; only its
-   * presence matters.
-   */
+  /** The values that the user gave, by the input's name. Of a secret's value, only its presence matters here. */
   readonly given: ReadonlyMap<string, string>;
   /** Names of variables or headers that the user set; the plan does not set these. */
   readonly typed: ReadonlySet<string>;
@@ -63,7 +59,6 @@ export async function planBackend(
   return { command: null, url: made[0] ?? "", texts, secrets };
 }
 
-/** The server's inputs, each once. */
 export function inputsOf({ way }: RegistryServer): readonly RegistryInput[] {
   if (way.kind === "none") return [];
   const inputs = wordsOf(way)
@@ -78,7 +73,6 @@ function wordsOf(way: Exclude<RegistryServer["way"], { kind: "none" }>): readonl
     : [way.url, ...way.headers.values()];
 }
 
-/** The value of a variable or a header, as the configuration writes it. */
 export interface MadeText {
   readonly text: string;
   /** True if the text contains text that the user gave. */
@@ -90,7 +84,6 @@ export interface MadeText {
  * references to secrets.
  */
 class Values {
-  /** The names of the secrets whose value the user gave, by input. */
   readonly givenSecrets = new Map<string, string>();
   readonly #options: PlanOptions;
   readonly #surroundings: PlanSurroundings;

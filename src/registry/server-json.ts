@@ -31,8 +31,8 @@ export interface RegistryServer {
         readonly kind: "program";
         readonly command: string;
         /**
-         * Each argument is a group, such as an option and its value, and is left out if an input in the group
-         * has no value.
+         * An argument is a group of words, such as an option and its value. It is left out if an input in it has no
+         * value.
          */
         readonly args: readonly RegistryArgument[];
         readonly env: ReadonlyMap<string, RegistryWord>;

@@ -4,7 +4,6 @@ import type { ConfigMistake } from "../config/values/mistakes.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import type { LoadedContent } from "./decide-reload.ts";
 
-/** The running configuration. */
 export interface Running<Snapshot> {
   /** Hash of the file's bytes, hexadecimal. */
   readonly sha256: string;
@@ -13,7 +12,6 @@ export interface Running<Snapshot> {
   readonly generation: number;
 }
 
-/** A content that was parsed without mistakes. */
 export interface CheckedContent<Snapshot> {
   readonly bytes: Uint8Array;
   readonly sha256: string;
@@ -23,7 +21,7 @@ export interface CheckedContent<Snapshot> {
 }
 
 export interface AppliedContent<Snapshot> {
-  /** The snapshot that runs from now on. */
+  /** May differ from the content's: what waits for approval is not in it. */
   readonly snapshot: Snapshot;
   /** False: the bytes differ, but their meaning is the same. */
   readonly changed: boolean;
@@ -33,11 +31,11 @@ export interface AppliedContent<Snapshot> {
 
 /** Implemented by the service. The steps never overlap. */
 export interface ConfigSteps<Snapshot> {
-  /** Parses and checks. Rejects only with transient failures. */
+  /** Rejects only for a passing reason. */
   readonly load: (bytes: Uint8Array, signal: AbortSignal) => Promise<LoadedContent<Snapshot>>;
   /**
-   * Prepares the new parts, commits (switches over to them), and then retires the old ones. Resolves at the
-   * commit, and in bounded time. `outcomeOfThrown` turns a rejection into an outcome.
+   * Prepares the new parts, switches to them, and ends the old ones. Resolves once it has switched, in bounded time.
+   * `outcomeOfThrown` says what a rejection means.
    */
   readonly apply: (
     content: CheckedContent<Snapshot>,
@@ -60,7 +58,6 @@ export type ReloadOutcome =
   /** The content may be right, and the cause of the failure may pass. */
   | { readonly kind: "failed"; readonly reason: string };
 
-/** The result of `reloadNow`. */
 export type ReloadResult =
   | ReloadOutcome
   /** The file is unchanged: its bytes are those of the running configuration. */

@@ -54,12 +54,10 @@ export interface ConfigTurn<Snapshot> {
  */
 const MOST_BROKEN_OFF = 3;
 
-/** The running configuration, and the only function that changes it. */
 function createRunning<Snapshot>(options: ConfigStoreOptions<Snapshot>) {
   const self = {
     running: { ...options.first, generation: 1 } as Running<Snapshot>,
     busy: false,
-    /** Marks the store as busy during `step`. */
     async busily<T>(step: () => Promise<T>): Promise<T> {
       self.busy = true;
       try {
@@ -135,7 +133,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     },
   });
 
-  /** Performs the work that is waiting now. Work that arrives meanwhile waits until after the next look. */
+  /** Work that arrives meanwhile waits until after the next look. */
   const takeTurns = async (signal: AbortSignal): Promise<void> => {
     for (const work of waitingWork.splice(0)) {
       if (signal.aborted) work.refuse();
@@ -178,7 +176,6 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     get running(): Running<Snapshot> {
       return current.running;
     },
-    /** True while a content is parsed or applied. */
     get busy(): boolean {
       return current.busy;
     },

@@ -10,7 +10,7 @@ import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
 import type { SyncState } from "./sync-settings.ts";
 import { withDeadline } from "./watched-file.ts";
 
-/** `first`: the content that runs. `rejected`: the file's content at the start, if it is wrong and does not run. */
+/** `rejected`: the file's content at the start, if it is wrong and `first` runs in its place. */
 interface ConfigWatcherOptions<Snapshot>
   extends Omit<ConfigStoreOptions<Snapshot>, "watch" | "announce" | "onState"> {
   readonly settings: SyncSettings;
@@ -20,7 +20,6 @@ interface ConfigWatcherOptions<Snapshot>
    */
   readonly onSign?: () => void;
   readonly onEvent: (event: SyncEvent) => void;
-  /** Called with each state that differs from the one before. */
   readonly onState: (state: SyncState) => void;
   /** The longest time for one system call on the file, ms; default 5 s. */
   readonly lookDeadlineMs?: number;

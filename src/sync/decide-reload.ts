@@ -3,7 +3,6 @@ import type { SyncSettings } from "../config/snapshot.ts";
 import type { ConfigMistake } from "../config/values/mistakes.ts";
 import { backoffMs } from "../runtime/time/backoff.ts";
 
-/** A content after parsing and checking. */
 export type LoadedContent<Snapshot> =
   | { readonly ok: true; readonly snapshot: Snapshot }
   | { readonly ok: false; readonly reason: string; readonly mistakes: readonly ConfigMistake[] };
@@ -17,7 +16,6 @@ interface SeenContent<Snapshot> {
   readonly loaded: LoadedContent<Snapshot> | null;
 }
 
-/** The file's state in one look. */
 export type SeenFile<Snapshot> =
   | { readonly kind: "missing" }
   | { readonly kind: "unreadable"; readonly reason: string }

@@ -22,7 +22,7 @@ export interface DetectorOptions {
   readonly pollIntervalMs: number;
   readonly folderEvents: FolderEvents;
   /**
-   * The file may have changed, at `atMs` (monotonic; default: now). Never called before the first look has ended, nor
+   * The file may have changed, at `atMs` (monotonic; default: now). Not called before the first look has ended, nor
    * after disposal.
    */
   readonly onChange: (atMs?: number) => void;
@@ -100,7 +100,7 @@ function createOsEvents(
   let armingDue = true;
   let degraded: string | null = null;
   let settling: Timer | null = null;
-  /** Time of the last event before the present look, and of the last event since; monotonic. */
+  /** When the last event came, before the present look and since it began; monotonic. */
   let eventMs: number | null = null;
   let nextEventMs: number | null = null;
 
@@ -187,9 +187,8 @@ interface ChangePollOptions {
 }
 
 /**
- * Polls the file, and compares with the fingerprint last *seen*, not with that of the running content:
- * undoing a mistake is a change, too. A missing file is no change, and the fingerprint seen before it is
- * kept.
+ * Polls the file. A change is a difference from the fingerprint last seen, not from the running content's: undoing a
+ * mistake is a change, too. While there is no file, the last fingerprint stays.
  */
 function startChangePoll(options: ChangePollOptions) {
   const { clock, intervalMs, fingerprint, onChange, onPresence } = options;

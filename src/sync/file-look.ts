@@ -57,10 +57,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     }
   };
 
-  /**
-   * Resolves with true when the second look is due, with false if a later change leads to another look or
-   * this look was broken off.
-   */
+  /** False: another look follows, because of a later change, or this one was broken off. */
   const untilSecondLook = async (asked: boolean, signal: AbortSignal): Promise<boolean> => {
     const { least, most } = SECOND_LOOK_MS;
     const waitMs = asked ? least : Math.min(most, Math.max(least, watch.settings.debounceMs));
@@ -76,8 +73,8 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 
-  // `asked`: a caller waits for the result. `breakOff` (which aborts with `signal`) ends the look, unless
-  // `apply` has begun.
+  // `asked`: a caller waits for the result. `breakOff` also aborts when `signal` does; it ends the look until `apply`
+  // has begun.
   return async (asked: boolean, signal: AbortSignal, breakOff: AbortSignal): Promise<LookEnd<Snapshot>> => {
     if (!asked && !watch.isWatching) return { kind: "left" };
     // A change that the detector has not noticed yet is debounced as well, unless a caller waits.

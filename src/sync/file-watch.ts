@@ -18,9 +18,7 @@ interface FileWatchOptions {
   readonly folderEvents: FolderEvents | undefined;
   /** The file may have changed. `onDue` may follow after the debounce time. */
   readonly onSign: () => void;
-  /** The file is to be read now. */
   readonly onDue: (reason: TriggerReason) => void;
-  /** Called when `state` may have changed. */
   readonly onState: () => void;
 }
 
@@ -107,7 +105,6 @@ export function createFileWatch(options: FileWatchOptions) {
       phase = "stopped";
       void applySettings();
     },
-    /** Undoes `stop`. */
     resume(): void {
       if (phase !== "stopped") return;
       phase = "on";
@@ -157,11 +154,9 @@ function createDetectorSlot({ onReady, ...options }: SlotOptions) {
       await own.look();
       if (detector === own) onReady();
     },
-    /** Calls `Detector.look` if a detector runs. */
     async look(): Promise<void> {
       await detector?.look();
     },
-    /** Calls `Detector.noteRead` if a detector runs. */
     noteRead: (sha256: string): void => detector?.noteRead(sha256),
   };
 }

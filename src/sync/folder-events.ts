@@ -16,7 +16,6 @@ export interface FolderListener {
   readonly onEnd: () => void;
 }
 
-/** The OS's watches on folders. */
 export interface FolderEvents {
   /** Throws a system error: ENOENT, EMFILE, ENOSPC … Events come asynchronously. */
   watch(folder: string, listener: FolderListener): Disposable;

@@ -7,8 +7,8 @@ interface QuietWindowOptions {
   /** The longest time from the first change to the window's end. */
   readonly maxWaitMs: number;
   /**
-   * A last look at the file before a quiet window ends: a change that a slow detector has not seen yet restarts the window
-   * (by `trigger`). Must settle in bounded time. A failure counts as no change.
+   * Looks for a change that a slow detector has not seen yet, which calls `trigger` and so restarts the window. Must
+   * settle in bounded time. A failure counts as no change.
    */
   readonly beforeEnd: () => Promise<void>;
   readonly onEnd: () => void;
@@ -19,7 +19,7 @@ interface Open {
   changedMs: number;
 }
 
-/** The window is closed at first. After disposal `trigger` does nothing. */
+/** After disposal, `trigger` does nothing. */
 export function createQuietWindow(options: QuietWindowOptions) {
   const { clock, beforeEnd, onEnd } = options;
   let { quietMs, maxWaitMs } = options;

@@ -26,7 +26,6 @@ export function syncEvent(
   return { time: localClock(new Date(wallMs)), iso: isoTime(wallMs), generation, type, details };
 }
 
-/** An event with its number, which grows by one with each. */
 type NumberedSyncEvent = SyncEvent & { id: number };
 
 const KEPT = 1_000;

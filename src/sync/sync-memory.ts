@@ -20,7 +20,7 @@ export interface RejectedContent {
 interface Problem extends SyncProblem {
   /** Hash of the content with the problem; null if the file could not be read. */
   readonly sha256: string | null;
-  /** Failed reloads in a row, this one included. */
+  /** Including this one. */
   readonly failures: number;
   /** Time of the last occurrence, monotonic. */
   readonly atMs: number;
@@ -47,7 +47,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
   const { path, rejected, watch, clock, logger, announce } = options;
   let record: SyncRecord = { expectedSha256: null, lastReadSha256: null, problem: null, lastSync: null };
 
-  /** Remembers the problem; returns false if it is the same as before. */
+  /** False: the problem is the same as before. */
   const noteProblem = ({ kind, sha256, reason }: Pick<Problem, "kind" | "sha256" | "reason">): boolean => {
     const before = record.problem;
     const isSame =
@@ -72,10 +72,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
     announceFailure(options, { kind, reason, failures: record.problem?.failures ?? 1 }, isNew || asked);
   };
 
-  /**
-   * Notes that the file's content runs, and logs the end of a problem at `level`, which is "debug" if the
-   * applied change is logged already.
-   */
+  /** Notes that the file's content runs, and logs at `level` if a problem ends by that. */
   const succeeded = (level: "info" | "debug"): void => {
     if (record.problem !== null) logger[level]("config error cleared", { path, kind: record.problem.kind });
     noteRunning();
@@ -156,7 +153,6 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       announceApplied(applied.changed, applied.details);
     },
     announceApplied,
-    /** Records how a look ended; returns the result for the callers of `reloadNow`. */
     settle(end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult {
       const result = settle(end, runningSha256, asked);
       // Once a look has read the expected bytes, they are no longer expected.

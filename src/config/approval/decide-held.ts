@@ -49,10 +49,8 @@ export interface Grant {
   readonly order?: readonly string[];
 }
 
-/** The approvals that a home remembers. */
 export interface Approvals {
   readonly mode: ApproveMode;
-  /** The approved entries, by id. */
   readonly entries: ReadonlyMap<string, ApprovedEntry>;
   /**
    * The approved order: names of backends, including disabled and removed ones. Absent if an earlier version
@@ -204,10 +202,7 @@ export function withApproved(
   // Without `placed`, the person saw only the order of the running backends.
   const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
   const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
-  /**
-   * Ids of backends whose name was remembered for another backend, which no longer runs: they do not inherit
-   * its approved place in the order.
-   */
+  /** Backends with the name of another one, which was approved and no longer runs: they do not inherit its place. */
   const replaced = new Set<string>();
   for (const id of ids) {
     const entry = inFile.get(id);
@@ -243,7 +238,7 @@ function switchedOffEntry({ parts }: Entry): ApprovedEntry {
 }
 
 /**
- * The entry with its parts that wait; null: no part waits. `tightens`: the file's mode is not looser than the
+ * The entry with its parts that wait; null: no part waits. `tightens`: the file's mode is at least as strict as the
  * approved one, so the mode itself needs no approval.
  */
 function waitingEntry(
@@ -408,10 +403,7 @@ function restored<T extends object>(one: T, parts: PartValues): T {
   return { ...one, ...Object.fromEntries(values) };
 }
 
-/**
- * `value`, with null for keys of `now` that it lacks because the version that remembered it did not have
- * them.
- */
+/** `value`, with null for the keys that only `now` has: an earlier version did not remember them. */
 function filled(value: EntryValue, now: unknown): EntryValue {
   if (typeof value !== "object" || value === null || isList(value)) return value;
   if (typeof now !== "object" || now === null || Array.isArray(now)) return value;

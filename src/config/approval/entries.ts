@@ -71,7 +71,6 @@ export const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
 /** If the file has no `[server]`: the values of its keys that need an approval. */
 const ABSENT_SERVER = { host: "127.0.0.1", publicUrl: null };
 
-/** All entries, by their ids. */
 export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry> {
   const entries: Entry[] = [
     ...config.backends.filter(({ enabled }) => enabled).map(backendEntry),
@@ -157,7 +156,6 @@ function plain(value: unknown): EntryValue {
  * difference.
  */
 export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | undefined): boolean {
-  // A fast path for the usual case.
   if (JSON.stringify(one) === JSON.stringify(other)) return true;
   return isDeepStrictEqual(withoutNulls(one ?? null), withoutNulls(other ?? null));
 }

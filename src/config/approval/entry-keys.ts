@@ -14,10 +14,7 @@ export const CHOSEN_BELOW: ReadonlySet<string> = new Set(
   ),
 );
 
-/**
- * The file's key, and the factor between the units, by the engine's key: for values whose unit in the file
- * differs from the engine's.
- */
+/** For each of our keys whose unit differs in the file: the file's key, and the factor between the units. */
 const UNITS = new Map(
   SECTIONS.flatMap(({ keys, key }) =>
     keys.flatMap((name) => {

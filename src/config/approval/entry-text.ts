@@ -131,7 +131,6 @@ export function entrySummary(entry: WaitingEntry): string {
   return `${who} would ${others === "" ? MEANINGS[kind] : `${what} with another ${others}`}`;
 }
 
-/** The connections of all routes, or the only connection. */
 function connectionsOf({ connection = null, routes = null }: PartValues): readonly EntryValue[] {
   if (!isList(routes)) return [connection];
   return routes.map((route) => membersOf(route)["connection"] ?? null);

@@ -23,7 +23,6 @@ export type EditStep =
   | { readonly kind: "set"; readonly path: KeyPath; readonly value: ConfigValue }
   | { readonly kind: "remove"; readonly path: KeyPath }
   | { readonly kind: "append"; readonly path: KeyPath; readonly value: ConfigTable }
-  /** Adds a table under a name. */
   | { readonly kind: "add-table"; readonly path: KeyPath; readonly value: ConfigTable };
 
 /** A copy of the table with the value under `key`; undefined removes the key. */

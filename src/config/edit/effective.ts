@@ -14,23 +14,18 @@ import type { ConfigKey } from "./key-path.ts";
 import { shownOfKey } from "./shown-key.ts";
 import { tomlDottedKey, tomlKey, tomlValue } from "./toml-value.ts";
 
-/** A configuration file, and the place that its defaults depend on. */
 export interface ConfigSource {
   readonly bytes: Uint8Array;
   readonly format: ConfigFormat;
   readonly place: ConfigPlace;
 }
 
-/** The effective value of one key. */
 export type KeyValue =
   | { readonly source: "file" | "default"; readonly value: ConfigValue }
   /** The key is absent and has no default value; `rule` says in words what applies. */
   | { readonly source: "absent"; readonly rule: string | null };
 
-/**
- * The default of a key whose default depends on the machine, or on other keys of the same table; null for any
- * other key.
- */
+/** The default of a key, if it depends on the machine or on other keys of the same table; else null. */
 function settledValue(
   file: unknown,
   section: SectionDoc,

@@ -7,20 +7,17 @@ export const TOKEN_REFERENCE = `secret:${TOKEN_SECRET}`;
 const TOKEN_BYTES = 32;
 
 export const TOKEN_TABLE = { type: "local", token: TOKEN_REFERENCE };
-/** TOKEN_TABLE as edits of the file. */
 export const TOKEN_EDITS = Object.entries(TOKEN_TABLE).map(([key, value]) => ({
   ...{ key: `incoming_auth.${key}`, value },
 }));
 export const TOKEN_BLOCK = ["[incoming_auth]", ...tomlLines(TOKEN_TABLE)].join("\n");
 
 interface TokenOptions {
-  /** Whether the person asked for a token (true) or for none (false); null: the person said nothing. */
+  /** true: a person asked for a token; false: a person asked for none; null: neither. */
   readonly asked: boolean | null;
   /** The text of the file before the edit; empty: there is no file. */
   readonly text: string;
-  /** Whether the file has an MCP server. */
   readonly hasBackend: boolean;
-  /** Whether the edit adds an MCP server. */
   readonly addsBackend: boolean;
 }
 

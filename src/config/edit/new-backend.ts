@@ -7,7 +7,6 @@ import { tomlKey, tomlValue } from "./toml-value.ts";
 
 /** The typed parts of a backend, in the file's notation; null or empty: not given. */
 export interface TypedBackend {
-  /** The program and its arguments. */
   readonly command: readonly [program: string, ...args: string[]] | null;
   readonly url: string | null;
   readonly env: ReadonlyMap<string, string>;
@@ -60,7 +59,6 @@ export function backendEdits(
 export interface TypedSecret {
   readonly table: "env" | "headers";
   readonly key: string;
-  /** The part of the text that is the secret. */
   readonly value: string;
 }
 

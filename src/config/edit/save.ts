@@ -46,7 +46,6 @@ export type SavedConfig =
       readonly ok: true;
       /** False: the file had this content already, and was not written. */
       readonly changed: boolean;
-      /** The file's new content. */
       readonly snapshot: ConfigSnapshot;
       readonly bytes: Uint8Array;
       /** The configuration before; null: the file was not valid. */

@@ -12,7 +12,6 @@ export interface Span {
   readonly end: number;
 }
 
-/** Applies splices that do not overlap, in any order. */
 export function applySplices(text: string, splices: readonly Splice[]): string {
   let result = "";
   let done = 0;
@@ -35,7 +34,6 @@ export function mergeRemovals(removals: readonly Splice[]): Splice[] {
   return merged;
 }
 
-/** The offset of the beginning of the line that contains `offset`. */
 export function lineStart(text: string, offset: number): number {
   return offset === 0 ? 0 : text.lastIndexOf("\n", offset - 1) + 1;
 }
@@ -60,7 +58,6 @@ function lineBreak(text: string, offset: number): string {
   return at > 0 && text[at - 1] === "\r" ? "\r\n" : "\n";
 }
 
-/** The spaces and tabs with which the line that holds `offset` begins. */
 export function indentation(text: string, offset: number): string {
   return /^[ \t]*/.exec(text.slice(lineStart(text, offset), offset))?.[0] ?? "";
 }
@@ -125,16 +122,13 @@ function commaAfter(text: string, end: number): number | null {
 
 /** The positions of a pair of brackets and of the entries between them. */
 export interface Bracketed {
-  /** The offset after the opening bracket. */
   readonly open: number;
-  /** The offset of the closing bracket. */
   readonly close: number;
   readonly entries: readonly Span[];
   /** True for `{ a }`, false for `{a}`. */
   readonly spaced: boolean;
 }
 
-/** Adds an entry after the last one. */
 export function addEntry(text: string, { open, close, entries, spaced }: Bracketed, entry: string): Splice[] {
   const last = entries.at(-1);
   if (last === undefined) {

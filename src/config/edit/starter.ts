@@ -72,7 +72,6 @@ export const NOT_IN_STARTER: readonly string[] = [
 interface Block {
   readonly header: string;
   readonly introduction: readonly string[];
-  /** The keys of the block, each with its documentation. */
   readonly lines: readonly (readonly [key: string, doc: KeyDoc])[];
 }
 

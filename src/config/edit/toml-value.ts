@@ -53,7 +53,6 @@ export function tomlValue(value: ConfigValue, before: string | null = null): str
   return entries.length === 0 ? "{}" : `{ ${entries.join(", ")} }`;
 }
 
-/** The lines `key = value` of a table. */
 export function tomlLines(table: ConfigTable): string[] {
   return Object.entries(table).map(([key, value]) => `${tomlKey(key)} = ${tomlValue(value)}`);
 }

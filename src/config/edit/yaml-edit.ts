@@ -321,7 +321,6 @@ function yamlValue(value: ConfigValue, quotes: YamlQuotes, inFlow: boolean): str
   return `{${yamlPairs(value, true).join(", ")}}`;
 }
 
-/** `key: value` for each key. */
 function yamlPairs(table: ConfigTable, inFlow: boolean): string[] {
   return Object.entries(table).map(
     ([key, value]) => `${yamlKey(key, inFlow)}: ${yamlValue(value, null, inFlow)}`,

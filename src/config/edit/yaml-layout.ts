@@ -170,7 +170,6 @@ function lastItemEnd(layout: YamlLayout, sequence: YAMLSeq): number {
   return itemEnd(layout, sequence, sequence.items.length - 1);
 }
 
-/** The entries between the brackets of a flow collection. */
 export function flowEntries(layout: YamlLayout, node: Collection): Bracketed {
   const [start, end] = node.range ?? [0, 0];
   const entries: Span[] = layout.yaml.isMap(node)

@@ -25,7 +25,6 @@ export interface AcceptedContent {
   readonly format: ConfigFormat;
   /** The reason for loading: "start", "file", "edit", "rollback" … */
   readonly source: string;
-  /** The changes, in a few words. */
   readonly summary: string;
   /** The time of acceptance, ISO 8601 UTC. */
   readonly time: string;

@@ -56,7 +56,10 @@ function mountNames(shares: readonly unknown[]): string[] {
   return [...new Set([...shareNames(shares), ...ofServer])];
 }
 
-/** What of Mountaineer's own is at the link's path, or around or inside it, in words; null: nothing. */
+/**
+ * The share's link or mount that the path is in, or the folder of all shares or aliases that it is or holds, in
+ * words; null: none.
+ */
 function standsIn(
   path: string,
   { sharesRoot, mountRoot }: Roots,

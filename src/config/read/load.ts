@@ -76,7 +76,6 @@ function firstOfEachKey(findings: readonly Finding[]): Finding[] {
   });
 }
 
-/** Mistakes in one text, without their lines and columns. */
 export interface FoundInText {
   /** The name of the text in messages. */
   readonly path: string;
@@ -140,7 +139,6 @@ export function checkTables(value: unknown, place: ConfigPlace) {
   return { file: issues.length === 0 ? file : null, findings };
 }
 
-/** The engine's configuration, made of a checked file. */
 export function engineOf(
   file: ConfigFile,
   path: string,

@@ -89,7 +89,6 @@ function engineTelemetry(file: SettledFile["telemetry"]): TelemetryConfig | null
   return { ...file, endpoint: file.endpoint?.replace(/\/$/, "") ?? null };
 }
 
-/** The default path of the audit, absolute. */
 export function defaultAuditPath({ home }: Pick<ConfigPlace, "home">): string {
   return join(home, "audit.jsonl");
 }

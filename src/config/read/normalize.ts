@@ -44,7 +44,6 @@ function engineShare(share: SettledShare, global: SettledFile["global"], place: 
   };
 }
 
-/** The engine's configuration for this machine. */
 export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerConfig {
   const given = settled(configFile.keys, file, place.userHome);
   const { global, shares, aliases } = given;

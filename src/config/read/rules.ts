@@ -121,8 +121,8 @@ function sourceFindings(shares: Shares): Finding[] {
     const repeated = ROUTES.flatMap(({ host }) => {
       const address = readHost(share[host]);
       if (address === null) return [];
-      // The comparison ignores which route an address belongs to: of two shares that mount one share of a
-      // server over different routes, each would take the other's mount for its own.
+      // Addresses are compared whatever their route. Of two shares that mount one share of a server over different
+      // routes, each would take the other's mount for its own.
       const source = `${hostKey(address)} ${nameKey(serverName)}`;
       const first = sources.get(source) ?? index;
       sources.set(source, first);

@@ -11,7 +11,6 @@ interface SecretUse {
 
 type Path = readonly string[];
 
-/** The references in a value, with their paths. */
 function placesIn(value: unknown, path: Path = []): readonly (readonly [Path, SecretReference])[] {
   if (typeof value !== "object" || value === null) return [];
   if (isReference(value)) return [[path, value]];

@@ -14,7 +14,7 @@ export interface SyntaxFinding extends IssueDetail {
 /** The offset of a key or value in the text; a missing key has the offset of the closest table around it. */
 export type Locator = (path: KeyPath, at: "key" | "value") => number;
 
-/** The result of our TOML or YAML reader. */
+/** What our reader of TOML or of YAML returns. */
 export interface ParsedText {
   /** The parsed tables, as objects without a prototype; `{}` if nothing could be read. */
   readonly value: unknown;

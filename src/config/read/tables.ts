@@ -6,10 +6,8 @@ import { isTable } from "../values/table.ts";
 
 export type Table = Readonly<Record<string, unknown>>;
 
-/** The facts about the machine that the rules need. */
 export type RulePlace = Pick<ConfigPlace, "home" | "userHome" | "defaultMountRoot" | "hasSandbox">;
 
-/** The value as a table; null for any other value. */
 export function asTable(value: unknown): Table | null {
   return isTable(value) ? value : null;
 }

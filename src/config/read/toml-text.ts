@@ -239,9 +239,6 @@ export function parseToml(text: string): ParsedText {
   };
 }
 
-/** The texts that replace the parser's message. */
-type Slip = IssueDetail;
-
 const CURLY_QUOTES = /[\u2018-\u201f\u00ab\u00bb]/;
 const YAML_LINE = /^[ \t]*(?:- +)?[A-Za-z_][\w-]*:(?: |$)/;
 const OPEN_HEADER = /^[ \t]*(\[\[?)[^\]"'=]*$/;
@@ -250,7 +247,7 @@ const WINDOWS_PATH = /"[A-Za-z]:\\/;
 const BEGINS_ANEW = /^\s*(?:$|\[\[?[A-Za-z_]|[A-Za-z_][\w-]*[ \t]*=)/;
 
 /** A clearer message for a common mistake at `offset`; `found` is the mistake as the parser reports it. */
-function slipAt(text: string, offset: number, found: string): Slip | null {
+function slipAt(text: string, offset: number, found: string): IssueDetail | null {
   if (/^\s*\{/.test(text)) {
     const hint = "a client's mcpServers are [backends.NAME] here, each with its command and args";
     return { found: "JSON", expected: "TOML", hint };
@@ -279,7 +276,7 @@ function slipAt(text: string, offset: number, found: string): Slip | null {
   return null;
 }
 
-function secondDefinition(text: string, offset: number, line: string): Slip | null {
+function secondDefinition(text: string, offset: number, line: string): IssueDetail | null {
   const wanted = line.trim();
   if (!WHOLE_HEADER.test(wanted)) return null;
   const lines = text.slice(0, offset).split("\n");

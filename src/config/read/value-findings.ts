@@ -150,7 +150,6 @@ function findingOf(root: unknown, issue: Issue): Finding {
   }
 }
 
-/** The issues about `root` in words, at most `limit`. */
 export function valueFindings(root: unknown, issues: readonly Issue[], limit: number): Finding[] {
   return issues.slice(0, limit).map((issue) => findingOf(root, issue));
 }

@@ -141,15 +141,11 @@ export const serverKeys = {
   ),
 };
 
-/** The types of connections to a backend. */
 const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
 
 const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an environment variable and \`\${${STORED_FORM}}\` a secret`;
 
-/**
- * The keys of a filter; in their documentation, `what` is what the filter publishes, and `names` is what its
- * patterns match.
- */
+/** The keys of a filter. Their documentation says that it publishes `what`, and that its patterns match `names`. */
 function filterOf(what: string, names: string, allowed: string, denied: string) {
   return {
     allow: optional("access", globs, {

@@ -6,7 +6,6 @@ import { choice, globs, list } from "./value-types.ts";
 
 const EFFECTS = ["allow", "deny", "ask"] as const;
 
-/** A server's hints about a tool, and their negations. */
 const TOOL_HINTS = [
   "read_only",
   "not_read_only",

@@ -24,7 +24,6 @@ export interface KeyDoc extends Pick<Value<unknown>, "type" | "expected" | "choi
   /** The default, in words or as a value; null when the key is required. */
   readonly absent: string | null;
   readonly meaning: string;
-  /** An example value, as TOML. */
   readonly example: string;
   readonly approval: Approval;
 }
@@ -42,7 +41,6 @@ export type Issue =
   | { readonly kind: "value"; readonly path: KeyPath; readonly doc: KeyDoc }
   /** The value is not the table or list that belongs here. */
   | { readonly kind: "section"; readonly path: KeyPath }
-  /** A table has a key that is unknown. */
   | { readonly kind: "unknown"; readonly path: KeyPath; readonly key: string };
 
 /** A declaration of a place in the file: a key, table or list. */
@@ -142,7 +140,6 @@ interface NumberKey<Unit> {
   readonly meaning: string;
 }
 
-/** A number from `min` to `max`. */
 export function numberKey<const Unit extends string | null>(
   approval: Approval,
   { min, max, whole = false, unit, meaning, absent }: NumberKey<Unit> & { readonly absent: number },
@@ -163,12 +160,10 @@ export function optionalNumberKey<const Unit extends string | null>(
   return keyOf<number | undefined, Unit>(approval, number(min, max, whole, unit), doc, undefined);
 }
 
-/** True or false. */
 export function toggleKey(approval: Approval, absent: boolean, meaning: string): Key<boolean> {
   return defaulted(approval, toggle, absent, { meaning, absent: String(absent), example: String(absent) });
 }
 
-/** A choice of words. */
 export function choiceKey<const Word extends string>(
   approval: Approval,
   choices: readonly Word[],

@@ -14,9 +14,7 @@ import { listOf, type Members, named, optionalTable, orAbsent, type Place, table
 import { telemetryKeys } from "./telemetry-schema.ts";
 import { trustKeys } from "./trust-schema.ts";
 
-/** The ways to notice a change of the file. */
 const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
-/** The reactions to a failed reload. */
 const ON_FAILURE_CHOICES = ["backoff", "fixed", "stop"] as const;
 
 export const syncKeys = {
@@ -185,13 +183,11 @@ export interface SectionDoc {
   readonly members: string | null;
   /** The names of its keys; empty if people choose them (`isOpen`), or all members are tables. */
   readonly keys: readonly string[];
-  /** The keys of tables below it. */
   readonly tables: readonly string[];
   /** People choose the keys, and all have one meaning. */
   readonly isOpen: boolean;
   /** The effective configuration shows the table only if the file has it. */
   readonly isOptional: boolean;
-  /** The declaration of one key. */
   key(name: string): Key<unknown>;
   keyDoc(name: string): KeyDoc;
 }
@@ -287,7 +283,6 @@ export function memberSection(path: KeyPath): SectionDoc | null {
   );
 }
 
-/** The keys that the table of a section may have. */
 export function knownKeys(section: SectionDoc): readonly string[] {
   return [...section.keys, ...section.tables];
 }

@@ -101,7 +101,7 @@ export function settled<M extends Members>(
 
 const SERIOUSNESS = ["runs", "approval", "sends", "access", "guards"] as const;
 
-/** The most serious of some kinds. */
+/** null: no kind needs an approval. */
 export function mostSerious(kinds: readonly Approval[]): EntryKind | null {
   return SERIOUSNESS.find((kind) => kinds.includes(kind)) ?? null;
 }

@@ -15,7 +15,6 @@ import {
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { choice, host, list, networkInterface, path, reference, text } from "./value-types.ts";
 
-/** The drivers that a configuration may name. */
 const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
 
 const HOST_ABSENT =

@@ -14,7 +14,6 @@ interface TableText {
 
 export type Members = Readonly<Record<string, Place>>;
 
-/** A table with these keys and tables. */
 export interface Table<Out, M extends Members = Members> extends Node<Out>, TableText {
   readonly kind: "table";
   readonly keys: M;
@@ -34,12 +33,10 @@ interface TablesOf<Kind, Out, M extends Members = Members> extends Node<Out> {
   readonly table: Table<unknown, M>;
 }
 
-/** Any declaration that a table may hold. */
 export type Place = Key<unknown> | Table<unknown> | OpenTable<unknown> | TablesOf<"list" | "named", unknown>;
 
 type OutOfMembers<M extends Members> = { readonly [Name in keyof M]: OutOf<M[Name]> };
 
-/** A table; an absent one counts as empty. */
 export function table<M extends Members>(
   meaning: string,
   keys: M,
@@ -171,7 +168,6 @@ export function named<Out, M extends Members>(
   };
 }
 
-/** A table with keys that people choose. */
 export function open<Out>(
   meaning: string,
   readName: NameReader,

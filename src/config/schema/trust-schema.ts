@@ -23,7 +23,6 @@ export const trustKeys = {
   }),
 };
 
-/** The key `pin` of a backend. */
 export const pinKey = optional("guards", choice(PIN_CHOICES), {
   absent: "`[trust].pin`",
   meaning: "What to do when a tool, prompt, resource or the instructions of this server have changed.",

@@ -10,7 +10,6 @@ import { parseInterfaceName } from "../values/names.ts";
 import { expandPath, PATH_EXPECTED, parsePath } from "../values/paths.ts";
 import { parseSecretText } from "../values/secret-text.ts";
 
-/** JSON Schema, draft 2020-12. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /**
@@ -25,7 +24,6 @@ type Refuse = (detail: IssueDetail | null, at: KeyPath) => undefined;
 export interface Value<Out> {
   /** The type's name in the documentation, unless a key has its own. */
   readonly type: string;
-  /** The `expected` of a mistake. */
   readonly expected: string;
   readonly choices: readonly string[] | null;
   readonly shown: Shown;
@@ -43,11 +41,9 @@ type Reading<Out> =
 interface TextLook {
   readonly type?: string;
   readonly expected?: string;
-  /** Describes a refused text in messages. */
   readonly describe?: (text: string) => string;
 }
 
-/** A text that `read` checks and converts. */
 export function text<Out = string>(
   shown: Shown,
   read: (text: string) => Reading<Out>,
@@ -94,7 +90,6 @@ export const toggle: Value<boolean> = {
   read: (value, refuse, at = []) => (typeof value === "boolean" ? value : refuse(null, at)),
 };
 
-/** A value that is one of the given words. */
 export function choice<const Word extends string>(choices: readonly Word[]): Value<Word> {
   const expected = `one of ${choices.map((word) => `"${word}"`).join(", ")}`;
   return {
@@ -199,8 +194,6 @@ export const url = text("address", parseServerUrl, {
   describe: describeKind,
 });
 
-/** A name of a person, a role or a group. */
 export const label = text("plain", parseLabel);
 
-/** Patterns, in which `*` stands for anything. */
 export const globs = list(text("plain", parseGlob), { type: "list of patterns" });

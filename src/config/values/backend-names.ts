@@ -34,8 +34,8 @@ export function commonName(backend: string): string {
 }
 
 /**
- * For a backend of another machine, the prefix of its tools' names: the machine's name, or the backend's
- * plain name if it stands for several machines. null for a backend of this machine.
+ * What stands before the names of a backend's tools: its machine's name, or the backend's plain name if it stands for
+ * several machines. null: a backend of this machine.
  */
 export function foreignPrefix(backendName: string): string | null {
   const machine = machineOf(backendName);
@@ -116,12 +116,10 @@ export function isCredentialHeader(name: string): boolean {
   return /^(?:proxy-)?authorization$/i.test(name);
 }
 
-/** A header that most likely carries a secret. */
 export function isSecretHeader(name: string): boolean {
   return isCredentialHeader(name) || /cookie|api-?key|token|secret|passw|credential|auth/i.test(name);
 }
 
-/** A variable that most likely holds a secret. */
 export function isSecretVariable(name: string): boolean {
   return /(?:TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$/i.test(name);
 }

@@ -16,7 +16,6 @@ export function parseProgram(text: string): TextReading {
   return { ok: true, value: text };
 }
 
-/** One argument of a program. */
 export function parseArgument(text: string): TextReading {
   const expected = "an argument, as a text without NUL characters";
   if (REFERENCE.test(text)) {
@@ -61,7 +60,6 @@ export function isHeaderText(text: string): boolean {
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(text) && text.length <= LONGEST_TEXT;
 }
 
-/** A pattern over names or addresses. */
 export const parseGlob = textReader(
   (text) => isLine(text, 1024),
   "a pattern, in which `*` stands for anything",
@@ -73,7 +71,6 @@ export const parseLabel = textReader(
   "a name of at most 64 characters, without spaces around it",
 );
 
-/** A client's id at an authorization server. */
 export const parseClientId = textReader(
   (text) => /^[\x20-\x7e]{1,2048}$/.test(text) && text.trim() === text,
   "a client id: visible ASCII characters, at most 2048",
@@ -85,7 +82,6 @@ export const parseSeparator = textReader(
   "one to 8 of letters, digits, `_`, `-`, `.`, `:` and `/`",
 );
 
-/** The description of a tool, for people and models. */
 export const parseDescription = textReader(
   // Line breaks and tabs are the only control characters that a description may have.
   (text) => text.isWellFormed() && text.length <= LONGEST_TEXT && !/[^\P{Cc}\n\r\t]/u.test(text),

@@ -20,7 +20,7 @@ export const FLEET_SERVER_EXPECTED = "`tls://HOST:PORT`, or `nats://127.0.0.1:PO
 
 const NATS_PORT = 4222;
 
-/** `[fleet]` as written in a file when the NATS servers' certificates come from a private authority. */
+/** The keys of `[fleet]` that joining a fleet writes. */
 export interface FleetSection {
   readonly name: string;
   readonly servers: readonly string[];

@@ -8,7 +8,6 @@ type HostReading =
   | { readonly ok: true; readonly address: HostAddress }
   | { readonly ok: false; readonly found: string; readonly hint: string | null };
 
-/** The `expected` of a mistake in a host. */
 export const HOST_EXPECTED =
   "a host as `name`, `name:port`, an IPv4 address, or an IPv6 address as `::1` or `[::1]:445`";
 
@@ -103,12 +102,10 @@ export function isLoopback(host: string): boolean {
   return name === "localhost" || name === "::1" || (isIPv4(name) && name.startsWith("127."));
 }
 
-/** `isLoopback` of a URL's host. */
 export function isLoopbackUrl({ hostname }: URL): boolean {
   return isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"));
 }
 
-/** The `expected` of a mistake in an address to listen on. */
 export const LISTEN_ADDRESS_EXPECTED = "an IP address of this machine, or a name such as `localhost`";
 
 /** Reads an address to listen on: a name or IP address, without a port. */

@@ -2,14 +2,12 @@
 import { MountaineerError } from "../../runtime/errors.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 
-/** A mistake in words. */
 export interface IssueDetail {
   readonly found: string;
   readonly expected: string;
   readonly hint: string | null;
 }
 
-/** One mistake, at its place in the file. */
 export interface ConfigMistake extends IssueDetail {
   readonly file: string;
   /** The line number, from 1. */
@@ -28,8 +26,8 @@ export interface Finding extends IssueDetail {
   /** Whether the mistake points at the key or at its value. */
   readonly at: "key" | "value";
   /**
-   * The mistake may disappear with more text: it rests on a missing key or name, which may be in a part of
-   * the file that could not be read, or in another machine's file.
+   * The mistake is that a key or name is missing. It may be in a part of the file that could not be read, or in
+   * another machine's file.
    */
   readonly restsOnAbsence?: true;
 }
@@ -56,7 +54,6 @@ export function quoted(text: string): string {
   return `"${safe}${rest}"`;
 }
 
-/** A value of the file in a few words. */
 export function describeValue(value: unknown): string {
   if (value === undefined || value === null) return MISSING;
   if (typeof value === "string") return `string ${quoted(value)}`;
@@ -109,7 +106,6 @@ export function describeMistakes(mistakes: readonly ConfigMistake[]): string {
     .join("\n");
 }
 
-/** The error for a configuration with mistakes. */
 export function mistakesError(
   mistakes: readonly ConfigMistake[],
   hint: string | null = null,

@@ -79,7 +79,6 @@ export function parseSubpath(text: string): TextReading {
   return { ok: true, value: segments.join("/") };
 }
 
-/** Reads the name of a share on its server. */
 export function parseServerShareName(text: string): TextReading {
   const expected = `the share's name on the server: 1 to ${LONGEST_SERVER_NAME} characters without \`/\`, \`\\\` and control characters`;
   if (text.trim() === "") return wrong(expected);
@@ -97,7 +96,6 @@ export function parseUserName(text: string): TextReading {
   return { ok: true, value: text };
 }
 
-/** Reads the name of a network interface. */
 export const parseInterfaceName = textReader(
   (text) => /^[^\s/:\p{Cc}]{1,15}$/u.test(text) && text !== "." && text !== "..",
   "the name of a network interface, such as `en5` or `eth0`",

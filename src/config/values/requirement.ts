@@ -2,7 +2,6 @@
 import { parseShareName, parseSubpath, type TextReading } from "./names.ts";
 
 export interface ShareRequirement {
-  /** A share's name. */
   readonly share: string;
   /** The folder's path from the share's root, without a slash at either end; null: the whole share. */
   readonly folder: string | null;

@@ -71,13 +71,11 @@ export function parsePublicUrl(text: string): TextReading {
   return { ok: true, value: url.href.replace(/\/$/, "") };
 }
 
-/** The audience of a token: an address or any other name. */
 export const parseAudience = textReader(
   (text) => isLine(text, LONGEST_ADDRESS),
   "a text, as tokens carry it in `aud`",
 );
 
-/** One scope of OAuth (RFC 6749). */
 export const parseScope = textReader(
   (text) => /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/.test(text),
   "a scope: visible ASCII characters without spaces, quotes and backslashes",
@@ -89,7 +87,6 @@ export const parseClaimPath = textReader(
   "the name of a claim, such as `roles` or `realm_access.roles`",
 );
 
-/** The value that a claim must have. */
 export const parseClaimValue = textReader(
   (text) => isLine(text, 1_024),
   "a text of at most 1,024 characters",

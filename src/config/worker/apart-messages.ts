@@ -8,7 +8,7 @@ import type { ConfigMistake } from "../values/mistakes.ts";
 type Subject = Pick<SaveTarget, "path" | "place" | "layer">;
 type Save = Omit<SaveTarget, "clock">;
 
-/** A request to the process. Bytes travel as base64. */
+/** Bytes travel as base64. */
 export type ApartRequest =
   | (Subject & {
       readonly kind: "load";
@@ -29,7 +29,6 @@ export interface LoadedApart {
   readonly starterWritten: boolean;
 }
 
-/** An answer of the process. */
 export type ApartReply =
   | (LoadedApart & { readonly kind: "loaded" })
   | {

@@ -17,9 +17,8 @@ export interface ApartOptions {
 }
 
 /**
- * Loads a configuration. Rejects with `config_unreadable` (the file cannot be read, or reading it takes
- * longer than 10 s or more memory than 256 MB), `home_unwritable` (the file that explains
- * the keys to a newcomer cannot be written), and `aborted`.
+ * Loads a configuration. Rejects with `config_unreadable` (it cannot be read, or takes longer than 10 s or more than
+ * 256 MB of memory), `home_unwritable` (the starter cannot be written), and `aborted`.
  */
 export async function loadConfigApart(
   request: Omit<Extract<ApartRequest, { kind: "load" }>, "kind">,
