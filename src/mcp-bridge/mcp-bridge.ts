@@ -160,9 +160,7 @@ class Bridge implements Disposable {
       onLine: (messages, line) => {
         const isForClient = session.fromGateway(messages, line);
         // Deferred, so that an answer reaches the client before the bridge leaves the connection.
-        queueMicrotask(() => {
-          if (opened !== null && this.#link === opened) this.#moving?.look(opened);
-        });
+        queueMicrotask(() => this.#moving?.look());
         return isForClient;
       },
       onRoom: inbox.more,
@@ -183,9 +181,9 @@ class Bridge implements Disposable {
         if (this.#isAway) passage.cut();
         this.#isAway = false;
         this.#refusal = null;
-        this.#moving = createMoving({ session, passage, inbox, clock });
+        this.#moving = createMoving({ session, passage, inbox, link: opened, clock });
         // If the daemon has handed over meanwhile, the input waits for the next daemon.
-        this.#moving.look(opened);
+        this.#moving.look();
         if (!this.#moving.moved) {
           inbox.handTo({
             push: (chunk) => opened.together(() => passage.push(chunk)),
@@ -297,7 +295,6 @@ class Bridge implements Disposable {
     for (;;) {
       const phases = await daemon.backendPhases(signal).catch(() => []);
       if (phases === null) throw gatewayOff();
-      signal.throwIfAborted();
       if (!phases.some((phase) => FIRST_ATTEMPT.has(phase)) || clock.monotonicMs() >= untilMs) return daemon;
       await clock.sleep(BETWEEN_LOOKS_MS, signal);
     }
@@ -342,10 +339,12 @@ interface MovingParts {
   readonly session: { readonly movesOn: boolean; readonly mayMove: boolean; readonly openQuestions: number };
   readonly passage: { readonly isMidway: boolean };
   readonly inbox: { readonly ended: boolean; keep(): void };
+  /** The connection to the daemon that hands over. */
+  readonly link: Pick<GatewayLink, "end">;
   readonly clock: Clock;
 }
 
-export function createMoving({ session, passage, inbox, clock }: MovingParts) {
+export function createMoving({ session, passage, inbox, link, clock }: MovingParts) {
   let timer: Timer | null = null;
   let moved = false;
   const hold = (): void => {
@@ -363,7 +362,7 @@ export function createMoving({ session, passage, inbox, clock }: MovingParts) {
       return moved;
     },
     /** To be called after each message of the gateway. */
-    look(link: Pick<GatewayLink, "end">): void {
+    look(): void {
       if (!session.movesOn || moved || inbox.ended) return;
       if (session.mayMove && !passage.isMidway) {
         moved = true;

@@ -40,7 +40,7 @@ async function startBridging(
   t.after(() => input.once("error", () => {}).destroy(new Error("the test is over")));
   await eventually(() => first.streams.length === 1);
   const self = {
-    ...{ clock, heard, notes, bridging, text, input },
+    ...{ clock, heard, notes, bridging, text, input, output },
     messages: () =>
       text()
         .split("\n")
@@ -65,6 +65,10 @@ async function startBridging(
       const scene = await startScene(t, serve ?? gatewayOf(heardNext));
       next = { ...scene.daemon, ...changes };
       return heardNext;
+    },
+    /** None is there to be found any more. */
+    goes() {
+      next = null;
     },
     /** Lets so much time pass that what the client says is refused. */
     async goesAway() {
@@ -206,12 +210,65 @@ test("B11 a next daemon that hands over while it takes the session gets no call,
   scene.calls(1);
   const [between, last]: [Heard[], Heard[]] = [[], []];
   const handsOver: Serve = (stream) => {
-    stream.write('{"jsonrpc":"2.0","method":"notifications/mountaineer/handover"}\n');
+    stream.write(HANDOVER);
     gatewayOf(between)(stream);
   };
   await scene.comes({}, inTurn(handsOver, gatewayOf(last)).serve);
   await scene.until(() => last.length === 3);
   assert.deepEqual([between, last].map(order), [BEGUN, [...BEGUN, 1]]);
+});
+
+const HANDOVER = '{"jsonrpc":"2.0","method":"notifications/mountaineer/handover"}\n';
+
+test("B11 after a handover the next daemon is looked for at once, and a person hears of one that is late alone", async (t) => {
+  const streams: Duplex[] = [];
+  const answers = gatewayOf([], () => ({}));
+  const begin = async () => {
+    const scene = await startBridging(t, {
+      serve(stream) {
+        streams.push(stream);
+        answers(stream);
+      },
+    });
+    scene.says({ id: 0, method: "server/discover" });
+    await eventually(() => scene.messages().length === 1);
+    return scene;
+  };
+  const soon = await begin();
+  const heard = await soon.comes();
+  streams.at(-1)?.write(HANDOVER);
+  await eventually(() => streams.at(-1)?.readableEnded);
+  soon.calls(1);
+  const sinceMs = soon.clock.monotonicMs();
+  await eventually(async () => {
+    await soon.clock.advance(0);
+    return heard.length === 1;
+  });
+  assert.deepEqual([soon.notes, soon.clock.monotonicMs()], [[], sinceMs]);
+
+  const late = await begin();
+  streams.at(-1)?.write(HANDOVER);
+  await late.until(() => late.notes.length === 1);
+  await late.comes();
+  await late.until(() => late.notes.length === 2);
+  assert.deepEqual(late.notes, ["none came back yet: calls are refused until one does", BACK]);
+});
+
+test("B11 a daemon that ends while it hands over holds back no call to the next one", async (t) => {
+  const scene = await startBridging(t, {
+    serve(stream) {
+      stream.once("data", () => {
+        stream.write(HANDOVER);
+        setImmediate(() => stream.destroy());
+      });
+    },
+  });
+  scene.calls(1);
+  const heard = await scene.comes();
+  await scene.until(() => scene.notes.at(-1) === BACK);
+  for (let passed = 0; passed < 6_000; passed += 1_000) await scene.clock.advance(1_000);
+  scene.calls(2);
+  await scene.until(() => heard.length === 1);
 });
 
 test("half a line that was begun while none came is answered, and the next daemon does not get the rest", async (t) => {
@@ -229,8 +286,33 @@ test("half a line that was begun while none came is answered, and the next daemo
   assert.match(error.message, /took no effect/u);
 });
 
+test("a gateway that may yet refuse the client gets nothing of a line that is refused", async (t) => {
+  const scene = await startBridging(t, { serve: ANSWERS_ALL });
+  scene.says({ id: 0, method: "server/discover" });
+  await eventually(() => scene.messages().length === 1);
+  await scene.ends();
+  await scene.goesAway();
+  const heard: Heard[] = [];
+  let connected = 0;
+  await scene.comes({}, (stream) => {
+    connected += 1;
+    gatewayOf(heard)(stream);
+  });
+  await scene.until(() => connected === 1);
+  scene.input.write(`{"jsonrpc":"2.0","method":"tools/call","params":{"text":"${LONG}`);
+  await scene.until(() => scene.notes.length === 3);
+  scene.input.write(`"},"id":6}\n`);
+  scene.calls(7);
+  await scene.until(() => heard.length === 1);
+  assert.equal(heard[0]?.id, 7);
+});
+
 test("none that comes within an hour ends it, and it says how long it tried", async (t) => {
   const scene = await startAlone(t);
+  // One that refuses the session and goes is none either.
+  await scene.comes({}, refusing);
+  await scene.until(() => scene.looks() > 1);
+  scene.goes();
   const sinceMs = scene.clock.monotonicMs();
   await assert.rejects(passTimeUntilSettled(scene.clock, scene.bridging, 60_000), {
     code: "daemon_unreachable",
@@ -313,6 +395,7 @@ for (const [what, serves] of [
     await scene.until(() => hello.length === 2);
     assert.equal(came(), 4);
     assert.equal(scene.notes.filter((note) => note === BACK).length, 1);
+    assert.equal(scene.output.listenerCount("drain"), 1, "those of lost connections are gone");
     assert.ok(!scene.messages().some(({ error }) => error !== undefined));
   });
 
@@ -420,7 +503,7 @@ test("a client that leaves while the daemon is away ends it, also with words lef
 });
 
 test("a client that has said its last gets an error for what the daemon leaves unanswered", async (t) => {
-  const serve: Serve = (stream) => void stream.once("end", () => stream.destroy()).resume();
+  const serve: Serve = (stream) => void stream.once("end", () => stream.end('{"id":1,"res')).resume();
   const scene = await startBridging(t, { serve });
   scene.calls(1);
   scene.input.end();

@@ -130,6 +130,11 @@ test("a client that is gone, before all is answered, ends it quietly", async (t)
   await eventually(() => streams.length === 2);
   input.destroy(broken);
   await bridging;
+  const { output: closing } = collector();
+  const carrying = carry(daemon, { input: new PassThrough(), output: closing, signal: never });
+  await eventually(() => streams.length === 3);
+  closing.destroy();
+  await carrying;
 });
 
 test("a signal leaves at once, also before the connection stands", async (t) => {

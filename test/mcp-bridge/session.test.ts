@@ -320,6 +320,14 @@ test("too long requests and what the client has ended are not restored or asked 
       },
     ],
     [
+      "a subscription that is ended before its answer",
+      ({ says, answers }) => {
+        says({ id: 1, method: "resources/subscribe", params: { uri: "a:1" } });
+        says({ id: 2, method: "resources/unsubscribe", params: { uri: "a:1" } });
+        for (const id of [1, 2]) answers({ id, result: {} });
+      },
+    ],
+    [
       "an ended stream",
       ({ says, answers }) => {
         says(listen);
@@ -512,8 +520,9 @@ function startMoving() {
   const passage = { isMidway: false };
   const counts = { kept: 0, ended: 0 };
   const inbox = { ended: false, keep: () => void counts.kept++ };
-  const moving = createMoving({ session, passage, inbox, clock });
-  return { clock, session, passage, counts, moving, look: () => moving.look({ end: () => counts.ended++ }) };
+  const link = { end: () => void counts.ended++ };
+  const moving = createMoving({ session, passage, inbox, link, clock });
+  return { clock, session, passage, inbox, counts, moving, look: moving.look };
 }
 
 test("B11 a client moves on when nothing is in flight, and after 5 s is held back for that", async () => {

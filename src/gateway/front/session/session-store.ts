@@ -87,11 +87,6 @@ export class SessionStore {
   readonly #active = new Map<string, Active>();
   /** By hash. */
   readonly #dormant = new Map<string, Dormant>();
-  /**
-   * By hash: active sessions whose id is not known here. Since the restart all their requests have come
-   * through other machines, with a proof of the id.
-   */
-  readonly #nameless = new Map<string, Active>();
   readonly #changed = new Set<Active>();
   /** Hashes of sessions that clients ended here; the previous daemon may still hand them over. */
   readonly #ended = new Map<string, true>();
@@ -217,7 +212,7 @@ export class SessionStore {
 
   /** The session of that id, which counts as used now. "foreign": it belongs to another principal. */
   find(id: string, principal: Principal): Session | "foreign" | null {
-    const active = this.#active.get(id) ?? this.#resumed(id, principal);
+    const active = this.#active.get(id) ?? this.#byIdHash(id, principal);
     if (active === null || active === "foreign") return active;
     if (!active.session.identify(principal)) return "foreign";
     active.own = principal;
@@ -243,9 +238,9 @@ export class SessionStore {
     const own = { ...said, roles: dormant.record.shared?.roles ?? [] };
     const acting = principalKey(own) === dormant.record.principal ? actingPrincipal(said, own, served) : null;
     if (acting === null) return "foreign";
+    // The client's requests name its id once they come to this machine directly: then `find` goes by the hash.
     const resumed = this.#resume(dormant, newSessionId(null), acting);
     resumed.own = own;
-    this.#nameless.set(dormant.hash, resumed);
     return resumed.session;
   }
 
@@ -313,12 +308,11 @@ export class SessionStore {
     this.#startIdleTimer();
   }
 
-  /** A session of `#nameless`, or a saved one, which is resumed. */
-  #resumed(id: string, principal: Principal): Active | "foreign" | null {
-    if (this.#nameless.size + this.#dormant.size === 0) return null;
+  /** A session that `findShared` has resumed, or a saved one, which is resumed now. */
+  #byIdHash(id: string, principal: Principal): Active | "foreign" | null {
     const hash = sha256Of(id);
-    const nameless = this.#nameless.get(hash);
-    if (nameless !== undefined) return nameless;
+    const active = this.#byHash(hash);
+    if (active !== undefined) return active;
     const dormant = this.#dormant.get(hash);
     if (dormant === undefined || this.#isTooOld(dormant)) return null;
     return mayGoOn(dormant.record.principal, principal) ? this.#resume(dormant, id, principal) : "foreign";
@@ -353,9 +347,8 @@ export class SessionStore {
       },
       onEnded: () => {
         this.#active.delete(session.sessionId);
-        this.#nameless.delete(hash);
         this.#changed.delete(active);
-        if (!this.#isEnding && !isPassing) file?.drop(hash);
+        if (!this.#isEnding) file?.drop(hash);
         if (this.size === 0) this.#stopTimers();
       },
       onChanged: () => this.#saveLater(active),
@@ -381,7 +374,7 @@ export class SessionStore {
   }
 
   #saveLater(active: Active): void {
-    if (this.#options.file === undefined || this.#isEnding || active.isPassing) return;
+    if (this.#options.file === undefined) return;
     this.#changed.add(active);
     this.#saveTimer ??= this.#options.clock.setTimer(SAVE_DELAY_MS, () => {
       this.#saveTimer = null;
@@ -391,7 +384,7 @@ export class SessionStore {
 
   #saveChanged(): void {
     const { file } = this.#options;
-    const changed = [...this.#changed];
+    const changed = [...this.#changed].filter(({ isPassing }) => !isPassing);
     this.#changed.clear();
     if (file !== undefined) for (const active of changed) void this.#save(file, active);
   }
@@ -399,7 +392,7 @@ export class SessionStore {
   /** Saves changed sessions, and the time of use of the others. */
   saveAll(): void {
     for (const active of this.#active.values()) {
-      if (!active.isPassing && (active.busy() || active.usedMs > active.savedMs)) this.#changed.add(active);
+      if (active.busy() || active.usedMs > active.savedMs) this.#changed.add(active);
     }
     this.#saveChanged();
   }

@@ -1,12 +1,18 @@
 // Sessions of before a restart, with a real file between two stores.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { handedSessions } from "../../../../src/daemon/handover/handed-sessions.ts";
 import { ANONYMOUS, type Principal, principalKey } from "../../../../src/gateway/client-port.ts";
 import { Session } from "../../../../src/gateway/front/session/session.ts";
 import { type SessionFile, SessionLines } from "../../../../src/gateway/front/session/session-file.ts";
-import { IDLE_LIMIT_MS, SessionStore } from "../../../../src/gateway/front/session/session-store.ts";
+import { newSessionId, proofOf } from "../../../../src/gateway/front/session/session-record.ts";
+import {
+  IDLE_LIMIT_MS,
+  SESSION_LIMIT,
+  SessionStore,
+} from "../../../../src/gateway/front/session/session-store.ts";
 import { sha256Of } from "../../../../src/runtime/files/sha256.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -19,6 +25,12 @@ const START_MS = Date.UTC(2026, 10, 20, 12);
 const HOUR_MS = 3_600_000;
 const ANN: Principal = { kind: "user", name: "ann", roles: ["dev"] };
 const BOB: Principal = { kind: "user", name: "bob", roles: [] };
+
+const CLIENT = {
+  protocolVersion: "2025-06-18",
+  capabilities: { sampling: {} },
+  clientInfo: { name: "editor" },
+} as const;
 
 /** Daemons of one home, one after the other; the next one's clock begins where the last one's was, or later. */
 async function startHome(t: TestContext) {
@@ -41,13 +53,7 @@ async function startHome(t: TestContext) {
         gateway,
         store,
         async begins(id: string, principal: Principal = ANN): Promise<Session> {
-          const session = store.open({
-            id,
-            principal,
-            protocolVersion: "2025-06-18",
-            capabilities: { sampling: {} },
-            clientInfo: { name: "editor" },
-          });
+          const session = store.open({ id, principal, ...CLIENT });
           gateway.opened(session);
           assert.equal(await store.save(session), true, file.unsavedBecause ?? "saved");
           return session;
@@ -90,8 +96,9 @@ async function between(t: TestContext) {
   const toNext: string[] = [];
   const back: string[] = [];
   const file = handedSessions(new SessionLines({ path, clock, logger: silentLogger }));
+  const gateway = createScriptedGateway();
   const store = new SessionStore({
-    gateway: createScriptedGateway(),
+    gateway,
     clock,
     logger: silentLogger,
     file,
@@ -101,6 +108,7 @@ async function between(t: TestContext) {
   t.after(() => store.end(0, "over"));
   return {
     store,
+    gateway,
     file,
     back,
     toNext,
@@ -116,12 +124,28 @@ test("B11 sessions between two daemons: one that its client has ended here is no
   assert.equal(store.find("one", ANN), null);
 });
 
+test("B11 sessions between two daemons: one that is used here is not taken up again, and of those that ended as many are remembered as there may be", async (t) => {
+  const { store } = await between(t);
+  const record = recordOf(1, { principal: principalKey(ANN) });
+  await store.adopt(sha256Of("one"), record);
+  found(store.find("one", ANN));
+  await store.adopt(sha256Of("one"), record);
+  assert.equal(store.size, 1);
+  for (let each = 0; each <= SESSION_LIMIT; each++) await store.removeElsewhere(hashOf(each));
+  for (const each of [0, 1]) await store.adopt(hashOf(each), recordOf(each));
+  assert.equal(store.size, 2, "the oldest is forgotten");
+});
+
 test("B11 sessions between two daemons: one that its client has ended with the daemon before ends with the next one, too", async (t) => {
   const { store, file, toNext, next } = await between(t);
   await store.adopt(hashOf(1), recordOf(1));
+  await store.adopt(sha256Of("used"), recordOf(2, { principal: principalKey(ANN) }));
+  const used = found(store.find("used", ANN));
   await file.handTo(next);
   await store.removeElsewhere(hashOf(1));
-  assert.deepEqual(toNext, [hashOf(1)]);
+  await store.removeElsewhere(sha256Of("used"));
+  assert.deepEqual(toNext, [hashOf(1), sha256Of("used")]);
+  assert.deepEqual([used.ended.aborted, store.find("used", ANN)], [true, null]);
 });
 
 test("B11 sessions between two daemons: what its client says of a call in the daemon before gets there, also where it was never here", async (t) => {
@@ -129,6 +153,16 @@ test("B11 sessions between two daemons: what its client says of a call in the da
   await store.adopt(hashOf(1), recordOf(1));
   store.deliver(hashOf(1), "{}");
   assert.deepEqual(back, [`${hashOf(1)} {}`]);
+});
+
+test("B11 sessions between two daemons: what is passed on of a session here is no request", async (t) => {
+  const { store, gateway } = await between(t);
+  const session = store.open({ id: "one", principal: ANN, ...CLIENT });
+  const notified: string[] = [];
+  gateway.notified = (_session, method) => void notified.push(method);
+  for (const head of [{ id: 1, method: "tools/list" }, { method: "notifications/x" }])
+    store.deliver(sha256Of("one"), JSON.stringify({ jsonrpc: "2.0", ...head }));
+  assert.deepEqual([session.inFlight, notified], [0, ["notifications/x"]]);
 });
 
 for (const way of ["dies", "stops"] as const)
@@ -163,12 +197,24 @@ test("B11 sessions of before a restart belong to their principal alone, who lose
   assert.equal(found(store.find("nobodys", BOB)).principal, BOB, "as without a restart");
 });
 
+test("B11 sessions of before a restart: one that was nobody's is saved as of who has it now", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  await first.begins("nobodys", ANONYMOUS);
+  found(first.store.find("nobodys", BOB));
+  await first.stops();
+  const { store } = await home.daemon();
+  assert.equal(store.find("nobodys", ANN), "foreign");
+});
+
 test("B11 sessions of before a restart: what clients ended, and what gave way, does not come back", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   first.gateway.sessionsAllowed = () => 2;
   const ended = await first.begins("ended");
+  ended.setLogLevel("warning");
   ended.end("the client ended the session");
+  await first.clock.advance(1_000);
   await first.begins("older");
   await first.clock.advance(1);
   await first.begins("newer");
@@ -206,6 +252,40 @@ test("B11 sessions of before a restart: one that its client began with the daemo
   assert.equal(store.size, 1);
   await clock.advance(IDLE_LIMIT_MS + HOUR_MS);
   assert.equal(store.size, 0);
+});
+
+test("B11 sessions of before a restart: one that is too old is not taken up between two looks at all of them", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  const shared = newSessionId("desktop");
+  for (const id of ["one", shared]) await first.begins(id);
+  await first.stops();
+  const { store, clock } = await home.daemon(IDLE_LIMIT_MS - HOUR_MS / 2);
+  await clock.advance(HOUR_MS / 2);
+  assert.equal(store.size, 2);
+  assert.deepEqual([store.find("one", ANN), store.findShared(proofOf(shared), ANN)], [null, null]);
+});
+
+test("B11 sessions of before a restart: one whose client listens is in use to the last, also where the daemon dies", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  listensOn(await first.begins("listening"));
+  await first.clock.advance(5 * HOUR_MS);
+  await eventually(async () => (await readFile(home.path, "utf8")).includes("T17:00:00"));
+  first.dies();
+  assert.equal((await home.daemon(IDLE_LIMIT_MS - HOUR_MS)).store.size, 1);
+});
+
+test("B11 sessions of before a restart: one that ends with its stream is never saved", async (t) => {
+  const home = await startHome(t);
+  const first = await home.daemon();
+  const session = first.store.open({ id: "passing", principal: ANN, isPassing: true, ...CLIENT });
+  listensOn(session);
+  assert.equal(first.store.save(session), null);
+  session.setLogLevel("warning");
+  await first.clock.advance(1_000);
+  await first.stops();
+  assert.equal((await home.daemon()).store.size, 0);
 });
 
 test("B11 sessions of before a restart: a wall clock that was set back makes none of them last longer than a day from now", async (t) => {

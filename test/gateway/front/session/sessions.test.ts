@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ANONYMOUS, type Principal } from "../../../../src/gateway/client-port.ts";
 import { forwardedHeaders, readForwarded } from "../../../../src/gateway/front/http/forwarding.ts";
+import { NO_OUTLET } from "../../../../src/gateway/front/session/outlet.ts";
 import { PacedWriter } from "../../../../src/gateway/front/session/paced-writer.ts";
 import { Session } from "../../../../src/gateway/front/session/session.ts";
 import { SessionLines } from "../../../../src/gateway/front/session/session-file.ts";
@@ -23,9 +24,9 @@ import {
 } from "../../../../src/gateway/middleware/incoming-auth.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { assertEach } from "../../../support/assert-each.ts";
-import { createManualClock } from "../../../support/manual-clock.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
-import { createScriptedGateway } from "../scripted-gateway.ts";
+import { createHeldTool, createScriptedGateway } from "../scripted-gateway.ts";
 
 function addSession(
   store: SessionStore,
@@ -143,6 +144,26 @@ test("the store of sessions makes room by ending the idle one that was used long
   assert.deepEqual([store.size, clock.pendingTimers], [0, 0]);
 });
 
+test("the store of sessions waits at its end for the last call, not for the first that ends", async () => {
+  const held = createHeldTool();
+  const gateway = createScriptedGateway({ held: held.tool });
+  const clock = createManualClock();
+  const store = new SessionStore({ gateway, clock, logger: silentLogger });
+  const session = addSession(store, "one", false);
+  for (const id of [1, 2])
+    session.serve({ jsonrpc: "2.0", id, method: "tools/call", params: { name: "held" } }, NO_OUTLET);
+  let isOver = false;
+  const ending = store.end(10_000, "over").then(() => {
+    isOver = true;
+  });
+  held.release({ result: {} });
+  await settle();
+  assert.deepEqual([isOver, store.inFlight], [false, 1]);
+  held.release({ result: {} });
+  await ending;
+  assert.equal(clock.pendingTimers, 0);
+});
+
 // Sessions that several machines share: their ids, what stands for these elsewhere, and as whom a client acts.
 
 const ANN: Principal = { kind: "user", name: "ann", roles: ["dev", "ops"] };
@@ -192,7 +213,7 @@ test("G1 after a restart a session is found by its proof, then by its id, and th
   const first = await start();
   const id = newSessionId("desktop");
   const client = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "x" } } as const;
-  const session = first.store.open({ id, principal: SIGNED, ...client });
+  const session = first.store.open({ id, principal: { ...SIGNED, roles: ["dev", "ops"] }, ...client });
   assert.equal(await first.store.save(session), true);
   assert.equal(first.store.findShared(proofOf(id), SIGNED), session);
   assert.equal(first.store.findShared(proofOf(id), ANN), "foreign");
@@ -206,6 +227,12 @@ test("G1 after a restart a session is found by its proof, then by its id, and th
   const woken = store.findShared(proofOf(id), { ...SIGNED, roles: ["dev", "admin"] });
   assert.ok(woken instanceof Session);
   assert.deepEqual(woken.principal.roles, ["dev"]);
+  assert.equal(store.findShared(proofOf(id), { ...SIGNED, roles: ["dev", "ops"] }), woken);
+  assert.deepEqual(
+    woken.principal.roles,
+    ["dev", "ops"],
+    "what the file says, not what the last machine said",
+  );
   assert.equal(store.find(id, SIGNED), woken);
   store.remove(woken);
   assert.deepEqual([store.find(id, SIGNED), store.findShared(proofOf(id), SIGNED)], [null, null]);
@@ -234,6 +261,10 @@ test("G1 what one machine says less of a client is no less of what the next one 
   assert.deepEqual(rolesOf(["ops"]), ["ops"]);
   assert.deepEqual(rolesOf(["ops", "dev", "admin"]), ["dev", "ops"]);
   assert.deepEqual(rolesOf(["dev"]), ["dev"]);
+  // What this machine has found itself since counts, not what it found first.
+  assert.equal(store.find(id, { ...SIGNED, roles: ["ops"] }), session);
+  assert.deepEqual(rolesOf(["dev", "ops"]), ["ops"]);
+  assert.equal(store.find(id, own), session);
   isTakenBack = true;
   assert.equal(rolesOf(["dev"]), "foreign");
   session.end("over");
