@@ -14,7 +14,7 @@ import {
   text,
   wellFormedText,
 } from "../runtime/shape.ts";
-import { reloadReportShape } from "./contract.ts";
+import { reloadReportShape } from "./config-contract.ts";
 
 const approveMode = choice("commands", "all", "none");
 

@@ -1,6 +1,7 @@
 // The running service: the share engine, its triggers, the configuration, the gateway and the events. It starts in
 // order and ends in reverse.
-import type { Condition, FlowEvent, ReloadReport, StatusReport } from "../api/contract.ts";
+import type { ReloadReport } from "../api/config-contract.ts";
+import type { Condition, FlowEvent, StatusReport } from "../api/contract.ts";
 import type { Control } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import { globalSettings } from "../config/global-settings.ts";

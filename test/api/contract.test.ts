@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { backendPhases } from "../../src/api/backend-phases.ts";
 import { catalogReportShape } from "../../src/api/catalog-contract.ts";
+import * as config from "../../src/api/config-contract.ts";
 import * as contract from "../../src/api/contract.ts";
 import { OPERATIONS } from "../../src/api/operation-table.ts";
 import {
@@ -52,20 +53,20 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [contract.conditionShape, "code severity title hint since holders"],
   [contract.stepResultShape, "share result active_interface detail hint holders unsent"],
   [contract.verifyFindingShape, "share severity code text hint"],
-  [contract.syncSettingsWireShape, "enabled poll_interval debounce detection on_failure"],
+  [config.syncSettingsWireShape, "enabled poll_interval debounce detection on_failure"],
   [
-    contract.syncReportShape,
+    config.syncReportShape,
     "config_path sha256 generation watching last_sync last_error degraded file_missing waiting settings events",
   ],
-  [contract.syncEventShape, "id time iso generation type details"],
+  [config.syncEventShape, "id time iso generation type details"],
   [
-    contract.reloadReportShape,
+    config.reloadReportShape,
     "reloaded dry_run generation sha256 settings shares backends middleware waiting errors failure summary",
   ],
-  [contract.configMistakeWireShape, "file line column path found expected hint"],
-  [contract.configReportShape, "path format sha256 text running_sha256"],
-  [contract.editReportShape, "changed path sha256 errors reload"],
-  [contract.historyEntryShape, "n time sha256 source summary"],
+  [config.configMistakeWireShape, "file line column path found expected hint"],
+  [config.configReportShape, "path format sha256 text running_sha256"],
+  [config.editReportShape, "changed path sha256 errors reload"],
+  [config.historyEntryShape, "n time sha256 source summary"],
   [
     contract.gatewayStatusShape,
     "url sessions in_flight tools resources resource_templates prompts conditions",

@@ -7,10 +7,10 @@ import type {
   EditReport,
   HistoryEntry,
   ReloadReport,
-  StreamEvent,
   SyncEvent,
   SyncReport,
-} from "../../src/api/contract.ts";
+} from "../../src/api/config-contract.ts";
+import type { StreamEvent } from "../../src/api/contract.ts";
 import type { Control, InputOf } from "../../src/api/operations.ts";
 import type { Events } from "../../src/api/server/event-streams.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";

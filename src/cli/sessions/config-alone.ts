@@ -1,6 +1,6 @@
 // Changes the configuration while no daemon runs; the caller holds the home's lock. Records the contents before and
 // after in the history, as a daemon does.
-import type { EditReport } from "../../api/contract.ts";
+import type { EditReport } from "../../api/config-contract.ts";
 import { type Ask, askOf } from "../../api/operations.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { askedEdit } from "../../config/edit/key-path.ts";

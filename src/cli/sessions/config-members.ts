@@ -1,5 +1,5 @@
 // Shares, aliases and backends in the configuration file: looked up by name, added and removed.
-import type { EditReport } from "../../api/contract.ts";
+import type { EditReport } from "../../api/config-contract.ts";
 import { nameUnknown } from "../../api/name-selection.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { parseConfig } from "../../config/read/load.ts";

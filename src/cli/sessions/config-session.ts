@@ -1,6 +1,6 @@
 // Finds the configuration for a command, and changes it through the running daemon, or else with the home's lock held.
 import type { DaemonClient } from "../../api/client/client.ts";
-import type { EditReport } from "../../api/contract.ts";
+import type { EditReport } from "../../api/config-contract.ts";
 import { type Ask, askOf, type InputOf } from "../../api/operations.ts";
 import { openHistory } from "../../config/history/history.ts";
 import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";

@@ -1,6 +1,6 @@
 // Edits of the configuration file that the daemon saves and applies itself, one after the other.
 
-import type { EditReport } from "../../api/contract.ts";
+import type { EditReport } from "../../api/config-contract.ts";
 import { OWNERS_RIGHTS } from "../../api/operation.ts";
 import type { Control } from "../../api/operations.ts";
 import { refusedEntries } from "../../config/approval/edited-entries.ts";

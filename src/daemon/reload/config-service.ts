@@ -1,5 +1,5 @@
 // The configuration of a running service: watched, reloaded, edited, rolled back and reported.
-import type { ReloadReport } from "../../api/contract.ts";
+import type { ReloadReport } from "../../api/config-contract.ts";
 import type { Control } from "../../api/operations.ts";
 import { entrySummary } from "../../config/approval/entry-text.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";

@@ -7,7 +7,7 @@ import type {
   HistoryEntry,
   NameChanges,
   ReloadReport,
-} from "../../api/contract.ts";
+} from "../../api/config-contract.ts";
 import { editOutcome, mistakeText } from "../../api/words/outcome-words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { counted } from "../../runtime/text/plain-text.ts";

@@ -1,0 +1,160 @@
+// The rows of the table of operations by which a person sets up shares, backends, secrets and ways in.
+import {
+  flag,
+  list,
+  matching,
+  nullable,
+  object,
+  strictObject,
+  text,
+  wellFormedText,
+} from "../runtime/shape.ts";
+import { SECRET_NAME } from "../runtime/text/name-forms.ts";
+import { loginReportShape } from "./backend-sign-in.ts";
+import { pairRequest, pairVerdictShape, shareNamesRequest, shareNamesShape } from "./first-meeting.ts";
+import { foundServerShape } from "./found-server.ts";
+import { secretChangeShape, secretListShape } from "./home-secrets.ts";
+import { BODY_LIMIT_BYTES, operation } from "./operation.ts";
+import { registryListShape, registryServerRequest, registryServerShape } from "./registry-contract.ts";
+
+const oneBackend = strictObject({ backend: wellFormedText });
+const secretName = matching(SECRET_NAME.form, SECRET_NAME.expected);
+
+export const SETUP_OPERATIONS = {
+  /** Takes two seconds. */
+  discover: operation("POST shares/discover", {
+    says: "SMB servers that this machine hears or knows; scans nothing",
+    reach: "with_commands",
+    output: object({ servers: list(foundServerShape) }),
+    counts: "places",
+  }),
+  shareNames: operation("POST shares/names", {
+    says: "The shares of a server, asked with a login, never as a guest",
+    reach: "with_commands",
+    input: shareNamesRequest,
+    output: shareNamesShape,
+    counts: "places",
+  }),
+  shareNetworks: operation("POST shares/networks", {
+    says: "The networks that these servers are on now, as values for `only_on`",
+    reach: "with_commands",
+    input: strictObject({ hosts: list(text) }),
+    /** null: the networks cannot be found out. */
+    output: object({ networks: nullable(list(text)) }),
+    counts: "places",
+  }),
+  pairServers: operation("POST shares/pair", {
+    says: "Check whether another address leads to the same server",
+    reach: "with_commands",
+    input: pairRequest,
+    output: pairVerdictShape,
+    counts: "places",
+  }),
+  /** Rejects with `registry_failed`. */
+  searchRegistry: operation("POST registry/search", {
+    says: "Search the registry for MCP servers by a part of their names",
+    reach: "with_commands",
+    input: strictObject({ query: text }),
+    output: registryListShape,
+    counts: "records",
+  }),
+  /** Rejects with `registry_failed`. */
+  registryServer: operation("POST registry/server", {
+    says: "A registry server's inputs, and the backend that it would become",
+    reach: "with_commands",
+    input: registryServerRequest,
+    output: registryServerShape,
+    counts: "records",
+  }),
+  mcpAddress: operation("POST backends/address", {
+    says: "Find the path of an MCP server's address; sends neither headers nor credentials",
+    reach: "with_commands",
+    input: strictObject({ url: text }),
+    /** null: the address has a path already, or nothing answers. */
+    output: object({ url: nullable(text) }),
+    counts: "places",
+  }),
+  /** Begins a sign-in, and ends an earlier one to this backend. Rejects as `awaitLogin` does. */
+  beginLogin: operation("POST backends/login", {
+    says: "Begin a sign-in to a backend's server; returns the address to open in a browser on this machine",
+    reach: "with_commands",
+    input: oneBackend,
+    /** The page where the person signs in. */
+    output: object({ address: text }),
+    counts: "places",
+  }),
+  /** Waits up to ten minutes, and restarts the backend. Rejects with `sign_in_failed` and `secret_unavailable`. */
+  awaitLogin: operation("POST backends/login/end", {
+    says: "Wait until the person has signed in to the backend's server",
+    reach: "with_commands",
+    input: oneBackend,
+    output: loginReportShape,
+    counts: "calls",
+  }),
+  secrets: operation("GET secrets", {
+    says: "Names of the secrets that are stored or referred to; reads no value",
+    output: secretListShape,
+    counts: "config",
+  }),
+  /** Backends and shares that use the secret get the new value at once. */
+  setSecret: operation("POST secrets/set", {
+    says: "Store a secret, replacing one of the same name",
+    reach: "with_commands",
+    input: strictObject({
+      name: secretName,
+      value: matching(/^[^\r\n\0]{1,65536}$/, "a text of one line"),
+    }),
+    output: secretChangeShape,
+    counts: "config",
+    bodyLimitBytes: 2 * BODY_LIMIT_BYTES,
+  }),
+  removeSecret: operation("POST secrets/remove", {
+    says: "Delete a secret",
+    reach: "with_commands",
+    input: strictObject({ name: secretName }),
+    output: secretChangeShape,
+    counts: "config",
+  }),
+  /**
+   * The link works once, within a minute. Without a gateway, this opens a listener for the page. Rejects with `gateway_off`
+   * if `[server.management].enabled` is not true.
+   */
+  openPage: operation("POST access/link", {
+    says: "A link that signs one browser in",
+    reach: "socket",
+    output: object({
+      /** `http://127.0.0.1:9000/#CODE`: a browser never sends the part behind `#`. */
+      url: text,
+      expires_at: text,
+    }),
+  }),
+  /**
+   * Grants the right to change what runs to the tab of the page that shows this code. Rejects with
+   * `permission_denied`.
+   */
+  grantOwner: operation("POST access/owner", {
+    says: "Let one tab of the page change what runs, for 15 minutes",
+    reach: "socket",
+    /** The code as the person types it. */
+    input: strictObject({ code: text }),
+    /** When the tab's right ends. */
+    output: object({ until: text }),
+  }),
+  /** Makes a token, and revokes the previous one. Rejects with `home_unwritable`, as `forgetToken` does. */
+  makeToken: operation("POST access/token", {
+    says: "A new token for the management API",
+    reach: "socket",
+    output: object({
+      /** The only time that the token is shown: the daemon keeps its hash alone. */
+      token: text,
+      /** True if there was a token before, which is no longer valid. */
+      replaced: flag,
+    }),
+  }),
+  forgetToken: operation("POST access/token/forget", {
+    says: "Revoke the management API's token",
+    reach: "socket",
+    /** False: there was no token. */
+    output: object({ forgotten: flag }),
+  }),
+};
