@@ -1,5 +1,6 @@
 // This home's secrets: listed by name, stored and removed. No answer contains a value.
 
+import { MountaineerError } from "../runtime/errors.ts";
 import { choice, list, nullable, object, type TypeOf, text } from "../runtime/shape.ts";
 
 const secretPlace = choice("file", "secret-service", "keychain");
@@ -41,4 +42,31 @@ export interface HomeSecrets {
   ): Promise<SecretChange>;
   /** Rejects with `secret_unknown`. */
   remove(name: string, signal: AbortSignal): Promise<SecretChange>;
+}
+
+/** After these failures, the configuration may have been written. */
+const UNCERTAIN: ReadonlySet<string> = new Set(["timed_out", "daemon_unreachable", "aborted"]);
+
+/**
+ * Stores the secrets before `write` makes the configuration refer to them, because a running daemon applies it
+ * at once. Removes them again if `write` was refused. Rejects as `set` and `write` do.
+ */
+export async function keepWhile<T>(
+  store: Pick<HomeSecrets, "set" | "remove">,
+  secrets: Iterable<readonly [name: string, value: string]>,
+  signal: AbortSignal,
+  write: () => Promise<T>,
+): Promise<T> {
+  const kept: string[] = [];
+  try {
+    for (const [name, value] of secrets) {
+      await store.set(name, value, null, signal);
+      kept.push(name);
+    }
+    return await write();
+  } catch (error) {
+    const isRefused = error instanceof MountaineerError && !UNCERTAIN.has(error.code);
+    for (const name of isRefused ? kept : []) await store.remove(name, signal).catch(() => {});
+    throw error;
+  }
 }

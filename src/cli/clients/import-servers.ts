@@ -1,6 +1,7 @@
 // `import`: copies MCP servers from the files of other programs. Shows the change, asks, and saves it.
 import { basename, resolve } from "node:path";
 import type { BackendStatus } from "../../api/contract.ts";
+import { keepWhile } from "../../api/home-secrets.ts";
 import { withBackends } from "../../clients/backend-block.ts";
 import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from "../../clients/client.ts";
 import { clientFiles } from "../../clients/client-places.ts";
@@ -28,7 +29,6 @@ import type { CommandContext } from "../input/command.ts";
 import { showJson, showText } from "../input/options.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
-import { keepWhile } from "../sessions/keep-while.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -92,9 +92,9 @@ export async function importServers(context: CommandContext, options: ImportOpti
   }
   let started: readonly (BackendStatus | null)[] = [];
   const newSecrets = draft.added.flatMap(({ secrets }) => [...secrets]);
-  await keepWhile(store, newSecrets, context.signal, async () => {
+  const report = await keepWhile(store, newSecrets, context.signal, async () => {
     if (draft.hasToken) await makeToken(context);
-    const report = await changeConfig(context, async (ask, { daemon }) => {
+    const saved = await changeConfig(context, async (ask, { daemon }) => {
       const request = { text: draft.after, expected_sha256: draft.seenSha256, source: "cli" };
       const replaced = await ask("editText", request, context.signal);
       if (daemon === null || replaced.errors.length > 0 || options.waitMs === 0) return replaced;
@@ -106,13 +106,12 @@ export async function importServers(context: CommandContext, options: ImportOpti
       started = await Promise.all(settled);
       return replaced;
     });
-    if (report.errors.length > 0) throw refusalError(report.errors);
-    await writeNamedSchema(draft.path, draft.after);
-    if (report.reload?.failure)
-      context.note(
-        `the file is saved, but the daemon could not apply it: ${harmless(report.reload.failure)}`,
-      );
+    if (saved.errors.length > 0) throw refusalError(saved.errors);
+    return saved;
   });
+  await writeNamedSchema(draft.path, draft.after);
+  if (report.reload?.failure)
+    context.note(`the file is saved, but the daemon could not apply it: ${harmless(report.reload.failure)}`);
   const exit = showImport(context, options, draft, true);
   const serving = started.filter((backend) => backend?.enabled === true);
   if (!context.json)

@@ -1,6 +1,7 @@
 // `init`: writes a first configuration from answers, options or found shares; never over an existing one.
 import { join } from "node:path";
 import type { FoundShare } from "../../api/found-share.ts";
+import { keepWhile } from "../../api/home-secrets.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { TOKEN_BLOCK, TOKEN_REFERENCE, TOKEN_TABLE, wantsToken } from "../../config/edit/gateway-token.ts";
 import { shareTable } from "../../config/edit/new-share.ts";
@@ -18,7 +19,6 @@ import { askHidden } from "../input/secret-question.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { askEngine } from "../sessions/control-session.ts";
-import { keepWhile } from "../sessions/keep-while.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";

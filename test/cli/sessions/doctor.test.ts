@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import type { DoctorReport, SelfTestReport } from "../../../src/api/doctor-report.ts";
-import { keepWhile } from "../../../src/cli/sessions/keep-while.ts";
 import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createNetworkNamespace, namespacesUnavailable } from "../../support/network-namespace.ts";
@@ -338,27 +337,4 @@ test("a report holds no secret, no name and no address, and is written over noth
   assert.doesNotMatch(withNames, /hidden word|literal word/);
   const usage = await runCommand(["doctor", "--self-test", "--report", "x"], options);
   assert.equal(usage.code, 2);
-});
-
-test("secrets that the refused file would have named are removed again, and stay where it is written", async (t) => {
-  const kept = new Map<string, string>();
-  const keeper = {
-    set(name: string, value: string) {
-      kept.set(name, value);
-      return Promise.resolve({ name, kept: "file" } as const);
-    },
-    remove(name: string) {
-      kept.delete(name);
-      return Promise.resolve({ name, kept: "file" } as const);
-    },
-  };
-  const secrets = [["core", "hidden"]] as const;
-  const refused = keepWhile(keeper, secrets, t.signal, () => {
-    assert.equal(kept.size, 1, "kept before the file names them");
-    return Promise.reject(new Error("the file changed meanwhile"));
-  });
-  await assert.rejects(refused, /changed meanwhile/);
-  assert.equal(kept.size, 0);
-  assert.equal(await keepWhile(keeper, secrets, t.signal, () => Promise.resolve("written")), "written");
-  assert.deepEqual([...kept], [["core", "hidden"]]);
 });

@@ -1,4 +1,5 @@
 // An app for the page's views, with answers of the test's and a person who says yes or no.
+import type { ComponentChild } from "preact";
 import type { OperationName } from "../../../src/api/operations.ts";
 import { configJsonSchema } from "../../../src/config/schema/schema.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
@@ -76,6 +77,8 @@ export interface Scripted extends App {
   readonly log: string[];
   /** Of what was told last; null: nothing is offered. */
   undo: Undo | null;
+  /** Of the last question. */
+  body: ComponentChild;
 }
 
 /** `yes`: what the person says to each question. An answer that is an error rejects, and a list is one answer
@@ -114,8 +117,9 @@ export function scriptedApp(
       ...{ askOwner: never, dropOwner: never },
       configSchema: async () => configJsonSchema(),
     },
-    async ask({ title, outdated }) {
+    async ask({ title, body, outdated }) {
       log.push(`? ${title}`);
+      app.body = body;
       // What comes while the question is open.
       meanwhile();
       const reason = outdated?.(app.store.get()) ?? null;
@@ -123,6 +127,7 @@ export function scriptedApp(
       return yes && reason === null;
     },
     undo: null,
+    body: null,
     notify(tone, text, undo) {
       log.push(`${tone}: ${text}`);
       app.undo = undo ?? null;

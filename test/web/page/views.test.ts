@@ -1,11 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { useEffect } from "preact/hooks";
 import type { StatusReport } from "../../../src/api/contract.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { PageState } from "../../../src/web/page/daemon/live.ts";
 import type { App } from "../../../src/web/page/parts/app.ts";
 import { placeAt, VIEWS } from "../../../src/web/page/shell/views.ts";
-import { sampleApprovals, sampleEdit, sampleMistake, sampleReload } from "../../api/sample-config.ts";
+import {
+  sampleApprovals,
+  sampleConfig,
+  sampleEdit,
+  sampleMistake,
+  sampleReload,
+} from "../../api/sample-config.ts";
 import {
   catalogOf,
   gatewayReport,
@@ -641,4 +648,93 @@ test("F2 the editor saves over the text it began with; mistakes and another file
   view.named("button", "Discard changes").fire("click");
   await eventually(() => text.value === "# é\n");
   assert.ok(app.log.includes("? Give up your changes?"));
+});
+
+test("F2 what was typed in the editor stays where the file is another, and is given up or saved only after a yes", async () => {
+  const other = { ...sampleConfig(), text: "# of another\n", sha256: "f".repeat(64) };
+  const away = new MountaineerError("timed_out", "no answer");
+  const app = scriptedApp({ config: [sampleConfig(), other, sampleConfig(), away, other] }, {}, false);
+  using view = viewOf("settings/configuration", app);
+  await eventually(() => view.elements("textarea").length > 0);
+  const text = view.byId("config-text");
+  const changed = (): void => app.store.set({ configVersion: app.store.get().configVersion + 1 });
+  changed();
+  await eventually(() => text.value === "# of another\n");
+  text.fire("input", { value: "# mine\n" });
+  changed();
+  await eventually(() => view.text().includes("The file has changed since you began"));
+  assert.equal(text.value, "# mine\n");
+  view.named("button", "Save …").fire("click");
+  await eventually(() => app.log.includes("? Save these changes?"));
+  view.named("button", "Discard changes").fire("click");
+  await eventually(() => view.text().includes("no answer"));
+  assert.ok(!app.log.includes("? Give up your changes?"), "nothing is given up for a file that is not known");
+  view.named("button", "Discard changes").fire("click");
+  await eventually(() => app.log.includes("? Give up your changes?"));
+  await eventually(() => !view.named("button", "Discard changes").disabled);
+  assert.equal(text.value, "# mine\n");
+  assert.ok(!app.log.some((line) => line.startsWith("editText")));
+});
+
+/** Once the effects of what was drawn and taken away have run. */
+async function afterEffects(): Promise<void> {
+  const ran = Promise.withResolvers<void>();
+  using _probe = mount(() => {
+    useEffect(ran.resolve, []);
+    return null;
+  }, {});
+  await ran.promise;
+}
+
+test("F4 what was typed outlives the view, but not where there is a secret in it", async () => {
+  const kept = async (typed: string): Promise<readonly [shown: string, warned: boolean]> => {
+    const app = scriptedApp();
+    const open = async () => {
+      const view = viewOf("settings/configuration", app);
+      await eventually(() => view.elements("textarea").length > 0);
+      return view;
+    };
+    {
+      using view = await open();
+      view.byId("config-text").fire("input", { value: typed });
+      await eventually(() => !view.named("button", "Save …").disabled);
+    }
+    using again = await open();
+    await afterEffects();
+    return [again.byId("config-text").value, app.log.some((line) => line.startsWith("warning: "))];
+  };
+  assert.deepEqual(await kept("# mine\n"), ["# mine\n", false]);
+  assert.deepEqual(await kept('password = "typed"\n'), ["# é\n", true]);
+});
+
+test("F2 mistakes are those of the text that is there: it is checked once typing pauses, and an answer that is late counts for nothing", async () => {
+  const wrong = { mistakes: [sampleMistake()], would_change: null, waits_for_approval: [] };
+  const [first, second, saved] = Array.from({ length: 3 }, () => Promise.withResolvers<unknown>());
+  assert.ok(first && second && saved);
+  const app = scriptedApp({
+    checkConfig: [first.promise, second.promise, new MountaineerError("timed_out", "late")],
+    editText: saved.promise,
+  });
+  const checks = (): readonly string[] => app.log.filter((line) => line.startsWith("checkConfig"));
+  using view = viewOf("settings/configuration", app);
+  await eventually(() => view.elements("textarea").length > 0);
+  const text = view.byId("config-text");
+  const type = async (value: string): Promise<void> => {
+    text.fire("input", { value });
+    await eventually(() => text.value === value && !view.named("button", "Save …").disabled);
+  };
+  await type("a");
+  await type("ab");
+  await eventually(() => checks().length === 1);
+  view.named("button", "Save …").fire("click");
+  await eventually(() => app.log.some((line) => line.startsWith("editText")));
+  text.fire("input", { value: "abc" });
+  await eventually(() => checks().length === 2);
+  first.resolve(wrong);
+  saved.resolve(sampleEdit({ errors: [sampleMistake()] }));
+  await eventually(() => view.text().includes("the text has mistakes"));
+  assert.doesNotMatch(view.text(), /share_root/);
+  second.resolve(wrong);
+  await eventually(() => view.text().includes("share_root"));
+  assert.deepEqual(checks(), ['checkConfig {"text":"ab"}', 'checkConfig {"text":"abc"}']);
 });

@@ -1,65 +1,36 @@
-// Adding a share in the page: which password goes where.
+// Adding a share in the page: which password goes where, and what is asked before anything is written.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { h } from "preact";
 import { AddShare } from "../../../../src/web/page/add/add-share.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { scriptedApp } from "../scripted-app.ts";
+import { type Scripted, scriptedApp } from "../scripted-app.ts";
 import { mount } from "../tiny-dom.ts";
 
-test("F4 a server that answers late is added with the password that was typed for it, and no other's, for this network alone", async () => {
-  Object.assign(globalThis, { location: { hash: "" } });
-  const late = Promise.withResolvers<unknown>();
-  const found = (address: string) => ({
-    ...{ address, port: 445, name: address, host: null, interface: null, by: ["dns-sd"], mounts: [] },
-    link: { kind: "wired", text: "Ethernet", speed: null },
-  });
-  const app = scriptedApp({
-    discover: { servers: [found("192.0.2.1"), found("192.0.2.2")] },
-    shareNames: [late.promise, { kind: "listed", names: ["OTHER"] }],
-    shareNetworks: { networks: ["gateway:02:00:00:00:00:01"] },
-  });
-  using page = mount(AddShare, { app });
-  const there = (kind: string, name: string) => eventually(() => page.named(kind, name));
-  const submit = (label: string, hidden: { readonly name: string; value: string }[]): void => {
-    const form = page.named("form", label);
-    Object.assign(form, { querySelectorAll: () => hidden });
-    form.fire("submit");
-  };
-  const logIn = async (address: string, password: string): Promise<void> => {
-    (await there("button", `Choose ${address} at ${address}`)).fire("click");
-    await eventually(() => page.byId("Log-in-0").value === address);
-    page.byId("Log-in-1").fire("input", { value: "ann" });
-    await eventually(() => page.byId("Log-in-1").value === "ann");
-    submit("Log in", [{ name: "Password", value: password }]);
-    await eventually(() => app.log.some((line) => line.includes(`"password":"${password}"`)));
-  };
-  (await there("button", "Look for servers")).fire("click");
-  await logIn("192.0.2.1", "of the first");
-  await logIn("192.0.2.2", "of the second");
-  await eventually(() => /192\.0\.2\.2 takes this login/.test(page.text()));
-  late.resolve({ kind: "listed", names: ["CORE"] });
-  await eventually(() => /192\.0\.2\.1 takes this login/.test(page.text()));
-  page.byId("Choose-a-share-0").fire("change", { value: '"CORE"' });
-  await eventually(() => page.byId("Choose-a-share-0").value === '"CORE"');
-  submit("Choose a share", []);
-  await eventually(() => app.log.some((line) => line.startsWith("edit ")));
-  const [, edit = ""] = /^edit (.*)/.exec(app.log.find((line) => line.startsWith("edit ")) ?? "") ?? [];
-  assert.deepEqual(JSON.parse(edit).edits[1], {
-    key: 'shares."CORE".only_on',
-    value: '["gateway:02:00:00:00:00:01"]',
-  });
-  const kept = app.log.find((line) => line.startsWith("setSecret "));
-  assert.match(kept ?? "", /"value":"of the first"/);
-  assert.match(app.log.find((line) => line.startsWith("edit ")) ?? "", /"fallback_host":"192\.0\.2\.1"/);
-});
+const NETWORK = "gateway:02:00:00:00:00:01";
+const LISTED = { kind: "listed", names: ["CORE"] };
 
-test("C5 a share that is to be used on this network alone is not added for all where the network cannot be told any more", async () => {
-  const app = scriptedApp({
-    shareNames: { kind: "listed", names: ["CORE"] },
-    shareNetworks: [{ networks: ["gateway:02:00:00:00:00:01"] }, { networks: null }],
-  });
-  using page = mount(AddShare, { app });
-  const submit = (label: string, hidden: readonly { name: string; value: string }[]): void => {
+const found = (address: string, changes = {}) => ({
+  ...{ address, port: 445, name: address, host: null, interface: null, by: ["dns-sd"], mounts: [] },
+  link: { kind: "wired", text: "Ethernet", speed: null },
+  ...changes,
+});
+/** One NAS on two links. */
+const TWINS = [
+  found("192.0.2.1", { name: "NAS", interface: "eth0", mounts: [{ user: null }, { user: "ann" }] }),
+  found("192.0.2.2", {
+    name: "NAS",
+    interface: "thunderbolt0",
+    link: { kind: "thunderbolt", text: "Thunderbolt", speed: null },
+  }),
+];
+
+/** The view, and what a person does in it. */
+function openAdding(app: Scripted) {
+  Object.assign(globalThis, { location: { hash: "" } });
+  const page = mount(AddShare, { app });
+  const there = (kind: string, name: string) => eventually(() => page.named(kind, name));
+  const submit = (label: string, hidden: { readonly name: string; value: string }[] = []): void => {
     const form = page.named("form", label);
     Object.assign(form, { querySelectorAll: () => hidden });
     form.fire("submit");
@@ -68,13 +39,135 @@ test("C5 a share that is to be used on this network alone is not added for all w
     page.byId(id).fire("input", { value });
     await eventually(() => page.byId(id).value === value);
   };
-  await type("Log-in-0", "192.0.2.1");
-  await type("Log-in-1", "ann");
-  submit("Log in", [{ name: "Password", value: "p" }]);
-  await eventually(() => /192\.0\.2\.1 takes this login/.test(page.text()));
-  page.byId("Choose-a-share-0").fire("change", { value: '"CORE"' });
-  await eventually(() => page.byId("Choose-a-share-0").value === '"CORE"');
-  submit("Choose a share", []);
+  const pick = async (id: string, value: string): Promise<void> => {
+    page.byId(id).fire("change", { value });
+    await eventually(() => page.byId(id).value === value);
+  };
+  return {
+    page,
+    submit,
+    pick,
+    look: async (): Promise<void> => (await there("button", "Look for servers")).fire("click"),
+    async choose(name: string, address: string): Promise<void> {
+      (await there("button", `Choose ${name} at ${address}`)).fire("click");
+      await eventually(() => page.byId("Log-in-0").value === address);
+    },
+    async logIn(password: string, address?: string): Promise<void> {
+      if (address !== undefined) await type("Log-in-0", address);
+      await type("Log-in-1", "ann");
+      submit("Log in", [{ name: "Password", value: password }]);
+      await eventually(() => app.log.some((line) => line.includes(`"password":"${password}"`)));
+    },
+    async chooseCore(): Promise<void> {
+      await eventually(() => /takes this login/.test(page.text()));
+      await pick("Choose-a-share-0", '"CORE"');
+    },
+    isOffered: (): boolean => page.elements("form").some(({ name }) => name.startsWith("Choose a share")),
+    [Symbol.dispose]: (): void => page[Symbol.dispose](),
+  };
+}
+
+test("F4 a server that answers late is added with the password that was typed for it, and no other's, for this network alone", async () => {
+  const late = Promise.withResolvers<unknown>();
+  const app = scriptedApp({
+    discover: { servers: [found("192.0.2.1"), found("192.0.2.2")] },
+    shareNames: [late.promise, { kind: "listed", names: ["OTHER"] }],
+    shareNetworks: { networks: [NETWORK] },
+  });
+  using adding = openAdding(app);
+  await adding.look();
+  await adding.choose("192.0.2.1", "192.0.2.1");
+  await adding.logIn("of the first");
+  await adding.choose("192.0.2.2", "192.0.2.2");
+  await adding.logIn("of the second");
+  await eventually(() => /192\.0\.2\.2 takes this login/.test(adding.page.text()));
+  late.resolve(LISTED);
+  await eventually(() => /192\.0\.2\.1 takes this login/.test(adding.page.text()));
+  await adding.chooseCore();
+  adding.submit("Choose a share");
+  await eventually(() => app.log.some((line) => line.startsWith("edit ")));
+  const [, edit = ""] = /^edit (.*)/.exec(app.log.find((line) => line.startsWith("edit ")) ?? "") ?? [];
+  assert.deepEqual(JSON.parse(edit).edits[1], { key: 'shares."CORE".only_on', value: `["${NETWORK}"]` });
+  const kept = app.log.find((line) => line.startsWith("setSecret "));
+  assert.match(kept ?? "", /"value":"of the first"/);
+  assert.match(edit, /"fallback_host":"192\.0\.2\.1"/);
+});
+
+test("C5 a share that is to be used on this network alone is not added for all where the network cannot be told any more", async () => {
+  const networks = [{ networks: [NETWORK] }, { networks: null }];
+  const app = scriptedApp({ shareNames: LISTED, shareNetworks: networks });
+  using adding = openAdding(app);
+  await adding.logIn("p", "192.0.2.1");
+  await adding.chooseCore();
+  adding.submit("Choose a share");
   await eventually(() => app.log.some((line) => /^(bad|edit)/.test(line)));
   assert.match(app.log.at(-1) ?? "", /^bad: Add the share: 192\.0\.2\.1: /);
+});
+
+test("A13 F4 a second address is added where it is no other server, a share only after a yes to what is proved", async () => {
+  const PAIRED = [
+    {
+      kind: "same",
+      text: "",
+      yes: true,
+      asks: true,
+      ends: /^edit .*"thunderbolt_host":"192\.0\.2\.2","fallback_host":"192\.0\.2\.1"/,
+    },
+    { kind: "unproved", text: "no program", yes: false, asks: true, ends: /^\? Add CORE\?$/ },
+    {
+      kind: "different",
+      text: "another id",
+      yes: true,
+      asks: false,
+      ends: /^bad: .* is another server: another id$/,
+    },
+  ];
+  for (const { kind, text, yes, asks, ends } of PAIRED) {
+    const answers = {
+      ...{ discover: { servers: TWINS }, shareNames: LISTED, shareNetworks: { networks: [NETWORK] } },
+      pairServers: { kind, text },
+    };
+    const app = scriptedApp(answers, {}, yes);
+    using adding = openAdding(app);
+    await adding.look();
+    await adding.choose("NAS", "192.0.2.1");
+    assert.equal(adding.page.byId("Log-in-1").value, "ann", "the name with which it is mounted");
+    await adding.logIn("p");
+    await adding.chooseCore();
+    await adding.pick("Choose-a-share-2", '"192.0.2.2"');
+    adding.submit("Choose a share");
+    await eventually(() => app.log.some((line) => ends.test(line))).catch(() =>
+      assert.fail(app.log.join("\n")),
+    );
+    const asked = app.log.find((line) => line.startsWith("pairServers")) ?? "";
+    assert.match(asked, /"host":"192\.0\.2\.1".*"password":"p".*"other":"192\.0\.2\.2"/);
+    const both = `shareNetworks ${JSON.stringify({ hosts: ["192.0.2.1", "192.0.2.2"] })}`;
+    assert.equal(app.log.includes(both), asks, "this network is that of both addresses");
+    using said = mount(() => h("div", {}, app.body), {});
+    assert.equal(said.text().includes(`Not proved yet to be one server: ${text}`), kind === "unproved", kind);
+    const written = app.log.filter((line) => /^(setSecret|edit) /.test(line)).length;
+    assert.equal(written, kind === "same" ? 2 : 0, kind);
+  }
+});
+
+test("F4 shares are offered only of the server that is chosen and has taken the login", async () => {
+  const refused = { kind: "refused", text: "wrong password" };
+  const app = scriptedApp({
+    discover: { servers: [found("192.0.2.1"), found("192.0.2.2")] },
+    shareNames: [LISTED, refused, LISTED],
+    shareNetworks: { networks: null },
+  });
+  using adding = openAdding(app);
+  await adding.look();
+  await adding.choose("192.0.2.1", "192.0.2.1");
+  await adding.logIn("right");
+  await eventually(adding.isOffered);
+  await adding.logIn("wrong");
+  const told = "bad: Ask the server: 192.0.2.1 refuses this login: wrong password";
+  await eventually(() => app.log.includes(told));
+  await eventually(() => !adding.isOffered());
+  await adding.logIn("right again");
+  await eventually(adding.isOffered);
+  await adding.choose("192.0.2.2", "192.0.2.2");
+  await eventually(() => !adding.isOffered());
 });

@@ -1,34 +1,49 @@
 // What becomes of a secret that was typed for something that is added.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { h } from "preact";
 import type { BackendStatus } from "../../../../src/api/contract.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
-import { saveAdded } from "../../../../src/web/page/add/save-added.ts";
+import { saveAdded, takenSecrets } from "../../../../src/web/page/add/save-added.ts";
 import { addServer, typedBackend } from "../../../../src/web/page/add/server-plan.ts";
+import { sampleEdit, sampleMistake } from "../../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
 import { scriptedApp } from "../scripted-app.ts";
+import { mount } from "../tiny-dom.ts";
 
 const SECRET = { name: "nas", value: "typed" };
 const EDITS = [{ key: "a.b", value: "1" }];
 const SHA256 = "ab".repeat(32);
 
-test("F4 a secret is forgotten again where the configuration is refused, and kept where it may be saved", async () => {
+test("F4 secrets are forgotten again where the configuration is refused, and kept where it may be saved", async () => {
+  const forgotten = ['removeSecret {"name":"nas"}', 'removeSecret {"name":"other"}'];
   for (const [code, forgets] of [
     ["config_changed", true],
     ["commands_refused", true],
+    ["config_invalid", true],
     ["timed_out", false],
     ["daemon_unreachable", false],
   ] as const) {
+    const mistakes = sampleEdit({ errors: [sampleMistake()] });
     const app = scriptedApp({
-      edit: new MountaineerError(code, "no"),
+      edit: code === "config_invalid" ? mistakes : new MountaineerError(code, "no"),
       removeSecret: new MountaineerError("timed_out", "x"),
     });
-    await assert.rejects(saveAdded(app, EDITS, [SECRET], SHA256), { code });
-    const [set, edit, ...after] = app.log;
+    await assert.rejects(saveAdded(app, EDITS, [SECRET, { name: "other", value: "x" }], SHA256), { code });
+    const [set, , edit, ...after] = app.log;
     assert.match(set ?? "", /^setSecret /);
     assert.match(edit ?? "", /^edit .*expected_sha256/);
-    assert.deepEqual(after, forgets ? ['removeSecret {"name":"nas"}'] : [], code);
+    assert.deepEqual(after, forgets ? forgotten : [], code);
   }
+});
+
+test("F4 what was added is shown at once, and its secret gets a name that no other has", async () => {
+  let refreshed = 0;
+  const app = { ...scriptedApp(), refresh: () => void refreshed++ };
+  await saveAdded(app, EDITS, [], SHA256);
+  assert.equal(refreshed, 1);
+  const isTaken = await takenSecrets(app);
+  assert.deepEqual(["nas", "nas-2"].map(isTaken), [true, false]);
 });
 
 test("F4 a value that seems to be a secret is refused before anything is asked or written", async () => {
@@ -39,13 +54,35 @@ test("F4 a value that seems to be a secret is refused before anything is asked o
   await assert.rejects(addServer(app, "new", typed, []), { code: "usage" });
   const known = typedBackend({ command: "server", args: [] }, new Map());
   await assert.rejects(addServer(app, "files", known, []), /there is a server called files/);
+  await assert.rejects(addServer(app, "a/b", known, []), { code: "usage", message: /^a\/b: expected / });
   assert.deepEqual(app.log, []);
 });
 
-test("F4 a server is written only after a yes", async () => {
-  const app = scriptedApp({}, {}, false);
-  await addServer(app, "new", typedBackend({ url: "https://a.example/mcp" }, new Map()), [SECRET]);
-  assert.deepEqual(app.log, ["? Add new?"]);
+test("F4 a server is written only after a yes to what runs and what is sent, with its secrets", async () => {
+  const openly = `ghp_${"a1B2".repeat(9)}`;
+  const cases = [
+    {
+      typed: typedBackend({ url: "https://a.example/mcp" }, new Map([["X-Team", "red"]])),
+      says: ["sent to this address:https://a.example/mcp", "X-Team = red", "secret:nas"],
+    },
+    {
+      typed: typedBackend({ command: "server", args: ["--token", openly] }, new Map([["LEVEL", "2"]])),
+      says: [`server --token ${openly}`, "LEVEL = 2", "every program of this machine could read it"],
+    },
+  ];
+  for (const { typed, says } of cases) {
+    const unsure = scriptedApp({}, {}, false);
+    await addServer(unsure, "new", typed, [SECRET]);
+    assert.deepEqual(unsure.log, ["? Add new?"]);
+    using body = mount(() => h("div", {}, unsure.body), {});
+    for (const words of says) assert.ok(body.text().includes(words), `${words} in ${body.text()}`);
+    Object.assign(globalThis, { location: { hash: "" } });
+    const sure = scriptedApp();
+    await addServer(sure, "new", typed, [SECRET]);
+    assert.match(sure.log[1] ?? "", /^setSecret .*"name":"nas","value":"typed"/);
+    assert.match(sure.log[2] ?? "", /^edit .*backends\.new/);
+    assert.equal(location.hash, "#/servers");
+  }
 });
 
 test("F4 the first server gets the token that HTTP clients send, as from the command line", async () => {
