@@ -75,6 +75,15 @@ export function isWritable(value: unknown, levels: number = MOST_LEVELS): boolea
   return levels > 0 && Object.values(value).every((part) => isWritable(part, levels - 1));
 }
 
+/** Null: nested too deep, or longer than a string may be. */
+export function jsonOf(value: unknown): string | null {
+  try {
+    return JSON.stringify(value) ?? null;
+  } catch {
+    return null;
+  }
+}
+
 /** JSON with sorted keys at any depth, without spaces, and numbers with their original digits; "null" for undefined. */
 export function canonical(value: unknown): string {
   return JSON.stringify(inOrder(value)) ?? "null";

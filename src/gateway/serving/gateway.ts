@@ -154,7 +154,7 @@ export class Gateway implements AsyncDisposable {
       logger,
       announce: options.announce,
       drainMs: () => this.#server.drainTimeoutMs,
-      openQuestions: () => this.http.openQuestions + this.#modern.openQuestions,
+      openQuestions: () => this.http.store.openQuestions + this.#suspended.openQuestions,
     });
     this.#conditions = createGatewayConditions(() => clock.wallMs());
     this.pool.onPublished(() => {

@@ -6,7 +6,14 @@ import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { foreignLine } from "../../../runtime/text/foreign-line.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
 import type { ClientPort } from "../../client-port.ts";
-import { errorReply, INTERNAL_ERROR, type JsonObject, type RpcId, type RpcMessage } from "../../json-rpc.ts";
+import {
+  errorReply,
+  INTERNAL_ERROR,
+  type JsonObject,
+  jsonOf,
+  type RpcId,
+  type RpcMessage,
+} from "../../json-rpc.ts";
 import { LEGACY_VERSIONS, MODERN_VERSION, type SpokenVersion } from "../../protocol.ts";
 
 /** Why a link, or one request on it, failed. `message` is for people and contains no secret. */
@@ -148,15 +155,11 @@ export function linkText(
   events: LinkEvents,
   isOpen: () => boolean,
 ): string | null {
-  try {
-    if (!isFull) return JSON.stringify(message);
-  } catch (error) {
-    // RangeError: nested too deep, or longer than the longest string.
-    if (!(error instanceof RangeError)) throw error;
-    if (!("method" in message)) {
-      const { id } = message;
-      return JSON.stringify({ jsonrpc: "2.0", id, ...errorReply(INTERNAL_ERROR, UNWRITABLE.message) });
-    }
+  const text = isFull ? null : jsonOf(message);
+  if (text !== null) return text;
+  if (!isFull && !("method" in message)) {
+    const { id } = message;
+    return JSON.stringify({ jsonrpc: "2.0", id, ...errorReply(INTERNAL_ERROR, UNWRITABLE.message) });
   }
   if ("method" in message && "id" in message) {
     const { id } = message;

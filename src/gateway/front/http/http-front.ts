@@ -183,10 +183,6 @@ export class HttpFront implements AsyncDisposable {
     return this.store.inFlight + this.#forwarding.inFlight;
   }
 
-  get openQuestions(): number {
-    return this.store.openQuestions;
-  }
-
   /**
    * Refuses new requests (503), ends the streams on which clients listen, waits `graceMs` at most for calls in flight,
    * then ends every session. A second call returns the same promise.

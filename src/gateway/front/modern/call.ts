@@ -2,12 +2,11 @@
 // from the request, and it attaches to the client's next request, which brings the answers.
 import { CallAbort } from "../../call-signal.ts";
 import type { CallPort, Question } from "../../client-port.ts";
-import type { JsonObject, Reply, RpcId } from "../../json-rpc.ts";
+import { type JsonObject, jsonOf, type Reply, type RpcId } from "../../json-rpc.ts";
 import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts";
 import type { OpenTask } from "../../middleware/task-ids.ts";
 import { isLogLevel, LIST_CHANGED, LOG_LEVELS, RESOURCE_UPDATED, TASK_NOTICE } from "../../protocol.ts";
 import type { CallOutlet } from "../session/outlet.ts";
-import { messageJson } from "../session/questions.ts";
 import type { Identity } from "./identities.ts";
 import type { ModernRequest } from "./request.ts";
 
@@ -52,7 +51,6 @@ export type Stopping = () => { readonly reply: Reply; readonly isOver: boolean }
 
 /** Suspends calls while their client is asked for input, from one request of the client to the next. */
 export interface CallSuspension {
-  readonly openQuestions: number;
   /** Asks the client within the call; null: the call has ended. Never rejects. */
   ask(call: ModernCall, ...question: Question): Promise<Reply | null>;
   /** Takes a request with `requestState` or `inputResponses`. */
@@ -120,7 +118,7 @@ export class ModernCall implements CallPort {
   notify(method: string, params: JsonObject | undefined): void {
     if (this.#outlet === null || NOT_WITHIN.has(method)) return;
     const wanted = this.#wanted(method, params);
-    const json = wanted === null ? null : messageJson({ jsonrpc: "2.0", method, params: wanted });
+    const json = wanted === null ? null : jsonOf({ jsonrpc: "2.0", method, params: wanted });
     if (json !== null) this.#outlet.send(json);
   }
 

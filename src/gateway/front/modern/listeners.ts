@@ -11,6 +11,7 @@ import {
   isError,
   isJsonObject,
   type JsonObject,
+  jsonOf,
   LIMIT_REACHED,
   type Reply,
   type RpcId,
@@ -31,7 +32,6 @@ import {
 } from "../../protocol.ts";
 import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
-import { messageJson } from "../session/questions.ts";
 import type { ModernRequest } from "./request.ts";
 
 /** Maximum number of streams of all principals. */
@@ -262,7 +262,7 @@ class Listener implements SessionPort {
     if (this.ended.aborted) return;
     const given = isJsonObject(params["_meta"]) ? params["_meta"] : {};
     const _meta = { ...given, [META.subscriptionId]: this.#id };
-    const json = messageJson({ jsonrpc: "2.0", method, params: { ...params, _meta } });
+    const json = jsonOf({ jsonrpc: "2.0", method, params: { ...params, _meta } });
     if (json !== null && !this.#outlet.send(json)) this.close(null);
   }
 }

@@ -69,10 +69,6 @@ export class ModernFront {
     return this.#listeners.size;
   }
 
-  get openQuestions(): number {
-    return this.#suspension.openQuestions;
-  }
-
   /** `outlet` gets the answer, at the latest when `end` is called. Never throws. */
   serve(request: ModernRequest, outlet: CallOutlet): Gone {
     const { method, params } = request;

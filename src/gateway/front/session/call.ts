@@ -1,11 +1,11 @@
 // One call of a session in flight.
 import { CallAbort } from "../../call-signal.ts";
 import type { CallPort, Question } from "../../client-port.ts";
-import type { JsonObject, Reply, RpcId, RpcRequest } from "../../json-rpc.ts";
+import { type JsonObject, jsonOf, type Reply, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts";
 import type { SessionPort } from "./front-contract.ts";
 import type { CallOutlet } from "./outlet.ts";
-import { messageJson, type Questions } from "./questions.ts";
+import type { Questions } from "./questions.ts";
 
 /** Sends nothing after `close`, because the answer is the last message of its stream. */
 export class Call implements CallPort {
@@ -39,7 +39,7 @@ export class Call implements CallPort {
 
   notify(method: string, params: JsonObject | undefined): void {
     if (this.#outlet === null) return;
-    const json = messageJson({ jsonrpc: "2.0", method, params });
+    const json = jsonOf({ jsonrpc: "2.0", method, params });
     if (json === null) return;
     if (this.#outlet.notify === undefined) this.#outlet.send(json);
     else this.#outlet.notify(json);

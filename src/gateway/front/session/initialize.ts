@@ -1,6 +1,13 @@
 // Reads `initialize`, and agrees on a protocol version.
 import type { ClientPort } from "../../client-port.ts";
-import { errorReply, INVALID_PARAMS, isJsonObject, type JsonObject, type Reply } from "../../json-rpc.ts";
+import {
+  errorReply,
+  INVALID_PARAMS,
+  isJsonObject,
+  type JsonObject,
+  jsonOf,
+  type Reply,
+} from "../../json-rpc.ts";
 import type { ServedClient } from "../../middleware/middleware.ts";
 import {
   isFromThisGateway,
@@ -50,11 +57,8 @@ export function keptInfo(clientInfo: unknown): JsonObject {
 
 /** False for a value that is nested too deep to be written. */
 function isShort(part: unknown): boolean {
-  try {
-    return JSON.stringify(part ?? null).length <= LONGEST_PART;
-  } catch {
-    return false;
-  }
+  const json = jsonOf(part ?? null);
+  return json !== null && json.length <= LONGEST_PART;
 }
 
 function refused(code: number, message: string): Introduction {

@@ -1,5 +1,12 @@
 // The stream to a client, as a session uses it; each transport implements it.
-import { errorReply, INVALID_REQUEST, LIMIT_REACHED, type Reply, type RpcId } from "../../json-rpc.ts";
+import {
+  errorReply,
+  INVALID_REQUEST,
+  jsonOf,
+  LIMIT_REACHED,
+  type Reply,
+  type RpcId,
+} from "../../json-rpc.ts";
 import type { TraceHeaders } from "../../middleware/middleware.ts";
 import { writtenResult } from "../../written-results.ts";
 
@@ -56,16 +63,14 @@ function writtenPieces(id: RpcId | null, reply: Reply): readonly Buffer[] | null
 export function responseJson(id: RpcId | null, reply: Reply): string {
   const pieces = writtenPieces(id, reply);
   if (pieces !== null) return pieces.join("");
-  try {
-    return JSON.stringify(
-      "result" in reply
-        ? { jsonrpc: "2.0", id, result: reply.result }
-        : { jsonrpc: "2.0", id, error: reply.error },
-    );
-  } catch {
-    // The reply is nested so deep that writing it overflows the stack, or is longer than a string may be.
-    return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"error":{"code":-32603,"message":"the result cannot be written as JSON"}}`;
-  }
+  const response =
+    "result" in reply
+      ? { jsonrpc: "2.0", id, result: reply.result }
+      : { jsonrpc: "2.0", id, error: reply.error };
+  return (
+    jsonOf(response) ??
+    `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"error":{"code":-32603,"message":"the result cannot be written as JSON"}}`
+  );
 }
 
 /** Collects the answers of a batch. `write` gets all of them as one JSON array; null: all requests were cancelled. */

@@ -7,6 +7,7 @@ import {
   errorReply,
   isJsonObject,
   type JsonObject,
+  jsonOf,
   type Reply,
 } from "../../json-rpc.ts";
 import type { Outlet } from "./outlet.ts";
@@ -48,12 +49,12 @@ export class Questions {
     if (this.#open.size >= QUESTION_LIMIT) return refuse("too many questions wait for the client");
     this.#asked += 1;
     const id = `${this.#prefix}-${this.#asked}`;
-    const json = messageJson({ jsonrpc: "2.0", id, method, params });
+    const json = jsonOf({ jsonrpc: "2.0", id, method, params });
     if (json === null) return refuse("the question cannot be written as JSON");
     const { promise, resolve } = Promise.withResolvers<Reply | null>();
     const cancel = (reason: string): void => {
       const cancelled = { requestId: id, reason };
-      const notice = messageJson({ jsonrpc: "2.0", method: "notifications/cancelled", params: cancelled });
+      const notice = jsonOf({ jsonrpc: "2.0", method: "notifications/cancelled", params: cancelled });
       if (notice !== null && !outlet.send(notice)) this.#sendElsewhere(notice);
     };
     const withdraw = (): void => {
@@ -108,13 +109,4 @@ export class Questions {
 
 export function unanswered(why: string): Reply {
   return errorReply(BACKEND_UNAVAILABLE, why);
-}
-
-/** Null: nested too deep, or longer than a string may be. */
-export function messageJson(message: JsonObject): string | null {
-  try {
-    return JSON.stringify(message);
-  } catch {
-    return null;
-  }
 }

@@ -7,7 +7,7 @@ import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { isoTime } from "../../../runtime/time/clock.ts";
 import { type Principal, principalKey } from "../../client-port.ts";
-import { isJsonObject, type JsonObject } from "../../json-rpc.ts";
+import { isJsonObject, type JsonObject, jsonOf } from "../../json-rpc.ts";
 import type { ServingSet } from "../../middleware/middleware.ts";
 import {
   isLogLevel,
@@ -54,26 +54,20 @@ export function recordLine(hash: string, record: SessionRecord): string | null {
 }
 
 function lineOf(hash: string, record: SessionRecord): string | null {
-  let line: string;
-  try {
-    line = JSON.stringify({
-      session: hash,
-      principal: record.principal,
-      protocol_version: record.protocolVersion,
-      capabilities: record.capabilities,
-      client_info: record.clientInfo,
-      ...(typeof record.group === "string" && { group: record.group }),
-      ...(record.shared !== undefined && { shared: record.shared }),
-      log_level: record.logLevel,
-      subscriptions: record.subscriptions,
-      lists: record.lists,
-      used_at: isoTime(record.usedMs),
-    });
-  } catch {
-    // The record is nested so deep that writing it overflows the stack.
-    return null;
-  }
-  return Buffer.byteLength(line) <= LONGEST_RECORD ? line : null;
+  const line = jsonOf({
+    session: hash,
+    principal: record.principal,
+    protocol_version: record.protocolVersion,
+    capabilities: record.capabilities,
+    client_info: record.clientInfo,
+    ...(typeof record.group === "string" && { group: record.group }),
+    ...(record.shared !== undefined && { shared: record.shared }),
+    log_level: record.logLevel,
+    subscriptions: record.subscriptions,
+    lists: record.lists,
+    used_at: isoTime(record.usedMs),
+  });
+  return line !== null && Buffer.byteLength(line) <= LONGEST_RECORD ? line : null;
 }
 
 /**

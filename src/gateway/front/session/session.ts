@@ -16,6 +16,7 @@ import {
   isJsonObject,
   isRpcId,
   type JsonObject,
+  jsonOf,
   type Reply,
   type RpcId,
   type RpcNotification,
@@ -34,7 +35,7 @@ import {
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
 import { type CallOutlet, NO_OUTLET, type Outlet, refusalInFlight, responseJson } from "./outlet.ts";
-import { messageJson, Questions } from "./questions.ts";
+import { Questions } from "./questions.ts";
 import { MOST_SUBSCRIPTIONS, type SessionRecord } from "./session-record.ts";
 
 /** A subscription to a longer URI is not saved for a restart. */
@@ -215,7 +216,7 @@ export class Session implements SessionPort {
     const { onForeign } = this.#options;
     if (message.kind === "notification") {
       if (this.#handleNotification(message.message) || onForeign === undefined) return;
-      const json = messageJson({ ...message.message });
+      const json = jsonOf({ ...message.message });
       if (json !== null) onForeign(json);
     } else if (!this.#settle(message.id, message.reply)) onForeign?.(responseJson(message.id, message.reply));
   }
@@ -342,7 +343,7 @@ export class Session implements SessionPort {
   #emit(method: string, params: JsonObject | undefined): boolean {
     const stream = this.#streams.at(-1);
     if (stream === undefined) return false;
-    const json = messageJson({ jsonrpc: "2.0", method, params });
+    const json = jsonOf({ jsonrpc: "2.0", method, params });
     return json !== null && stream.send(json);
   }
 }

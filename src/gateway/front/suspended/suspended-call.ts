@@ -4,7 +4,7 @@ import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import { principalKey, type Question } from "../../client-port.ts";
-import { errorReply, METHOD_NOT_FOUND, type Reply } from "../../json-rpc.ts";
+import { errorReply, jsonOf, METHOD_NOT_FOUND, type Reply } from "../../json-rpc.ts";
 import type { ModernCall } from "../modern/call.ts";
 import type { ModernRequest } from "../modern/request.ts";
 import type { CallOutlet } from "../session/outlet.ts";
@@ -238,9 +238,5 @@ function refused(why: string): Promise<Reply> {
 
 /** The length of the value as JSON; infinite if it is nested too deep to be written. */
 function bytesOf(value: unknown): number {
-  try {
-    return JSON.stringify(value ?? null).length;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
+  return jsonOf(value ?? null)?.length ?? Number.POSITIVE_INFINITY;
 }

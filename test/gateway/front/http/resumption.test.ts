@@ -173,7 +173,7 @@ test("D2 a question waits for a quarter of a minute, an answer for two; who come
   await eventually(() => told.ended());
   await eventually(() => rig.listener.connections === 0);
   await clock.advance(14_000);
-  assert.equal(rig.front.openQuestions, 1);
+  assert.equal(rig.front.store.openQuestions, 1);
   await clock.advance(1_000);
   await eventually(() => rig.front.inFlight === 0);
   await clock.advance(105_000);
