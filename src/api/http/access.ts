@@ -26,8 +26,6 @@ export const LINK_LIFE_MS = 60_000;
 export const SESSION_LIFE_MS = 12 * 60 * 60_000;
 const MOST_LINKS = 16;
 const MOST_SESSIONS = 64;
-/** Longer secrets cannot be ours, and are not hashed. */
-const LONGEST_SECRET = 256;
 
 type Session = WaysIn["sessions"][number];
 
@@ -107,12 +105,12 @@ export class Access {
   isToken(text: string): boolean {
     const { token_sha256: known } = this.#ways;
     // Compares hashes even if there is no token, so that the duration reveals nothing.
-    return isSame(hashOf(text), known ?? "0".repeat(64)) && known !== null;
+    return isSame(sha256Of(text), known ?? "0".repeat(64)) && known !== null;
   }
 
   /** Exchanges a link's code for a session; null: the code is unknown, used or expired. */
   async redeem(code: string): Promise<Given | null> {
-    const hash = hashOf(code);
+    const hash = sha256Of(code);
     const { links } = this.#living();
     const [found] = links.filter(({ sha256 }) => isSame(hash, sha256));
     if (found === undefined) return null;
@@ -155,7 +153,7 @@ export class Access {
   }
 
   #find(secret: string): Session | null {
-    const hash = hashOf(secret);
+    const hash = sha256Of(secret);
     return this.#living().sessions.find(({ sha256 }) => isSame(hash, sha256)) ?? null;
   }
 
@@ -210,14 +208,10 @@ export class Access {
   /** Writes the present state to management.json, after the writes that began earlier. */
   #write(): Promise<void> {
     const { home } = this.#options;
-    const mine = this.#writing.then(() => writeWaysIn(home, { ...this.#ways, ...this.#living() }));
+    const mine = this.#writing.then(() => writeWaysIn(home, this.#ways));
     this.#writing = mine.catch(() => {});
     return mine;
   }
-}
-
-function hashOf(secret: string): string {
-  return sha256Of(secret.length > LONGEST_SECRET ? "" : secret);
 }
 
 /** Compares two hashes in constant time. Both have 64 hexadecimal digits. */

@@ -11,9 +11,10 @@ import { OPERATION_NAMES } from "../../../src/api/operations.ts";
 import { LISTENER_LIMIT } from "../../../src/api/server/event-streams.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { sampleSyncState, scriptedConfig } from "../sample-config.ts";
 import { scriptedGateway } from "../sample-gateway.ts";
-import { answerOf, request, SHELL, startHttpApi } from "./http-api-rig.ts";
+import { answerOf, request, SHELL, startHttpApi, talk } from "./http-api-rig.ts";
 
 const JSON_TYPE = "Content-Type: application/json";
 
@@ -55,10 +56,14 @@ test("E2 nobody comes in without the token, and a wrong one is as good as none",
     ...["config", "openapi.json", "events", "no-such-thing"].map((path) => [path, []] as const),
   ];
   for (const [path, headers] of asked) {
-    const { status, body } = await rig.raw(`GET /manage/v1/${path}`, headers);
+    const { status, body, headers: sent } = await rig.raw(`GET /manage/v1/${path}`, headers);
     assert.equal(status, 401, `${path} ${headers}`);
     assert.equal(JSON.parse(body).error.code, "not_signed_in");
+    assert.match(sent, /www-authenticate: bearer/i);
   }
+  const { status, headers } = await rig.raw("GET /manage/v1/status", ["Sec-Fetch-Mode: cors"]);
+  assert.equal(status, 401);
+  assert.doesNotMatch(headers, /www-authenticate/i, "a browser would ask for a password by itself");
 });
 
 test("E2 a token that was replaced or forgotten opens nothing, and only its hash is in the home", async (t) => {
@@ -92,7 +97,7 @@ test("E4 whoever guesses waits for the answer", async (t) => {
 });
 
 test("a name that is not this daemon's is refused, whatever else the request has (DNS rebinding)", async (t) => {
-  const rig = await startHttpApi(t, { settings: { allowed: ["nas.example.com"] } });
+  const rig = await startHttpApi(t, { settings: { host: "NAS.local", allowed: ["nas.example.com"] } });
   for (const path of ["/", "/manage/v1/status", "/page/v1/session"]) {
     for (const host of [
       "evil.example",
@@ -107,15 +112,24 @@ test("a name that is not this daemon's is refused, whatever else the request has
       assert.ok(status === 403 || status === 400, `${host}: ${status}`);
     }
   }
-  for (const host of ["localhost", `LOCALHOST:${rig.port}`, "[::1]:9", "nas.example.com", "127.0.0.9"]) {
+  for (const host of [
+    "localhost",
+    `LOCALHOST:${rig.port}`,
+    "[::1]:9",
+    "nas.local",
+    "nas.example.com",
+    "127.0.0.9",
+  ]) {
     assert.equal(
       (await rig.raw("GET /manage/v1/status", [`Host: ${host}`, bearer(rig.token)])).status,
       200,
       host,
     );
   }
-  const twice = ["Host: localhost", "Host: evil.example", bearer(rig.token)];
-  assert.equal((await rig.raw("GET /manage/v1/status", twice)).status, 400);
+  for (const header of ["Host: localhost", bearer(rig.token), `Origin: ${rig.origin}`])
+    assert.equal((await rig.raw("GET /", [header, header])).status, 400, header);
+  const nameless = `GET /manage/v1/status HTTP/1.0\r\n${bearer(rig.token)}\r\n\r\n`;
+  assert.equal((await talk(rig.port, nameless)).status, 403);
 });
 
 test("a page of another origin is refused, one on another port of this machine, too", async (t) => {
@@ -275,6 +289,39 @@ test("B11 a body that is still coming when the daemon ends is begun by nobody", 
   assert.equal(config.calls.length, 0);
 });
 
+test("B11 whoever asks while no next daemon comes is told after 10 s to ask again, and streams end at once", async (t) => {
+  const clock = createManualClock();
+  const config = scriptedConfig();
+  const rig = await startHttpApi(t, { clock, config, opens: false });
+  const asks = () => rig.raw("GET /manage/v1/status", [bearer(rig.token)]);
+  assert.equal((await passTimeUntilSettled(clock, asks(), 1_000)).status, 503, "it serves nothing yet");
+  const served = rig.open();
+  const stream = rig.raw("GET /manage/v1/events", [bearer(rig.token)]);
+  await eventually(() => config.listenerCount === 1);
+  rig.httpApi.handsOver();
+  await served[Symbol.asyncDispose]();
+  assert.equal((await stream).status, 200);
+  const beganMs = clock.monotonicMs();
+  const { status, headers } = await passTimeUntilSettled(clock, asks(), 1_000);
+  assert.equal(status, 503);
+  assert.match(headers, /retry-after: 1/i);
+  assert.ok(clock.monotonicMs() - beganMs >= 10_000);
+});
+
+test("an operation whose client goes away is cancelled", async (t) => {
+  const gateway = scriptedGateway(async (_request, signal) => {
+    await once(signal, "abort");
+    throw signal.reason;
+  });
+  const rig = await startHttpApi(t, { control: gateway });
+  const body = JSON.stringify({ tool: "read_file", arguments: {} });
+  const socket = connect(rig.port, "127.0.0.1");
+  socket.write(request(rig.port, "POST /manage/v1/call", [bearer(rig.token), ...withBody(body)], body));
+  await eventually(() => gateway.calls.length === 1);
+  socket.destroy();
+  await rig.opened?.settled();
+});
+
 test("a request that comes before the daemon serves is kept until then", async (t) => {
   const rig = await startHttpApi(t, { opens: false });
   const answer = rig.raw("GET /manage/v1/status", [bearer(rig.token)]);
@@ -402,8 +449,12 @@ test("F4 E2 only a page on this machine, asked for by a name of it, gets the rig
     "Via: 1.1 p",
   ])
     assert.equal(await approves(own, right, header), false, header);
-  for (const headers of [[], [bearer(rig.token)], [own, "Origin: http://127.0.0.1:1"]])
-    assert.notEqual((await rig.raw("POST /page/v1/owner", headers)).status, 200, headers.join());
+  for (const [status, ...headers] of [
+    [401],
+    [401, bearer(rig.token)],
+    [403, own, "Origin: http://127.0.0.1:1"],
+  ] as const)
+    assert.equal((await rig.raw("POST /page/v1/owner", headers)).status, status, headers.join());
   assert.equal((await rig.raw("GET /page/v1/owner", [own])).status, 405);
   assert.equal((await rig.raw("GET /manage/v1/status", [own, right, right])).status, 400, "said twice");
 });
@@ -475,6 +526,10 @@ test("a body that is too large, of another kind, or too slow is refused, and its
     const headers = [bearer(rig.token), `Content-Type: ${type}`, "Content-Length: 2"];
     assert.equal((await rig.raw("POST /manage/v1/reload", headers, "{}")).status, 415, type);
   }
+  const packed = [...head, "Content-Encoding: gzip", "Content-Length: 2"];
+  assert.equal((await rig.raw("POST /manage/v1/reload", packed, "{}")).status, 415);
+  for (const body of ["no JSON", "[]", "{}", '{"link":1}', '{"link":"a","token":"b"}', '{"token":"a","x":1}'])
+    assert.equal((await rig.raw("POST /page/v1/session", withBody(body), body)).status, 400, body);
   assert.equal(
     (await rig.raw("POST /manage/v1/reload", [...head, "Content-Length: 2"], "\xff\xfe")).status,
     400,
@@ -542,7 +597,11 @@ test("what has not changed is not sent again", async (t) => {
   const again = await rig.ask("/manage/v1/config", { headers: { "If-None-Match": `"x", W/${etag}` } });
   assert.equal(again.status, 304);
   assert.equal(await again.text(), "");
+  assert.equal((await rig.ask("/manage/v1/config", { headers: { "If-None-Match": "*" } })).status, 304);
   assert.equal((await rig.ask("/manage/v1/config", { headers: { "If-None-Match": '"x"' } })).status, 200);
+  const head = await rig.raw("HEAD /");
+  assert.deepEqual([head.status, head.body], [200, ""]);
+  assert.match(head.headers, /content-length: 15/i);
 });
 
 test("events come as they happen, and go on after the last one that was received", async (t) => {
@@ -577,7 +636,13 @@ test("switched off, nothing is served; health and MCP are never taken", async (t
   const rig = await startHttpApi(t, { settings: { isEnabled: false } });
   assert.equal((await rig.raw("GET /")).status, 404);
   assert.equal((await rig.raw("GET /manage/v1/status", [bearer(rig.token)])).status, 404);
-  for (const path of ["/mcp", "/manage/v1/health", "/metrics", "/.well-known/oauth-protected-resource"]) {
+  for (const path of [
+    "/mcp",
+    "/manage/v1/health",
+    "/manage/v1/health/",
+    "/metrics",
+    "/.well-known/oauth-protected-resource",
+  ]) {
     assert.equal((await rig.raw(`GET ${path}`)).body, "mcp", path);
   }
 });

@@ -1,0 +1,184 @@
+// Event streams and operations under way, with a response that the test reads, or does not.
+import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { test } from "node:test";
+import type { FlowEvent, StreamEvent } from "../../../src/api/contract.ts";
+import type { AskedOperation } from "../../../src/api/operations.ts";
+import { createEventStreams } from "../../../src/api/server/event-streams.ts";
+import { createPerformer } from "../../../src/api/server/performing.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
+
+class Reader extends EventEmitter {
+  readonly frames: string[] = [];
+  isSlow = false;
+  destroyed = false;
+  hasEnded = false;
+  processing = 0;
+  writeHead(): void {}
+  writeProcessing(): void {
+    this.processing += 1;
+  }
+  write(frame: string): boolean {
+    assert.equal(this.hasEnded, false, "nothing is written after the end");
+    this.frames.push(frame);
+    return !this.isSlow;
+  }
+  end(frame: string): void {
+    if (frame !== "") this.write(frame);
+    this.hasEnded = true;
+  }
+  destroy(): void {
+    this.destroyed = true;
+    this.emit("close");
+  }
+  as(): ServerResponse {
+    // Only these members are used.
+    return this as unknown as ServerResponse;
+  }
+}
+
+const GAP: StreamEvent = { kind: "gap" };
+const FLOW: FlowEvent = { kind: "flow", shares: [], backends: [], clients: [] };
+const LARGE: StreamEvent = { kind: "transition", transition: { name: "x".repeat(512 * 1024) } };
+
+function setUp(replay: readonly StreamEvent[] = []) {
+  const clock = createManualClock();
+  const logger = createRecordingLogger();
+  const reader = new Reader();
+  let isIn = true;
+  let tell: ((event: StreamEvent) => void) | null = null;
+  let flow: ((event: FlowEvent) => void) | null = null;
+  const events = {
+    listen(_: number | null, listener: (id: number, event: StreamEvent) => void) {
+      let id = 0;
+      for (const event of replay) listener(++id, event);
+      tell = (event) => listener(++id, event);
+      return () => {
+        tell = null;
+      };
+    },
+    flow(listener: (event: FlowEvent) => void) {
+      flow = listener;
+      return () => {
+        flow = null;
+      };
+    },
+  };
+  const streams = createEventStreams({ events, clock, logger });
+  return {
+    clock,
+    reader,
+    streams,
+    serve() {
+      const request = { headers: {}, url: "/events?flow" } as unknown as IncomingMessage;
+      streams.serve(request, reader.as(), () => isIn);
+    },
+    leave() {
+      isIn = false;
+    },
+    tell: (event: StreamEvent) => tell?.(event),
+    flow: () => flow?.(FLOW),
+    isHeard: () => tell !== null,
+    drops: () => logger.lines.filter(({ level }) => level === "warn").length,
+  };
+}
+
+test("E2 a reader who is signed in no more gets no heartbeat, event or counter, but the end", async () => {
+  for (const what of ["heartbeat", "event", "counter", "replay"] as const) {
+    const rig = setUp([GAP]);
+    if (what === "replay") rig.leave();
+    rig.serve();
+    const before = what === "replay" ? 1 : 2;
+    rig.leave();
+    if (what === "heartbeat") await rig.clock.advance(15_000);
+    if (what === "event") rig.tell(GAP);
+    if (what === "counter") rig.flow();
+    assert.deepEqual([rig.reader.hasEnded, rig.reader.frames.length], [true, before], what);
+    assert.equal(rig.isHeard(), false, what);
+    rig.flow();
+    rig.streams.end();
+    await rig.clock.advance(10_000);
+    assert.equal(rig.reader.destroyed, true, what);
+    assert.equal(rig.clock.pendingTimers, 0, what);
+  }
+});
+
+test("a slow reader gets no heartbeats and counters, all events, and room again once it has read", async () => {
+  const rig = setUp();
+  rig.reader.isSlow = true;
+  rig.serve();
+  const { frames } = rig.reader;
+  assert.equal(frames.length, 1);
+  await rig.clock.advance(15_000);
+  rig.flow();
+  for (let round = 0; round < 3; round += 1) {
+    for (let count = 0; count < 3; count += 1) rig.tell(LARGE);
+    assert.equal(frames.length, 1 + 3 * round);
+    rig.reader.isSlow = false;
+    rig.reader.emit("drain");
+    assert.equal(frames.length, 4 + 3 * round);
+    rig.reader.isSlow = true;
+    rig.reader.emit("drain");
+    await rig.clock.advance(15_000);
+    assert.equal(frames.length, 5 + 3 * round, "a heartbeat");
+    frames.pop();
+  }
+  assert.equal(rig.drops(), 0);
+});
+
+test("a reader that is far too slow is dropped with a gap at the newest event, also while it catches up", async () => {
+  for (const replay of [[], Array.from({ length: 8 }, () => LARGE)]) {
+    const rig = setUp(replay);
+    rig.reader.isSlow = true;
+    rig.serve();
+    for (let count = replay.length; count < 8; count += 1) rig.tell(LARGE);
+    assert.equal(rig.drops(), 1);
+    const [, id, gap] = /^id: (\d+)\ndata: (.*)\n\n$/.exec(rig.reader.frames.at(-1) ?? "") ?? [];
+    assert.deepEqual([id, gap], [replay.length === 0 ? "4" : "8", JSON.stringify(GAP)]);
+    assert.equal(rig.isHeard(), false);
+    rig.reader.emit("drain");
+    await rig.clock.advance(10_000);
+    assert.equal(rig.reader.destroyed, true, "it did not read the rest");
+  }
+});
+
+test("a reader that leaves is heard of by nobody, and leaves no timer", async () => {
+  const rig = setUp();
+  rig.serve();
+  rig.reader.destroy();
+  assert.equal(rig.isHeard(), false);
+  assert.equal(rig.clock.pendingTimers, 0);
+});
+
+function operationOf(call: (signal: AbortSignal) => unknown): AskedOperation {
+  return { method: "POST", counts: "calls", bodyLimitBytes: 1, prepare: () => call };
+}
+
+test("an operation gives a sign of life every 2 s while it runs, unless its client is patient or has gone", async () => {
+  for (const what of ["answers", "patient", "gone"] as const) {
+    const clock = createManualClock();
+    const performer = createPerformer({ clock, stopping: new AbortController().signal });
+    const reader = new Reader();
+    const gone = new AbortController();
+    const work = Promise.withResolvers<string>();
+    const operation = operationOf(() => work.promise);
+    const answer = performer.perform(operation, "", reader.as(), gone.signal, what === "patient");
+    await clock.advance(what === "patient" ? 4_000 : 2_000);
+    if (what === "gone") gone.abort();
+    await clock.advance(2_000);
+    assert.equal(reader.processing, { answers: 2, patient: 0, gone: 1 }[what], what);
+    work.resolve("done");
+    assert.equal(await answer, "done");
+    assert.deepEqual([clock.pendingTimers, await performer.settled()], [0, []], what);
+  }
+});
+
+test("once the daemon stops, no operation is begun", async () => {
+  const reason = new Error("it stops");
+  const performer = createPerformer({ clock: createManualClock(), stopping: AbortSignal.abort(reason) });
+  const begun = operationOf(() => assert.fail("it was begun"));
+  const { signal } = new AbortController();
+  await assert.rejects(performer.perform(begun, "", new Reader().as(), signal), reason);
+});
