@@ -10,7 +10,8 @@ interface LinkOptions {
   /** Called when the gateway can take input of the client again. */
   readonly onRoom: () => void;
   /**
-   * Called when the connection has ended. Returns true if a last line without a newline counts as complete.
+   * Called when the gateway's output has ended, and when the connection has closed. Returns true if a last
+   * line without a newline counts as complete.
    */
   readonly onEnd: () => boolean;
 }
@@ -38,11 +39,8 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
   const passage = createPassage({ onLine, write: (bytes) => void output.write(bytes) });
   const closed = Promise.withResolvers<void>();
   let said = false;
-  let ended = false;
 
   const end = (): void => {
-    if (ended) return;
-    ended = true;
     if (onEnd()) passage.end();
     // The client has part of a line: the next message has to begin a new one.
     else if (passage.cut()) output.write("\n");
@@ -218,11 +216,10 @@ export function openInbox(input: Readable, onEnd: () => void) {
       const chunks = kept;
       kept = [];
       keptBytes = 0;
-      let hasRoom = true;
-      for (const chunk of chunks) hasRoom = next.push(chunk);
+      for (const chunk of chunks) next.push(chunk);
       if (ended) next.end();
       else if (!begun) input.on("data", onData).once("end", onInputEnd);
-      else if (hasRoom) input.resume();
+      else input.resume();
       begun = true;
     },
     /** Removes the receiver: further input is kept for the next one. */

@@ -195,6 +195,8 @@ test("what is said while nobody takes it is kept, goes first, and is bounded", a
     await settle();
   }
   assert.ok(written < 20, `${written} of 16 KiB were taken`);
+  inbox.more();
+  assert.equal(input.isPaused(), true, "room of who takes nothing any more");
   inbox.handTo(taker);
   await eventually(() => text().length === 2 + (written + 1) * much.length);
   assert.ok(text().startsWith("abx"));
@@ -205,8 +207,10 @@ test("what is said while nobody takes it is kept, goes first, and is bounded", a
 
 test("a client that ends while nobody takes anything is noticed", async () => {
   const { input, inbox, taker, ends, left } = startInbox();
-  inbox.handTo(taker);
+  inbox.handTo({ ...taker, push: () => false });
+  input.write("more than there is room for");
   await settle();
+  assert.equal(input.isPaused(), true);
   inbox.keep();
   input.end("last words");
   await eventually(() => left() === 1);

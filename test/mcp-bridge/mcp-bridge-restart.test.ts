@@ -451,6 +451,9 @@ test("half a message of the gateway does not reach the client, or ends with its 
     assert.equal(scene.text().slice(0, expected.length), expected);
     assert.match(error.message, /ended before it answered/u);
   }
+  const scene = await startBridging(t, { serve: (stream) => void stream.write('{"method":"x"') });
+  await scene.ends();
+  assert.equal(scene.text(), "");
 });
 
 test("a long message that was cut off is answered when its end has come, and the next one goes on", async (t) => {

@@ -534,7 +534,20 @@ test("B11 a client moves on when nothing is in flight, and after 5 s is held bac
   assert.deepEqual(counts, { kept: 1, ended: 0 });
   session.mayMove = true;
   look();
+  look();
   assert.deepEqual([counts.ended, moving.moved, clock.pendingTimers], [1, true, 0]);
+});
+
+test("B11 a client does not move on within a line, nor after its last word", () => {
+  const { clock, session, passage, inbox, counts, look } = startMoving();
+  session.mayMove = true;
+  inbox.ended = true;
+  look();
+  assert.deepEqual([counts, clock.pendingTimers], [{ kept: 0, ended: 0 }, 0]);
+  inbox.ended = false;
+  passage.isMidway = true;
+  look();
+  assert.deepEqual([counts, clock.pendingTimers], [{ kept: 0, ended: 0 }, 1]);
 });
 
 for (const isLine of [false, true]) {

@@ -295,7 +295,8 @@ export class Session implements SessionPort {
     const uri = params?.["uri"];
     if (typeof uri !== "string" || uri.length > LONGEST_SAVED_URI) return;
     if (method === "resources/subscribe") this.#subscriptions.set(uri, true);
-    else if (method !== "resources/unsubscribe" || !this.#subscriptions.delete(uri)) return;
+    else if (method === "resources/unsubscribe") this.#subscriptions.delete(uri);
+    else return;
     dropOldest(this.#subscriptions, MOST_SUBSCRIPTIONS);
     this.#changed();
   }
@@ -330,7 +331,7 @@ export class Session implements SessionPort {
     const call = isRpcId(id) ? this.#calls.get(idKey(id)) : undefined;
     if (call === undefined) return false;
     const reason = params?.["reason"];
-    const text = typeof reason === "string" && reason !== "" ? reason : "the client cancelled the request";
+    const text = typeof reason === "string" ? reason : "the client cancelled the request";
     this.#close(call, null, new MountaineerError("aborted", text));
     return true;
   }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { handedSessions } from "../../../../src/daemon/handover/handed-sessions.ts";
 import { ANONYMOUS, type Principal, principalKey } from "../../../../src/gateway/client-port.ts";
+import { NO_OUTLET } from "../../../../src/gateway/front/session/outlet.ts";
 import { Session } from "../../../../src/gateway/front/session/session.ts";
 import { type SessionFile, SessionLines } from "../../../../src/gateway/front/session/session-file.ts";
 import { newSessionId, proofOf } from "../../../../src/gateway/front/session/session-record.ts";
@@ -213,6 +214,8 @@ test("B11 sessions of before a restart: what clients ended, and what gave way, d
   first.gateway.sessionsAllowed = () => 2;
   const ended = await first.begins("ended");
   ended.setLogLevel("warning");
+  const params = { uri: "file:///a" };
+  ended.serve({ jsonrpc: "2.0", id: 1, method: "resources/subscribe", params }, NO_OUTLET);
   ended.end("the client ended the session");
   await first.clock.advance(1_000);
   await first.begins("older");

@@ -12,6 +12,7 @@ import {
   actingPrincipal,
   checkOf,
   holderOf,
+  MOST_SUBSCRIPTIONS,
   newSessionId,
   proofOf,
 } from "../../../../src/gateway/front/session/session-record.ts";
@@ -162,6 +163,107 @@ test("the store of sessions waits at its end for the last call, not for the firs
   held.release({ result: {} });
   await ending;
   assert.equal(clock.pendingTimers, 0);
+});
+
+/** A stream that a session's client listens on, with what came on it. */
+function listenOn(session: Session) {
+  const told: { readonly id?: string; readonly method: string; readonly params?: unknown }[] = [];
+  session.listen({ congested: null, send: (json) => told.push(JSON.parse(json)) > 0, end() {} });
+  return told;
+}
+
+const NEVER = new AbortController().signal;
+
+test("a session that has ended begins no call, and tells the gateway nothing of its client", async () => {
+  const gateway = createScriptedGateway();
+  const store = new SessionStore({ gateway, clock: createManualClock(), logger: silentLogger });
+  const session = addSession(store, "one", false);
+  session.end("over");
+  const replies: unknown[] = [];
+  const outlet = { ...NO_OUTLET, answer: (_id: unknown, reply: unknown) => void replies.push(reply) };
+  session.serve({ jsonrpc: "2.0", id: 1, method: "tools/list" }, outlet);
+  session.handle({ kind: "notification", message: { jsonrpc: "2.0", method: "notifications/x" } });
+  await settle();
+  assert.deepEqual(replies, [{ error: { code: -32000, message: "the session has ended" } }]);
+  assert.deepEqual([gateway.requests, gateway.heard], [[], []]);
+});
+
+test("an answer that is no response ends its question, a request with that id does not", async () => {
+  const store = new SessionStore({
+    gateway: createScriptedGateway(),
+    clock: createManualClock(),
+    logger: silentLogger,
+  });
+  const session = addSession(store, "one", false);
+  const told = listenOn(session);
+  const reply = session.request("roots/list", {}, NEVER);
+  const id = told[0]?.id ?? "";
+  session.settleInvalid({ id, method: 5 }, id);
+  assert.equal(session.openQuestions, 1);
+  session.settleInvalid({ id }, id);
+  assert.deepEqual(await reply, {
+    error: { code: -32600, message: "the client's answer is no JSON-RPC response" },
+  });
+});
+
+test("a client is asked nothing that was taken back before, and no more than 512 questions at once", async () => {
+  const store = new SessionStore({
+    gateway: createScriptedGateway(),
+    clock: createManualClock(),
+    logger: silentLogger,
+  });
+  const session = addSession(store, "one", false);
+  const told = listenOn(session);
+  const inVain = async (signal: AbortSignal): Promise<string> =>
+    JSON.stringify(await session.request("roots/list", {}, signal));
+  assert.match(await inVain(AbortSignal.abort()), /"the question was withdrawn"/u);
+  assert.equal(told.length, 0);
+  const open = Array.from({ length: 512 }, () => session.request("roots/list", {}, NEVER));
+  assert.match(await inVain(NEVER), /"too many questions wait for the client"/u);
+  assert.equal(told.length, 512);
+  session.end("over");
+  for (const reply of await Promise.all(open)) assert.ok("error" in reply);
+});
+
+test("E1 a question whose call's stream is gone is taken back elsewhere only while its client is let in", async () => {
+  const withdrawals: (() => void)[] = [];
+  const gateway = createScriptedGateway({
+    async ask({ port }) {
+      const abort = new AbortController();
+      withdrawals.push(() => abort.abort(new Error("not needed")));
+      await port.request("roots/list", {}, abort.signal);
+      return { result: {} };
+    },
+  });
+  const store = new SessionStore({ gateway, clock: createManualClock(), logger: silentLogger });
+  const session = addSession(store, "one", false);
+  const told = listenOn(session);
+  for (const isAdmitted of [false, true]) {
+    let isOpen = true;
+    const outlet = { ...NO_OUTLET, send: () => isOpen };
+    session.serve({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "ask" } }, outlet);
+    isOpen = false;
+    session.admit(isAdmitted);
+    withdrawals.pop()?.();
+    assertEach(told, ({ method }) => method, isAdmitted ? ["notifications/cancelled"] : []);
+    await settle();
+  }
+});
+
+test("of a session's subscriptions as many are kept as are saved, the newest", async () => {
+  const store = new SessionStore({
+    gateway: createScriptedGateway(),
+    clock: createManualClock(),
+    logger: silentLogger,
+  });
+  const session = addSession(store, "one", false);
+  for (let id = 0; id <= MOST_SUBSCRIPTIONS; id++)
+    session.serve(
+      { jsonrpc: "2.0", id, method: "resources/subscribe", params: { uri: `a:${id}` } },
+      NO_OUTLET,
+    );
+  await settle();
+  assert.deepEqual([session.subscriptions.length, session.subscriptions[0]], [MOST_SUBSCRIPTIONS, "a:1"]);
 });
 
 // Sessions that several machines share: their ids, what stands for these elsewhere, and as whom a client acts.
