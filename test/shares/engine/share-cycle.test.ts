@@ -1,0 +1,576 @@
+// The cycle of one share, with every part that it asks played: what it tells them, and what it remembers.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ProbeResult } from "../../../src/network/probe/probe-result.ts";
+import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/memory.ts";
+import type { TriggerReason } from "../../../src/reconcile/trigger.ts";
+import type { CarriedState } from "../../../src/shares/drivers/carriage.ts";
+import type { FoundMount, MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
+import { type CycleTools, ShareCycle } from "../../../src/shares/engine/share-cycle.ts";
+import type { OpenFile } from "../../../src/shares/prober/prober.ts";
+import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
+import type { RouteName, SharePolicy, ShareSpec } from "../../../src/shares/share-spec.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { routeTo } from "../share-spec.ts";
+import { POLICY, SPEC } from "../world.ts";
+
+const TB_HOST = "10.0.1.2";
+const HOLDER: OpenFile = { pid: 7, command: "vim", path: SPEC.mountPath, how: "fd" };
+const CARRIED = {
+  ...{ port: 4_000, route: "tb", phase: "carrying", server: null, encrypted: false, refusedLogon: null },
+  ...{ endpoint: { address: TB_HOST, port: 445, localAddress: null }, outage: 1, outageAtMove: null },
+  ...{ witness: null, epoch: 0, lastAnswerAtMs: null, unansweredSinceMs: null, routeLostAtMs: null },
+  ...{ connections: 1, connectionsInAll: 1, bytesUp: 0, bytesDown: 0, longestWaitMs: 0, moves: 0 },
+} as Partial<CarriedState> as CarriedState;
+const MOUNT: FoundMount = {
+  ...{ id: "m1", path: SPEC.mountPath, source: `//${TB_HOST}/CORE`, sameShare: true, route: "tb" },
+  ...{ processGone: false, madeByDriver: true, carriedPort: null },
+};
+const THROUGH = { ...MOUNT, carriedPort: CARRIED.port };
+
+interface Start {
+  readonly spec?: ShareSpec;
+  readonly policy?: Partial<SharePolicy>;
+  readonly memory?: Partial<ShareMemory>;
+  readonly driver?: Partial<MountDriver>;
+}
+
+function start({ spec = SPEC, policy, memory, driver }: Start = {}) {
+  const clock = createManualClock();
+  const done: string[] = [];
+  const world = {
+    answering: new Set<RouteName>(["tb", "fallback"]),
+    tookMs: { tb: 1, fallback: 1 },
+    mounts: [] as FoundMount[],
+    carried: null as CarriedState | null,
+    look: { state: "answered", startedAtMs: 0, finishedAtMs: 0, errno: null } as ReturnType<
+      CycleTools["prober"]["lastLook"]
+    >,
+    holders: [] as OpenFile[],
+    owner: null as string | null,
+    logon: { refusal: null as string | null, may: true, accepted: false, refusedAt: [] as number[] },
+    /** null: it lists, and the mount is there. */
+    mountFails: "it does not list" as string | null,
+    adopts: false,
+    proof: async (_signal: AbortSignal): Promise<ProofVerdict> => ({ kind: "unproved", text: "empty" }),
+    during: (_what: string): void => {},
+  };
+  const say = (what: string): void => {
+    done.push(what);
+    world.during(what);
+  };
+  const probes = new Map<string, number>();
+  const prove = (signal: AbortSignal): Promise<ProofVerdict> => {
+    say("prove");
+    return world.proof(signal);
+  };
+  const tools = {
+    clock,
+    hostProber: {
+      async probe({ host }: { host: string }, { timeoutMs }: { timeoutMs: number }) {
+        probes.set(host, timeoutMs);
+        const route = host === TB_HOST ? "tb" : "fallback";
+        const answers = world.answering.has(route);
+        return {
+          ...{ verdict: answers ? "answers" : "gone", tcpAnswered: answers, reason: "no_route" },
+          ...{ address: host, interfaceName: "eth0", localAddress: null, serverGuid: "aa", text: "text" },
+          tookMs: world.tookMs[route],
+        } as ProbeResult;
+      },
+    },
+    prober: {
+      pids: [],
+      lastLook: () => world.look,
+      look: async () => world.look,
+      forget: (id: string) => say(`forget ${id}`),
+      async openFiles() {
+        say("open files");
+        return [{ ok: true, files: world.holders }];
+      },
+    },
+    carriage: {
+      of: () => world.carried,
+      absentSinceMs: null,
+      async ready() {},
+      async recount() {},
+      keepEndpoints() {},
+      async hold() {},
+      confirm: async () => say("confirm"),
+      reopen: async () => say("reopen"),
+      close: async () => say("close"),
+      onNotice: () => () => {},
+    },
+    logons: {
+      look: () => world.logon,
+      idOf: ({ password }: ShareSpec) => `login of ${password}`,
+      nameOf: () => "name",
+      attempt: (_share: unknown, run: () => Promise<unknown>) => run(),
+      recall() {},
+      away: () => say("away"),
+      asked: () => say("login asked for"),
+      seen: (_share: unknown, login: string | null, text: string) => say(`${login}: ${text}`),
+    },
+    serverProof: {
+      begin: async () => "new",
+      compare: (...[, , , , signal]: [unknown, unknown, unknown, unknown, AbortSignal]) => prove(signal),
+      recognise: (...[, , , , signal]: [unknown, unknown, unknown, unknown, AbortSignal]) => prove(signal),
+    },
+    links: { ensure: () => null, ensureNow: async () => null, look: async () => null },
+    claims: {
+      claim: async () => world.owner,
+      release: async (path: string) => say(`release ${path}`),
+    },
+    programs: { running: () => [], makeRoom: (_share: string, room: string) => say(`room ${room}`) },
+    memory: { remember: async () => null },
+    forceStop: new AbortController().signal,
+    sendWake: (address: string) => say(`wake ${address}`),
+    announce: () => {},
+  };
+  const own = {
+    ...{ name: "rclone", cacheMs: 0, unavailable: async () => null, find: async () => world.mounts },
+    ...{ unsent: async () => [], ownProcesses: async () => [], openFilesPath: () => SPEC.mountPath },
+    async mount(_share: unknown, route: RouteName) {
+      say(`mount ${route}`);
+      if (world.mountFails !== null) return { ok: false, reason: "other", text: world.mountFails };
+      const mount = { ...MOUNT, route, id: `m${done.length}`, carriedPort: world.carried?.port ?? null };
+      world.mounts = [mount];
+      return { ok: true, mount, adopted: world.adopts };
+    },
+    async unmount() {
+      say("unmount");
+      world.mounts = [];
+      return { ok: true };
+    },
+    ...driver,
+  };
+  const subject = {
+    spec,
+    policy: { ...POLICY, ...policy },
+    // The cycle asks no more than this of its parts.
+    driver: own as unknown as MountDriver,
+  };
+  const cycle = new ShareCycle(tools as unknown as CycleTools, subject, {
+    memory: { ...EMPTY_SHARE_MEMORY, ...memory },
+    observedAt: null,
+  });
+  const stopping = new AbortController();
+  return {
+    clock,
+    world,
+    cycle,
+    stopping,
+    probes,
+    subject,
+    counted: (what: string): number => done.filter((one) => one === what).length,
+    done,
+    /** Runs a cycle, and then what it has begun. */
+    async run(reason: TriggerReason = "tick") {
+      await cycle.run([{ reason, atMs: clock.monotonicMs(), details: [] }], stopping.signal);
+      await settle();
+      return cycle.view().seen ?? assert.fail("nothing was seen");
+    },
+    edit: (change: Partial<ShareSpec>) => cycle.reconfigure({ ...subject, spec: { ...spec, ...change } }),
+  };
+}
+
+/** A share that is not mounted, and whose servers are asked for; its driver cannot mount now. */
+const startProving = () =>
+  start({
+    policy: { carry: "auto" },
+    driver: { carries: {}, unavailable: async () => ({ text: "no FUSE", hint: "install it" }) },
+  });
+
+for (const [reason, again] of [
+  ["tick", false],
+  ["proof", false],
+  ["network", true],
+  ["wake", true],
+  ["config", true],
+  ["user", true],
+] as const) {
+  test(`What to mount: after a failure, ${reason} ${again ? "ends the pauses" : "waits"}: mounts and proofs`, async () => {
+    const mounting = start();
+    await mounting.run();
+    assert.equal(mounting.counted("mount tb"), 1);
+    await mounting.run(reason);
+    assert.equal(mounting.counted("mount tb"), again ? 2 : 1);
+    const proving = startProving();
+    await proving.run();
+    assert.equal(proving.counted("prove"), 1);
+    await proving.run(reason);
+    assert.equal(proving.counted("prove"), again ? 2 : 1);
+  });
+}
+
+test("A14 a person who asks for a share allows one try of its login, however many cycles wait; an unmount allows none", async () => {
+  const { clock, cycle, world, run, counted } = start({ policy: { carry: "auto" }, driver: { carries: {} } });
+  world.proof = () => new Promise(() => {});
+  const waitUntilMs = clock.monotonicMs() + 60_000;
+  void cycle.ask({ kind: "mount", waitUntilMs });
+  for (let cycles = 0; cycles < 3; cycles++) await run("user");
+  assert.ok(cycle.isAsked);
+  assert.equal(counted("login asked for"), 1);
+  const unmount = { kind: "unmount", force: false, hold: true, waitUntilMs } as const;
+  void cycle.ask(unmount);
+  await run("user");
+  assert.equal(counted("login asked for"), 1);
+  await run("user");
+  assert.equal(counted("login asked for"), 2, "of all shares");
+});
+
+test("A14 proofs that failed are repeated once the login may be tried again", async () => {
+  const { world, run, counted } = startProving();
+  await run();
+  world.logon.may = false;
+  await run();
+  world.logon.may = true;
+  await run();
+  await run();
+  assert.equal(counted("prove"), 2);
+});
+
+test("A14 a server counts as away while none of its hosts answers", async () => {
+  const { world, run, counted } = start();
+  world.answering.delete("tb");
+  await run();
+  assert.equal(counted("away"), 0);
+  world.answering.clear();
+  await run();
+  assert.equal(counted("away"), 1);
+});
+
+test("A13 no login goes out for a path that another home's daemon has", async () => {
+  const { world, run, counted } = startProving();
+  world.owner = "/home/other";
+  await run();
+  assert.equal(counted("prove"), 0);
+});
+
+test("A13 a look that changes nothing runs no proof", async () => {
+  const { clock, cycle, counted } = startProving();
+  await cycle.look(clock.monotonicMs());
+  await settle();
+  assert.equal(counted("prove"), 0);
+});
+
+test("A13 a path is not let go of as long as the share is mounted there", async () => {
+  const { world, run, edit, done } = start();
+  world.mountFails = null;
+  world.holders = [HOLDER];
+  await run();
+  edit({ mountPath: "/elsewhere/CORE" });
+  await run();
+  assert.deepEqual(
+    done.filter((one) => one.startsWith("release")),
+    [],
+  );
+  world.mounts = [];
+  await run();
+  assert.deepEqual(
+    done.filter((one) => one.startsWith("release")),
+    [`release ${SPEC.mountPath}`],
+  );
+});
+
+test("A13 a proof holds for one address, share and login: an edit of any asks again, one of nothing of them does not", async () => {
+  for (const [change, proofs] of [
+    [{ username: "eve" }, 2],
+    [{ password: "another" }, 2],
+    [{ shareName: "OTHER" }, 2],
+    [{ routes: { ...SPEC.routes, fallback: routeTo("10.0.9.9") } }, 2],
+    [{ stablePath: "/elsewhere" }, 1],
+  ] as const) {
+    const { world, cycle, run, edit, counted } = startProving();
+    world.proof = async () => ({ kind: "same", server: "s1" });
+    await run();
+    await run();
+    edit(change);
+    assert.deepEqual(cycle.view().subject.spec, { ...SPEC, ...change });
+    await run();
+    assert.equal(counted("prove"), proofs, JSON.stringify(change));
+    assert.equal(counted("login asked for"), "username" in change || "password" in change ? 1 : 0);
+  }
+});
+
+test("A13 a carrier that counts no outages makes a doubt end what is proved; one that counts them tells by its count", async () => {
+  for (const [outage, proofs] of [
+    [null, 2],
+    [5, 1],
+  ] as const) {
+    const { world, cycle, run, counted } = startProving();
+    world.proof = async () => ({ kind: "same", server: "s1" });
+    await run();
+    world.carried = { ...CARRIED, outage } as CarriedState;
+    cycle.doubt();
+    await run();
+    assert.equal(counted("prove"), proofs);
+  }
+});
+
+test("A14 the end of a share aborts its proof, and waits until the proof's files are gone", async () => {
+  const { world, cycle, run } = startProving();
+  const removed = Promise.withResolvers<ProofVerdict>();
+  let signal: AbortSignal | null = null;
+  world.proof = (given) => {
+    signal = given;
+    return removed.promise;
+  };
+  await run();
+  let hasEnded = false;
+  void cycle.end().then(() => {
+    hasEnded = true;
+  });
+  await settle();
+  assert.deepEqual([(signal as AbortSignal | null)?.aborted, hasEnded], [true, false]);
+  removed.resolve({ kind: "unproved", text: "aborted" });
+  await settle();
+  assert.ok(hasEnded);
+});
+
+test("By hand: what withdraws an earlier request leaves the newer one", async () => {
+  const { cycle } = start();
+  const first = { kind: "mount", waitUntilMs: 0 } as const;
+  void cycle.ask(first);
+  void cycle.ask({ ...first });
+  cycle.withdraw(first);
+  assert.ok(cycle.isAsked);
+  cycle.withdraw(null);
+  assert.ok(!cycle.isAsked);
+});
+
+test("What to mount: a daemon that stops begins no mount, but makes the one in place of what it has unmounted", async () => {
+  const idle = start();
+  idle.stopping.abort();
+  await idle.run();
+  assert.equal(idle.counted("mount tb"), 0);
+  const { world, cycle, stopping, run, done } = start();
+  world.mounts = [{ ...MOUNT, route: "fallback" }];
+  world.mountFails = null;
+  world.during = (what) => {
+    if (what === "unmount") stopping.abort();
+  };
+  void cycle.ask({ kind: "switch", to: "tb", force: false, wait: false, waitUntilMs: 0 });
+  await run("user");
+  assert.ok(done.indexOf("mount tb") > done.indexOf("unmount"), done.join());
+});
+
+const refused = (text: string) => ({ ...CARRIED, refusedLogon: { text, atMs: 0 } }) as CarriedState;
+
+test("A14 a login that is refused in use is the one that mounted, whatever is configured since", async () => {
+  const { world, run, edit, done } = start({ spec: { ...SPEC, password: "first" } });
+  world.carried = CARRIED;
+  world.mountFails = null;
+  await run();
+  world.carried = refused("expired");
+  assert.equal((await run()).logon?.shut, "same");
+  edit({ password: "second" });
+  assert.equal((await run()).logon?.shut, "other");
+  assert.deepEqual(
+    [...new Set(done.filter((one) => one.endsWith(": expired")))],
+    ["login of first: expired"],
+  );
+});
+
+test("A14 of a mount that was there, a refused login is the configured one until that is edited or let through again", async () => {
+  const { world, run, edit, done } = start({ spec: { ...SPEC, password: "first" } });
+  world.carried = CARRIED;
+  world.mountFails = null;
+  world.adopts = true;
+  await run();
+  world.carried = refused("expired");
+  assert.equal((await run()).logon?.shut, "same");
+  edit({ password: "second" });
+  assert.equal((await run()).logon?.shut, "other");
+  world.mounts = [];
+  world.carried = CARRIED;
+  await run("user");
+  world.carried = refused("expired");
+  assert.equal((await run()).logon?.shut, "same", "another mount that was there");
+  assert.ok(done.includes("null: expired"));
+  world.logon.accepted = true;
+  world.holders = [HOLDER];
+  await run();
+  assert.ok(done.includes("reopen"));
+  assert.equal((await run()).logon?.shut, "other");
+});
+
+test("A14 a password that was missing is no other than the one that a mount was made with", async () => {
+  for (const [missingVariable, shut] of [
+    ["NAS_PASSWORD", "same"],
+    [null, "other"],
+  ] as const) {
+    const { world, run, edit } = start({ spec: { ...SPEC, missingVariable } });
+    world.mounts = [THROUGH];
+    world.carried = refused("expired");
+    await run();
+    edit({ password: "found", missingVariable: null });
+    assert.equal((await run()).logon?.shut, shut);
+  }
+});
+
+test("A14 a server that is proved again says nothing about the login", async () => {
+  const { world, run, done } = start({ policy: { carry: "auto" }, driver: { carries: {} } });
+  world.mounts = [THROUGH];
+  world.proof = async () => ({ kind: "same", server: "first" });
+  world.carried = { ...CARRIED, phase: "unconfirmed" };
+  await run();
+  await run();
+  assert.ok(done.includes("confirm"), done.join());
+  world.carried = refused("expired");
+  assert.equal((await run()).logon?.shut, "same");
+});
+
+test("A14 a folder has no login", async () => {
+  const { run } = start({
+    spec: { ...SPEC, driver: "local", routes: { tb: routeTo(null), fallback: routeTo(null) } },
+  });
+  assert.equal((await run()).logon, null);
+});
+
+const OUT = { ...CARRIED, phase: "waiting", routeLostAtMs: -60_000 } as const;
+const LOOKED_LONG_AGO = { state: "answered", startedAtMs: 0, finishedAtMs: -60_000, errno: null } as const;
+
+for (const [what, driver, before, after, look, expected] of [
+  ["a connection", "rclone", OUT, { connectionsInAll: 2 }, null, true],
+  [
+    "bytes in an outage beyond the patience",
+    "rclone",
+    { ...OUT, phase: "refusing" },
+    { bytesUp: 9 },
+    null,
+    true,
+  ],
+  ["nothing", "rclone", OUT, {}, null, false],
+  ["a connection while a route carries", "rclone", CARRIED, { connectionsInAll: 2 }, null, false],
+  ["a connection of the kernel's client", "cifs", OUT, { connectionsInAll: 2 }, null, false],
+  [
+    "a connection just after our look",
+    "rclone",
+    OUT,
+    { bytesUp: 9 },
+    { ...LOOKED_LONG_AGO, finishedAtMs: 1_000 },
+    false,
+  ],
+  [
+    "a connection while our look hangs, just after the loss",
+    ...["rclone", { ...OUT, routeLostAtMs: 500 }, { bytesUp: 9 }],
+    ...[{ state: "pending", startedAtMs: 0 }, false],
+  ],
+  [
+    "a connection while our look hangs, long after the loss",
+    ...["rclone", OUT, { bytesUp: 9 }, { state: "pending", startedAtMs: 0 }, true],
+  ],
+  [
+    "a connection while our look hangs and all are refused",
+    ...["rclone", { ...OUT, phase: "refusing" }, { bytesUp: 9 }, { state: "pending", startedAtMs: 0 }, false],
+  ],
+] as readonly (readonly [
+  string,
+  ShareSpec["driver"],
+  CarriedState,
+  Partial<CarriedState>,
+  object | null,
+  boolean,
+])[]) {
+  test(`A14 ${what} is ${expected ? "a" : "no"} program that asks for the share`, async () => {
+    const { world, run } = start({ spec: { ...SPEC, driver } });
+    world.answering.clear();
+    world.mounts = [THROUGH];
+    world.look = { ...LOOKED_LONG_AGO, ...look } as typeof world.look;
+    world.carried = before;
+    assert.equal((await run()).wanted, false);
+    world.carried = { ...before, ...after };
+    assert.equal((await run()).wanted, expected);
+    assert.equal((await run()).wanted, false, "it counts once");
+  });
+}
+
+test("What to mount: a program that asks for a share wakes its NAS", async () => {
+  const { world, cycle, run, done } = start({
+    policy: { wake: "auto" },
+    memory: { wakeAddresses: [`aa:bb:cc:dd:ee:ff@${TB_HOST}`] },
+  });
+  world.answering.clear();
+  await run();
+  assert.ok(!done.some((one) => one.startsWith("wake")));
+  cycle.want();
+  await run();
+  assert.deepEqual(
+    done.filter((one) => one.startsWith("wake")),
+    [`wake aa:bb:cc:dd:ee:ff@${TB_HOST}`],
+  );
+});
+
+test("A10 a host that was slow keeps its time while programs wait, and a request without an answer hurries the route in use", async () => {
+  const { world, run, probes } = start();
+  world.mounts = [THROUGH];
+  world.carried = CARRIED;
+  world.tookMs.tb = 200;
+  const limits = () => [...probes.values()];
+  await run();
+  await run("stalled");
+  assert.deepEqual(limits(), [300, POLICY.connectTimeoutMs]);
+  world.carried = { ...CARRIED, phase: "waiting" };
+  await run();
+  assert.deepEqual(limits(), [POLICY.connectTimeoutMs, 300]);
+});
+
+test("A9 what a failover cuts off is looked up once, while the loss is only suspected, and never after it was none", async () => {
+  const { clock, world, run, counted } = start();
+  world.mounts = [MOUNT];
+  world.holders = [HOLDER];
+  world.answering.delete("tb");
+  await run();
+  await run();
+  assert.equal(counted("open files"), 1);
+  assert.equal((await run()).openFiles?.holders.length, 1);
+  world.answering.add("tb");
+  await run();
+  assert.equal((await run()).openFiles, null);
+  world.answering.delete("tb");
+  await run();
+  await clock.advance(300);
+  await run();
+  assert.deepEqual([counted("open files"), counted("unmount")], [2, 1]);
+});
+
+test("A9 a look-up of open files that fails ahead of a failover ends nothing", async () => {
+  const ownProcesses = () => Promise.reject(new Error("no /proc"));
+  const { world, run } = start({ driver: { ownProcesses } });
+  world.mounts = [MOUNT];
+  world.answering.delete("tb");
+  await run();
+  assert.equal((await run()).openFiles, null);
+});
+
+test("A7 while open files are checked, what is known of them stands, and programs are told nothing", async () => {
+  const { world, cycle, run, done } = start();
+  world.mounts = [{ ...MOUNT, route: null }];
+  world.holders = [HOLDER];
+  await run();
+  const codes = () => cycle.view().conditions.map(({ code }) => code);
+  assert.ok(codes().includes("waiting_for_close"));
+  let during: readonly string[] = [];
+  world.during = (what) => {
+    if (what === "open files") during = codes();
+  };
+  done.length = 0;
+  await run();
+  assert.ok(during.includes("waiting_for_close"), during.join());
+  assert.deepEqual(done, ["open files", "room free"]);
+});
+
+for (const mount of [MOUNT, THROUGH]) {
+  test(`By hand: an unmount forgets the looks${mount === MOUNT ? "" : ", and closes the carrier's port"}`, async () => {
+    const { world, cycle, run, done } = start();
+    world.mounts = [mount];
+    if (mount === THROUGH) world.carried = CARRIED;
+    void cycle.ask({ kind: "unmount", force: false, hold: true, waitUntilMs: 0 });
+    await run("user");
+    const expected = ["unmount", "forget m1", ...(mount === THROUGH ? ["close"] : [])];
+    assert.deepEqual(
+      done.filter((one) => /^(unmount|forget|close)/.test(one)),
+      expected,
+    );
+  });
+}
