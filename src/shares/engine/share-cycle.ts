@@ -165,7 +165,6 @@ export class ShareCycle {
       decide: () => {
         const decision = this.#decide(subject, seen, this.#asked?.request ?? null);
         this.#keep(decision, seen);
-        seen = { ...seen, wanted: false };
         // A mount in place of one that the same operation has unmounted is still made.
         const isRemount =
           decision.step?.kind === "mount" && (decision.state.operation?.from ?? "none") !== "none";
