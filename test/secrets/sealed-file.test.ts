@@ -166,6 +166,16 @@ test("E2 where the keyring with the key cannot be asked, nothing is verified, an
   assert.equal((await opened().read(LIMITS)).state, "sound", "so a new key is made");
 });
 
+test("E2 on a machine whose keyring is not there, the key is made in a file", async (t) => {
+  const keyring = memoryKeyring();
+  const { opened } = await scene(t, keyring);
+  keyring.lockedBecause = "Cannot autolaunch D-Bus without X11 $DISPLAY";
+  const file = opened();
+  await file.write({ a: 1 }, LIMITS);
+  assert.equal(file.keyPlace, "file");
+  assert.equal((await opened().read(LIMITS)).state, "sound");
+});
+
 test("E2 a home whose keyring came later keeps what its key file sealed", async (t) => {
   const { home, opened } = await scene(t, null);
   await opened().write({ n: 1 }, LIMITS);

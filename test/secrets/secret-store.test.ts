@@ -1,6 +1,6 @@
 // Where secrets are kept, and how they are named.
 import assert from "node:assert/strict";
-import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MountaineerError } from "../../src/runtime/errors.ts";
@@ -60,6 +60,8 @@ test("with a keyring the file has the name alone, and a value stays where it is 
   assert.equal((await store.set("nas", "word", null, NEVER)).kept, "secret-service");
   assert.doesNotMatch(await readFile(store.filePath, "utf8"), /word/);
   assert.equal(await store.get("nas", LIMITS), "word");
+  await store.set("nas", "next", null, NEVER);
+  assert.equal(await store.get("nas", LIMITS), "next");
   keyring.lockedBecause = "it is locked";
   await assert.rejects(store.get("nas", LIMITS), { code: "secret_unavailable" });
   await assert.rejects(store.set("nas", "new", null, NEVER), /it is locked/);
@@ -84,6 +86,33 @@ test("with a keyring the file has the name alone, and a value stays where it is 
   assert.deepEqual([...keyring.values], [["other", "z"]]);
   assert.equal((await store.remove("other", NEVER))?.kept, "secret-service");
   assert.equal(keyring.values.size, 0);
+  keyring.values.set("fresh", "another program's");
+  await store.set("fresh", "ours", "file", NEVER);
+  assert.equal(keyring.values.get("fresh"), "another program's");
+});
+
+test("a disk that reads, writes or locks nothing is named, and what was kept stays", async (t) => {
+  const keyring = memoryKeyring();
+  const { store, home } = await storeIn(t, keyring);
+  const failing = (message: RegExp) => ({ code: "secret_unavailable", retry: "later", message });
+  const unwritable = async (): Promise<void> => {
+    await rm(store.filePath, { recursive: true, force: true });
+    await mkdir(store.filePath);
+  };
+  await store.set("nas", "word", "file", NEVER);
+  const setInKeyring = keyring.set;
+  keyring.set = async (...given) => {
+    await setInKeyring(...given);
+    await unwritable();
+  };
+  await assert.rejects(
+    store.set("other", "x", "keyring", NEVER),
+    failing(/secrets\.json cannot be written: E/),
+  );
+  await assert.rejects(store.list(), failing(/secrets\.json cannot be read: EISDIR/));
+  await rm(join(home, "secrets.lock.db"), { force: true });
+  await mkdir(join(home, "secrets.lock.db"));
+  await assert.rejects(store.set("nas", "x", null, NEVER), failing(/secrets\.lock\.db cannot be locked/));
 });
 
 test("a secret of a keyring that this machine does not have says so", async (t) => {
@@ -103,6 +132,7 @@ test("a file that is not understood is left as it is, and never told", async (t)
     "[]",
     "null",
     '{"version": 2, "secrets": {"nas": "tell me not"}}',
+    '{"version": 2, "secrets": {"nas": {"kept": "file", "value": "tell me not"}}}',
     '{"version": 1}',
     '{"version": 1, "secrets": null}',
     '{"version": 1, "secrets": "tell me not"}',
@@ -192,7 +222,8 @@ test("a file that was changed, put in another's place, or lost its key is told, 
   for (const changed of [
     text.replace(/.{4}"}/, 'AAA="}'),
     '{"version":1,"sealed":"AA"}',
-    '{"version":2}',
+    text.replace('"version":1', '"version":2'),
+    '{"version":1,"sealed":7}',
     "{",
   ]) {
     await writeFile(path, changed);
@@ -201,7 +232,32 @@ test("a file that was changed, put in another's place, or lost its key is told, 
   await writeFile(path, text);
   assert.equal(await open().read("one", signal), "first");
   await store.remove(ENCRYPTION_KEY, signal);
-  await assert.rejects(open().read("one", signal), never);
+  await assert.rejects(open().read("one", signal), { retry: "never", message: /its key.* is gone/ });
+});
+
+test("a sealed file is removed without its key, and a folder in its place is named", async (t) => {
+  const { folder, store, open } = await opened(t);
+  let asked = 0;
+  const get: SecretStore["get"] = (...given) => {
+    asked++;
+    return store.get(...given);
+  };
+  const files = openEncryptedFiles({ folder, store: { get, set: store.set }, clock: systemClock });
+  for (const text of ["first", "second"]) await files.write("one", text, signal);
+  assert.equal(await files.read("one", signal), "second");
+  assert.equal(asked, 2, "a keyring is not asked for each file");
+  await store.remove(ENCRYPTION_KEY, signal);
+  assert.deepEqual([await open().remove("one"), await open().remove("one")], [true, false]);
+  assert.equal(await open().has("one"), false);
+  await mkdir(join(folder, "one.json"));
+  for (const [attempt, what] of [
+    [() => files.has("one"), "read"],
+    [() => files.write("one", "x", signal), "written"],
+    [() => files.remove("one"), "removed"],
+  ] as const) {
+    const message = new RegExp(`one\\.json cannot be ${what}: E`);
+    await assert.rejects(attempt, { code: "secret_unavailable", retry: "later", message });
+  }
 });
 
 test("a key that is none is told to whoever reads and to whoever writes, and nothing takes its place", async (t) => {

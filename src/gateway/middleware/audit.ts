@@ -76,7 +76,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
     const { method, params, port, served, asked, task, place } = request;
     const target = subjectOf(request);
     const given = params?.["arguments"];
-    const withArguments = config.includeArguments && given !== undefined && WITH_ARGUMENTS.has(method);
+    const withArguments = config.includeArguments && WITH_ARGUMENTS.has(method);
     write({
       time: isoTime(clock.wallMs()),
       principal: cleaned(port.client.principal.name, MAX_PRINCIPAL),

@@ -89,9 +89,6 @@ const FREE: Verdict = { effect: "allow", target: null };
 function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   const { method, params, served, port, task } = request;
   const { principal } = port.client;
-  const { kind, isPerson } = principal;
-  const isFree = kind === "owner" && (isPerson === true || !policies.limitsOwner);
-  if (isFree) return FREE;
   if (task !== undefined) {
     return { effect: isTaskPermitted(policies, served, principal, task) ? "allow" : "deny", target: null };
   }

@@ -44,8 +44,6 @@ export interface Policies {
   rightsKey(principal: Principal): string;
   /** Whether some tools are hidden even from the home's owner. */
   readonly hidesFromOwner: boolean;
-  /** Whether some calls of the home's owner lead to a question or a refusal. */
-  readonly limitsOwner: boolean;
 }
 
 const USED_BY: Readonly<Record<EntryKind, string>> = {
@@ -130,7 +128,6 @@ export function compilePolicies(config: AuthorizationConfig): Policies {
     isVisible: (principal, entry) => isAllowed(principal, entry, USED_BY[entry.kind]),
     rightsKey: ({ kind, roles }) => JSON.stringify([kind === "owner", ...new Set(roles.toSorted())]),
     hidesFromOwner: destructive === "refuse",
-    limitsOwner: destructive !== "allow",
   };
 }
 

@@ -3,7 +3,8 @@ import { randomBytes, X509Certificate } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { LARGEST_LAYER_BYTES } from "../../../src/config/layer/layer.ts";
+import { setImmediate } from "node:timers/promises";
+import { type ConfigLayer, LARGEST_LAYER_BYTES } from "../../../src/config/layer/layer.ts";
 import { userKey } from "../../../src/fleet/keys/nkey.ts";
 import { keepAuthority, readAuthority, signAuthority } from "../../../src/fleet/layer/authority.ts";
 import {
@@ -23,6 +24,7 @@ import { createOperatorTrust, readTrust } from "../../../src/fleet/layer/operato
 import { LARGEST_DOCUMENT_BYTES, readSignedLayer, signLayer } from "../../../src/fleet/layer/signed-layer.ts";
 import { makeCertificates } from "../../../src/fleet/way-in/certificate.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
 import { type Scope, temporaryFolder } from "../../support/temporary-folder.ts";
@@ -135,40 +137,168 @@ test("G1 a machine takes the next key by itself, also one that was away for seve
   assert.deepEqual(taken, [1, 2, 3, 4]);
 });
 
+interface Begin {
+  /** What the home has kept when the follower begins. */
+  readonly kept?: Uint8Array;
+  readonly hasOperator?: boolean;
+  readonly isLinked?: boolean;
+  readonly revision?: number | null;
+}
+
 /** A follower whose service and bucket answer as the world says. */
-async function following(t: TestContext) {
+async function following(t: TestContext, begin: Begin = {}) {
+  const { kept, hasOperator = true, isLinked = true, revision = null } = begin;
   const { home, start } = await machine(t);
+  if (kept !== undefined) await keepLayer(home, kept);
   const clock = createManualClock();
   const world = {
-    ...{ asked: 0, applied: 0 },
+    ...{ asked: 0, applied: 0, authorities: 0, trustsAuthority: true, revision },
+    last: null as ConfigLayer | null,
     outcome: { kind: "rejected", reason: "no such key" } as LayerOutcome,
-    newest: (): StoredLayer => ({ sequence: 1, document: layerBy(0, 3) }),
+    newest: (): StoredLayer | null | Promise<StoredLayer> => ({ sequence: 1, document: layerBy(0, 3) }),
   };
-  const apply = async () => {
+  const apply = async (layer: ConfigLayer) => {
     world.applied++;
+    world.last = layer;
+    if (world.outcome.kind === "applied") world.revision = layer.revision;
     return world.outcome;
   };
   const follower = new LayerFollower({
-    ...{ home, trust: start(), clock, logger: silentLogger },
-    port: { revision: () => null, apply },
-    onAuthority: () => Promise.resolve(true),
+    ...{ home, trust: hasOperator ? start() : null, clock, logger: silentLogger },
+    port: { revision: () => world.revision, apply },
+    onAuthority: async () => {
+      world.authorities++;
+      return world.trustsAuthority;
+    },
     onChange() {},
   });
   t.after(() => follower.end());
-  const newest = async (): Promise<StoredLayer> => {
+  const newest = async (): Promise<StoredLayer | null> => {
     world.asked++;
     return world.newest();
   };
   const bucket = { newest, history: () => Promise.resolve([]), put: () => Promise.resolve(false) };
-  follower.link(bucket);
+  if (isLinked) follower.link(bucket);
   return {
+    home,
     clock,
     follower,
     world,
     bucket,
+    code: (): string | undefined => follower.conditions()[0]?.code,
     pass: (until: () => boolean) => passTimeUntil(clock, until, 60_000),
   };
 }
+
+test("G1 what a machine has kept runs without a server, for the key in its own file, and is not begun twice", async (t) => {
+  const kept = layerBy(1, 3);
+  const { follower, world, clock, code } = await following(t, { kept, isLinked: false });
+  await eventually(() => world.applied === 1);
+  assert.deepEqual([world.last?.revision, world.last?.operator], [3, nameAt(0)]);
+  await eventually(() => code() === "fleet_layer_refused");
+  assert.equal(await follower.highest(), 3);
+  assert.equal(clock.pendingTimers, 0, "without a link nothing is looked for");
+  const running = await following(t, { kept, isLinked: false, revision: 3 });
+  assert.equal(await running.follower.highest(), 3);
+  assert.equal(running.world.applied, 0);
+  const empty = await following(t, { isLinked: false });
+  assert.equal(await empty.follower.highest(), 0);
+  assert.equal(empty.world.applied, 0);
+});
+
+test("G1 a layer is applied once, kept, and reported; an older one is not trusted after it", async (t) => {
+  const { home, follower, world, pass, code } = await following(t);
+  world.outcome = { kind: "applied" };
+  await pass(() => world.asked > 2);
+  assert.deepEqual([world.applied, world.last?.operator, code()], [1, nameAt(0), undefined]);
+  assert.deepEqual(follower.report(), { revision: 3, refused: null });
+  assert.equal((await readKeptLayer(home, nameAt(0))).layer?.revision, 3);
+  world.newest = () => ({ sequence: 2, document: layerBy(0, 2) });
+  await pass(() => code() === "fleet_layer_not_trusted");
+  assert.match(follower.report().refused?.reason ?? "", /it is revision 2, and 3 was accepted here before/);
+  world.newest = () => ({ sequence: 3, document: Buffer.from("{}") });
+  await pass(() => /format is not known/.test(follower.conditions()[0]?.title ?? ""));
+  const { since } = follower.conditions()[0] ?? {};
+  const asked = world.asked;
+  await pass(() => world.asked > asked + 1);
+  assert.equal(follower.conditions()[0]?.since, since, "since when does not move");
+  world.newest = () => null;
+  await pass(() => code() === undefined);
+});
+
+test("G1 a machine without an operator's key says that it leaves the layer alone, and of no other failure", async (t) => {
+  const { follower, world, pass, code } = await following(t, { hasOperator: false });
+  await pass(() => code() === "fleet_layer_unheeded");
+  assert.equal(await follower.highest(), 0);
+  world.newest = () => assert.fail("no answer in time");
+  follower.noteConfig();
+  await pass(() => world.asked === 2);
+  await setImmediate();
+  assert.deepEqual([code(), world.applied], ["fleet_layer_unheeded", 0]);
+});
+
+test("G1 what may pass is tried again after a second and longer, all else after a minute", async (t) => {
+  const { clock, world } = await following(t);
+  world.outcome = { kind: "failed", reason: "the disk is full" };
+  const waits: number[] = [];
+  const next = async (): Promise<void> => {
+    const asked = world.asked;
+    const from = clock.monotonicMs();
+    await passTimeUntil(clock, () => world.asked > asked, 500);
+    waits.push(clock.monotonicMs() - from);
+  };
+  for (let count = 0; count < 4; count++) await next();
+  world.outcome = { kind: "applied" };
+  await next();
+  await next();
+  assert.deepEqual(waits, [0, 1_000, 2_000, 4_000, 8_000, 60_000]);
+});
+
+test("G1 the server's next authority is learned once, when this machine can trust it", async (t) => {
+  const { follower, world, pass } = await following(t, { revision: 3 });
+  const { authority } = makeCertificates(["localhost"], Date.now());
+  const words = { revision: 3, time: TIME, by: "nas", text: "" };
+  const signed = signLayer(words, keyAt(0), [], authority.der.toString("base64"));
+  world.trustsAuthority = false;
+  world.newest = () => ({ sequence: 1, document: Buffer.from(signed) });
+  await pass(() => world.authorities > 1);
+  assert.equal(follower.report().authority, undefined);
+  world.trustsAuthority = true;
+  await pass(
+    () =>
+      follower.report().authority ===
+      new X509Certificate(authority.der).fingerprint256.replaceAll(":", "").toLowerCase(),
+  );
+  const { asked, authorities } = world;
+  await pass(() => world.asked > asked + 1);
+  assert.equal(world.authorities, authorities);
+});
+
+test("G1 a look that a lost link or the end overtakes has no effect, and leaves no timer", async (t) => {
+  for (const overtake of ["link", "end"] as const) {
+    const { clock, follower, world, code } = await following(t);
+    const answer = Promise.withResolvers<StoredLayer>();
+    world.newest = () => answer.promise;
+    await eventually(() => world.asked === 1);
+    if (overtake === "link") follower.link(null);
+    else follower.end();
+    answer.reject(new Error("closed"));
+    await setImmediate();
+    follower.noteConfig();
+    await setImmediate();
+    assert.deepEqual([code(), clock.pendingTimers, world.applied, world.asked], [undefined, 0, 0, 1]);
+  }
+  const { clock, follower, world } = await following(t);
+  world.outcome = { kind: "applied" };
+  const answer = Promise.withResolvers<StoredLayer>();
+  world.newest = () => answer.promise;
+  await eventually(() => world.asked === 1);
+  follower.link(null);
+  answer.resolve({ sequence: 1, document: layerBy(0, 3) });
+  await eventually(() => world.applied === 1 && follower.report().revision === 3);
+  await setImmediate();
+  assert.equal(clock.pendingTimers, 0);
+});
 
 test("G1 a layer that is wrong here is tried once, and once more when another file runs", async (t) => {
   const { follower, world, bucket, pass } = await following(t);
@@ -186,12 +316,11 @@ test("G1 a layer that is wrong here is tried once, and once more when another fi
 });
 
 test("G1 of one revision no second text is taken, and nothing is asked after the end", async (t) => {
-  const { clock, follower, world, pass } = await following(t);
+  const { clock, follower, world, pass, code } = await following(t);
   world.outcome = { kind: "applied" };
   await pass(() => world.applied === 1);
   const words = { revision: 3, time: TIME, by: "nas", text: "# another\n" };
   world.newest = () => ({ sequence: 2, document: Buffer.from(signLayer(words, keyAt(0))) });
-  const code = (): string | undefined => follower.conditions()[0]?.code;
   await pass(() => code() === "fleet_layer_not_trusted");
   assert.match(follower.conditions()[0]?.title ?? "", /another revision 3/);
   follower.end();

@@ -39,7 +39,6 @@ function policiesBy(effect: () => Effect): Policies {
     isVisible: () => effect() !== "deny",
     rightsKey: () => "",
     hidesFromOwner: false,
-    limitsOwner: false,
   };
 }
 
