@@ -52,6 +52,7 @@ test("G1 who is there is judged by when it was heard, and by this machine's cloc
 test("G1 who was asked whether it is there, and does not answer, is silent", () => {
   const machines = laptop();
   machines.startReading(1_000);
+  assert.equal(machines.isAwaiting, true, "nothing has been read");
   machines.read("nas", told({ answers: true }), false, 1_000);
   machines.read("off", told({ name: "off", word: "gone" }), false, 1_000);
   machines.read("old", told({ name: "old" }), false, 1_000);
@@ -89,6 +90,9 @@ test("G1 a machine that nobody has heard for a week is forgotten", () => {
   assert.equal(machines.others(0, week + 1).length, 0);
   machines.startReading(week + 1);
   assert.equal(machines.size, 0);
+  machines.read("off", told({ name: "off" }), false, 0);
+  assert.equal(machines.others(0, week).length, 1);
+  assert.equal(machines.others(0, week + 1).length, 0, "it was read only");
 });
 
 test("G1 a machine that has begun anew is greeted once, whichever of its words comes first", () => {
@@ -108,6 +112,7 @@ test("G1 two machines of one name are told apart from one that was started again
   const problem = (nowMs: number): unknown => machines.others(0, nowMs)[0]?.problem;
   machines.read("nas", told(), true, 0);
   machines.read("nas", told({ instance: "two" }), true, 1_000);
+  machines.noteBeat("nas", "two", 1_000);
   assert.equal(problem(1_000), null, "a restart");
   machines.noteBeat("nas", "one", 2_000);
   assert.match(String(problem(2_000)), /two machines/);
@@ -123,6 +128,9 @@ test("G1 two machines of one name are told apart from one that was started again
   machines.read("laptop", told({ name: "laptop", instance: "before" }), false, 3_000);
   machines.read("laptop", told({ name: "laptop", instance: "before", word: "gone" }), true, 3_000);
   assert.equal(machines.isNameTaken(3_000), false);
+  assert.deepEqual(pluck(machines.others(0, 3_000), "name"), ["nas"]);
+  machines.read("laptop", told({ name: "laptop", instance: "another" }), true, 3_500);
+  assert.equal(machines.isNameTaken(33_500), true);
   machines.noteBeat("laptop", "another", 4_000);
   assert.equal(machines.isNameTaken(34_000), true);
   assert.equal(machines.isNameTaken(34_001), false);
@@ -193,6 +201,7 @@ test("G1 a key that is no machine's name is shown as that", () => {
 test("G1 more machines than can be kept are counted", () => {
   const machines = laptop();
   for (let n = 0; n < 1_003; n += 1) machines.read(`m${n}`, told({ name: `m${n}` }), false, 0);
+  machines.read("m5", told({ name: "m5", instance: "two" }), false, 0);
   assert.deepEqual([machines.others(0, 0).length, machines.more], [1_000, 3]);
   machines.forget("m0");
   machines.read("m1002", told({ name: "m1002" }), false, 0);
@@ -210,7 +219,8 @@ test("G1 more machines than can be kept are counted", () => {
   assert.ok(heavy.size < 300 && heavy.more > 100, `${heavy.size}`);
   const kept = heavy.size;
   for (let n = 0; n < 300; n += 1) heavy.read(`m${n}`, bytes("x"), false, 0);
-  assert.equal(heavy.size, 300, "summaries that are shorter now leave room");
+  for (let n = 1_000; n < 1_100; n += 1) heavy.read(`m${n}`, bytes(filling), false, 0);
+  assert.equal(heavy.size, 400, "summaries that are shorter now leave room");
   heavy.clear();
   assert.equal(heavy.more, 0);
   for (let n = 0; n < 400; n += 1) heavy.read(`m${n}`, bytes(filling), false, 0);

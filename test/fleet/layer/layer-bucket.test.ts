@@ -41,6 +41,13 @@ test("G1 a bucket of the common configuration: of an endless history the last lo
   const history = await bucket.history();
   assert.equal(history.length, 64);
   assert.deepEqual([history[0]?.sequence, history.at(-1)?.sequence, asked.length], [128, 2, 64]);
+  const short = bucketOf(({ text }) =>
+    JSON.parse(text).seq > 4 ? failure(10_037) : { message: { seq: 4, data: base64("x") } },
+  );
+  assert.deepEqual(
+    (await short.bucket.history()).map(({ sequence }) => sequence),
+    [4],
+  );
 });
 
 test("G1 a bucket of the common configuration: an entry that was removed, or is too long, is no document", async () => {
