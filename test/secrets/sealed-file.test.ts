@@ -166,6 +166,24 @@ test("E2 where the keyring with the key cannot be asked, nothing is verified, an
   assert.equal((await opened().read(LIMITS)).state, "sound", "so a new key is made");
 });
 
+test("E2 a key is kept before the first file that it seals, and a disk that takes no file is named", async (t) => {
+  const keyring = memoryKeyring();
+  const { home, opened } = await scene(t, keyring);
+  const { set } = keyring;
+  const filesAtEachKey: string[][] = [];
+  keyring.set = async (...given) => {
+    filesAtEachKey.push(await readdir(home).catch(() => []));
+    await set(...given);
+  };
+  const file = opened();
+  await file.write({ n: 1 }, LIMITS);
+  assert.deepEqual(filesAtEachKey, [[], ["approvals.sealed"]]);
+  await rm(file.path);
+  await mkdir(file.path);
+  const message = /approvals\.sealed cannot be written: E/;
+  await assert.rejects(file.write({ n: 2 }, LIMITS), { code: "secret_unavailable", retry: "later", message });
+});
+
 test("E2 on a machine whose keyring is not there, the key is made in a file", async (t) => {
   const keyring = memoryKeyring();
   const { opened } = await scene(t, keyring);
@@ -209,9 +227,14 @@ test("E2 a kill between the file and its key's count leaves the newest file soun
   assert.equal(keyring.values.size, 0, "a count that stays is not kept again");
   await file.write({ n: 2 }, LIMITS);
   for (const [name, value] of before) keyring.values.set(name, value);
-  assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 2 }, note: "" });
-  await opened().write({ n: 3 }, LIMITS);
+  const next = opened();
+  assert.deepEqual(await next.read(LIMITS), { state: "sound", value: { n: 2 }, note: "" });
+  assert.equal(next.keyPlace, "keyring");
+  const older = await readFile(file.path);
+  await next.write({ n: 3 }, LIMITS);
   assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 3 }, note: "" });
+  await writeFile(file.path, older);
+  assert.equal((await opened().read(LIMITS)).state, "unsound", "the count goes on from the newest file");
 });
 
 test("E2 a new home whose session's bus is gone is a new home; one that has sealed something waits for its keyring", async (t) => {

@@ -126,8 +126,8 @@ export class LayerFollower {
     try {
       await unlessAborted(this.#readKept(), signal);
       const kept = this.#accepted;
-      if (kept === null || port.revision() !== null) return;
-      const operator = (await trust?.read())?.line ?? kept.operator;
+      if (trust === null || kept === null || port.revision() !== null) return;
+      const { line: operator } = await trust.read();
       const outcome = await unlessAborted(port.apply({ ...kept, operator }), signal);
       if (outcome.kind !== "applied") this.#setProblem(notApplied(kept.revision, outcome));
     } catch (error) {
@@ -167,7 +167,7 @@ export class LayerFollower {
     await this.#resumed;
     const { signal } = this.#ending;
     const bucket = this.#bucket;
-    if (bucket === null || signal.aborted) return;
+    if (bucket === null) return;
     this.#nextLook?.[Symbol.dispose]();
     let problem: Problem | null = null;
     try {

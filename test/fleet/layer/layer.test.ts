@@ -303,15 +303,22 @@ test("G1 a look that a lost link or the end overtakes has no effect, and leaves 
   await eventually(() => world.applied === 1 && follower.report().revision === 3);
   await setImmediate();
   assert.equal(clock.pendingTimers, 0);
+  // A look that was due when the link was lost.
+  for (const one of [bucket, bucket, null]) follower.link(one);
+  await clock.advance(200);
+  await setImmediate();
+  assert.deepEqual([follower.conditions(), clock.pendingTimers], [[], 0]);
 });
 
 test("G1 a layer that is wrong here is tried once, and once more when another file runs", async (t) => {
-  const { follower, world, bucket, pass } = await following(t);
+  const { clock, follower, world, bucket, pass } = await following(t);
   for (const looks of [1, 2, 3]) await pass(() => world.asked > looks);
   assert.equal(world.applied, 1);
   assert.match(follower.conditions()[0]?.title ?? "", /Revision 3 .* is not applied: no such key/);
+  const beforeMs = clock.monotonicMs();
   follower.noteConfig();
-  await pass(() => world.applied === 2);
+  await passTimeUntil(clock, () => world.applied === 2, 100);
+  assert.ok(clock.monotonicMs() - beforeMs < 1_000, "not only with the next regular look");
   // In the bucket of another server the same number is another layer's.
   follower.link(bucket);
   await pass(() => world.applied >= 3);

@@ -7,7 +7,7 @@ import { isError, isJsonObject, type JsonObject } from "../../../src/gateway/jso
 import { compileArguments, compilePolicies } from "../../../src/gateway/middleware/policies.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { fc } from "../../support/properties.ts";
-import { source } from "../catalog/sources.ts";
+import { catalogOf, source } from "../catalog/sources.ts";
 import { ask, client, policy, recordingServices, servingSet, user } from "./requests.ts";
 
 const rules = (
@@ -191,6 +191,27 @@ test("a URI in another spelling gets around no policy", async () => {
     assert.equal(await may(uri), false, uri);
   const uri = "file:///public/../etc/passwd";
   assert.ok(!isError(await ask(files, "resources/read", { uri }, client(OWNER))));
+});
+
+test("a kept result is read by its own client, whatever policies say of a template that its URI fits", async () => {
+  const greedy = [source("a", { templates: ["mountaineer://results/{id}"] })];
+  const authorization = rules("deny");
+  const reading = recordingServices();
+  const served = servingSet(greedy, reading, { authorization });
+  const reply = await ask(served, "resources/read", { uri: "mountaineer://results/x" });
+  assert.ok(isError(reply) && reply.error.message === "nothing is kept");
+  const other = await ask(served, "resources/read", { uri: "mountaineer://other/x" });
+  assert.ok(isError(other) && other.error.message === "Resource not found");
+  assert.deepEqual(reading.calls, []);
+});
+
+test("E2 while a backend is away, nobody is asked for consent to a call that fails anyway", async () => {
+  const away = catalogOf(source("a", { tools: ["write"] }));
+  const served = servingSet([], recordingServices(), {
+    ...{ away, backends: ["a"] },
+    authorization: rules("ask"),
+  });
+  assert.ok(!isError(await ask(served, "tools/call", { name: "write" })), "it reached the backend's refusal");
 });
 
 test("the owner passes whatever the policies say", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { TelemetryConfig } from "../../../src/config/snapshot.ts";
 import { boundedRequest } from "../../../src/gateway/bounded-request.ts";
 import { CallMetrics, MOST_KINDS } from "../../../src/gateway/telemetry/call-metrics.ts";
 import { BATCH_MS, Exporter, MOST_SPANS } from "../../../src/gateway/telemetry/exporter.ts";
@@ -15,12 +16,15 @@ import {
 import {
   contextOf,
   readContext,
+  Telemetry,
   traceparentOf,
   withContext,
 } from "../../../src/gateway/telemetry/telemetry.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { source } from "../catalog/sources.ts";
+import { ask, client, recordingServices, servingSet } from "../middleware/requests.ts";
 import { decode, startReceiver } from "./otlp-receiver.ts";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";
@@ -52,7 +56,8 @@ test("E5 trace context is read as W3C spells it, and nothing else is", () => {
   const context = readContext(`00-${TRACE}-${SPAN}-01`, "a=1,b=2");
   assert.equal(context?.state, "a=1,b=2");
   assert.equal(readContext(`00-${TRACE}-${SPAN}-01`, "x".repeat(600))?.state, null);
-  assert.equal(readContext(`00-${TRACE}-${SPAN}-01`, "a\nb")?.state, null);
+  for (const state of ["a\nb", "", 7])
+    assert.equal(readContext(`00-${TRACE}-${SPAN}-01`, state)?.state, null);
 });
 
 test("E5 trace context is written beside whatever else a request says of itself", () => {
@@ -376,4 +381,84 @@ test("E5 nothing is sent once its sender has ended", async (t) => {
   const sent = await boundedRequest({ address, method: "POST", ...ended });
   assert.deepEqual(sent, { kind: "failed", reason: "is asked no more" });
   assert.deepEqual(receiver.texts, []);
+});
+
+const CONFIG: TelemetryConfig = {
+  ...{ endpoint: null, protocol: "http/json", headers: {}, traces: true, metrics: false, sample: 1 },
+  ...{ intervalMs: 60_000, serviceName: "s", prometheus: false, metricsToken: null },
+};
+const stored = (name: string) => ({ kind: "stored", name }) as const;
+
+/** Telemetry in the chain of a gateway with one tool, and what became of its secrets. */
+function measuring(change: Partial<TelemetryConfig>, environment: Readonly<Record<string, string>> = {}) {
+  const redacted: string[] = [];
+  const telemetry = new Telemetry(
+    { ...CONFIG, ...change },
+    {
+      ...{ clock: systemClock, environment, version: "1", measured: () => [] },
+      redact: (secret) => void redacted.push(secret),
+    },
+  );
+  const services = recordingServices();
+  const pool = telemetry.traced(services.pool);
+  const served = servingSet(
+    [source("a", { tools: ["x"] })],
+    { ...services, pool },
+    {
+      between: [telemetry.middleware],
+    },
+  );
+  const call = () => ask(served, "tools/call", { name: "x" });
+  return { telemetry, redacted, services, pool, call };
+}
+
+test("E5 the secrets of telemetry are kept out of logs, and without one nothing is sent", async (t) => {
+  const receiver = await startReceiver(t);
+  const parts = { endpoint: receiver.endpoint, headers: { Authorization: stored("otlp") } };
+  const whole = measuring(
+    { ...parts, metricsToken: stored("metrics") },
+    { "secret:otlp": "Bearer own", "secret:metrics": "scrape-me" },
+  );
+  await whole.call();
+  assert.deepEqual(whole.redacted, ["Bearer own", "scrape-me"]);
+  assert.equal(whole.telemetry.failure, null);
+  await whole.telemetry[Symbol.asyncDispose]();
+  assert.equal(receiver.headers[0]?.["authorization"], "Bearer own");
+  const sent = receiver.texts.length;
+  for (const environment of [{}, { "secret:otlp": "" }]) {
+    const { telemetry, redacted, call } = measuring(parts, environment);
+    await call();
+    assert.deepEqual(redacted, []);
+    assert.match(telemetry.failure?.reason ?? "", /not kept as a secret.*: otlp$/);
+    await telemetry[Symbol.asyncDispose]();
+  }
+  assert.equal(receiver.texts.length, sent);
+});
+
+test("E5 where no traces are sent, calls and their pool are as they came", async (t) => {
+  const receiver = await startReceiver(t);
+  for (const off of [{ endpoint: null }, { endpoint: receiver.endpoint, traces: false }]) {
+    const { telemetry, services, pool, call } = measuring(off);
+    assert.equal(pool, services.pool);
+    await call();
+    assert.deepEqual(services.calls[0]?.params, { name: "x" });
+    assert.deepEqual([telemetry.failure, telemetry.dropped], [null, 0]);
+    await telemetry[Symbol.asyncDispose]();
+  }
+  assert.deepEqual(receiver.texts, []);
+  // A call of the gateway's own belongs to no trace.
+  const { telemetry, services, pool } = measuring({ endpoint: receiver.endpoint });
+  const signal = new AbortController().signal;
+  const port = { client: client(), id: 1, notify() {}, request: async () => null, congested: null };
+  await pool.call("a", { method: "ping", params: undefined, port, signal });
+  assert.equal(services.calls[0]?.params, undefined);
+  await telemetry[Symbol.asyncDispose]();
+  assert.deepEqual(receiver.texts, []);
+});
+
+test("E5 /metrics without a token is for this machine alone, and is not there unless it is configured", () => {
+  const { telemetry } = measuring({ prometheus: true });
+  assert.deepEqual(telemetry.metrics("Bearer any", false), { kind: "foreign" });
+  assert.equal(telemetry.metrics(undefined, true)?.kind, "text");
+  assert.equal(measuring({}).telemetry.metrics(undefined, true), null);
 });
