@@ -209,7 +209,7 @@ test("E2 while a backend is away, nobody is asked for consent to a call that fai
   const away = catalogOf(source("a", { tools: ["write"] }));
   const served = servingSet([], recordingServices(), {
     ...{ away, backends: ["a"] },
-    authorization: rules("ask"),
+    authorization: rules("allow", policy("ask")),
   });
   assert.ok(!isError(await ask(served, "tools/call", { name: "write" })), "it reached the backend's refusal");
 });
