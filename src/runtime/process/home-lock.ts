@@ -60,7 +60,10 @@ export async function acquireHomeLock(home: string, request: LockRequest): Promi
     const lock = await tryLock(home);
     // The holder is read even if the lock was taken: if lock.db was deleted and made again, the holder has
     // locked the deleted file.
-    const holder = await readLockHolder(home);
+    const holder = await readLockHolder(home).catch((error: unknown) => {
+      lock?.release();
+      throw error;
+    });
     const isOther = holder !== null && holder.pid !== process.pid && !isLeftBy(holder, request);
     if (lock !== null && !isOther) return await holdLock(home, lock, request);
     lock?.release();

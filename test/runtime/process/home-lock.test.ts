@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
@@ -231,6 +231,14 @@ describe("home lock", () => {
     await assert.rejects(acquire(home, "monitor"), { code: "already_running" });
     await release(holder);
     await (await acquireAtOnce(home))[Symbol.asyncDispose]();
+  });
+
+  it("is free again when its holder's name cannot be read", async (t) => {
+    const home = await temporaryFolder(t);
+    await mkdir(join(home, "lock.json"));
+    await assert.rejects(acquire(home), { code: "home_unwritable" });
+    await rmdir(join(home, "lock.json"));
+    await (await acquire(home))[Symbol.asyncDispose]();
   });
 
   it("is free again when its holder's name cannot be written", async (t) => {
