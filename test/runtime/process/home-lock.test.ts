@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, cp, mkdir, readdir, readFile, rename, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
@@ -237,7 +237,7 @@ describe("home lock", () => {
     const home = await temporaryFolder(t);
     await mkdir(join(home, "lock.json"));
     await assert.rejects(acquire(home), { code: "home_unwritable" });
-    await rmdir(join(home, "lock.json"));
+    await rm(join(home, "lock.json"), { recursive: true });
     await (await acquire(home))[Symbol.asyncDispose]();
   });
 
