@@ -41,7 +41,6 @@ export interface CarriedShare {
    */
   readonly port: number;
   readonly route: CarriedRoute;
-  /** The endpoint of the route in use. */
   readonly endpoint: RouteEndpoint;
   readonly phase: CarriedPhase;
   readonly mount: CarriedMount | null;
@@ -132,7 +131,7 @@ export interface MoveRequest {
   readonly witness?: number | null;
 }
 
-/** The settings that may change while a share is open. `epoch`: as in `MoveRequest`. */
+/** `epoch`: as in `MoveRequest`. */
 export type ConfigureRequest = Pick<OpenRequest, "endpoints" | "patienceMs"> &
   Pick<MoveRequest, "epoch"> & {
     /** True: nothing may be sent to the server from this network, and all connections are reset. */
@@ -151,7 +150,7 @@ export type MoveOutcome =
   /** Nothing was changed: the server of the new route is not proved, or the share is not open. */
   | { readonly ok: false; readonly reason: "silent" | "refused" | "unknown_share"; readonly text: string };
 
-/** Tells the daemon that a share has changed, and how. */
+/** A change of a share, for the daemon. */
 export interface CarrierNotice {
   readonly share: string;
   /**
@@ -164,7 +163,6 @@ export interface CarrierNotice {
   readonly what: "stalled" | "answered" | "unconfirmed" | "confirmed" | "lost" | "moved" | "phase" | "gone";
 }
 
-/** A decision of the carrier while no daemon answered. */
 export interface JournalEntry {
   readonly share: string;
   /** Wall-clock time, ms since 1970. */
@@ -196,9 +194,8 @@ export interface Carrier extends AsyncDisposable {
   /** Names the mount that uses the port; without a daemon, the carrier closes the share once that mount is gone. */
   bind(share: string, mount: CarriedMount, signal: AbortSignal): Promise<void>;
   /**
-   * Changes the settings of an open share, but not its route in use. `endpoints` should contain the other
-   * route only while it is proved that both routes lead to one server: the carrier then keeps a connection
-   * open there.
+   * Changes an open share, but not its route in use. `endpoints` has the other route only while both routes are
+   * proved to lead to one server: the carrier then keeps a connection open there.
    */
   configure(share: string, change: ConfigureRequest, signal: AbortSignal): Promise<void>;
   move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;

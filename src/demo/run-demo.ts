@@ -127,7 +127,6 @@ async function logEnd({ layout }: Stage, { paint }: TerminalStyle): Promise<stri
   return `\nThe end of the daemon's log:\n${lines.map((line) => `  ${paint.dim(harmless(line))}\n`).join("")}\n`;
 }
 
-/** The terminal's abilities, as the command line has found them. */
 interface TerminalStyle {
   readonly unicode: boolean;
   readonly paint: Paint;

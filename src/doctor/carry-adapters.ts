@@ -17,7 +17,6 @@ interface CarryAdapterOptions {
   readonly shares: () => Promise<readonly ShareSpec[]>;
 }
 
-/** One check of the self-test. */
 export interface Adapter {
   readonly name: string;
   /** The check's deadline, ms; the default is enough for checks on this machine alone. */

@@ -42,7 +42,6 @@ type Kind = Exclude<MountDriver["name"], "local">;
 export interface CarryOutcome {
   /** True if the open file could be read and written after the move. */
   readonly carried: boolean;
-  /** The result in one line. */
   readonly text: string;
 }
 
@@ -163,7 +162,6 @@ async function carried(carrier: Carrier, name: string, signal: AbortSignal): Pro
   return share;
 }
 
-/** Runs a task of doctor-carry-child.ts. */
 function runChild(
   args: readonly string[],
   options: Parameters<typeof runCommand>[2],

@@ -25,7 +25,6 @@ export interface DoctorContext {
   readonly parts: Pick<EngineParts, "hostProber" | "drivers" | "prober" | "mountTable">;
 }
 
-/** Returns a function that makes findings of one area. */
 export function findingsOf(area: DoctorArea) {
   return (
     severity: DoctorSeverity,

@@ -8,7 +8,6 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 
 type RouteName = "tb" | "fallback";
 
-/** The result of probing one host of a share. */
 export interface HostLook {
   readonly share: string;
   readonly route: RouteName;

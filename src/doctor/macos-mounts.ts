@@ -19,7 +19,6 @@ export function multichannelPlaces(userHome: string): MultichannelPlaces {
   return { global: "/etc/nsmb.conf", user: join(userHome, "Library/Preferences/nsmb.conf") };
 }
 
-/** Checks SMB multichannel, for driver `netfs` only. */
 export async function examineMultichannel(
   shares: readonly Pick<ShareConfig, "driver">[],
   places: MultichannelPlaces,

@@ -171,7 +171,6 @@ function isAddress(text: string): boolean {
   return /^[\d.]+$/.test(text) || text.includes(":");
 }
 
-/** True for addresses that every machine has. */
 function isPlain(address: string): boolean {
   return address.startsWith("127.") || address === "0.0.0.0" || address.startsWith("255.");
 }

@@ -42,7 +42,6 @@ export interface SpeedLook {
   readonly version: RcloneVersion | null;
   /** Whether the kernel has its own SMB client, built in or as a module. */
   readonly kernelHasCifs: boolean;
-  /** What driver `cifs` lacks; null: nothing. */
   readonly cifsLacks: Lacking | null;
   /** Whether smbclient is installed: no other program reads the creation times of files on a server. */
   readonly hasSmbclient: boolean;
@@ -102,7 +101,6 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
 interface KernelPlaces {
   /** The file in which the kernel lists the file systems that it can mount now. */
   readonly filesystems: string;
-  /** The folder of this kernel's modules. */
   readonly modules: string;
 }
 

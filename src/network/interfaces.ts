@@ -28,7 +28,6 @@ export function createInterfaceReader(clock: Clock) {
       if (newest === null || newest.takenAtMs < notBeforeMs) newest = readInterfaces(clock.monotonicMs());
       return newest;
     },
-    /** Forgets the newest snapshot. */
     networkChanged(): void {
       newest = null;
     },
@@ -90,7 +89,6 @@ export type WayOut =
   | {
       readonly kind: "on_link" | "configured";
       readonly interfaceName: string | null;
-      /** The local address to send from; null: the system chooses. */
       readonly localAddress: string | null;
       /** The address of the host, with a zone if it needs one. */
       readonly address: string;

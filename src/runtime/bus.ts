@@ -7,7 +7,6 @@ export interface Bus<Event> {
 }
 
 interface BusOptions {
-  /** Called when a listener threw. */
   onListenerError: (error: unknown) => void;
 }
 

@@ -135,7 +135,6 @@ export function expecting<Value = undefined>(
   };
 }
 
-/** A one-line text for any thrown value. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

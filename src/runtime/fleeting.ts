@@ -1,7 +1,6 @@
-// A Map and a Set for short-lived entries. V8 allocates a new table for a Map whenever deleted entries have filled its table,
-// and the old table points to the new one. A table in the old heap thereby retains all later tables and their entries until
-// the next full collection: that was a third of all memory allocated by calls. These classes replace the Map itself from
-// time to time, which ends the chain.
+// A Map and a Set for short-lived entries, which replace their Map from time to time. V8 links each table of a Map to
+// its next one, so that a table in the old heap keeps all later ones alive: that was a third of the memory that calls
+// allocated.
 
 const CHAIN = 64;
 

@@ -23,7 +23,6 @@ export interface Shape<T> {
 
 export type TypeOf<S extends Shape<unknown>> = S extends Shape<infer T> ? T : never;
 
-/** A field that may be absent. */
 interface Optional<T> extends Shape<T> {
   readonly optional: true;
 }
@@ -67,13 +66,11 @@ export const flag = leaf<boolean>(
 export const anything = leaf<unknown>("anything", {}, () => true);
 export const jsonObject = leaf<Record<string, unknown>>("a JSON object", { type: "object" }, isObject);
 
-/** A text that matches `form`. */
 export function matching(form: RegExp, expected: string): Shape<string> {
   const schema = { type: "string", pattern: form.source };
   return leaf(expected, schema, (value) => typeof value === "string" && form.test(value));
 }
 
-/** A text for which `holds` returns true. */
 export function textThat(expected: string, holds: (text: string) => boolean): Shape<string> {
   return leaf(expected, { type: "string" }, (value) => typeof value === "string" && holds(value));
 }
@@ -81,7 +78,6 @@ export function textThat(expected: string, holds: (text: string) => boolean): Sh
 /** A text without lone surrogates, which an encoding to UTF-8 would replace. */
 export const wellFormedText = textThat("a text", (value) => value.isWellFormed());
 
-/** A number for which `holds` returns true. */
 export function numberThat(expected: string, holds: (value: number) => boolean): Shape<number> {
   return leaf(expected, { type: "number" }, (value) => typeof value === "number" && holds(value));
 }
@@ -102,7 +98,6 @@ export function reader<T>(shape: Shape<T> & { readonly fields?: Fields }): (valu
   };
 }
 
-/** One of these texts. */
 export function choice<const Word extends string>(...words: readonly Word[]): Shape<Word> {
   const expected = [words.slice(0, -1).join(", "), ...words.slice(-1)].filter(Boolean).join(" or ");
   return leaf(expected, { enum: words }, (value) => words.some((word) => word === value));

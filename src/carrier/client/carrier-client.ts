@@ -203,7 +203,6 @@ class CarrierLink implements AsyncDisposable {
     return this.#connecting;
   }
 
-  /** The connection to the running carrier; starts a carrier if none runs. */
   async connectedOrStarted(signal: AbortSignal): Promise<ControlConnection> {
     const { home, clock, programPath = null } = this.#options;
     const startedAtMs = clock.monotonicMs();
@@ -256,7 +255,6 @@ class CarrierLink implements AsyncDisposable {
     return next;
   }
 
-  /** Connects, waits for the end of the connection, and connects again, until disposal. */
   async #follow(): Promise<void> {
     const { clock } = this.#options;
     const { signal } = this.#ending;

@@ -1,5 +1,5 @@
-// One connection of a mount: held until its route is usable, then joined to a connection to the server, and
-// reset at the end.
+// Carries one connection of a mount to its server: held until the route is usable, then joined to a connection to the
+// server.
 import type { Socket } from "node:net";
 import { connectOptions } from "../../network/probe/host-probe.ts";
 import { errorText } from "../../runtime/errors.ts";
@@ -30,7 +30,7 @@ const HALF_CLOSED_AT_MOST_MS = 10_000;
  * gone.
  */
 const RETIRING_SILENCE_MS = 2_000;
-/** A connection on which no byte has passed for this long, ms, is taken to have no operation under way. */
+/** A connection without a byte for this long, ms, counts as idle. */
 const SILENCE_MS = 20;
 
 /** The counters and buffers that all connections of one share have in common. */
@@ -54,8 +54,8 @@ export interface ConnectionHost {
   /** Called when the connect failed; the connection is held again. */
   connectFailed(text: string): void;
   /**
-   * True if a connection may be used after a successful connect. False: the route was lost meanwhile, so
-   * another server may have answered; the connection is held again.
+   * Asked after a successful connect. False: the route was lost meanwhile, so another server may have answered; the
+   * connection is held again.
    */
   mayJoin(): boolean;
   connected(): void;
@@ -147,7 +147,7 @@ export class CarriedConnection {
     return this.isLoggingOn && this.#held.isWaiting;
   }
 
-  /** Called when this connection may log in: sends the login that was held back. */
+  /** Sends the login that was held back. */
   logOn(): void {
     if (this.stage !== "joined" || !this.isLoggingOn) return;
     this.#held.isWaiting = false;
@@ -207,9 +207,8 @@ export class CarriedConnection {
   }
 
   /**
-   * Holds back new frames of the client until the connection ends: reads and writes, whose loss costs least,
-   * or with `all` any frame. `onRest` is called at once when an operation has ended and no request has
-   * followed, because a busy client sends the next one within a millisecond.
+   * Holds back the client's new reads and writes (`all`: any frame) until the connection ends. `onRest` is called
+   * between two operations, at once: a busy client begins the next one within a millisecond.
    */
   holdBack(all: boolean, onRest: () => void): void {
     this.#onRest = onRest;
@@ -218,9 +217,9 @@ export class CarriedConnection {
   }
 
   /**
-   * Leaves the joined connection on the route `from` until it can end unnoticed by rclone: before the check
-   * that follows each of rclone's operations or, after `retireAtReads`, before a read. On an encrypted
-   * connection neither can be recognized.
+   * Keeps the joined connection on the route `from` until rclone cannot notice its end: at the check that follows
+   * each operation or, after `retireAtReads`, at a read. Has no effect on encrypted connections, whose frames cannot
+   * be read.
    */
   retire(from: CarriedRoute): void {
     const { holding } = this.#held;
@@ -231,8 +230,8 @@ export class CarriedConnection {
   }
 
   /**
-   * From now on, a retiring connection also ends at a read. Before this call, rclone might have repeated the
-   * read on another retiring connection of its pool.
+   * Lets a retiring connection end at a read, too. If called too early, rclone repeats the read on another retiring
+   * connection.
    */
   retireAtReads(): void {
     if (this.retiringFrom !== null) this.#held.readsEnd = true;
@@ -374,8 +373,7 @@ export class CarriedConnection {
     let ended = 0;
     for (let at = 0; at < length; ) {
       at = fromServer.push(bytes, at, true);
-      // Incomplete frames are kept only if the client may become an orphan and the stream consists of SMB
-      // frames.
+      // Without orphans, and in a stream that is not SMB, incomplete frames pass at once.
       if (!this.#host.orphans || fromServer.broken || fromServer.atBoundary) ended = at;
     }
     const isTaken = this.#answers.pass(ended);
@@ -418,8 +416,8 @@ export class CarriedConnection {
   }
 
   /**
-   * Makes the connection an orphan if the share allows that (`orphans`) and the client has not ended it
-   * first; otherwise calls `endClient`.
+   * Orphans the connection if the share allows that and the client has not ended it first; otherwise calls
+   * `endClient`.
    */
   #serverLost(text: string, endClient: () => void): void {
     const isUnexpected = !this.#clientEnded && !this.ledger.loggedOff;
@@ -479,9 +477,8 @@ export class CarriedConnection {
   }
 
   /**
-   * True if requests may be answered in place of the server. Closes should succeed, because rclone fails
-   * programs that read elsewhere in a file that it cannot close. They may succeed only for files that were
-   * only read: for others, the answer would claim that the server has written, renamed or deleted them.
+   * True if requests may be answered in place of the server: only if nothing was written, because the answer to a
+   * close claims that the server has done all that was asked.
    */
   #mayAnswer(): boolean {
     const { onlyReads, isOpaque, fromClient } = this.ledger;

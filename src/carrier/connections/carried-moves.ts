@@ -40,8 +40,8 @@ export interface Move {
 }
 
 /**
- * `hasEnded`: whether the open connection with that id (see `standby-route.ts`) has ended. `onMoved`: a move
- * succeeded. `onEnd`: a move is over, successful or not.
+ * `hasEnded`: whether the connection with that id (`standby-route.ts`) has ended. `onEnd`: also called after a failed
+ * move.
  */
 export function createMoves(
   share: ShareContext,
@@ -107,7 +107,6 @@ export function createMoves(
   };
 }
 
-/** Probes the server. A slow probe is joined by a second one, which notices at once that a route has just gone. */
 async function proveSoon({ prove, clock }: ShareContext, endpoint: RouteEndpoint): Promise<ServerProof> {
   const first = prove(endpoint, MOVE_PROOF_MS);
   if (await settledWithin(clock, ASK_AGAIN_MS, first)) return first;
@@ -121,8 +120,8 @@ async function unlessSilent(one: Promise<ServerProof>, other: Promise<ServerProo
 }
 
 /**
- * Returns the connections that the move has to end. Of the others, it cancels connects under way, takes
- * connections that retire on the route `to` back into use, and for a planned move leaves retiring ones alone.
+ * Returns the connections that the move has to end. Cancels connects under way, and takes connections that retire on
+ * the route `to` back into use.
  */
 function connectionsToMove({ connections }: ShareContext, to: CarriedRoute, planned: boolean) {
   const old = new Set<CarriedConnection>();
@@ -136,10 +135,7 @@ function connectionsToMove({ connections }: ShareContext, to: CarriedRoute, plan
   return old;
 }
 
-/**
- * Retires the connections whose frames can be read, and removes them from `old`: they stay on the route
- * `from` until they can end unnoticed.
- */
+/** Retires the connections whose frames can be read, and removes them from `old`. */
 function retireReadable(from: CarriedRoute, old: Set<CarriedConnection>): void {
   for (const connection of old) {
     if (connection.ledger.isOpaque || connection.stage === "orphaned" || connection.isLoggingOn) continue;

@@ -277,7 +277,6 @@ export class ShareCarrier implements AsyncDisposable {
     }
   }
 
-  /** The reactions to events of connections. */
   #host(): ConnectionHost {
     const { settings, clock, logger, events, connections, logons } = this.#share;
     const { share } = settings;
@@ -329,7 +328,6 @@ function endpointOf({ endpoints, route }: ShareSettings): RouteEndpoint | undefi
   return endpoints[route];
 }
 
-/** The state of the route in use, and the reactions to its changes. */
 function createShareRoute(
   { settings, clock, events, prove, connections, cutOff }: ShareContext,
   onUnconfirmed: (proof: { readonly guid: string }) => void,
@@ -440,17 +438,11 @@ function createLosses({ clock, events, connections }: ShareContext) {
   };
 
   return {
-    /**
-     * Reports the present orphans to the daemon, and releases them once the daemon's requests have used up
-     * the dead connections in rclone's pool.
-     */
+    /** Releases the present orphans once rclone's pool has no dead connections. */
     reportOrphans(): void {
       losing = losing.then(loseOrphans);
     },
-    /**
-     * Reports the loss to the daemon. Once its requests have ended the idle retiring connections, reads may
-     * end the others.
-     */
+    /** Lets retiring connections end at reads once the idle ones have ended. */
     retireLater(): void {
       losing = losing.then(retireAll);
     },

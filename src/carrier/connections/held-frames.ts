@@ -14,15 +14,11 @@ const NOTHING = Buffer.alloc(0);
 
 export class HeldFrames {
   holding: Holding = "logon";
-  /** Returns true if a login may pass now. */
   readonly #mayLogOn: () => boolean;
   /** With `retire`: whether reads wait, too. */
   readsEnd = false;
   bytes: Buffer = NOTHING;
-  /**
-   * True while a frame waits; all bytes behind it wait, too. The owner resets it before it calls `pass`
-   * again.
-   */
+  /** True while a frame waits, with all bytes behind it. The owner resets it before it calls `pass` again. */
   isWaiting = false;
   /** True if the client may notice when the waiting frame is lost: it is neither a read nor a write. */
   waitsMore = false;
@@ -35,7 +31,6 @@ export class HeldFrames {
     this.bytes = this.bytes.length === 0 ? chunk : Buffer.concat([this.bytes, chunk]);
   }
 
-  /** Removes and returns all bytes. */
   take(): Buffer {
     const bytes = this.bytes;
     this.bytes = NOTHING;
@@ -61,7 +56,6 @@ export class HeldFrames {
     return false;
   }
 
-  /** Lets every frame pass from now on. */
   letGo(): void {
     this.holding = "nothing";
     this.readsEnd = false;

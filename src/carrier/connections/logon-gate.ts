@@ -79,7 +79,6 @@ export class LogonGate {
     if (this.#current === one) this.#next();
   }
 
-  /** Allows logins again. */
   reopen(): void {
     this.refused = null;
   }

@@ -7,8 +7,8 @@ const TRY_AGAIN_MS = 200;
 const TRY_AGAIN_REFUSING_MS = 500;
 const TRY_TIMEOUT_MS = 1_000;
 /**
- * Once the server has ended this many connections that `prove` kept open, it is taken to end idle ones by
- * habit; from then on, only an end right after an answer counts.
+ * A server that has ended this many kept connections ends idle ones by habit: from then on, only an end right after
+ * its answer counts.
  */
 const WITNESSES_AT_MOST = 5;
 /**
@@ -28,7 +28,6 @@ interface RouteStateOptions {
   readonly patienceMs: () => number;
   /** True: nothing may be sent to the server. */
   readonly isAway: () => boolean;
-  /** The first value of `outage`. */
   readonly firstOutage: number;
   /** Probes the server over the route in use, and keeps the connection. Calls `onGone` when the server ends it. */
   readonly prove: (timeoutMs: number, onGone: () => void) => Promise<ServerProof>;
@@ -37,8 +36,8 @@ interface RouteStateOptions {
   /** Called when the server answers again, and is not confirmed yet. */
   readonly onUnconfirmed: (proof: Proved) => void;
   /**
-   * Called when the server has been unproved for longer than the patience, since `lostAtMs`; with Infinity
-   * when nothing may be sent to it any more.
+   * Called when the server has been unproved for the whole patience. Connections that received nothing since
+   * `lostAtMs` have to end; with Infinity, all.
    */
   readonly onImpatient: (lostAtMs: number) => void;
 }
@@ -52,10 +51,7 @@ export class RouteState implements Disposable {
    * or a reported loss, makes it false until the next proof.
    */
   isConfirmed = true;
-  /**
-   * Grows when the route is lost, and when the server ends a connection, so that a proof that began before
-   * can be refused.
-   */
+  /** Grows when the route is lost, and when the server ends a connection, so that a proof from before can be refused. */
   outage: number;
   /** When `isConfirmed` became false, monotonic ms; null: it is true. */
   doubtedAtMs: number | null = null;
@@ -74,13 +70,11 @@ export class RouteState implements Disposable {
    * ends if another server takes over the address.
    */
   #witness: Disposable | null = null;
-  /**
-   * How many connections kept as `#witness` have ended since the route was lost or the server was confirmed.
-   */
+  /** How many witnesses have ended since the route was lost or the server was confirmed. */
   #witnessesGone = 0;
   /**
-   * How many connections kept as `#witness` have, in a row, ended right after the server's answer. Such a
-   * server would end programs' connections just as fast, so its answer alone does not prove that it works.
+   * How many witnesses in a row have ended right after the server's answer. Such a server would end programs'
+   * connections just as fast.
    */
   #endedAtOnce = 0;
   #announced: CarriedPhase = "carrying";
@@ -155,7 +149,6 @@ export class RouteState implements Disposable {
     this.#emit();
   }
 
-  /** Sets the timer of the patience; call it when the patience has changed. */
   armPatience(): void {
     const { clock, patienceMs, onImpatient } = this.#options;
     this.#patience?.[Symbol.dispose]();
@@ -255,9 +248,8 @@ export class RouteState implements Disposable {
   }
 
   /**
-   * Makes the server unconfirmed: the kept connection has ended, so another server may have taken over the
-   * address. `counts`: false if the server ends idle connections by habit; then only an end right after its
-   * answer has this effect.
+   * Makes the server unconfirmed: another one may have taken over the address. `counts`: false if the server ends
+   * idle connections by habit; then only an end right after its answer has this effect.
    */
   #witnessEnded(counts: boolean, answeredAtMs: number): void {
     const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < LASTS_FOR_MS;

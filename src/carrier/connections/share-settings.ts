@@ -40,7 +40,6 @@ interface ShareEvents {
   notice(what: CarrierNotice["what"]): boolean;
   /** Call when a counter or the number of connections has changed; not urgent. */
   counted(): void;
-  /** Call when a setting has changed and must be saved. */
   settingsChanged(): void;
 }
 

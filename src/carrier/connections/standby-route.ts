@@ -61,7 +61,6 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
   };
 
   return {
-    /** The other route with its witness; null: there is no witness. */
     get held(): Standby | null {
       return held;
     },
@@ -73,7 +72,6 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
       wanted = next;
       if (next !== null) void begin(next);
     },
-    /** Resolves with whether the witness with that id has ended. */
     async hasEnded(id: number): Promise<boolean> {
       if (held?.id === id) await held.witness.stillThere(ENDS_WITHIN_MS);
       return held?.id !== id;

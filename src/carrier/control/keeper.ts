@@ -14,7 +14,6 @@ const AGAIN_AFTER_FAILURE_MS = 500;
  * the carrier, and a new keeper would start the carrier again.
  */
 const AGAIN_AFTER_SIGTERM_MS = 250;
-/** The first descriptor beyond stdin, stdout and stderr. */
 export const FIRST_INHERITED = 3;
 
 /**

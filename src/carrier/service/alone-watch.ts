@@ -60,7 +60,6 @@ export class AloneWatch implements Disposable {
     this.#arm();
   }
 
-  /** Call when the number of connected daemons has changed. */
   daemons(count: number): void {
     if (count > this.#daemons) this.#silentSinceMs = null;
     if (count === 0) this.#silentSinceMs ??= this.#options.clock.monotonicMs();
@@ -73,7 +72,6 @@ export class AloneWatch implements Disposable {
     this.#silentSinceMs = null;
   }
 
-  /** Call when a share was added or has changed. */
   changed(): void {
     this.#pingIfTroubled();
     this.#arm();
@@ -88,7 +86,6 @@ export class AloneWatch implements Disposable {
     return this.#options.clock.monotonicMs() - atMs;
   }
 
-  /** For how long no daemon has answered. */
   #silentMs(): number {
     return this.#silentSinceMs === null ? 0 : this.#agoMs(this.#silentSinceMs);
   }

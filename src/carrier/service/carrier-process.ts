@@ -45,9 +45,8 @@ async function main(): Promise<void> {
   surviveMistakes(logger);
   const inheritedCount = socketsText === undefined ? 0 : Number(socketsText);
 
-  // Another carrier, which a daemon has just started, may hold the lock for a moment to look for a living
-  // keeper. Only the process that inherited the ports waits for it: if this process exited with 0, its keeper
-  // would give up the ports.
+  // A carrier that a daemon has just started may hold the lock for a moment. Only a process that inherited ports
+  // waits for it: the keeper gives the ports up when that process exits.
   const withinMs = inheritedCount > 0 ? LOCKED_FOR_A_LOOK_MS : 0;
   const lock = await waitExclusive(join(folder, "lock.db"), { clock, withinMs });
   // Another carrier runs. This process ends, and with it the keeper that started it, if any.
@@ -116,7 +115,6 @@ async function main(): Promise<void> {
   firstShare[Symbol.dispose]();
   watch[Symbol.dispose]();
   await removeSocket();
-  // Ends the connections once their answers are sent.
   control.end();
   clock.setTimer(GOODBYE_WITHIN_MS, () => process.exit(0));
   await service[Symbol.asyncDispose]();

@@ -29,7 +29,6 @@ interface ServiceOptions extends Omit<ShareParts, "events" | "logons"> {
   readonly stateFile: CarrierStateFile;
   /** `onChange`: called by the keeper when its process changes. */
   readonly keeper: (onChange: () => Promise<void>) => Keeper;
-  /** Returns whether a daemon receives the notice. */
   readonly onNotice: (notice: CarrierNotice) => boolean;
   /** `urgent`: a phase, a route or the list of shares has changed; else only counters. */
   readonly onChanged: (urgent: boolean) => void;
@@ -160,10 +159,7 @@ export class CarrierService implements AsyncDisposable {
     });
   }
 
-  /**
-   * Calls `onEmpty` if no share is open. Waits for shares that are being opened or closed first, because the
-   * list may be empty for a moment then.
-   */
+  /** Calls `onEmpty` if no share is open. Waits for shares that are being opened or closed first. */
   endIfEmpty(): void {
     void this.#inTurn(async () => this.#sayIfEmpty());
   }
@@ -192,8 +188,7 @@ export class CarrierService implements AsyncDisposable {
     const { share, route } = settings;
     const { onChanged, onNotice } = this.#options;
     const inUse = settings.endpoints[route];
-    // Keeps only the route in use: what proved the other one, a connection of the previous process, has
-    // ended. `open` and `configure` add that route again.
+    // Keeps only the route in use. The other one must be proved again; `configure` then adds it.
     const endpoints = inUse === undefined ? {} : { [route]: inUse };
     const carrier = new ShareCarrier(
       server,

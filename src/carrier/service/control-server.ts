@@ -38,9 +38,7 @@ interface ControlServerOptions {
   readonly service: () => AskedService;
   /** The first characters of the program's hash. */
   readonly program: string;
-  /** Called when the number of connected daemons has changed. */
   readonly onDaemons: (count: number) => void;
-  /** Called on each message of a daemon. */
   readonly onHeard: () => void;
 }
 
@@ -171,7 +169,6 @@ function stateOf({ clock, service }: ControlServerOptions): Members {
 
 type Operation = (options: ControlServerOptions, members: Members) => unknown;
 
-/** The operations by their names in the protocol. */
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   refresh: stateOf,
   async open({ clock, service }, members) {

@@ -42,9 +42,7 @@ interface LedgerListener {
 
 /** The open requests of a connection, and conclusions about its files. */
 export class RequestLedger {
-  /** Reads what the client sends. */
   readonly fromClient: FrameReader;
-  /** Reads what the server sends. */
   readonly fromServer: FrameReader;
   readonly #now: () => number;
   readonly #listener: LedgerListener;
@@ -56,17 +54,13 @@ export class RequestLedger {
   #opaqueSent = false;
   #opaqueSinceMs: number | null = null;
   #isOpaque = false;
-  /** True once the client has sent LOGOFF. */
   loggedOff = false;
   #endedOperation = false;
   /** Opened files whose close has not been answered. */
   #open = 0;
   /** True if all open files were opened and used only to read, so that nothing can be lost. */
   onlyReads = false;
-  /**
-   * True if no file was open, or all were only read, before the CREATE that is passing: this request then
-   * decides `onlyReads`.
-   */
+  /** Whether `onlyReads` may be true after the CREATE that is passing. */
   #mayOnlyRead = false;
   #hasLetGo = false;
   /** True while all open requests belong to one check of the share's root: an open, queries and a close. */

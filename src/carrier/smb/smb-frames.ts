@@ -60,7 +60,6 @@ interface FrameListener {
   opens?(wanted: OpenWanted): void;
   /** Called for a frame whose content cannot be read: encrypted or compressed. */
   opaque(): void;
-  /** Called when the last byte of a frame has passed. */
   frameEnd(): void;
 }
 
@@ -248,9 +247,9 @@ export function opensToRead({ access, disposition, options }: OpenWanted): boole
 }
 
 /**
- * True if rclone's connection can end at the first frame in `bytes` unnoticed: at a read, which rclone
- * repeats; at the open of the share's root, with which rclone checks a connection before it puts it into its
- * pool; and at a tree disconnect, which precedes a new tree connect. undefined: too few bytes to know.
+ * True if rclone does not notice the end of its connection at the first frame in `bytes`: at a read, which rclone
+ * repeats; at the open of the share's root, which is its check of a pooled connection; at a tree disconnect, before a
+ * new tree connect. undefined: too few bytes to know.
  */
 export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
   const command = commandOfFrame(bytes);

@@ -20,7 +20,6 @@ export function createAnswerStores() {
   const spare: Buffer[] = [];
   let inUse = 0;
   return {
-    /** Returns null if all are in use. */
     take(): Buffer | null {
       if (inUse >= STORES_AT_MOST) return null;
       inUse += 1;
@@ -91,7 +90,6 @@ export class WholeAnswers {
     return this.#isTaken();
   }
 
-  /** Call when the client's socket has sent all bytes. */
   taken(): void {
     this.#giveBackLeaving();
   }

@@ -18,7 +18,6 @@ export async function isPresent(mount: CarriedMount): Promise<boolean> {
 
 const DEADLINE_MS = 2_000;
 
-/** Looks for the path in the output of `mount`. */
 async function isMountedDarwin({ path }: CarriedMount): Promise<boolean> {
   const answer = await runCommand("/sbin/mount", [], { clock: systemClock, deadlineMs: DEADLINE_MS });
   if (answer.timedOut || answer.exitCode !== 0)

@@ -9,10 +9,7 @@ import { readOwnersLinux } from "./socket-owner-linux.ts";
 const PORTS_AT_ONCE = 4;
 
 interface OwnerReader {
-  /**
-   * True if one reading returns the connections of all ports; false if it returns only those of the port that
-   * `read` gets.
-   */
+  /** False: one reading returns only the connections of the port that `read` gets. */
   readonly hasAllPorts: boolean;
   read(clock: Clock, port: number): Promise<OwnerTable>;
 }

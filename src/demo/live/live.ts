@@ -141,9 +141,7 @@ function createPlay(
   let copiedAtMs = 0;
 
   const play = {
-    /** The last finished read. */
     reading: null as Reading | null,
-    /** Start of the read in progress, monotonic ms; null: none. */
     readingSinceMs: null as number | null,
     holder: null as FileHolder | null,
     /**

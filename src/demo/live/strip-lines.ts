@@ -9,7 +9,6 @@ import { HELD_FILE, SIGN_FILE } from "../stage/stage-layout.ts";
 
 /** The progress of the program that copies a large file off the share. */
 export interface CopySeen {
-  /** The finished part of the copy, from 0 to 1. */
   readonly progress: number;
   /** Time since the last progress, ms; null: too short to show. */
   readonly waitingMs: number | null;
@@ -23,11 +22,9 @@ export interface StripState {
   readonly stablePath: string;
   /** null while the daemon does not answer. */
   readonly share: ShareStatus | null;
-  /** The last finished read of the file; null: none yet. */
   readonly reading: Reading | null;
   /** How long the read in progress has taken, ms, if that is long enough to show; else null. */
   readonly waitingMs: number | null;
-  /** null: no copy runs. */
   readonly copy: CopySeen | null;
   /** The pid of the process that has the file open; null: none. */
   readonly heldBy: number | null;
@@ -106,7 +103,6 @@ function noticeLine({ notice, copy, plugged }: StripState, { symbols }: View): L
   ];
 }
 
-/** All keys, in one row of 60 columns. */
 function keyLine({ driver, heldBy, share }: StripState): Line {
   const key = (name: string): Line[number] => span(` ${name} `, "accent");
   return [

@@ -98,11 +98,9 @@ export async function startAgent({ program: argv, tool, file, ...options }: Agen
     }
   })();
   return {
-    /** How many calls have succeeded since the start. */
     get answered() {
       return answered;
     },
-    /** The errors of the calls that failed since the start. */
     complaints: complaints as readonly string[],
     /** The time of the slowest call, ms. */
     get longestMs() {
@@ -116,7 +114,6 @@ export async function startAgent({ program: argv, tool, file, ...options }: Agen
     get running() {
       return !program.hasEnded;
     },
-    /** The names of the tools offered to the agent. */
     async tools(): Promise<readonly string[]> {
       const { tools } = objectOf((await ask("tools/list", {}))["result"]);
       return Array.isArray(tools) ? tools.map((each) => String(objectOf(each)["name"])) : [];

@@ -26,7 +26,6 @@ export interface Nas extends AsyncDisposable {
   readonly cables: Readonly<Record<RouteName, Cable>>;
   /** The share's lines in config.toml, without its name. */
   readonly shareConfig: readonly string[];
-  /** Variables that the configuration refers to. */
   readonly environment: Readonly<Record<string, string>>;
 }
 

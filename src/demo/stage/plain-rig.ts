@@ -90,7 +90,6 @@ export async function startPlainRig(options: PlainRigOptions) {
       password,
       /** The share's folder on the server's own disk. */
       exportPath: (share: string) => exportFolder(folder, shares, share),
-      /** The content of smbd's log. */
       log: () => readFile(join(folder, "logs", "smbd.log"), "utf8"),
       /** Changes the password, which takes effect at the next logon. */
       setPassword: (next: string) => setUser(configPath, username, next),
@@ -260,7 +259,6 @@ async function endHelpers(folder: string): Promise<void> {
 const PORTS = { from: 15_000, to: 32_000 } as const;
 const PORT_TRIES = 50;
 
-/** A port of 127.0.0.1 that is free at the moment. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < PORT_TRIES; tries++) {
     const port = randomInt(PORTS.from, PORTS.to);
@@ -286,9 +284,7 @@ function programPath(name: string): string | null {
     try {
       accessSync(join(folder, name), constants.X_OK);
       return join(folder, name);
-    } catch {
-      // The program is not in this folder.
-    }
+    } catch {}
   }
   return null;
 }

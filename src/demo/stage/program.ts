@@ -4,7 +4,6 @@ import { spawn } from "node:child_process";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
 
 export interface ProgramOptions {
-  /** The program's whole environment. */
   readonly environment: Readonly<Record<string, string>>;
   /** Called with each process as soon as it exists. */
   readonly onStart: (identity: ProcessIdentity) => void;
@@ -48,7 +47,6 @@ export async function startProgram(
     get failure() {
       return failure;
     },
-    /** The end of what the program wrote to stderr. */
     get stderr() {
       return stderr.trim();
     },

@@ -1,7 +1,6 @@
 // The paths in the demo's folder.
 import { join } from "node:path";
 
-/** The name of the demo's only share. */
 export const SHARE = "CORE";
 /**
  * The demo rewrites this file on the server before each read: its newest text proves that the read came from
@@ -24,7 +23,6 @@ export function stageLayout(folder: string) {
     /** The daemon's stderr. */
     daemonOutput: join(folder, "monitor.stderr"),
     sharesRoot,
-    /** The share's stable link. */
     stablePath: join(sharesRoot, SHARE),
     mountPath: join(home, "volumes", SHARE),
   };

@@ -41,7 +41,6 @@ export interface StageOptions {
   readonly keeper: string;
   /** The wanted driver; null: real SMB if available, else folders. */
   readonly driver: DemoDriver | null;
-  /** The initial `carry` setting. */
   readonly carry: "auto" | "off";
   readonly signal: AbortSignal;
 }
@@ -184,7 +183,6 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
       monitor = null;
       return ending === null ? null : ending.end(how === "kill" ? "SIGKILL" : "SIGTERM");
     },
-    /** A client of the daemon; null: no daemon serves. */
     daemon,
     /** The share's status; null when no daemon answers: it was ended, or has just been started. */
     async share(): Promise<ShareStatus | null> {
@@ -192,7 +190,6 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
       const client = await daemon().catch(unreachable);
       return (await client?.ask("status", null, signal).catch(unreachable))?.shares[0] ?? null;
     },
-    /** Runs `mountaineer ARGS` in the demo's home. */
     mountaineer(args: readonly string[]) {
       const [command = process.execPath, ...rest] = program;
       const options = { clock: systemClock, deadlineMs: COMMAND_WITHIN_MS, env: ownEnvironment, signal };
@@ -205,7 +202,6 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
       await file.write(text, 0);
       return text;
     },
-    /** Reads the sign file at the stable path. */
     read: (deadlineMs: number) =>
       readShareFile(join(stablePath, SIGN_FILE), { environment, deadlineMs, signal }),
     /** Copies a new file to the stable path, in a child; resolves when the copy is closed. Rejects with `timed_out`. */
@@ -224,7 +220,6 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
     holdFile: () => holdFile(join(stablePath, HELD_FILE), programOptions),
     /** Programs that copy a large file on the share and append to another, until they are asked to finish. */
     startWork: (material: WorkMaterial) => startWork({ material, ...atShare }),
-    /** A program that copies a large file off the share. */
     startCopy: () => startCopy(atShare),
     /** The command line of an MCP server with one tool, named `name`, which reads files of the share. */
     fileTool: (name: string): readonly string[] => [

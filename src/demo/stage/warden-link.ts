@@ -33,7 +33,6 @@ export function startWarden(stage: { readonly folder: string; readonly home: str
   };
   send({ kind: "stage", ...stage });
   return {
-    /** Adds a process to those that the warden ends. */
     started: (identity: ProcessIdentity): void => send({ kind: "started", identity }),
     /** Ends the warden without clearing. Resolves when it has ended. */
     dismiss(): Promise<void> {

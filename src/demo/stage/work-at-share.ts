@@ -20,7 +20,6 @@ interface WorkOptions extends ProgramOptions {
   readonly serverFolder: string;
   /** The share's stable path. */
   readonly shareFolder: string;
-  /** A folder on this machine. */
   readonly workFolder: string;
 }
 
@@ -97,7 +96,6 @@ export async function startWork(options: WorkOptions) {
   const programs = [copier, appender];
   let finishing = false;
   return {
-    /** Pieces copied and lines appended until now. */
     progress: () => ({ pieces: copier.dots(), lines: appender.dots() }),
     /** The errors of both programs; null: no program printed one or ended too soon. */
     complaint(): string | null {
@@ -137,7 +135,6 @@ export async function startCopy(options: Omit<WorkOptions, "material">) {
   return {
     /** The finished part of the present copy, from 0 to 1. */
     progress: (): number => (program.dots() % COPY_PIECES) / COPY_PIECES,
-    /** The program's error; null: it runs without one. */
     complaint: (): string | null => program.complaint(stopping),
     /** Resolves when the program has ended, with no file of the share open. Rejects with `timed_out`. */
     async stop(): Promise<void> {
@@ -154,7 +151,6 @@ async function untilEnded(programs: readonly { readonly ended: Promise<void> }[]
   throw new MountaineerError("timed_out", "the programs at work on the share did not finish");
 }
 
-/** Runs a shell script that prints dots as its progress. */
 async function startScript(name: string, script: string, args: readonly string[], options: ProgramOptions) {
   const program = await startProgram("sh", ["-c", script, name, ...args], options);
   let dots = 0;

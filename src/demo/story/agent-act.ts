@@ -1,5 +1,5 @@
-// The third act of the story: an agent reads files of the share through a tool, while cables are pulled and the daemon is
-// killed and restarted.
+// The third act of the story: an agent reads files of the share, while cables are pulled and the daemon is killed and
+// restarted.
 import { appendFile } from "node:fs/promises";
 import type { Agent } from "../stage/agent.ts";
 import { freePort } from "../stage/plain-rig.ts";
@@ -29,7 +29,6 @@ function createWatchedAgent(checks: Checks) {
     },
     /** Throws if the agent has no session, or a call failed unexpectedly. */
     agent,
-    /** Calls that have failed until now. */
     get failed() {
       return current?.complaints.length ?? 0;
     },

@@ -74,7 +74,6 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
      */
     eventually: (what: string, missing: () => Promise<string | null>): Promise<number> =>
       waitFor(what, BETWEEN_LOOKS_MS, missing),
-    /** Rejects unless the present mount has this id. */
     async sameMount(id: string | null): Promise<void> {
       const now = await stage.mountId();
       if (id === null || now !== id) throw new StoryFailure(`another mount: ${now} instead of ${id}`);
@@ -84,7 +83,6 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
       if (share === null) throw new StoryFailure("the daemon does not answer");
       return share;
     },
-    /** Rejects unless the command exits with 0. */
     async command(args: readonly string[]): Promise<void> {
       const { exitCode, stdout, stderr } = await stage.mountaineer(args);
       if (exitCode === 0) return;

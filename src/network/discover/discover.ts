@@ -31,8 +31,8 @@ type OwnAddress = InterfaceSnapshot["addresses"][number];
 const LISTEN_MS = 1_600;
 const ASK_AGAIN_MS = 700;
 /**
- * Maximum number of listed servers that answer, on all links together; the same limit applies to neighbours
- * that do not answer.
+ * The limit of listed servers, divided among the links. Neighbours that answered nothing have a limit of the same
+ * size.
  */
 const SERVERS_AT_MOST = 64;
 /** Each link may list at least this many, however many links divide the limit among them. */
@@ -85,8 +85,8 @@ function isIn(link: OwnAddress, address: string): boolean {
 }
 
 /**
- * Collects claims about servers. For each address it keeps the newest claim that this address itself has
- * sent, or else the first one that another address has sent. Exported for its test.
+ * Collects claims about servers. For each address, the newest claim that it sent itself counts, else the first one.
+ * Exported for its test.
  */
 export function createHeard(own: readonly OwnAddress[]) {
   const found = new Map<string, Omit<HeardServer, "link">>();
@@ -118,12 +118,11 @@ export function createHeard(own: readonly OwnAddress[]) {
   return {
     add,
     all: () => [...found.values()],
-    /** Returns a listener for the messages of one protocol on a link. */
+    /** `take` returns the next query; null: none. */
     listener(link: OwnAddress, by: HeardBy, protocol: LinkProtocol): Listener {
       let left = MESSAGES_AT_MOST;
       return {
         protocol,
-        /** Handles one message. Returns the next query; null: none. */
         take(message, sender) {
           left--;
           if (left < 0 || message.length > MESSAGE_BYTES_AT_MOST || !isIn(link, sender)) return null;

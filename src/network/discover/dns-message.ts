@@ -25,7 +25,6 @@ export function nameKey(name: DnsName): string {
   return JSON.stringify(name.map((label) => label.toLowerCase()));
 }
 
-/** A message with all these questions. */
 export function dnsQuery(questions: readonly DnsQuestion[]): Buffer {
   const header = Buffer.alloc(HEADER_BYTES);
   header.writeUInt16BE(questions.length, 4);

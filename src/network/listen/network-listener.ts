@@ -23,7 +23,6 @@ interface NetworkListenerOptions {
   pollIntervalMs?: number;
   /** The source of this system's events; null polls. Default: the platform's source. */
   eventSource?: NetworkEventSource | null;
-  /** The interfaces now; the system's by default. */
   read?: (nowMs: number) => InterfaceSnapshot;
 }
 

@@ -63,7 +63,6 @@ export async function loadCoreFoundation(path: string = CORE_FOUNDATION_PATH): P
   const koffi = await loadKoffi();
   const library = koffi.load(path);
   const typeId = (name: string): bigint => BigInt(library.func(`unsigned long ${name}()`)());
-  /** The reference in one of the library's variables. */
   const constant = (name: string): CfRef => koffi.decode(library.symbol(name), "void *");
   const arrayCallBacks: bigint = library.symbol("kCFTypeArrayCallBacks");
   const keyCallBacks: bigint = library.symbol("kCFTypeDictionaryKeyCallBacks");

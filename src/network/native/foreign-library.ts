@@ -21,7 +21,6 @@ export interface ForeignLibrary {
     result: string,
     parameters: readonly string[],
   ): (...args: readonly (string | number | Uint8Array)[]) => Promise<number>;
-  /** The errno of the last call on this thread. */
   errno(): number;
 }
 

@@ -8,7 +8,6 @@ import { createSingleFlight } from "../probe/single-flight.ts";
 
 export type Place = ReturnType<typeof createPlace>;
 
-/** The networks as they are known at one moment. */
 export interface Here {
   /**
    * The networks that this machine is on, each as a mark with the name of its interface:
@@ -86,7 +85,6 @@ export function createPlace(options: PlaceOptions) {
         sinceMs = clock.monotonicMs();
       }
     },
-    /** The hardware address of a neighbour; null: unknown. */
     async macOf(address: string): Promise<string | null> {
       const among = async (notBeforeMs: number): Promise<string | null> => {
         const known = await neighbours(notBeforeMs);
@@ -95,7 +93,6 @@ export function createPlace(options: PlaceOptions) {
       const nowMs = clock.monotonicMs();
       return (await among(nowMs - NEIGHBOURS_KEPT_MS)) ?? (await among(nowMs - KEPT_MS));
     },
-    /** Call on a network change. */
     networkChanged(): void {
       changedAtMs = clock.monotonicMs();
       changes += 1;
@@ -134,9 +131,9 @@ export function hereFrom(
 }
 
 /**
- * Why nothing may be sent to the share's hosts; null: sending is allowed. It is not allowed if none of this
- * machine's networks is in `onlyOn`, and packets from here could get to those addresses. Without any network
- * it is allowed: a pulled cable is soon back.
+ * Why nothing may be sent to the share's hosts; null: sending is allowed. Sending is refused if this machine is on
+ * none of the networks in `onlyOn`, and its packets could reach the hosts. Without any network it is allowed: a
+ * pulled cable is soon back.
  */
 export function awayText(
   { marks, gateways, interfaces }: Here,

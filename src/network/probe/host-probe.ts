@@ -17,7 +17,6 @@ export interface ProbeEndpoint {
   /** An IP address; a link-local IPv6 one with its zone. */
   readonly address: string;
   readonly port: number;
-  /** The local address to send from; null lets the system choose. */
   readonly localAddress: string | null;
 }
 
@@ -124,10 +123,8 @@ const READ_BUFFER_BYTES = 2048;
 const KEPT_ALIVE_AFTER_MS = 1_000;
 
 /**
- * Starts a probe; `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an
- * answered probe stays open until the probe is disposed: as long as it is open, the same server is behind it.
- * `onGone` is called if the connection ends before: the server has closed it, or another server at the
- * address does not know it.
+ * `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an answered probe stays open
+ * until disposal, which proves that the same server is behind it. `onGone` is called if it ends before that.
  */
 export function startHostProbe(
   clock: Clock,

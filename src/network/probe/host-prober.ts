@@ -107,10 +107,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   };
 }
 
-/**
- * Waits for the probe, or until `cutOff` has a result. Meanwhile `checks` holds a function that calls
- * `cutOff`.
- */
+/** Waits for the probe, or until a check finds that `cutOff` has a result. `checks` holds the check meanwhile. */
 async function unlessCutOff(
   checks: Set<() => void>,
   asked: Promise<Outcome>,
@@ -164,10 +161,7 @@ function createEndpointProbes(clock: Clock, maxAtOnce: number) {
  * packet.
  */
 function createAddressPlans() {
-  /**
-   * For each target whose address was in an interface's subnet before: that interface. If no subnet holds it
-   * now, its link is down.
-   */
+  /** The last interface whose subnet held a target's address. If no subnet holds the address now, that link is down. */
   const lastOnLink = new Map<string, string | null>();
 
   return (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {
@@ -222,10 +216,7 @@ interface EndpointPlan {
 
 type AddressPlan = Outcome | EndpointPlan;
 
-/**
- * The result for an address whose interface cannot be used. `lacks`: why, as words that follow the name of
- * the interface.
- */
+/** `lacks`: what is wrong with the interface, as words that follow its name. */
 function unasked(address: string, interfaceName: string | null, reason: ProbeReason, lacks: string): Outcome {
   const finding = withoutPacket("gone", reason, `${interfaceName ?? "the interface"} ${lacks}`);
   return { address, interfaceName, localAddress: null, finding };

@@ -18,7 +18,6 @@ const BACKGROUND_TIMEOUT_MS = 3_000;
  * known to be blocked.
  */
 const ASK_AGAIN_MS = 10_000;
-/** Maximum number of concurrent processes of `nc`. */
 const AT_ONCE = 8;
 
 /**

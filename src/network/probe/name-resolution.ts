@@ -82,7 +82,6 @@ export function createNameResolution(options: NameResolutionOptions) {
       const known = entry;
       return settledWithin(clock, waitMs, entry.asking).then(() => known.addresses);
     },
-    /** The addresses that are known now, without a query. */
     known(host: string): readonly string[] {
       return literal(host) ?? names.get(host)?.addresses ?? NONE;
     },

@@ -51,7 +51,6 @@ export function createSemaphore(count: number) {
     else next();
   };
   return {
-    /** Runs `work` when a slot is free, and settles as `work` does. */
     async use<T>(work: () => Promise<T>): Promise<T> {
       if (free > 0) free -= 1;
       else await new Promise<void>((resolve) => waiting.push(resolve));

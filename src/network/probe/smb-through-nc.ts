@@ -66,7 +66,6 @@ export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding>
   }
 }
 
-/** The finding when `nc` ended without an answer. */
 export function meaningOfEnd({
   exitCode,
   timedOut,

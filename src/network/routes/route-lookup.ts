@@ -51,11 +51,9 @@ export type RouteLookup =
       /** null: the address is on the interface's own network. */
       readonly gateway: string | null;
     }
-  /** The system has no route to the address. */
   | { readonly kind: "none" }
   | { readonly kind: "unknown"; readonly why: string };
 
-/** A command that prints a route, and how its output is read. */
 export interface RouteCommand {
   readonly program: string;
   readonly args: readonly string[];
@@ -73,9 +71,7 @@ export function parseIpRoute(stdout: string): RouteLookup {
       const gateway = "gateway" in first && typeof first.gateway === "string" ? first.gateway : null;
       return { kind: "found", interfaceName: first.dev, gateway };
     }
-  } catch {
-    // Unreadable output is reported below.
-  }
+  } catch {}
   return { kind: "unknown", why: "ip printed something else than a route" };
 }
 

@@ -23,7 +23,6 @@ const PERMISSION_BITS = 0o7777;
 /** The number of symlinks that Linux follows in one path. */
 const MAX_SYMLINK_HOPS = 40;
 
-/** Paths of temporary files that this process is writing. */
 const unfinished = new Set<string>();
 
 interface DurableWriteOptions {
@@ -221,7 +220,6 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Resolves with null instead of rejecting with ENOENT. */
 async function orNull<T>(operation: Promise<T>): Promise<T | null> {
   return operation.catch(expecting("ENOENT", null));
 }

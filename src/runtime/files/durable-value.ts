@@ -6,13 +6,11 @@ import { type Clock, settledWithin, type Timer } from "../time/clock.ts";
 import { writeDurably } from "./durable-file.ts";
 
 const RETRY_MS = { first: 1_000, most: 60_000 };
-/** The longest time that `save` waits for a hung disk. */
 const SAVE_DEADLINE_MS = 2_000;
 
 interface DurableValueOptions {
   readonly path: string;
   readonly clock: Clock;
-  /** The content for the next write. */
   readonly content: () => string;
   /** Called at the first of consecutive failures. */
   readonly onUnsaved: (error: Error) => void;
@@ -62,7 +60,6 @@ export function createDurableValue(options: DurableValueOptions) {
   };
 
   return {
-    /** Why the last save failed; null: it did not. */
     get unsavedBecause() {
       return unsavedBecause;
     },

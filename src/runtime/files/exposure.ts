@@ -27,7 +27,6 @@ export interface Exposure {
   readonly failure: string | null;
 }
 
-/** The user whose files are checked, and the users and groups that are trusted. */
 export interface Identity {
   readonly uid: number;
   /**
@@ -44,14 +43,12 @@ const OTHERS_WRITE = 0o002;
 const GROUP_WRITE = 0o020;
 const STICKY = 0o1000;
 
-/** The identity of this process. */
 export async function ownIdentity(): Promise<Identity> {
   const uid = process.getuid?.() ?? 0;
   const gid = process.getgid?.() ?? 0;
   const [passwd, group, mapping, overflow] = await Promise.all(
     ["/etc/passwd", "/etc/group", "/proc/self/uid_map", "/proc/sys/kernel/overflowuid"].map(textOrEmpty),
   );
-  // In a user namespace, all unmapped users appear as the overflow user.
   const isPartial = mapping !== undefined && mapping !== "" && !/^\s*0\s+0\s+4294967295\s*$/.test(mapping);
   return {
     uid,
@@ -61,9 +58,8 @@ export async function ownIdentity(): Promise<Identity> {
 }
 
 /**
- * Whether only one user is in the group. It must be root's group, or the user's primary group with the user's
- * name (or number, if no file lists the group). It must have no other members, and be no other user's primary
- * group.
+ * Whether no other user is in the group. Only root's group and the user's own primary group can count, the latter if
+ * it has the user's name (or number, if no file lists it).
  */
 export function isPrivateGroup(
   asked: number,

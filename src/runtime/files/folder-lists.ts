@@ -45,7 +45,6 @@ export function createFolderLists(nowMs: () => number): FolderLists {
   };
 }
 
-/** null: the folder does not exist, or cannot be watched. */
 function watchOrNull(folder: string): FSWatcher | null {
   try {
     return watch(folder, { persistent: false });

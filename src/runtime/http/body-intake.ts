@@ -5,7 +5,6 @@ import { FleetingSet } from "../fleeting.ts";
 import { GatheredBytes } from "../text/gathered-bytes.ts";
 import type { Clock, Timer } from "../time/clock.ts";
 
-/** Limit of all incomplete bodies together. */
 const TOTAL_LIMIT_BYTES = 256 * 1024 * 1024;
 /** A body may take this time, and a second more for each `LEAST_BYTES_A_SECOND` received. */
 const GRACE_MS = 15_000;
@@ -15,9 +14,7 @@ const CHECK_MS = 5_000;
 type Body =
   | { readonly kind: "whole"; readonly bytes: Buffer }
   | { readonly kind: "too_large" }
-  /** All bodies together exceed the total limit. */
   | { readonly kind: "busy" }
-  /** The body arrives below the minimum speed. */
   | { readonly kind: "too_slow" };
 
 interface Intake {

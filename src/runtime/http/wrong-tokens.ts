@@ -12,7 +12,6 @@ const MOST_ADDRESSES = 1_024;
 
 export class WrongTokens {
   readonly #clock: Clock;
-  /** Counts of wrong tokens by address, oldest first. */
   readonly #tries = new Map<string, { count: number; readonly sinceMs: number }>();
   #waiting = 0;
 

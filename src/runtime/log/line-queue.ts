@@ -91,8 +91,8 @@ export function createLineQueue(options: LineQueueOptions) {
       }
       if (batch === null) {
         if (tasks.length > 0) continue;
-        // `pumping` is reset in the same turn of the event loop in which the queue was checked, so that no
-        // line is added in between.
+        // Reset in the turn of the event loop in which the queue was found empty, so that no line is added in
+        // between.
         pumping = null;
         return;
       }
@@ -158,7 +158,6 @@ function sweptLines(lines: readonly QueuedLine[], surplusBytes: number): QueuedL
   return kept;
 }
 
-/** The number of lines in the next batch, at least one. */
 function batchLength(lines: readonly QueuedLine[]): number {
   let bytes = 0;
   const end = lines.findIndex((line, index) => {

@@ -13,11 +13,9 @@ const MAX_FILE_BYTES = 16 * 1024 * 1024;
 const FLUSH_MS = 1_000;
 
 interface LogOptions {
-  /** null: no file. */
   readonly filePath: string | null;
   /** Writes records to stderr as well. Failures of the log file are reported on stderr in any case. */
   readonly stderr: boolean;
-  /** The lowest level that is logged. */
   readonly level: LogLevel;
   readonly clock: Clock;
   /** At this size the file is renamed to `PATH.1`, which replaces an older one. Default 16 MiB. */

@@ -29,10 +29,9 @@ export interface FileTarget extends LineTarget, AsyncDisposable {
 }
 
 /**
- * Appends to the file (0600). If the file was moved or removed, a new one is made at its path; if its folder is missing, the
- * folder is made (0700) or, with `makesFolder` false, the write fails. At `maxBytes` the file is renamed to `PATH.1`, which
- * replaces an older one (if the path is a symlink, beside the symlink's target). Pipes and devices are never renamed; with
- * `maxBytes` null, files are not either.
+ * Appends to the file (0600), and makes it again if it was moved or removed. A missing folder is made (0700) unless
+ * `makesFolder` is false. At `maxBytes` (null: never) a regular file is renamed to `PATH.1`, beside its real path if
+ * `PATH` is a symlink.
  */
 export function createFileTarget(
   path: string,

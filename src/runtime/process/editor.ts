@@ -8,7 +8,6 @@ import { errorText, expecting, MountaineerError, systemErrorCode } from "../erro
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A private copy of a text for the editor. */
 export type EditedCopy = Awaited<ReturnType<typeof openEditedCopy>>;
 
 /** `name`: the copy's file name, whose extension tells the editor the format. Rejects with `program_unavailable`. */

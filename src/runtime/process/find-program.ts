@@ -10,7 +10,6 @@ export async function findProgram(name: string, folders: readonly string[]): Pro
   return null;
 }
 
-/** Whether `path` is an executable file. */
 export async function isProgram(path: string): Promise<boolean> {
   try {
     await access(path, constants.X_OK);

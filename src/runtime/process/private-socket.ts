@@ -66,7 +66,6 @@ export async function listenPrivately(
   });
 }
 
-/** Null when the path would be too long. */
 async function listenInHome(server: Server, place: SocketPlace): Promise<PrivateSocket | null> {
   const { path, workshop } = place;
   if (isTooLongForSocket(path)) return null;

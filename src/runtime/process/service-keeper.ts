@@ -34,7 +34,6 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv) {
       process.on("exit", reportExit);
       signals = receiveSignals();
     },
-    /** Undoes `pauseSignals`. */
     resumeSignals(): void {
       signals ??= receiveSignals();
     },

@@ -16,9 +16,8 @@ const exactJson = JSON as unknown as {
 };
 
 /**
- * Matches 16 digits, or an exponent of three: numbers that a double may not hold. A match within a string
- * only costs time. Written with `{3}` instead of `{16}`, because V8 unrolls up to three repetitions and can
- * then skip positions, which takes a fourth of the time.
+ * Matches 16 digits, or an exponent of three digits: such a number may not fit a double. V8 searches `{3}` four times
+ * as fast as `{16}`.
  */
 const LONG = /[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]|[0-9][eE][+-]?[0-9]{3}/;
 /**

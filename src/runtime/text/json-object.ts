@@ -6,7 +6,6 @@ export function isObject(value: unknown): value is JsonMembers {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value, if it is an object; else an empty object. */
 export function objectOf(value: unknown): JsonMembers {
   return isObject(value) ? value : {};
 }

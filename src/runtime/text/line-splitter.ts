@@ -91,7 +91,6 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     nextBytes,
     /** Like `next`, as bytes if the line spans several chunks. */
     nextEither,
-    /** Pushes the chunk and returns all complete lines. */
     *take(more: Buffer | string): Iterable<string> {
       push(more);
       for (let line = next(); line !== null; line = next()) yield line;

@@ -79,7 +79,7 @@ export function wrapped(text: string, width: number): string[] {
   return lines.map((broken) => broken.replaceAll(GLUE, " "));
 }
 
-/** The word, quoted for a POSIX shell if necessary. */
+/** Quotes the word for a POSIX shell if necessary. */
 export function shellWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -47,7 +47,6 @@ export function withoutUnseen(text: string): string {
   return replaceUnseen(text, () => "");
 }
 
-/** Replaces each unneeded invisible character. */
 export function replaceUnseen(text: string, replacement: (character: string) => string): string {
   if (!UNSEEN.test(text)) return text;
   return text.replace(unseenPattern(), (found, needed?: string) => needed ?? replacement(found));

@@ -7,6 +7,5 @@ export interface BackoffMs {
 
 /** Delay after `failures` failures in a row (≥ 1), ms: doubled each time, up to `most`. */
 export function backoffMs({ first, most }: BackoffMs, failures: number): number {
-  // The bound of the exponent prevents an overflow.
   return Math.min(most, first * 2 ** Math.min(failures - 1, 30));
 }

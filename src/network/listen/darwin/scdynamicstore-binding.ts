@@ -94,7 +94,6 @@ async function loadCalls(libraries: StoreLibraries) {
     createStore,
     setKeys,
     createSource,
-    /** Adds the source to this thread's run loop. */
     addSource: (source: CfRef): void => addSource(currentLoop(), source, mode),
     removeSource: (source: CfRef): void => removeSource(currentLoop(), source, mode),
     runLoop: (seconds: number): number => runInMode(mode, seconds, 0),

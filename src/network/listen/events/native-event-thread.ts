@@ -19,9 +19,7 @@ export interface NativeEventThread {
   readonly workerData: unknown;
   /** Asks the thread to end, through shared memory: while it waits in the system, it reads no messages. */
   readonly stop: () => void;
-  /** How long disposal waits for the thread to end. */
   readonly stopDeadlineMs: number;
-  /** Called when the thread has ended, for whatever reason. */
   readonly onGone?: () => void;
 }
 
