@@ -270,7 +270,6 @@ export class InstanceLists implements Disposable {
       if (!hasOthers || !isOfOneList) return failure;
       this.#notRead(kind, failure);
     }
-    if (this.#disposed) return null;
     // The server declares skills, so the gateway must answer for them even if they could not be read.
     if (this.#hasSkills) all = { ...all, skills: all.skills ?? [] };
     this.listings = all;

@@ -158,7 +158,6 @@ class RunningInstance {
   async start(): Promise<void> {
     let failure = await this.#session.initialize();
     if (failure === null) [failure] = await Promise.all([this.#lists.readFirst(), this.#level.send()]);
-    if (this.#over !== null) return;
     if (failure !== null) return this.#fail(failure);
     if (this.#options.owner !== null) await this.#firstQuestions();
     if (this.#over !== null) return;
@@ -255,7 +254,7 @@ class RunningInstance {
 
   /** The outcome is in `listings` and `seen`. */
   refresh(): void {
-    if (this.#isOpen()) this.#lists.refresh();
+    this.#lists.refresh();
   }
 
   /** The lowest level that any client wants; null: none. It also holds in a renewed session. */
@@ -418,7 +417,7 @@ class RunningInstance {
 
   #requestFailed(id: RpcId, failure: LinkFailure): void {
     const request = this.#calls.pending.get(id);
-    if (this.#over !== null || request === undefined) return;
+    if (request === undefined) return;
     if (failure.kind === "unreachable") {
       // It never left this machine.
       request.sentIn = null;

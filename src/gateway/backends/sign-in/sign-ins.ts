@@ -157,7 +157,7 @@ class SharedToken {
     this.#options.used.add(this);
     this.#failure = null;
     // Client credentials are sent only after a refusal that names the authorization server.
-    if (this.#isMachine) this.#isNone = this.#held === null;
+    if (this.#isMachine) this.#isNone = true;
     else this.#isUnread = true;
     this.#arm();
     const current = (): Credential | null => this.#current;
@@ -258,7 +258,6 @@ class SharedToken {
 
   #hold(token: HeldToken): Credential {
     const known = this.#held;
-    this.#isNone = false;
     this.#failure = null;
     this.#failures = 0;
     const isNew = known?.token.value !== token.value;
@@ -307,7 +306,7 @@ class SharedToken {
     const next = await this.#obtain(carried.header === null ? null : this.#refusedValue);
     if (!isCredential(next)) return next;
     if (next.header !== null && next.header !== carried.header) return next;
-    if (next.header !== null || this.#isMachine) return this.#refusesAll();
+    if (next.header !== null) return this.#refusesAll();
     const hint = `${this.#loginHint}, or give what it wants in \`headers\``;
     return this.#fail("login_needed", "refused", "wants a login (HTTP 401)", hint);
   }

@@ -1,6 +1,7 @@
 // Lists: how they are read, and when they are read again.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { InstanceOptions } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import { type ReadKind, readKind } from "../../../../src/gateway/backends/instance/lists.ts";
 import type { Asked } from "../../../../src/gateway/backends/instance/pending.ts";
 import type { JsonObject } from "../../../../src/gateway/json-rpc.ts";
@@ -8,7 +9,7 @@ import { LIST_CHANGED } from "../../../../src/gateway/protocol.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { skill } from "../../catalog/sources.ts";
-import { FAILURE, toolOf } from "../programs/instance-scripted-link.ts";
+import { createScriptedLink, FAILURE, toolOf } from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
 type Page = (cursor: string | null, method: string) => Asked;
@@ -54,7 +55,9 @@ describe("reading a list", () => {
     const many = Array.from({ length: 1_000 }, (_, index) => ({ name: `t${index}` }));
     assert.equal(await failure(endless(many)), "overloaded: tools/list gives more than 100000 entries");
     const large = [{ name: "x", description: "x".repeat(8 * 1024 * 1024) }];
+    next = 0;
     assert.equal(await failure(endless(large)), "overloaded: tools/list gives more than 64 MiB");
+    assert.equal(next, 8, "the first page counts, too");
   });
   test("D3 entries that are withheld or skipped count, too, before anything is made of them", async () => {
     const withheld = { name: "x", inputSchema: 1 };
@@ -77,21 +80,28 @@ describe("reading a list", () => {
   test("one deadline holds for all pages", async () => {
     const clock = createManualClock();
     const asked: number[] = [];
+    const toolFault = (): null => null;
+    const limits = { clock, timeoutMs: 10_000 };
+    const options = { ...limits, toolFault, declares: () => true, isModern: false, onOddity() {} };
     const outcome = await readKind("tools", {
+      ...options,
       ask: async (_method, _params, timeoutMs) => {
         asked.push(timeoutMs);
         await clock.advance(4_000);
         return page({ tools: [], nextCursor: String(asked.length) });
       },
-      clock,
-      timeoutMs: 10_000,
-      toolFault: () => null,
-      declares: () => true,
-      isModern: false,
-      onOddity() {},
     });
     assert.deepEqual(asked, [10_000, 6_000, 2_000]);
     assert.equal(outcome.failure?.kind, "unreachable");
+    const late = await readKind("tools", {
+      ...options,
+      async ask(_method, _params, timeoutMs) {
+        await clock.advance(timeoutMs === 10_000 ? 4_000 : timeoutMs);
+        const failed = { kind: "failed", failure: FAILURE("unreachable", "within 6 s") } as const;
+        return timeoutMs === 10_000 ? page({ tools: [], nextCursor: "a" }) : failed;
+      },
+    });
+    assert.equal(late.failure?.message, "no answer to tools/list within 10 s");
   });
   test("resources and their templates are read together; a list that is not there is empty and odd", async () => {
     const oddities: string[] = [];
@@ -163,6 +173,7 @@ describe("lists that change", () => {
     link.notify(LIST_CHANGED.tools);
     await settle();
     assert.equal(counts.listings, 0, "a server that never stops is listened to ten times a second");
+    link.notify(LIST_CHANGED.tools);
   });
   test("B7 skills are listed where they are declared, with resources, and anew when their time is over", async () => {
     let ttlMs: number | undefined;
@@ -375,7 +386,15 @@ describe("lists that change", () => {
     await settle();
     assert.equal(counts.listings, 0);
   });
-  test("a notice while it starts is not lost", async () => {
+  test("a notice while it starts is not lost, whichever list was read already", async () => {
+    const waiting = startUnderTest({}, { "prompts/list": null });
+    await settle();
+    waiting.link.gives("tools/list", { tools: [toolOf("late")] });
+    waiting.link.notify(LIST_CHANGED.tools);
+    await settle();
+    waiting.link.answerTo("prompts/list", { result: { prompts: [] } });
+    await waiting.clock.advance(100);
+    assert.deepEqual(waiting.instance.listings?.tools, [toolOf("late")]);
     const { link, instance, clock } = startUnderTest({}, { "tools/list": null });
     await settle();
     link.notify(LIST_CHANGED.tools);
@@ -383,6 +402,78 @@ describe("lists that change", () => {
     link.answerTo("tools/list", { result: { tools: [] } });
     await clock.advance(100);
     assert.deepEqual(instance.listings?.tools, [toolOf("late")]);
+  });
+  test("B7 an end while lists are read leaves no timer, no warning, and nothing that becomes ready", async () => {
+    const error = { code: -32_000, message: "over" };
+    const starting = startUnderTest({}, { "tools/list": null });
+    await settle();
+    starting.link.notify(LIST_CHANGED.tools);
+    starting.link.answerTo("tools/list", { result: { tools: [] } });
+    await starting.instance.close(error);
+    await settle();
+    const ready = await startReady({}, { "prompts/list": { prompts: [] } });
+    await ready.clock.advance(1_000);
+    ready.link.hangs("prompts/list");
+    ready.link.notify(LIST_CHANGED.prompts);
+    ready.link.notify(LIST_CHANGED.tools);
+    await settle();
+    ready.link.notify(LIST_CHANGED.tools);
+    for (const _ of [1, 2]) ready.link.gap();
+    for (const _ of [1, 2]) {
+      const { id, reply } = ready.call(null);
+      ready.link.answer(id, { result: {} });
+      await reply;
+    }
+    await ready.instance.close(error);
+    await settle();
+    for (const { instance, clock, logger } of [starting, ready]) {
+      assert.deepEqual([instance.seen.state.kind, clock.pendingTimers], ["closing", 0]);
+      assert.deepEqual(
+        logger.lines.filter(({ level }) => level === "warn"),
+        [],
+      );
+    }
+  });
+  test("B7 a server that declares no skills in its new session has none", async () => {
+    const { link, instance, call, clock } = await startReady({}, (scripted) => {
+      const capabilities = { extensions: { "io.modelcontextprotocol/skills": {} } };
+      const serverInfo = { name: "scripted", version: "1.2.3" };
+      scripted.gives("initialize", { protocolVersion: "2025-11-25", capabilities, serverInfo });
+      scripted.gives("skills/list", { skills: [skill("git", "Version 1.")] });
+    });
+    assert.equal(instance.listings?.skills?.length, 1);
+    await clock.advance(1_000);
+    const serverInfo = { name: "scripted", version: "1.2.4" };
+    link.gives("initialize", { protocolVersion: "2025-11-25", capabilities: {}, serverInfo });
+    link.failRequest(call(null).id, FAILURE("session_lost"));
+    await settle();
+    assert.equal(instance.listings?.skills, null);
+  });
+  test("D3 what was withheld of a list stays reported while that list cannot be read", async () => {
+    const broken = { uriTemplate: "f:///{x}", name: "x", annotations: 1 };
+    const { link, instance, clock } = await startReady({}, (scripted) =>
+      scripted.gives("resources/templates/list", {
+        resourceTemplates: [{ ...broken, size: 1 }, { name: 1 }],
+      }),
+    );
+    const before = instance.seen.withheldEntries;
+    await clock.advance(1_000);
+    link.refuses("resources/templates/list", "no disk");
+    link.notify(LIST_CHANGED.resources);
+    await settle();
+    assert.match(String(instance.seen.listsStaleBecause), /no disk/);
+    assert.deepEqual(instance.seen.withheldEntries, before);
+  });
+  test("a tool that the link cannot carry reaches nobody", async () => {
+    const open: InstanceOptions["open"] = (events) => ({
+      ...scripted.open(events),
+      toolFault: ({ name }) => (name === "one" ? "it cannot be called here" : null),
+    });
+    const scripted = createScriptedLink();
+    const { instance } = startUnderTest({ open });
+    await settle();
+    assert.deepEqual(instance.listings?.tools, []);
+    assert.deepEqual(instance.seen.withheldEntries, ['tool "one" is withheld: it cannot be called here']);
   });
   test("a notice about a kind that the server does not have reads nothing", async () => {
     const { link } = await startReady(

@@ -196,7 +196,7 @@ describe("what a task tells after the call that began it", () => {
     const { call, link, instance } = await startReady();
     const [ann, ben] = [createTestClient("ann"), createTestClient("ben")];
     const begun = call(ann.call(1), { name: "one", _meta: { progressToken: "hers" } });
-    call(ben.call(1));
+    const bens = call(ben.call(1));
     link.answer(begun.id, TASK);
     await begun.reply;
     link.notify(PROGRESS, { progressToken: begun.id, progress: 2 });
@@ -207,6 +207,8 @@ describe("what a task tells after the call that began it", () => {
       { method: STATUS, params: { taskId: "t", status: "completed" } },
     ]);
     assert.deepEqual(ben.told, []);
+    link.answer(bens.id, OK);
+    await bens.reply;
     call(ann.call(2));
     link.ask("page", "elicitation/create", { mode: "url", elicitationId: "e" });
     instance.forget(ann);

@@ -92,6 +92,14 @@ describe("whose question it is", () => {
     assert.match(JSON.stringify(link.replyTo("q")), /no open stream/);
     assert.equal(client.asked.length, 0);
   });
+  test("a question that belongs to no call is withdrawn when the instance ends", async () => {
+    const owner = createTestClient("a");
+    const { link, instance } = await startReady({ owner });
+    link.ask("q", "roots/list");
+    assert.equal(owner.asked[0]?.signal.aborted, false);
+    await instance.close({ code: -32_000, message: "over" });
+    assert.equal(owner.asked[0]?.signal.aborted, true);
+  });
   test("with several clients in flight, or none, it is refused and nobody is asked", async () => {
     const { call, link } = await startReady();
     const [a, b] = [createTestClient("a").call(1), createTestClient("b").call(1)];

@@ -135,6 +135,11 @@ describe("starting", () => {
       { result: { tools: [], nextCursor: "c" } },
       "tools/list gives the same page again and again",
     ],
+    [
+      "is too long",
+      { result: { tools: Array.from({ length: 100_001 }, () => 1) } },
+      "tools/list gives more than 100000 entries",
+    ],
   ] as const) {
     test(`D3 a list that ${title} leaves the others in use, and is read later`, async () => {
       const { instance, link, clock } = startUnderTest({}, (link) =>
@@ -272,9 +277,25 @@ describe("starting", () => {
     await settle();
     assert.equal(instance.seen.state.kind, "ready");
   });
-  test("while it starts a ping is answered, and who cannot be told is refused", async () => {
-    const { link } = startUnderTest({}, { initialize: null });
+  test("a level and a subscription that come while it starts reach the server as soon as it is ready", async () => {
+    const { instance, link } = startUnderTest({ logLevel: "info" }, { "prompts/list": null });
     await settle();
+    instance.setLogLevel("debug");
+    instance.adopt(new Map([["a://1", new Set([createTestClient("a")])]]));
+    assert.equal(link.requests("resources/subscribe").length, 0);
+    link.answerTo("prompts/list", { result: { prompts: [] } });
+    await settle();
+    assert.deepEqual(
+      link.requests("logging/setLevel").map(({ params }) => params?.["level"]),
+      ["info", "debug"],
+    );
+    assert.equal(link.requests("resources/subscribe").length, 1);
+  });
+  test("while it starts a ping is answered, and who cannot be told is refused", async () => {
+    const { link, instance } = startUnderTest({}, { initialize: null });
+    await settle();
+    instance.check();
+    assert.deepEqual(link.requests("ping"), [], "nothing may come before initialize is answered");
     link.ask("p", "ping");
     link.ask("r", "roots/list");
     assert.deepEqual(link.replyTo("p"), { result: {} });
@@ -416,6 +437,36 @@ describe("calls", () => {
     link.notify("notifications/x");
     assert.equal(instance.seen.missedChecks, 0);
   });
+  test("whether a call that is lost was sent is known to its sender", async () => {
+    const { link, instance } = await startReady();
+    for (const [kind, wasSent] of [
+      ["unreachable", false],
+      ["refused", true],
+    ] as const) {
+      const losses: unknown[] = [];
+      const reply = instance.request({
+        ...{ method: "tools/call", params: {}, port: null, timeoutMs: 1_000 },
+        signal: new AbortController().signal,
+        onLoss: (loss) => void losses.push(loss.wasSent),
+      });
+      link.failRequest(link.requests("tools/call").at(-1)?.id ?? -1, FAILURE(kind));
+      await reply;
+      assert.deepEqual(losses, [wasSent]);
+    }
+  });
+  test("E1 a server that refuses its token ends when its last call is answered", async () => {
+    const { call, link, instance } = await startReady();
+    const [one, other] = [call(null), call(null)];
+    link.failRequest(one.id, FAILURE("unauthorized"));
+    assert.equal(instance.seen.state.kind, "ready");
+    link.answer(other.id, OK);
+    assert.deepEqual(await other.reply, OK);
+    assert.deepEqual(instance.seen.state, {
+      kind: "ended",
+      wasReady: true,
+      failure: FAILURE("unauthorized"),
+    });
+  });
   test("B7 closing gives calls in flight its error, withdraws questions, and closes the link once", async () => {
     const { call, link, instance, clock } = await startReady();
     const port = createTestClient("a").call(1);
@@ -459,6 +510,7 @@ describe("garbage", () => {
     link.say({ jsonrpc: "2.0", id: 999_999, result: {} });
     link.say({ jsonrpc: "2.0", id: `x${id}`, result: {} });
     link.say({ jsonrpc: "2.0", id: null, error: { code: -32700, message: "parse" } });
+    link.say({ jsonrpc: "2.0", id, method: 1 });
     for (const method of ["progress", "message", "resources/updated", "cancelled", "elicitation/complete"]) {
       link.notify(`notifications/${method}`);
       link.notify(`notifications/${method}`, { uri: 1, requestId: {}, progressToken: [], level: {} });

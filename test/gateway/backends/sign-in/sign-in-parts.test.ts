@@ -4,7 +4,7 @@ import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import {
   allowedAddress,
   createBoundedFetch,
@@ -23,7 +23,10 @@ import {
 } from "../../../../src/gateway/backends/sign-in/grant-store.ts";
 import { loadOAuth } from "../../../../src/gateway/backends/sign-in/oauth-library.ts";
 import { codeRequestAddress } from "../../../../src/gateway/backends/sign-in/token-requests.ts";
-import { createGrantSource } from "../../../../src/gateway/backends/sign-in/token-source.ts";
+import {
+  createGrantSource,
+  createMachineSource,
+} from "../../../../src/gateway/backends/sign-in/token-source.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { systemClock as clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { onLoopback } from "../../../support/on-loopback.ts";
@@ -295,4 +298,79 @@ test("E1 a login that was kept at last is not put in the place of a later one wi
   const newest = last.refreshToken;
   await source(null, null, signal);
   assert.equal(await kept(), newest);
+});
+
+/** An authorization server, and the MCP server beside it, that answers every token request with this. */
+async function startAnswering(t: TestContext, status: number, answer: object, knows = true) {
+  const server = createServer(({ url = "" }, response) => {
+    const known: Readonly<Record<string, object>> = {
+      "/.well-known/oauth-protected-resource": { resource: issuer, authorization_servers: [issuer] },
+      "/.well-known/oauth-authorization-server": { issuer, token_endpoint: `${issuer}/token` },
+    };
+    const [code, body] = url === "/token" ? [status, answer] : [200, knows ? known[url] : undefined];
+    response.writeHead(body === undefined ? 404 : code, { "content-type": "application/json" });
+    response.end(JSON.stringify(body ?? {}));
+  });
+  const issuer = `http://127.0.0.1:${await onLoopback(t, server)}`;
+  return issuer;
+}
+
+test("E1 a renewal without a new refresh token keeps the old one, and what a server repeats of one is hidden", async (t) => {
+  const home = await temporaryFolder(t);
+  const grants = openGrantStore({ home, clock, openStore: openTestStore(home) });
+  const { signal } = new AbortController();
+  const renewed = async (status: number, answer: object) => {
+    const issuer = await startAnswering(t, status, answer);
+    const client = {
+      source: "registered",
+      id: "a",
+      secret: null,
+      method: "none",
+      secretEndsAtMs: null,
+    } as const;
+    const [refreshToken, accessToken] = ["refresh-s3cret", "access-s3cret"];
+    const none = {
+      revocationEndpoint: null,
+      redirectUri: null,
+      scopes: null,
+      expiresAtMs: null,
+      ended: null,
+    };
+    const own = {
+      serverUrl: `${issuer}/mcp`,
+      resource: `${issuer}/mcp`,
+      issuer,
+      tokenEndpoint: `${issuer}/token`,
+    };
+    const times = { obtainedAtMs: clock.wallMs(), renewingSinceMs: null };
+    await grants.write(BACKEND, { ...none, ...own, ...times, client, accessToken, refreshToken }, signal);
+    const [url, logger] = [new URL(own.serverUrl), createRecordingLogger()];
+    const source = createGrantSource({ backend: BACKEND, url, auth: null, clock, logger, grants });
+    return { outcome: await source(accessToken, null, signal), kept: await grants.read(BACKEND, signal) };
+  };
+  const given = await renewed(200, { access_token: "newer", token_type: "bearer" });
+  assert.equal(given.outcome.kind, "token");
+  assert.deepEqual([given.kept?.accessToken, given.kept?.refreshToken], ["newer", "refresh-s3cret"]);
+  const error_description = "refresh-s3cret is over";
+  const ended = await renewed(400, { error: "invalid_grant", error_description });
+  assert.ok(ended.outcome.kind === "ended" && ended.kept !== null);
+  assert.match(ended.outcome.reason, /invalid_grant/);
+  assert.ok(![ended.outcome.reason, ended.kept.ended].join().includes("s3cret"));
+});
+
+test("E1 client credentials go only to a server that says who takes them, and its answer does not repeat them", async (t) => {
+  const answer = { error: "invalid_client", error_description: "ma$chine is wrong" };
+  for (const [knows, said] of [
+    [true, /invalid_client/],
+    [false, /does not say where one signs in/],
+  ] as const) {
+    const url = new URL(await startAnswering(t, 400, answer, knows));
+    const auth = resolvedAuth({ type: "client-credentials", clientId: "a", clientSecret: "ma$chine" });
+    const logger = createRecordingLogger();
+    const source = createMachineSource({ backend: BACKEND, url, auth, clock, logger });
+    const outcome = await source(null, null, new AbortController().signal);
+    assert.ok(outcome.kind === "failed");
+    assert.match(outcome.reason, said);
+    assert.ok(!outcome.reason.includes("ma$chine"), outcome.reason);
+  }
 });

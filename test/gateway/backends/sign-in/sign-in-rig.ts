@@ -107,13 +107,15 @@ export function openSignIns(
 ) {
   const log = createRecordingLogger();
   const openStore = openTestStore(home);
-  const options = { home, openStore, clock, logger: log, random: () => 0.5, onNotice: () => {} };
+  const notices: unknown[] = [];
+  const onNotice = (): void => void notices.push(signIns.notice(BACKEND)?.code ?? null);
+  const options = { home, openStore, clock, logger: log, random: () => 0.5, onNotice };
   const signIns = new SignIns(options);
   t.after(() => signIns[Symbol.asyncDispose]());
   const authorization = signIns.authorize(BACKEND, { url: server.url, headers: {}, ...(auth && { auth }) });
   assert.ok(authorization !== null);
   return {
-    ...{ signIns, authorization, log },
+    ...{ signIns, authorization, log, notices },
     notice: () => signIns.notice(BACKEND),
     /** What goes with requests now. */
     async carried(): Promise<Credential> {

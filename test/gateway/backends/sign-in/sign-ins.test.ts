@@ -7,6 +7,7 @@ import {
   isCredential,
   type ResolvedAuth,
 } from "../../../../src/gateway/backends/links/link-authorization.ts";
+import { settledWithin, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { runsOf } from "../../../support/properties.ts";
@@ -76,9 +77,11 @@ test(`E1 ${DAYS} days of hourly tokens, unattended: always a good one, each rene
   const rig = await startSignInRig(t, {}, clock);
   await rig.signIn();
   const { authorization, notice, signIns } = openSignIns(t, rig, { clock });
-  // The end of another link does not end the renewals.
-  signIns.authorize(BACKEND, { url: rig.server.url, headers: {} })?.[Symbol.dispose]();
+  const other = signIns.authorize(BACKEND, { url: rig.server.url, headers: {} });
   let header = headerOf(await authorization.obtain());
+  // The end of another link does not end the renewals.
+  await other?.obtain();
+  other?.[Symbol.dispose]();
   // 225 s before the end, and a second more.
   const lifeMs = HOUR_MS - 224_000;
   const renewals = Math.ceil((DAYS * 24 * HOUR_MS) / lifeMs);
@@ -94,6 +97,21 @@ test(`E1 ${DAYS} days of hourly tokens, unattended: always a good one, each rene
   assert.ok(await isGood(rig, header));
   assert.equal(notice(), null);
   assert.equal(rig.authorization.count("/token refresh_token"), renewals);
+  authorization[Symbol.dispose]();
+  assert.equal(clock.pendingTimers, 0, "without a link nothing is renewed");
+});
+
+test("E1 a token that holds for longer than a timer can is renewed when its end is near", async (t) => {
+  const day = 24 * HOUR_MS;
+  const clock = createManualClock(Date.now());
+  const rig = await startSignInRig(t, { accessTokenSecs: (40 * day) / 1000 }, clock);
+  await rig.signIn();
+  const { carried } = openSignIns(t, rig, { clock });
+  await carried();
+  await clock.advance(39 * day);
+  assert.equal(rig.authorization.count("/token"), 1);
+  await clock.advance(day - 200_000);
+  await eventually(() => rig.authorization.count("/token refresh_token") === 1);
 });
 
 test("E1 a grant that the server ended is one notice, and no more requests: a new sign-in mends it", async (t) => {
@@ -131,8 +149,26 @@ test("E1 a grant that the server ended is one notice, and no more requests: a ne
 });
 
 test("E1 an authorization server that is away is tried ever more slowly, and comes back by itself", async (t) => {
-  const { rig, clock, authorization, notice } = await signedIn(t);
-  await authorization.obtain();
+  const { rig, clock, authorization, notice, signIns, carried, refused } = await signedIn(t);
+  const first = await carried();
+  rig.authorization.setDown(true);
+  for (const _ of [1, 2]) {
+    assert.equal(failureOf(await refused(first)).kind, "unauthorized");
+    assert.equal(notice()?.code, "token_not_renewed", "the old token is not to blame");
+  }
+  rig.authorization.setDown(false);
+  // A new link does not wait for the next try.
+  const link = signIns.authorize(BACKEND, { url: rig.server.url, headers: {} });
+  assert.ok(link !== null && isCredential(await link.obtain()));
+  assert.equal(notice(), null);
+  rig.authorization.setDown(true);
+  await clock.advance(HOUR_MS - 220_000);
+  await eventually(() => notice()?.code === "token_not_renewed");
+  rig.authorization.setDown(false);
+  const renewals = rig.authorization.count("/token refresh_token");
+  await clock.advance(60_000);
+  await eventually(() => rig.authorization.count("/token refresh_token") > renewals);
+  await eventually(() => notice() === null);
   rig.authorization.setDown(true);
   await clock.advance(2 * HOUR_MS);
   const asked = rig.authorization.count("/token");
@@ -179,22 +215,49 @@ test("E1 tokens go to the address that was signed in to, and to no other", async
   assert.deepEqual(await authorization?.obtain(), { header: null });
   // Nor to one beyond this machine without TLS, nor beside a header that was configured by hand.
   assert.equal(signIns.authorize(BACKEND, { url: "http://nas.example/mcp", headers: {} }), null);
+  const named = rig.server.url.replace("http://", "http://me:mine@");
+  assert.equal(signIns.authorize(BACKEND, { url: named, headers: {} }), null);
   const headers = { Authorization: "Bearer by-hand" };
   assert.equal(signIns.authorize(BACKEND, { url: rig.server.url, headers }), null);
 });
 
 test("E1 what is asked for beyond the login is one notice that names the scopes, and a new login keeps the old ones", async (t) => {
-  const { rig, authorization, notice, carried, refused } = await signedIn(t);
+  const { rig, authorization, notice, notices, signIns, carried, refused } = await signedIn(t);
   const token = await carried();
   const challenge = 'Bearer error="insufficient_scope", scope="mcp:write"';
   const outcome = failureOf(await refused(token, challenge, 403));
   assert.equal(outcome.kind, "refused");
   assert.equal(notice()?.code, "scopes_needed");
   assert.match(notice()?.title ?? "", /scopes mcp:write/);
+  failureOf(await refused(token, challenge, 403));
+  assert.deepEqual(notices, ["scopes_needed"]);
+  // The same token for another link lacks them still.
+  await signIns.authorize(BACKEND, { url: rig.server.url, headers: {} })?.obtain();
+  assert.equal(notice()?.code, "scopes_needed");
   const grant = await rig.signIn();
   assert.deepEqual(grant.scopes, ["mcp:read", "offline_access", "mcp:write"]);
   // Another reason than scopes is not ours to judge.
   assert.equal(await authorization.refused({ status: 403, challenge: null, carried: token }), null);
+  assert.equal(headerOf(await refused(token, challenge, 403)), `Bearer ${grant.accessToken}`);
+  assert.equal(notice(), null);
+});
+
+test("E1 a login of another client, or one that cannot be read any more, asks for a new one", async (t) => {
+  const { rig, clock, grant } = await signedIn(t);
+  const client = { ...grant.client, source: "configured" } as const;
+  const { signal } = new AbortController();
+  await rig.grants.write(BACKEND, { ...grant, client }, signal);
+  const one = openSignIns(t, rig, { clock, auth: resolvedAuth({ clientId: "another" }) });
+  const token = await one.carried();
+  assert.match(failureOf(await one.refused(token)).message, /belongs to another `client_id`/);
+  assert.equal(one.notice()?.code, "login_needed");
+  const folder = join(rig.home, "sign-in");
+  const names = (await readdir(folder)).filter((name) => /^tickets-\w+\.json$/.test(name));
+  assert.equal(names.length, 1);
+  for (const name of names) await writeFile(join(folder, name), "{}");
+  const other = openSignIns(t, rig, { clock });
+  assert.match(failureOf(await other.refused(token)).message, /the stored login cannot be read/);
+  assert.equal(other.notice()?.code, "login_needed");
 });
 
 test("E1 the gateway signs in as itself with client credentials, once for all, when the server asks for it", async (t) => {
@@ -207,23 +270,43 @@ test("E1 the gateway signs in as itself with client credentials, once for all, w
   assert.equal(headers.size, 1);
   assert.ok(await isGood(rig, [...headers][0] ?? ""));
   assert.equal(rig.authorization.count("/token client_credentials"), 1);
+  assert.equal(await rig.grants.readChallenge(BACKEND, rig.server.url), null, "no person has to sign in");
   await clock.advance(HOUR_MS - 224_000);
   await eventually(() => rig.authorization.count("/token client_credentials") === 2);
 });
 
-test("E1 a stop waits for a renewal that is under way, as half of one may cost the login", async (t) => {
-  const { rig, grant: before, signIns, carried, refused } = await signedIn(t);
-  const token = await carried();
-  const { held, release } = rig.authorization.holdTokenAnswers();
-  rig.authorization.endAccessTokens();
-  const renewing = refused(token);
-  await held;
-  const stopped = signIns[Symbol.asyncDispose]();
-  release();
-  await Promise.all([stopped, renewing]);
-  const kept = await rig.grants.read(BACKEND, new AbortController().signal);
-  assert.ok(kept !== null && kept.accessToken !== before.accessToken && kept.renewingSinceMs === null);
-  assert.ok(await isGood(rig, `Bearer ${kept.accessToken}`));
+test("E1 a stop waits for a renewal that is under way, as half of one may cost the login, but not for ever", async (t) => {
+  for (const situation of ["in use", "without a link", "of the configuration before", "held up"]) {
+    const { rig, clock, grant: before, signIns, authorization, carried, refused } = await signedIn(t);
+    const token = await carried();
+    const { held, release } = rig.authorization.holdTokenAnswers();
+    rig.authorization.endAccessTokens();
+    const renewing = refused(token);
+    await held;
+    if (situation === "without a link") authorization[Symbol.dispose]();
+    const { url } = rig.server;
+    const auth = resolvedAuth({ clientName: "Another" });
+    if (situation.startsWith("of")) signIns.authorize(BACKEND, { url, headers: {}, auth });
+    let isStopped = false;
+    const stopped = signIns[Symbol.asyncDispose]().then(() => {
+      isStopped = true;
+    });
+    await clock.advance(2_999);
+    assert.equal(isStopped, false, situation);
+    if (situation === "held up") {
+      await clock.advance(1);
+      await stopped;
+      assert.ok(await settledWithin(systemClock, 10_000, renewing));
+      assert.match(failureOf(await renewing).message, /the gateway is stopping/);
+      release();
+      continue;
+    }
+    release();
+    await Promise.all([stopped, renewing]);
+    const kept = await rig.grants.read(BACKEND, new AbortController().signal);
+    assert.ok(kept !== null && kept.accessToken !== before.accessToken && kept.renewingSinceMs === null);
+    assert.ok(await isGood(rig, `Bearer ${kept.accessToken}`));
+  }
 });
 
 test("E1 a renewal that another process holds up is given up in time, and said so", async (t) => {
