@@ -3,7 +3,12 @@ import { type TestContext, test } from "node:test";
 import type { StreamEvent } from "../../../../src/api/contract.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { type SeenEvent, startLive } from "../../../../src/web/page/daemon/live.ts";
-import { createRequests, framesOf, type StreamFrame } from "../../../../src/web/page/daemon/requests.ts";
+import {
+  createRequests,
+  framesOf,
+  type Session,
+  type StreamFrame,
+} from "../../../../src/web/page/daemon/requests.ts";
 import { sampleSyncState } from "../../../api/sample-config.ts";
 import { sampleReport, sampleResult } from "../../../api/sample-report.ts";
 import { scriptedApp } from "../scripted-app.ts";
@@ -85,14 +90,17 @@ async function openTab(t: TestContext) {
   const asked: string[] = [];
   const seen: SeenEvent[] = [];
   let figures = true;
+  let session: Session | null = OTHER_SESSION;
+  let held: Promise<void> | null = null;
   const live = startLive({
     store: app.store,
     requests: {
       ...app.requests,
       openEvents: (afterId, signal) => new Source(afterId, signal).open(),
-      session: async () => OTHER_SESSION,
+      session: async () => session,
       async ask(name, ...rest) {
         asked.push(name);
+        await held;
         return app.requests.ask(name, ...rest);
       },
     },
@@ -104,6 +112,13 @@ async function openTab(t: TestContext) {
     ...{ store: app.store, live, seen, asked },
     source: (): Source => Source.opened.at(-1) ?? assert.fail(),
     hidesFigures: () => (figures = false),
+    signsOut: () => (session = null),
+    /** Answers come once the result is called. */
+    holdsAnswers(): () => void {
+      const answers = Promise.withResolvers<void>();
+      held = answers.promise;
+      return answers.resolve;
+    },
     show(isVisible: boolean): void {
       tab.visibilityState = isVisible ? "visible" : "hidden";
       tab.turned();
@@ -169,16 +184,30 @@ test("F2 what is known is asked once at the opening, and then only what an event
 });
 
 test("F2 figures are asked for only while a tab is connected, and never after its end", async (t) => {
-  const { source, asks, store, pass, live } = await openTab(t);
+  const { source, asks, store, pass, live, show, holdsAnswers } = await openTab(t);
   await source().opens();
   await asks();
   store.set({ link: { kind: "lost", sinceMs: 0 } });
   await pass(10_000);
   assert.equal(await asks(), "");
-  live[Symbol.dispose]();
   store.set({ link: { kind: "live" } });
+  show(false);
+  await pass(4_800);
+  assert.equal(await asks(), "", "nobody sees them");
+  show(true);
+  const answer = holdsAnswers();
+  live.refresh();
+  await turns();
+  live[Symbol.dispose]();
+  store.set({ status: null });
+  answer();
+  assert.equal(await asks(), "approvals status sync");
+  assert.equal(store.get().status, null, "an answer that comes after the end");
+  live.refresh();
+  show(false);
   await pass(10_000);
-  assert.equal(await asks(), "");
+  show(true);
+  assert.deepEqual([await asks(), store.get().link.kind, Source.opened.length], ["", "live", 1]);
 });
 
 test("F2 a reader that stops early lets the stream of events go", async () => {
@@ -220,9 +249,13 @@ test("F2 an event is told once, newest first, and five hundred are kept", async 
 
 test("F2 a stream that ends is opened again after the last event, later each time it fails", async (t) => {
   const { source, store, pass } = await openTab(t);
+  let sinceMs: number | null = null;
   for (const [index, waitMs] of [500, 1000, 2000, 4000, 8000, 8000].entries()) {
     await source().ends();
-    assert.equal(store.get().link.kind, "lost");
+    const { link } = store.get();
+    assert.ok(link.kind === "lost");
+    sinceMs ??= link.sinceMs;
+    assert.equal(link.sinceMs, sinceMs, "since when it is lost");
     await pass(waitMs - 1);
     assert.equal(Source.opened.length, 1 + index);
     await pass(1);
@@ -270,8 +303,9 @@ test("F2 frames are read whole, however they come, and heartbeats are none", asy
 });
 
 test("F2 a tab in the background gives its connection back, and goes on when it is seen", async (t) => {
-  const { source, store, show, pass, live } = await openTab(t);
+  const { source, store, show, pass, live, signsOut } = await openTab(t);
   await source().opens();
+  await source().tell(7, ready("share.failover"));
   show(false);
   await pass(4_999);
   show(true);
@@ -284,9 +318,15 @@ test("F2 a tab in the background gives its connection back, and goes on when it 
   assert.equal(store.get().link.kind, "resting");
   show(true);
   assert.equal(store.get().link.kind, "connecting");
-  assert.equal(Source.opened.length, 2);
+  assert.deepEqual([Source.opened.length, source().afterId], [2, 0], "all is asked for anyway");
+  signsOut();
+  await source().opens();
+  assert.deepEqual(store.get().session, OTHER_SESSION, "its end is told by the request that it refuses");
+  show(false);
   live[Symbol.dispose]();
   assert.equal(source().signal.aborted, true);
+  await pass(10_000);
+  assert.equal(store.get().link.kind, "live");
 });
 
 interface Asked {
@@ -345,7 +385,62 @@ test("F2 E2 each request is signed in by a header, and the browser's cookies are
       ["/manage/v1/events/stream?flow", undefined, { ...own, "Last-Event-ID": "7" }, undefined],
     ],
   );
-  assert.deepEqual(new Set(asked.map(({ init }) => init.credentials)), new Set(["omit"]));
+  assert.deepEqual(
+    new Set(asked.map(({ init }) => `${init.credentials} ${init.cache}`)),
+    new Set(["omit no-cache"]),
+  );
+});
+
+test("F2 each request ends at its deadline, the longest for a tool's call, or with what it is asked for", async (t) => {
+  const deadlines: { readonly ms: number; readonly end: AbortController }[] = [];
+  t.mock.method(AbortSignal, "timeout", (ms: number) => {
+    const end = new AbortController();
+    deadlines.push({ ms, end });
+    return end.signal;
+  });
+  const none = (): Response => new Response(null, { status: 204 });
+  const { requests, asked } = scripted(
+    t,
+    ...[sampleReport(), { results: [sampleResult()] }, { result: {}, error: null }],
+    ...[{ session: "s" }, { expires_at: null }, { right: "r", code: "c" }, none(), none()],
+  );
+  const given = new AbortController();
+  await requests.ask("status", null, { signal: given.signal });
+  await requests.ask("mount", { shares: ["CORE"] });
+  await requests.ask("call", { tool: "x" });
+  await requests.signIn({ token: "t" });
+  await requests.session();
+  await requests.askOwner();
+  await requests.dropOwner();
+  await requests.signOut();
+  const short = Array.from({ length: 5 }, () => 20_000);
+  assert.deepEqual(
+    deadlines.map(({ ms }) => ms),
+    [20_000, 180_000, 900_000, ...short],
+  );
+  given.abort();
+  assert.deepEqual(
+    asked.map(({ init }) => init.signal?.aborted),
+    [true, ...Array.from({ length: 7 }, () => false)],
+  );
+  for (const [index, { end }] of deadlines.entries()) {
+    end.abort();
+    assert.equal(asked[index]?.init.signal?.aborted, true, asked[index]?.path);
+  }
+});
+
+test("F2 a session that ends is told by a stream of events and by the right that is given up, too", async (t) => {
+  Object.assign(globalThis, { document: { querySelector: () => ({ content: "/page/schema.json" }) } });
+  const { requests, asked, outs } = scripted(
+    t,
+    ...[failed(401, {}), failed(401, {}), failed(404, {}), { type: "object" }],
+  );
+  await assert.rejects(requests.openEvents(0, t.signal), { code: "permission_denied" });
+  await assert.rejects(requests.dropOwner(), { code: "permission_denied" });
+  assert.equal(outs(), 2);
+  await assert.rejects(requests.configSchema(t.signal), { code: "protocol", message: /answered 404/ });
+  assert.deepEqual(await requests.configSchema(t.signal), { type: "object" });
+  assert.deepEqual(asked.at(-1)?.path, "/page/schema.json");
 });
 
 test("F2 a long number that a tool answers keeps its digits", async (t) => {
@@ -423,7 +518,13 @@ test("F4 the owner's right goes with each request from the asking on, until it i
   const { requests, asked } = scripted(
     t,
     ...[given, { expires_at: null, may_run_commands: true, owner_until: until }, none(), sampleReport()],
-    ...[given, none(), {}, failed(403, { error: { code: "owner_only", message: "elsewhere" } })],
+    ...[
+      given,
+      none(),
+      {},
+      { right: "r1ght" },
+      failed(403, { error: { code: "owner_only", message: "elsewhere" } }),
+    ],
   );
   assert.equal(await requests.askOwner(), "ABCD2345");
   assert.equal((await requests.session())?.ownerUntil, until);
@@ -432,9 +533,10 @@ test("F4 the owner's right goes with each request from the asking on, until it i
   await requests.askOwner();
   await requests.signOut();
   await assert.rejects(requests.askOwner(), { code: "protocol" });
+  await assert.rejects(requests.askOwner(), { code: "protocol" });
   await assert.rejects(requests.askOwner(), { code: "owner_only" });
   const rights = asked.map(
     ({ init }) => (init.headers as Record<string, string>)["X-Mountaineer-Owner"] ?? "",
   );
-  assert.deepEqual(rights, ["", "r1ght", "r1ght", "", "", "r1ght", "", ""]);
+  assert.deepEqual(rights, ["", "r1ght", "r1ght", "", "", "r1ght", "", "", ""]);
 });
