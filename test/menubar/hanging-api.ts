@@ -15,6 +15,8 @@ export interface HangingApi {
   goOn(): void;
   /** Ends all connections, as a daemon does that ends. */
   cut(): void;
+  /** As `cut`, and nobody listens any more. */
+  end(): void;
   /** How many wait for an answer that does not come, now. */
   readonly waiting: number;
   /** The most that ever did at once. */
@@ -60,10 +62,11 @@ export async function startHangingApi(t: Scope, socketPath: string): Promise<Han
     };
     asking.on("data", onData);
   });
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
+  const end = (): void => {
     server.close();
-  });
+    for (const socket of sockets) socket.destroy();
+  };
+  t.after(end);
   const home = await temporaryFolder(t);
   await new Promise<void>((resolve) => server.listen(defaultSocketPath(home), resolve));
   return {
@@ -77,6 +80,7 @@ export async function startHangingApi(t: Scope, socketPath: string): Promise<Han
     cut() {
       for (const socket of sockets) socket.destroy();
     },
+    end,
     get waiting() {
       return waiting;
     },

@@ -217,7 +217,7 @@ function tidied(items: readonly MenuItem[]): MenuItem[] {
 }
 
 function stateOfWorld({ connection, status, sync }: MenuWorld): MenuState {
-  if (status === null || connection.kind === "absent") return "down";
+  if (status === null) return "down";
   const { global, shares, gateway, backends = [] } = status;
   const served = backends.filter(({ enabled }) => enabled);
   const states = [

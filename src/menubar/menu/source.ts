@@ -37,7 +37,7 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
 
   const update = (changes: Partial<DaemonGlance>): void => {
     glance = { ...glance, ...changes };
-    if (!signal.aborted) onGlance(glance);
+    onGlance(glance);
   };
   const lookAgain = onceMore(async () => {
     const looked = client;

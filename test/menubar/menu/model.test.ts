@@ -81,8 +81,15 @@ test("A8 the icon tells how things are, all in all", () => {
     ["a warning about the gateway", sampleWorld(gatewayReport([], { gateway: global })), "degraded"],
     ["a failed backend that is switched off", sampleWorld(gatewayReport([off])), "healthy"],
     ["all that there is has failed", sampleWorld(withGateway("Failed", [])), "down"],
+    [
+      "all that is on has failed",
+      sampleWorld(gatewayReport([off, sampleBackend({ phase: "Failed" })])),
+      "down",
+    ],
   ];
   for (const [what, world, state] of table) assert.equal(menuOf(world).state, state, what);
+  assert.equal(linesOf([])[0], "Nothing is configured yet");
+  assert.equal(linesOf([pending({ mount_alive: false })])[0], "!! 0 of 1 shares are well");
 });
 
 test("A8 the whole menu of a share that is well", () => {
@@ -136,6 +143,12 @@ test("A7 TB Ready is offered at the top, and by force only behind the names of t
     "    ---",
   ]);
   assert.match(lines[from + 4] ?? "", /cut off 2 files of bash and vim.*<force\/switch\/CORE\/tb>$/);
+  const switches = lines.filter((line) => line.endsWith("<do/switch/CORE/tb>"));
+  assert.deepEqual(
+    switches.map((line) => line.trim()),
+    Array(2).fill("! TB Ready – switch CORE <do/switch/CORE/tb>"),
+  );
+  assertHas(linesOf([pending()]), "    ! Whatever is open on it is cut off, unsaved work is lost");
 });
 
 test("A7 force is offered for what was refused, and for nothing that was not", () => {
@@ -153,6 +166,19 @@ test("A7 force is offered for what was refused, and for nothing that was not", (
   assert.equal(both.filter((line) => line.includes("bash (4711)")).length, 1);
   const held = linesOf([sampleShare({ active_interface: "fallback", held: "fallback" })]);
   assertHas(held, "  Switch to Thunderbolt <do/switch/CORE/tb>");
+  const forced = (share: ShareStatus, to: string): readonly string[] => {
+    const refused = { kind: "do", id: ["switch", "CORE", to], force: false } as const;
+    const lines = linesOf([share], {
+      busy: new Map([["CORE", { action: refused, holders: HOLDERS, unsent: [] }]]),
+    });
+    return lines.flatMap((line) => /\w[\w ]* by force …/.exec(line)?.[0] ?? []);
+  };
+  const toTb = "Switch to Thunderbolt by force …";
+  assert.deepEqual(forced(pending(), "tb"), [toTb], "once");
+  assert.deepEqual(forced(sampleShare({ active_interface: "fallback" }), "tb"), [toTb]);
+  assert.equal(forced(pending(), "fallback").length, 2);
+  const running = [{ kind: "do", id: ["unmount", "CORE"], force: true }] as const;
+  assertHas(linesOf([sampleShare()], { busy, running }), "    !! Unmount by force … <off>");
   // Of that share alone, although all of them were asked for.
   assert.match(lines[from + 4] ?? "", /cut off 1 file of bash.*<force\/unmount\/CORE>$/);
 });
@@ -212,6 +238,8 @@ test("without a daemon the menu offers to start one, and nothing that needs it",
     "---",
     "Quit the menu (shares stay as they are) <quit>",
   ]);
+  const noPlaces = outline(menuOf({ ...world, logPath: null }).items);
+  assert.equal(noPlaces.filter((line) => line === "---").length, 1);
 });
 
 test("a daemon that does not answer leaves what it told last", () => {
@@ -253,6 +281,11 @@ test("backends: phase, reason and error of each; a switched-off one has nothing 
     "  Restart all <do/restart>",
   );
   assert.match(lines[lines.indexOf("  b — disabled") + 1] ?? "", /^ {2}c — /);
+  assert.match(
+    lines[lines.indexOf("    !! Last error: exit code 3") + 1] ?? "",
+    /^ {4}Restart /,
+    "no figures",
+  );
 });
 
 const ROUTE = {
@@ -282,7 +315,7 @@ test("C2 backends with routes: what is ready, and a click for each route", () =>
   assert.match(text, /files — Ready over lan, here is ready/);
   assert.match(text, /here is ready: calls are in flight/);
   assert.match(text, /Switch to here <do\/route\/files\/here>/);
-  assert.doesNotMatch(text, /lan: ready|route\/files\/lan/, "it is in use");
+  assert.doesNotMatch(text, /lan: ready|Switch to lan/, "it is in use");
 });
 
 test("aliases: opened where their share is there, removed with a second click, mended when a link is not right", () => {
@@ -351,6 +384,7 @@ test("where openings are told, folders are shown as they are looked at, level by
   ]);
   const told = linesOf(undefined, { folders: full });
   assert.ok(told.includes("    and 10 more"));
+  assert.equal(told.filter((line) => /^ {4}f\d+$/.test(line)).length, 40);
   const fits = new Map([
     [folderKey({ share: "CORE", subpath: "" }), { kind: "known", names: many.slice(0, 40) } as const],
   ]);
@@ -428,6 +462,7 @@ test("more shares than a screen holds go into a submenu, which tells how they ar
   const lines = linesOf(shares);
   assertHas(lines, "!! 6 more shares", "  !! S29 — mounted over Thunderbolt, not answering");
   assert.doesNotMatch(linesOf(shares.slice(0, 24)).join("\n"), /more shares/, "all of these fit");
+  assertHas(lines, "  !! S29 (not answering)");
 });
 
 test("E2 what waits for approval stands at the top, once each, with a way to see and approve it", () => {

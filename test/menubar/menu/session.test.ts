@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { Control } from "../../../src/api/operations.ts";
+import type { MenuAction } from "../../../src/menubar/menu/action.ts";
 import type { Menu, MenuItem } from "../../../src/menubar/menu/menu.ts";
 import type { MenuSession } from "../../../src/menubar/menu/session.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { startRig } from "../../api/management-rig.ts";
-import { scriptedConfig } from "../../api/sample-config.ts";
+import { sampleSyncState, scriptedConfig } from "../../api/sample-config.ts";
 import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
 import { ANSWERS_MS, BETWEEN_LOOKS_MS, eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -56,9 +57,9 @@ function itemOf(session: MenuSession, label: string | RegExp): MenuItem {
 }
 
 /** A daemon whose looks are counted, and a menu whose time moves only as the test says. */
-async function countingScene(t: TestContext) {
+async function countingScene(t: TestContext, result: Parameters<typeof sampleResult>[0] = {}) {
   const share = sampleShare();
-  const control = scriptedControl(sampleReport([share]));
+  const control = scriptedControl(sampleReport([share]), (name) => sampleResult({ ...result, share: name }));
   const config = scriptedConfig();
   let looks = 0;
   const counting = {
@@ -98,7 +99,7 @@ test("A8 the menu follows the daemon by its events, and asks nothing while none 
 test("A8 10,000 events a second are twenty looks and redraws at most, and the menu answers meanwhile", async (t) => {
   const { share, config, clock, session, until, looks } = await countingScene(t);
   let redraws = 0;
-  session.onChange(() => {
+  const unregister = session.onChange(() => {
     redraws += 1;
   });
   const looksBefore = looks();
@@ -119,6 +120,12 @@ test("A8 10,000 events a second are twenty looks and redraws at most, and the me
   // The last word is heard, however many came before.
   await until(() => itemOf(session, "Last error: error 99"), 5);
   assert.equal(config.listenerCount, 1, "it kept up with the events");
+  unregister();
+  const told = [redraws, looks()];
+  config.emit(sampleSyncState({ waiting: ["backends.files"] }));
+  await until(() => itemOf(session, "Waits for you: backends.files"), 5);
+  await clock.advance(1_000);
+  assert.deepEqual([redraws, looks()], told, "the event says all of it");
 });
 
 test("A8 with a daemon that hangs, the menu says so, stays clickable, and comes back with it", async (t) => {
@@ -169,6 +176,19 @@ test("a refusal because of open files offers force for that share, until it lets
   session.click(force);
   await eventually(() => !/force|1 file/.test(outline(session.menu().items).join("\n")));
   assert.deepEqual(control.calls.at(-1)?.options, { force: true });
+  assert.ok(control.calls.every(({ name }) => name === "unmount"));
+});
+
+test("what open files held back is offered no more once the share is unmounted by somebody else", async (t) => {
+  const { share, config, session, until } = await countingScene(t, {
+    result: "busy",
+    detail: "1 file is open",
+  });
+  session.click(itemOf(session, "Unmount all"));
+  await until(() => itemOf(session, /by force/), 5);
+  Object.assign(share, { mount_state: "unmounted", active_interface: "none" });
+  config.emit({ kind: "transition", transition: { name: "share.unmounted", share: "CORE" } });
+  await until(() => !outline(session.menu().items).some((line) => line.includes("by force")), 5);
 });
 
 test("a failure stays until it is dismissed, or made good", async (t) => {
@@ -189,6 +209,33 @@ test("a failure stays until it is dismissed, or made good", async (t) => {
   await eventually(isTold);
   session.click(itemOf(session, "Mount"));
   await eventually(() => !isTold());
+});
+
+test("a failure of one thing is made good by that thing alone", async (t) => {
+  const refused = new MountaineerError("program_unavailable", "no opener");
+  let fails = true;
+  const control = scriptedControl(sampleReport(), (share) =>
+    sampleResult({ share, result: fails ? "failed" : "mounted", detail: "no route" }),
+  );
+  const { home } = await startRig(t, { control, config: scriptedConfig() });
+  const outcomes: boolean[] = [];
+  const { session } = start(t, home, {
+    openPath: async () => (fails ? Promise.reject(refused) : undefined),
+    onOutcome: ({ ok }) => outcomes.push(ok),
+  });
+  await eventually(() => session.menu().state === "healthy");
+  const does = async (action: MenuAction): Promise<boolean> => {
+    const before = outcomes.length;
+    session.act(action);
+    await eventually(() => outcomes.length > before);
+    return outline(session.menu().items).some((line) => line.startsWith("!! Open /a: no opener"));
+  };
+  const open = { kind: "open", path: "/a" } as const;
+  assert.equal(await does(open), true);
+  fails = false;
+  assert.equal(await does({ kind: "do", id: ["mount", "CORE"], force: false }), true);
+  assert.equal(await does(open), false);
+  assert.deepEqual(outcomes, [false, true, true]);
 });
 
 test("a failure of two shares is made good by both together", async (t) => {
@@ -219,13 +266,17 @@ test("an action that the menu's end cuts off is told to nobody, and no timer is 
   const { home } = await startRig(t, { control, config: scriptedConfig() });
   const outcomes: unknown[] = [];
   const clock = createManualClock();
-  const { session, stop } = start(t, home, { clock, onOutcome: (outcome) => outcomes.push(outcome) });
+  const { session, stop, quits } = start(t, home, { clock, onOutcome: (outcome) => outcomes.push(outcome) });
   session.click(await passTimeUntil(clock, () => itemOf(session, "Unmount all"), 100));
   await eventually(() => control.calls.length === 1);
   stop.abort();
   await session.ended;
   await eventually(() => clock.pendingTimers === 0);
   assert.deepEqual(outcomes, []);
+  const last = session.menu();
+  for (const kind of ["quit", "dismiss", "start"] as const) session.act({ kind });
+  assert.deepEqual([quits(), clock.pendingTimers], [0, 0], "after its end it does nothing");
+  assert.equal(session.menu(), last);
 });
 
 test("the advice to stop a silent daemon goes once it is heard again; what failed stays told", async (t) => {
@@ -250,8 +301,37 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
   api.hang();
   config.emit({ kind: "transition", transition: { name: "share.tb_ready", share: "CORE" } });
   await passTimeUntil(clock, () => isTold(/does not answer; this is its last state/), 500);
+  const isSilent = (): boolean => isTold(/does not answer; this is its last state/);
+  for (const [silentMs, soonMs] of [
+    [500, 4_000],
+    [30_000, 12_000],
+  ] as const) {
+    const untilMs = clock.monotonicMs() + silentMs;
+    await passTimeUntil(clock, () => isSilent() && clock.monotonicMs() >= untilMs, 500);
+    api.goOn();
+    const atMs = clock.monotonicMs();
+    await passTimeUntil(clock, () => !isSilent(), 500);
+    const tookMs = clock.monotonicMs() - atMs;
+    assert.ok(tookMs <= soonMs, `${tookMs} ms after ${silentMs}`);
+    api.hang();
+    session.open(null);
+  }
   api.goOn();
-  await passTimeUntil(clock, () => !isTold(/does not answer; this is its last state/), 500);
+});
+
+test("a daemon that goes while it is asked is gone, and not silent", async (t) => {
+  const { server } = await startRig(t, { config: scriptedConfig() });
+  const api = await startHangingApi(t, server.socketPath);
+  const { session } = start(t, api.home);
+  await eventually(() => session.menu().state === "healthy");
+  api.hang();
+  session.open(null);
+  await eventually(() => api.waiting > 0);
+  api.end();
+  await eventually(() => itemOf(session, "Start Mountaineer"));
+  session.open(null);
+  await eventually(() => api.waiting === 0);
+  assert.ok(itemOf(session, "Start Mountaineer"));
 });
 
 test("A8 a share that hangs holds up its own list of folders, and nothing else", async (t) => {
@@ -293,6 +373,29 @@ test("one level further than is open is looked at, and no deeper", async (t) => 
   await eventually(() => asked.filter((subpath) => subpath.startsWith("a/")).length === 2);
   const below = asked.slice(4).filter((subpath) => subpath !== "a");
   assert.deepEqual(below.toSorted(), ["a/a", "a/b"], "what is known is not asked again");
+});
+
+test("folders below one that is no longer open are not listed, and four are at a time", async (t) => {
+  const asked: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  const names = Array.from({ length: 10 }, (_, index) => `f${index}`);
+  const session = await startServed(t, scriptedControl(), async ({ share, subpath = "" }) => {
+    asked.push(subpath);
+    if (/^f\d$/.test(subpath)) await gate.promise;
+    return { share, subpath, path: "/x", folders: subpath === "" ? names : [], truncated: false };
+  });
+  await eventually(() => session.menu().state === "healthy");
+  session.open(itemOf(session, "Add a folder of CORE …"));
+  await eventually(() => asked.length === 5);
+  session.open(itemOf(session, "f9"));
+  await eventually(() => asked.length === 6);
+  gate.resolve();
+  await eventually(
+    () =>
+      everyItem(session.menu().items).filter((item) => "label" in item && item.label === "No folders")
+        .length === 5,
+  );
+  assert.deepEqual(asked.toSorted(), ["", "f0", "f1", "f2", "f3", "f9"]);
 });
 
 test("a daemon that goes leaves an offer to start one; one that comes is followed", async (t) => {
