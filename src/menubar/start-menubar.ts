@@ -11,7 +11,6 @@ import type { ActionOutcome } from "./menu/world.ts";
 
 type MenubarPlace = Omit<DesktopOptions, "clock">;
 
-/** The program that draws the menu. */
 type MenubarFace =
   /** An icon on the session's bus. */
   | { readonly kind: "tray" }
@@ -29,7 +28,6 @@ interface MenubarOptions extends MenubarPlace {
   readonly logPath: string | null;
   /** True: starts the daemon if none runs. */
   readonly startsDaemon: boolean;
-  /** Prints one line for people. */
   readonly note: (line: string) => void;
   /** Ends the menu. */
   readonly signal: AbortSignal;

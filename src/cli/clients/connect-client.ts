@@ -103,8 +103,8 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
 }
 
 /**
- * Waits until the backends `wanted` have started or failed, and resolves with the names of all backends that
- * serve. Without a daemon, starts the backends in this process.
+ * Resolves once the `wanted` have started or failed, with all backends that serve. Without a daemon, starts
+ * them in this process.
  */
 function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
   const { signal } = context;

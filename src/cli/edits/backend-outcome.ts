@@ -44,13 +44,10 @@ export async function settledBackend(
   }
 }
 
-/**
- * Codes of conditions with which the wait ends: the change has failed and the backend runs as before, or a
- * person must act.
- */
+/** Conditions that end the wait: nothing more happens by itself. */
 const ENDS: readonly string[] = ["change_failed", "secret_missing", WAITING_CODE];
 
-/** True if the backend does not change any further without a person or a new event. */
+/** True if only a person or a new event can change the backend. */
 export function isSettled({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
   if (!enabled) return true;
   if (phase === "Failed" || conditions.some(({ code }) => ENDS.includes(code))) return true;

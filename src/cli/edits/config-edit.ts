@@ -16,7 +16,6 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 import { showEdit } from "./edit-outcome.ts";
 
-/** The file, its content before the edit, and the copy for the editor. */
 type Draft = Awaited<ReturnType<typeof begin>>;
 
 /**

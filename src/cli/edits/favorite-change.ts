@@ -15,8 +15,8 @@ import { askEngine, onceOpened, withAsk, withDaemonOr } from "../sessions/contro
 import { leaveFolder } from "../sessions/step-command.ts";
 
 /**
- * Pause before the link is removed once more, ms, because a cycle of the daemon that is under way may make
- * the link again.
+ * A cycle of the daemon that is under way may make the link again, so it is removed once more after this pause,
+ * ms.
  */
 const LOOK_AGAIN_MS = 300;
 
@@ -108,7 +108,6 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
     /** False: the file no longer has the share, but the daemon could not apply the file. */
     runs,
     share: name,
-    /** Names of the aliases that were removed with the share. */
     aliases,
     /** null without `--cleanup`. */
     unmount,

@@ -257,7 +257,6 @@ async function writeSection(context: CommandContext, section: FleetSection): Pro
   await editMembers(context, () => edits);
 }
 
-/** Resolves with true if the file had the section. */
 function removeSection(context: CommandContext): Promise<boolean> {
   return changeConfig(context, async (ask, view) => {
     const bytes = await view.read();

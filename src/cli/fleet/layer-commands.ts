@@ -157,7 +157,7 @@ export function nextRevision({ accepted, newest }: Pick<FleetLayerReport, "accep
   return Math.max(accepted, newest?.revision ?? 0) + 1;
 }
 
-/** Mistakes of the common configuration alone, then those of its combination with this machine's own file. */
+/** First those of the common configuration, then those of its combination with this machine's file. */
 async function mistakesIn(
   { home, signal }: CommandContext,
   daemon: DaemonClient,
@@ -303,5 +303,4 @@ function newestText({ newest, operator }: FleetLayerReport): string {
   return `revision ${revision}, signed on ${harmless(by ?? "")} at ${localTime(time ?? "")} by ${operator}`;
 }
 
-/** For commands that need the link to the fleet: how they use the daemon, and their error if none runs. */
 export const LINKED: DaemonPurpose = { intent: "look", so: "and it has the link to the fleet" };

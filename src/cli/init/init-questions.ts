@@ -24,7 +24,7 @@ export async function askChoices(person: Person, servers: readonly FoundServer[]
   };
 }
 
-/** A connection that is valid, to check the name of a backend before its connection is known. */
+/** Checks a backend's name while its connection is not known yet. */
 const ANY_CONNECTION: WantedBackend["connection"] = { command: "true", args: [] };
 
 async function askBackends(person: Person, { whatIsWrong }: InitTools): Promise<readonly WantedBackend[]> {

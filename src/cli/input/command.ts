@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import type { ReadStream } from "node:tty";
 import type { TerminalStyle } from "../views/terminal-style.ts";
 
-/** Example command lines, each with its explanation. */
+/** Each command line with its explanation. */
 export type Examples = Readonly<Record<string, string>>;
 
 /** A pipe, a file or a terminal. */
@@ -28,7 +28,7 @@ export interface CommandContext {
   readonly signal: AbortSignal;
   /** Aborted by the second SIGINT or SIGTERM. */
   readonly forceSignal: AbortSignal;
-  /** Writes results to stdout. */
+  /** For results; to stdout. */
   readonly print: (text: string) => void;
   /** Writes one line to stderr. */
   readonly note: (line: string) => void;
@@ -65,7 +65,6 @@ export type LiveKind =
   | ("shares" | "aliases" | "folders" | "backends" | "routes" | "keys" | "secrets")
   | ("tools" | "changed-tools" | "off-tools");
 
-/** An argument or an option: its text in the help, and the parsing of its value. */
 export interface Taken {
   readonly about: string;
   readonly choices?: readonly string[];

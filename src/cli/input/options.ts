@@ -60,12 +60,10 @@ export function showText(
   print(typeof shown === "string" ? shown : shown.map((line) => `${line}\n`).join(""));
 }
 
-/** A line that reports something done, after a green mark. */
 export function doneLine({ green, symbols }: Paint, text: string): string {
   return `${green(symbols.good)} ${text}`;
 }
 
-/** A line that a person should look at, after a yellow mark. */
 export function warningLine({ yellow, symbols }: Paint, text: string): string {
   return `${yellow(symbols.warning)} ${text}`;
 }

@@ -23,7 +23,7 @@ const READING_MS = 1_000;
 const WAITING_MS: { readonly [Kind in LiveKind]?: number } = { tools: ASKING_MS, folders: LISTING_MS };
 const AT_MOST = 500;
 const LONGEST_DESCRIPTION = 80;
-/** The output that makes the shell's script complete file names. */
+/** Makes the shell's script complete file names. */
 const FILES = ":files";
 
 /**

@@ -57,7 +57,7 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
     return !["inactive", "failed"].includes(stdout.trim());
   };
 
-  /** Runs commands until one fails; resolves with the failure, or null. */
+  /** Resolves with the first failure; null if all succeed. */
   const inTurn = async (
     commands: readonly (readonly string[])[],
     signal: AbortSignal,

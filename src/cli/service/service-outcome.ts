@@ -55,7 +55,7 @@ export async function writeServiceFile(path: string, text: string): Promise<bool
   }
 }
 
-/** Resolves with true if the file existed. */
+/** True if the file existed. */
 export async function removeServiceFile(path: string): Promise<boolean> {
   try {
     await unlink(path);

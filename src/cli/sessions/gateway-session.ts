@@ -8,10 +8,6 @@ import { openGateway } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type DaemonPurpose, onceOpened, withDaemonOr } from "./control-session.ts";
 
-/**
- * For commands that act on the backends of a running daemon: how they use the daemon, and their error if none
- * runs.
- */
 export const RUNNING_BACKENDS: DaemonPurpose = {
   intent: "look",
   so: "so no backend does",

@@ -4,7 +4,6 @@
 import { harmlessLines } from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
-/** A unified diff in colour, with control characters made visible. */
 export function renderDiff(diff: string, style: TerminalStyle): string {
   const paint = paintFor(style);
   return harmlessLines(diff)

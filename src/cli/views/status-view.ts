@@ -198,7 +198,7 @@ function stackedArrow({ paint }: View): string {
   return `${paint.symbols.arrow} `.padStart(INDENT.length);
 }
 
-/** The hint for the last error, shown if no condition has a hint. */
+/** Used if no condition has a hint. */
 function remedyOf(share: ShareStatus): string {
   if (!share.tb_reachable && !share.fb_reachable)
     return "switch the server on, or check the cable: it goes on by itself then";

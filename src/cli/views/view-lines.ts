@@ -57,7 +57,6 @@ export function conditionLines(condition: Condition, indent: string, view: View)
   return lines;
 }
 
-/** Wrapped text with a mark before its first line, all of it in one style. */
 export function marked(
   mark: string,
   content: string,

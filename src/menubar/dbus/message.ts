@@ -25,7 +25,6 @@ const FIXED_BYTES = 16;
 /** Maximum size of a message, in bytes; the protocol allows more, but menus never get more. */
 const LONGEST = 16 * 1024 * 1024;
 
-/** Each field's code, name and type. */
 const FIELDS = [
   [1, "path", "o"],
   [2, "interface", "s"],

@@ -87,7 +87,7 @@ export const LINUX_ASKERS: readonly Asker[] = [
 ];
 
 export interface DesktopOptions {
-  /** Mountaineer's home, absolute. */
+  /** Absolute. */
   readonly home: string;
   /** The command that runs this version of Mountaineer. */
   readonly program: readonly string[];

@@ -15,7 +15,6 @@ interface Labelled {
 
 export type MenuItem =
   | { readonly kind: "separator"; readonly key: string }
-  /** A line that cannot be clicked. */
   | ({ readonly kind: "text" } & Labelled)
   | ({ readonly kind: "action"; readonly action: MenuAction; readonly enabled: boolean } & Labelled)
   | ({

@@ -112,7 +112,6 @@ function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   return items;
 }
 
-/** The names of the waiting entries, and an item that opens a window with the changes. */
 function waitingItems(world: MenuWorld): MenuItem[] {
   const waiting = world.sync?.waiting ?? [];
   if (waiting.length === 0) return [];

@@ -21,7 +21,6 @@ import {
 
 /** Least time between two redraws, ms. */
 const BETWEEN_REDRAWS_MS = 50;
-/** Deadline for listing the folders of a share, ms. */
 const LOOK_DEADLINE_MS = 8_000;
 
 export type MenuSession = ReturnType<typeof startMenuSession>;
@@ -160,8 +159,7 @@ function createFolderLooks(
     asking.set(key, listing);
     return listing;
   };
-  // Also lists the level below the opened one, because some panels draw a menu badly if it grows while it is
-  // open.
+  // Also lists the level below: some panels draw a menu badly if it grows while it is open.
   return async ({ key, folders }) => {
     const turn = ++turns;
     if (folders !== undefined) await look(folders);
@@ -187,7 +185,7 @@ async function eachOf(
   await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
 }
 
-/** Maximum number of kept lists; the newest are kept, as a menu may run for weeks. */
+/** A menu may run for weeks; the newest lists are kept. */
 const FOLDERS_KEPT = 256;
 
 function withFolders(
@@ -201,10 +199,9 @@ function withFolders(
 
 /** The failure to show after the connection has changed. */
 function failureUnder(now: MenuConnection, { connection: before, failure }: MenuWorld): ActionOutcome | null {
-  // The daemon runs now, because it was started in another way; so the failed start is no longer shown.
+  // Somebody else has started the daemon, so the failed start is over.
   if (now.kind === "connected" && failure?.action.kind === "start") return null;
-  // Drops the hint to kill a silent daemon's process: the process answers again, or has ended, so that its id
-  // may belong to another program.
+  // Drops the hint to kill a silent process: it answers again, or its id may belong to another program.
   const isOver = before.kind === "silent" && now.kind !== "silent";
   return isOver && failure !== null ? { ...failure, hint: null } : failure;
 }

@@ -9,7 +9,7 @@ import { isRunning, type MenuWorld } from "./world.ts";
 
 /** Maximum width of a label, in columns; a wider menu would not fit narrow screens. */
 const LONGEST_LABEL = 90;
-/** Maximum width of a name within a label, in columns. */
+/** In columns. */
 const LONGEST_NAME = 40;
 
 export const STATE_TONES: Readonly<Record<MenuState, Tone>> = {
@@ -39,10 +39,7 @@ export function click(
   return { kind: "action", key, label: labelText(label), tone, action, enabled };
 }
 
-/**
- * An item whose action asks the daemon: disabled while that action runs. To be used only while there is a
- * daemon.
- */
+/** Disabled while its action runs. Use only while there is a daemon. */
 export function act(
   prefix: string,
   label: string,
@@ -55,7 +52,6 @@ export function act(
   return click(prefix, running ? `${label} …` : label, action, { enabled, tone });
 }
 
-/** The item of one of `actionsFor`. */
 export function actionItem(prefix: string, { id, label, isUseful }: Action, world: MenuWorld): MenuItem {
   return act(prefix, label, { kind: "do", id, force: false }, world, { possible: isUseful });
 }

@@ -30,13 +30,11 @@ export interface BusyShare {
   readonly unsent: readonly string[];
 }
 
-/** The folders in a folder of a share. */
 export type FolderList =
   | { readonly kind: "asked" }
   | { readonly kind: "known"; readonly names: readonly string[] }
   | { readonly kind: "failed"; readonly reason: string };
 
-/** The key of a folder in `MenuWorld.folders`. */
 export function folderKey({ share, subpath }: FolderPlace): string {
   return `${share}\0${subpath}`;
 }

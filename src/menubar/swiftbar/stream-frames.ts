@@ -24,7 +24,7 @@ export async function streamFrames(
     const frame = pluginFrame(menu, options);
     if (frame === shown) return;
     shown = frame;
-    // Whole lines in small writes: a reader that gets half a character in one read drops that read.
+    // The reader drops a read that ends within a character, so whole lines are written in small parts.
     for (const part of inParts(frame)) isFull = !output.write(part);
   };
   const onDrain = (): void => {

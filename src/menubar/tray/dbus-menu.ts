@@ -56,7 +56,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
 
   return {
     properties,
-    /** Shows another menu, and emits the signals about its changes. */
+    /** Emits the signals about its changes. */
     show(next: Menu): void {
       const before = layout;
       layout = builder.build(next.items);

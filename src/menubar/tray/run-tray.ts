@@ -31,7 +31,6 @@ interface TrayOptions extends HomeOptions {
   readonly session: MenuSession;
   /** Called with the reason why the icon is not shown, and when it is shown again. */
   readonly note: (line: string) => void;
-  /** Called when a panel has taken the icon for the first time. */
   readonly onFirstShown?: () => Promise<void>;
 }
 
@@ -82,7 +81,7 @@ interface BusEvents {
   readonly onShown: () => Promise<void>;
 }
 
-/** Shows the icon on the bus until the connection ends. Resolves with the reason. */
+/** Resolves with the reason why the connection ended. */
 async function showOnBus(
   options: TrayOptions,
   note: (line: string) => void,
@@ -265,7 +264,7 @@ function socketPaths(address: string, environment: Environment): string[] {
   return values.has("runtime") && runtime ? [join(runtime, "bus")] : [];
 }
 
-/** Decodes percent-encoded characters: `%2f` is a slash. */
+/** `%2f` is a slash. */
 function unescaped(value: string): string {
   const bytes = Buffer.from(value).toString("latin1");
   const plain = bytes.replace(/%([0-9a-f]{2})/gi, (_, code: string) =>
@@ -343,7 +342,6 @@ function statusOf(state: MenuState): string {
   return state === "tb_ready" || state === "down" ? "NeedsAttention" : "Active";
 }
 
-/** Text as markup, for the tooltip. */
 function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -26,7 +26,7 @@ export function startApproveSession(
   const unsubscribe = changes.subscribe(look);
   signal.addEventListener("abort", unsubscribe, { once: true });
 
-  /** Resolves when the newest approval is answered: with the reason of its failure, or null. */
+  /** With the reason of a failure, or null. */
   let approving: Promise<string | null> = Promise.resolve(null);
   const approve = async ({ id, digest }: WaitingEntryWire): Promise<string | null> => {
     let reason: string | null = null;
@@ -48,10 +48,7 @@ export function startApproveSession(
 
   return {
     state,
-    /**
-     * Resolves when the approval under way is answered: with the reason of its failure, or null. Without one:
-     * null at once.
-     */
+    /** Resolves when no approval is under way: with the reason why the last one failed, or null. */
     approved: async (): Promise<string | null> => (state.get().isBusy ? approving : null),
     /** Sets the size of the area for the difference; a changed size scrolls back to the start. */
     sized(width: number, height: number): void {

@@ -31,12 +31,10 @@ export const EMPTY_APPROVE: ApproveState = {
   note: null,
 };
 
-/** The shown entry; null if nothing waits. */
 export function entryOf({ report, chosen }: ApproveState): WaitingEntryWire | null {
   return report?.waiting.find(({ id }) => id === chosen) ?? report?.waiting[0] ?? null;
 }
 
-/** Shows an entry from its start. */
 function withEntry(state: ApproveState, entry: WaitingEntryWire | null): ApproveState {
   const { approved = "", waiting = "" } = entry ?? {};
   const diff = diffText(approved, waiting, { before: "approved", after: "waiting" });

@@ -10,7 +10,7 @@ export type ItemKind = "tool" | "resource" | "template" | "prompt" | "withheld";
 export type CatalogItem = ReturnType<typeof itemOf>;
 
 const SUMMARY_LIMIT = 300;
-/** Maximum number of characters that are searched of a description, and of the arguments' names. */
+/** Of a description, and of the arguments' names; in characters. */
 const SOUGHT_LIMIT = 2_000;
 
 export function catalogItems(report: CatalogReport): readonly CatalogItem[] {
@@ -105,7 +105,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   "annotations",
 ]);
 
-/** Maximum number of characters shown of a schema. */
+/** In characters. */
 const SCHEMA_LIMIT = 64 * 1024;
 
 function argumentsText(schema: unknown): string {

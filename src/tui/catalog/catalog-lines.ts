@@ -95,7 +95,7 @@ function itemLine(
   ];
 }
 
-/** How many of the items are found, as "12 of 5000", and how many entries the daemon has left out. */
+/** "12 of 5000", and how many entries the daemon has left out. */
 function countText({ items, found, leftOut }: CatalogState): string {
   const all = items?.length ?? 0;
   const count = found.length === all ? String(all) : `${found.length} of ${all}`;

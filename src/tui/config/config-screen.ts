@@ -90,14 +90,13 @@ export function createConfigScreen(options: ConfigScreenOptions): Screen {
   };
 }
 
-/** Sends the requests; their answers go into the state. */
 function createConfigRequests(
   state: ReturnType<typeof createStore<ConfigState>>,
   { link, prompt, edit, signal }: ConfigScreenOptions,
 ) {
-  /** Resolves when the newest save or rollback is answered: with the reason of its failure, or null. */
+  /** With the reason of a failure, or null. */
   let saving: Promise<string | null> = Promise.resolve(null);
-  /** Applies the change that `work` resolves with. Resolves with the error's text, or null. */
+  /** Resolves with the reason of a failure, or null. */
   const change = async (work: () => Promise<(now: ConfigState) => ConfigState>): Promise<string | null> => {
     let failure: string | null = null;
     const fail = (error: MountaineerError): void => {
@@ -204,7 +203,6 @@ function createConfigRequests(
   };
   return {
     read,
-    /** Sets the step's state and performs its action. */
     take,
     async saved(): Promise<string | null> {
       const { busy } = state.get();

@@ -107,10 +107,7 @@ export function withFile(state: ConfigState, file: ConfigFile): ConfigState {
   };
 }
 
-/**
- * Applies the text of the ended editor: requests a check, or compares it with a change that somebody else has
- * made meanwhile.
- */
+/** Has the text of the editor checked, or shows what somebody else has changed meanwhile. */
 export function withWritten(state: ConfigState, text: string): ConfigStep {
   const { file, fresh } = state;
   const idle = { ...state, busy: null };

@@ -107,7 +107,7 @@ function conditionRows(subject: string | null, owner: OwnerRow | null, condition
   });
 }
 
-/** A heading and its rows; nothing if there are no rows. */
+/** Without rows, no heading. */
 function headed<T>(
   what: string,
   all: readonly T[],
@@ -120,7 +120,7 @@ function head(what: string, count: number, more: string | null): DashboardRow {
   return { kind: "head", text: `${what} (${count})${more === null ? "" : `  ${more}`}` };
 }
 
-/** The chosen row; if it is gone, the first share or backend, else the first row that can be chosen. null: none. */
+/** A row that is gone is replaced by the first share or backend, else by the first row. null: no rows. */
 export function chosenRow(rows: readonly DashboardRow[], chosen: string | null): ChoiceRow | null {
   const choices = rows.filter(isChoice);
   return choices.find(({ id }) => id === chosen) ?? choices.find(isOwner) ?? choices[0] ?? null;

@@ -51,12 +51,10 @@ interface DashboardOptions {
   readonly ring: EventRing;
   readonly actions: Actions;
   readonly clock: Clock;
-  /** Shows the Logs screen with a backend's lines. */
   readonly showLogs: (backend: string) => void;
   readonly showApprovals: () => void;
 }
 
-/** Text of a view without rows. */
 const EMPTY: Readonly<Record<DashboardView, string>> = {
   Home: "nothing yet: mountaineer init asks what you have",
   Shares: "no share yet: mountaineer shares add",

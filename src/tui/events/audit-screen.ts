@@ -150,7 +150,6 @@ function idsOf({ records }: AuditState): readonly number[] {
   return Array.from({ length: count }, (_, index) => count - index);
 }
 
-/** True while the list follows new records. */
 function isAtTop({ chosen, details }: ListState): boolean {
   return chosen === null && details === null;
 }

@@ -14,7 +14,7 @@ import { toneMark, type View } from "../terminal/terminal-style.ts";
 export const KEPT = 2_000;
 /** Maximum number of log lines that are searched for events from before this view started. */
 const BEFORE = 500;
-/** Maximum number of characters kept of an event's text. */
+/** In characters. */
 const TEXT_LIMIT = 2_000;
 
 /** An event in words. Its text is foreign: control characters must be spelled out before it is drawn. */

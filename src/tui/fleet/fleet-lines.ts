@@ -108,7 +108,7 @@ function machineRow(machine: FleetMachine, isChosen: boolean, view: View): Line 
   );
 }
 
-/** Everything about a machine, as `fleet status` prints it. */
+/** As `fleet status` prints it. */
 export function detailLines(machine: FleetMachine, view: View): readonly Line[] {
   const { symbols, width } = view;
   const { own, name, state } = machine;

@@ -216,7 +216,7 @@ function shownChoice(choice: unknown): string {
   return shownLine(typeof choice === "string" ? choice : (JSON.stringify(choice) ?? ""));
 }
 
-/** The text of an empty field: what the server uses, and `how` to fill the field while it is focused. */
+/** `how`: how to fill the focused field. */
 function leftOut(node: FormNode, isFocused: boolean, how: string, room: number, view: View): readonly Span[] {
   const { field } = node;
   const byDefault = Object.hasOwn(field, "byDefault")

@@ -21,7 +21,6 @@ import { isNamed, type Key, type KeyName } from "../terminal/key.ts";
 import { next, type Step, unused } from "../terminal/step.ts";
 
 export interface CallForm extends CallArguments {
-  /** The rows below the fields. */
   readonly buttons: readonly FormRow[];
   /** Index of the focused row; -1: none. */
   readonly focus: number;
@@ -55,7 +54,7 @@ export type FormAction =
 
 type FormStep = Step<CallForm, FormAction>;
 
-/** Maximum number of characters in a field; enough for a pasted file. */
+/** In UTF-16 units; enough for a pasted file. */
 const TEXT_LIMIT = 256 * 1024;
 
 /** Creates the form for a schema. `isCut`: the daemon has cut the schema because of its size. */
@@ -120,7 +119,7 @@ export function pressFormKey(form: CallForm, key: Key): FormStep {
   return inField(unmarked, row.path, nodeAt(unmarked.root, row.path) ?? row.node, key);
 }
 
-/** Handles pasted text, which replaces the whole content of a JSON field. */
+/** In a JSON field, pasted text replaces the whole content. */
 export function pasteIntoForm(form: CallForm, text: string): CallForm {
   const row = formRows(form)[form.focus];
   if (row?.kind === "raw") return withEdited(form, null, text);
@@ -130,7 +129,7 @@ export function pasteIntoForm(form: CallForm, text: string): CallForm {
   return typed(form, row.path, row.node, text.replaceAll(/\r\n?/g, "\n"));
 }
 
-/** Puts edited JSON into the field at `path`; null: replaces all arguments. */
+/** `path` null: replaces all arguments. */
 export function withEdited(form: CallForm, path: FormPath | null, text: string): CallForm {
   if (path !== null) {
     const node = nodeAt(form.root, path);

@@ -132,7 +132,6 @@ export function withSaved(
   return applied === null ? withSettings(next, objectOf(sentValue(state.form.root))) : next;
 }
 
-/** Shows that the daemon has written nothing because of these mistakes. */
 export function withMistakes(state: PanelState, mistakes: readonly ConfigMistakeWire[]): PanelState {
   const refused: Record<string, string> = {};
   const elsewhere: ConfigMistakeWire[] = [];

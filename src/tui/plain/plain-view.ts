@@ -43,7 +43,6 @@ interface PlainOptions {
   readonly link: DaemonLink;
   /** True if the daemon is on another machine. */
   readonly isElsewhere: boolean;
-  /** Writes one line. */
   readonly say: (line: string) => void;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -92,7 +91,7 @@ export function createPlainView({ link, isElsewhere, say, clock, signal }: Plain
   };
 }
 
-/** Runs a command with the rest of the typed line as its argument. */
+/** The argument is the rest of the typed line. */
 type PlainCommand = (argument: string) => void | Promise<void>;
 
 /** Commands that need an argument; without one, the typed word is searched for in the names of actions. */

@@ -66,10 +66,7 @@ function watchingSpan(watching: SyncStatus["watching"], { symbols }: View): Span
   return span(`${toneMark(tone, symbols)} ${text}`, tone === "plain" ? "faint" : tone);
 }
 
-/**
- * Says that no daemon answers; else the current error with its place, a missing file, waiting approvals, and
- * a fallback to polling. At most `limit` lines.
- */
+/** What is wrong, most important first; at most `limit` lines. */
 export function problemLines(
   status: SyncStatus | null,
   connection: Connection,

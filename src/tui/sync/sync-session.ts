@@ -103,7 +103,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
     const report = await link.ask("edit", request, signal);
     if (report.errors.length > 0) return withMistakes(panel.get(), report.errors);
     const now = await link.ask("config", null, signal);
-    // Only if the file has not changed again: otherwise the difference would contain both changes.
+    // If the file has changed again, the difference would contain both changes.
     const lines = now.sha256 === report.sha256 ? changedLines(before.text, now.text) : [];
     const { reload } = report;
     const failure = reload === null ? null : (reload.failure ?? mistakesText(reload.errors));
@@ -140,10 +140,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
       if (step.action !== null) perform[step.action]();
       return step.used;
     },
-    /**
-     * Resolves when the save under way is answered: with the reason of its failure, or null. Without one:
-     * null at once.
-     */
+    /** Resolves when no save is under way: with the reason why the last one failed, or null. */
     async saved(): Promise<string | null> {
       if (!panel.get().saving || saving === null) return null;
       await saving;
@@ -179,7 +176,6 @@ function createSyncStatusWidget() {
   };
 }
 
-/** Identifies an event across restarts of the daemon. */
 type EventMark = Pick<SyncEvent, "id" | "iso">;
 
 /**

@@ -152,7 +152,6 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     else pressOne(input);
   };
   const held = createHeldInput(isHeld, handle);
-  /** Handles an input, after the inputs that are held back. */
   const take = (input: Input): void => {
     if (held.isEmpty()) handle(input);
     else {
@@ -379,12 +378,11 @@ function createOverlay(commands: () => readonly Command[]) {
       step.command?.run();
       return true;
     },
-    /** The overlay's lines; null if there is no overlay. */
+    /** null if there is no overlay. */
     draw(shown: Screen, screens: readonly Screen[], size: ScreenSize): readonly Line[] | null {
       if (state.kind === "help") return helpLines(shown, screens, state, size);
       return state.kind === "palette" ? palette.draw(size) : null;
     },
-    /** The overlay's hints; null if there is no overlay. */
     hints(): readonly string[] | null {
       if (state.kind === "help") return ["arrows scroll", "any other key closes"];
       return state.kind === "palette" ? ["type to filter", "Enter runs", "Esc leaves"] : null;

@@ -2,7 +2,7 @@
 import { columns, firstColumns, harmless, lastColumns, padded } from "../../runtime/text/plain-text.ts";
 import type { View } from "./terminal-style.ts";
 
-/** The role of a piece of text. Colours follow from it; the text is complete without them. */
+/** Colours follow from it; the text is complete without them. */
 export type Tone = "plain" | "strong" | "faint" | "good" | "bad" | "warning" | "accent" | "cursor";
 
 export interface Span {
@@ -12,7 +12,7 @@ export interface Span {
 
 export type Line = readonly Span[];
 
-/** A piece of a line; control characters are spelled out. */
+/** Spells out control characters. */
 export function span(text: string, tone: Tone = "plain"): Span {
   return { text: harmless(text), tone };
 }
@@ -26,7 +26,7 @@ export function lineText(line: Line): string {
   return line.map(({ text }) => text).join("");
 }
 
-/** The text in at most `width` columns; an ellipsis replaces the end that is cut off. */
+/** An ellipsis replaces the end if the text is wider than `width` columns. */
 export function cutText(text: string, width: number, ellipsis: string): string {
   if (columns(text) <= width) return text;
   if (width <= columns(ellipsis)) return firstColumns(text, Math.max(0, width));
@@ -121,7 +121,6 @@ export function hangingLines(
   ]);
 }
 
-/** A paragraph behind a mark of the same tone. */
 export function markedLines(
   mark: string,
   text: string,

@@ -110,7 +110,6 @@ export function detailsPart(
     : [...part.slice(0, -1), [span(`${symbols.ellipsis} ${below + 1} more lines`, "faint")]];
 }
 
-/** Maximum number of lines drawn of a field. */
 const FIELD_LINES = 500;
 
 export function fieldLines(record: object, view: View): readonly Line[] {

@@ -51,7 +51,7 @@ export function createPrompt(signal: AbortSignal) {
         signal,
       );
     },
-    /** Answers the open question with a key; false if no question is open. */
+    /** False if no question is open. */
     onKey(key: Key): boolean {
       if (state.get().question === null) return false;
       put({ question: null });

@@ -31,9 +31,8 @@ export interface Screen {
   readonly view: ViewName;
   /** One word. */
   readonly title: string;
-  /** The screen's purpose, for the help. */
+  /** For the help. */
   readonly about: string;
-  /** The screen's keys, for the help. */
   readonly keys: readonly KeyHelp[];
   /** Notifies when the screen must be drawn again, as often as it likes: the frame draws at most 20 times a second. */
   readonly changes: Pick<Readable<unknown>, "subscribe">;
@@ -50,18 +49,13 @@ export interface Screen {
   /** Handles pasted text. False, or absent: the screen gets its characters as keys. */
   onPaste?(text: string): boolean;
   /**
-   * True while the meaning of keys depends on a save or load under way: the frame holds keys back until this
-   * is false, which `changes` must announce. A change of screen drops held keys, unless one of them caused
-   * it.
+   * True while keys have to wait for a save or load. `changes` must announce when it becomes false. Another
+   * screen drops the waiting keys, unless one of them opened it.
    */
   holdsKeys?(): boolean;
   /** True if leaving now would lose unsaved changes; the screen then shows a warning. */
   warnUnsaved?(): boolean;
-  /**
-   * Resolves when the save under way is answered: with the reason of its failure, or null. Without one: null
-   * at once.
-   */
+  /** Resolves when no save is under way: with the reason why the last one failed, or null. */
   saved?(): Promise<string | null>;
-  /** The screen's commands for the palette. */
   commands?(): readonly Command[];
 }

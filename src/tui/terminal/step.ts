@@ -1,6 +1,6 @@
 // The result of a key on a screen's state.
 
-/** `action` is for the caller to perform; `used` is false if the key has no meaning here and may have one elsewhere. */
+/** The caller performs `action`. `used` false: the key has no meaning here. */
 export interface Step<State, Action> {
   readonly state: State;
   readonly action: Action | null;

@@ -8,7 +8,7 @@ const TEXT_LIMIT = 200;
 
 export interface TypedText {
   readonly text: string;
-  /** Position of the next character, in UTF-16 units. */
+  /** In UTF-16 units. */
   readonly caret: number;
 }
 

@@ -23,7 +23,6 @@ interface DeclaredFormProps {
   /** The initial values, by label. */
   readonly begin?: Readonly<Record<string, unknown>>;
   readonly hidden?: readonly HiddenField[];
-  /** The label of the submit button. */
   readonly action: string;
   /**
    * Called at a submit. `hidden`: the filled hidden fields, by name. Resolves with true if the hidden fields

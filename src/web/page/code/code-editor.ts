@@ -44,7 +44,6 @@ export interface EditorOptions {
   /** Returns the configuration's JSON Schema; null: not loaded yet. */
   readonly schema: () => unknown;
   readonly onText: (text: string) => void;
-  /** The key at the cursor. */
   readonly onKey: (path: KeyPath) => void;
 }
 

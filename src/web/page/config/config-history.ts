@@ -11,7 +11,6 @@ import { alertLine, code, loading, nothing, row, WorkButton } from "../parts/ele
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
-/** An entry with the texts it is compared to. */
 interface Compared {
   readonly entry: HistoryEntry;
   readonly text: string;

@@ -38,7 +38,7 @@ export interface Wire {
   readonly label: string;
   /** The text below the wire: its current traffic. */
   readonly rate: string;
-  /** When calls passed, wall clock, ms. */
+  /** Times of recent calls, wall clock, ms. */
   readonly passing: readonly number[];
 }
 

@@ -8,7 +8,6 @@ import type { Store } from "../daemon/store.ts";
 export interface Question {
   readonly title: string;
   readonly body: ComponentChildren;
-  /** The label of the button that confirms: "Unmount". */
   readonly action: string;
   /** True: the action removes something, or may lose work. */
   readonly destroys?: boolean;

@@ -313,9 +313,7 @@ export function section(title: string, ...children: ComponentChildren[]): Compon
   return h("section", { "aria-labelledby": id }, h("h2", { id }, title), ...children);
 }
 
-/**
- * Shown in place of a view until its report has arrived. `problem`: why the request failed; null: no failure.
- */
+/** `problem`: why the request failed; null: no failure. */
 export function loading(problem: string | null = null, text = "Asking the daemon …"): ComponentChild {
   return nothing(problem === null ? text : shown(problem));
 }
