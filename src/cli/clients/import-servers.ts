@@ -27,6 +27,7 @@ import { opening } from "../init/opening.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { showJson, showText } from "../input/options.ts";
+import { isApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { renderDiff } from "../views/diff-view.ts";
@@ -110,8 +111,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     return saved;
   });
   await writeNamedSchema(draft.path, draft.after);
-  if (report.reload?.failure)
-    context.note(`the file is saved, but the daemon could not apply it: ${harmless(report.reload.failure)}`);
+  isApplied(context, report);
   const exit = showImport(context, options, draft, true);
   const serving = started.filter((backend) => backend?.enabled === true);
   if (!context.json)

@@ -4,6 +4,7 @@ import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showJson, showResult } from "../input/options.ts";
+import { isApplied } from "../sessions/config-members.ts";
 import { editExit, reloadExit, renderReload, type Staying } from "../views/reload-view.ts";
 
 interface EditLines {
@@ -25,9 +26,8 @@ export function showEdit(context: CommandContext, report: EditReport, lines: Edi
   ]);
   if (reload === null || context.json) return editExit(report);
   if (reload.errors.length > 0) throw mistakesError(reload.errors);
-  if (reload.failure !== null)
-    context.note(`the file is saved, but the daemon could not apply it: ${harmless(reload.failure)}`);
-  else if (changed || reload.reloaded) context.print(renderReload(reload, context.stdoutStyle));
+  if (isApplied(context, report) && (changed || reload.reloaded))
+    context.print(renderReload(reload, context.stdoutStyle));
   return editExit(report);
 }
 

@@ -16,6 +16,7 @@ import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-
 import type { CommandContext } from "../input/command.ts";
 import { showJson } from "../input/options.ts";
 import { askHidden } from "../input/secret-question.ts";
+import { isApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { askEngine } from "../sessions/control-session.ts";
@@ -287,11 +288,7 @@ async function land(
     const request = { text, expected_sha256: sha256Of(begun), source: "cli" };
     const report = await ask("editText", request, context.signal);
     if (report.errors.length > 0) throw unwrittenError(report.errors);
-    if (report.reload?.failure != null) {
-      context.note(
-        `the file is saved, but the daemon could not apply it: ${harmless(report.reload.failure)}`,
-      );
-    }
+    isApplied(context, report);
     return report.changed;
   });
 }

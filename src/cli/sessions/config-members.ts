@@ -6,6 +6,7 @@ import { parseConfig } from "../../config/read/load.ts";
 import type { AliasConfig, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { nameKey } from "../../config/values/names.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { askEdits, type ConfigView, changeConfig, refuseToBeginAfresh } from "./config-session.ts";
 
@@ -61,11 +62,19 @@ export function editMembers(
  * True if the edit succeeded; false, with a note, if the file is saved but the daemon could not apply it.
  * Throws `config_invalid` if nothing was written.
  */
-export function isRunning({ note }: CommandContext, { errors, reload }: EditReport): boolean {
+export function isRunning(context: CommandContext, report: EditReport): boolean {
+  const { errors, reload } = report;
   if (errors.length > 0) throw refusalError(errors);
-  if (reload === null) return true;
-  if (reload.errors.length > 0) throw mistakesError(reload.errors);
-  if (reload.failure === null) return true;
-  note(`the file is saved, but the daemon could not apply it: ${reload.failure}`);
-  return false;
+  if (reload !== null && reload.errors.length > 0) throw mistakesError(reload.errors);
+  return isApplied(context, report);
+}
+
+/** False, with a note, if the file is saved but the daemon could not apply it. */
+export function isApplied(
+  { note }: Pick<CommandContext, "note">,
+  { reload }: Pick<EditReport, "reload">,
+): boolean {
+  const failure = reload?.failure ?? null;
+  if (failure !== null) note(`the file is saved, but the daemon could not apply it: ${harmless(failure)}`);
+  return failure === null;
 }

@@ -48,7 +48,7 @@ export function startApproveSession(
 
   return {
     state,
-    /** Resolves when no approval is under way: with the reason why the last one failed, or null. */
+    /** Waits for the approval under way, and resolves with the reason of its failure; null: none failed. */
     approved: async (): Promise<string | null> => (state.get().isBusy ? approving : null),
     /** Sets the size of the area for the difference; a changed size scrolls back to the start. */
     sized(width: number, height: number): void {

@@ -3,7 +3,7 @@ import type { AuditEntry, AuditReport } from "../../api/records-contract.ts";
 import { type Clock, localClock, localDay } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import { attempt, errorLine, repeat } from "../terminal/attempt.ts";
-import { absenceLines } from "../terminal/connection.ts";
+import { absenceLines, failureLines } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import { cell, cutLine, type Line, span, type Tone } from "../terminal/line.ts";
 import {
@@ -204,8 +204,12 @@ function auditLines(state: AuditState, above: readonly Line[], size: ScreenSize)
     span(`  ${records?.length ?? 0}${next === null ? "" : "+"} records, newest first`, "faint"),
     ...(only.length === 0 ? [] : [span(`  only ${only.join(", ")}`, "accent")]),
   ];
-  const trouble: readonly Line[] = failure === null ? [] : [[span(`${symbols.error} ${failure}`, "bad")]];
-  const top = [...above, cutLine(head, width, symbols.ellipsis), ...trouble, ...filterLine(list, size)];
+  const top = [
+    ...above,
+    cutLine(head, width, symbols.ellipsis),
+    ...failureLines(failure, size),
+    ...filterLine(list, size),
+  ];
   const room = Math.max(1, height - top.length);
   if (!isEnabled)
     return [...top, [span("  nothing is audited: [audit] is not in the configuration", "faint")]];

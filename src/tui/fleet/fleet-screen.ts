@@ -5,7 +5,7 @@ import type { Words } from "../../api/words/words.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import { attempt, errorLine } from "../terminal/attempt.ts";
-import { absenceLines } from "../terminal/connection.ts";
+import { absenceLines, failureLines } from "../terminal/connection.ts";
 import { type Line, span } from "../terminal/line.ts";
 import { chosenId, EMPTY_LIST, filterOf, type ListState, pressListKey } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
@@ -116,9 +116,7 @@ function matchingRows({ known, list }: FleetState): readonly Row[] {
 
 function drawnLines(state: FleetState, above: readonly Line[], size: ScreenSize): readonly Line[] {
   const { known, failure, list } = state;
-  const trouble: readonly Line[] =
-    failure === null ? [] : [[span(`${size.symbols.error} ${failure}`, "bad")]];
-  const top = [...above, ...trouble];
+  const top = [...above, ...failureLines(failure, size)];
   const room = { ...size, height: size.height - top.length };
   if (known.kind === "off") return [...top, ...noFleetLines(room)];
   if (known.kind === "nothing")

@@ -4,7 +4,7 @@ import { onceMore } from "../../runtime/once-more.ts";
 import { type Clock, localClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import { attempt, errorLine, repeat } from "../terminal/attempt.ts";
-import { absenceLines } from "../terminal/connection.ts";
+import { absenceLines, failureLines } from "../terminal/connection.ts";
 import { type Key, rowsMoved } from "../terminal/key.ts";
 import { cutLine, type Line, span } from "../terminal/line.ts";
 import { EMPTY_LIST, filterLine, filterOf, type ListState, pressListKey } from "../terminal/list-state.ts";
@@ -151,8 +151,7 @@ function logsLines(
     width,
     symbols.ellipsis,
   );
-  const trouble: readonly Line[] = failure === null ? [] : [[span(`${symbols.error} ${failure}`, "bad")]];
-  const top = [...above, head, ...trouble, ...filterLine(list, size)];
+  const top = [...above, head, ...failureLines(failure, size), ...filterLine(list, size)];
   const room = Math.max(1, height - top.length);
   if (lines === null) return [...top, [span(`  ${symbols.ellipsis}`, "faint")]];
   if (shown.length === 0) return [...top, [span("  no lines", "faint")]];

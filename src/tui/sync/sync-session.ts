@@ -140,7 +140,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
       if (step.action !== null) perform[step.action]();
       return step.used;
     },
-    /** Resolves when no save is under way: with the reason why the last one failed, or null. */
+    /** Waits for the save under way, and resolves with the reason of its failure; null: none failed. */
     async saved(): Promise<string | null> {
       if (!panel.get().saving || saving === null) return null;
       await saving;

@@ -1,6 +1,6 @@
 // The state of the connection to the daemon.
 import { localClock } from "../../runtime/time/clock.ts";
-import { type Line, markedLines } from "./line.ts";
+import { type Line, markedLines, span } from "./line.ts";
 import type { View } from "./terminal-style.ts";
 
 export type Connection =
@@ -19,4 +19,8 @@ export function absenceLines(connection: Connection, view: View): readonly Line[
   if (connection.kind !== "waiting") return [];
   const text = `${absenceText(connection.sinceMs)}: ${connection.reason}`;
   return markedLines(view.symbols.warning, text, "warning", view, 2);
+}
+
+export function failureLines(failure: string | null, { symbols }: View): readonly Line[] {
+  return failure === null ? [] : [[span(`${symbols.error} ${failure}`, "bad")]];
 }

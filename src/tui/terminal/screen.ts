@@ -55,7 +55,7 @@ export interface Screen {
   holdsKeys?(): boolean;
   /** True if leaving now would lose unsaved changes; the screen then shows a warning. */
   warnUnsaved?(): boolean;
-  /** Resolves when no save is under way: with the reason why the last one failed, or null. */
+  /** Waits for the save under way, and resolves with the reason of its failure; null: none failed. */
   saved?(): Promise<string | null>;
   commands?(): readonly Command[];
 }

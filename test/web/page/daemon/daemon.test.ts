@@ -425,7 +425,7 @@ test("F2 each request ends at its deadline, the longest for a tool's call, or wi
   );
   for (const [index, { end }] of deadlines.entries()) {
     end.abort();
-    assert.equal(asked[index]?.init.signal?.aborted, true, asked[index]?.path);
+    assert.equal(asked[index]?.init.signal?.aborted, true, asked[index]?.path ?? "");
   }
 });
 
