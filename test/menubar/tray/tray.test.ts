@@ -3,14 +3,15 @@ import { spawnSync } from "node:child_process";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { variant } from "../../../src/menubar/dbus/marshal.ts";
-import type { MenuItem, MenuState } from "../../../src/menubar/menu/menu.ts";
+import type { Menu, MenuItem, MenuState } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
 import type { MenuSession } from "../../../src/menubar/menu/session.ts";
-import { separator, submenu, text } from "../../../src/menubar/menu/words.ts";
+import { click, separator, submenu, text } from "../../../src/menubar/menu/words.ts";
 import { answerCall } from "../../../src/menubar/tray/bus-objects.ts";
+import { createDbusMenu } from "../../../src/menubar/tray/dbus-menu.ts";
 import { ICON_SIZES, iconPixels } from "../../../src/menubar/tray/icon-pixels.ts";
 import { createLayoutBuilder, type Layout, layoutChange } from "../../../src/menubar/tray/menu-layout.ts";
-import { runTray } from "../../../src/menubar/tray/run-tray.ts";
+import { runTray, sessionBusPaths } from "../../../src/menubar/tray/run-tray.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";
@@ -119,6 +120,75 @@ test("a share that comes or goes changes the shape, one that only fares otherwis
   const one = layoutOf([sampleShare()]);
   assert.ok(layoutChange(one, layoutOf([sampleShare({ tb_reachable: false })]))?.updated.length);
   assert.equal(layoutChange(one, layoutOf([sampleShare(), sampleShare({ name: "B" })])), null);
+});
+
+test("items of other keys are other items, however alike the menus are", () => {
+  const builder = createLayoutBuilder();
+  const before = builder.build([text("a", "One"), text("b", "Two")]);
+  assert.equal(layoutChange(before, builder.build([text("a", "One"), text("c", "Two")])), null);
+});
+
+test("a panel is told of what changed alone, and gets what it asks for, to the depth that it names", () => {
+  const emitted: string[] = [];
+  const seen: string[] = [];
+  const menuFor = (label: string, state: MenuState = "healthy"): Menu => ({
+    ...{ state, summary: "" },
+    items: [
+      submenu("shares", "Shares", [submenu("core", "CORE", [text("fact", "A fact")])]),
+      { ...click("", label, { kind: "start" }, { enabled: false }), key: "start" },
+    ],
+  });
+  const menu = createDbusMenu({
+    menu: menuFor("Start"),
+    emit: ({ member }) => emitted.push(member),
+    onClick: ({ key }) => seen.push(`click ${key}`),
+    onOpen: (item) => seen.push(`open ${item?.key}`),
+  });
+  const ask = (member: string, signature: string, ...body: unknown[]): readonly unknown[] => {
+    const reply = menu.answer(member, signature, body) ?? assert.fail(member);
+    return "errorName" in reply ? [reply.errorName] : reply.body;
+  };
+  type Struct = readonly [
+    id: number,
+    properties: readonly [string, { value: unknown }][],
+    children: readonly { value: Struct }[],
+  ];
+  const structOf = (depth: number): Struct => ask("GetLayout", "iias", 0, depth, [])[1] as Struct;
+  const depthOf = ([, , children]: Struct): number =>
+    children.length === 0 ? 0 : 1 + Math.max(...children.map(({ value }) => depthOf(value)));
+  assert.deepEqual(
+    [0, 1, 2, -1].map((depth) => depthOf(structOf(depth))),
+    [0, 1, 2, 3],
+  );
+  const shares = structOf(1)[2][0]?.value ?? assert.fail();
+  const start = structOf(1)[2][1]?.value ?? assert.fail();
+  assert.equal(new Map(start[1]).get("enabled")?.value, false);
+  const groupOf = (...ids: number[]): number =>
+    (ask("GetGroupProperties", "aias", ids, [])[0] as unknown[]).length;
+  assert.deepEqual([groupOf(), groupOf(start[0], 999)], [5, 1]);
+  ask("Event", "isvu", shares[0], "opened", variant("i", 0), 0);
+  ask("Event", "isvu", start[0], "hovered", variant("i", 0), 0);
+  ask("Event", "isvu", 0, "opened", variant("i", 0), 0);
+  assert.deepEqual(seen, ["open shares", "open undefined"]);
+  menu.show(menuFor("Start"));
+  assert.deepEqual(emitted, []);
+  menu.show(menuFor("Start it"));
+  menu.show(menuFor("Start it", "degraded"));
+  menu.show({ ...menuFor("Start it", "degraded"), items: [] });
+  assert.deepEqual(emitted, ["ItemsPropertiesUpdated", "PropertiesChanged", "LayoutUpdated"]);
+  assert.deepEqual(ask("GetLayout", "iias", 0, -1, [])[0], 2, "the second layout");
+});
+
+test("the session bus is found at every kind of address that names a socket, in turn", () => {
+  const runtime = { XDG_RUNTIME_DIR: "/run/user/7" };
+  const at = (address: string, more = {}): readonly string[] =>
+    sessionBusPaths({ DBUS_SESSION_BUS_ADDRESS: address, ...more });
+  assert.deepEqual(at("unix:path=/tmp/a%2cb,guid=1;unix:abstract=/tmp/x"), ["/tmp/a,b", "\0/tmp/x"]);
+  assert.deepEqual(at("unix:runtime=yes", runtime), ["/run/user/7/bus"]);
+  assert.deepEqual(at("unix:runtime=yes"), []);
+  assert.deepEqual(at("unix:guid=1", runtime), []);
+  assert.deepEqual(at("tcp:host=a,path=/x;nothing;unix:path=/b"), ["/b"]);
+  assert.deepEqual([sessionBusPaths({}), sessionBusPaths(runtime)], [[], ["/run/user/7/bus"]]);
 });
 
 test("a call names its interface or none; properties are read of the object's own, or of any", () => {
