@@ -11,6 +11,8 @@ import { collector, gatewayOf, type Heard, never, startScene } from "./bridge-sc
 
 type Serve = Parameters<typeof startScene>[1];
 
+const HANDOVER = '{"jsonrpc":"2.0","method":"notifications/mountaineer/handover"}\n';
+
 const LONG = "x".repeat(2 * 1024 * 1024);
 const BACK = "the daemon is back";
 
@@ -102,6 +104,7 @@ function inTurn(...serves: readonly Serve[]) {
 }
 
 const leaving: Serve = (stream) => void stream.destroy();
+const leavingForAnother: Serve = (stream) => void stream.end(HANDOVER);
 const silent: Serve = (stream) => void stream.resume();
 /** A gateway that ends: it answers each request with an error. */
 function refusing(stream: Duplex): void {
@@ -217,8 +220,6 @@ test("B11 a next daemon that hands over while it takes the session gets no call,
   await scene.until(() => last.length === 3);
   assert.deepEqual([between, last].map(order), [BEGUN, [...BEGUN, 1]]);
 });
-
-const HANDOVER = '{"jsonrpc":"2.0","method":"notifications/mountaineer/handover"}\n';
 
 test("B11 after a handover the next daemon is looked for at once, and a person hears of one that is late alone", async (t) => {
   const streams: Duplex[] = [];
@@ -386,6 +387,7 @@ test("a next daemon of another version does not get the session", async (t) => {
 for (const [what, serves] of [
   ["takes no client, or says nothing,", [leaving, leaving, silent]],
   ["refuses the session", [refusing, refusing, refusing]],
+  ["announces a handover and is gone", [leavingForAnother, leavingForAnother, leavingForAnother]],
 ] as const)
   test(`B11 a next gateway that ${what} is tried again until it does, and the client hears nothing of it`, async (t) => {
     const scene = await startAlone(t);
@@ -393,6 +395,8 @@ for (const [what, serves] of [
     const { serve, came } = inTurn(...serves, gatewayOf(hello));
     await scene.comes({}, serve);
     await scene.until(() => hello.length === 2);
+    scene.calls(1);
+    await scene.until(() => hello.length === 3);
     assert.equal(came(), 4);
     assert.equal(scene.notes.filter((note) => note === BACK).length, 1);
     assert.equal(scene.output.listenerCount("drain"), 1, "those of lost connections are gone");

@@ -220,7 +220,8 @@ test("a subscription that the new gateway refuses is asked for again when its re
   scene.session.lost();
   const refusal = { error: { code: -32002, message: "unknown resource" } };
   for (const { id, params } of (await scene.resumes()).slice(1)) {
-    scene.answers({ id, ...(params?.["uri"] === "a:1" ? { result: {} } : refusal) });
+    for (const _ of ["once", "once more"])
+      scene.answers({ id, ...(params?.["uri"] === "a:1" ? { result: {} } : refusal) });
   }
   const changed = { method: "notifications/resources/list_changed" };
   for (const reply of [refusal, { result: {} }]) {
