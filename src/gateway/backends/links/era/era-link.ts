@@ -123,8 +123,8 @@ class EraLink implements BackendLink {
       if (message.id !== null && legacy.asks(message.id)) legacy.send(message, sender);
       else modern.send(message, sender);
     } else if (!("id" in message)) {
-      const requestId = message.params?.["requestId"];
-      if (message.method === "notifications/cancelled" && modern.has(requestId)) modern.send(message, sender);
+      // Of notifications only `notifications/cancelled` names a request.
+      if (modern.has(message.params?.["requestId"])) modern.send(message, sender);
       else legacy.send(message, sender);
     } else if (this.#isForLegacy(message, sender, modern)) legacy.send(message, sender);
     else {

@@ -137,3 +137,230 @@ test("D2 at the end requests are dropped, subscriptions end and no timer is left
   await settle();
   assert.deepEqual([received.length, failed.size, clock.pendingTimers], [length, 0, 0]);
 });
+
+/** One link beneath, with what it was sent. */
+interface Under {
+  readonly events: LinkEvents;
+  readonly sent: RpcMessage[];
+  isClosed: boolean;
+}
+
+const OLDER = { protocolVersion: "2025-11-25", capabilities: {} };
+const SENDER = { sessionId: "s", capabilities: {}, logLevel: null };
+
+/** A link to a server whose every word is the test's; over HTTP a second one may be opened beneath. */
+function startUnder(over: "process" | "http" = "http", discovered: JsonObject = DISCOVERED) {
+  const clock = createManualClock();
+  const under: Under[] = [];
+  const received: JsonObject[] = [];
+  const failed = new Map<RpcId, LinkFailure>();
+  const link = openEraLink({
+    ...{ backend: "a", key: "key", memory: new EraMemory(), clock, logger: silentLogger },
+    ...{ over, isPinned: false },
+    open(events) {
+      const one: Under = { events, sent: [], isClosed: false };
+      under.push(one);
+      const send = (message: RpcMessage): void => void one.sent.push(message);
+      return {
+        ...{ pid: null, backlogBytes: under.length, established() {}, send },
+        ...(over === "http" && { stateless: { send, abandon() {} } }),
+        close: async () => {
+          one.isClosed = true;
+        },
+      };
+    },
+  })({
+    onMessage(message) {
+      if (isJsonObject(message)) received.push(message);
+      return null;
+    },
+    onRequestFailed: (id, failure) => void failed.set(id, failure),
+    onDoubt() {},
+    onGap() {},
+    onClosed() {},
+    onLogLine() {},
+  });
+  const at = (index: number): Under => under[index] ?? assert.fail(`no link ${index} was opened`);
+  const self = {
+    ...{ clock, link, under, received, failed, at },
+    /** The ids of what that link was sent. */
+    idsOf: (index: number, method: string): RpcId[] =>
+      at(index).sent.flatMap((one) =>
+        "method" in one && "id" in one && one.method === method ? [one.id] : [],
+      ),
+    lastOf: (index: number, method: string): RpcId =>
+      self.idsOf(index, method).at(-1) ?? assert.fail(`no ${method} was sent`),
+    answer(index: number, method: string, reply: JsonObject): void {
+      const message = { jsonrpc: "2.0", id: self.lastOf(index, method), ...reply };
+      void at(index).events.onMessage(message, null);
+    },
+    fail: (index: number, method: string, failure: LinkFailure): void =>
+      at(index).events.onRequestFailed(self.lastOf(index, method), failure),
+    request: (
+      id: RpcId,
+      method: string,
+      params: JsonObject = {},
+      sender: typeof SENDER | null = null,
+    ): void => link.send({ jsonrpc: "2.0", id, method, params }, sender),
+    initialize: (id: RpcId): void =>
+      self.request(id, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: {} }),
+    replyTo: (id: RpcId) => received.find((message) => message["id"] === id),
+    /** It is found to speak 2026-07-28, and is asked for a session of 2025-11-25, too. */
+    async found() {
+      self.initialize(0);
+      self.answer(0, "server/discover", { result: discovered });
+      await settle();
+    },
+    /** It has both. */
+    async both(result: JsonObject = OLDER) {
+      await self.found();
+      self.answer(1, "initialize", { result });
+      await settle();
+      assert.ok(self.replyTo(0) !== undefined);
+    },
+  };
+  return self;
+}
+
+const failure = (kind: LinkFailure["kind"], status?: number): LinkFailure => ({
+  ...{ kind, message: "no", hint: null },
+  ...(status !== undefined && { status }),
+});
+
+test("D1 a server whose older version cannot be had at the start is spoken with in the newer one, whatever the reason", async () => {
+  type Rig = ReturnType<typeof startUnder>;
+  const reasons: readonly (readonly [string, (rig: Rig) => unknown])[] = [
+    ["away", (rig) => rig.fail(1, "initialize", failure("refused", 503))],
+    ["refused", (rig) => rig.answer(1, "initialize", { error: { code: -32601, message: "no" } })],
+    ["another version", (rig) => rig.answer(1, "initialize", { result: { protocolVersion: "1999-01-01" } })],
+    ["silent", (rig) => rig.clock.advance(5_000)],
+    ["its link ends", (rig) => rig.at(1).events.onClosed(failure("closed"))],
+  ];
+  for (const [what, happen] of reasons) {
+    const rig = startUnder();
+    await rig.found();
+    assert.equal(rig.replyTo(0), undefined, what);
+    await happen(rig);
+    await settle();
+    assert.ok(rig.replyTo(0) !== undefined, what);
+    assert.equal(rig.at(1).isClosed, true, what);
+    rig.request(1, "tools/call", { name: "a" }, SENDER);
+    assert.equal(rig.idsOf(0, "tools/call").length, 1, what);
+    assert.equal(rig.clock.pendingTimers, 0, what);
+  }
+});
+
+test("D1 an older session that cannot be begun anew is waited for where the server is away, else given up", async () => {
+  for (const [reason, isAway] of [
+    [failure("closed"), true],
+    [failure("refused", 500), true],
+    [failure("unreachable"), true],
+    [failure("refused", 401), true],
+    [failure("refused", 404), false],
+    [failure("protocol"), false],
+  ] as const) {
+    const rig = startUnder();
+    await rig.both();
+    rig.initialize(7);
+    rig.fail(1, "initialize", reason);
+    await settle();
+    const what = `${reason.kind} ${reason.status}`;
+    assert.deepEqual(
+      [rig.failed.get(7), rig.replyTo(7) === undefined],
+      isAway ? [reason, true] : [undefined, false],
+      what,
+    );
+    assert.equal(rig.at(1).isClosed, !isAway, what);
+  }
+});
+
+test("D1 what was being begun is not answered once the link is closed, or the server found anew", async () => {
+  const closed = startUnder();
+  await closed.found();
+  await closed.link.close();
+  await settle();
+  assert.deepEqual([closed.received, closed.clock.pendingTimers], [[], 0]);
+  const anew = startUnder();
+  await anew.found();
+  anew.request(5, "tools/list");
+  anew.fail(0, "tools/list", failure("session_lost"));
+  anew.initialize(9);
+  await settle();
+  assert.equal(anew.replyTo(0), undefined);
+  anew.answer(0, "server/discover", { result: DISCOVERED });
+  await settle();
+  anew.answer(2, "initialize", { result: OLDER });
+  await settle();
+  assert.ok(anew.replyTo(9) !== undefined);
+});
+
+test("D2 subscriptions go to the older session where it alone has them, and log levels to both", async () => {
+  const subscribes = { resources: { subscribe: true } };
+  for (const [newer, older, index] of [
+    [{ tools: {} }, subscribes, 1],
+    [subscribes, subscribes, 0],
+    [subscribes, { tools: {} }, 0],
+  ] as const) {
+    const rig = startUnder("http", { ...DISCOVERED, capabilities: newer });
+    await rig.both({ ...OLDER, capabilities: older });
+    assert.equal(rig.link.backlogBytes, 3);
+    rig.request(1, "resources/subscribe", { uri: "a:1" });
+    assert.equal(rig.idsOf(1, "resources/subscribe").length, index);
+    assert.equal(rig.idsOf(0, "subscriptions/listen").length, 1 - index);
+    rig.request(2, "logging/setLevel", { level: "info" });
+    rig.request(3, "logging/setLevel", { level: "error" });
+    const [first] = rig.idsOf(1, "logging/setLevel");
+    void rig.at(1).events.onMessage({ jsonrpc: "2.0", id: first, result: {} }, null);
+    rig.fail(1, "logging/setLevel", failure("closed"));
+    await settle();
+    assert.deepEqual([rig.failed.size, rig.received.filter(({ id }) => id === first)], [0, []]);
+    assert.ok(rig.replyTo(2) !== undefined);
+  }
+});
+
+test("D2 an older client's call goes to the older session, but that of a tool whose output it would not understand", async () => {
+  const rig = startUnder();
+  await rig.both();
+  rig.request(1, "tools/list");
+  const tools = [{ name: "wrapped", inputSchema: {}, outputSchema: { type: "array" } }];
+  rig.answer(0, "tools/list", { result: { tools } });
+  rig.request(2, "tools/call", { name: "plain" }, SENDER);
+  rig.request(3, "tools/call", { name: "wrapped" }, SENDER);
+  assert.deepEqual([rig.idsOf(1, "tools/call"), rig.idsOf(0, "tools/call").length], [[2], 1]);
+});
+
+test("D2 only what the older session still owes fails when it is given up", async () => {
+  const rig = startUnder();
+  await rig.both();
+  for (const id of [1, 2, 3]) rig.request(id, "tools/call", { name: "a" }, SENDER);
+  void rig.at(1).events.onMessage({ jsonrpc: "2.0", id: 1, result: {} }, null);
+  rig.link.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 2 } });
+  rig.initialize(9);
+  rig.answer(1, "initialize", { error: { code: -32601, message: "no" } });
+  await settle();
+  assert.deepEqual([...rig.failed.keys()], [3]);
+});
+
+test("D1 a program that refuses initialize is asked once which version it speaks, and its refusal stands", async () => {
+  const rig = startUnder("process");
+  rig.initialize(0);
+  const refusal = { error: { code: -32601, message: "no" } };
+  rig.answer(0, "initialize", refusal);
+  rig.answer(0, "server/discover", refusal);
+  assert.deepEqual(rig.replyTo(0), { jsonrpc: "2.0", id: 0, ...refusal });
+  assert.equal(rig.idsOf(0, "server/discover").length, 1);
+});
+
+test("D1 a program of an older version may answer with any error, and a link that ends leaves no timer", async () => {
+  const rig = startUnder("process");
+  rig.initialize(0);
+  rig.answer(0, "initialize", { result: OLDER });
+  rig.request(1, "tools/list");
+  const error = { code: -32022, message: "its own" };
+  rig.answer(0, "tools/list", { error });
+  assert.deepEqual([rig.replyTo(1)?.["error"], rig.failed.size], [error, 0]);
+  const probed = startUnder();
+  probed.initialize(0);
+  probed.at(0).events.onClosed(failure("closed"));
+  assert.equal(probed.clock.pendingTimers, 0);
+});
