@@ -138,13 +138,11 @@ export class ModernCall implements CallPort {
     this.isAgreed = true;
   }
 
-  /** Answers the open request; the call goes on without one. False: no request is open. */
-  detach(reply: Reply): boolean {
+  /** Answers the open request; the call goes on without one. */
+  detach(reply: Reply): void {
     const outlet = this.#outlet;
-    if (outlet === null) return false;
     this.#outlet = null;
-    outlet.answer(this.id, this.#parts.complete(this.newest, reply));
-    return true;
+    outlet?.answer(this.id, this.#parts.complete(this.newest, reply));
   }
 
   /** Continues the call in the client's next request; answers at once if the call already has its reply. */

@@ -123,7 +123,7 @@ export class SuspendedCall {
       if (answer !== null) this.#answered(key, { result: answer });
     }
     this.#parts.call.attach(request, outlet);
-    if (!this.#isOver && this.#questions.size > 0) this.#gather();
+    if (this.#questions.size > 0) this.#gather();
     return true;
   }
 
@@ -180,7 +180,7 @@ export class SuspendedCall {
   #gather(): void {
     this.#gathering ??= this.#parts.clock.setTimer(GATHER_MS, () => {
       this.#gathering = null;
-      if (!this.#isOver && this.#questions.size > 0) this.#sendRound();
+      if (this.#questions.size > 0) this.#sendRound();
     });
   }
 
@@ -198,10 +198,7 @@ export class SuspendedCall {
       return;
     }
     const inputRequests = Object.fromEntries(inputs);
-    if (!call.detach({ result: { resultType: "input_required", inputRequests, requestState } })) {
-      this.end("no client waits for this call");
-      return;
-    }
+    call.detach({ result: { resultType: "input_required", inputRequests, requestState } });
     if (this.#round === 0) this.#paramsBytes = bytesOf(call.work.params);
     this.#round += 1;
     this.#sentMs = clock.monotonicMs();

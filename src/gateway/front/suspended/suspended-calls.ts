@@ -234,9 +234,7 @@ export class SuspendedCalls implements CallSuspension {
   ): Resumed {
     const stopped = stopping();
     if (stopped !== null) {
-      if (stopped.isOver && generation === this.#generation) {
-        this.#byId.get(id)?.end("its client may not make this call any more");
-      }
+      if (stopped.isOver) this.#byId.get(id)?.end("its client may not make this call any more");
       return { kind: "refused", reply: stopped.reply };
     }
     if (generation !== this.#generation) {

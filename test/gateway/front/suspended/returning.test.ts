@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PolicyConfig } from "../../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../../src/gateway/catalog/catalog.ts";
+import type { ModernCall } from "../../../../src/gateway/front/modern/call.ts";
 import { GATHER_MS, IDLE_MS } from "../../../../src/gateway/front/suspended/suspended-call.ts";
 import {
   MOST_CONSENTS_OF_ONE,
@@ -30,6 +31,7 @@ import {
   said,
   TOOL,
   textOf,
+  user,
 } from "./suspended-rig.ts";
 
 const NEEDED: Reply = {
@@ -72,8 +74,12 @@ for (const [what, reply] of [
     assert.equal(await askedAnew(rig, state), false);
     assert.equal(await askedAnew(rig, state), true, "the same once more");
     const later = await agreed(rig, reply);
+    const late = await agreed(rig, reply);
     await clock.advance(STATE_MS - 1);
     assert.equal(await askedAnew(rig, later), false);
+    clock.jumpWall(-STATE_MS);
+    await clock.advance(1);
+    assert.equal(await askedAnew(rig, late), true, "an hour has passed, whatever the wall clock says");
   });
 
 test("E2 consents that are not used are bounded, and nobody's many cost another one his", async () => {
@@ -88,6 +94,59 @@ test("E2 consents that are not used are bounded, and nobody's many cost another 
     states.map((_, index) => index === 0),
   );
   assert.equal(await askedAnew(rig, bens, BEN), false);
+});
+
+test("E2 consents of all together are bounded: the oldest serves no more", async () => {
+  const rig = createSuspendedRig();
+  const first = await agreed(rig, NEEDED, BEN);
+  const second = await agreed(rig, NEEDED, BEN);
+  for (let one = 0, given = 2; given <= 4_096; one++) {
+    const { call } = await rig.begin({ principal: user(`u${one}`) });
+    const port = call.request.port as ModernCall;
+    port.agree();
+    for (let calls = 0; calls < MOST_CONSENTS_OF_ONE && given <= 4_096; calls++, given++)
+      rig.suspended.outgoing(port, NEEDED);
+  }
+  assert.deepEqual([await askedAnew(rig, first, BEN), await askedAnew(rig, second, BEN)], [true, false]);
+});
+
+test("D2 between two daemons each call goes on in its own, and what is no key is none", async () => {
+  const clock = createManualClock();
+  const passed: string[] = [];
+  const daemon = (name: string) => ({
+    resume: () => {
+      passed.push(name);
+      return { gone: () => void passed.push(`${name} gone`) };
+    },
+  });
+  const before = createSuspendedRig({ clock });
+  const here = new SuspendedCalls(clock);
+  here.follow(before.suspended.stateKey, daemon("before"));
+  const after = createSuspendedRig({ clock });
+  after.suspended.follow(here.stateKey, daemon("here"));
+  here.handOver(daemon("after"));
+  const rig = createSuspendedRig({ clock, suspended: here });
+  for (const other of [before, after]) rig.send({ params: (await parked(other)).retry }).close();
+  assert.deepEqual(passed, ["before", "before gone", "after", "after gone"]);
+  here.follow({ key: "AAAA", generation: 0 }, daemon("odd"));
+  assert.equal(here.stateKey.key, before.suspended.stateKey.key);
+});
+
+test("D2 a request that can be asked nothing keeps what it says of a state; at the end nothing is asked", async () => {
+  const rig = createSuspendedRig();
+  const params = { requestState: "its own" };
+  const { call } = await rig.begin({ method: "completion/complete", params });
+  assert.equal(call.request.params?.["requestState"], "its own");
+  const { call: asking } = await rig.begin();
+  const reply = await asking.request.port.request("roots/list", {}, AbortSignal.abort());
+  assert.match(JSON.stringify(reply), /the question was withdrawn/u);
+  const { question } = await parked(rig);
+  const none = rig.suspended.none();
+  rig.suspended.end("over");
+  await none;
+  assert.ok("error" in ((await question.reply) ?? {}));
+  const { call: late } = await rig.begin();
+  assert.match(JSON.stringify(await ask(late).reply), /"over"/u);
 });
 
 const plain = source("files", {});
@@ -310,9 +369,22 @@ test("D2 addresses that a legacy backend wants visited are input that is require
   ]);
   const answers = Object.fromEntries(keys.map((key) => [key, accept()]));
   const { call } = await rig.begin({ params: retryParams(state, answers) });
+  const unanswered = await rig.begin({ params: retryParams(state, {}) });
+  assert.equal(unanswered.call.request.params?.["name"], "t");
   const { _meta, ...params } = call.request.params ?? {};
   assert.deepEqual(params, { name: "t", arguments: { a: 1, b: { c: [2, "three"] } } });
   assert.ok(isJsonObject(_meta));
+});
+
+test("D2 of more addresses than 64 the others are not asked for", async () => {
+  const elicitations = Array.from({ length: 65 }, (_, index) => ({
+    url: `https://a.example/${index}`,
+    message: "m",
+  }));
+  const many = await replied(createSuspendedRig(), {
+    error: { code: -32042, message: "", data: { elicitations } },
+  });
+  assert.equal(inputRequired(many).keys.length, 64);
 });
 
 test("D2 where a person does not visit one, the call is not made again", async () => {

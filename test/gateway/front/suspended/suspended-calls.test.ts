@@ -207,6 +207,21 @@ test("D2 a client that does not come back: its call is cancelled, what was asked
   await rig.suspended.none();
 });
 
+test("D2 a client that comes back in time has time again, also for what it could not be asked before", async () => {
+  const rig = createSuspendedRig();
+  const { sent, call } = await rig.begin({ declared: { elicitation: {} } });
+  ask(call);
+  await rig.clock.advance(GATHER_MS);
+  const { state } = inputRequired(sent);
+  const more = ask(call, {}, "roots/list");
+  await rig.clock.advance(SUSPENDED_MS - 1);
+  const retry = rig.send({ params: retryParams(state, { q1: accept() }), declared: { roots: {} } });
+  await rig.clock.advance(GATHER_MS);
+  assert.deepEqual([inputRequired(retry).keys, more.got], [["q2"], []]);
+  await rig.clock.advance(SUSPENDED_MS - 1);
+  assert.equal(call.request.signal.aborted, false);
+});
+
 test("D2 closing the connection cancels the call, but not after input_required; in the retry it does again", async () => {
   const rig = createSuspendedRig();
   const before = await rig.begin();
