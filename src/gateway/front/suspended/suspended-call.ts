@@ -71,7 +71,8 @@ export class SuspendedCall {
   constructor(parts: HoldParts) {
     this.#parts = parts;
     this.principal = principalKey(parts.call.newest.principal);
-    parts.call.work.signal.addEventListener("abort", this.#onAborted, { once: true });
+    const { signal } = parts.call.work;
+    signal.addEventListener("abort", () => this.#over(errorText(signal.reason)), { once: true });
   }
 
   get bytes(): number {
@@ -148,8 +149,6 @@ export class SuspendedCall {
     this.#parts.call.abort(new MountaineerError("aborted", reason));
   }
 
-  readonly #onAborted = (): void => this.#over(errorText(this.#parts.call.work.signal.reason));
-
   #put(input: InputRequest, bytes: number, signal: CallSignal): Promise<Reply> {
     const { promise, resolve } = Promise.withResolvers<Reply>();
     const key = `q${++this.#asked}`;
@@ -223,7 +222,6 @@ export class SuspendedCall {
     this.isSuspended = false;
     this.#gathering?.[Symbol.dispose]();
     this.#deadline?.[Symbol.dispose]();
-    this.#parts.call.work.signal.removeEventListener("abort", this.#onAborted);
     this.#refuseQuestions(reason);
     this.#parts.onOver();
   }

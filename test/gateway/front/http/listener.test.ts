@@ -3,8 +3,9 @@ import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { symlink, writeFile } from "node:fs/promises";
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
-import { connect, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import path, { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { Listener, openListener, rebind } from "../../../../src/gateway/front/http/listener.ts";
 import {
@@ -225,6 +226,65 @@ test("a listener says that it refuses connections, once a minute at most, how ma
   held.destroy();
   await listener.close(0);
   assert.equal(clock.pendingTimers, 0);
+});
+
+/** A connection of which the test says how much is written, and how much of that unread. */
+class Counted extends PassThrough {
+  readonly bytesRead = 1;
+  bytesWritten = 0;
+  unread = 0;
+
+  constructor() {
+    super();
+    Object.defineProperty(this, "writableLength", { get: () => this.unread });
+  }
+}
+
+test("E4 a listener cuts a connection whose reader takes nothing for a minute, and no other", async () => {
+  const clock = createManualClock();
+  const listener = await openListener({ ...options("127.0.0.1", 0), clock });
+  for (const [what, step, isCut] of [
+    ["nothing is taken", () => {}, true],
+    ["something is taken", (one: Counted) => void one.unread--, false],
+    ["more is written, and as much taken", (one: Counted) => void one.bytesWritten++, false],
+    ["nothing is unread", (one: Counted) => void Object.assign(one, { unread: 0 }), false],
+  ] as const) {
+    const connection = new Counted();
+    Object.assign(connection, { bytesWritten: 100, unread: 100 });
+    listener.serve(connection);
+    for (let passedMs = 0; passedMs < 90_000; passedMs += 15_000) {
+      step(connection);
+      await clock.advance(15_000);
+    }
+    assert.equal(connection.destroyed, isCut, what);
+    connection.destroy();
+    await eventually(() => listener.connections === 0);
+  }
+  await listener.close(0);
+});
+
+test("B11 a connection that was passed and stays silent is closed as any idle one is, one that speaks is kept", async (t) => {
+  const clock = createManualClock();
+  const taker = await openListener({ ...options("127.0.0.2", await freePort()), clock });
+  t.after(() => taker.close(0));
+  const before = createServer({ pauseOnConnect: true }, (socket) => {
+    const owner = socket as unknown as { _handle: object | null };
+    const handle = owner._handle;
+    owner._handle = null;
+    if (handle !== null) taker.take(handle);
+  });
+  before.listen(taker.port, "127.0.0.1");
+  t.after(() => before.close());
+  await once(before, "listening");
+  const [silent, speaks] = [await client(t, taker), await client(t, taker)];
+  await eventually(() => taker.connections === 2);
+  speaks.write(GET);
+  await speaks.answers("here");
+  await clock.advance(74_000);
+  assert.equal(taker.connections, 2);
+  await clock.advance(30_000);
+  await eventually(() => silent.socket.closed);
+  assert.equal(taker.connections, 1);
 });
 
 test("a listener reads the kernel's table of sockets", () => {

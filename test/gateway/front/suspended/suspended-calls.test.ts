@@ -1,5 +1,6 @@
 // Calls that wait for modern clients: each rule with a clock of its own.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { GATHER_MS, SUSPENDED_MS } from "../../../../src/gateway/front/suspended/suspended-call.ts";
 import { MOST_OF_ONE, MOST_SUSPENDED } from "../../../../src/gateway/front/suspended/suspended-calls.ts";
@@ -213,13 +214,22 @@ test("D2 a client that comes back in time has time again, also for what it could
   ask(call);
   await rig.clock.advance(GATHER_MS);
   const { state } = inputRequired(sent);
-  const more = ask(call, {}, "roots/list");
+  const abort = new AbortController();
+  let isAnswered = false;
+  const more = call.request.port.request("roots/list", {}, abort.signal).then(() => {
+    isAnswered = true;
+  });
+  const listeners = (): number => getEventListeners(abort.signal, "abort").length;
   await rig.clock.advance(SUSPENDED_MS - 1);
   const retry = rig.send({ params: retryParams(state, { q1: accept() }), declared: { roots: {} } });
   await rig.clock.advance(GATHER_MS);
-  assert.deepEqual([inputRequired(retry).keys, more.got], [["q2"], []]);
+  const again = inputRequired(retry);
+  assert.deepEqual([again.keys, isAnswered, listeners()], [["q2"], false, 1]);
   await rig.clock.advance(SUSPENDED_MS - 1);
   assert.equal(call.request.signal.aborted, false);
+  rig.send({ params: retryParams(again.state, { q2: { roots: [] } }) });
+  await more;
+  assert.equal(listeners(), 0);
 });
 
 test("D2 closing the connection cancels the call, but not after input_required; in the retry it does again", async () => {
@@ -228,6 +238,7 @@ test("D2 closing the connection cancels the call, but not after input_required; 
   const question = ask(before.call);
   before.sent.close();
   assert.equal(before.call.request.signal.aborted, true);
+  assert.equal(rig.clock.pendingTimers, 0);
   assert.ok(isErrorReply(await question.reply));
   const { sent, call, state, keys } = await parked(rig);
   sent.close();

@@ -316,7 +316,7 @@ test("D2 a server that tells of nothing is not listened to", () => {
 });
 
 test("D2 changes while a stream is opened make one more of them, and the old ends after the new one is there", async () => {
-  const { listening, asked, abandoned, acknowledge } = started();
+  const { listening, asked, abandoned, counts, acknowledge } = started();
   assert.deepEqual(asked, [{ toolsListChanged: true }]);
   const replies = [listening.subscribe(resourceTopic("a:1")), listening.subscribe(resourceTopic("a:2"))];
   assert.equal(asked.length, 1);
@@ -328,6 +328,12 @@ test("D2 changes while a stream is opened make one more of them, and the old end
   assert.deepEqual((await Promise.all(replies)).map(answerOf), ["done", "done"]);
   listening.unsubscribe(resourceTopic("a:1"));
   assert.deepEqual(asked[2], { toolsListChanged: true, resourceSubscriptions: ["a:2"] });
+  assert.equal(counts.gaps, 0, "nothing was missed between the two");
+  const again = listening.subscribe(resourceTopic("a:1"));
+  acknowledge(3);
+  assert.deepEqual(asked[3], { toolsListChanged: true, resourceSubscriptions: ["a:2", "a:1"] });
+  listening.unsubscribe(resourceTopic("a:1"));
+  assert.equal(answerOf(await again), "the subscription was cancelled meanwhile");
 });
 
 test("D2 what the server does not honour is an error of that subscription alone", async () => {
@@ -369,8 +375,13 @@ test("D2 a broken stream is opened again, later each time, and what was missed i
   listening.ended(3, { result: {} });
   await clock.advance(1_000);
   assert.equal(asked.length, 4);
+  void listening.subscribe(resourceTopic("a:1"));
+  listening.ended(4, BROKEN);
+  assert.equal(asked.length, 5, "what was wanted meanwhile is asked for at once");
   listening[Symbol.dispose]();
-  assert.equal(clock.pendingTimers, 0);
+  listening.ended(5, BROKEN);
+  listening.unsubscribe(resourceTopic("a:1"));
+  assert.deepEqual([asked.length, clock.pendingTimers], [5, 0]);
 });
 
 test("D2 a server without such streams is asked once, and subscriptions are refused", async () => {

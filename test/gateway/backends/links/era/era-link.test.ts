@@ -95,6 +95,25 @@ test("D2 a question to a client whose call was cancelled is answered in vain", a
   assert.equal(idsOf("tools/call").length, 1);
 });
 
+test("D2 a page that a client was asked to visit is told as visited when the server goes on", async () => {
+  const { request, answer, received, link } = await startModern();
+  request(1, "tools/call", { name: "a" });
+  const params = { mode: "url", url: "https://a.example", message: "?" };
+  const inputRequests = { a: { method: "elicitation/create", params } };
+  answer("tools/call", { result: { resultType: "input_required", inputRequests } });
+  const question = received.at(-1);
+  const asked = isJsonObject(question?.["params"]) ? question["params"] : {};
+  link.send({ jsonrpc: "2.0", id: question?.["id"] as RpcId, result: { action: "accept" } });
+  answer("tools/call", { result: { content: [] } });
+  assert.deepEqual(received.slice(-2), [
+    {
+      ...{ jsonrpc: "2.0", method: "notifications/elicitation/complete" },
+      params: { elicitationId: asked["elicitationId"] },
+    },
+    { jsonrpc: "2.0", id: 1, result: { content: [] } },
+  ]);
+});
+
 test("D2 of a server whose tools have changed no more than a hundred pages are read", async () => {
   const { request, answer, idsOf } = await startModern();
   request(1, "tools/call", { name: "a" });
@@ -125,17 +144,32 @@ test("D2 a server that does not know how to be listened to leaves no timer", asy
   assert.equal(clock.pendingTimers, 0);
 });
 
+test("D2 a stream that the server takes back is asked for again", async () => {
+  const { link, say, lastOf, idsOf, clock } = await startModern();
+  link.established("2026-07-28");
+  say({ method: "notifications/cancelled", params: { requestId: lastOf(LISTEN) } });
+  await clock.advance(1_000);
+  assert.equal(idsOf(LISTEN).length, 2);
+});
+
 test("D2 at the end requests are dropped, subscriptions end and no timer is left", async () => {
-  const { link, request, refuse, received, failed, clock, idsOf } = await startModern();
+  const { link, request, answer, refuse, received, failed, clock, idsOf } = await startModern();
   link.established("2026-07-28");
   request(1, "resources/subscribe", { uri: "a:1" });
   request(2, "tools/call", { name: "a" });
   const [call] = idsOf("tools/call");
+  request(3, "tools/call", { name: "b" });
+  const inputRequests = { a: { method: "roots/list" } };
+  answer("tools/call", { result: { resultType: "input_required", inputRequests } });
   const { length } = received;
+  const question = received.at(-1)?.["id"];
+  assert.ok(typeof question === "number");
   await link.close();
   refuse(call ?? -1);
+  link.send({ jsonrpc: "2.0", id: question, result: { roots: [] } });
   await settle();
   assert.deepEqual([received.length, failed.size, clock.pendingTimers], [length, 0, 0]);
+  assert.equal(idsOf("tools/call").length, 2);
 });
 
 /** One link beneath, with what it was sent. */
@@ -327,6 +361,14 @@ test("D2 an older client's call goes to the older session, but that of a tool wh
   rig.request(2, "tools/call", { name: "plain" }, SENDER);
   rig.request(3, "tools/call", { name: "wrapped" }, SENDER);
   assert.deepEqual([rig.idsOf(1, "tools/call"), rig.idsOf(0, "tools/call").length], [[2], 1]);
+});
+
+test("D2 a question of the older session is answered there, once", async () => {
+  const rig = startUnder();
+  await rig.both();
+  void rig.at(1).events.onMessage({ jsonrpc: "2.0", id: "q", method: "roots/list" }, null);
+  for (const _ of ["once", "once more"]) rig.link.send({ jsonrpc: "2.0", id: "q", result: { roots: [] } });
+  assert.equal(rig.at(1).sent.filter((one) => "id" in one && one.id === "q").length, 1);
 });
 
 test("D2 only what the older session still owes fails when it is given up", async () => {

@@ -239,6 +239,31 @@ test("a server whose stream fails is asked ever less often", async (t) => {
   }
 });
 
+test("a stream that lasted ten seconds makes the next look soon again", async (t) => {
+  const manual = createManualClock();
+  const opened: ServerResponse[] = [];
+  const { recorded } = await withEcho(t, {
+    onGet(_, response) {
+      opened.push(openEvents(response));
+      if (opened.length < 3) response.end();
+      else response.flushHeaders();
+    },
+    clock: manual,
+  });
+  await recorded.initialize();
+  for (const [count, delayMs] of [1_000, 2_000].entries()) {
+    await eventually(() => opened.length === count + 1 && manual.pendingTimers === 2);
+    await manual.advance(delayMs);
+  }
+  await eventually(() => opened.length === 3);
+  await passTimeUntil(manual, () => manual.pendingTimers === 0, 1_000);
+  await manual.advance(10_000);
+  opened[2]?.end();
+  await eventually(() => manual.pendingTimers === 2);
+  await manual.advance(1_000);
+  await eventually(() => opened.length === 4);
+});
+
 test("a new session closes the old one's stream", async (t) => {
   let closed = 0;
   const { echo, recorded } = await withEcho(t, {
