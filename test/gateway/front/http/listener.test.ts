@@ -33,11 +33,12 @@ const options = (host: string, port: number, word = "here") => ({
   handler: (_request: unknown, response: { end(text: string): unknown }) => void response.end(word),
 });
 
-async function ask(port: number, agent: Agent): Promise<{ text: string; connection: string | undefined }> {
-  const request = httpRequest({ host: "127.0.0.1", port, agent });
+async function ask(port: number, agent: Agent, headers: Record<string, string> = {}) {
+  const request = httpRequest({ host: "127.0.0.1", port, agent, headers });
   request.end();
   const [response] = (await once(request, "response")) as [IncomingMessage];
-  return { text: await readAll(response), connection: response.headers.connection };
+  const { statusCode: status } = response;
+  return { status, text: await readAll(response), connection: response.headers.connection };
 }
 
 async function closeAll(...listeners: Listener[]): Promise<void> {
@@ -71,13 +72,30 @@ test("a listener that stops listening serves its connections on, each to its nex
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   assert.equal((await ask(listener.port, agent)).connection, "keep-alive");
   listener.stopListening();
-  assert.deepEqual(await ask(listener.port, agent), { text: "here", connection: "close" });
+  assert.deepEqual(await ask(listener.port, agent), { status: 200, text: "here", connection: "close" });
   await assert.rejects(ask(listener.port, new Agent()), /ECONNREFUSED/);
   await eventually(() => listener.connections === 0);
   await listener.listenAgain();
   assert.equal((await ask(listener.port, agent)).text, "here");
   agent.destroy();
   await listener.close(0);
+  await listener.close(0);
+});
+
+test("a listener that is left serves those who have a session, each for the last time, and listens again as before", async () => {
+  const listener = await openListener(options("127.0.0.1", await freePort()));
+  const agent = new Agent({ keepAlive: true });
+  listener.leave();
+  const moved = await ask(listener.port, agent);
+  assert.deepEqual([moved.status, moved.connection], [503, "close"]);
+  assert.match(moved.text, /at another address now/u);
+  const headers = { "mcp-session-id": "one" };
+  const { status, ...served } = await ask(listener.port, agent, headers);
+  assert.deepEqual([status, served], [200, { text: "here", connection: "close" }]);
+  await listener.listenAgain();
+  const { text, connection } = await ask(listener.port, agent);
+  assert.deepEqual([text, connection], ["here", "keep-alive"]);
+  agent.destroy();
   await listener.close(0);
 });
 
@@ -113,7 +131,7 @@ test("a listener that is drained serves a kept connection's next request, and cu
   for (const agent of [used, idle]) await ask(listener.port, agent);
   const draining = listener.drain(500);
   assert.equal(listener.connections, 2);
-  assert.deepEqual(await ask(listener.port, used), { text: "here", connection: "close" });
+  assert.deepEqual(await ask(listener.port, used), { status: 200, text: "here", connection: "close" });
   await eventually(() => listener.connections === 1);
   await clock.advance(499);
   assert.equal(listener.connections, 1);

@@ -182,7 +182,7 @@ class HttpLink implements BackendLink {
     if (isInitialized) this.#waiting = [];
     const wait = isInitialized ? this.#after(INITIALIZED_MS, () => this.#release()) : null;
     this.#exchange(message, text, this.#headers, this.#sse, () => {
-      if (wait === null || this.#closing !== null) return;
+      if (wait === null) return;
       wait[Symbol.dispose]();
       this.#release();
     });

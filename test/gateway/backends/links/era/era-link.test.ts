@@ -393,6 +393,17 @@ test("D1 a program that refuses initialize is asked once which version it speaks
   assert.equal(rig.idsOf(0, "server/discover").length, 1);
 });
 
+test("D1 a program of 2026-07-28 alone may send no request, which it is told", async () => {
+  const rig = startUnder("process");
+  rig.initialize(0);
+  rig.answer(0, "initialize", { error: { code: -32601, message: "no" } });
+  rig.answer(0, "server/discover", { result: DISCOVERED });
+  await settle();
+  void rig.at(0).events.onMessage({ jsonrpc: "2.0", id: "q", method: "roots/list" }, null);
+  const error = { code: -32601, message: "servers of 2026-07-28 send no requests" };
+  assert.deepEqual(rig.at(0).sent.at(-1), { jsonrpc: "2.0", id: "q", error });
+});
+
 test("D1 a program of an older version may answer with any error, and a link that ends leaves no timer", async () => {
   const rig = startUnder("process");
   rig.initialize(0);

@@ -1,7 +1,9 @@
 // Event streams that break, stay open or end too soon, and the server's own.
 import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
+import type { HttpLinkOptions } from "../../../../../src/gateway/backends/links/http/http-link.ts";
+import { UNSIGNED } from "../../../../../src/gateway/backends/links/link-authorization.ts";
 import { isJsonObject } from "../../../../../src/gateway/json-rpc.ts";
 import { writtenResult } from "../../../../../src/gateway/written-results.ts";
 import { eventually } from "../../../../support/eventually.ts";
@@ -236,6 +238,66 @@ test("a server whose stream fails is asked ever less often", async (t) => {
     await manual.advance(delayMs - 1);
     assert.equal(gets(), count + 1);
     await manual.advance(1);
+  }
+});
+
+/** What the looks for the server's stream said and got; `answers` answers them in turn, the last one the others. */
+async function looking(
+  t: TestContext,
+  answers: readonly ((response: ServerResponse) => unknown)[],
+  more: Partial<HttpLinkOptions> = {},
+) {
+  const manual = createManualClock();
+  const ids: unknown[] = [];
+  const { recorded } = await withEcho(t, {
+    onGet(request, response) {
+      answers[Math.min(ids.length, answers.length - 1)]?.(response);
+      ids.push(request.headers["last-event-id"]);
+    },
+    clock: manual,
+    ...more,
+  });
+  await recorded.initialize();
+  return { manual, ids, recorded };
+}
+
+const granted = (text: string) => (response: ServerResponse) => openEvents(response).end(text);
+const refusedWith = (status: number) => (response: ServerResponse) => response.writeHead(status).end();
+const openFor = (response: ServerResponse) => openEvents(response).flushHeaders();
+
+test("an event id that the server does not know any more is not sent again, nor is that before an event too long", async (t) => {
+  const unknown = await looking(t, [granted("id: 7\n\n"), refusedWith(400), openFor]);
+  await passTimeUntil(unknown.manual, () => unknown.ids.length === 3, 500);
+  assert.deepEqual([unknown.ids, unknown.recorded.doubts], [[undefined, "7", undefined], 0]);
+  const long = `id: 8\ndata: 1\n\ndata: ${"x".repeat(5_000)}\n\n`;
+  const overlong = await looking(t, [granted(long), openFor], { limitBytes: 4_096 });
+  await passTimeUntil(overlong.manual, () => overlong.ids.length === 2, 500);
+  assert.deepEqual(overlong.ids, [undefined, undefined]);
+});
+
+test("a server's wish for a long wait is followed for half a minute, and for none once the link is closed", async (t) => {
+  const { manual, ids, recorded } = await looking(t, [granted("retry: 3600000\nid: 1\n\n")]);
+  await eventually(() => ids.length === 1 && manual.pendingTimers === 2);
+  await manual.advance(29_999);
+  assert.equal(ids.length, 1);
+  await manual.advance(1);
+  await eventually(() => ids.length === 2 && manual.pendingTimers === 2);
+  await recorded.link.close();
+  assert.equal(manual.pendingTimers, 0);
+});
+
+test("a stream that wants another token is asked for again with one, and not without", async (t) => {
+  for (const [renewed, looks] of [
+    [{ header: "Bearer new" }, 2],
+    [null, 1],
+  ] as const) {
+    const authorize = () => ({ ...UNSIGNED, refused: async () => renewed });
+    const { manual, ids, recorded } = await looking(t, [refusedWith(401), openFor], { authorize });
+    await eventually(() => ids.length === 1);
+    await recorded.ask("echo");
+    for (let passed = 0; passed < 3_000; passed += 500) await manual.advance(500);
+    await recorded.ask("echo");
+    await eventually(() => ids.length === looks);
   }
 });
 

@@ -134,13 +134,38 @@ test("close deletes the session, ends what is under way, and waits for neither l
 
   const hanging = await withEcho(t, { clock: manual });
   hanging.echo.server.prependListener("request", (request, response) => {
-    if (request.method === "DELETE") response.writeHead = () => response;
+    if (request.method === "DELETE") response.end = () => response;
   });
   await hanging.recorded.initialize();
   const closing = hanging.recorded.link.close();
   await eventually(() => hanging.echo.seen.includes("DELETE"));
-  await manual.advance(1_000);
+  let isClosed = false;
+  void closing.then(() => {
+    isClosed = true;
+  });
+  await manual.advance(999);
+  assert.equal(isClosed, false);
+  await manual.advance(1);
   await closing;
+
+  const unusable = connect(t, "file:///a", { clock: manual, authorize });
+  assert.match((await unusable.untilClosed()).message, /no http or https address/u);
+  assert.equal(disposed, 2);
+});
+
+test("a request repeats the trace that it is part of in its headers, where it is one", async (t) => {
+  const { echo, recorded } = await withEcho(t);
+  const parent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
+  for (const [_meta, sent] of [
+    [{ traceparent: parent, tracestate: "a=b" }, [parent, "a=b"]],
+    [{ traceparent: parent, tracestate: "a\nb" }, [parent, undefined]],
+    [{ traceparent: `${parent}\r\nx: y`, tracestate: "a=b" }, [undefined, undefined]],
+    [{}, [undefined, undefined]],
+  ] as const) {
+    await recorded.ask("echo", { _meta });
+    const { traceparent, tracestate } = echo.headers.at(-1) ?? {};
+    assert.deepEqual([traceparent, tracestate], sent);
+  }
 });
 
 test("a notification that is answered with a stream keeps no connection busy", async (t) => {
