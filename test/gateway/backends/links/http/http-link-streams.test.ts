@@ -96,6 +96,15 @@ test("a stream that cannot be taken up fails the request, after a bounded number
   await Promise.all(tried);
 });
 
+test("a stream of a request without a session is not taken up again, whatever ids its events have", async (t) => {
+  const { echo, recorded } = await withEcho(t, {
+    take: takeEcho((response) => openEvents(response).end("id: 1\nretry: 1\ndata:\n\n")),
+  });
+  recorded.link.stateless?.send({ jsonrpc: "2.0", id: 5, method: "echo" }, {});
+  assert.equal((await eventually(() => recorded.failed.get(5))).kind, "closed");
+  assert.deepEqual(echo.seen, ["POST echo"]);
+});
+
 test("a stream without event ids that ends too soon fails the request at once", async (t) => {
   const { echo, recorded } = await withEcho(t, {
     take: takeEcho((response) => openEvents(response).end(": nothing\n\n")),

@@ -153,6 +153,16 @@ test("close deletes the session, ends what is under way, and waits for neither l
   assert.equal(disposed, 2);
 });
 
+test("a server that ends each new connection without an answer is not asked again, though it might be", async (t) => {
+  let connections = 0;
+  const url = await startRaw(t, (socket) => {
+    connections += 1;
+    socket.once("data", () => socket.end());
+  });
+  assert.equal((await connect(t, url).askInVain("ping")).kind, "closed");
+  assert.equal(connections, 1);
+});
+
 test("a request repeats the trace that it is part of in its headers, where it is one", async (t) => {
   const { echo, recorded } = await withEcho(t);
   const parent = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;

@@ -224,6 +224,14 @@ test("D2 a server that no longer names an endpoint is told as that", async (t) =
   assert.match(failure.message, /no longer says where it takes messages/);
 });
 
+test("D2 an endpoint that refuses initialize as the address did is not looked for once more", async (t) => {
+  const { echo, recorded } = await withSseEcho(t, {
+    take: ({ method }, response) => method === "initialize" && Boolean(response.writeHead(405).end()),
+  });
+  assert.match((await recorded.askInVain("initialize")).message, /answered HTTP 405$/);
+  assert.deepEqual(echo.seen, ["POST /sse", "GET /sse", "POST initialize"]);
+});
+
 test("D2 a refused message fails alone; an answer that overtook the refusal stands", async (t) => {
   const { echo, recorded } = await withSseEcho(t, {
     take(message, response) {
