@@ -48,32 +48,14 @@ export function listeningSockets(table: string, port: number): string[] {
 
 /** True if one of the descriptors in that folder of /proc is one of the sockets. Never rejects. */
 export async function holdsOne(folder: string, sockets: ReadonlySet<string>): Promise<boolean> {
-  let names: readonly string[];
-  try {
-    names = await readdir(folder);
-  } catch {
-    // The process belongs to another user or has ended.
-    return false;
-  }
-  for (const name of names) {
-    if (sockets.has(await linkOf(`${folder}/${name}`))) return true;
+  // Fails if the process belongs to another user or has ended.
+  for (const name of await readdir(folder).catch(() => [])) {
+    // Fails if the descriptor was closed meanwhile.
+    if (sockets.has(await readlink(`${folder}/${name}`).catch(() => ""))) return true;
   }
   return false;
 }
 
-/** Empty if the descriptor was closed meanwhile. */
-async function linkOf(path: string): Promise<string> {
-  try {
-    return await readlink(path);
-  } catch {
-    return "";
-  }
-}
-
-async function textOf(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch {
-    return "";
-  }
+function textOf(path: string): Promise<string> {
+  return readFile(path, "utf8").catch(() => "");
 }

@@ -2,7 +2,7 @@
 // request borrows an identity while it is in flight. No identity serves two requests at a time, so that a
 // server's question always belongs to one request.
 import { randomBytes } from "node:crypto";
-import { FleetingMap, FleetingSet } from "../../../runtime/fleeting.ts";
+import { FleetingSet } from "../../../runtime/fleeting.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import { type Principal, principalKey } from "../../client-port.ts";
 import { BACKEND_UNAVAILABLE, errorReply, type JsonObject, type Reply } from "../../json-rpc.ts";
@@ -84,7 +84,6 @@ export class Identities implements Disposable {
   readonly #clock: Clock;
   /** In the order in which they became idle. */
   readonly #idle = new FleetingSet<Identity>();
-  readonly #byPrincipal = new FleetingMap<string, Identity[]>();
   #timer: Timer | null = null;
   #isOver = false;
 
@@ -106,7 +105,7 @@ export class Identities implements Disposable {
       (mark === null ? undefined : own.find((one) => one.mark === mark)) ??
       own.findLast(({ expectedUntilMs, taskUntilMs }) => expectedUntilMs <= nowMs && taskUntilMs <= nowMs);
     if (identity === undefined) return new Identity(request);
-    this.#take(identity);
+    this.#idle.delete(identity);
     identity.expectedUntilMs = 0;
     identity.principal = request.principal;
     identity.caller = request.caller;
@@ -144,10 +143,7 @@ export class Identities implements Disposable {
     }
     identity.idleSinceMs = this.#clock.monotonicMs();
     this.#idle.add(identity);
-    const own = this.#idleOf(identity.principal);
-    own.push(identity);
-    if (own.length === 1) this.#byPrincipal.set(principalKey(identity.principal), own);
-    this.#boundTasks(own);
+    if (identity.taskUntilMs > identity.idleSinceMs) this.#boundTasks(this.#idleOf(identity.principal));
     const oldest = this.#idle.size > MOST_IDLE ? [...this.#idle][0] : undefined;
     if (oldest !== undefined) this.#drop(oldest);
     this.#timer ??= this.#clock.setTimer(CHECK_MS, this.#check);
@@ -184,18 +180,12 @@ export class Identities implements Disposable {
 
   /** The principal's idle identities, the most recently used at the end. */
   #idleOf(principal: Principal): Identity[] {
-    return this.#byPrincipal.get(principalKey(principal)) ?? [];
-  }
-
-  #take(identity: Identity): void {
-    this.#idle.delete(identity);
-    const own = this.#idleOf(identity.principal);
-    own.splice(own.lastIndexOf(identity), 1);
-    if (own.length === 0) this.#byPrincipal.delete(principalKey(identity.principal));
+    const key = principalKey(principal);
+    return [...this.#idle].filter((identity) => principalKey(identity.principal) === key);
   }
 
   #drop(identity: Identity): void {
-    this.#take(identity);
+    this.#idle.delete(identity);
     this.#end(identity);
   }
 

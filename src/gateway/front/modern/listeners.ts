@@ -279,23 +279,20 @@ function subscriptionIn(filter: unknown): Subscription | string {
     (kind) => !["boolean", "undefined"].includes(typeof filter[LISTEN_FLAGS[kind]]),
   );
   if (wrong !== undefined) return `\`notifications.${LISTEN_FLAGS[wrong]}\` must be a boolean`;
-  const { resourceSubscriptions: uris = [] } = filter;
-  if (!Array.isArray(uris) || !uris.every((uri) => typeof uri === "string")) {
-    return "`notifications.resourceSubscriptions` must be an array of strings";
+  const uris = differentIn(filter, "resourceSubscriptions", MOST_URIS);
+  if (typeof uris === "string") return uris;
+  const taskIds = differentIn(filter, "taskIds", MOST_TASKS);
+  if (typeof taskIds === "string") return taskIds;
+  const lists = new Set(LIST_KINDS.filter((kind) => filter[LISTEN_FLAGS[kind]] === true));
+  return { lists, uris, taskIds };
+}
+
+/** The different strings under that key, or what is wrong with them. */
+function differentIn(filter: JsonObject, key: string, most: number): readonly string[] | string {
+  const { [key]: names = [] } = filter;
+  if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) {
+    return `\`notifications.${key}\` must be an array of strings`;
   }
-  const different = [...new Set<string>(uris)];
-  if (different.length > MOST_URIS) {
-    return `\`notifications.resourceSubscriptions\` may have ${MOST_URIS} URIs at most`;
-  }
-  const { taskIds = [] } = filter;
-  if (!Array.isArray(taskIds) || !taskIds.every((id) => typeof id === "string")) {
-    return "`notifications.taskIds` must be an array of strings";
-  }
-  const tasks = [...new Set<string>(taskIds)];
-  if (tasks.length > MOST_TASKS) return `\`notifications.taskIds\` may have ${MOST_TASKS} ids at most`;
-  return {
-    lists: new Set(LIST_KINDS.filter((kind) => filter[LISTEN_FLAGS[kind]] === true)),
-    uris: different,
-    taskIds: tasks,
-  };
+  const different = [...new Set<string>(names)];
+  return different.length > most ? `\`notifications.${key}\` may have ${most} entries at most` : different;
 }

@@ -9,7 +9,9 @@ import {
   MOST_IDLE,
   MOST_WITH_TASKS,
 } from "../../../../src/gateway/front/modern/identities.ts";
+import { Listeners } from "../../../../src/gateway/front/modern/listeners.ts";
 import type { ModernRequest } from "../../../../src/gateway/front/modern/request.ts";
+import { NO_OUTLET } from "../../../../src/gateway/front/session/outlet.ts";
 import { errorReply } from "../../../../src/gateway/json-rpc.ts";
 import { META } from "../../../../src/gateway/protocol.ts";
 import { assertEach } from "../../../support/assert-each.ts";
@@ -73,6 +75,8 @@ test("D2 identities of requests without a session are left for a while to a call
   assert.notEqual(borrow(user("ann")), expected);
   assert.notEqual(identities.borrow(requestOf(user("bob")), expected.mark), expected);
   assert.equal(identities.borrow(requestOf(user("ann")), expected.mark), expected);
+  identities.giveBack(expected, true);
+  assert.equal(borrow(user("ann")), expected, "it has come back");
   identities.expect(expected);
   identities.giveBack(expected, true);
   await clock.advance(60_000);
@@ -127,6 +131,15 @@ test("D2 identities of requests without a session are left to the tasks of their
   assert.deepEqual(closed, []);
   await clock.advance(180_000);
   assert.deepEqual(closed, [long]);
+
+  const endless = borrow(user("eve"));
+  identities.keep(endless, 1e12);
+  identities.giveBack(endless, true);
+  await clock.advance(3_600_000);
+  assert.deepEqual(closed, [long, endless]);
+  const logging = identities.borrow({ ...requestOf(user("eve")), logLevel: "debug" });
+  identities.giveBack(logging, true);
+  assert.equal(logging.logLevel, null);
 
   const many = Array.from({ length: MOST_WITH_TASKS + 1 }, () => borrow(user("ann")));
   for (const identity of many) {
@@ -266,6 +279,38 @@ test("D1 subscriptions/listen: one that ends while it subscribes asks for nothin
   assert.equal(asked, 8);
 });
 
+test("D1 subscriptions/listen acknowledges after 10 s what servers have granted by then", async () => {
+  const gateway = createListening();
+  const { handle } = gateway;
+  gateway.handle = (request) =>
+    request.params?.["uri"] === "ok:slow" ? new Promise(() => {}) : handle(request);
+  const clock = createManualClock();
+  await using rig = await startRig(gateway, { clock });
+  const opening = listen(rig, { resourceSubscriptions: ["ok:slow", "ok:a"] });
+  await eventually(() => gateway.requests.length === 2);
+  await clock.advance(10_000);
+  const { stream, response } = await opening;
+  await eventually(() => stream.messages.length === 1);
+  const { notifications } = objectOf(stream.messages[0]?.["params"]);
+  assert.deepEqual(notifications, { resourceSubscriptions: ["ok:a"] });
+  response.destroy();
+});
+
+test("E4 subscriptions/listen: of all principals together a thousand streams are open at most", () => {
+  const listeners = new Listeners(createListening(), createManualClock());
+  const refused: unknown[] = [];
+  const outlet = { ...NO_OUTLET, send: () => true, answer: (id: unknown) => void refused.push(id) };
+  const open = (name: string, id: number): unknown =>
+    listeners.listen(
+      { ...requestOf(user(name)), id, params: { notifications: { toolsListChanged: true } } },
+      outlet,
+    );
+  for (let id = 0; id < 1_000; id++) open(id % 2 === 0 ? "ann" : "bob", id);
+  assert.deepEqual([refused, listeners.size], [[], 1_000]);
+  open("eve", 1_000);
+  assert.deepEqual([refused, listeners.size], [[1_000], 1_000]);
+});
+
 test("D1 subscriptions/listen: several are open at once, each under its own id", async () => {
   const gateway = createListening();
   await using rig = await startRig(gateway);
@@ -316,7 +361,12 @@ test("D1 subscriptions/listen: a wrong filter is -32602, one stream too many 429
   const gateway = createListening();
   gateway.sessionsAllowed = () => 1;
   await using rig = await startRig(gateway);
-  for (const notifications of [undefined, 1, { toolsListChanged: 1 }, { resourceSubscriptions: [1] }]) {
+  const many = Array.from({ length: 1_001 }, (_, index) => `ok:${index}`);
+  const filters = [
+    ...[undefined, 1, { toolsListChanged: 1 }],
+    ...[{ resourceSubscriptions: [1] }, { resourceSubscriptions: many }],
+  ];
+  for (const notifications of filters) {
     const answer = await postModern(rig, "subscriptions/listen", { notifications });
     assert.equal(objectOf(answer.json()["error"])["code"], -32602, JSON.stringify(notifications));
   }
