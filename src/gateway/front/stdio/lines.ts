@@ -286,9 +286,7 @@ class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
     const congested = this.#stream.isPaused() ? null : this.congested;
     if (congested === null) return;
     this.#stream.pause();
-    void congested.then(() => {
-      if (this.isOpen) this.#stream.resume();
-    });
+    void congested.then(() => this.#stream.resume());
   }
 
   /** The session's own stream stays open until the session ends. */

@@ -235,6 +235,12 @@ test("no more than a bound waits for other machines: requests and bytes of one c
   }
 });
 
+test("one body alone may be larger than what may wait of one client", () => {
+  const { refused, pass } = forwarder();
+  pass("ann", Buffer.alloc(65 * 1024 * 1024));
+  assert.deepEqual(refused, []);
+});
+
 test("a body that was sent to another machine no longer counts as waiting", async () => {
   const { peer, refused, pass } = forwarder();
   const [ours, theirs] = duplexPair();
@@ -353,7 +359,8 @@ test("what waits for another machine is in flight, beside what is answered here"
 });
 
 test("a stream of another machine brings one request, whatever else it sends ahead", async (t) => {
-  const rig = await startRig(createScriptedGateway());
+  const gateway = createScriptedGateway();
+  const rig = await startRig(gateway);
   t.after(() => rig[Symbol.asyncDispose]());
   const caller = Buffer.from(JSON.stringify({ kind: "user", name: "ann", roles: [] })).toString("base64url");
   const head = `Host: localhost\r\nMountaineer-Session: ${"a".repeat(64)}\r\nMountaineer-Caller: ${caller}`;
@@ -363,6 +370,7 @@ test("a stream of another machine brings one request, whatever else it sends ahe
   let said = "";
   for await (const chunk of ours) said += String(chunk);
   assert.deepEqual(said.match(/^HTTP\/1.1 \d+/gmu), ["HTTP/1.1 404"]);
+  assert.equal(gateway.turnedAwayRequests.length, 1, "the others are not even looked at");
 });
 
 test("a stream of another machine is for a session's request alone, and is waited for until it closes", async (t) => {
@@ -382,6 +390,12 @@ test("a stream of another machine is for a session's request alone, and is waite
   await eventually(() => /^HTTP\/1.1 400[\s\S]*no request for a session/u.test(said));
   theirs.destroy();
   await answered;
+  const timers = clock.pendingTimers;
+  const [, gone] = duplexPair();
+  rig.front.serveForwarded(gone);
+  gone.destroy();
+  await rig.front.forwardedAnswered();
+  assert.equal(clock.pendingTimers, timers);
   const [, silent] = duplexPair();
   rig.front.serveForwarded(silent);
   await clock.advance(14_999);

@@ -14,6 +14,7 @@ export function openLine(
   t: TestContext,
   tools?: Parameters<typeof createScriptedGateway>[0],
   bodyLimitBytes = 1024 * 1024,
+  more: Partial<ConstructorParameters<typeof LinesFront>[1]> = {},
 ) {
   const held = createHeldTool();
   const gateway = createScriptedGateway({ held: held.tool, ...tools });
@@ -26,6 +27,7 @@ export function openLine(
     logger: silentLogger,
     principal: OWNER,
     bodyLimitBytes: () => bodyLimitBytes,
+    ...more,
   });
   const received: Record<string, unknown>[] = [];
   let rest = "";

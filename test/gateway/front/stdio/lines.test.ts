@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { duplexPair } from "node:stream";
 import { test } from "node:test";
 import { OWNER } from "../../../../src/gateway/client-port.ts";
+import type { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
+import type { CallOutlet } from "../../../../src/gateway/front/session/outlet.ts";
 import { LinesFront } from "../../../../src/gateway/front/stdio/lines.ts";
 import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -228,6 +230,85 @@ function modernMessage(id: unknown, method: string, params: object = {}, meta: o
 
 const modernCall = (id: unknown, name: string, meta: object = {}): object =>
   modernMessage(id, "tools/call", { name, arguments: { a: 1 } }, meta);
+
+test("a stream of lines takes no batch while the gateway stops, nor more notices than may wait to be read", async (t) => {
+  const stopping = openLine(t);
+  stopping.line.send(initializeMessage("2025-03-26"), callMessage(1, "held"));
+  await eventually(() => stopping.held.started.length === 1);
+  const stopped = stopping.line.front.stop(60_000);
+  stopping.line.send([callMessage(2, "x"), callMessage(3, "x")]);
+  await eventually(() => stopping.line.received.length === 2);
+  const answers = stopping.line.received[1] as unknown as { id: number; error: { message: string } }[];
+  assert.deepEqual(
+    answers.map(({ id, error }) => [id, error.message]),
+    [
+      [2, "the gateway is stopping"],
+      [3, "the gateway is stopping"],
+    ],
+  );
+  stopping.held.release(text("done"));
+  await stopped;
+
+  const flooded = openLine(t);
+  flooded.line.send(initializeMessage());
+  await flooded.line.expect(1);
+  flooded.line.client.pause();
+  const session = onlySession(flooded.gateway);
+  for (let count = 0; count < 12; count++)
+    session.notify("notifications/x", { much: "x".repeat(1024 * 1024) });
+  await flooded.line.front.closed;
+  assert.equal(session.ended.aborted, true);
+});
+
+test("D4 a stream of lines is of one group: chosen before anything else, and only where none is set", async (t) => {
+  const choose = (id: number, name: string) => ({
+    ...{ jsonrpc: "2.0", id, method: "mountaineer/group" },
+    params: { name },
+  });
+  const codeOf = (answer: Record<string, unknown>): unknown =>
+    answer["error"] === undefined ? null : objectOf(answer["error"])["code"];
+  const free = openLine(t);
+  free.gateway.hasGroup = (name) => name === "work";
+  free.line.send(choose(1, "other"), choose(2, "work"), modernMessage(3, "tools/list"), choose(4, "work"));
+  await free.line.expect(4);
+  const codes = await Promise.all([1, 2, 3, 4].map(async (id) => codeOf(await free.line.answer(id))));
+  assert.deepEqual(codes, [-32602, null, null, -32600]);
+  const set = openLine(t, {}, 1e6, { group: "play" });
+  set.gateway.hasGroup = () => true;
+  set.line.send(choose(1, "work"));
+  assert.equal(codeOf(await set.line.answer(1)), -32600);
+});
+
+test("B11 a stream of lines announces a handover to a client that has begun, also to one of 2026-07-28, and ends for others", async (t) => {
+  const begun = openLine(t);
+  begun.line.send(modernMessage(1, "tools/list"));
+  await begun.line.expect(1);
+  begun.line.front.moveOn();
+  assert.equal((await begun.line.expect(2))[1]?.["method"], "notifications/mountaineer/handover");
+  const silent = openLine(t);
+  silent.line.front.moveOn();
+  await silent.line.front.closed;
+});
+
+test("D2 an answer that crosses the cancellation of its request is not passed on", async (t) => {
+  const outlets: CallOutlet[] = [];
+  const modern = {
+    inFlight: 0,
+    serve(_request: unknown, outlet: CallOutlet) {
+      outlets.push(outlet);
+      return () => {};
+    },
+  };
+  const { line } = openLine(t, {}, 1e6, { modern: modern as unknown as ModernFront });
+  line.send(modernMessage(1, "tools/list"));
+  line.send({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 1 } });
+  await eventually(() => outlets.length === 1 && line.front.inFlight === 0);
+  line.send({ jsonrpc: "2.0", id: 2, method: "ping" });
+  await line.expect(1);
+  outlets[0]?.answer(1, { result: {} });
+  line.send({ jsonrpc: "2.0", id: 3, method: "ping" });
+  assert.deepEqual(pluck(await line.expect(2), "id"), [2, 3]);
+});
 
 test("D1 D2 a client of 2026-07-28 discovers, lists and calls without a session", async (t) => {
   const { gateway, line } = openLine(t, {
