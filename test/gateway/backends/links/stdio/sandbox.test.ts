@@ -252,6 +252,12 @@ test("E2 what keeps it from starting is said, and it is never started without", 
   assert.match(wrapped.message, /would show Mountaineer's configuration, through \/srv/);
 });
 
+test("E2 what bubblewrap would take for an option of its own is no program", async (t) => {
+  const { start } = await scene(t);
+  for (const command of ["--bind", ""])
+    assert.match((await start(command, []).untilClosed()).message, /^cannot start .*: it is not installed$/u);
+});
+
 test("E2 bubblewrap's words for a system that refuses it have a hint", () => {
   for (const said of [
     "No permissions to create new namespace, likely because the kernel does not allow non-privileged user namespaces.",

@@ -173,6 +173,15 @@ test("the warden that ends again and again is started later each time, and soon 
   }
 });
 
+test("a warden that is not wanted any more is not started again", async () => {
+  const manual = createManualClock();
+  const recorded = createRecordingLogger();
+  const warden = new Warden({ clock: manual, logger: recorded });
+  warden.channel();
+  await warden[Symbol.asyncDispose]();
+  assert.deepEqual([warden.pid, recorded.lines, manual.pendingTimers], [null, [], 0]);
+});
+
 test("a backend starts while there is no warden", async (t) => {
   const warden = openWarden(t);
   warden.channel();
