@@ -37,6 +37,13 @@ test("the HTTP front's admission tells of a token that is missing or wrong, and 
   ]);
 });
 
+test("the HTTP front's admission says when to come back where tokens cannot be checked now, and asks for no other one", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  gateway.authenticate = () => ({ ok: false, status: 503, reason: "the issuer is away" });
+  const { status, headers } = await rig.post(callMessage(1, "x"));
+  assert.deepEqual([status, headers["retry-after"], headers["www-authenticate"]], [503, "5", undefined]);
+});
+
 test("the HTTP front's admission tells of a session that is not there, and of one that is another's, which the sender does not learn", async (t) => {
   const { gateway, rig } = await openFront(t);
   gateway.authenticate = () => user("ann");
