@@ -1,8 +1,11 @@
 // The HTTP front's sessions and the calls in them.
 import assert from "node:assert/strict";
+import { request as httpRequest } from "node:http";
 import { test } from "node:test";
 import { errorReply, LIMIT_REACHED, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import type { Authentication } from "../../../../src/gateway/middleware/middleware.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
 import { begin, callMessage, eventsOf, initializeMessage, openFront, startRig } from "./http-rig.ts";
@@ -60,8 +63,44 @@ test("any supported version header is accepted, another is 400", async () => {
     const answer = await rig.post(callMessage(1, "x"), { ...headers, "mcp-protocol-version": version });
     assert.equal(answer.status, 200);
   }
-  const wrong = await rig.post(callMessage(1, "x"), { ...headers, "mcp-protocol-version": "2026-07-28" });
-  assert.deepEqual([wrong.status, wrong.json()["jsonrpc"]], [400, "2.0"]);
+  for (const version of ["2026-07-28", "1999-01-01"]) {
+    const wrong = await rig.post(callMessage(1, "x"), { ...headers, "mcp-protocol-version": version });
+    assert.deepEqual([wrong.status, wrong.json()["jsonrpc"]], [400, "2.0"]);
+  }
+});
+
+test("who has gone before it was known who it is listens to nothing", async (t) => {
+  const { gateway, rig, headers } = await begin(t);
+  const checked = Promise.withResolvers<Authentication>();
+  let asked = 0;
+  gateway.authenticate = () => {
+    asked += 1;
+    return checked.promise as unknown as Authentication;
+  };
+  const { port } = rig.listener;
+  const request = httpRequest({ host: "127.0.0.1", port, path: "/mcp", headers }).on("error", () => {});
+  request.end();
+  await eventually(() => asked === 1);
+  request.destroy();
+  await eventually(() => rig.listener.connections === 0);
+  checked.resolve({ ok: true, principal: onlySession(gateway).principal });
+  await settle();
+  assert.equal(onlySession(gateway).busy, false);
+});
+
+test("B11 a front that leaves ends each stream that is opened then; one that stops refuses what comes, and says when to come", async (t) => {
+  const { rig, headers, held } = await begin(t);
+  const call = rig.post(callMessage(1, "held"), headers);
+  await eventually(() => held.started.length === 1);
+  rig.front.leave();
+  const listening = await rig.listen(headers);
+  await eventually(listening.ended);
+  const stopped = rig.front.stop(60_000);
+  const refused = await rig.post(callMessage(2, "x"), headers);
+  assert.deepEqual([refused.status, refused.headers["retry-after"]], [503, "2"]);
+  held.release(text("done"));
+  assert.equal((await call).status, 200);
+  await stopped;
 });
 
 test("a session belongs to its principal, whose roles follow, and anonymous ones become somebody", async (t) => {
