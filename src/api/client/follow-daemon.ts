@@ -57,7 +57,6 @@ export async function* followDaemon(
         });
         connectedAtMs = clock.monotonicMs();
         lastReason = null;
-        if (!resumed) last = null;
         yield { kind: "connected", client, resumed };
         for await (const { id, event } of stream.events) {
           if (life !== null) last = { life, id };

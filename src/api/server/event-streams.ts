@@ -162,7 +162,7 @@ function startStream(
           return;
         }
         newestId = id;
-        if (isTooSlow || send(frameOf(id, event))) return;
+        if (send(frameOf(id, event))) return;
         isTooSlow = true;
         // A reader that is too slow during the replay is dropped when the replay ends, so that the `gap` has
         // the id of the newest event.

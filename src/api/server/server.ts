@@ -214,7 +214,6 @@ function createRequests({ options, visits, stopping, streams, answers }: Request
         answers.send(visit, response, 200, await performer.perform(operation, body.text, response, signal));
       }
     } catch (error) {
-      visit.timer[Symbol.dispose]();
       answers.fail(visit, response, error);
     } finally {
       logger.debug("management request", {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { chmod, cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -220,7 +220,13 @@ test("a long answer is waited for as long as the daemon shows signs of life", as
     await eventually(() => timersSet === 1 + round);
   }
   const body = JSON.stringify({ results: [sampleResult()] });
-  socket.end(`HTTP/1.1 200 OK\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body.slice(0, 1)}`);
+  await eventually(() => timersSet === 8);
+  await clock.advance(5_000);
+  socket.write(body.slice(1, 2));
+  await eventually(() => timersSet === 9);
+  await clock.advance(5_000);
+  socket.end(body.slice(2));
   assert.deepEqual((await asked)?.results, [sampleResult()]);
 });
 
@@ -244,6 +250,12 @@ test("an answer that breaks the contract is a protocol error that says where, an
   }
 });
 
+test("a daemon that knows another method at the path is of another version", async (t) => {
+  const home = await answering(t, 405, '{"error":{"code":"protocol","message":"x"}}');
+  const { message } = await failureAt(home, (client) => client.ask("status", null, never));
+  assert.match(message, /is of another version/);
+});
+
 test("something that speaks no HTTP is a protocol error", async (t) => {
   const home = await startImposter(t, (socket) => socket.write("SSH-2.0-OpenSSH\r\n"));
   assert.equal((await failureAt(home, (client) => client.ask("status", null, never))).code, "protocol");
@@ -257,10 +269,9 @@ test("a daemon that ends while it is asked is unreachable, and may be asked late
   const partial = await startImposter(t, (socket) => {
     socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"));
   });
-  assert.equal(
-    (await failureAt(partial, (client) => client.ask("status", null, never))).code,
-    "daemon_unreachable",
-  );
+  const cut = await failureAt(partial, (client) => client.ask("status", null, never));
+  assert.match(cut.message, /connection to the daemon was lost/);
+  assert.equal(getEventListeners(never, "abort").length, 0);
 });
 
 test("a cancelled call rejects at once, and the daemon hears of it", async (t) => {

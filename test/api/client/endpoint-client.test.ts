@@ -118,7 +118,7 @@ test("a wrong token is refused with the daemon's words, which do not repeat it",
   );
 });
 
-test("the token goes to no address where others can read it", () => {
+test("the token goes to no address where others can read it", async () => {
   for (const url of [
     "https://nas.local",
     "http://127.0.0.1:9000",
@@ -128,6 +128,8 @@ test("the token goes to no address where others can read it", () => {
     assert.doesNotThrow(() => requirePrivate(new URL(url)), url);
   for (const url of ["http://192.168.1.2:9000", "http://nas.local", "http://127.0.0.1.evil.test"])
     assert.throws(() => requirePrivate(new URL(url)), { code: "usage" }, url);
+  const endpoint = { origin: new URL("http://127.0.0.1.evil.test"), token: TOKEN };
+  await assert.rejects(connectToEndpoint(endpoint, never), { code: "usage" });
 });
 
 const never = new AbortController().signal;

@@ -26,6 +26,7 @@ class Reader extends EventEmitter {
     return !this.isSlow;
   }
   end(frame: string): void {
+    assert.equal(this.hasEnded, false, "it ends once");
     if (frame !== "") this.write(frame);
     this.hasEnded = true;
   }
@@ -81,16 +82,17 @@ function setUp(replay: readonly StreamEvent[] = []) {
     tell: (event: StreamEvent) => tell?.(event),
     flow: () => flow?.(FLOW),
     isHeard: () => tell !== null,
+    isCounted: () => flow !== null,
     drops: () => logger.lines.filter(({ level }) => level === "warn").length,
   };
 }
 
 test("E2 a reader who is signed in no more gets no heartbeat, event or counter, but the end", async () => {
   for (const what of ["heartbeat", "event", "counter", "replay"] as const) {
-    const rig = setUp([GAP]);
+    const rig = setUp([GAP, GAP]);
     if (what === "replay") rig.leave();
     rig.serve();
-    const before = what === "replay" ? 1 : 2;
+    const before = what === "replay" ? 1 : 3;
     rig.leave();
     if (what === "heartbeat") await rig.clock.advance(15_000);
     if (what === "event") rig.tell(GAP);
@@ -148,7 +150,19 @@ test("a reader that leaves is heard of by nobody, and leaves no timer", async ()
   const rig = setUp();
   rig.serve();
   rig.reader.destroy();
-  assert.equal(rig.isHeard(), false);
+  assert.deepEqual([rig.isHeard(), rig.isCounted(), rig.clock.pendingTimers], [false, false, 0]);
+});
+
+test("a stream that the daemon ends gets nothing more, and takes no time of its reader's", async () => {
+  const rig = setUp();
+  rig.serve();
+  rig.streams.end();
+  rig.tell(GAP);
+  rig.flow();
+  rig.streams.end();
+  await rig.clock.advance(9_999);
+  assert.deepEqual([rig.reader.frames.length, rig.reader.destroyed], [1, false]);
+  rig.reader.emit("close");
   assert.equal(rig.clock.pendingTimers, 0);
 });
 

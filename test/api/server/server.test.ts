@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { access, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import type { FlowEvent } from "../../../src/api/contract.ts";
 import { HEARTBEAT_MS } from "../../../src/api/contract.ts";
@@ -120,6 +121,52 @@ test("a client that says it sends nothing more still gets its answer", async (t)
     await once(socket, "close");
     assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1\.1 200 OK\r\n/);
   }
+});
+
+test("a client that says so while a long answer is on its way gets the whole of it", async (t) => {
+  const logger = createRecordingLogger();
+  const shares = Array.from({ length: 5_000 }, (_, index) => sampleShare({ name: `S${index}` }));
+  const { server } = await startRig(t, { logger, control: scriptedControl(sampleReport(shares)) });
+  const socket = connect({ path: server.socketPath, allowHalfOpen: true }, () => socket.write(get("status")));
+  socket.pause();
+  await eventually(() => logger.lines.some(({ message }) => message === "management request"));
+  socket.end();
+  // Once another one is answered, the server has heard of that end.
+  await talk(server.socketPath, get("nothing"));
+  const [, body = ""] = (await text(socket)).split("\r\n\r\n");
+  assert.equal(JSON.parse(body).shares.length, 5_000);
+});
+
+test("a connection leaves no timer, and one without a request keeps no server from stopping", async (t) => {
+  // Time stands still: no deadline of the server's ends it.
+  const clock = createManualClock();
+  const { server } = await startRig(t, { clock });
+  await talk(server.socketPath, get("status"));
+  await eventually(() => clock.pendingTimers === 0);
+  const idle = connect(server.socketPath);
+  await eventually(() => clock.pendingTimers === 1);
+  await server[Symbol.asyncDispose]();
+  await eventually(() => clock.pendingTimers === 0);
+  idle.destroy();
+});
+
+test("what is asked for while the server stops is not begun, a stream neither", async (t) => {
+  const config = scriptedConfig();
+  const { home, server } = await startRig(t, { config });
+  const asked = [post("events/stream", "{}", "", "GET"), post("reload", "{}")].map((request) => {
+    const socket = connect(server.socketPath, () => socket.write(request.slice(0, -1)));
+    return { socket, answer: text(socket) };
+  });
+  // Once another one is answered, the heads of these have been read.
+  await talk(server.socketPath, get("nothing"));
+  const stopping = server[Symbol.asyncDispose]();
+  await eventually(async () => (await readdir(home)).length === 0);
+  for (const { socket, answer } of asked) {
+    socket.write("}");
+    assert.match(await answer, /503.*the daemon stopped before it was done/s);
+  }
+  await stopping;
+  assert.deepEqual(config.calls, []);
 });
 
 test("a client that says so before its request is whole is not waited for", async (t) => {
