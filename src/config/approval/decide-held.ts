@@ -151,7 +151,7 @@ function firstApprovals(running: MountaineerConfig, mode: ApproveMode, isStart: 
   const off = [...entriesOf(withAllOn(running)).values()].filter(({ id }) => !on.has(id) && !brought.has(id));
   const switchedOff = off.map((entry) => [entry.id, switchedOffEntry(entry)] as const);
   const entries = new Map([...switchedOff, ...approvedAs(on, new Map())]);
-  const order = running.backends.map(({ name }) => name).filter((name) => !brought.has(`${BACKEND}${name}`));
+  const order = running.backends.map(({ name }) => name);
   return { mode, entries, order, lost: false };
 }
 
@@ -180,9 +180,8 @@ function rememberedOrder(
   effective: MountaineerConfig,
   entries: ReadonlyMap<string, ApprovedEntry>,
 ): readonly string[] {
-  const inFile = file.backends.map(({ name }) => name);
-  if (approved === null) return inFile;
-  const kept = approved.filter((name) => inFile.includes(name) || entries.has(`${BACKEND}${name}`));
+  if (approved === null) return file.backends.map(({ name }) => name);
+  const kept = approved.filter((name) => entries.has(`${BACKEND}${name}`));
   return orderWith(kept, orderOf(effective));
 }
 
@@ -259,7 +258,7 @@ function waitingEntry(
   // A section without approved values does not wait: it is newer than the approvals, or has no strictest form
   // that could run meanwhile.
   if (entry.group === "sections" && approved === null) return null;
-  if (entry.group !== "sections" && isApprovedElsewhere(entry, approvals, mode)) return null;
+  if (isApprovedElsewhere(entry, approvals, mode)) return null;
   const waiting = Object.fromEntries(listed.map(([name, { value }]) => [name, value]));
   const before =
     approved === null
@@ -406,7 +405,7 @@ function restored<T extends object>(one: T, parts: PartValues): T {
 /** `value`, with null for the keys that only `now` has: an earlier version did not remember them. */
 function filled(value: EntryValue, now: unknown): EntryValue {
   if (typeof value !== "object" || value === null || isList(value)) return value;
-  if (typeof now !== "object" || now === null || Array.isArray(now)) return value;
+  if (typeof now !== "object" || now === null) return value;
   const isOther = "type" in now && now.type !== value["type"];
   if (isOther) return value;
   const added = Object.keys(now).filter((key) => !(key in value));

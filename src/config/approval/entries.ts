@@ -190,7 +190,7 @@ export function guardedChanges(before: MountaineerConfig, after: MountaineerConf
   const was = entriesOf(before);
   const is = entriesOf(after);
   const changed = [...is.values()].flatMap(({ id, parts }) => {
-    return was.has(id) && isSameParts(was.get(id)?.parts ?? {}, parts) ? [] : [id];
+    return isSameParts(was.get(id)?.parts ?? {}, parts) ? [] : [id];
   });
   // If two backends have a tool of the same name, the first backend wins, so the order matters.
   return isReordered(orderOf(before), orderOf(after)) ? [...changed, BACKEND_ORDER] : changed;

@@ -6,6 +6,7 @@ import {
   type Held,
   withApproved,
 } from "../../../src/config/approval/decide-held.ts";
+import { withRevisions } from "../../../src/config/read/secret-uses.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { accepted } from "../support.ts";
 import { PLACES } from "./places.ts";
@@ -107,6 +108,10 @@ test("E2 the mode follows from whether a backend reaches the home, over the runn
   assert.deepEqual([held.mode, ids(held)], ["commands", ["backends.files"]], "the very edit that needs it");
   const narrowed = await home.save(CALM + OTHER.replace("rm", "dd"));
   assert.deepEqual([narrowed.mode, ids(narrowed)], ["commands", ["backends.other"]], "and it stays");
+  const running = (await accepted(`${FILES}[trust]\napprove = "none"\n`)).config;
+  const file = (await accepted(OTHER)).config;
+  const left = decideHeld({ file, running, approvals: null, places: PLACES });
+  assert.deepEqual([left.mode, ids(left)], ["commands", ["backends.other"]], "what ran counts");
 });
 
 for (const [what, first] of [
@@ -189,6 +194,10 @@ test("E2 with all, hosts, addresses and who may do what wait, too; with commands
     [added.effective.shares.map(({ name }) => name), added.effective.aliases.map(({ name }) => name)],
     [["CORE"], ["docs"]],
   );
+  await strict.save(rest + FILES + all);
+  const back = await strict.save(after + all);
+  assert.ok(!ids(back).includes("aliases.docs"), "the alias is as it was");
+  assert.deepEqual([back.effective.shares, back.effective.aliases], [[], []], "its share is not");
 });
 
 test("E2 an address beyond this machine is held with its sign-in, never without", async () => {
@@ -245,11 +254,16 @@ test("E2 where approvals are lost nothing is approved, nobody comes in, and appr
 
 test("E2 where approvals are lost and all waits, no trace is sent anywhere and changed tools are withheld", async () => {
   const home = world();
-  const text = `${FILES}[trust]\napprove = "all"\n[telemetry]\nendpoint = "https://one.example"\n`;
+  const fleet = '[fleet]\nname = "laptop"\nservers = ["nats://127.0.0.1"]\ncredentials = "secret:fleet"\n';
+  const server = '[server]\nhost = "0.0.0.0"\n[incoming_auth]\ntype = "local"\ntoken = "${T}"\n';
+  const rest = `${fleet}${server}[groups.few]\nbackends = ["files"]\n`;
+  const text = `${FILES}${rest}[trust]\napprove = "all"\n[telemetry]\nendpoint = "https://one.example"\n`;
   assert.equal((await home.save(text)).effective.telemetry?.endpoint, "https://one.example");
   await home.save(text.replace("one.example", "evil.example"));
   const lost = home.lose("all");
   assert.deepEqual([lost.effective.telemetry, lost.effective.trust.pin], [null, "block"]);
+  const { fleet: joined, groups, server: listening } = lost.effective;
+  assert.deepEqual([joined, groups, listening?.host], [null, [], "127.0.0.1"]);
   assert.ok(ids(lost).includes("telemetry"));
   const approved = home.approve("telemetry", "trust");
   assert.equal(approved.effective.telemetry?.endpoint, "https://evil.example");
@@ -269,6 +283,28 @@ test("E2 with all, what waits keeps its approved limits, telemetry, names and pu
     );
     assert.deepEqual(ids(held).toSorted(), ["conflict_resolution", "incoming_auth", "limits", "telemetry"]);
   }
+});
+
+test("E2 with all, what waits in `management` and in tables with chosen keys leaves what was approved", async () => {
+  const home = world();
+  const text = (management: string, tools: string): string =>
+    `[trust]\napprove = "all"\n[server.management]\n${management}${FILES}${tools}`;
+  const one = "[backends.files.tool_overrides.a]\nname = 'b'\n";
+  const approved = (await home.save(text("", one))).effective;
+  const more = text("allow_commands = true\n", `${one}[backends.files.tool_overrides.c]\nname = 'd'\n`);
+  const held = await home.save(more);
+  assert.deepEqual(ids(held), ["backends.files", "incoming_auth"]);
+  assert.deepEqual(held.effective.server?.management, approved.server?.management);
+  assert.deepEqual(held.effective.backends[0]?.toolOverrides, approved.backends[0]?.toolOverrides);
+});
+
+test("E2 of what was removed the newest two hundred are remembered", async () => {
+  const file = (await accepted(FILES)).config;
+  const gone = Array.from({ length: 300 }, (_, n) => [`backends.b${n}`, { live: false, parts: {} }] as const);
+  const given: Approvals = { mode: "commands", entries: new Map(gone), lost: false };
+  const { approvals } = decideHeld({ file, running: null, approvals: given, places: PLACES });
+  const kept = [...(approvals?.entries.keys() ?? [])].filter((id) => /b\d+$/.test(id));
+  assert.deepEqual([kept.length, kept[0], kept.at(-1)], [200, "backends.b100", "backends.b299"]);
 });
 
 test("E2 with all, a backend gets no other name unasked, since policies go by it", async () => {
@@ -350,6 +386,10 @@ test("E2 with all, the order that an earlier version kept is that of its entries
   home.forgetOrder();
   const held = await home.save(OTHER + FILES + all);
   assert.deepEqual([runs(held), ids(held)], [["files: serve /home/ann", "other: rm"], ["backends"]]);
+  await home.save(OTHER + all);
+  home.forgetOrder();
+  const back = await home.save(FILES + OTHER + all);
+  assert.deepEqual([runs(back)[0], ids(back)], ["other: rm", ["backends"]], "one that was gone comes last");
 });
 
 test("E2 what stood switched off when approvals began is known, and waits until its person switches it on", async () => {
@@ -368,13 +408,18 @@ test("E2 a lost home whose file was loosened meanwhile is as strict as it last w
   const held = home.lose("commands");
   assert.deepEqual([held.mode, runs(held)], ["commands", []]);
   assert.deepEqual(ids(held), ["backends.other", "trust"]);
+  await home.save(OTHER);
+  home.lose("all");
+  assert.equal(home.approve("trust").mode, "all", "a yes to `pin` loosens nothing");
 });
 
 test("E2 the revision of a secret is no change of an entry, and another reference is one", async () => {
   const home = world();
   const withEnv = (text: string): string => `${FILES}[backends.files.env]\nTOKEN = "${text}"\n`;
   await home.save(withEnv("secret:one"));
-  assert.deepEqual(ids(await home.save(withEnv("${secret:one}"))), []);
+  const { effective, approvals } = await home.save(withEnv("${secret:one}"));
+  const file = withRevisions(await accepted(withEnv("secret:one")), () => 7).config;
+  assert.deepEqual(ids(decideHeld({ file, running: effective, approvals, places: PLACES })), []);
   assert.deepEqual(ids(await home.save(withEnv("secret:two"))), ["backends.files"]);
   assert.deepEqual(ids(await home.save(withEnv("literal"))), ["backends.files"]);
 });
@@ -407,9 +452,28 @@ test("E2 while an edit that drops routes waits, the approved routes go on, all o
     ),
     ["one", "https://two.example/mcp"],
   );
+  const kept = await home.save(
+    '[backends.many]\ncommand = "one"\n[backends.many.filters.tools]\nallow = ["x"]\n[trust]\napprove = "all"\n',
+  );
+  assert.deepEqual(
+    [ids(kept), kept.effective.backends[0]?.routes],
+    [["backends.many"], undefined],
+    "as asked",
+  );
+  await home.save('[backends.many]\ncommand = "evil"\n[trust]\napprove = "all"\n');
   const { effective } = home.approve("backends.many");
   assert.deepEqual(runs({ ...held, effective }), ["many: evil"]);
   assert.equal(effective.backends[0]?.routes, undefined);
+});
+
+test("E2 another command on any route waits, whatever the first route is", async () => {
+  const home = world();
+  const routes = (command: string): string =>
+    `${FILES}[[backends.many.routes]]\nurl = "https://two.example/mcp"\n[[backends.many.routes]]\ncommand = "${command}"\n`;
+  await home.save(routes("one"));
+  assert.deepEqual(ids(await home.save(routes("evil"))), ["backends.many"]);
+  const spoken = FILES.replace("]\n", ']\nprotocol = "2026-07-28"\n');
+  assert.deepEqual(ids(await home.save(routes("one").replace(FILES, spoken))), [], "the protocol is free");
 });
 
 test("E2 G1 a start without approvals approves its own file, and nothing that a fleet's layer brings", async () => {
@@ -426,6 +490,9 @@ test("E2 G1 a start without approvals approves its own file, and nothing that a 
     false,
     "what it brings switched off is not seen, either",
   );
+  const running = { ...file, trust: { ...file.trust, approve: "none" as const } };
+  const kept = decideHeld({ file, running, approvals: null, places: PLACES });
+  assert.deepEqual([runs(kept).length, ids(kept)], [2, []], "what already runs of it is approved");
   const calm = (await accepted(CALM)).config;
   const own = { ...calm, layer: { revision: 1, brings: [] } };
   const { mode } = decideHeld({ file: own, running: null, approvals: null, places: PLACES });

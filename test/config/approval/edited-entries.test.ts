@@ -77,7 +77,13 @@ test("E2 with all, a person's edit that moves backends moves them, and none that
   assert.deepEqual(await home.edit(FILES + more + all), ["rm", "serve"], "it waits on");
   await home.outside(OTHER + FILES + all);
   assert.deepEqual(await home.edit(OFF + FILES + all), ["serve"]);
-  assert.deepEqual(await home.edit(OTHER + FILES + all), ["rm", "serve"], "back at its place");
+  await home.edit(OFF.replace("rm", "cat") + FILES + all);
+  const cat = OTHER.replace("rm", "cat");
+  assert.deepEqual(await home.edit(cat + FILES + all), ["cat", "serve"], "back at its place");
+  await home.outside(FILES + cat + all);
+  const calm = '[backends.calm]\ncommand = "calm"\ncwd = "/srv"\n';
+  const edited = await home.edit(calm + FILES + cat + all);
+  assert.deepEqual(edited, ["cat", "serve", "calm"], "a move is no yes to another that waits");
 });
 
 test("E2 with all, what a person adds stands where they put it, and what waits does not get a place by that", async () => {
@@ -88,6 +94,9 @@ test("E2 with all, what a person adds stands where they put it, and what waits d
   const evil = calm.replaceAll("calm", "evil");
   await home.outside(evil + FILES + calm + OTHER + all);
   assert.deepEqual(await home.edit(evil + OTHER + FILES + calm + all), ["rm", "serve", "calm"]);
+  const changed = OTHER.replace("rm", "evil2");
+  await home.outside(changed + FILES + calm + all);
+  assert.deepEqual(await home.edit(calm + changed + FILES + all), ["calm", "serve", "rm"]);
 });
 
 test("E2 who may approve nothing approves no order either", async () => {
@@ -95,6 +104,22 @@ test("E2 who may approve nothing approves no order either", async () => {
   const edited = editedEntries({ before, after, running: before, approvals: null, places: PLACES });
   assert.ok(edited.ids.has("backends"));
   assert.deepEqual([...refusedEntries(edited, { before, after }).ids], []);
+});
+
+test("E2 who may approve nothing takes approvals away by removing and switching off, and by nothing else", async () => {
+  const file = (await accepted(FILES + OTHER)).config;
+  const { approvals } = decideHeld({ file, running: null, approvals: null, places: PLACES });
+  const evil = (text: string): string => FILES + text.replace("rm", "evil");
+  for (const [what, was, is, ids, forgets] of [
+    ["one that is off is removed", FILES + OFF, FILES, ["backends.other"], []],
+    ["one that is off changes", FILES + OFF, evil(OFF), [], []],
+    ["one that waits is switched off", evil(OTHER), evil(OFF), ["backends.other"], ["backends.other"]],
+  ] as const) {
+    const [before, after] = [(await accepted(was)).config, (await accepted(is)).config];
+    const edited = editedEntries({ before, after, running: file, approvals, places: PLACES });
+    const refused = refusedEntries(edited, { before, after });
+    assert.deepEqual([[...refused.ids], [...(refused.forgets ?? [])]], [ids, forgets], what);
+  }
 });
 
 test("E2 what a person switched off nobody else switches on, whether it waited then or not", async () => {

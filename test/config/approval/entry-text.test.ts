@@ -22,6 +22,7 @@ OTHER_TOKEN = "secret:kept"
 url = "https://web.example/mcp?api_key=hunter2"
 [backends.web.headers]
 Authorization = "Bearer \${TOKEN}"
+X-Api-Key = "literal"
 [authorization]
 [[authorization.policies]]
 effect = "allow"
@@ -62,7 +63,7 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
   assert.equal(entryText(of("backends.new").approved), "");
   const web = entryText(of("backends.web").waiting);
   assert.match(web, /^headers\.Authorization = "Bearer \$\{TOKEN\}"$/m);
-  assert.doesNotMatch(web, /hunter2/);
+  assert.doesNotMatch(web, /hunter2|literal/);
   assert.match(entryText(of("authorization").waiting), /^policies\[0\]\.effect = "allow"$/m);
   assert.equal(entrySummary(of("backends.new")), "backend new would run npx -y pkg@1 --api-key (hidden)");
   assert.equal(entrySummary(of("backends.files")), "backend files would run evil /home/ann instead");
@@ -183,6 +184,13 @@ test("E2 every key that a person approves is one of the file's, whatever Mountai
       assert.ok(paths.some(isInSchema), `${id}: ${line}`);
     }
   }
+});
+
+test("E2 a profile's groups are told by name, and users as they stand in the file", async () => {
+  assert.match(await textOf("profiles", FIRST + MORE), /^profiles\[0\]\.groups = \["work"\]$/m);
+  const user = '[[incoming_auth.users]]\nname = "ann"\nroles = ["local"]\ntoken = "${T}"\n';
+  const told = await textOf("incoming_auth", `[incoming_auth]\ntype = "local"\n${user}`);
+  assert.match(told, /^users\[0\]\.name = "ann"$/m);
 });
 
 /** A list of tables stands as `#` in the schema, and in the key as its place. */

@@ -92,6 +92,24 @@ test("B9 a save is refused when the file changes, comes or goes while its edit i
   }
 });
 
+test("E2 who may change no entry moves no backends either, and changes nothing of a file that was not valid", async (t) => {
+  const path = join(await temporaryFolder(t), "config.toml");
+  const [one, two] = ['[backends.one]\ncommand = "a"\n', '[backends.two]\ncommand = "b"\n'];
+  const target = { path, place: PLACE, seenSha256: null, keepsEntries: true };
+  for (const [before, after, isSaved] of [
+    [one + two, two + one, false],
+    [one + two, two, true],
+    ["[backends", one, false],
+    ["[backends", "[global]\ncheck_interval_secs = 3\n", true],
+  ] as const) {
+    await writeFile(path, before);
+    const saving = saveContent({ ...target, bytes: bytes(after) });
+    if (isSaved) await saving;
+    else await assert.rejects(saving, hasCode("commands_refused"));
+    assert.equal(await readFile(path, "utf8"), isSaved ? after : before);
+  }
+});
+
 test("B9 of two saves that saw the same file, one is refused", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
