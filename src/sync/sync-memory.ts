@@ -109,7 +109,6 @@ export function createSyncMemory(options: SyncMemoryOptions) {
         }
         const { changed, details } = outcome;
         succeeded("debug");
-        record = { ...record, expectedSha256: null };
         // "debug" for a change: the step that applied it has logged it.
         logger[changed ? "debug" : "info"]("config reloaded", { path, sha256, changed, details });
         announceApplied(changed, details);

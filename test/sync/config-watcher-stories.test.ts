@@ -209,9 +209,22 @@ story("B8 other bytes with the same meaning are no-change, and their hash become
   ["save same reordered", 4_000, ["same reordered"], [SAME], "runs same reordered"],
 ]);
 
-story("B10 bytes that the service itself wrote and runs are met in silence", EACH, [
+story("B10 bytes that the service itself wrote and runs are met in silence, once", EACH, (detection) => [
   ["edit edited by the panel", 30_000, [], [CHANGED], "runs edited by the panel"],
+  ["touch", 30_000, [], detection === "mtime" ? [SAME] : []],
   ["save b", 4_000, ["b"], [CHANGED]],
+]);
+
+story("B4 an edit that cannot be applied is retried soon, however often the content before it failed", {}, [
+  ["busy; save b", 300_000, null, ["error busy"], "failed"],
+  ["save d", 5_000, null, ["error busy"], "failed"],
+  ["edit-late c", 0, null, ["error busy"], "failed"],
+  ["free", 5_000, ["c"], [CHANGED], "runs c"],
+]);
+
+story("B10 after an edit that wrote nothing, a touch is told as any other", {}, [
+  ["edit-in-vain a", 0, [], [CHANGED]],
+  ["touch", 30_000, [], [SAME]],
 ]);
 
 story(

@@ -342,6 +342,7 @@ test("listeners that throw do not keep reloads from happening", async (t) => {
 
 test("each state differs from the one before, and a problem keeps its beginning", async (t) => {
   const { clock, file, states, watcher } = await watcherBench(t, { onChange: service });
+  assert.ok(watcher.state.lastSync !== null, "the first look finds what runs");
   file.save("later");
   await clock.advance(3_000);
   const since = watcher.state.lastError?.since;

@@ -65,6 +65,9 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   free: ({ mood }) => (mood.busy = false),
   /** The service itself saves, as an edit does. */
   edit: ({ bench }, text) => saveThroughService(bench, text),
+  /** As `edit`, but it cannot be applied now. */
+  "edit-late": ({ bench }, text) => saveThroughService(bench, text, true, { kind: "failed", reason: "busy" }),
+  "edit-in-vain": ({ bench }, text) => saveThroughService(bench, text, false),
   /** A reload by hand, and its result. */
   async reload({ bench }, kind) {
     assert.equal((await advanceUntil(bench.clock, bench.watcher.reloadNow())).kind, kind);

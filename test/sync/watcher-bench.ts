@@ -116,15 +116,17 @@ export async function watcherBench(
   };
 }
 
-/** The service itself saves and applies a text, as an edit does. */
+/** The service itself saves and applies a text, as an edit does; an edit that changes nothing writes nothing. */
 export async function saveThroughService(
   { file, watcher }: Pick<WatcherBench, "file" | "watcher">,
   text: string,
+  writes = true,
+  snapshot = APPLIED,
 ): Promise<void> {
   await watcher.inTurn(async ({ applySaved }) => {
-    file.save(text);
+    if (writes) file.save(text);
     const bytes = new TextEncoder().encode(text);
-    await applySaved({ bytes, sha256: sha256(text), snapshot: APPLIED, source: "edit" });
+    await applySaved({ bytes, sha256: sha256(text), snapshot, source: "edit" });
   });
 }
 
