@@ -159,8 +159,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
           const end = await look(asked, signal, breakOff);
           again = end.kind === "left" && hasWork;
           if (again) continue;
-          const counts = !signal.aborted || end.kind === "tried";
-          result = memory.settle(counts ? end : { kind: "left" }, current.running.sha256, asked);
+          result = memory.settle(end, current.running.sha256, asked);
         }
       } finally {
         options.onState();

@@ -91,7 +91,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     let seen = await takeLook();
     for (;;) {
       if (breakOff.aborted) {
-        watch.changeDue ||= noticed && !asked;
+        watch.changeDue ||= noticed;
         return { kind: "left" };
       }
       const memory = options.memory();

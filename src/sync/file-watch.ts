@@ -152,7 +152,7 @@ function createDetectorSlot({ onReady, ...options }: SlotOptions) {
       const own = startDetector(next.detection, { ...options, pollIntervalMs });
       detector = own;
       await own.look();
-      if (detector === own) onReady();
+      onReady();
     },
     async look(): Promise<void> {
       await detector?.look();

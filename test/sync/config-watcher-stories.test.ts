@@ -38,6 +38,23 @@ story(
   ],
 );
 
+story(
+  "B1 of two broken saves in a row, the second is looked at again, too, before it counts",
+  { settings: { detection: "inotify", debounceMs: 50 } },
+  [
+    ["save torn", 100, ["torn"]],
+    ["save torn more", 300, ["torn more"]],
+    ["save whole", 5_000, ["whole"], [CHANGED]],
+  ],
+);
+
+story("B10 switching watching off ends a second look and a retry", { settings: QUICK }, [
+  ["save torn", 300, ["torn"]],
+  ["set enabled false", 60_000, [], [], "off, fine"],
+  ["busy; save b; set enabled true", 1_000, null, ["error busy"], "failed"],
+  ["set enabled false", 300_000, [], [], "off, 0 looks"],
+]);
+
 story("B1 a save that nobody noticed before another look met it is debounced all the same", {}, [
   ["save later", 4_500, null, ["error the gateway is busy"]],
   // The retry reads the file before the poll does.
@@ -50,12 +67,19 @@ story("B2 a touch without a change: one no-change event under mtime, else nothin
 ]);
 
 story("B2 same size and mtime kept: cannot be seen under mtime, else applied", EACH, (detection) =>
-  detection === "mtime" ? [["save-quietly b", 30_000]] : [["save-quietly b", 30_000, ["b"], [CHANGED]]],
+  detection === "mtime"
+    ? [["save-quietly b", 30_000]]
+    : [
+        ["", 10_000],
+        ["save-quietly b", 30_000, ["b"], [CHANGED]],
+      ],
 );
 
 story("B3 a missing file is no change, and it is one when it comes back changed", EACH, [
   ["remove", 30_000, [], [], "missing, fine"],
   ["save b", 4_000, ["b"], [CHANGED], "there"],
+  ["remove", 30_000, [], [], "missing"],
+  ["set enabled false", 0, [], [], "off, there"],
 ]);
 
 story("B3 a file that was missing from the start is a change when it appears", { ...EACH, text: null }, [
@@ -247,7 +271,8 @@ story(
 
 story("B10 switching watching off drops a window that is open, and on again finds the edit", {}, [
   ["save b", 1_500],
-  ["set enabled false", 60_000],
+  ["set enabled false", 0, [], [], "no timer"],
+  ["", 60_000],
   ["set enabled true", 1_001, ["b"], [CHANGED]],
 ]);
 
@@ -262,6 +287,7 @@ story(
       ["error wrong: bad", "error wrong: bad"],
     ],
     ["save good; reload applied; reload same", 0, ["good"], [CHANGED, SAME]],
+    ["save better; reload applied", 60_000, ["better"], [CHANGED]],
     ["remove; reload missing", 60_000],
   ],
 );

@@ -2,11 +2,14 @@
 // sees and offers: config-watcher-stories.test.ts.
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import test from "node:test";
 import { whenAborted } from "../../src/runtime/abort.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
+import { withDeadline } from "../../src/sync/watched-file.ts";
 import { assertEach } from "../support/assert-each.ts";
-import { systemError } from "./memory-file.ts";
+import { createManualClock } from "../support/manual-clock.ts";
+import { createMemoryFile, systemError } from "./memory-file.ts";
 import { DETECTIONS, service } from "./stories.ts";
 import { APPLIED, advanceUntil, DEFAULT_SYNC_SETTINGS, sha256, watcherBench } from "./watcher-bench.ts";
 
@@ -235,8 +238,12 @@ test("B10 ending refuses work that waits behind other work, and work that comes 
     { code: "aborted" },
   );
   await new Promise(setImmediate);
+  const third = assert.rejects(
+    watcher.inTurn(async () => assert.fail("begun")),
+    { code: "aborted" },
+  );
   await watcher[Symbol.asyncDispose]();
-  await Promise.all([first, second]);
+  await Promise.all([first, second, third]);
   await assert.rejects(
     watcher.inTurn(async () => assert.fail("begun")),
     { code: "aborted" },
@@ -357,6 +364,8 @@ test("other secrets applied while the file is rejected are told, and the file's 
   file.save("bad");
   await clock.advance(5_000);
   await watcher.inTurn(({ applyAgain }) => applyAgain("secrets"));
+  const unchanged = { kind: "applied", changed: false, details: "", diff: null } as const;
+  await watcher.inTurn(({ applyAgain }) => applyAgain("secrets", unchanged));
   assert.deepEqual(told(), ["error wrong: bad", "changed 1 share reloaded"]);
   assert.equal(watcher.state.lastError?.kind, "rejected");
   assert.equal(watcher.running.generation, 2);
@@ -370,6 +379,25 @@ test("work that throws before it waits for anything is rejected, and those behin
   const next = watcher.inTurn(async () => "next");
   const settled = await advanceUntil(clock, Promise.allSettled([thrown, next]));
   assertEach(settled, ({ status }) => status, ["rejected", "fulfilled"]);
+});
+
+test("B6 a change whose reading an edit breaks off is read after the edit, and not debounced anew", async (t) => {
+  const { clock, file, watcher, offered } = await watcherBench(t, { settings: { pollIntervalMs: 100 } });
+  const read = file.read.bind(file);
+  Object.assign(file, { read: (signal: AbortSignal) => clock.sleep(30, signal).then(() => read(signal)) });
+  file.save("b");
+  await clock.advance(DEFAULT_SYNC_SETTINGS.debounceMs + 110);
+  const edit = watcher.inTurn(async () => {});
+  await clock.advance(100);
+  await edit;
+  assert.deepEqual(offered, ["b"]);
+});
+
+test("a call that has settled leaves no listener on its signal", async () => {
+  const file = withDeadline(createMemoryFile("a"), createManualClock(), 5_000);
+  const { signal } = new AbortController();
+  await file.stat(signal);
+  assert.deepEqual(getEventListeners(signal, "abort"), []);
 });
 
 test("B6 a reload is answered, and a save applied, although one edit follows the other without end", async (t) => {
