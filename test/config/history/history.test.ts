@@ -88,6 +88,20 @@ test("the newest 50 are kept, private, also when all come at once", async (t) =>
   assert.equal((await stat(join(home, "history", files[0] ?? ""))).mode & 0o777, 0o600);
 });
 
+test("a home keeps 500 entries of all its files together, and the oldest go first", async (t) => {
+  const home = await temporaryFolder(t);
+  const folder = join(home, "history");
+  await openHistory(home, "/elsewhere/config.toml").record(content("a"));
+  const [first = ""] = await readdir(folder);
+  const entry = await readFile(join(folder, first));
+  for (let order = 2; order <= 505; order += 1) {
+    await writeFile(join(folder, first.replace(/^\d+/, String(order).padStart(10, "0"))), entry);
+  }
+  await openHistory(home).record(content("b"));
+  const orders = (await readdir(folder)).map((name) => Number.parseInt(name, 10)).sort((a, b) => a - b);
+  assert.deepEqual([orders.length, orders[0], orders.at(-1)], [500, 7, 506]);
+});
+
 test("an entry that cannot be used is left out, and set aside with the next record", async (t) => {
   const home = await temporaryFolder(t);
   const folder = join(home, "history");

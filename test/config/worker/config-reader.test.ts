@@ -95,6 +95,23 @@ test("B4 a reader that is killed as the content comes is replaced, too, and the 
   await eventually(noReaders);
 });
 
+test("B6 a reader that gives no answer for 10 s is ended, and the file counts as unreadable", {
+  skip,
+}, async () => {
+  const clock = createManualClock();
+  using reader = createConfigReader({ path: PATH, place: PLACE, clock });
+  reader.expect();
+  const pid = await eventually(async () => (await readers())[0]);
+  process.kill(pid, "SIGSTOP");
+  const late = assert.rejects(reader.load(content(3), NEVER), {
+    code: "config_unreadable",
+    message: /takes too long/,
+  });
+  await clock.advance(10_000);
+  await late;
+  assert.ok(await noReaders(), "it is gone before that is said, and no other was asked");
+});
+
 test("a load whose asker leaves is cancelled", { skip }, async () => {
   using reader = createConfigReader({ path: PATH, place: PLACE, clock: createManualClock() });
   const asker = new AbortController();
