@@ -119,7 +119,7 @@ export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
   return changeAlone(home, async () => {
     if (!isDeepStrictEqual(await readRecord(home, client.name), former)) throw changed(plan);
     // The record is written first, because only the record can restore the file.
-    if (record !== null && record !== former) await writeRecord(home, client.name, record);
+    if (record !== null) await writeRecord(home, client.name, record);
     try {
       if (after !== text) await write(plan);
     } catch (error) {

@@ -23,19 +23,19 @@ const MEANINGLESS = new Set(["type", "transport", "transportType", "source", "na
 
 export function readForeignEntry(entry: JsonMembers): ForeignServer {
   const rest = new Map(Object.entries(entry).filter(([key]) => !MEANINGLESS.has(key)));
-  const take = <Value>(key: string, read: (value: unknown) => Value | null): Value | null => {
+  const take: Take = (key, read) => {
     const value = rest.has(key) ? read(rest.get(key)) : null;
     if (value !== null) rest.delete(key);
     return value;
   };
-  const first = <Value>(keys: readonly string[], read: (value: unknown) => Value | null): Value | null => {
+  const first: First = (keys, read) => {
     const found = keys.map((key) => take(key, read)).filter((value) => value !== null);
     return found[0] ?? null;
   };
   // Earlier versions of Zed write the program as a table.
   const table = take("command", (value) => (isObject(value) ? value : null));
   const words = take("command", texts);
-  const program = first(["command"], text) ?? text(table?.["path"]) ?? words?.[0] ?? null;
+  const program = take("command", text) ?? text(table?.["path"]) ?? words?.[0] ?? null;
   const httpUrl = take("httpUrl", text);
   const url = httpUrl ?? first(["url", "serverUrl"], text);
   return {

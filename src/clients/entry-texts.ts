@@ -2,7 +2,7 @@
 // `${userHome}`. They become references, or their current values.
 
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
-import { escaped, parseSecretText } from "../config/values/secret-text.ts";
+import { escaped, isStoredAlone } from "../config/values/secret-text.ts";
 import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import type { ClientSurroundings } from "./client.ts";
 
@@ -106,10 +106,7 @@ export function createTextReader(
  * reveal it to this server.
  */
 function withoutSecretReference(meaning: TextMeaning): TextMeaning {
-  const reading = parseSecretText(meaning.text);
-  const [part, ...more] = reading.ok ? reading.value : [];
-  const isOurs = typeof part === "object" && part.kind === "stored" && more.length === 0;
-  if (!isOurs || meaning.problem !== null || meaning.wanted.length > 0) return meaning;
+  if (!isStoredAlone(meaning.text) || meaning.problem !== null || meaning.wanted.length > 0) return meaning;
   return { ...meaning, text: HIDDEN, problem: "a text of it would mean a secret that is kept here" };
 }
 

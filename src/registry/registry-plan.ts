@@ -1,6 +1,6 @@
 // Plans a backend from a registry's entry: inputs are given or asked for, and secrets become references.
 import { freeSecretName } from "../config/secret-names.ts";
-import { escaped, parseSecretText } from "../config/values/secret-text.ts";
+import { escaped, isStoredAlone } from "../config/values/secret-text.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { harmless, shellWord } from "../runtime/text/plain-text.ts";
 import type {
@@ -180,7 +180,7 @@ class Values {
     }
     append("");
     if (hasSecret) text = text.replace(/^\$\{(secret:[^{}]*)\}$/, "$1");
-    else if (isSecretAlone(text) && !(isOwn && word.length === 1)) {
+    else if (isStoredAlone(text) && !(isOwn && word.length === 1)) {
       throw new MountaineerError(
         "registry_failed",
         `what the registry says of ${harmless(key)} would mean a secret that is kept here`,
@@ -224,10 +224,4 @@ class Values {
     else note(`it wants a secret: mountaineer secret set ${name}`);
     return `secret:${name}`;
   }
-}
-
-function isSecretAlone(text: string): boolean {
-  const reading = parseSecretText(text);
-  const [part, ...more] = reading.ok ? reading.value : [];
-  return typeof part === "object" && part.kind === "stored" && more.length === 0;
 }

@@ -71,7 +71,6 @@ function readEntry(raw: Buffer): Omit<Stored, "file"> | string {
   const header = end === -1 ? null : headerOf(jsonObject(raw.subarray(0, end).toString("utf8")));
   if (header === null) return "its first line is not what it should be";
   const bytes = raw.subarray(end + 1);
-  if (bytes.length !== header.length) return "it is cut off, or has more than it should";
   if (sha256Of(bytes) !== header.sha256) return "its content is not what its hash says";
   const { length: _, path = null, realPath = null, ...entry } = header;
   return { path, realPath, entry, bytes };
@@ -183,7 +182,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     const left = (await namesIn(folder)).flatMap(
       (name) => /^\.(\S+\.entry)\.\d+-\w+\.tmp$/.exec(name)?.[1] ?? [],
     );
-    for (const name of new Set(left)) await removeLeftovers(join(folder, name));
+    for (const name of left) await removeLeftovers(join(folder, name));
   }
 
   return {

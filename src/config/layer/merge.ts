@@ -43,7 +43,6 @@ export function mergeUnder(file: unknown, layer: unknown) {
     else define(merged, name, mine);
   }
   const isOwn = (name: string): boolean => {
-    if (under[name] === undefined) return true;
     if (own[name] === undefined) return false;
     if (!BY_KEY.has(name)) return true;
     const mine = asTable(own[name]) ?? {};

@@ -50,6 +50,13 @@ export function parseSecretText(text: string): SecretTextReading {
   return { ok: true, value: parts };
 }
 
+/** Whether a text refers to a stored secret and holds nothing else: `secret:NAME`, `${secret:NAME}`. */
+export function isStoredAlone(text: string): boolean {
+  const reading = parseSecretText(text);
+  const [part, ...more] = reading.ok ? reading.value : [];
+  return typeof part === "object" && part.kind === "stored" && more.length === 0;
+}
+
 /** True when the whole value is written in the file: it is not empty, and has no reference. */
 export function isLiteral(text: SecretText): boolean {
   return text.length > 0 && text.every((part) => typeof part === "string");

@@ -4,7 +4,7 @@ import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { ConfigLayer } from "../layer/layer.ts";
 import type { ConfigPlace } from "../locate.ts";
 import type { ApartRequest, LoadedApart } from "./apart-messages.ts";
-import { loadedApart } from "./load-apart.ts";
+import { askOnce, loadedApart } from "./load-apart.ts";
 import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
 
 /** How long a reader started in advance waits for content after the last sign of a change, ms. */
@@ -59,13 +59,8 @@ export function createConfigReader(options: ConfigReaderOptions) {
         content,
         writeStarter: false,
       };
-      const ask = async (reader: ReaderProcess): Promise<LoadedApart> => {
-        try {
-          return loadedApart(await reader.ask(request, signal), path);
-        } finally {
-          reader.end();
-        }
-      };
+      const ask = async (reader: ReaderProcess): Promise<LoadedApart> =>
+        loadedApart(await askOnce(reader, request, signal), path);
       try {
         const started = take();
         if (started === null) return await ask(startReader(clock));

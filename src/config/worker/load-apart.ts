@@ -7,7 +7,7 @@ import type { SavedConfig } from "../edit/save.ts";
 import { deepFreeze } from "../snapshot.ts";
 import type { ConfigMistake } from "../values/mistakes.ts";
 import type { ApartReply, ApartRequest, LoadedApart } from "./apart-messages.ts";
-import { type StartReader, startReaderProcess } from "./reader-process.ts";
+import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
 
 export interface ApartOptions {
   readonly clock: Clock;
@@ -64,9 +64,17 @@ function unexpected(path: string): MountaineerError {
   return new MountaineerError("internal", `${path}: the reader answered something else than was asked`);
 }
 
-async function ask(request: ApartRequest, options: ApartOptions): Promise<ApartReply> {
+function ask(request: ApartRequest, options: ApartOptions): Promise<ApartReply> {
   const { clock, signal, startReader = startReaderProcess } = options;
-  const reader = startReader(clock);
+  return askOnce(startReader(clock), request, signal);
+}
+
+/** Asks the reader as its `ask` does, and ends it. */
+export async function askOnce(
+  reader: ReaderProcess,
+  request: ApartRequest,
+  signal: AbortSignal | undefined,
+): Promise<ApartReply> {
   try {
     return await reader.ask(request, signal);
   } finally {

@@ -117,6 +117,7 @@ test("where the real file cannot be learned, the spelling alone counts", async (
   const { home, folder, record, told } = await scene(t);
   const never: RealPath = () => Promise.resolve(null);
   await openHistory(home, join(folder, "link.toml"), never).record(content("unknown where"));
+  await openHistory(home, join(folder, "elsewhere", "link.toml"), never).record(content("of another"));
   await record("real/a.toml", "one");
   assert.deepEqual(await told("link.toml", never), ["unknown where"]);
   assert.deepEqual(await told("link.toml"), ["one", "unknown where"], "found again once it can be");

@@ -131,6 +131,7 @@ const FORBIDDEN: readonly [text: string, path: string][] = [
     "aliases[0].path",
   ],
   ['[global]\nshares_root = "~/x"', "global.shares_root"],
+  ['[global]\nmount_root = "~/x"', "global.mount_root"],
   ['[trust]\napprove = "none"', "trust"],
   ['[backends.x]\ncommand = "x"\npin = "off"', "backends.x.pin"],
   [
@@ -141,6 +142,9 @@ const FORBIDDEN: readonly [text: string, path: string][] = [
     '[[shares]]\nname = "X"\ndriver = "local"\nthunderbolt_path = "/a"\nfallback_path = "/b"',
     "shares[0].thunderbolt_path",
   ],
+  ['[[shares]]\nname = "X"\nfallback_host = "evil"', "shares[0].fallback_host"],
+  ['[[shares]]\nname = "X"\ndriver = "local"\nfallback_path = "/b"', "shares[0].fallback_path"],
+  ['[groups.x]\ntools = ["a", "secret:github"]', "groups.x.tools[1]"],
   [
     '[backends.x]\nurl = "https://evil.example"\nheaders = { A = "Bearer ${GITHUB}" }',
     "backends.x.headers.A",
@@ -173,6 +177,22 @@ test("G1 what a layer speaks of may stand in each machine's own file", async () 
     /^fleet revision 7:3:\d+ backends\.x\.requires/,
   );
   assert.equal((await runs(SHARE + FLEET, layer(text))).backends.length, 1);
+});
+
+test("G1 what a layer alone says is noted as its own, and a list or section of another kind hides nothing", async () => {
+  const own = '[backends.own]\ncommand = "x"\nargs = ["--token=ghp_0123456789abcdef0123456789abcdef0123"]\n';
+  const under = layer('[authorization]\ndefault_effect = "deny"\n[groups.few]\nbackends = ["own"]\n');
+  const config = await runs(own + FLEET, under);
+  assert.deepEqual(config.layer?.brings, ["authorization", "groups"], "and the file's secret is the file's");
+  for (const text of ["shares = 3\n", "global = 3\n"]) {
+    const { shares } = await runs(`[global]\ncheck_interval_secs = 3\n${SHARE}${FLEET}`, layer(text));
+    assert.equal(shares.length, 1, text);
+  }
+  const alias = '[[aliases]]\nname = "M"\nshare = "CORE"\ntarget_subpath = "m"\n';
+  const nameless = layer('[[aliases]]\nshare = "CORE"\ntarget_subpath = "n"\n');
+  assert.deepEqual(await refusedAt(SHARE + alias + FLEET, nameless), [
+    "fleet revision 7:1:3 aliases[0].name",
+  ]);
 });
 
 test("G1 who takes an entry out of the file has not approved the one that comes up from under it", async () => {

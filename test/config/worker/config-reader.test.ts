@@ -35,6 +35,7 @@ test("B6 a reader that was started ahead reads the content, and ends with it", {
   const pid = await eventually(async () => (await readers())[0]);
   process.kill(pid, "SIGSTOP");
   const loading = reader.load(content(3), NEVER);
+  reader.expect();
   assert.deepEqual(await readers(), [pid], "no other one reads it");
   process.kill(pid, "SIGCONT");
   const { loaded } = await loading;
@@ -119,5 +120,6 @@ test("a load whose asker leaves is cancelled", { skip }, async () => {
   const leaving = reader.load(content(3), asker.signal);
   asker.abort();
   await assert.rejects(leaving, { code: "aborted" });
+  await assert.rejects(reader.load(content(3), AbortSignal.abort()), { code: "aborted" });
   await eventually(noReaders);
 });
