@@ -10,10 +10,11 @@ export function orderOf({ backends }: Pick<MountaineerConfig, "backends">): read
   return backends.filter(({ enabled }) => enabled).map(({ name }) => name);
 }
 
-/** The configuration with its backends in the approved order; new ones come last. */
+/** The configuration with its backends in the approved order; new ones follow, and disabled ones come last. */
 export function inOrder(config: MountaineerConfig, approved: readonly string[]): MountaineerConfig {
   const places = new Map(approved.map((name, place) => [name, place]));
-  const rank = ({ name }: BackendConfig): number => places.get(name) ?? approved.length;
+  const rank = ({ name, enabled }: BackendConfig): number =>
+    enabled ? (places.get(name) ?? approved.length) : approved.length + 1;
   const backends = config.backends.toSorted((one, other) => rank(one) - rank(other));
   const isSame = backends.every((backend, index) => backend === config.backends[index]);
   return isSame ? config : { ...config, backends };
