@@ -39,6 +39,8 @@ export interface FakeNasOptions {
   readonly host?: string;
   readonly port?: number;
   readonly guid?: Buffer;
+  /** The address that the carrier leaves from; the system chooses by default. */
+  readonly from?: string;
   /** Bytes after the header of each answer to a READ. */
   readonly answerBytes?: number;
 }
@@ -119,7 +121,7 @@ export async function startFakeNas(options: FakeNasOptions = {}): Promise<FakeNa
   };
   const nas: FakeNas = {
     get endpoint() {
-      return { address: host, port, localAddress: null };
+      return { address: host, port, localAddress: options.from ?? null };
     },
     connections,
     joined: () => connections.filter(({ isProof }) => !isProof),

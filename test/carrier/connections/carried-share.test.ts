@@ -55,6 +55,9 @@ async function opens(client: BenchClient): Promise<number> {
   return opened;
 }
 
+/** Nothing else leaves from it, so that the same port can be taken again. */
+const FROM = "127.0.0.77";
+
 describe("the connections of a carried share", () => {
   test("A10 bytes pass both ways as they are, and are counted", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));
@@ -478,6 +481,23 @@ describe("the connections of a carried share", () => {
       assert.equal(bench.share.state().phase, "carrying");
     });
   }
+
+  test("A10 a server that is confirmed again is rid of what the end of the patience reset", {
+    skip:
+      process.platform !== "linux" && "other systems drop a connection that is reset before it is accepted",
+  }, async (t) => {
+    const { nas, bench, client } = await withClient(
+      oneRoute(t, { kind: "cifs", patienceMs: 100, from: FROM }),
+    );
+    await client.ask(COMMAND.read, 1);
+    nas.mode = "silent";
+    bench.share.hold();
+    await eventually(() => client.ending === "reset");
+    nas.mode = "answer";
+    await eventually(() => bench.share.state().phase === "unconfirmed" && nas.joined().length === 1);
+    bench.share.confirm(null);
+    await eventually(() => nas.joined().length === 2);
+  });
 
   test("A10 a request that waits 300 ms is told of, and so is its answer", async (t) => {
     const { nas, bench, client } = await withClient(oneRoute(t));

@@ -14,7 +14,7 @@ import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type ManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
-import { type FakeNas, startFakeNas } from "../fake-nas.ts";
+import { type FakeNas, type FakeNasOptions, startFakeNas } from "../fake-nas.ts";
 import { request } from "../smb-messages.ts";
 
 export const OWN_UID = 1_000;
@@ -160,18 +160,17 @@ function isManual(clock: Clock): clock is ManualClock {
   return "advance" in clock;
 }
 
-type RouteOptions = Omit<ShareBenchOptions, "nas" | "other"> & { readonly answerBytes?: number };
+type RouteOptions = Omit<ShareBenchOptions, "nas" | "other"> & Pick<FakeNasOptions, "answerBytes" | "from">;
 
 /** A share with one route. */
 export async function oneRoute(t: TestContext, options: RouteOptions = {}) {
-  const nas = await startFakeNas();
+  const nas = await startFakeNas(options);
   return { nas, bench: await startShare(t, { nas, ...options }) };
 }
 
 /** The same with a second route, to `other`. */
 export async function twoRoutes(t: TestContext, options: RouteOptions = {}) {
-  const { answerBytes = 16 } = options;
-  const [nas, other] = [await startFakeNas({ answerBytes }), await startFakeNas({ host: "127.0.0.2" })];
+  const [nas, other] = [await startFakeNas(options), await startFakeNas({ host: "127.0.0.2" })];
   return { nas, other, bench: await startShare(t, { nas, other, ...options }) };
 }
 

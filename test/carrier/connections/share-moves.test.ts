@@ -55,6 +55,19 @@ describe("a move of a carried share", () => {
     assert.equal(other.joined().length, 1);
   });
 
+  test("A10 the server of an abandoned route is rid of what a move cut off as soon as it is proved again", {
+    skip:
+      process.platform !== "linux" && "other systems drop a connection that is reset before it is accepted",
+  }, async (t) => {
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { from: "127.0.0.78" }));
+    await client.ask(COMMAND.read, 1);
+    const outcome = await bench.move("fallback", other);
+    assert.ok(outcome.ok);
+    assert.equal(nas.joined().length, 1);
+    bench.share.configure({ endpoints: { tb: nas.endpoint }, patienceMs: 60_000 });
+    await eventually(() => nas.joined().length === 2);
+  });
+
   test("A10 to a route that refuses, or stays silent, changes nothing", async (t) => {
     const { nas, other, bench, client } = await withClient(twoRoutes(t));
     client.send(request(COMMAND.read, 1));
