@@ -46,14 +46,12 @@ type Proved = Extract<ServerProof, { ok: true }>;
 
 export class RouteState implements Disposable {
   readonly #options: RouteStateOptions;
-  /**
-   * True while the server behind the route is proved to be the mounted one. A closed or refused connection,
-   * or a reported loss, makes it false until the next proof.
-   */
-  isConfirmed = true;
   /** Grows when the route is lost, and when the server ends a connection, so that a proof from before can be refused. */
   outage: number;
-  /** When `isConfirmed` became false, monotonic ms; null: it is true. */
+  /**
+   * Since when the server behind the route is not proved to be the mounted one, monotonic ms: a connection was
+   * closed or refused, or a loss reported. null: it is proved.
+   */
   doubtedAtMs: number | null = null;
   routeLostAtMs: number | null = null;
   /**
@@ -88,6 +86,10 @@ export class RouteState implements Disposable {
     this.#isImpatient = options.isAway();
     this.#announced = this.phase;
     this.#startTrying();
+  }
+
+  get isConfirmed(): boolean {
+    return this.doubtedAtMs === null;
   }
 
   get phase(): CarriedPhase {
@@ -137,7 +139,6 @@ export class RouteState implements Disposable {
   /** Call when the server is proved over the route in use, also after a move to another route. */
   confirm(): void {
     this.#stopTrying();
-    this.isConfirmed = true;
     this.doubtedAtMs = null;
     this.routeLostAtMs = null;
     this.lossAtMs = null;
@@ -154,7 +155,7 @@ export class RouteState implements Disposable {
     this.#patience?.[Symbol.dispose]();
     this.#patience = null;
     const sinceMs = this.doubtedAtMs;
-    if (this.isConfirmed || this.#isImpatient || sinceMs === null) return;
+    if (this.#isImpatient || sinceMs === null) return;
     let dueMs = sinceMs + patienceMs();
     if (this.#answeredAtMs !== null) dueMs = Math.max(dueMs, this.#answeredAtMs + LEAST_TIME_TO_CONFIRM_MS);
     this.#patience = clock.setTimer(Math.max(0, dueMs - clock.monotonicMs()), () => {
@@ -177,7 +178,6 @@ export class RouteState implements Disposable {
   }
 
   #doubt(): void {
-    this.isConfirmed = false;
     if (this.doubtedAtMs !== null) return;
     this.doubtedAtMs = this.#options.clock.monotonicMs();
     this.armPatience();

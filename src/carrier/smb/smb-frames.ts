@@ -35,7 +35,6 @@ export const SMB2_COMMAND = {
   queryDirectory: 0x0e,
   changeNotify: 0x0f,
   queryInfo: 0x10,
-  oplockBreak: 0x12,
 } as const;
 
 /** Flags of a header: the message is an answer; it has an async id. */

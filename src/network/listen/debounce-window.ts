@@ -13,8 +13,6 @@ interface TriggerWindowOptions {
   onCycle: (reasons: readonly string[]) => void;
 }
 
-export type TriggerWindow = ReturnType<typeof createTriggerWindow>;
-
 /** Further reasons are only counted, because a flapping link must not make log lines endless. */
 const MAX_REASONS = 50;
 

@@ -39,18 +39,22 @@ export async function holdWitness(options: WitnessOptions): Promise<ServerWitnes
     current?.connection[Symbol.dispose]();
     current = null;
   };
-  const begin = (): Promise<Held | null> =>
-    held(connect, (one) => {
-      if (one !== current) return;
+  const begin = async (): Promise<Held | null> => {
+    const ending = { isOver: false };
+    const answered = await connect(() => {
+      ending.isOver = true;
+      if (current?.ending !== ending) return;
       letGo();
       onGone();
     });
+    return answered && { ...answered, ending };
+  };
   /** Replaces the connection while the old one still answers, which proves that both lead to one server. */
   const takeOver = async (before: Held): Promise<boolean> => {
     const next = await begin();
     if (next === null) return false;
     const isThere = await before.connection.stillThere(ANSWER_WITHIN_MS);
-    if (!isThere || current !== before || next.isGone || next.guid !== before.guid) {
+    if (!isThere || current !== before || next.ending.isOver || next.guid !== before.guid) {
       next.connection[Symbol.dispose]();
       return false;
     }
@@ -69,7 +73,7 @@ export async function holdWitness(options: WitnessOptions): Promise<ServerWitnes
   };
 
   const first = await begin();
-  if (first === null || first.isGone) return null;
+  if (first === null || first.ending.isOver) return null;
   current = first;
   renewAfter(RENEW_AFTER_MS);
   return {
@@ -79,19 +83,5 @@ export async function holdWitness(options: WitnessOptions): Promise<ServerWitnes
 }
 
 interface Held extends Answered {
-  isGone: boolean;
-}
-
-async function held(connect: WitnessOptions["connect"], onGone: (one: Held) => void): Promise<Held | null> {
-  let one: Held | null = null;
-  let isGone = false;
-  const answered = await connect(() => {
-    isGone = true;
-    if (one === null) return;
-    one.isGone = true;
-    onGone(one);
-  });
-  if (answered === null) return null;
-  one = { ...answered, isGone };
-  return one;
+  readonly ending: { isOver: boolean };
 }

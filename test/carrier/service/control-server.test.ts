@@ -179,6 +179,21 @@ describe("the control socket", () => {
     assert.equal(pushes(), 4);
   });
 
+  test("A10 a daemon that reads nothing is disconnected once more than 4 MiB wait for it", async (t) => {
+    const state = { share: "" };
+    const service = { states: () => [state] } as object;
+    const { path, control, daemons } = await start(t, service);
+    const { socket } = await raw(t, path);
+    socket.write(HELLO);
+    await eventually(() => daemons.at(-1) === 1);
+    socket.pause();
+    for (const letter of "abcdef") {
+      state.share = letter.repeat(1024 * 1024);
+      control.notice(NOTICE);
+    }
+    await eventually(() => daemons.at(-1) === 0);
+  });
+
   test("A10 ends a connection whose line is no line, or has no end", async (t) => {
     const { path, daemons } = await start(t, {});
     const { socket, said } = await raw(t, path);

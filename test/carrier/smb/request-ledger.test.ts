@@ -97,7 +97,7 @@ describe("the ledger of requests", () => {
   });
 
   test("A10 of an encrypted session it is known that somebody asked, and that something came", () => {
-    const { requests, time, ask, answer } = ledger();
+    const { requests, told, time, ask, answer } = ledger();
     ask(encrypted());
     assert.equal(requests.isOpaque, true);
     assert.equal(requests.oldestMs, 1_000);
@@ -106,6 +106,7 @@ describe("the ledger of requests", () => {
     assert.equal(requests.oldestMs, 1_000);
     answer(encrypted());
     assert.equal(requests.outstanding, 0);
+    assert.deepEqual(told, ["asked", "answered 200"]);
   });
 
   test("A10 what is open to be read alone is told from all that may change something", () => {
