@@ -24,9 +24,8 @@ export interface CarriedMount {
 /**
  * - `carrying`: connections pass.
  * - `waiting`: the server cannot be reached; connections are held.
- * - `unconfirmed`: the server answers, but it has ended or refused connections since it was last proved to be
- *   the mounted one. New connections are held until `confirm` (or, while no daemon answers, until a
- *   connection from before the loss receives bytes).
+ * - `unconfirmed`: the server answers, and must be proved again to be the mounted one. New connections are held
+ *   until `confirm`.
  * - `refusing`: connections were held for the whole patience (`patienceMs`); they are reset until the server
  *   answers.
  */

@@ -128,8 +128,8 @@ export function connectCarrier(options: ConnectOptions): Carrier {
 class KnownShares {
   shares: ReadonlyMap<string, CarriedShare> = new Map();
   /**
-   * True until the carrier has sent the state of its shares over a new connection. Notices that it published
-   * before are lost, so `unconfirmed` is published again for each unconfirmed share of that state.
+   * True until the carrier has sent its state over a new connection. Earlier notices are lost, so `unconfirmed` is
+   * published again for each unconfirmed share of that state.
    */
   isFirstState = true;
   readonly notices: Bus<CarrierNotice>;

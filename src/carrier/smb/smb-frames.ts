@@ -101,8 +101,8 @@ export class FrameReader {
   }
 
   /**
-   * Reads from index `from` to the end of the bytes; with `oneFrame`, at most to the end of the current frame
-   * (between two frames, of the next one). Returns the index of the first byte that was not read.
+   * Reads the bytes from index `from`; with `oneFrame`, at most to the end of a frame. Returns the index of the first
+   * byte that was not read.
    */
   push(bytes: Uint8Array, from: number, oneFrame: boolean): number {
     const end = bytes.length;

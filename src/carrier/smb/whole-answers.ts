@@ -70,7 +70,7 @@ export class WholeAnswers {
   }
 
   /**
-   * Passes on the bytes up to the end of the last whole frame, which is at `ended` in the bytes that `came` returned, and
+   * `ended`: where the last whole frame ends in the bytes that `came` returned. Passes on all bytes up to there, and
    * keeps the rest. False: nothing may be read until the client's socket has sent all.
    */
   pass(ended: number): boolean {

@@ -180,7 +180,7 @@ function createPlay(
       if ((await stage.share())?.carried?.phase === "carrying") copy = await stage.startCopy();
     },
     async toggleCarry(): Promise<void> {
-      if (nas.driver !== "smb") return say("folders are not carried", "plain");
+      if (nas.driver !== "smb") return say("folders are not carried");
       const to = share()?.carried === undefined ? "auto" : "off";
       say(`you set carry = "${to}"; it is mounted anew`);
       await copy?.stop();

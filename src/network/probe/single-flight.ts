@@ -17,9 +17,8 @@ export function createSingleFlight<Answer>(clock: Clock) {
   const newest = new Map<string, Ask<Answer>>();
   return {
     /**
-     * Joins the newest request with that key if it was sent at `notBeforeMs` (monotonic) or later, or is not sent
-     * yet; otherwise, or if that has failed, begins a new one. `begin` must call `goesOut` when the request is sent,
-     * after any queueing.
+     * Joins the newest request with that key, unless it was sent before `notBeforeMs` (monotonic) or has failed; then
+     * begins a new one. `begin` must call `goesOut` when its request is sent, after any queueing.
      */
     ask(key: string, notBeforeMs: number, begin: (goesOut: () => void) => Promise<Answer>): Promise<Answer> {
       const known = newest.get(key);

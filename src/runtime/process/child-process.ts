@@ -56,8 +56,8 @@ export interface CommandResult {
 }
 
 /**
- * Runs a program to its end. Resolves for any exit code. Rejects with `program_unavailable` when the program cannot be
- * started, and with `aborted` when the signal aborts (once the child has ended or the wait for its end is over).
+ * Runs a program to its end. Resolves for any exit code. Rejects with `program_unavailable` when the program cannot
+ * be started, and with `aborted` after the signal has ended it.
  */
 export async function runCommand(
   command: string,
