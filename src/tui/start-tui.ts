@@ -1,34 +1,5 @@
-// Starts the live view: its data source, its screens, and the terminal, which it restores at the end.
-
-import type { HttpEndpoint } from "../api/client/http-exchange.ts";
-import { MountaineerError } from "../runtime/errors.ts";
-import { settledWithin, systemClock } from "../runtime/time/clock.ts";
-import type { Frame, Strip } from "./terminal/frame.ts";
-import type { TuiStyle } from "./terminal/terminal-style.ts";
-
-/** How long to wait for a save under way when the user leaves, ms. */
-const SAVE_WAIT_MS = 5_000;
-/** How long to wait for the editor to exit after its signal, ms. */
-const EDITOR_END_MS = 5_000;
-const UNCAUGHT = ["uncaughtException", "unhandledRejection"] as const;
-
-export interface TuiOptions {
-  /** The home directory, absolute. */
-  readonly home: string;
-  /** The file that `--config` names, absolute; null if it is not given. */
-  readonly configPath: string | null;
-  /** The address of another machine's daemon; null: the daemon of `home`. */
-  readonly endpoint: HttpEndpoint | null;
-  readonly style: TuiStyle;
-  /** Key of the first screen; null: the dashboard. */
-  readonly screen: string | null;
-  /** Lines above every screen. */
-  readonly strip?: Strip;
-  /** Leaves Ctrl-C to another program until the result is disposed. */
-  readonly yieldInterrupts: () => Disposable;
-  /** Ends the live view. */
-  readonly signal: AbortSignal;
-}
+// Prepares the process and the terminal for the live view, then loads it.
+import type { TuiOptions } from "./live-view.ts";
 
 /**
  * Shows the daemon on the terminal of this process, which must have one, until a person leaves or `signal`
@@ -36,97 +7,11 @@ export interface TuiOptions {
  * with `usage` when the daemon uses another configuration than `configPath`.
  */
 export async function startTui(options: TuiOptions): Promise<void> {
-  const { home, configPath, endpoint, style, screen, strip, yieldInterrupts, signal } = options;
-  prepareEnvironment(style.color);
+  prepareEnvironment(options.style.color);
   // Set before the first drawing, because the terminal would echo typed keys into it.
   process.stdin.setRawMode(true);
-  const [
-    { createRedraws, renderApp },
-    { createFrame },
-    { createPrompt },
-    { createLentTerminal },
-    { createScreens },
-    { connectionTo, startDaemonLink },
-    { startSyncSession },
-  ] = await Promise.all([
-    import("./tui-app.ts"),
-    import("./terminal/frame.ts"),
-    import("./terminal/prompt.ts"),
-    import("./terminal/lent-terminal.ts"),
-    import("./screens.ts"),
-    import("./link/daemon-link.ts"),
-    import("./sync/sync-session.ts"),
-  ]);
-  signal.throwIfAborted();
-  const leave = new AbortController();
-  const until = AbortSignal.any([signal, leave.signal]);
-  const link = startDaemonLink({ connect: connectionTo(home, endpoint, until), signal: until });
-  const session = startSyncSession({ link, configPath, signal: until });
-  const prompt = createPrompt(until);
-  const lent = createLentTerminal(yieldInterrupts, until);
-  using redraws = createRedraws(systemClock);
-  const context = {
-    link,
-    prompt,
-    edit: lent.edit,
-    style,
-    signal: until,
-    clock: systemClock,
-    sync: session,
-  };
-  const screens = createScreens(context, (key) => frame.show(key));
-  const frame: Frame = createFrame({
-    screens,
-    ...(screen === null ? {} : { first: screen }),
-    prompt,
-    connection: link.connection,
-    strip: strip ?? null,
-    onChange: redraws.due,
-    signal: until,
-  });
-  const app = renderApp({ frame, redraws, lent, style });
-  const end = (): void => app.unmount();
-  signal.addEventListener("abort", end, { once: true });
-  // The input ends when the terminal is closed.
-  process.stdin.once("end", end);
-  // Leaves the alternate screen before an uncaught error's message is printed, which would be lost there.
-  for (const event of UNCAUGHT) process.prependListener(event, end);
-  try {
-    // The session rejects if the daemon uses another configuration.
-    await Promise.race([app.waitUntilExit(), session.ended]);
-    // The terminal is restored already, so that a failed save can be reported on it.
-    if (!signal.aborted) await untilSaved(frame, signal);
-  } finally {
-    leave.abort();
-    app.unmount();
-    await app.waitUntilExit();
-    signal.removeEventListener("abort", end);
-    process.stdin.off("end", end);
-    for (const event of UNCAUGHT) process.off(event, end);
-    const ended = lent.editing?.catch((error: unknown) => {
-      // Rethrows the error, because its hint names the file with the edited text.
-      if (signal.aborted) throw error;
-    });
-    if (ended !== undefined) await settledWithin(systemClock, EDITOR_END_MS, ended);
-  }
-  signal.throwIfAborted();
-}
-
-/**
- * Waits for saves under way. Rejects with `config_unwritable` if one failed, with `timed_out` without an
- * answer.
- */
-async function untilSaved(frame: Frame, signal: AbortSignal): Promise<void> {
-  const saved = frame.saved();
-  const clock = systemClock;
-  if (!(await settledWithin(clock, SAVE_WAIT_MS, saved))) {
-    throw new MountaineerError("timed_out", "left before the daemon answered whether it saved", {
-      hint: "mountaineer config show tells what the file says",
-    });
-  }
-  const failure = await saved;
-  signal.throwIfAborted();
-  if (failure !== null) throw new MountaineerError("config_unwritable", `not saved: ${failure}`);
+  const { showLiveView } = await import("./live-view.ts");
+  await showLiveView(options);
 }
 
 /**
