@@ -151,7 +151,6 @@ export class BackendLane {
     state.isDue = true;
     if (!state.isWanted) {
       this.#own.retire(() => false, state.isConfigured ? "disabled" : "removed");
-      this.#waiting.fail(state.unavailable);
       this.#subscriptions.clear();
     } else this.published.changeInstances(before.instances);
     this.published.publish();

@@ -125,7 +125,7 @@ const grantShape = object({
   refreshToken: nullable(text),
   /** Wall ms. */
   obtainedAtMs: number,
-  /** Wall ms. Set while a renewal is under way; still set after it: the outcome is unknown. */
+  /** Wall ms; null: the outcome of every renewal that began is stored. */
   renewingSinceMs: nullable(number),
   /** Why a person has to sign in again; null: no need. */
   ended: nullable(text),

@@ -148,12 +148,14 @@ export function dataBench(change: Partial<BackendConfig> = {}, at: "there" | "aw
   let state: RequiredData = at === "there" ? there : away(0, "it is not mounted");
   const listeners: (() => void)[] = [];
   let programs: () => readonly DataPrograms[] = () => [];
+  let wants = 0;
   const b = bench(
     {},
     {
       data: {
         look: () => state,
         onChange: (listener) => void listeners.push(listener),
+        want: () => void wants++,
         watchPrograms(list) {
           programs = list;
           return () => {};
@@ -180,6 +182,8 @@ export function dataBench(change: Partial<BackendConfig> = {}, at: "there" | "aw
         requirement: "CORE",
         sinceMs: room === "taken" ? b.clock.monotonicMs() : null,
       }),
+    /** How often a call needed it while it was away. */
+    wants: () => wants,
     /** Leaders of the process groups that still run on it. */
     running: () => programs().flatMap(({ pids }) => pids),
   };

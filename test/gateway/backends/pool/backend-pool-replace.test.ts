@@ -1,7 +1,7 @@
 // A backend whose connection changes, or that is restarted: which instance serves, and when the old one goes.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { errorReply, isError } from "../../../../src/gateway/json-rpc.ts";
+import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { bench, CHANGED, ready } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
@@ -197,6 +197,24 @@ describe("a changed connection", () => {
     await b.applied(backendConfig("a", { enabled: false }));
     await b.replaced(backendConfig("a"), "one");
     assert.deepEqual([b.starts(), b.script.last.subscribed.size], [2, 0]);
+  });
+
+  it("a client that is forgotten is subscribed nowhere, and a subscription during a change follows it", async () => {
+    const b = await ready();
+    const [gone, left] = [createClient("gone"), createClient("left")];
+    await b.pool.subscribe("a", "file:///x", gone);
+    b.pool.forget(gone);
+    assert.equal(b.script.last.subscribed.get("file:///x")?.size, 0);
+    const confirmed = Promise.withResolvers<Reply>();
+    b.script.last.subscribe = () => confirmed.promise;
+    const subscribing = b.pool.subscribe("a", "file:///y", left);
+    await b.replaced(CHANGED);
+    confirmed.resolve({ result: {} });
+    await subscribing;
+    assert.deepEqual(
+      [...b.script.last.subscribed].map(([uri, clients]) => [uri, [...clients]]),
+      [["file:///y", [left]]],
+    );
   });
 
   it("a client that ended while it subscribed is not subscribed at the new instance", async () => {

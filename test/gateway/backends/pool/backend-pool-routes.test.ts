@@ -329,8 +329,15 @@ test("C2 a switch that another one, its asker or the end of the gateway overtake
   const keep = (_: string, at: string | null) => void kept.push(at);
   const b = await scripted(["here", "lan", "far"], { get: () => null, keep, settled: async () => {} });
   const switched = (to: string | null, by = signal) => b.pool.switchRoute("a", to, by);
-  const [first, second] = [switched("lan"), switched("far")];
+  const own = new AbortController();
+  const given = switched("far", own.signal);
+  own.abort();
+  assert.deepEqual(await given, { ok: false, reason: "it was given up" });
+  const other = new AbortController();
+  const [first, second] = [switched("lan", other.signal), switched("far")];
   assert.deepEqual(await first, { ok: false, reason: "another route was asked for" });
+  // What its asker gives up now does not end the switch that came after it.
+  other.abort();
   assert.deepEqual(await switched("lan", AbortSignal.abort()), { ok: false, reason: "it was given up" });
   assert.deepEqual(await switched(null), { ok: true, route: "here", changed: false });
   assert.deepEqual(kept, [], "nothing was held");

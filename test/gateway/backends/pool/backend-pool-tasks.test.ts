@@ -77,9 +77,19 @@ describe("D1 what is about a task", () => {
     const home = await homeOf(b);
     await b.leave();
     const asked = about(b, home);
-    assert.equal(b.script.last.pending.size, 0);
+    assert.deepEqual([b.script.last.pending.size, b.wants()], [0, 1]);
     await b.come();
     assert.equal(await answered(b, asked), b.script.last.id);
+  });
+
+  it("is refused once the gateway stops, though its process still finishes a call", async () => {
+    const b = await ready();
+    const home = await homeOf(b);
+    const call = b.call();
+    const disposed = b.pool[Symbol.asyncDispose]();
+    assert.equal(errorText(await about(b, home)), "the gateway is stopping");
+    b.script.last.answer();
+    await Promise.all([call, disposed]);
   });
 
   it("goes to whatever is at its address now, and waits for it; at another address it is not", async () => {

@@ -226,6 +226,19 @@ describe("all together", () => {
     assert.equal(b.starts(), 1, "nothing is started after the end");
   });
 
+  it("ending refuses the calls that wait for an instance, and probes no address any more", async () => {
+    const connection = { type: "streamable-http", url: "http://127.0.0.1:9/mcp", headers: {} } as const;
+    const b = await ready(backendConfig("a", { connection }));
+    await b.dies("broken");
+    const waits = b.call();
+    b.script.last.failWith({ kind: "unreachable", message: "refused", hint: null, isAway: true });
+    await settle();
+    const disposed = b.pool[Symbol.asyncDispose]();
+    assert.equal(errorText(await waits), "the gateway is stopping");
+    await disposed;
+    assert.equal(b.clock.pendingTimers, 0);
+  });
+
   it("ending waits with a backend for its own calls alone", async () => {
     const b = bench();
     await b.applied(backendConfig("a"), backendConfig("b"));
