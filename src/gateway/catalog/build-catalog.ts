@@ -209,7 +209,7 @@ interface ListedEntry extends Pick<(typeof ENTRY_LISTS)[number], "kind" | "key">
   /** The server's own name or URI. */
   readonly name: string;
   readonly entry: JsonObject;
-  /** By the backend's filters. */
+  /** The backend's filters allow the entry. */
   readonly isPermitted: boolean;
 }
 

@@ -71,9 +71,9 @@ export interface CatalogEntry {
   /** The name, URI or URI template that clients use. Unique within its kind. */
   readonly name: string;
   readonly backend: string;
-  /** Before it was shortened or changed for clients. Policies match it, too. */
+  /** The name before it was shortened or changed for clients. Policies match it, too. */
   readonly fullName: string;
-  /** Before the backend's name was added because of a collision. Policies match it, too. */
+  /** The name before the backend's was added because of a collision. Policies match it, too. */
   readonly plainName?: string;
   /** At its server. */
   readonly originalName: string;
@@ -81,7 +81,7 @@ export interface CatalogEntry {
   readonly definition: JsonObject;
   /** The backends that serve a tool of several machines. `backend` may not be among them. */
   readonly places?: readonly string[];
-  /** By a person: no list has the tool, and its calls are refused. */
+  /** A person switched the tool off: no list has it, and its calls are refused. */
   readonly isOff?: true;
 }
 
@@ -151,7 +151,7 @@ export interface Catalog {
   readonly held: ReadonlyMap<string, string>;
   /** How many tools the filters withhold, by backend. */
   readonly withheldTools: ReadonlyMap<string, number>;
-  /** Of backends with resources, templates or skills, in the sources' order. */
+  /** One for each backend with resources, templates or skills, in the sources' order. */
   readonly resourceReach: readonly ResourceReach[];
   /** Only in a part of a catalog: true for URIs of backends that are left out. */
   readonly isElsewhere?: (uri: string) => boolean;

@@ -70,7 +70,7 @@ export class Namer {
   }
 }
 
-/** Without regard to the published name. */
+/** The same whatever the published name is. */
 export function ownKey({ kind, backend, plainName }: NamedEntry): string {
   return `${kind} ${backend} ${plainName}`;
 }
@@ -83,7 +83,7 @@ function nameOf(key: string, { kind }: NamedEntry): string {
 // characters, including a prefix of their own.
 
 const FORBIDDEN = /[^A-Za-z0-9_.-]/gu;
-/** Of 1,000 cut names, two are equal with a probability of 1 in 8,600; that is a collision like any other. */
+/** Two of 1,000 cut names are equal with a probability of 1 in 8,600, and then collide like other names. */
 const HASH_CHARACTERS = 8;
 
 /**

@@ -116,7 +116,7 @@ function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   return { backend: only.backend, originalName: uri };
 }
 
-/** Only of a backend that declares skills and allows unlisted ones. */
+/** Finds only skills of backends that allow unlisted ones. */
 function resolveUnlistedSkill(catalog: Catalog, uri: string): Resolved | null {
   const found = resolveResource(catalog, uri);
   const reach = found === null ? undefined : catalog.skillReach.get(found.backend);

@@ -9,7 +9,7 @@ const SKILL_FILE = "/SKILL.md";
 const DYNAMIC = "dynamic";
 /** Hosts must accept 512; no real skill has more than this. */
 const MOST_FILES = 10_000;
-/** Of a skill's root: `skill://a/b` has two. Limits the search for the skill that contains a URI. */
+/** Segments in a skill's root: `skill://a/b` has two. Limits the search for the skill that contains a URI. */
 export const MOST_SEGMENTS = 32;
 const MOST_FAULTS = 10;
 const LONGEST_NAME = 64;
@@ -21,7 +21,7 @@ const OTHER_SCHEMES = /^(?:ui|mountaineer):/i;
 const NAME = /^[\p{Ll}\p{Lo}\p{Nd}]+(?:-[\p{Ll}\p{Lo}\p{Nd}]+)*$/u;
 const DIGEST = /^sha256:[\da-f]{64}$/;
 
-/** Of the skill whose own file has this URI. */
+/** `uri`: that of the SKILL.md. */
 export function rootOf(uri: string): string {
   return uri.slice(0, -SKILL_FILE.length);
 }

@@ -126,7 +126,7 @@ function hasDotSegments(uri: string): boolean {
   return true;
 }
 
-/** Without escapes; as the URL standard normalizes it; and without empty segments, as file systems read paths. */
+/** Removes escapes and empty segments, and normalizes as the URL standard says. */
 export function otherSpellings(uri: string): readonly string[] {
   const spellings = new Set<string>();
   for (const one of URL.canParse(uri) ? [uri, new URL(uri).href] : [uri]) {

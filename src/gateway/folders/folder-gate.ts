@@ -29,7 +29,7 @@ interface FolderGateOptions {
 
 const LOOK_MS = 2_000;
 const MOST_TEXTS = 10_000;
-/** Of all paths of a call: each segment may cost a system call. */
+/** Segments in all paths of a call: each may cost a system call. */
 const MOST_PARTS = 50_000;
 const LONGEST_LABEL = 100;
 const LONGEST_SHOWN = 200;
@@ -124,7 +124,7 @@ function textsOf(params: JsonObject, members: readonly string[], tool: () => Cat
   const texts: CheckedText[] = [];
   interface Left extends Omit<CheckedText, "text"> {
     readonly value: unknown;
-    /** Only of a whole argument. */
+    /** The argument's name, if the value is a whole argument. */
     readonly name?: string;
   }
   const left: Left[] = members.map((label) => ({ label, value: params[label], isNamedPath: false }));
@@ -159,7 +159,7 @@ function textsOf(params: JsonObject, members: readonly string[], tool: () => Cat
   return texts;
 }
 
-/** True also if the schema does not say. */
+/** True if the argument may be a list or an object, also if the schema does not say. */
 function takesParts(tool: CatalogEntry | null, argument: string): boolean {
   const schema = tool?.definition["inputSchema"];
   const properties = isJsonObject(schema) ? schema["properties"] : undefined;

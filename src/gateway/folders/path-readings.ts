@@ -50,7 +50,7 @@ export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean
   return [...readings.values()];
 }
 
-/** Without characters that URL parsers remove. */
+/** Leaves out characters that URL parsers remove. */
 function headOf(text: string): string {
   let head = "";
   for (let at = 0; at < text.length && head.length < 200; at++)
@@ -116,7 +116,7 @@ function readForm(form: string, bases: PathBases, isNamedPath: boolean): Reading
   ];
 }
 
-/** Without prefixes (`view-source:`, `git+`, `<URL:`) and characters that URL parsers remove. */
+/** Leaves out prefixes (`view-source:`, `git+`, `<URL:`) and characters that URL parsers remove. */
 function fileUriIn(text: string): string | null {
   const plain = within(text.replace(/[\t\n\r]/g, ""), isEdge);
   const uri = plain.replace(/^<?(?:[a-z][\w.-]*[+:])*(?=file:\/)/i, "");

@@ -94,7 +94,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     definitions: DEFINITIONS,
     /** Servers' tools of these names are not published. */
     isOwn,
-    /** With the call in `call_tool`; unchanged if there is none. */
+    /** The request for the call in `call_tool`; the same request if there is none. */
     meant(request: GatewayRequest): GatewayRequest {
       const { method, params } = request;
       const meant = request.through === undefined ? meantParams(method, params) : params;

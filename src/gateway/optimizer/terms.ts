@@ -1,7 +1,7 @@
 // Search terms of tools and queries: words without endings, and concepts, which stand for words of similar
 // meaning. For English; other languages get their words as they are.
 
-/** Of a query, and of each text of a tool. */
+/** Limit for a query, and for each text of a tool. */
 const MOST_TERMS = 400;
 
 const STOP_WORDS: ReadonlySet<string> = new Set(

@@ -183,7 +183,7 @@ function textOr(value: unknown): string {
 
 // How much of a query a tool covers, and how much of the tool's name the query contains. Pure.
 
-/** Of a match by a common concept only, for words of the query and of the name. */
+/** Weights of a match by a common concept, for words of the query and of the name. */
 const BY_CONCEPT = { query: 0.7, name: 0.6 };
 /** A word that one tool in 400 has reaches it. */
 const MOST_RARITY = 6;

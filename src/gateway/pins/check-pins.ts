@@ -24,7 +24,7 @@ export interface PinCheck {
   /** By `pinKey`. The given object if nothing changed. */
   readonly pins: ReadonlyMap<string, Pinned>;
   readonly pending: readonly PendingEntry[];
-  /** Of `pending`. */
+  /** The part of `pending` that was not announced yet. */
   readonly unannounced: readonly PendingEntry[];
   /** Pinned entries of a new backend. */
   readonly first: number;

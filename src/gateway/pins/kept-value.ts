@@ -42,7 +42,7 @@ export class KeptValue<Value> implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** For the first time, if `isWanted`. Resolves when no such read is under way. */
+  /** Reads the value once, if `isWanted`. Resolves when no such read is under way. */
   async load(isWanted = true): Promise<void> {
     if (isWanted) this.#loaded ??= this.#read();
     await this.#loaded;

@@ -6,7 +6,7 @@ import { objectOf } from "../../runtime/text/json-object.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isSkillPin } from "./pinned-entry.ts";
 
-/** Of one backend. */
+/** Pinned entries of one backend. */
 export const MOST_PINNED = 5_000;
 /** Approved versions that are kept for an entry: an earlier version needs no second approval. */
 const MOST_APPROVED = 8;
@@ -20,7 +20,7 @@ const MOST_FORMER_BACKENDS = 200;
 export interface Pinned {
   /** Digests, the current one first. */
   readonly approved: readonly string[];
-  /** Of the first digest in `approved`; null: not kept. */
+  /** The text with the first digest of `approved`; null: not kept. */
   readonly text: string | null;
   /** The change that was announced last, so that it is announced once. */
   readonly announced: string | null;
@@ -73,7 +73,7 @@ export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySe
   return { backends: kept, lost };
 }
 
-/** Of the machine that has most, so that one machine that keeps renaming its backends displaces no other's. */
+/** Forgets backends of the machine that has most: renaming its backends must not displace those of others. */
 function excessFormer(former: readonly string[]): ReadonlySet<string> {
   const dropped = new Set<string>();
   const byMachine = [...Map.groupBy(former, machineOf).values()];
@@ -103,7 +103,7 @@ export function readBook(value: unknown): PinBook | null {
   return version === 1 && isTextOrNull(lost) && book !== null ? { backends: book, lost } : null;
 }
 
-/** From lists that begin with their keys. Null: another form, or `read` gives null. */
+/** Reads lists that begin with their keys. Null: another form, or `read` gives null. */
 function readMap<Value>(value: unknown, read: (rest: readonly unknown[]) => Value | null) {
   if (!Array.isArray(value)) return null;
   const map = new Map<string, Value>();

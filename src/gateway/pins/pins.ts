@@ -28,7 +28,7 @@ import {
   shownOf,
 } from "./pinned-entry.ts";
 
-/** Of one list, one by one. */
+/** Changes of one list that are announced one by one. */
 const MOST_ANNOUNCED = 20;
 const MESSAGES = {
   unread: "the pins cannot be checked yet",
@@ -90,7 +90,7 @@ export class Pins {
   #configured: ReadonlySet<string> = new Set();
   /** Approvals and loads. After each of them, all sources are checked again. */
   #approvals = 0;
-  /** Of each backend's last list; see `listDigests`. */
+  /** The digests of each backend's last list; see `listDigests`. */
   readonly #digests = new Map<string, ReadonlyMap<string, string>>();
 
   constructor(options: PinsOptions) {

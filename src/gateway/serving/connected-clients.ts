@@ -107,7 +107,7 @@ export class ConnectedClients {
   }
 }
 
-/** Then `keyOf` is equal, too; this is cheaper. */
+/** Cheaper than comparing `keyOf`, which is equal if this is true. */
 function isSameClient(one: Introduced, other: Introduced): boolean {
   return (
     one.principal === other.principal &&

@@ -97,7 +97,7 @@ export interface GatewayView {
     readonly resourceTemplates: number;
     readonly prompts: number;
   };
-  /** By backend: how many tools its filters withhold. */
+  /** How many tools the filters of each backend withhold. */
   readonly withheldTools: ReadonlyMap<string, number>;
   readonly conditions: readonly BackendCondition[];
 }

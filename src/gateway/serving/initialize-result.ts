@@ -131,7 +131,7 @@ function publishedInstructions(instructions: string, backend: string, catalog: C
   return text;
 }
 
-/** By the server's own name, where it differs from the published one. */
+/** Published names by the server's own, where the two differ. */
 function renamedEntries(entries: Catalog["tools"], backend: string): ReadonlyMap<string, string> {
   const names = new Map<string, string>();
   for (const { name, originalName, backend: of } of entries.values())

@@ -83,7 +83,7 @@ async function rehearseInto(done: Rehearsed, { clock, signal }: Options): Promis
       done.answered += (await text(ours)).split('"result"').length - 1;
     }
   };
-  // The takeover waits for it.
+  // Bounded, because the takeover waits for it.
   await settledWithin(
     clock,
     LONGEST_MS,

@@ -27,7 +27,7 @@ export interface ServingSetOptions extends GatewayTools {
   readonly catalog: Catalog;
   readonly away: Catalog | null;
   readonly authentication: Pick<Authenticator, "authenticate" | "refresh" | "isWithdrawn" | "signed">;
-  /** By scope of a signed token. */
+  /** The roles that each scope of a signed token gives. */
   readonly scopes: Readonly<Record<string, readonly string[]>>;
   /** null: off. */
   readonly authorization: AuthorizationConfig | null;
@@ -35,7 +35,7 @@ export interface ServingSetOptions extends GatewayTools {
   readonly audit: { readonly config: AuditConfig; write(record: AuditRecord): void } | null;
   readonly services: RoutingServices;
   readonly backends: readonly string[];
-  /** By backend, ms; absent: 60 s. */
+  /** Time limit of calls by backend, ms; absent: 60 s. */
   readonly callMs?: ReadonlyMap<string, number>;
   readonly clean: (text: string) => string;
   /** null: off. */

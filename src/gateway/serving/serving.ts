@@ -108,7 +108,7 @@ export class Serving {
     return this.#selections.hasGroup(name);
   }
 
-  /** Only of the servers in this client's selection. */
+  /** Names only servers that this client is served. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
     const { catalog, serves, passesAll, introduction } = this.served.forClient(client);
     // As approved: those in `initializeResults` may be newer.

@@ -19,7 +19,7 @@ export interface OwnBackend {
   readonly facts: PlaceFacts;
   /** Its last lists, if it is not published. */
   readonly last: CatalogSource | null;
-  /** Calls may contain other machines' paths, because some were seen, even if none of these machines is connected. */
+  /** Paths of other machines were seen, so calls may contain them even while none of these is connected. */
   readonly knowsPaths: boolean;
 }
 
@@ -205,7 +205,7 @@ interface PathNames {
   readonly roots: readonly string[];
   /** A path below the first one is never taken for another machine's. */
   readonly sharesRoots: readonly string[];
-  /** This machine's. A path in them is never taken for another machine's. */
+  /** Folders of this machine: a path in them is never taken for another machine's. */
   readonly otherFolders?: readonly string[];
 }
 

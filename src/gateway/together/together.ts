@@ -31,7 +31,7 @@ import { type HeldVersions, mergeTools, type OwnBackend, withPathsOf } from "./m
 
 /** Further calls fail at once. */
 const MOST_WAITING = 1_000;
-/** Of backends, and of machines for each. */
+/** Limit of remembered backends, and of machines for each. */
 const MOST_REMEMBERED = 200;
 const DEFAULT_CALL_MS = 60_000;
 

@@ -25,7 +25,7 @@ const MAX_PAGES = 1_000;
 const MAX_ENTRIES = 100_000;
 const MAX_CHARACTERS = 64 * 1024 * 1024;
 
-/** For one list: withheld entries, and as many corrected ones. */
+/** Withheld entries of one list, and as many corrected ones. */
 const MOST_REPORTED = 100;
 
 /** An entry that strict clients would refuse. */

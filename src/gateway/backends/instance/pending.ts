@@ -79,7 +79,7 @@ function isAsking({ attached }: PendingRequest): boolean {
  * moved or gone.
  */
 export class PendingRequests implements Iterable<PendingRequest>, Disposable {
-  /** Without the gateway's own requests. */
+  /** Pending requests other than the gateway's own. */
   calls = 0;
   /** Ids count up from 1. */
   newestId = 0;

@@ -76,11 +76,11 @@ export interface BackendMemory {
   readonly closing: readonly number[];
   /** Why calls wait although no instance serves; null: they are refused. */
   readonly holding: "crash" | "replacement" | null;
-  /** With routes, those of the route tried last. */
+  /** Tries to start the backend; with routes, those of the route tried last. */
   readonly tries: Tries;
   /** After a crash there is one immediate try, and another one only after an instance has become stable. */
   readonly quickTryUsed: boolean;
-  /** For reading stale lists again; null: no list is stale. */
+  /** Backoff of reading stale lists again; null: no list is stale. */
   readonly refresh: Backoff | null;
   /** The serving instance's last check, monotonic ms. */
   readonly checkedAtMs: number | null;

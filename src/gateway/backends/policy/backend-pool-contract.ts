@@ -27,7 +27,7 @@ export interface BackendView {
   readonly phase: BackendPhase;
   /** For people. */
   readonly reason: string | null;
-  /** Of the phase, wall ms. */
+  /** Begin of the phase, wall ms. */
   readonly sinceMs: number;
   readonly pid: number | null;
   readonly server: { readonly name: string; readonly version: string } | null;

@@ -12,7 +12,7 @@ const STANDBY_CHECK_MS = 5_000;
 const GAP_MS = 3 * STANDBY_CHECK_MS;
 /** After so many missed checks a standby is given up. */
 const MISSED_CHECKS = 3;
-/** At the end of its stability window, a standby's last answer must not be older, ms. */
+/** Greatest age of a standby's last answer at the end of its stability window, ms. */
 const FRESH_MS = 1_000;
 const IN_FLIGHT = "calls are in flight";
 const HELD = "a person holds it where it is";
@@ -280,13 +280,13 @@ export function nextRoute(builder: DecisionBuilder): RouteSpec | null {
   return held ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
 }
 
-/** Without routes, the tries of the backend. */
+/** The tries over the next route; without routes, those of the backend. */
 export function nextTries(builder: DecisionBuilder): Tries {
   const route = nextRoute(builder);
   return route === null ? builder.memory.tries : builder.route(route.name).tries;
 }
 
-/** For a better route, or the one that a person asks for. Null: none is due. */
+/** Starts a standby over a better route, or over the one that a person asks for. Null: none is due. */
 export function standbyStart(builder: DecisionBuilder): (() => BackendStep) | null {
   const { spec, memory, now, asked } = builder;
   if (spec.wanted.kind !== "connection" || isMissing(spec)) return null;

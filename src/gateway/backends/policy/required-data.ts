@@ -9,7 +9,7 @@ import {
   type Reply,
 } from "../../json-rpc.ts";
 
-/** Of all required shares and folders together. */
+/** The state of all required shares and folders together. */
 export type RequiredData =
   /** `mounts` changes when a share is mounted anew: programs then hold files of a mount that is gone. */
   | { readonly kind: "there"; readonly mounts: string }

@@ -109,7 +109,7 @@ function authTexts(auth: BackendAuthConfig | undefined): Readonly<Record<string,
   };
 }
 
-/** `keyed`: what makes a difference to the key. */
+/** `keyed`: what the key is computed from. */
 function outcomeOf(
   connection: ResolvedConnection,
   secrets: readonly string[],
@@ -119,7 +119,7 @@ function outcomeOf(
   return { ok: true, connection, key, secrets: [...new Set(secrets)] };
 }
 
-/** For `JSON.stringify`: without regard to the order of variables and headers. */
+/** Sorts variables and headers, whose order makes no difference. */
 function sortedKeys(_key: string, value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)));

@@ -15,10 +15,10 @@ export type SharedInstances = ReturnType<typeof createSharedInstances>;
 
 export function createSharedInstances(state: LaneState, published: Published) {
   const instances = new Map<number, PoolInstance>();
-  /** Of the instance that was closed last. */
+  /** Log lines of the instance that was closed last. */
   let lastLog: readonly string[] = [];
   let failedLog: readonly string[] = [];
-  /** Of the last instance that ended by itself after it was ready. */
+  /** Log lines of the last instance that ended by itself after it was ready. */
   let endedLog: readonly string[] = [];
   return {
     instances,
@@ -87,9 +87,9 @@ export function createSharedInstances(state: LaneState, published: Published) {
 export class Published {
   /** Null: nothing is published. The same object until a change. */
   source: CatalogSource | null = null;
-  /** Not published because required data is away. */
+  /** The lists that required data, being away, keeps unpublished. */
   hidden: CatalogSource | null = null;
-  /** Not published because the server failed. */
+  /** The lists that were published until the server failed. */
   down: CatalogSource | null = null;
   readonly #state: LaneState;
   readonly #subscriptions: PoolSubscriptions;

@@ -161,7 +161,7 @@ export async function tokensForCode(request: CodeRequest, answer: URL, tools: OA
 }
 
 const POLL_MS = 5_000;
-/** Also if the server allows faster polls. */
+/** The server may allow faster polls, which are not made. */
 const SHORTEST_POLL_MS = 1_000;
 
 /** RFC 8628. Rejects with `sign_in_failed`. */
