@@ -48,24 +48,33 @@ const SHARED: CatalogEntry = {
   places: ["files"],
 };
 
+/** Another backend's tool of that name, which takes anything. */
+const OTHERS: CatalogEntry = { ...READ, name: "others", backend: "free", definition: { name: "read" } };
+
 /** A folder that may be used, `pub`, beside one that may not, with links between them. */
 async function scene(
   t: TestContext,
-  given: { readonly cwd?: string; readonly root?: string; readonly places?: LookAtPlaces } = {},
+  given: {
+    readonly cwd?: string;
+    readonly root?: string;
+    readonly places?: LookAtPlaces;
+    readonly route?: string;
+  } = {},
 ) {
   const top = await realpath(await temporaryFolder(t));
   const at: At = (...steps) => path.join(top, ...steps);
   await layOut(at);
   const cwd = at(given.cwd ?? "pub");
+  const args = [at("pub/a.txt"), at(given.root ?? "pub")];
+  const connection = { type: "stdio", command: "server", args, env: {}, cwd } as const;
+  const routes = [
+    { name: "one", connection },
+    { name: "two", connection: { ...connection, cwd: at(given.route ?? "pub") } },
+  ];
   const backend: ServedBackend = {
     ...backendConfig("files"),
-    connection: {
-      type: "stdio",
-      command: "server",
-      args: [at("pub/a.txt"), at(given.root ?? "pub")],
-      env: {},
-      cwd,
-    },
+    connection,
+    ...(given.route !== undefined && { routes }),
     folders: [at("also-pub")],
   };
   const sent: JsonObject[] = [];
@@ -84,7 +93,7 @@ async function scene(
     backends: [backend, backendConfig("free")],
     userHome: at("home"),
     places: given.places ?? pathPlaces,
-    catalog: () => ({ tools: new Map([READ, SHARED].map((tool) => [tool.name, tool])) }),
+    catalog: () => ({ tools: new Map([OTHERS, READ, SHARED].map((tool) => [tool.name, tool])) }),
   });
   const { signal } = new AbortController();
   const client = createClient("one");
@@ -149,6 +158,7 @@ describe("the folders of a backend", () => {
       "inner/b.txt",
       ".",
       "",
+      `${at("pub")}/${"x/../".repeat(2_000)}a.txt`,
     ];
     for (const text of inside) assert.equal(refusalIn(await call(text)), null, text);
     assert.equal(sent.length, inside.length);
@@ -171,7 +181,7 @@ describe("the folders of a backend", () => {
     assert.equal(refusalIn(await call({ "d.txt": "new content", "user.name": "x" })), null);
   });
 
-  for (const wide of [{ cwd: "home" }, { root: "" }]) {
+  for (const wide of [{ cwd: "home" }, { root: "" }, { route: "home" }]) {
     test(`E3 what is called a path is one, also where a server looks elsewhere, too: ${JSON.stringify(wide)}`, async (t) => {
       const { ask } = await scene(t, wide);
       const refusalOf = async (given: JsonObject): Promise<string | null> =>
@@ -205,6 +215,7 @@ describe("the folders of a backend", () => {
           /leads out of its folders/u,
           `${name} ${text}`,
         );
+      assert.match((await refusalOf({ given: { paths: text } })) ?? "", /leads out of its folders/u);
       for (const name of ["text", "note"]) assert.equal(await refusalOf({ [name]: text }), null, text);
       assert.match((await refusalOf({ text }, "unlisted")) ?? "", /leads out of its folders/u);
       assert.equal(await refusalOf({ text }, "both"), null);
@@ -264,6 +275,7 @@ describe("the folders of a backend", () => {
       "%2e".repeat(300_000),
     ])
       assert.equal(refusalIn(await call(`${text}x`)), null, text.slice(0, 10));
+    assert.equal(refusalIn(await call("x".repeat(5_000))), null, "too long for a name");
     assert.equal(refusalIn(await call(`/*! a library */${"x;".repeat(50_000)}`)), null);
     const again = Array.from({ length: 100 }, () => `${"a/".repeat(1_000)}x`);
     assert.equal(refusalIn(await call(again)), null, "a path that is said again is one path");

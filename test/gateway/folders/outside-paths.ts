@@ -105,4 +105,11 @@ export const OUTSIDE: readonly ((at: At) => string)[] = [
   (at) => `file:///${"\n".repeat(40_000)}${at("private").slice(1)}`,
   (at) => `${at("pub")}${"/%2e".repeat(20_000)}/../private`,
   (at) => `${at("pub")}/${"x/%2e%2e/".repeat(5_000)}%2e%2e/private`,
+  // Servers in C read what is before the NUL.
+  (at) => `${at("private")}\0${"x".repeat(40_000)}`,
+  (at) => `${at("pub/a.txt")}%00.png`,
+  (at) => `file://host${at("pub/a.txt")}`,
+  () => "~root/\n/../private",
+  () => `${"$"}{ELSEWHERE}/\n/../x`,
+  () => String.raw`\x\..\nowhere\new`,
 ];
