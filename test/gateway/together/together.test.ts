@@ -110,6 +110,16 @@ test("G1 what was not sent goes to the next machine, each once", async () => {
   assert.deepEqual(sent, ["files", "files@desktop", "files@nas"]);
 });
 
+test("G1 a call that its client gives up before it was sent goes to no other machine", async () => {
+  const { call, sent, signal } = stage();
+  const given = call((...sending) => {
+    signal.abort("enough");
+    return loses(false)(...sending);
+  });
+  assert.deepEqual(await given, LOST);
+  assert.deepEqual(sent, ["files"]);
+});
+
 test("G1 what may have been sent is never sent again", async () => {
   const { call, sent } = stage();
   assert.deepEqual(await call(loses(true)), LOST);

@@ -13,6 +13,7 @@ import {
   errorText,
   fromInstance,
   type Script,
+  type ScriptedInstance,
 } from "./scripted-instance.ts";
 
 describe("one instance for each client", () => {
@@ -263,6 +264,20 @@ describe("one instance for each client", () => {
     assert.ok(!all.some(({ mine }) => mine.isClosed));
     void b.pool.call("a", callOf(createClient("66th")));
     assert.equal(waits.mine.isClosed, true);
+  });
+
+  it("a subscription follows its client from the shared one to its own, and back", async () => {
+    const b = await ready(shared);
+    const ann = createClient("ann");
+    const isAt = (one?: ScriptedInstance): boolean => one?.subscribed.get("file:///x")?.has(ann) === true;
+    await b.pool.subscribe("a", "file:///x", ann);
+    await b.applied(own);
+    const [one, mine] = b.script.started;
+    mine?.becomeReady();
+    await settle();
+    assert.deepEqual([mine?.options.owner, isAt(mine), isAt(one)], [ann, true, false]);
+    await b.applied(shared);
+    assert.deepEqual([isAt(one), b.starts()], [true, 2]);
   });
 
   it("a subscription goes to the client's own, and follows it through a change", async () => {

@@ -229,6 +229,7 @@ describe("health", () => {
     await calls(1);
     assert.equal(b.script.last.checks, 1);
     b.script.last.see({ checkedAtMs: b.clock.monotonicMs() });
+    await calls(1);
     await b.clock.advance(29_999);
     assert.equal(b.script.last.checks, 1, "it answered: no reason to ask more often than others");
     await b.clock.advance(1);

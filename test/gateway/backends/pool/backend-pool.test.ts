@@ -103,6 +103,7 @@ describe("removed", () => {
     assert.match(errorText(await b.call()), /there is no|was removed/);
     await settle();
     b.is({ phase: "ShuttingDown", draining: 1 });
+    assert.equal(b.pool.restart("a"), false);
     await b.clock.advance(10_000);
     assert.equal(b.script.last.isClosed, false);
     assert.equal(await b.answered(call), 1);
