@@ -70,7 +70,6 @@ class Bridge implements Disposable {
   /** Ends the bridge by aborting the signal in `ends`. */
   readonly #leave: () => void;
   readonly #session: ReturnType<typeof createBridgeSession>;
-  /** The client's lines on their way to the gateway. */
   readonly #passage: ReturnType<typeof createPassage>;
   readonly #inbox: ReturnType<typeof openInbox>;
   #link: GatewayLink | null = null;

@@ -19,7 +19,6 @@ export interface AuthorizationRefusal {
   readonly status: 401 | 403;
   /** The response's `WWW-Authenticate`; null: it has none. */
   readonly challenge: string | null;
-  /** The credential of the refused request. */
   readonly carried: Credential;
 }
 

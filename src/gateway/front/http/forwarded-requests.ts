@@ -23,7 +23,6 @@ interface ForwardedOptions extends FrontTools {
   readonly legacy: Pick<LegacySse, "findShared">;
   /** Why MCP is not served at that path; null: it is. */
   readonly refusalOf: (path: string, method: string | undefined) => Refusal | null;
-  /** Serves the request as if it had come to this machine. */
   readonly serve: (visit: Visit) => void;
 }
 

@@ -65,10 +65,8 @@ const NO_JSON: Refusal = {
 };
 
 interface HttpFrontOptions extends StoreOptions, AdmissionOptions {
-  /** Serves requests of 2026-07-28, which have no session. */
   readonly modern: ModernFront;
   readonly bodyLimitBytes: () => number;
-  /** Machines that share sessions with this one; absent: none. */
   readonly peers?: (() => SessionPeers) | undefined;
 }
 

@@ -48,7 +48,6 @@ interface PostOptions {
 /** Delay of an answer after a notification on the listening stream, so that the client reads the notification first. */
 const AFTER_NOTICE_MS = 50;
 
-/** The answer to a request of a session, or to a batch. */
 export class PostExchange implements CallOutlet, SlowAnswer {
   readonly trace?: TraceHeaders;
   readonly #parts: StreamParts;

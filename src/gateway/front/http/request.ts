@@ -119,7 +119,6 @@ export function hostOf({ url = "", headers }: IncomingMessage): string | undefin
   return absolute === null ? headers.host : absolute[1];
 }
 
-/** The W3C trace context; null: none. */
 export function traceOf({ headers }: IncomingMessage): TraceHeaders | null {
   const { traceparent, tracestate } = headers;
   if (typeof traceparent !== "string") return null;

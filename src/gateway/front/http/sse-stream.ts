@@ -11,7 +11,6 @@ const HEADERS = {
   "X-Accel-Buffering": "no",
 };
 
-/** Shared by the streams of all connections. */
 export interface StreamParts {
   readonly clock: Clock;
   readonly keepAlive: KeepAlive;

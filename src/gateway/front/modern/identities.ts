@@ -92,7 +92,6 @@ export class Identities implements Disposable {
     this.#clock = clock;
   }
 
-  /** Number of idle identities. */
   get idle(): number {
     return this.#idle.size;
   }

@@ -50,7 +50,6 @@ export interface FrontGateway {
   health(): JsonObject;
 }
 
-/** A session as the gateway sees it. */
 export interface SessionPort extends ClientPort {
   /**
    * Notifies the client that its list of this kind has changed; without an open stream, as soon as one opens.

@@ -30,7 +30,6 @@ export interface CallOutlet extends Outlet {
   answer(id: RpcId | null, reply: Reply | null): void;
 }
 
-/** Discards everything. */
 export const NO_OUTLET: CallOutlet = { congested: null, send: () => false, answer() {} };
 
 /** Maximum number of requests in flight, of a session or of a stream of lines. */

@@ -35,7 +35,6 @@ export interface SessionRecord {
   readonly protocolVersion: ProtocolVersion;
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
-  /** Absent: none. */
   readonly group?: string | null;
   /** Absent: the session is not shared with other machines. */
   readonly shared?: SharedRecord;

@@ -52,7 +52,6 @@ export interface SessionOptions
   readonly logLevel?: McpLogLevel | null;
   readonly gateway: FrontGateway;
   readonly logger: Logger;
-  /** Called whenever a call in flight has settled. */
   readonly onSettled: () => void;
   /** Called once, when the session has ended. */
   readonly onEnded: () => void;

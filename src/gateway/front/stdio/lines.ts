@@ -236,7 +236,6 @@ export class LinesFront implements AsyncDisposable {
   }
 }
 
-/** Writes everything that the client gets. */
 class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
   isOpen = true;
   readonly #stream: Duplex;

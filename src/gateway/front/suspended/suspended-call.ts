@@ -55,7 +55,6 @@ export class SuspendedCall {
   /** The client has been sent questions, and has not come back yet. */
   isSuspended = false;
   #isOver = false;
-  /** Number of rounds sent to the client. */
   #round = 0;
   /** When the last round was sent, monotonic ms. */
   #sentMs = 0;

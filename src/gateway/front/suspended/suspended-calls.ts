@@ -330,7 +330,6 @@ class Consents {
     this.#clock = clock;
   }
 
-  /** The id of a new consent. */
   give(principal: string): string {
     const own = [...this.#given].filter(([, given]) => given.principal === principal);
     if (own.length >= MOST_CONSENTS_OF_ONE) this.#given.delete(own[0]?.[0] ?? "");

@@ -42,7 +42,6 @@ interface RoundEvents<T extends Asker> {
   ask(asker: T, request: RpcRequest): void;
   /** Sends the request again. `isLater`: after a pause, as the server asked for no input. */
   retry(asker: T, params: JsonObject, isLater: boolean): void;
-  /** Answers the request with an error. */
   fail(asker: T, reply: Reply): void;
 }
 

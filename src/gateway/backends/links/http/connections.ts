@@ -287,7 +287,6 @@ function keptMs({ headers }: ResponseHead): number {
   return seconds === undefined ? IDLE_MS : Math.min(IDLE_MS, Number(seconds) * 1_000 - LATENCY_MS);
 }
 
-/** One request and its response. */
 class Call implements Asked, Response {
   readonly text: string;
   readonly events: CallEvents;

@@ -97,7 +97,6 @@ export function createHttpTarget(options: TargetOptions) {
       const length = body === undefined ? "" : `content-length: ${Buffer.byteLength(body)}\r\n`;
       return connections.ask(`${last.head}${length}\r\n${body ?? ""}`, events);
     },
-    /** The failure to report for a request without a response. */
     failure: (lost: Lost): LinkFailure => failureOf(url.origin, lost),
     destroy: (): void => connections.destroy(),
   };

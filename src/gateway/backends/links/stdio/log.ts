@@ -110,7 +110,6 @@ export class ExitReason {
     else if (NPM_HEAD.test(line)) this.#npm ??= line;
   }
 
-  /** The line to show; null: the program wrote nothing. */
   get text(): string | null {
     const { lastLine } = this;
     if (lastLine !== null && NODE_ENDS.test(lastLine)) return this.#error ?? lastLine;
