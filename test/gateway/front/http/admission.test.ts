@@ -1,8 +1,8 @@
 // Who does not come in over HTTP, and what the gateway is told of it.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { connect, type Socket } from "node:net";
+import { IncomingMessage, ServerResponse } from "node:http";
+import { connect, Socket } from "node:net";
 import { test } from "node:test";
 import { type Listener, openListener } from "../../../../src/gateway/front/http/listener.ts";
 import { WrongTokens } from "../../../../src/runtime/http/wrong-tokens.ts";
@@ -244,6 +244,34 @@ test("E4 wrong tokens at /metrics are slowed like those at /mcp", async () => {
   assert.equal(isAnswered, false);
   await clock.advance(500);
   assert.equal(await late, 401);
+});
+
+test("E5 metrics are asked for with where the request came from, and refused to another machine", async () => {
+  const asked: boolean[] = [];
+  const gateway = Object.assign(createScriptedGateway(), {
+    metrics: (_token: string | undefined, isOwnMachine: boolean) => {
+      asked.push(isOwnMachine);
+      return isOwnMachine ? ({ kind: "text", text: "up 1\n" } as const) : ({ kind: "foreign" } as const);
+    },
+  });
+  await using rig = await startRig(gateway, {});
+  const statuses = ["127.0.0.1", "::ffff:127.0.0.1", "192.0.2.7"].map((remoteAddress) => {
+    const request = new IncomingMessage(
+      Object.defineProperty(new Socket(), "remoteAddress", { value: remoteAddress }),
+    );
+    Object.assign(request, { method: "GET", url: "/metrics", headers: { host: "127.0.0.1" } });
+    const response = new ServerResponse(request);
+    rig.front.handle(request, response);
+    return response.statusCode;
+  });
+  assert.deepEqual(
+    [asked, statuses],
+    [
+      [true, true, false],
+      [200, 200, 403],
+    ],
+  );
+  assert.equal(gateway.turnedAwayRequests[0]?.remote, "192.0.2.7");
 });
 
 test("E4 metrics that are given turn nobody away", async () => {
