@@ -29,6 +29,9 @@ import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { createHeldTool, createScriptedGateway } from "../scripted-gateway.ts";
 
+const openStore = (gateway = createScriptedGateway(), clock = createManualClock()): SessionStore =>
+  new SessionStore({ gateway, clock, logger: silentLogger });
+
 function addSession(
   store: SessionStore,
   id: string,
@@ -53,7 +56,7 @@ const user = (name: string): Principal => ({ kind: "user", name, roles: [] });
 
 test("the store of sessions ends what is idle for a day, and looks for that only while there are sessions", async () => {
   const clock = createManualClock();
-  const store = new SessionStore({ gateway: createScriptedGateway(), clock, logger: silentLogger });
+  const store = openStore(createScriptedGateway(), clock);
   const idle = addSession(store, "idle", false);
   const busy = addSession(store, "busy", true);
   await clock.advance(25 * 3_600_000);
@@ -70,7 +73,7 @@ test("E4 the store of sessions: whoever has as many sessions as allowed gives up
   const clock = createManualClock();
   const gateway = createScriptedGateway();
   gateway.sessionsAllowed = () => 3;
-  const store = new SessionStore({ gateway, clock, logger: silentLogger });
+  const store = openStore(gateway, clock);
   const others = addSession(store, "ann", false, user("ann"));
   const bobs: Session[] = [];
   for (let count = 0; count < 5; count++) {
@@ -91,7 +94,7 @@ test("E4 the store of sessions: sessions that never did anything end before olde
   const clock = createManualClock();
   const gateway = createScriptedGateway();
   gateway.sessionsAllowed = () => 2;
-  const store = new SessionStore({ gateway, clock, logger: silentLogger });
+  const store = openStore(gateway, clock);
   const used = addSession(store, "used", false);
   store.find("used", ANONYMOUS);
   await clock.advance(1_000);
@@ -104,7 +107,7 @@ test("E4 the store of sessions: sessions that never did anything end before olde
 test("E4 the store of sessions: a full table takes from the principal that has most, and never from one that has fewer", async () => {
   const clock = createManualClock();
   const gateway = createScriptedGateway();
-  const store = new SessionStore({ gateway, clock, logger: silentLogger });
+  const store = openStore(gateway, clock);
   const ann = addSession(store, "ann", false, user("ann"));
   const carls = Array.from({ length: 10 }, (_, at) => addSession(store, `c${at}`, false, user("carl")));
   const bobs = Array.from({ length: SESSION_LIMIT - 11 }, (_, at) =>
@@ -117,7 +120,7 @@ test("E4 the store of sessions: a full table takes from the principal that has m
   );
   await store.end(0, "over");
 
-  const full = new SessionStore({ gateway, clock, logger: silentLogger });
+  const full = openStore(gateway, clock);
   addSession(full, "ann", false, user("ann"));
   for (let count = 1; count < SESSION_LIMIT; count++) addSession(full, `b${count}`, true, user("bob"));
   assert.deepEqual(full.makeRoom(user("bob")), { kind: "full", sessions: SESSION_LIMIT });
@@ -126,7 +129,7 @@ test("E4 the store of sessions: a full table takes from the principal that has m
 
 test("the store of sessions makes room by ending the idle one that was used longest ago, and has none when all are busy", async () => {
   const clock = createManualClock();
-  const store = new SessionStore({ gateway: createScriptedGateway(), clock, logger: silentLogger });
+  const store = openStore(createScriptedGateway(), clock);
   for (let count = 2; count < SESSION_LIMIT; count++) addSession(store, `busy-${count}`, true);
   assert.equal(store.makeRoom(ANONYMOUS).kind, "room");
   const older = addSession(store, "older", false);
@@ -149,7 +152,7 @@ test("the store of sessions waits at its end for the last call, not for the firs
   const held = createHeldTool();
   const gateway = createScriptedGateway({ held: held.tool });
   const clock = createManualClock();
-  const store = new SessionStore({ gateway, clock, logger: silentLogger });
+  const store = openStore(gateway, clock);
   const session = addSession(store, "one", false);
   for (const id of [1, 2])
     session.serve({ jsonrpc: "2.0", id, method: "tools/call", params: { name: "held" } }, NO_OUTLET);
@@ -176,7 +179,7 @@ const NEVER = new AbortController().signal;
 
 test("a session that has ended begins no call, and tells the gateway nothing of its client", async () => {
   const gateway = createScriptedGateway();
-  const store = new SessionStore({ gateway, clock: createManualClock(), logger: silentLogger });
+  const store = openStore(gateway);
   const session = addSession(store, "one", false);
   session.end("over");
   const replies: unknown[] = [];
@@ -189,11 +192,7 @@ test("a session that has ended begins no call, and tells the gateway nothing of 
 });
 
 test("an answer that is no response ends its question, a request with that id does not", async () => {
-  const store = new SessionStore({
-    gateway: createScriptedGateway(),
-    clock: createManualClock(),
-    logger: silentLogger,
-  });
+  const store = openStore();
   const session = addSession(store, "one", false);
   const told = listenOn(session);
   const reply = session.request("roots/list", {}, NEVER);
@@ -207,11 +206,7 @@ test("an answer that is no response ends its question, a request with that id do
 });
 
 test("a client is asked nothing that was taken back before, and no more than 512 questions at once", async () => {
-  const store = new SessionStore({
-    gateway: createScriptedGateway(),
-    clock: createManualClock(),
-    logger: silentLogger,
-  });
+  const store = openStore();
   const session = addSession(store, "one", false);
   const told = listenOn(session);
   const inVain = async (signal: AbortSignal): Promise<string> =>
@@ -235,7 +230,7 @@ test("E1 a question whose call's stream is gone is taken back elsewhere only whi
       return { result: {} };
     },
   });
-  const store = new SessionStore({ gateway, clock: createManualClock(), logger: silentLogger });
+  const store = openStore(gateway);
   const session = addSession(store, "one", false);
   const told = listenOn(session);
   for (const isAdmitted of [false, true]) {
@@ -251,11 +246,7 @@ test("E1 a question whose call's stream is gone is taken back elsewhere only whi
 });
 
 test("of a session's subscriptions as many are kept as are saved, the newest", async () => {
-  const store = new SessionStore({
-    gateway: createScriptedGateway(),
-    clock: createManualClock(),
-    logger: silentLogger,
-  });
+  const store = openStore();
   const session = addSession(store, "one", false);
   for (let id = 0; id <= MOST_SUBSCRIPTIONS; id++)
     session.serve(
@@ -351,7 +342,7 @@ test("G1 what one machine says less of a client is no less of what the next one 
   // The proof of a token is with whom it let in alone, and in no copy.
   const now = { ...served, isWithdrawn: (who: Principal) => isTakenBack && who === own };
   Object.defineProperty(gateway, "served", { value: now });
-  const store = new SessionStore({ gateway, clock, logger: silentLogger });
+  const store = openStore(gateway, clock);
   const id = newSessionId("desktop");
   const client = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "x" } } as const;
   const session = store.open({ id, principal: own, ...client });

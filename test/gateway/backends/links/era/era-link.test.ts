@@ -21,51 +21,16 @@ const REFUSED: LinkFailure = { kind: "refused", message: "HTTP 404", hint: null,
 
 /** A link to a server that does nothing by itself, and has been sent the first message. */
 function startLink(isPinned: boolean) {
-  const clock = createManualClock();
-  const sent: RpcMessage[] = [];
-  const abandoned: RpcId[] = [];
-  const received: JsonObject[] = [];
-  const failed = new Map<RpcId, LinkFailure>();
-  let server: LinkEvents | null = null;
-  const link = openEraLink({
-    ...{ backend: "a", key: "key", memory: new EraMemory(), clock, logger: silentLogger },
-    ...{ over: "http", isPinned },
-    open(events) {
-      server = events;
-      return {
-        ...{ pid: null, backlogBytes: 0, established() {}, close: async () => {} },
-        send: (message) => void sent.push(message),
-        stateless: {
-          send: (message) => void sent.push(message),
-          abandon: (id) => void abandoned.push(id),
-        },
-      };
-    },
-  })({
-    onMessage(message) {
-      if (isJsonObject(message)) received.push(message);
-      return null;
-    },
-    onRequestFailed: (id, failure) => void failed.set(id, failure),
-    onDoubt() {},
-    onGap() {},
-    onClosed() {},
-    onLogLine() {},
-  });
-  const idsOf = (method: string): RpcId[] =>
-    sent.flatMap((one) => ("method" in one && "id" in one && one.method === method ? [one.id] : []));
-  const lastOf = (method: string): RpcId => idsOf(method).at(-1) ?? assert.fail(`no ${method} was sent`);
-  const say = (message: JsonObject): void => void server?.onMessage({ jsonrpc: "2.0", ...message }, null);
-  const self = {
-    ...{ clock, link, abandoned, received, failed, idsOf, lastOf, say },
-    answer: (method: string, reply: JsonObject): void => say({ id: lastOf(method), ...reply }),
-    refuse: (id: RpcId, failure = REFUSED): void => server?.onRequestFailed(id, failure),
-    request: (id: RpcId, method: string, params: JsonObject): void =>
-      link.send({ jsonrpc: "2.0", id, method, params }),
-    replyTo: (id: RpcId) => received.find((message) => message["id"] === id),
+  const rig = startUnder("http", DISCOVERED, isPinned);
+  rig.initialize(0);
+  return {
+    ...rig,
+    idsOf: (method: string) => rig.idsOf(0, method),
+    lastOf: (method: string) => rig.lastOf(0, method),
+    answer: (method: string, reply: JsonObject) => rig.answer(0, method, reply),
+    say: (message: JsonObject) => void rig.at(0).events.onMessage({ jsonrpc: "2.0", ...message }, null),
+    refuse: (id: RpcId, why = REFUSED) => rig.at(0).events.onRequestFailed(id, why),
   };
-  self.request(0, "initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: {} });
-  return self;
 }
 
 /** The server has said that it speaks 2026-07-28. */
@@ -183,21 +148,26 @@ const OLDER = { protocolVersion: "2025-11-25", capabilities: {} };
 const SENDER = { sessionId: "s", capabilities: {}, logLevel: null };
 
 /** A link to a server whose every word is the test's; over HTTP a second one may be opened beneath. */
-function startUnder(over: "process" | "http" = "http", discovered: JsonObject = DISCOVERED) {
+function startUnder(
+  over: "process" | "http" = "http",
+  discovered: JsonObject = DISCOVERED,
+  isPinned = false,
+) {
   const clock = createManualClock();
   const under: Under[] = [];
+  const abandoned: RpcId[] = [];
   const received: JsonObject[] = [];
   const failed = new Map<RpcId, LinkFailure>();
   const link = openEraLink({
     ...{ backend: "a", key: "key", memory: new EraMemory(), clock, logger: silentLogger },
-    ...{ over, isPinned: false },
+    ...{ over, isPinned },
     open(events) {
       const one: Under = { events, sent: [], isClosed: false };
       under.push(one);
       const send = (message: RpcMessage): void => void one.sent.push(message);
       return {
         ...{ pid: null, backlogBytes: under.length, established() {}, send },
-        ...(over === "http" && { stateless: { send, abandon() {} } }),
+        ...(over === "http" && { stateless: { send, abandon: (id: RpcId) => void abandoned.push(id) } }),
         close: async () => {
           one.isClosed = true;
         },
@@ -216,7 +186,7 @@ function startUnder(over: "process" | "http" = "http", discovered: JsonObject = 
   });
   const at = (index: number): Under => under[index] ?? assert.fail(`no link ${index} was opened`);
   const self = {
-    ...{ clock, link, under, received, failed, at },
+    ...{ clock, link, abandoned, received, failed, at },
     /** The ids of what that link was sent. */
     idsOf: (index: number, method: string): RpcId[] =>
       at(index).sent.flatMap((one) =>
