@@ -21,7 +21,7 @@ const LAST_RETRY_MS = 250;
 const RETRY_MS = { first: 100, most: LAST_RETRY_MS };
 /** Retry interval after PATIENCE_MS, when no request waits any more. */
 const AWAY_RETRY_MS = 2_000;
-/** How long the bridge waits for a first daemon that refuses the client to end. */
+/** How long a first daemon that refuses the client may take to end. */
 const BEGIN_MS = 2_000;
 /** How long a gateway has to resume the session. */
 const RESUME_MS = 10_000;
@@ -33,7 +33,7 @@ export interface BridgeMeans {
   /** Shows one line to a person. */
   readonly note: (line: string) => void;
   readonly clock?: Clock;
-  /** The group that the client is served; absent: everything. */
+  /** Serves the client this group alone; absent: everything. */
   readonly group?: string | null;
 }
 

@@ -56,7 +56,7 @@ interface BridgeSessionEnds {
   /** Sends one message, given without a newline. */
   readonly sendToClient: (json: string) => void;
   readonly sendToGateway: (json: string) => void;
-  /** The group that the client is served; absent: everything. */
+  /** Serves the client this group alone; absent: everything. */
   readonly group?: string | null;
 }
 

@@ -54,7 +54,7 @@ interface LinesOptions extends GatewayTools {
   readonly gateway: FrontGateway;
   readonly modern: ModernFront;
   readonly principal: Principal;
-  /** The group that the client is served; absent: it may choose one. */
+  /** Serves the client this group alone; absent: it may choose one. */
   readonly group?: string;
   /** Maximum length of a line. */
   readonly bodyLimitBytes: () => number;

@@ -97,7 +97,7 @@ export class Probe implements Disposable {
 
 export type Judged =
   | { readonly kind: "modern"; readonly discovered: JsonObject }
-  /** The answer to `initialize` shows whether it is one. */
+  /** Perhaps a legacy server; its answer to `initialize` will show. */
   | { readonly kind: "legacy" }
   | { readonly kind: "failed"; readonly failure: LinkFailure };
 
