@@ -71,7 +71,9 @@ test("a listener that stops listening serves its connections on, each to its nex
   const listener = await openListener(options("127.0.0.1", await freePort()));
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   assert.equal((await ask(listener.port, agent)).connection, "keep-alive");
+  assert.notEqual(listener.handle, null);
   listener.stopListening();
+  assert.equal(listener.handle, null);
   assert.deepEqual(await ask(listener.port, agent), { status: 200, text: "here", connection: "close" });
   await assert.rejects(ask(listener.port, new Agent()), /ECONNREFUSED/);
   await eventually(() => listener.connections === 0);

@@ -85,8 +85,9 @@ test("a lost session is told as such; a new initialize begins another on the sam
 });
 
 test("servers that answer 400 to an unknown session are understood; without a session 404 is a refusal", async (t) => {
+  let status = 400;
   const take = takeEcho((response, _message) => {
-    response.writeHead(400, { "Content-Type": "application/json" });
+    response.writeHead(status, { "Content-Type": "application/json" });
     response.end(
       '{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}',
     );
@@ -94,6 +95,8 @@ test("servers that answer 400 to an unknown session are understood; without a se
   const { recorded } = await withEcho(t, { take });
   await recorded.initialize();
   assert.equal((await recorded.askInVain("echo")).kind, "session_lost");
+  status = 500;
+  assert.equal((await recorded.askInVain("echo")).kind, "refused", "which is no word about ours");
   const wrong = await withEcho(t, { take: (_, response) => Boolean(response.writeHead(404).end()) });
   const failure = await wrong.recorded.askInVain("initialize");
   assert.equal(failure.kind, "refused");
