@@ -6,7 +6,10 @@ import type { CommandContext } from "../input/command.ts";
  * Restarts the backend, which then reads the kept tokens. A failure is only noted: the daemon reads the
  * tokens at its next attempt anyway.
  */
-export async function restartBackend({ home, note, signal }: CommandContext, backend: string): Promise<void> {
+export async function restartBackend(
+  { home, note, signal }: Pick<CommandContext, "home" | "note" | "signal">,
+  backend: string,
+): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
   try {
     const daemon = await connectToDaemon(home);

@@ -3,7 +3,7 @@
 import { columns, counted, padded } from "../../runtime/text/plain-text.ts";
 import { formLines } from "../forms/form-lines.ts";
 import { cutText, type Line, span, spread } from "../terminal/line.ts";
-import { rowMark, windowStart } from "../terminal/list-state.ts";
+import { drawnRows, rowMark } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import { textSpans } from "../terminal/typed-text.ts";
 import { belowText, type Scroller, shownLines } from "../text/scroller.ts";
@@ -60,11 +60,10 @@ function listLines(state: CatalogState, size: ScreenSize): readonly Line[] {
     return [head, [], [span(text, "faint")]];
   }
   const room = Math.max(1, height - LIST_HEAD);
-  const top = windowStart(found.length, room, at);
-  const shown = found.slice(top, top + room);
+  const shown = drawnRows(found, room, at, (item) => item);
   const names = columnWidth(shown, ({ name }) => name, Math.min(NAME_MAX, Math.floor(width / 3)));
   const backends = columnWidth(shown, ({ backend }) => backend, Math.min(BACKEND_MAX, Math.floor(width / 6)));
-  return [head, [], ...shown.map((item, index) => itemLine(item, top + index === at, names, backends, size))];
+  return [head, [], ...shown.map((item) => itemLine(item, item === found[at], names, backends, size))];
 }
 
 function columnWidth(

@@ -11,7 +11,7 @@ import {
   spread,
   type Tone,
 } from "../terminal/line.ts";
-import { rowMark, windowStart } from "../terminal/list-state.ts";
+import { drawnRows, rowMark } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import { noteMark } from "../terminal/terminal-style.ts";
 import { belowText, type Scroller, shownLines } from "../text/scroller.ts";
@@ -120,9 +120,7 @@ function historyLines(page: Extract<ConfigPage, { kind: "history" }>, size: Scre
   if (entries === null) return [head, [span(symbols.ellipsis, "faint")]];
   if (entries.length === 0) return [head, [span("nothing was changed yet", "faint")]];
   const room = Math.max(1, height - HEAD - FOOT);
-  const top = windowStart(entries.length, room, at);
-  const rows = entries.slice(top, top + room).map(({ n, time, source, summary }, index): Line => {
-    const isChosen = top + index === at;
+  const rows = drawnRows(entries, room, at, ({ n, time, source, summary }, isChosen): Line => {
     const when = new Date(time);
     const start = `${String(n).padStart(4)}  ${localDay(when)} ${localClock(when)}  `;
     const who = `${cell(shownLine(source), SOURCE_WIDTH, size)} `;

@@ -9,13 +9,13 @@ import { cell, cutLine, type Line, span, type Tone } from "../terminal/line.ts";
 import {
   chosenId,
   detailsPart,
+  drawnRows,
   EMPTY_LIST,
   fieldLines,
   filterLine,
   type ListState,
   pressListKey,
   rowMark,
-  windowStart,
 } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
 import { createStore } from "../terminal/store.ts";
@@ -218,11 +218,8 @@ function auditLines(state: AuditState, above: readonly Line[], size: ScreenSize)
   if (chosen === null) return [...top, [span("  none", "faint")]];
   if (list.details !== null)
     return [...top, ...detailsPart(fieldLines(chosen, size), list.details, room, size)];
-  const start = windowStart(records.length, room, records.indexOf(chosen));
-  return [
-    ...top,
-    ...records.slice(start, start + room).map((record) => recordLine(record, record === chosen, size)),
-  ];
+  const at = records.indexOf(chosen);
+  return [...top, ...drawnRows(records, room, at, (record, isChosen) => recordLine(record, isChosen, size))];
 }
 
 const OUTCOME_WIDTH = 14;

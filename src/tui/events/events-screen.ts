@@ -6,13 +6,13 @@ import { cutLine, type Line, span } from "../terminal/line.ts";
 import {
   chosenId,
   detailsPart,
+  drawnRows,
   EMPTY_LIST,
   fieldLines,
   filterLine,
   filterOf,
   type ListState,
   pressListKey,
-  windowStart,
 } from "../terminal/list-state.ts";
 import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
 import { createStore, eitherOf } from "../terminal/store.ts";
@@ -131,11 +131,7 @@ function eventsLines(
     return [...top, ...detailsPart(eventDetails(shown, size), list.details, room, size)];
   if (events.length === 0) return [...top, [span("  none", "faint")]];
   const at = events.findIndex(({ order }) => order === chosen);
-  const start = windowStart(events.length, room, at);
-  return [
-    ...top,
-    ...events.slice(start, start + room).map((event) => eventLine(event, event.order === chosen, size)),
-  ];
+  return [...top, ...drawnRows(events, room, at, (event, isChosen) => eventLine(event, isChosen, size))];
 }
 
 function eventDetails(event: KeptEvent, size: ScreenSize): readonly Line[] {

@@ -19,11 +19,11 @@ import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { cutLine, hangingLines, type Line, markedLines, paragraph, span } from "../terminal/line.ts";
 import {
   detailsPart,
+  drawnRows,
   filterLine,
   type ListState,
   nameSpan,
   rowMark,
-  windowStart,
 } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
 import { toneMark, type View } from "../terminal/terminal-style.ts";
@@ -56,10 +56,7 @@ export function fleetLines(shown: ShownFleet, size: ScreenSize): readonly Line[]
     return [...top, [span(`${INDENT}no machine is like it; Esc shows all`, "faint")]];
   const below = shown.report.machines.length === 1 ? aloneLines(size) : [];
   const listed = Math.min(machines.length, Math.max(LEAST_LIST, Math.floor((room - 1) / 2)));
-  const start = windowStart(machines.length, listed, chosen);
-  const rows = machines
-    .slice(start, start + listed)
-    .map((each, index) => machineRow(each, start + index === chosen, size));
+  const rows = drawnRows(machines, listed, chosen, (each, isChosen) => machineRow(each, isChosen, size));
   const left = room - rows.length - 1;
   const place =
     listed < machines.length ? `${INDENT}${chosen + 1} of ${machines.length}, those with trouble first` : "";

@@ -83,9 +83,15 @@ export function filterOf({ filter }: Pick<ListState, "filter">): (text: string) 
   return matcherOf(filter.text);
 }
 
-/** Index of the first of `height` visible rows, so that row `at` is in the middle where possible. */
-export function windowStart(count: number, height: number, at: number): number {
-  return Math.max(0, Math.min(count - height, at - Math.floor(height / 2)));
+/** Draws at most `height` rows around the row `at`, which is the chosen one. */
+export function drawnRows<Row, Drawn>(
+  rows: readonly Row[],
+  height: number,
+  at: number,
+  draw: (row: Row, isChosen: boolean) => Drawn,
+): readonly Drawn[] {
+  const start = Math.max(0, Math.min(rows.length - height, at - Math.floor(height / 2)));
+  return rows.slice(start, start + height).map((row, index) => draw(row, start + index === at));
 }
 
 /** `/words`, while a filter is set or being typed. */

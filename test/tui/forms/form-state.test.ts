@@ -155,6 +155,9 @@ test("D1 a mistake takes the caret to its field, and the rows go round", () => {
   assert.deepEqual(sent(tried, "x"), { b: "x" });
   assert.equal(press(form, "<backtab>").form.focus, 4, "the row that calls");
   assert.equal(press(form, "<backtab><tab>").form.focus, 0);
+  const paged = { ...form, pageRows: 2 };
+  assert.equal(press(paged, "<pagedown><pagedown><pagedown>").form.focus, 4);
+  assert.equal(press(paged, "<pagedown><pagedown><pageup>").form.focus, 2);
   assert.equal(press(form, "<escape>").action?.kind, "leave");
   assert.equal(press(formOf({}), "<tab><enter>").action?.kind, "send");
 });

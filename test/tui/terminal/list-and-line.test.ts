@@ -16,12 +16,12 @@ import {
 import {
   chosenId,
   detailsPart,
+  drawnRows,
   EMPTY_LIST,
   filterLine,
   filterOf,
   type ListState,
   pressListKey,
-  windowStart,
 } from "../../../src/tui/terminal/list-state.ts";
 import { pressTextKey } from "../../../src/tui/terminal/typed-text.ts";
 import {
@@ -218,8 +218,13 @@ test("the window holds the chosen row wherever it is", () => {
   for (const count of [0, 1, 5, 40])
     for (const height of [1, 3, 10])
       for (let at = 0; at < count; at += 1) {
-        const start = windowStart(count, height, at);
-        assert.ok(start >= 0 && start <= at && at < start + height, `${count} ${height} ${at}`);
+        const rows = Array.from({ length: count }, (_, index) => index);
+        const drawn = drawnRows(rows, height, at, (row, isChosen) => (isChosen ? [row] : row));
+        assert.ok(
+          drawn.some((row) => Array.isArray(row) && row[0] === at),
+          `${count} ${height} ${at}`,
+        );
+        assert.equal(drawn.length, Math.min(count, height));
       }
 });
 
@@ -233,6 +238,7 @@ test("text is edited by whole characters and is bounded", () => {
   assert.equal(pressTextKey(at("ab"), named("enter")), null);
   const full = at("x".repeat(200));
   assert.deepEqual(pressTextKey(full, { kind: "character", text: "y" }), full);
+  assert.deepEqual(pressTextKey(at("x".repeat(199)), { kind: "character", text: "x" }), full);
 });
 
 const TEXT = Array.from({ length: 30 }, (_, line) => `line ${line}`).join("\n");
