@@ -66,6 +66,14 @@ mkdir -p "$new" && echo "$new"
     return { base, file, content, own, served, run, refusal };
   }
 
+  it("F3 refuses a signed file that does not unpack itself, with what it said", async (t) => {
+    const { file, refusal } = await scene(await temporaryFolder(t));
+    const full = "#!/bin/sh\necho 'no space left' >&2\nexit 3\n";
+    await writeFile(file, full);
+    await writeFile(`${file}.sig`, signature(NEXT, full));
+    assert.match(await refusal(), /cannot be unpacked: no space left/);
+  });
+
   it("F3 makes the newer version current before the daemon hands over to it, and leaves both there", async (t) => {
     const { base, run, served } = await scene(await temporaryFolder(t));
     assert.deepEqual(await run(), { from: "0.1.0", to: "0.2.0", folder: join(base, "0.2.0-ba9876543210") });

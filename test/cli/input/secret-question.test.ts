@@ -1,0 +1,50 @@
+// What is typed for a secret, at a terminal that the test plays.
+import assert from "node:assert/strict";
+import { PassThrough } from "node:stream";
+import { type TestContext, test } from "node:test";
+import { askHidden, readSecretValue } from "../../../src/cli/input/secret-question.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+
+function terminal(t: TestContext) {
+  const shown: string[] = [];
+  t.mock.method(process.stderr, "write", (text: string) => shown.push(text));
+  const echoes: boolean[] = [];
+  const stdin = Object.assign(new PassThrough(), {
+    isTTY: true,
+    setRawMode: (isRaw: boolean) => echoes.push(!isRaw),
+  });
+  const abort = new AbortController();
+  // Of a terminal, this is all that is used.
+  const input = { stdin, signal: abort.signal } as unknown as Parameters<typeof readSecretValue>[1];
+  return { stdin, input, abort, shown, echoes };
+}
+
+test("E5 a typed value is not echoed, and the terminal echoes again after it, whatever ends it", async (t) => {
+  const { stdin, input, abort, shown, echoes } = terminal(t);
+  const typed = readSecretValue("nas", input);
+  assert.deepEqual(echoes, [false]);
+  for (const keys of ["wrong\x15aé\x7f", "\x1b[200~b\x1b[D", "c\r"]) stdin.write(keys);
+  assert.equal(await typed, "abc");
+  assert.deepEqual([echoes, stdin.isPaused(), stdin.listenerCount("data")], [[false, true], true, 0]);
+  const cut = readSecretValue("nas", input);
+  abort.abort(new MountaineerError("aborted", "interrupted"));
+  await assert.rejects(cut, { code: "aborted" });
+  await assert.rejects(readSecretValue("nas", input), { code: "aborted" }, "it had ended before");
+  assert.deepEqual(echoes.slice(2), [false, true, false, true]);
+  assert.doesNotMatch(shown.join(""), /abc|wrong/);
+});
+
+test("F3 a value that cannot be one is refused, or asked for again while nothing else is lost", async (t) => {
+  const { stdin, input } = terminal(t);
+  const long = readSecretValue("nas", input);
+  stdin.write(`${"x".repeat(8_001)}\r`);
+  await assert.rejects(long, { code: "usage" });
+  const broken = readSecretValue("nas", input);
+  stdin.write(Buffer.from([0xff, 0x0d]));
+  await assert.rejects(broken, { code: "usage", message: /UTF-8/ });
+  const again = askHidden("Password: ", input);
+  stdin.write(`${"x".repeat(8_001)}\r`);
+  await new Promise((resolve) => setImmediate(resolve));
+  stdin.write("\r");
+  assert.equal(await again, "", "a guest has none");
+});
