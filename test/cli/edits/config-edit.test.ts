@@ -66,6 +66,14 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.deepEqual(await copies(), []);
   });
 
+  test("a file that stands in the place of the one that was edited is left as it is", async (t) => {
+    const { edit, home } = await editing(t, "# mine\n");
+    const { code, stderr } = await edit(`mv ${home}/config.toml ${home}/config.yaml; echo '# more' >> "$1"`);
+    assert.equal(code, 9, stderr);
+    assert.match(stderr, /the configuration is .*config\.yaml now, not .*config\.toml/);
+    assert.equal(await readFile(join(home, "config.yaml"), "utf8"), "# mine\n");
+  });
+
   test("the copy is private, and named so that editors know its kind", async (t) => {
     const { edit, scratch } = await editing(t);
     await edit(`stat -c '%a %n' "$(dirname "$1")" "$1" > ${scratch}/seen`);

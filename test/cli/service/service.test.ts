@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { access, chmod, mkdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -23,6 +23,7 @@ import {
   scriptedControl,
   secondsAgo,
 } from "../../api/sample-report.ts";
+import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { programMissing } from "../../sync/programs.ts";
@@ -440,6 +441,39 @@ for (const becomes of ["unsent", "set aside"] as const) {
     assert.equal(await readlink(link.stable_path), link.mount_path);
   });
 }
+
+test("down ends a monitor by one signal, however long its last step takes, and signals no other command", async (t) => {
+  const sources = ["process/home-lock.ts", "time/clock.ts"].map((path) =>
+    JSON.stringify(new URL(`../../../src/runtime/${path}`, import.meta.url).href),
+  );
+  for (const [command, said] of [
+    ["monitor", "held\nsignal 1\n"],
+    ["mount", "held\n"],
+  ] as const) {
+    const home = await temporaryFolder(t);
+    const program = `const { acquireHomeLock } = await import(${sources[0]});
+      const { systemClock: clock } = await import(${sources[1]});
+      globalThis.lock = await acquireHomeLock(${JSON.stringify(home)}, { command: "${command}", waitMs: 0, clock });
+      let signals = 0;
+      process.on("SIGTERM", () => {
+        console.log("signal", ++signals);
+        setTimeout(() => process.exit(0), 500);
+      });
+      setInterval(() => {}, 60_000);
+      console.log("held");`;
+    const holder = spawn(process.execPath, ["--input-type=module", "-e", program]);
+    t.after(() => holder.kill("SIGKILL"));
+    let out = "";
+    holder.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
+    const closed = new Promise((resolve) => holder.once("close", resolve));
+    await eventually(() => out === "held\n");
+    const down = await runCommand(["down"], { home, env: { HOME: home } });
+    assert.equal(down.code, 0, down.stderr);
+    if (command === "mount") holder.kill("SIGKILL");
+    await closed;
+    assert.equal(out, said);
+  }
+});
 
 test("with a service manager up starts the service, and down stops it and leaves it for the next login", async (t) => {
   if (process.platform !== "linux") return t.skip("on a Mac it is launchd's");
