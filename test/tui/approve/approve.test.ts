@@ -142,8 +142,13 @@ function startedWith(approve: () => Promise<never>) {
   const stop = new AbortController();
   let changed = (): void => {};
   let isWatched = false;
+  let looks = 0;
+  const approvals = () => {
+    looks += 1;
+    return WAITING;
+  };
   const session = startApproveSession(
-    askOf({ approvals: () => WAITING, approve }),
+    askOf({ approvals, approve }),
     {
       subscribe(callback) {
         changed = callback;
@@ -157,7 +162,7 @@ function startedWith(approve: () => Promise<never>) {
   );
   changed();
   const shown = eventually(() => session.state.get().report);
-  return { session, shown, stop, isWatched: () => isWatched };
+  return { session, shown, stop, isWatched: () => isWatched, looks: () => looks };
 }
 
 test("E2 a drawing at the same size leaves the difference where it was scrolled to, another size shows its begin", async () => {
@@ -177,7 +182,7 @@ test("E2 a drawing at the same size leaves the difference where it was scrolled 
 });
 
 test("E2 why something could not be approved is said, and may be tried again", async () => {
-  const { session, shown, stop, isWatched } = startedWith(() =>
+  const { session, shown, stop, isWatched, looks } = startedWith(() =>
     Promise.reject(new MountaineerError("daemon_unreachable", "the daemon does not answer\nat all")),
   );
   await shown;
@@ -188,6 +193,7 @@ test("E2 why something could not be approved is said, and may be tried again", a
   assert.match((await session.approved()) ?? "", /^[^\n]*the daemon does not answer$/);
   const { note, isBusy } = session.state.get();
   assert.deepEqual([note?.kind, isBusy], ["failed", false]);
+  await eventually(() => looks() === 2);
   stop.abort();
   assert.equal(isWatched(), false);
 });
