@@ -22,11 +22,16 @@ const different = (text: string): ProofVerdict => ({ kind: "different", text });
 function scene() {
   const clock = createManualClock();
   const asked: Asked[] = [];
-  const now = { outage: 1, verdicts: 0 };
+  const now = { outage: 1 as number | null, verdicts: 0 };
+  /** The server that each comparison was certain of. */
+  const certain: (string | null)[] = [];
   const ask = (what: string, signal: AbortSignal, isSteady = () => true): Promise<ProofVerdict> =>
     new Promise((answer) => asked.push({ what, answer, signal, isSteady }));
   const proof: ConstructorParameters<typeof ServerTrust>[0]["proof"] = {
-    compare: (_share, _ends, _inUse, isSteady, signal) => ask("compare", signal, isSteady),
+    compare(_share, _ends, inUse, isSteady, signal) {
+      certain.push(inUse);
+      return ask("compare", signal, isSteady);
+    },
     recognise: (_share, route, _end, { not = null }, signal) =>
       ask(`recognise ${route}${not === null ? "" : `, not ${not}`}`, signal),
   };
@@ -34,7 +39,7 @@ function scene() {
     now.verdicts++;
   });
   return {
-    ...{ clock, asked, now, trust },
+    ...{ clock, asked, certain, now, trust },
     questions: () => asked.map(({ what }) => what),
     /** To the newest question; null: without one. */
     async answer(verdict: ProofVerdict): Promise<void> {
@@ -375,12 +380,14 @@ test("A13 two routes that lead to two servers are each known by its own, and nei
 });
 
 test("A13 a server that was mounted before it could be proved, and turns out to be a known one, is told", async () => {
-  const { note, answer } = scene();
+  const { note, answer, questions } = scene();
   const inUse = { ...goingOn("tb"), server: "new" };
   note({ fallback: false }, { inUse });
   await answer(SAME);
-  const { better, proved } = note({ fallback: false }, { inUse });
-  assert.deepEqual([better, proved.tb], ["s1", true]);
+  const { better, proved, servers } = note({ fallback: false }, { inUse });
+  assert.deepEqual([better, proved.tb, servers?.tb.id], ["s1", true, "s1"]);
+  assert.equal(questions().length, 1, "and is not looked at again");
+  assert.equal(note({ fallback: false }, { inUse: goingOn("tb") }).better, null, "of that mount alone");
 });
 
 test("A10 one that is late is ended", async () => {
@@ -416,4 +423,143 @@ test("A10 routes that lead to two servers do so while one of them is away, and u
   assert.equal(note({ tb: false }).state, "different");
   await answered({ kind: "same", server: "s2" });
   assert.equal(note().state, "same");
+});
+
+test("A13 connections that go on prove nothing of a route whose host does not answer", async () => {
+  const { note } = await provedScene();
+  assert.equal(note({ tb: false }, { inUse: goingOn("tb") }).proved.tb, false);
+});
+
+for (const [what, meanwhile] of [
+  ["a doubt about it", ({ trust }: ReturnType<typeof scene>) => trust.doubt("fallback")],
+  ["it was away unproved", ({ note }: ReturnType<typeof scene>) => note({ fallback: false })],
+] as const) {
+  test(`A13 after ${what}, a route of two that led to two servers may lead to the other's`, async () => {
+    const one = scene();
+    one.note();
+    await one.answer(different("two"));
+    meanwhile(one);
+    one.note();
+    await one.answer(SAME);
+    one.note();
+    assert.deepEqual(one.questions().slice(1), ["recognise tb", "recognise fallback"]);
+  });
+}
+
+test("A13 an edited address ends the proof under way, and both routes are compared anew", async () => {
+  const { note, asked, answer, trust, questions } = scene();
+  note();
+  await answer(different("two"));
+  note();
+  trust.retry(["tb"]);
+  assert.equal(asked.at(-1)?.signal.aborted, true);
+  await answer(unproved("it was ended"));
+  note();
+  assert.deepEqual(questions(), ["compare", "recognise tb", "compare"]);
+});
+
+test("A14 a proof that is to be tried again counts as not tried", async () => {
+  const { note, answer, trust } = scene();
+  note();
+  await answer(unproved("no program"));
+  trust.retry();
+  assert.equal(note().servers?.tb.asked, false);
+});
+
+test("A13 a route that went away while it was recognised is not proved by that", async () => {
+  const { note, answer } = scene();
+  note({ fallback: false });
+  note({ tb: false, fallback: false });
+  await answer(SAME);
+  assert.equal(note({ fallback: false }).proved.tb, false);
+});
+
+test("A13 a mount of which nobody says whose it is counts as of the server that was proved there", async () => {
+  const { note } = await provedScene();
+  const { servers, proved } = note({}, { inUse: { ...goingOn("tb"), server: null } });
+  assert.deepEqual([servers?.tb.id, proved], ["s1", { tb: true, fallback: true }]);
+});
+
+const DETOUR = { seen: seen(true), port: 445 };
+const NOWHERE = { tb: false, fallback: false };
+
+test("A13 what is proved of one former address is lost with it, or with its connections, and says nothing of the next", async () => {
+  const { note, answer, questions } = scene();
+  const by = (inUse: RouteInUse) => ({ inUse: { ...inUse, detour: DETOUR } });
+  assert.equal(note(NOWHERE, by(goingOn("tb"))).detourProved, true);
+  assert.equal(note(NOWHERE, by(lost("tb", 2))).detourProved, false);
+  await answer(SAME);
+  assert.equal(note(NOWHERE, by(lost("tb", 2))).detourProved, true);
+  note(NOWHERE, { inUse: lost("tb", 2) });
+  assert.equal(note(NOWHERE, by(lost("tb", 2))).detourProved, false);
+  await answer(unproved("it cannot be listed"));
+  assert.equal(note(NOWHERE, by(lost("tb", 2))).asking, false);
+  note(NOWHERE, { inUse: lost("tb", 2) });
+  assert.equal(note(NOWHERE, by(lost("tb", 2))).asking, true, "the next one waits for nothing");
+  await answer(unproved("it cannot be listed"));
+  note({ tb: false }, by(lost("tb", 2)));
+  assert.equal(questions().at(-1), "recognise fallback", "nor does the route beside it");
+});
+
+test("A13 while a former address is in use, a comparison is certain of no server", () => {
+  const { note, certain } = scene();
+  note({}, { inUse: { ...goingOn("tb"), detour: DETOUR } });
+  assert.deepEqual(certain, [null]);
+});
+
+test("A13 a witness of the route that was left says nothing when it ends with the move", async () => {
+  const { note } = await provedScene();
+  note({}, { inUse: { ...goingOn("tb"), witness: 7 } });
+  const { proved } = note({}, { inUse: { ...goingOn("fallback"), witness: null } });
+  assert.deepEqual(proved, { tb: true, fallback: true });
+});
+
+test("A13 a witness that lasted makes no proof wait", async () => {
+  const { note, answer, clock, questions } = await provedScene();
+  for (let ends = 1; ends <= 3; ends++) {
+    note({}, { inUse: { ...goingOn("tb"), witness: ends } });
+    await clock.advance(31_000);
+    note({}, { inUse: { ...goingOn("tb"), witness: null } });
+    assert.equal(questions().length, 1 + ends);
+    await answer(SAME);
+  }
+});
+
+test("A14 the login is asked about where the mounted server is certain, and only there", async () => {
+  const { note, questions } = await provedScene();
+  note({}, { inUse: { ...goingOn("tb"), detour: DETOUR }, asksLogin: true });
+  assert.equal(questions().length, 1);
+  note({}, { inUse: goingOn("tb"), asksLogin: true });
+  assert.equal(questions().length, 2);
+  const away = await provedScene();
+  away.note({}, { inUse: lost("tb") });
+  await away.answer(SAME);
+  away.note({}, { inUse: lost("tb"), asksLogin: true });
+  assert.deepEqual(away.questions(), ["compare", "recognise tb"]);
+});
+
+test("A13 where the carrier counted no outages before, none makes a proof void", () => {
+  const { note, asked, now } = scene();
+  now.outage = null;
+  note();
+  now.outage = 5;
+  assert.equal(asked[0]?.isSteady(), true);
+});
+
+test("A13 a comparison of which one route was lost meanwhile does not show two servers", async () => {
+  const { note, answer, trust } = scene();
+  note();
+  trust.doubt("tb");
+  await answer(different("two"));
+  assert.equal(note().state, "unasked");
+});
+
+test("A13 one route that leads elsewhere for a while is no pair of servers", async () => {
+  const { note, answer, clock } = scene();
+  note({ fallback: false });
+  await answer(different("other files"));
+  await clock.advance(1_000);
+  note({ fallback: false });
+  await answer(SAME);
+  assert.equal(note({ fallback: false }).state, "same");
 });

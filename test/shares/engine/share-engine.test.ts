@@ -1,10 +1,14 @@
 // What the engine promises whoever asks, hears and configures it, with a share that is a folder.
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
+import type { CarriageNotice } from "../../../src/shares/drivers/carriage.ts";
+import type { FoundMount } from "../../../src/shares/drivers/mount-driver.ts";
 import type { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
 import type { ShareRequest } from "../../../src/shares/policy/share-request.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { routeTo } from "../share-spec.ts";
 import { POLICY, SPEC } from "../world.ts";
 import { startSimDaemon } from "./sim-daemon.ts";
@@ -99,7 +103,9 @@ test("By hand: a share that a person asks for has its link looked at, however re
   const { clock, ask } = start({ links });
   await clock.advance(5_000);
   assert.deepEqual([...new Set(looks)], ["tick"]);
-  await ask();
+  const { signal } = new AbortController();
+  await ask(undefined, signal);
+  assert.equal(getEventListeners(signal, "abort").length, 0);
   assert.equal(looks.at(-1), "now");
 });
 
@@ -191,4 +197,109 @@ test("the end of a mount's process starts a cycle of its share alone, as long as
   }
   engine.apply([]);
   assert.equal(listeners.size, 0);
+});
+
+test("A10 what the carrier says of a share starts a cycle of it, or makes its driver drop dead connections, until the end", async () => {
+  const logger = createRecordingLogger();
+  let tell: (share: string, notice: CarriageNotice) => void = () => {};
+  let isHeard = true;
+  const carriage = {
+    ...{ of: () => null, absentSinceMs: null, async ready() {}, async recount() {}, async usedUp() {} },
+    onNotice(listener: typeof tell) {
+      tell = listener;
+      return () => {
+        isHeard = false;
+      };
+    },
+  };
+  const { clock, machine, engine } = start({ logger, carriage: carriage as never });
+  const dropped: string[] = [];
+  const driver = { ...machine.localDriver(), dropLost: async () => void dropped.push("CORE") };
+  engine.apply([{ spec: LOCAL, policy: POLICY, driver }]);
+  await clock.advance(5_000);
+  for (const [share, notice, reasons] of [
+    ["CORE", "stalled", ["stalled"]],
+    ["CORE", "doubt", ["carrier"]],
+    ["CORE", "changed", ["carrier"]],
+    ["OTHER", "changed", null],
+    ["OTHER", "lost", null],
+    ["CORE", "lost", null],
+  ] as const) {
+    const before = logger.lines.length;
+    tell(share, notice);
+    await settle();
+    const cycles = logger.lines.slice(before).filter(({ message }) => message === "cycle");
+    assert.deepEqual(cycles[0]?.fields["trigger"] ?? null, reasons, notice);
+  }
+  assert.deepEqual(dropped, ["CORE"]);
+  await engine[Symbol.asyncDispose]();
+  assert.ok(!isHeard);
+});
+
+test("shares that are wanted first begin first; the end waits for the cycle that runs", async () => {
+  const { clock, machine, engine } = start();
+  const began: string[] = [];
+  const gate = Promise.withResolvers<void>();
+  const local = machine.localDriver();
+  const driver = {
+    ...local,
+    async find(spec: typeof LOCAL, notBeforeMs: number) {
+      began.push(spec.name);
+      await gate.promise;
+      return local.find(spec, notBeforeMs);
+    },
+  };
+  engine.apply(["A", "B", "C"].map((name) => ({ spec: { ...LOCAL, name }, policy: POLICY, driver })));
+  engine.triggerAll("tick", clock.monotonicMs(), [], ({ name }) => name === "B");
+  await settle();
+  assert.deepEqual(began, ["B", "A", "C"]);
+  let hasEnded = false;
+  const ended = engine[Symbol.asyncDispose]().then(() => {
+    hasEnded = true;
+  });
+  await settle();
+  assert.ok(!hasEnded);
+  gate.resolve();
+  await ended;
+});
+
+test("A9 what keeps a share from working is logged again when the share is added again", async () => {
+  const logger = createRecordingLogger();
+  const { clock, daemon } = start({ logger });
+  for (let times = 1; times <= 2; times++) {
+    daemon.apply({ ...LOCAL, missingVariable: "NAS_PASSWORD" });
+    await clock.advance(5_000);
+    assert.equal(logger.lines.filter(({ message }) => message === "share.condition").length, times);
+    daemon.apply(null);
+    await clock.advance(1_000);
+  }
+});
+
+test("By hand: a share that waits for a retry, or long for a confirmation, has settled", async () => {
+  const pending = { state: "pending", startedAtMs: 1_000 } as const;
+  const prober = { ...{ pids: [] }, lastLook: () => pending, look: async () => pending, forget() {} };
+  const { machine, engine } = start({ prober: prober as never });
+  const local = machine.localDriver();
+  const mount: FoundMount = {
+    ...{ id: "m", path: LOCAL.mountPath, source: "/tb", sameShare: true, route: "tb" },
+    ...{ processGone: false, madeByDriver: true },
+  };
+  for (const driver of [
+    {
+      ...local,
+      find: async () => [],
+      mount: async () => ({ ok: false, reason: "other", text: "no" }) as const,
+    },
+    { ...local, find: async () => [mount] },
+  ]) {
+    engine.apply([{ spec: LOCAL, policy: POLICY, driver }]);
+    engine.trigger("CORE", "config");
+    const { signal } = new AbortController();
+    let hasSettled = false;
+    void engine.settle("CORE", signal).then(() => {
+      hasSettled = true;
+    });
+    await settle();
+    assert.ok(hasSettled);
+  }
 });
