@@ -179,8 +179,8 @@ export class ServerTrust implements AsyncDisposable {
     const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    // Even if this route was not proved: the server of the other route may answer over it now.
-    if (isAway || isOther) this.#areTwo = false;
+    // Even if this route was not proved: the server of the other route may answer over it later.
+    if (isAway) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
     // A proof that compares both routes cannot succeed now. It is ended, so that a proof of the other route

@@ -216,10 +216,8 @@ export class ShareEngine implements AsyncDisposable {
     this.#shares.set(name, { lane, cycle, succession, unwatchProcess: this.#watchProcess(lasting), subject });
   }
 
-  #watchProcess({ spec, driver }: Subject): () => void {
-    const unregister = driver.onMountProcessExit?.((shareName) => {
-      if (shareName === spec.name) this.trigger(shareName, "mount_process_exit");
-    });
+  #watchProcess({ driver }: Subject): () => void {
+    const unregister = driver.onMountProcessExit?.((name) => this.trigger(name, "mount_process_exit"));
     return unregister ?? (() => {});
   }
 
