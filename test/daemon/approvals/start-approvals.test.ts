@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
+import { openApprovalsFile } from "../../../src/daemon/approvals/approvals-file.ts";
 import { openApprovals } from "../../../src/daemon/approvals/start-approvals.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { openSealedFile } from "../../../src/secrets/sealed-file.ts";
+import { openSealedFile, type SealedFile } from "../../../src/secrets/sealed-file.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 test("E2 approvals that another version sealed are lost, whatever of them is strange, and no start fails", async (t) => {
@@ -33,4 +34,13 @@ test("E2 approvals that another version sealed are lost, whatever of them is str
   const { kind, approvals } = await loadedAfter(whole);
   assert.deepEqual([kind, approvals?.order, approvals?.entries.get("backends.a")], ["known", ["a"], entry]);
   assert.equal((await loadedAfter({ ...whole, order: ["a", 1] })).approvals?.order, undefined);
+});
+
+test("E2 a start that is stopped while the keyring is asked has lost no approvals", async () => {
+  const path = "/home/approvals.json";
+  const read = () => Promise.reject(new Error("late"));
+  const file = openApprovalsFile({ path, read } as unknown as SealedFile);
+  await assert.rejects(file.read(AbortSignal.abort(new Error("stopped"))), /stopped/);
+  const loaded = await file.read(new AbortController().signal);
+  assert.ok(loaded.kind === "lost" && loaded.passes);
 });

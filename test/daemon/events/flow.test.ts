@@ -50,6 +50,12 @@ test("F4 counters are told at once, then when they differ, four times a second a
   await clock.advance(5000);
   assert.equal(reads, last);
   assert.equal(clock.pendingTimers, 0);
+  const stops = [flow((event) => later.push(event.backends.length)), flow(() => {})];
+  await clock.advance(1_000);
+  assert.equal(later.at(-1), 1, "who comes after all have gone hears, too");
+  assert.ok(reads - last <= 5, "and two who come at once are read for as one");
+  for (const each of stops) each();
+  await clock.advance(250);
 });
 
 test("F4 the counters of an edge: bytes of a share that is carried, calls of a server, those of one client together", () => {

@@ -462,6 +462,13 @@ test("more than two of a kind are one notification that names three", () => {
     body: "A, B, C and 2 more",
   });
   assert.equal(queue.take()?.title, "F: Thunderbolt is ready");
+  const apart = queueOf(failover("A"), failover("B"), failover("C", "tb"));
+  const titled = [apart.take(), apart.take(), apart.take()].map((shown) => shown?.title);
+  assert.deepEqual(titled, [
+    "A failed over to the fallback",
+    "B failed over to the fallback",
+    "C failed over to Thunderbolt",
+  ]);
   assert.deepEqual(queueOf(tbReady("A"), tbReady("B"), tbReady("C")).take(), {
     title: "Thunderbolt is ready for 3 shares",
     body: "A, B, C",

@@ -130,14 +130,12 @@ test("B2 the innermost mount decides, and of two over one path the later", async
       mountOn("/home/ada/nas", "cifs"),
       mountOn("/mnt", "cifs"),
       mountOn("/mnt", "ext4"),
+      mountOn("/srv/nas", "cifs"),
+      mountOn("/srv", "ext4"),
     ]),
   );
-  assertEach(["/etc", "/home/ada", "/home/ada/nas/x", "/mnt/x"], (path) => file.isHere(path), [
-    false,
-    true,
-    false,
-    true,
-  ]);
+  const paths = ["/etc", "/home/ada", "/home/ada/nas/x", "/mnt/x", "/srv/nas/x", "/srv/nasty"];
+  assertEach(paths, (path) => file.isHere(path), [false, true, false, true, false, true]);
 });
 
 test("B2 what is mounted later counts from the next look on, which asks for the table as it is then", async (t) => {

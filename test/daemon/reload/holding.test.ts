@@ -12,16 +12,20 @@ const FILE = {} as unknown as ConfigSnapshot;
 
 function holdingOf() {
   const grants: (Grant | undefined)[] = [];
+  let withdrawals = 0;
+  const withdraw = async () => {
+    withdrawals += 1;
+  };
   const judge: ApprovalKeeper["judge"] = async (file, _running, granted) => {
     grants.push(granted);
     return { file, effective: file, held: { waiting: [] }, changes: false } as unknown as JudgedFile;
   };
-  const keeper = { judge, applied() {}, withdraw: async () => {} } as unknown as ApprovalKeeper;
+  const keeper = { judge, applied() {}, withdraw } as unknown as ApprovalKeeper;
   const holding = createHolding(keeper, FILE);
   const judged = (sha256 = "one") =>
     holding.judge({ snapshot: FILE, bytes: new Uint8Array(), source: "file", sha256 }, FILE);
   holding.grant("one", GRANT);
-  return { holding, grants, judged };
+  return { holding, grants, judged, withdrawals: () => withdrawals };
 }
 
 test("E2 a yes counts for the content that it was given to, once that is applied, and not when it comes back", async () => {
@@ -33,9 +37,9 @@ test("E2 a yes counts for the content that it was given to, once that is applied
 });
 
 test("E2 a yes to what could not be applied counts no more", async () => {
-  const { holding, grants, judged } = holdingOf();
+  const { holding, grants, judged, withdrawals } = holdingOf();
   await judged();
   await holding.withdraw();
   await judged();
-  assert.deepEqual(grants, [GRANT, undefined]);
+  assert.deepEqual([grants, withdrawals()], [[GRANT, undefined], 1]);
 });

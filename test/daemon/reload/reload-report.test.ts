@@ -181,6 +181,17 @@ test("B6 what a section refuses as a wrong configuration, without a place in the
   const rejected = { kind: "rejected", reason: "gateway: no such group", mistakes: [] } as const;
   const { failure, summary } = reportOf(rejected, { generation: 1, sha256: "" });
   assert.deepEqual([failure, summary], ["gateway: no such group", "gateway: no such group"]);
+  const place = { file: "config.toml", line: 1, column: 1, path: "x" };
+  const mistakes = [{ ...place, found: "1", expected: "2", hint: null }];
+  const placed = reportOf({ ...rejected, mistakes }, { generation: 1, sha256: "" });
+  assert.deepEqual([placed.failure, placed.errors], [null, mistakes]);
+});
+
+test("B6 what a reload only would do is not told as done", () => {
+  const would = { kind: "applied", changed: true, details: "1 share reloaded", diff: null } as const;
+  const told = (dryRun: boolean) => reportOf(would as never, { generation: 1, sha256: "" }, dryRun);
+  assert.deepEqual([told(true).reloaded, told(false).reloaded], [false, true]);
+  assert.equal(told(true).summary, "1 share reloaded");
 });
 
 // E2 over HTTP: what whoever is signed in there may change of the configuration, without leave for commands.
