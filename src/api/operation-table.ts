@@ -73,7 +73,14 @@ const names: Shape<readonly string[] | null> = described(
   "a list of names, or null for all",
   nullable(list(text)),
 );
-const someShares = strictObject({ shares: optional(names) });
+/** Answers with the result for each share. */
+const onShares = (at: `POST ${string}`, says: string) =>
+  operation(at, {
+    says,
+    input: strictObject({ shares: optional(names) }),
+    output: stepReportShape,
+    counts: "steps",
+  });
 const oneBackend = strictObject({ backend: wellFormedText });
 const sha256 = matching(/^[0-9a-f]{64}$/, "a SHA-256 in small hexadecimal digits");
 /** Who edits: "cli", "tui", "api"; shown in the log and in the history. */
@@ -94,24 +101,9 @@ export const OPERATIONS = {
     counts: "steps",
   }),
   /** Runs each share's cycle until no step is left that can be done at once. */
-  reconcile: operation("POST reconcile", {
-    says: "Check shares now, and mount, move or repair them as needed",
-    input: someShares,
-    output: stepReportShape,
-    counts: "steps",
-  }),
-  mount: operation("POST mount", {
-    says: "Mount shares",
-    input: someShares,
-    output: stepReportShape,
-    counts: "steps",
-  }),
-  wake: operation("POST wake", {
-    says: "Wake the NAS of shares (Wake-on-LAN)",
-    input: someShares,
-    output: stepReportShape,
-    counts: "steps",
-  }),
+  reconcile: onShares("POST reconcile", "Check shares now, and mount, move or repair them as needed"),
+  mount: onShares("POST mount", "Mount shares"),
+  wake: onShares("POST wake", "Wake the NAS of shares (Wake-on-LAN)"),
   unmount: operation("POST unmount", {
     says: "Unmount shares and keep them unmounted",
     input: strictObject({ shares: optional(names), force: optional(flag) }),

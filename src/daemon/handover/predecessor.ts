@@ -60,11 +60,12 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     ended.resolve();
   };
   const hear = (message: MessageFromOld, handle: unknown): void => {
+    const isHandle = typeof handle === "object" && handle !== null;
     if (message.say === "go") {
       once = message.once ?? [];
       states = message.states ?? null;
-      const isListener = message.door !== null && typeof handle === "object" && handle !== null;
-      turn.resolve(isListener && message.door !== null ? { address: message.door, handle } : null);
+      const { door } = message;
+      turn.resolve(door !== null && isHandle ? { address: door, handle } : null);
     } else if (message.say === "ended") end();
     else if (message.say === "session_ended") void sessions.promise.then(({ end }) => end(message.hash));
     else if (message.say === "session") {
@@ -74,7 +75,6 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       // begins a new one.
       void kept.catch(() => {}).then(() => say({ say: "kept", n }));
     } else if (message.say === "connection") {
-      const isHandle = typeof handle === "object" && handle !== null;
       if (isHandle) void connections.promise.then((take) => take(handle));
       void say({ say: "kept", n: message.n });
     } else passed?.hear(message);
