@@ -1,0 +1,92 @@
+// The old daemon's hold on the one that follows, with a program in its place that says what the test gives it.
+import assert from "node:assert/strict";
+import { type TestContext, test } from "node:test";
+import { Successor } from "../../../src/daemon/handover/successor.ts";
+import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { hashOf, recordOf } from "../../support/session-records.ts";
+
+const NEVER = new AbortController().signal;
+const WAIT = { clock: systemClock, deadlineMs: 30_000 };
+
+function start(t: TestContext, script: string, isNeeded = false): Successor {
+  const keeper = {
+    descriptors: [1, 2] as const,
+    environment: { KEPT: "kept" },
+    takeCharge() {},
+    resumeSignals() {},
+    pauseSignals() {},
+    giveUpCharge() {},
+  };
+  const next = new Successor({ command: process.execPath, args: ["-e", script] }, keeper, isNeeded);
+  t.after(() => next.kill());
+  return next;
+}
+
+/** Resolves when it has ended, which it does before it is ready. */
+async function ended(next: Successor): Promise<void> {
+  await assert.rejects(next.ready(systemClock, WAIT.deadlineMs, NEVER), /it ended with/);
+}
+
+test("B11 when the next daemon ends the service ends, unless that one's own follower is in charge", async (t) => {
+  const say = (...words: string[]) => words.map((say) => `process.send({ say: "${say}" });`).join(" ");
+  const end = "process.send({ say: 'x' }, () => process.exit(0));";
+  const stop = "process.send({ say: 'x' }, () => process.kill(process.pid, 'SIGTERM'));";
+  for (const [script, endsService] of [
+    [end, true],
+    [`${say("moved_on")} ${end}`, false],
+    [`${say("moved_on", "stopped")} ${end}`, true],
+    [`${say("moved_on")} ${stop}`, true],
+  ] as const) {
+    const next = start(t, script);
+    let isGone = false;
+    void next.gone.then(() => {
+      isGone = true;
+    });
+    await ended(next);
+    await new Promise(setImmediate);
+    assert.equal(isGone, endsService, script);
+  }
+});
+
+test("B11 only a next daemon that says so takes idle connections", async (t) => {
+  for (const [connections, takes] of [
+    ["true", true],
+    ["false", false],
+    ["undefined", false],
+  ] as const) {
+    const next = start(
+      t,
+      `process.on("message", () => process.send({ say: "taken", connections: ${connections} }))`,
+    );
+    assert.equal(await next.go({ say: "go", door: null }, undefined, WAIT), true);
+    assert.equal(next.takesConnections, takes, connections);
+  }
+});
+
+test("B11 whoever waits for a next daemon that ends waits no more", async (t) => {
+  const next = start(t, 'process.on("message", ({ say }) => say === "session" && process.exit(1))');
+  const answered: unknown[] = [];
+  const outlet = { congested: null, send: () => true, answer: (id: unknown) => void answered.push(id) };
+  const passing = next.passing(new SuspendedCalls(systemClock));
+  assert.notEqual(passing.resume({ id: 7 } as never, outlet as never), null);
+  await next.keep({ hash: hashOf(1), record: recordOf(1) });
+  assert.deepEqual(answered, [7]);
+  assert.equal(passing.resume({ id: 8 } as never, outlet as never), null);
+  assert.equal(await next.go({ say: "go", door: null }, undefined, WAIT), false);
+  await next.keep({ hash: hashOf(2), record: recordOf(2) });
+});
+
+test("B11 a next daemon finds the service's keeper, and whether it is needed", async (t) => {
+  const { KEPT, MOUNTAINEER_SUCCESSOR: one, MOUNTAINEER_SUCCESSOR_NEEDED: needed } = process.env;
+  assert.deepEqual([KEPT, one, needed], [undefined, undefined, undefined]);
+  const names = '["KEPT", "MOUNTAINEER_SUCCESSOR", "MOUNTAINEER_SUCCESSOR_NEEDED"]';
+  const script = `process.send({ say: "ready", version: ${names}.map((name) => process.env[name]).join(), backends: {} })`;
+  for (const [isNeeded, expected] of [
+    [true, "kept,1,1"],
+    [false, "kept,1,"],
+  ] as const) {
+    const { version } = await start(t, script, isNeeded).ready(systemClock, WAIT.deadlineMs, NEVER);
+    assert.equal(version, expected);
+  }
+});
