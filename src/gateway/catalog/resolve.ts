@@ -72,10 +72,7 @@ export function heldBy(
   return null;
 }
 
-/**
- * This machine's backend had the name, and is away. Calls must fail, and not go to another machine's backend
- * that has it now.
- */
+/** True if another machine has the name now, and its owner here is away. Such calls must fail, and not go there. */
 function isTakenOver(
   { backend }: Resolved,
   away: Catalog,

@@ -227,16 +227,21 @@ describe("all together", () => {
     assert.equal(b.starts(), 1, "nothing is started after the end");
   });
 
-  it("ending refuses the calls that wait for an instance, and probes no address any more", async () => {
-    const connection = { type: "streamable-http", url: "http://127.0.0.1:9/mcp", headers: {} } as const;
-    const b = await ready(backendConfig("a", { connection }));
+  it("ending refuses the calls that wait for an instance", async () => {
+    const b = await ready();
     await b.dies("broken");
     const waits = b.call();
-    b.script.last.failWith({ kind: "unreachable", message: "refused", hint: null, isAway: true });
-    await settle();
     const disposed = b.pool[Symbol.asyncDispose]();
     assert.equal(errorText(await waits), "the gateway is stopping");
     await disposed;
+  });
+
+  it("ending probes no address any more", async () => {
+    const connection = { type: "streamable-http", url: "http://127.0.0.1:9/mcp", headers: {} } as const;
+    const b = await starting(backendConfig("a", { connection }));
+    b.script.last.failWith({ kind: "unreachable", message: "refused", hint: null, isAway: true });
+    await settle();
+    await b.pool[Symbol.asyncDispose]();
     assert.equal(b.clock.pendingTimers, 0);
   });
 
