@@ -283,6 +283,11 @@ thunderbolt_host = "10.10.10.1"
 fallback_host = "nas.example"
 username = "annabel"
 password = "secret:nas"
+[[shares]]
+name = "MORE"
+fallback_host = "nas.example"
+username = "at"
+password = "secret:nas"
 [backends.files]
 command = "files"
 [backends.files.env]

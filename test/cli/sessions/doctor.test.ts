@@ -79,7 +79,8 @@ ${more}
 `;
   const right = share("RIGHT", 'password = "${RIGHT}"');
   await writeFile(join(home, "config.toml"), right);
-  const env = { RIGHT: rig.password, WRONG: "hidden word", EMPTY: "" };
+  const temporary = await temporaryFolder(t);
+  const env = { RIGHT: rig.password, WRONG: "hidden word", EMPTY: "", TMPDIR: temporary };
   // A busy machine's server answers too late at times, which is another cause.
   const told = (holds: (report: DoctorReport) => void) =>
     eventually(async () => {
@@ -122,6 +123,7 @@ ${more}
     assert.ok(report.findings.every(({ area, subject }) => area !== "credentials" || subject !== "FSTAB"));
     assert.doesNotMatch(JSON.stringify(report), /hidden word|secret word/);
   });
+  assert.deepEqual(await readdir(temporary), [], "no file with a password is left");
 
   await writeFile(join(home, "config.toml"), right);
   await rig.relays.tb.setMode("hang");
@@ -308,11 +310,11 @@ test("a report holds no secret, no name and no address, and is written over noth
   const home = await temporaryFolder(t);
   await writeFile(
     join(home, "config.toml"),
-    `[[shares]]\nname = "CORE"\nthunderbolt_host = "127.0.0.2:1"\nfallback_host = "nas-of-ann.invalid"\nusername = "annabel"\npassword = "\${PASSWORD}"\n[backends.a]\ncommand = "sh"\nenv = { KEY = "literal word" }\n`,
+    `[[shares]]\nname = "CORE"\nthunderbolt_host = "127.0.0.2:1"\nfallback_host = "nas-of-ann.invalid"\nusername = "annabel"\npassword = "\${PASSWORD}"\n[backends.a]\ncommand = "sh"\nenv = { KEY = "literal word", SHORT = "wro" }\n`,
   );
   await writeFile(
     join(home, "mountaineer.log"),
-    '{"message": "somebody wrote hidden word from 192.168.7.7"}\n',
+    `{"message": "${"x".repeat(70_000)} too long"}\n{"message": "somebody wrote hidden word from 192.168.7.7"}\n`,
   );
   const file = join(home, "report.md");
   const options = { home, env: { PATH: CHEAP_PATH, PASSWORD: "hidden word" } };
@@ -320,7 +322,7 @@ test("a report holds no secret, no name and no address, and is written over noth
   assert.deepEqual([code, stdout], [0, `✓ ${file}\n`]);
   assert.match(stderr, /read it before you attach it/);
   const text = await readFile(file, "utf8");
-  assert.doesNotMatch(text, /hidden word|literal word|nas-of-ann|annabel|192\.168/);
+  assert.doesNotMatch(text, /hidden word|literal word|nas-of-ann|annabel|192\.168|too long/);
   assert.match(
     text,
     /## findings[\s\S]*host_unresolved[\s\S]*## configuration[\s\S]*\$\{PASSWORD\}[\s\S]*somebody wrote \[redacted\]/,
