@@ -314,15 +314,17 @@ test("a report holds no secret, no name and no address, and is written over noth
   );
   await writeFile(
     join(home, "mountaineer.log"),
-    `{"message": "${"x".repeat(70_000)} too long"}\n{"message": "somebody wrote hidden word from 192.168.7.7"}\n`,
+    `{"message": "${"x".repeat(70_000)} too long"}\n{"message": "somebody wrote hidden word from 192.168.7.7"}\n{"message": "unused word"}\n`,
   );
+  const unused = { version: 1, secrets: { spare: { kept: "file", value: "unused word" } } };
+  await writeFile(join(home, "secrets.json"), JSON.stringify(unused), { mode: 0o600 });
   const file = join(home, "report.md");
   const options = { home, env: { PATH: CHEAP_PATH, PASSWORD: "hidden word" } };
   const { code, stdout, stderr } = await runCommand(["doctor", "--report", file], options);
   assert.deepEqual([code, stdout], [0, `✓ ${file}\n`]);
   assert.match(stderr, /read it before you attach it/);
   const text = await readFile(file, "utf8");
-  assert.doesNotMatch(text, /hidden word|literal word|nas-of-ann|annabel|192\.168|too long/);
+  assert.doesNotMatch(text, /hidden word|literal word|nas-of-ann|annabel|192\.168|too long|unused word/);
   assert.match(
     text,
     /## findings[\s\S]*host_unresolved[\s\S]*## configuration[\s\S]*\$\{PASSWORD\}[\s\S]*somebody wrote \[redacted\]/,
