@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import type { DoctorReport, SelfTestReport } from "../../../src/api/doctor-report.ts";
 import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
+import { processIdentity } from "../../../src/runtime/process/process-identity.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createNetworkNamespace, namespacesUnavailable } from "../../support/network-namespace.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -304,6 +305,19 @@ test("the self-test passes here, mounts nothing and leaves nothing", async (t) =
     [],
   );
   assert.deepEqual(await readdir(temporary), []);
+});
+
+test("a daemon that starts is given 15 s, and a command that holds the home is named", async (t) => {
+  const home = await temporaryFolder(t);
+  const own = await processIdentity(process.pid);
+  const codeOf = async (command: string, heldForMs: number): Promise<string | undefined> => {
+    const since = new Date(Date.now() - heldForMs).toISOString();
+    await writeFile(join(home, "lock.json"), JSON.stringify({ ...own, command, since, home }));
+    return (await examined(home)).findings.find(({ area }) => area === "daemon")?.code;
+  };
+  assert.equal(await codeOf("monitor", 1_000), "daemon_starting");
+  assert.equal(await codeOf("monitor", 60_000), "daemon_silent");
+  assert.equal(await codeOf("mount", 60_000), "lock_held");
 });
 
 test("a report holds no secret, no name and no address, and is written over nothing", async (t) => {
