@@ -620,6 +620,17 @@ describe("the connections of a carried share", () => {
     await eventually(() => bench.share.state().bytesUp === 100 * block.length, 60_000);
   });
 
+  test("A10 beyond 2,000 connections, with those that are not admitted yet, one more is reset", async (t) => {
+    const asked = Promise.withResolvers<null>();
+    const { bench } = await oneRoute(t, { owners: { ownerOf: () => asked.promise } });
+    t.after(() => asked.resolve(null));
+    const clients = await Array.fromAsync({ length: 2_001 }, () => bench.client());
+    await eventually(() => clients.at(-1)?.ending === "reset");
+    assert.equal(clients.filter(({ ending }) => ending === "open").length, 2_000);
+    asked.resolve(null);
+    await eventually(() => clients.every(({ ending }) => ending === "reset"));
+  });
+
   test("A10 a thousand clients that come at once are all served", async (t) => {
     const { bench } = await oneRoute(t);
     const clients = await Promise.all(Array.from({ length: 1_000 }, () => bench.client()));

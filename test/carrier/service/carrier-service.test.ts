@@ -59,6 +59,15 @@ describe("the carrier's shares", () => {
     await service.close("CORE");
   });
 
+  test("A10 the newest 200 decisions are kept for the next daemon", async (t) => {
+    const { service } = await startService(t, NO_KEEPER);
+    await using _service = service;
+    const note = { share: "CORE", from: "tb", to: "fallback", reason: "" } as const;
+    for (let at = 1; at <= 201; at++) service.note({ ...note, at });
+    const kept = await service.takeJournal();
+    assert.deepEqual([kept.length, kept[0]?.at, (await service.takeJournal()).length], [200, 2, 0]);
+  });
+
   test("A14 shares with one login are told of its refusal together, and one that is opened later, too", async (t) => {
     await using nas = await startFakeNas();
     const { service } = await startService(t, NO_KEEPER);

@@ -1,7 +1,7 @@
 // What the carrier says over its socket: bounded lines, versions beside its own, and no question without an answer.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect, createServer } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { connectControl } from "../../../src/carrier/client/control-connection.ts";
@@ -192,6 +192,42 @@ describe("the control socket", () => {
       control.notice(NOTICE);
     }
     await eventually(() => daemons.at(-1) === 0);
+  });
+
+  test("A10 a carrier that ends pushes no counters any more", async (t) => {
+    const { path, control, daemons, clock } = await start(t, {});
+    const { socket } = await raw(t, path);
+    socket.write(HELLO);
+    await eventually(() => daemons.at(-1) === 1);
+    control.changed(false);
+    control.end();
+    await eventually(() => daemons.at(-1) === 0);
+    assert.equal(clock.pendingTimers, 0);
+  });
+
+  test("A10 at most 1,000 requests wait for a carrier, and one that sends a line without an end is left", async (t) => {
+    const path = join(await temporaryFolder(t), "s");
+    const sockets: Socket[] = [];
+    const carrier = createServer((socket) => {
+      sockets.push(socket);
+      socket.on("error", () => {});
+      socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION, program: "abc" } }));
+    });
+    t.after(() => carrier.close());
+    carrier.listen(path);
+    await once(carrier, "listening");
+    const clock = createManualClock();
+    const connection = await connectControl(path, clock, { onPush() {}, onEnd() {} });
+    assert.ok(connection);
+    const ask = () => connection.ask("close", { share: "X" }, 5_000, signal);
+    const waiting = Array.from({ length: 1_000 }, ask);
+    const answers = Promise.allSettled(waiting);
+    assert.equal(clock.pendingTimers, 1_001, "each has its deadline, and so has the greeting");
+    await assert.rejects(ask(), { code: "program_unavailable", message: /too busy/ });
+    sockets[0]?.write("x".repeat(2 * 1024 * 1024));
+    assert.ok((await answers).every(({ status }) => status === "rejected"));
+    assert.equal(connection.hasEnded, true);
+    for (const socket of sockets) socket.destroy();
   });
 
   test("A10 ends a connection whose line is no line, or has no end", async (t) => {

@@ -88,6 +88,25 @@ describe("the ledger of requests", () => {
     assert.equal(told.filter((one) => one.startsWith("answered")).length, 4);
   });
 
+  test("A14 only the last answer to a login tells whether the server accepts it", () => {
+    const told: number[] = [];
+    const requests = new RequestLedger(() => 0, {
+      asked() {},
+      answered() {},
+      loggedOn: (status) => void told.push(status),
+    });
+    const exchange = (command: number, ...answers: readonly Buffer[]): void => {
+      requests.fromClient.push(request(command, 1), 0, false);
+      for (const bytes of answers) requests.fromServer.push(bytes, 0, false);
+    };
+    const denied = 0xc0000022;
+    exchange(COMMAND.create, answerTo(COMMAND.create, 1, undefined, denied));
+    assert.deepEqual(told, []);
+    const { sessionSetup } = COMMAND;
+    exchange(sessionSetup, interim(sessionSetup, 1), answerTo(sessionSetup, 1, undefined, denied));
+    assert.deepEqual(told, [denied]);
+  });
+
   test("A10 an oplock that the server breaks is a sign of life, and nobody's answer", () => {
     const { requests, told, ask, answer } = ledger();
     ask(request(COMMAND.read, 1));
