@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes, X509Certificate } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
@@ -144,6 +144,7 @@ interface Begin {
   readonly isLinked?: boolean;
   readonly revision?: number | null;
   readonly outcome?: LayerOutcome;
+  readonly prepare?: (home: string) => Promise<unknown>;
 }
 
 /** A follower whose service and bucket answer as the world says. */
@@ -152,9 +153,10 @@ async function following(t: TestContext, begin: Begin = {}) {
   const { outcome = { kind: "rejected", reason: "no such key" } } = begin;
   const { home, start } = await machine(t);
   if (kept !== undefined) await keepLayer(home, kept);
+  await begin.prepare?.(home);
   const clock = createManualClock();
   const world = {
-    ...{ asked: 0, applied: 0, authorities: 0, trustsAuthority: true, revision },
+    ...{ asked: 0, applied: 0, authorities: 0, changes: 0, trustsAuthority: true, revision },
     last: null as ConfigLayer | null,
     outcome,
     newest: (): StoredLayer | null | Promise<StoredLayer> => ({ sequence: 1, document: layerBy(0, 3) }),
@@ -172,7 +174,7 @@ async function following(t: TestContext, begin: Begin = {}) {
       world.authorities++;
       return world.trustsAuthority;
     },
-    onChange() {},
+    onChange: () => void world.changes++,
   });
   t.after(() => follower.end());
   const newest = async (): Promise<StoredLayer | null> => {
@@ -209,12 +211,25 @@ test("G1 what a machine has kept runs without a server, for the key in its own f
 });
 
 test("G1 a layer is applied once, kept, and reported; an older one is not trusted after it", async (t) => {
-  const { home, follower, world, pass, code } = await following(t, { outcome: { kind: "applied" } });
+  const begin = { outcome: { kind: "applied" } } as const;
+  const { home, clock, follower, world, pass, code } = await following(t, begin);
   await pass(() => world.asked > 2);
   assert.deepEqual([world.applied, world.last?.operator, code()], [1, nameAt(0), undefined]);
   assert.deepEqual(follower.report(), { revision: 3, refused: null });
   assert.equal((await readKeptLayer(home, nameAt(0))).layer?.revision, 3);
-  world.newest = () => ({ sequence: 2, document: layerBy(0, 2) });
+  assert.ok(world.changes > 0);
+  const file = join(home, "fleet", "layer.json");
+  const { ino } = await stat(file);
+  const { asked: seen } = world;
+  await pass(() => world.asked > seen + 1);
+  assert.equal((await stat(file)).ino, ino, "what is kept is not written again");
+  world.newest = () => ({ sequence: 2, document: layerBy(1, 3) });
+  await eventually(async () => {
+    await clock.advance(60_000);
+    return (await readKeptLayer(home, nameAt(0))).layer?.operator === nameAt(1);
+  });
+  assert.equal(world.applied, 1, "the same layer by the next key");
+  world.newest = () => ({ sequence: 2, document: layerBy(1, 2) });
   await pass(() => code() === "fleet_layer_not_trusted");
   assert.match(follower.report().refused?.reason ?? "", /it is revision 2, and 3 was accepted here before/);
   world.newest = () => ({ sequence: 3, document: Buffer.from("{}") });
@@ -225,6 +240,17 @@ test("G1 a layer is applied once, kept, and reported; an older one is not truste
   assert.equal(follower.conditions()[0]?.since, since, "since when does not move");
   world.newest = () => null;
   await pass(() => code() === undefined);
+});
+
+test("G1 a kept layer that could not be read at first still lets no older one be applied", async (t) => {
+  const file = (home: string): string => join(home, "fleet", "layer.json");
+  const prepare = (home: string) => mkdir(file(home), { recursive: true });
+  const { home, world, pass, code } = await following(t, { prepare, outcome: { kind: "applied" } });
+  await pass(() => code() === "fleet_layer_unread");
+  await rm(file(home), { recursive: true });
+  await keepLayer(home, layerBy(0, 5));
+  await pass(() => code() === "fleet_layer_not_trusted");
+  assert.equal(world.applied, 0);
 });
 
 test("G1 a machine without an operator's key says that it leaves the layer alone, and of no other failure", async (t) => {
@@ -284,16 +310,22 @@ test("G1 a look that a lost link or the end overtakes has no effect, and leaves 
     world.newest = () => answer.promise;
     follower.link(bucket);
     await eventually(() => world.asked === 1);
-    if (overtake === "link") follower.link(null);
-    else follower.end();
-    answer.reject(new Error("closed"));
+    if (overtake === "link") {
+      follower.link(null);
+      answer.reject(new Error("closed"));
+    } else {
+      follower.link(bucket);
+      follower.end();
+      answer.resolve({ sequence: 1, document: layerBy(0, 3) });
+    }
     await setImmediate();
     follower.noteConfig();
     await setImmediate();
     assert.deepEqual([code(), clock.pendingTimers, world.applied, world.asked], [undefined, 0, 0, 1]);
   }
-  const begin = { outcome: { kind: "applied" }, isLinked: false } as const;
-  const { clock, follower, world, bucket } = await following(t, begin);
+  const { clock, follower, world, bucket } = await following(t, {
+    ...{ outcome: { kind: "applied" }, isLinked: false },
+  });
   const answer = Promise.withResolvers<StoredLayer>();
   world.newest = () => answer.promise;
   follower.link(bucket);
@@ -303,11 +335,11 @@ test("G1 a look that a lost link or the end overtakes has no effect, and leaves 
   await eventually(() => world.applied === 1 && follower.report().revision === 3);
   await setImmediate();
   assert.equal(clock.pendingTimers, 0);
-  // A look that was due when the link was lost.
-  for (const one of [bucket, bucket, null]) follower.link(one);
-  await clock.advance(200);
-  await setImmediate();
-  assert.deepEqual([follower.conditions(), clock.pendingTimers], [[], 0]);
+  const lost = await following(t, { isLinked: false });
+  for (const one of [lost.bucket, null]) lost.follower.link(one);
+  await lost.follower.highest();
+  for (let turn = 0; turn < 10; turn++) await setImmediate();
+  assert.deepEqual([lost.follower.conditions(), lost.world.asked], [[], 0]);
 });
 
 test("G1 a layer that is wrong here is tried once, and once more when another file runs", async (t) => {
