@@ -305,7 +305,7 @@ test("G1 the server's next authority is learned once, when this machine can trus
 
 test("G1 a look that a lost link or the end overtakes has no effect, and leaves no timer", async (t) => {
   for (const overtake of ["link", "end"] as const) {
-    const { clock, follower, world, bucket, code } = await following(t, { isLinked: false });
+    const { home, clock, follower, world, bucket, code } = await following(t, { isLinked: false });
     const answer = Promise.withResolvers<StoredLayer>();
     world.newest = () => answer.promise;
     follower.link(bucket);
@@ -320,7 +320,8 @@ test("G1 a look that a lost link or the end overtakes has no effect, and leaves 
     }
     await setImmediate();
     follower.noteConfig();
-    await setImmediate();
+    // As long as the reads take that would follow.
+    for (let turn = 0; turn < 20; turn++) await stat(home);
     assert.deepEqual([code(), clock.pendingTimers, world.applied, world.asked], [undefined, 0, 0, 1]);
   }
   const { clock, follower, world, bucket } = await following(t, {

@@ -233,6 +233,43 @@ test("E4 a result over the size is gone with its session, and after an hour", as
   assert.deepEqual([kept.size, clock.pendingTimers], [0, 0]);
 });
 
+test("E4 results over the size go one by one, each an hour after it was kept", async () => {
+  const { clock, kept, call } = limited({ content: [text("x".repeat(20_000))] });
+  for (const _round of [1, 2]) {
+    await call();
+    await clock.advance(1_800_000);
+    await call();
+    await clock.advance(1_800_000);
+    assert.equal(kept.size, 1);
+    await clock.advance(1_800_000);
+    assert.deepEqual([kept.size, clock.pendingTimers], [0, 0]);
+  }
+  await call();
+  kept[Symbol.dispose]();
+  assert.deepEqual([kept.size, clock.pendingTimers], [0, 0]);
+});
+
+test("E4 a result over the size with nothing in it that can be cut is refused, and without a limit all pass", async () => {
+  const big = "x".repeat(20_000);
+  for (const block of [
+    big,
+    [big],
+    { type: "text", other: big },
+    { type: "image", data: 7, other: big },
+    { type: "resource", resource: big },
+    { type: "resource", resource: { text: 7, blob: 7, other: big } },
+  ]) {
+    const { kept, limiter, call } = limited({ content: [null, block, text("in short")] });
+    const refused = await call();
+    assert.equal(isError(refused) && refused.error.code, LIMIT_REACHED, JSON.stringify(block).slice(0, 40));
+    assert.equal(kept.size, 0);
+    limiter.configure({ ...DEFAULT_LIMITS, resultBytes: null });
+    assert.equal(contentOf(await call()).at(-1)?.["text"], "in short");
+  }
+  for (const content of [undefined, big, { text: big }])
+    assert.ok(isError(await limited({ content, other: big }).call()));
+});
+
 test("E4 D1 a result over the size is kept for a principal that has no session, whichever of its requests asks", async () => {
   const { kept, call, read } = limited({ content: [text("x".repeat(20_000))] });
   const of = (name: string, id: string): ClientPort => ({
@@ -272,10 +309,13 @@ test("E4 a result over the size is kept within bounds: a session's oldest goes f
     await byBytes.call(one);
     assert.equal(byBytes.kept.size, size);
   }
-  // One that is larger than all that may be kept is refused.
+  // One that is larger than all that may be kept is refused, and nothing makes room for it.
   const small = { ...bounds, sessionBytes: 10_000 };
-  const refused = await limited({ content: [text("x".repeat(20_000))] }, small).call();
+  const refusing = limited({ content: [text("x".repeat(20_000))] }, small);
+  refusing.kept.keep(one, [{ kind: "text", mimeType: "text/plain", content: "short" }], 100);
+  const refused = await refusing.call(one);
   assert.equal(isError(refused) && refused.error.code, LIMIT_REACHED);
+  assert.equal(refusing.kept.size, 1);
   // So is one for which there is no room beside what others keep: what is told can be read.
   const crowded = limited({ content: [text("x".repeat(20_000))] }, { ...bounds, allBytes: 10_000 });
   assert.ok(isError(await crowded.call()));

@@ -145,3 +145,14 @@ test("E4 calls in flight are counted over all sessions, and free again however a
   for (const end of ends) end({ result: {} });
   for (const reply of await Promise.all([other, ...again])) assert.equal(refusalOf(reply), null);
 });
+
+test("E4 calls in flight are free again after a failure between the limits and the backend", async () => {
+  const clock = createManualClock();
+  const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsInFlight: 1 }, clock);
+  const served = servingSet([source("a", { tools: ["x"] })], recordingServices(), {
+    limits: { limiter, kept: new KeptResults(clock) },
+    between: [() => () => Promise.reject(new Error("of the telemetry"))],
+  });
+  for (const _call of [1, 2])
+    assert.equal(refusalOf(await ask(served, "tools/call", { name: "x" }))?.message, "internal error");
+});

@@ -67,6 +67,16 @@ test("the audit's file takes whole lines in order, and only its owner may read i
   assert.deepEqual(file.state, { kind: "writing" });
 });
 
+test("the audit's file takes more in all than may wait at once", async (t) => {
+  const { file, path } = await started(t, { maxSizeBytes: 100_000_000 });
+  const large = record(`tool:${"x".repeat(3 * 1024 * 1024)}`);
+  for (const count of [1, 2, 3, 4]) {
+    file.write(large);
+    await eventually(async () => (await stat(path)).size > count * 3 * 1024 * 1024);
+    await eventually(() => file.state.kind === "writing");
+  }
+});
+
 test("the audit's file counts what waits, and what is written waits no more", async (t) => {
   const { file, targets } = await started(t, { maxSizeBytes: 100_000_000 });
   const written: string[] = [];
