@@ -17,7 +17,6 @@ import { ANSWERS_WITHIN_MS, BEAT_MS, Machines } from "./machines.ts";
 import { type Link, type LinkOptions, linkConditions, startLink } from "./nats/link.ts";
 import { type Summary, stateOf, summaryText } from "./summary.ts";
 
-/** Changes within this time are published together, ms. */
 const GATHER_MS = 50;
 /** Minimum time between two summaries, and between two answers to roll calls, ms. */
 const APART_MS = 300;

@@ -30,7 +30,6 @@ const MOST_KEY = 64;
 interface Known {
   /** When a message of the machine was last received; null: only its entry in the bucket is known. */
   heardAtMs: number | null;
-  /** When the entry was first read. */
   readonly readAtMs: number;
   summary: Summary | null;
   problem: string | null;

@@ -2,7 +2,6 @@
 // tool's schema, and encodes the values.
 import { isJsonObject, type JsonObject } from "./json-rpc.ts";
 
-/** An argument that is repeated in a header. */
 export interface ParamHeader {
   /** The path of the argument through the schema's properties. */
   readonly path: readonly string[];

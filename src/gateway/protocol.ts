@@ -14,7 +14,6 @@ export const LATEST_VERSION: ProtocolVersion = "2025-11-25";
 export const MODERN_VERSION = "2026-07-28";
 export type SpokenVersion = ProtocolVersion | typeof MODERN_VERSION;
 
-/** The keys of `_meta` in MODERN_VERSION. */
 export const META = {
   protocolVersion: "io.modelcontextprotocol/protocolVersion",
   clientCapabilities: "io.modelcontextprotocol/clientCapabilities",

@@ -34,7 +34,6 @@ export function isReference(value: object): value is SecretReference {
   return value.kind === "stored" && "name" in value && typeof value.name === "string";
 }
 
-/** The notations of references, for messages and docs. */
 export const REFERENCE_FORM = `\${VARIABLE}`;
 export const STORED_FORM = "secret:NAME";
 /** Both notations with their meaning, for messages. */
@@ -55,7 +54,6 @@ export function parseReference(text: string): SecretReference | null {
   return name === undefined ? null : { kind: "stored", name };
 }
 
-/** The reference as it is written in a configuration. */
 export function referenceText(reference: SecretReference): string {
   return reference.kind === "environment" ? `\${${reference.variable}}` : storedKey(reference.name);
 }

@@ -75,7 +75,6 @@ export class Calls {
   readonly #switchboard: Switchboard;
   readonly #ending = new AbortController();
   readonly #link: Link;
-  /** The current offers, by machine. */
   readonly #offers = new Map<string, Offer & { readonly heardAtMs: number }>();
   /** Machines that went away without withdrawing their offer; since when, Unix ms. */
   readonly #missed = new Map<string, number>();
@@ -229,7 +228,7 @@ export class Calls {
   }
 
   #begin(session: CallsSession): void {
-    // The configuration may have changed while the session opened.
+    // As the configuration may have changed meanwhile.
     session.follow(this.#part);
     this.#session = session;
     this.#expectingMs = this.#options.clock.monotonicMs();
@@ -338,7 +337,6 @@ export class Calls {
     this.#emitPlaces(places);
   }
 
-  /** Removes the offer of a machine that went away without withdrawing it. */
   #forget(machine: string): void {
     this.#offers.delete(machine);
     if (this.#missed.size < MOST_MISSED) this.#missed.set(machine, this.#options.clock.wallMs());

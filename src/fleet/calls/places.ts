@@ -13,7 +13,6 @@ const LONGEST_REQUIRED = 256;
 export interface LentPlace {
   /** Folders that the backend's command names, relative to the machine's shares. */
   readonly roots: readonly string[];
-  /** Shares that the backend requires. */
   readonly requires: readonly string[];
   /** The worst route among the mounts of the required shares; null: no share is required. */
   readonly standing: "tb" | "fallback" | "none" | null;

@@ -30,7 +30,6 @@ const OPENINGS = { most: 200, withinMs: 10_000 };
 /** Maximum number of machines whose openings are counted. */
 const MOST_COUNTED = 1_000;
 
-/** The connection that carries frames to machines by name. */
 export interface Wire {
   /** The most data that one frame may carry. */
   readonly chunkBytes: number;
@@ -38,7 +37,6 @@ export interface Wire {
   frame(machine: string, bytes: Uint8Array): void;
 }
 
-/** A backend of another machine. */
 export interface Borrowed {
   readonly machine: string;
   readonly backend: string;

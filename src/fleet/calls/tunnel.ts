@@ -37,7 +37,6 @@ interface TunnelOptions {
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
   /** Called with the bytes in memory for the tunnel, 0 if they are few. May end the tunnel. */
   readonly onHeld: (bytes: number) => void;
-  /** Called when the other machine has accepted the tunnel. */
   readonly onOpen: () => void;
   /** Called once, however the tunnel ends. */
   readonly onOver: () => void;

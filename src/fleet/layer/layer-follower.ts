@@ -36,7 +36,6 @@ export type LayerOutcome =
   /** A later attempt may succeed. */
   | { readonly kind: "failed"; readonly reason: string };
 
-/** Applies layers to the service. */
 export interface LayerPort {
   /** The revision of the layer that is applied; null: none is. */
   readonly revision: () => number | null;

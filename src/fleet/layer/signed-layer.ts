@@ -24,7 +24,6 @@ const layerShape = object({
   revision: signedCount,
   /** By the clock of the machine that signed. It is shown to people and never compared. */
   time: SIGNED_TIME,
-  /** The machine that signed. */
   by: textThat("a machine's name", isMachineName),
   /** `U…`: the key that signed. */
   operator: text,
@@ -71,7 +70,6 @@ export type LayerReading =
   | { readonly ok: false; readonly problem: string };
 
 interface Trusted {
-  /** The current key. */
   readonly operator: string;
   /** Keys that were current before. */
   readonly earlier: readonly string[];

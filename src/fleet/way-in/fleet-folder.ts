@@ -71,22 +71,35 @@ export async function makeFleet(
   { home, clock }: FleetPlace,
   parts: Pick<FleetRecord, "address" | "operator" | "home" | "members">,
 ): Promise<FleetRecord> {
-  const paths = { ...folderPaths(home), ...certificatePaths(home, 1) };
+  const paths = folderPaths(home);
   await rm(paths.folder, { recursive: true, force: true });
   await mkdir(paths.folder, { mode: 0o700 });
-  const { host } = splitAddress(parts.address);
-  const { authority, server } = makeCertificates([host, "127.0.0.1", "localhost"], clock.wallMs());
   await mkdir(paths.store, { mode: 0o700 });
-  await writeDurably(paths.authority, authority.certificate);
+  const authority = await makeServerCertificates({ home, clock }, parts.address, 1);
+  const record = { ...parts, authority, certificates: 1, invitations: [] };
+  await writeConfig(home, record);
+  await writeDurably(paths.record, recordText(record));
+  return record;
+}
+
+/**
+ * Makes and writes the certificates with this count, the authority last: if its file exists, the others do.
+ * Resolves with the authority's fingerprint, SHA-256, hex.
+ */
+export async function makeServerCertificates(
+  { home, clock }: FleetPlace,
+  address: string,
+  count: number,
+): Promise<string> {
+  const paths = certificatePaths(home, count);
+  const { host } = splitAddress(address);
+  const { authority, server } = makeCertificates([host, "127.0.0.1", "localhost"], clock.wallMs());
   await writeDurably(paths.key, server.key);
   // The file contains the authority, too. A joining machine knows only the authority's fingerprint, and gets
   // the authority itself from the server.
   await writeDurably(paths.certificate, server.certificate + authority.certificate);
-  const fingerprint = fingerprintOf(authority.der).toString("hex");
-  const record = { ...parts, authority: fingerprint, certificates: 1, invitations: [] };
-  await writeConfig(home, record);
-  await writeDurably(paths.record, recordText(record));
-  return record;
+  await writeDurably(paths.authority, authority.certificate);
+  return fingerprintOf(authority.der).toString("hex");
 }
 
 /**

@@ -25,7 +25,7 @@ const FAREWELL_MS = 500;
 
 export interface InviteOptions extends FleetPlace {
   readonly validMs: number;
-  /** The operator's 32 private bytes. */
+  /** 32 private bytes. */
   readonly operatorKey: Uint8Array;
   readonly signal: AbortSignal;
   /** Gets the code as soon as a machine can join with it. */

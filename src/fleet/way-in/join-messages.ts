@@ -8,7 +8,6 @@ import { isSignedBy, isSignedByUser, signedLines, signText, userKey } from "../k
 
 /** Covered by the proof in every message, so that a code that was changed on its way is detected. */
 export interface JoinContext {
-  /** The id of the invitation. */
   readonly id: string;
   /** SHA-256 of the certificate authority, hex. */
   readonly authority: string;

@@ -1,12 +1,17 @@
 // New certificates for the fleet's server, by a new authority: made beside the current ones, and used once every member
 // trusts the new authority.
 import { X509Certificate } from "node:crypto";
-import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
+import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { authorityFingerprint } from "../layer/authority.ts";
-import { makeCertificates } from "./certificate.ts";
-import { certificatePaths, changeFleet, type FleetPlace, requireFleet, withFolder } from "./fleet-folder.ts";
+import {
+  certificatePaths,
+  changeFleet,
+  type FleetPlace,
+  makeServerCertificates,
+  requireFleet,
+  withFolder,
+} from "./fleet-folder.ts";
 import type { FleetRecord } from "./fleet-record.ts";
-import { splitAddress } from "./join-code.ts";
 import { reloadServer } from "./server-process.ts";
 
 export interface NextAuthority {
@@ -30,20 +35,14 @@ export async function madeAuthority(
   place: FleetPlace,
   signal: AbortSignal,
 ): Promise<NextAuthority & { readonly made: boolean }> {
-  const { home, clock } = place;
+  const { home } = place;
   const before = await nextAuthority(home);
   if (before !== null) return { ...before, made: false };
   const isMade = await withFolder(place, signal, async () => {
     // Another command has made an authority meanwhile, and members may know it already.
     if ((await nextAuthority(home)) !== null) return false;
     const { address, certificates } = await requireFleet(home);
-    const paths = certificatePaths(home, certificates + 1);
-    const { host } = splitAddress(address);
-    const { authority, server } = makeCertificates([host, "127.0.0.1", "localhost"], clock.wallMs());
-    await writeDurably(paths.key, server.key);
-    await writeDurably(paths.certificate, server.certificate + authority.certificate);
-    // Written last, so that the other files exist if this file does.
-    await writeDurably(paths.authority, authority.certificate);
+    await makeServerCertificates(place, address, certificates + 1);
     return true;
   });
   const made = await nextAuthority(home);

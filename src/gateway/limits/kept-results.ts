@@ -30,7 +30,6 @@ export interface LargePart {
   readonly content: string;
 }
 
-/** Where clients read a kept part. */
 export interface KeptPart {
   readonly uri: string;
   readonly pieces: number;
@@ -67,7 +66,6 @@ export class KeptResults implements Disposable {
     return this.#kept.size;
   }
 
-  /** How long a result is kept, ms. */
   get keptMs(): number {
     return this.#bounds.keptMs;
   }

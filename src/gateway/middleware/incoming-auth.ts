@@ -26,7 +26,6 @@ export interface Authenticator extends Disposable {
   readonly signed: SignedTokens | null;
 }
 
-/** Tokens that an authorization server signs. */
 interface SignedTokens {
   readonly resource: ProtectedResource;
   readonly keys: KeyState;
@@ -158,7 +157,6 @@ export function readLocalUsers(
 export const NO_TOKEN = "a bearer token is required";
 const UNKNOWN_TOKEN = "the bearer token is not accepted";
 
-/** Accepts only tokens of the configuration. */
 export function authenticateUsers(users: LocalUsers): Authenticator {
   return {
     authenticate(headers) {

@@ -40,7 +40,6 @@ export interface Policies {
   isAllowed(principal: Principal, target: PolicyTarget | null, method: string): boolean;
   /** True for tools that the principal may call, prompts that it may get and resources that it may read. */
   isVisible(principal: Principal, entry: CatalogEntry): boolean;
-  /** Equal for principals with equal rights. */
   rightsKey(principal: Principal): string;
   /** Whether some tools are hidden even from the home's owner. */
   readonly hidesFromOwner: boolean;

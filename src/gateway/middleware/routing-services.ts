@@ -32,7 +32,6 @@ export interface RoutingServices {
   inUse?(catalog: Catalog): void;
   setLogLevel(client: ClientPort, level: McpLogLevel): void;
   readonly tasks: TaskMemory;
-  /** For tasks of 2026-07-28. */
   readonly taskIds: TaskIds;
   /** Results that were too large to send. */
   readonly kept: { read(of: { readonly client: ClientPort; readonly uri: string }): Reply };

@@ -49,7 +49,6 @@ export class CallMinutes {
     this.#clock = clock;
   }
 
-  /** Returns the pool with its calls counted. */
   counted(pool: RoutingServices["pool"]): RoutingServices["pool"] {
     return {
       call: (backend, call) => this.#call(pool, backend, call),
