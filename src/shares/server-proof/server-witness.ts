@@ -1,7 +1,7 @@
 // The known servers of a share, on disk under random ids, with the evidence that recognizes them. The
 // evidence is written after each proof.
 import { randomBytes } from "node:crypto";
-import { readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expecting } from "../../runtime/errors.ts";
 import { ensureFolder, readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
@@ -98,10 +98,6 @@ export function createKnownServers(stateFolder: string) {
       if ((await readIfPresent(path)) === content) return;
       await ensureFolder(serverFolder(folderOf(share), server.id), 0o700);
       await writeDurably(path, content, { mode: 0o600 });
-    },
-    /** Removes the server and the unsent files that are kept for it. */
-    async drop(share: Pick<ShareSpec, "name">, id: string): Promise<void> {
-      await rm(serverFolder(folderOf(share), id), { recursive: true, force: true });
     },
   };
 }

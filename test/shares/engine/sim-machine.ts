@@ -533,7 +533,6 @@ export class SimMachine {
         const at = this.known.findIndex((one) => one.id === id);
         this.known.splice(at === -1 ? this.known.length : at, 1, server);
       },
-      drop: async () => {},
     };
   }
 
