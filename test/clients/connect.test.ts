@@ -9,7 +9,7 @@ import { CLIENT_NAMES, CLIENTS, type Client } from "../../src/clients/client.ts"
 import { editedClientText } from "../../src/clients/client-edit.ts";
 import { OWN_NAME, ownEntry } from "../../src/clients/client-entry.ts";
 import { clientValues } from "../../src/clients/client-text.ts";
-import { planConnection, writePlan } from "../../src/clients/connection-plan.ts";
+import { planConnection, planDiff, planUndo, writePlan } from "../../src/clients/connection-plan.ts";
 import { readRecord } from "../../src/clients/connection-record.ts";
 import { planImport } from "../../src/clients/import-plan.ts";
 import { foundEntries, readClientFile, readFoundFiles } from "../../src/clients/read-files.ts";
@@ -267,6 +267,26 @@ describe("F1 taking over", () => {
       await assert.rejects(writePlan(home, late), /changed meanwhile; nothing was written/);
     assert.equal((await readRecord(home, "cursor"))?.path, file);
     assert.equal((await plan(file)).record?.before, null, "as it was before Mountaineer");
+    await writePlan(home, await planUndo(CLIENTS.cursor, { ...OPTIONS, home, file: other }));
+    assert.equal((await readRecord(home, "cursor"))?.path, file, "an undo elsewhere keeps the way back");
+  });
+
+  it("F1 a broken file is not connected, and a plan shows neither an escaped secret nor a whole long line", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [path, home] = [join(folder, "mcp.json"), join(folder, "home")];
+    const plan = () => planConnection(CLIENTS.cursor, PROGRAM, null, { ...OPTIONS, home, file: path });
+    await writeFile(path, '{"mcpServers": {"a": ');
+    await assert.rejects(plan(), { code: "client_unreadable" });
+    const secret = 'hunt"er2-0123456789abcdef';
+    const entry = { note: "x".repeat(9_000), command: "a", args: ["--token", secret] };
+    await writeFile(path, JSON.stringify({ mcpServers: { a: entry } }, null, 2));
+    const diff = await planDiff(await plan());
+    assert.match(diff, /\(hidden\)/);
+    assert.ok(!diff.includes("er2-0123456789abcdef"), diff);
+    await writeFile(path, JSON.stringify({ mcpServers: { a: entry } }));
+    const lines = (await planDiff(await plan())).split("\n");
+    assert.ok(lines.some((line) => / … \d+ characters … /.test(line)));
+    assert.ok(lines.every((line) => line.length < 2_100));
   });
 
   it("F1 what stands here already is not taken over again, under whatever name; another of that name gets one", async (t) => {

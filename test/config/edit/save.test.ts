@@ -110,6 +110,17 @@ test("E2 who may change no entry moves no backends either, and changes nothing o
   }
 });
 
+test("B9 a save that fails does not fail the next one, and a hash counts in either letter case", async (t) => {
+  const path = join(await temporaryFolder(t), "config.toml");
+  await writeFile(path, TEXT);
+  const target = { path, place: PLACE, edits: interval(5) };
+  const [first, second] = await Promise.allSettled([
+    saveEdit({ ...target, seenSha256: sha256("other") }),
+    saveEdit({ ...target, seenSha256: sha256(TEXT).toUpperCase() }),
+  ]);
+  assert.deepEqual([first.status, second.status], ["rejected", "fulfilled"]);
+});
+
 test("B9 of two saves that saw the same file, one is refused", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
   await writeFile(path, TEXT);
@@ -217,6 +228,29 @@ test("a file that another is just writing in place is waited for, and its keys a
       assert.equal(await readFile(path, "utf8"), whole.replace("= 2", "= 5"));
     }
   }
+});
+
+test("a file that another goes on writing is left alone after 3 s, and one dated in the future is not waited for", async (t) => {
+  const path = join(await temporaryFolder(t), "config.toml");
+  await writeFile(path, TEXT);
+  const target = { path, place: PLACE, seenSha256: null, edits: interval(5) };
+  const time = createManualClock();
+  let writes = 0;
+  const sleep: typeof time.sleep = async (delayMs) => {
+    writes += 1;
+    await writeFile(path, `${TEXT}# ${writes}`);
+    await time.advance(delayMs);
+  };
+  const clock = {
+    ...time,
+    sleep,
+    wallMs: () => statSync(path).ctimeMs,
+    monotonicMs: () => time.monotonicMs(),
+  };
+  await assert.rejects(saveEdit({ ...target, clock }), hasCode("config_changed"));
+  assert.deepEqual([await readFile(path, "utf8"), writes], [`${TEXT}# 12`, 12]);
+  const past = { ...time, sleep: () => assert.fail("waited"), wallMs: () => statSync(path).ctimeMs - 60_000 };
+  assert.ok((await saveEdit({ ...target, clock: past })).ok);
 });
 
 test("B3 what a service runs is not replaced by one key where the file is empty or gone", async (t) => {
