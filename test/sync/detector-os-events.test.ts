@@ -119,6 +119,52 @@ test("B2 folders are watched anew after a look that failed, and not after the en
   assert.equal(file.watches, 1, "the other detector's");
 });
 
+test("B2 a look asked for during another sees what came meanwhile, and after the end nothing is told", async (t) => {
+  const file = createMemoryFile("a");
+  const { clock, seen, detector } = startOn(t, file, file.events);
+  await detector.look();
+  const stat = file.stat.bind(file);
+  let held: PromiseWithResolvers<void> | null = null;
+  // Answers late what was so when it was asked.
+  Object.assign(file, {
+    stat: async (signal: AbortSignal) => {
+      const found = await stat(signal);
+      await held?.promise;
+      return found;
+    },
+  });
+  const during = async (act: () => void): Promise<void> => {
+    const now = Promise.withResolvers<void>();
+    held = now;
+    const { looks } = file;
+    const first = detector.look();
+    await eventually(() => file.looks > looks);
+    await new Promise(setImmediate);
+    act();
+    held = null;
+    now.resolve();
+    await first;
+  };
+  let second: Promise<void> | null = null;
+  await during(() => {
+    file.save("b");
+    second = detector.look();
+  });
+  await second;
+  assert.equal(seen.changes, 1);
+  file.save("c");
+  let looks = 0;
+  await during(() => {
+    void detector.look();
+    detector[Symbol.dispose]();
+    looks = file.looks;
+    assert.equal(clock.pendingTimers, 0);
+  });
+  await clock.advance(10 * SAFETY_POLL_MS);
+  assert.deepEqual([seen.changes, file.watches], [1, 0]);
+  assert.ok(file.looks <= looks + 1, "the look that was begun ends, and no other begins");
+});
+
 test("B2 a burst of events is one check, a moment later", async (t) => {
   const file = createMemoryFile("a");
   const { clock, seen, detector } = startOn(t, file, file.events);
