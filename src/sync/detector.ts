@@ -100,7 +100,7 @@ function createOsEvents(
   let armingDue = true;
   let degraded: string | null = null;
   let settling: Timer | null = null;
-  /** When the last event came, before the present look and since it began; monotonic. */
+  /** When the last event came: before the present look, and since it began. Monotonic. */
   let eventMs: number | null = null;
   let nextEventMs: number | null = null;
 

@@ -246,6 +246,8 @@ describe("F1 taking over", () => {
       [large, /is larger than 64 MiB$/],
     ] as const)
       await assert.rejects(readClientFile(path), { code: "client_unreadable", message });
+    await writeFile(join(folder, "marked.json"), "\ufeff{}");
+    assert.equal(await readClientFile(join(folder, "marked.json")), "\ufeff{}", "no byte is lost");
     for (const path of ["nothing.json", "large.json/inside.json"])
       assert.equal(await readClientFile(join(folder, path)), null);
   });

@@ -201,7 +201,7 @@ export function withApproved(
   // Without `placed`, the person saw only the order of the running backends.
   const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
   const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
-  /** Backends with the name of another one, which was approved and no longer runs: they do not inherit its place. */
+  /** Ids of backends that took the name of an approved one. They do not inherit its place in the order. */
   const replaced = new Set<string>();
   for (const id of ids) {
     const entry = inFile.get(id);

@@ -56,10 +56,7 @@ function mountNames(shares: readonly unknown[]): string[] {
   return [...new Set([...shareNames(shares), ...ofServer])];
 }
 
-/**
- * The share's link or mount that the path is in, or the folder of all shares or aliases that it is or holds, in
- * words; null: none.
- */
+/** Why no alias may be at the path, in words; null: one may. */
 function standsIn(
   path: string,
   { sharesRoot, mountRoot }: Roots,
