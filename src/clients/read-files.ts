@@ -63,7 +63,7 @@ export async function readFoundFiles(
           hint: `name a file, or one of the clients ${CLIENT_NAMES.join(", ")}`,
         });
       if (text === null || found.some((file) => file.path === path)) continue;
-      const isOfFolder = named === null && index > 0;
+      const isOfFolder = index > 0;
       const client = typeof word === "string" ? CLIENTS[word].title : basename(path);
       const title = isOfFolder ? `${client} in ${surroundings.folder}` : client;
       const servers = await readServers(text, path, surroundings.folder, options, taken);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { importedServer } from "../../src/clients/imported-server.ts";
+import { foundEntries } from "../../src/clients/read-files.ts";
 
 const imported = (name: string, entry: Record<string, unknown>) =>
   importedServer(name, entry, {
@@ -43,4 +44,21 @@ test("F1 a client's limits become the nearest ones that a backend may have", () 
   });
   assert.deepEqual(limitsOf({ startup_timeout_ms: 5, requestTimeout: 999 }), { init: 0.1, call: 0.999 });
   assert.equal(limitsOf({ startup_timeout_sec: 0, tool_timeout_sec: "9" }), undefined);
+});
+
+test("F1 text beside a placeholder that means nothing here is hidden, since it may be a secret", () => {
+  const env = { A: "sk-live-0123${workspaceFolder}", B: "${workspaceFolder}" };
+  const table = imported("a", { command: "x", env })?.table;
+  assert.deepEqual(table?.["env"], { A: "(hidden)", B: "$${workspaceFolder}" });
+});
+
+test("F1 a project's servers are those of its folder and of the folders in it, whatever begins alike", () => {
+  const file = { projects: { "/a/b": { mcpServers: { x: { command: "x" } } } } };
+  for (const [folder, count] of [
+    ["/a/b", 1],
+    ["/a/b/c", 1],
+    ["/a/bc", 0],
+    ["/a", 0],
+  ] as const)
+    assert.equal(foundEntries(file, folder).length, count, folder);
 });
