@@ -52,6 +52,12 @@ test("F1 text beside a placeholder that means nothing here is hidden, since it m
   assert.deepEqual(table?.["env"], { A: "(hidden)", B: "$${workspaceFolder}" });
 });
 
+test("F1 two secrets whose names become one are kept apart", () => {
+  const headers = { "X-Api-Key": "sk-live-one-0123456789", X_Api_Key: "sk-live-two-0123456789" };
+  const { secrets } = imported("a", { url: "https://a.example/mcp", headers }) ?? {};
+  assert.deepEqual([...(secrets?.values() ?? [])], Object.values(headers));
+});
+
 test("F1 a project's servers are those of its folder and of the folders in it, whatever begins alike", () => {
   const file = { projects: { "/a/b": { mcpServers: { x: { command: "x" } } } } };
   for (const [folder, count] of [

@@ -282,9 +282,10 @@ test("a file is read whole; what is no readable file rejects with config_unreada
     error instanceof MountaineerError && error.code === "config_unreadable";
   await assert.rejects(loadConfig(join(folder, "missing.toml"), PLACE), unreadable);
   await mkdir(join(folder, "folder.toml"));
-  await assert.rejects(loadConfig(join(folder, "folder.toml"), PLACE), unreadable);
+  const notFile = { code: "config_unreadable", message: /is not a file$/ };
+  await assert.rejects(loadConfig(join(folder, "folder.toml"), PLACE), notFile);
   await promisify(execFile)("mkfifo", [join(folder, "pipe.toml")]);
-  await assert.rejects(loadConfig(join(folder, "pipe.toml"), PLACE), unreadable);
+  await assert.rejects(loadConfig(join(folder, "pipe.toml"), PLACE), notFile);
   await writeFile(join(folder, "config.json"), "{}");
   await assert.rejects(loadConfig(join(folder, "config.json"), PLACE), unreadable);
 });
