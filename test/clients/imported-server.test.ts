@@ -56,6 +56,13 @@ test("F1 two secrets whose names become one are kept apart", () => {
   const headers = { "X-Api-Key": "sk-live-one-0123456789", X_Api_Key: "sk-live-two-0123456789" };
   const { secrets } = imported("a", { url: "https://a.example/mcp", headers }) ?? {};
   assert.deepEqual([...(secrets?.values() ?? [])], Object.values(headers));
+  const env = { A: "${input:k_1}", B: "${input:k-1}" };
+  assert.deepEqual(imported("a", { command: "x", env })?.wanted, ["a-k-1", "a-k-1-2"]);
+});
+
+test("F1 a setting that is left over shows no value of a secret's name", () => {
+  const entry = { command: "x", auth: { clientSecret: "plainword", scope: "read" } };
+  assert.deepEqual(imported("a", entry)?.leftOver, ['auth = {"clientSecret":"(hidden)","scope":"read"}']);
 });
 
 test("F1 a project's servers are those of its folder and of the folders in it, whatever begins alike", () => {

@@ -76,6 +76,13 @@ const APART: readonly string[] = [
 
 test("E2 an argument, a folder or a variable that is, lies in or lies above the home reaches it", async () => {
   for (const [keys, places] of REACHING) assert.deepEqual(await reached(keys), places, keys);
+  const homes = ["/home/zo\u00eb/.mountaineer"];
+  const decomposed = await reached('args = ["/home/zoe\u0308"]', {
+    homes,
+    configs: [],
+    userHome: "/home/ann",
+  });
+  assert.ok(decomposed.includes("home"), "however its letters are composed");
 });
 
 test("E2 what lies beside the home reaches nothing", async () => {
