@@ -61,8 +61,12 @@ test("F1 two secrets whose names become one are kept apart", () => {
 });
 
 test("F1 a setting that is left over shows no value of a secret's name", () => {
-  const entry = { command: "x", auth: { clientSecret: "plainword", scope: "read" } };
-  assert.deepEqual(imported("a", entry)?.leftOver, ['auth = {"clientSecret":"(hidden)","scope":"read"}']);
+  const auth = { clientSecret: "plainword", scope: "read" };
+  const entry = { command: "x", auth, note: "ghp_0123456789abcdef0123456789abcdef0123" };
+  assert.deepEqual(imported("a", entry)?.leftOver, [
+    'auth = {"clientSecret":"(hidden)","scope":"read"}',
+    'note = "(hidden)"',
+  ]);
 });
 
 test("F1 a project's servers are those of its folder and of the folders in it, whatever begins alike", () => {

@@ -10,12 +10,14 @@ import { describeMistakes } from "../../src/config/values/mistakes.ts";
 import {
   nameKey,
   parseInterfaceName,
+  parseNetworkMark,
   parseServerShareName,
   parseShareName,
   parseSubpath,
   parseUserName,
 } from "../../src/config/values/names.ts";
 import { expandPath, isWithin, parsePath } from "../../src/config/values/paths.ts";
+import { isShowable } from "../../src/config/values/secret-text.ts";
 import { PLACES } from "./approval/places.ts";
 import { accepted, refused, SHARE } from "./support.ts";
 
@@ -420,4 +422,17 @@ test("E2 a backend that becomes one with routes waits, and runs as it was", asyn
   const [files] = held.effective.backends;
   assert.deepEqual(files?.connection, first.backends[0]?.connection);
   assert.equal(files?.routes ?? null, null);
+});
+
+test("a network is a gateway's address or a whole subnet", () => {
+  for (const mark of ["gateway:aa:bb:cc:dd:ee:ff", "subnet:10.0.0.0/24", "subnet:10.0.0.4/30"])
+    assert.deepEqual(parseNetworkMark(` ${mark.toUpperCase()} `), { ok: true, value: mark });
+  for (const mark of ["subnet:10.0.0.5/24", "subnet:10.0.256.0/24", "subnet:10.0.0.0/33", "gateway:aa:bb"])
+    assert.equal(parseNetworkMark(mark).ok, false, mark);
+});
+
+test("what is shown as it is written has references, and nothing secret or unclear beside them", () => {
+  for (const text of ["", "${TOKEN}", "Bearer ${secret:token}", "secret:token"])
+    assert.ok(isShowable(text), text);
+  for (const text of ["hunter2", "hunter2${TOKEN}", "hunter2${"]) assert.ok(!isShowable(text), text);
 });
