@@ -4,6 +4,7 @@ import { type TestContext, test } from "node:test";
 import { Successor } from "../../../src/daemon/handover/successor.ts";
 import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { hashOf, recordOf } from "../../support/session-records.ts";
 
 const NEVER = new AbortController().signal;
@@ -73,7 +74,8 @@ test("B11 whoever waits for a next daemon that ends waits no more", async (t) =>
   await next.keep({ hash: hashOf(1), record: recordOf(1) });
   assert.deepEqual(answered, [7]);
   assert.equal(passing.resume({ id: 8 } as never, outlet as never), null);
-  assert.equal(await next.go({ say: "go", door: null }, undefined, WAIT), false);
+  const still = { clock: createManualClock(), deadlineMs: 1 };
+  assert.equal(await next.go({ say: "go", door: null }, undefined, still), false);
   await next.keep({ hash: hashOf(2), record: recordOf(2) });
 });
 
