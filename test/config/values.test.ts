@@ -6,7 +6,7 @@ import { diffConfigs } from "../../src/config/diff.ts";
 import { parseArgument } from "../../src/config/values/backend-values.ts";
 import { hostKey, parseHost } from "../../src/config/values/host.ts";
 import { hostText } from "../../src/config/values/host-text.ts";
-import { describeMistakes } from "../../src/config/values/mistakes.ts";
+import { describeAddress, describeMistakes } from "../../src/config/values/mistakes.ts";
 import {
   nameKey,
   parseInterfaceName,
@@ -435,4 +435,10 @@ test("what is shown as it is written has references, and nothing secret or uncle
   for (const text of ["", "${TOKEN}", "Bearer ${secret:token}", "secret:token"])
     assert.ok(isShowable(text), text);
   for (const text of ["hunter2", "hunter2${TOKEN}", "hunter2${"]) assert.ok(!isShowable(text), text);
+});
+
+test("an address with a user or a query is not told, since either may be a secret", () => {
+  for (const address of ["https://ann:hunter2@a.example/", "https://a.example/?key=hunter2"])
+    assert.equal(describeAddress(address), "a string");
+  assert.match(describeAddress("https://a.example/mcp"), /a\.example\/mcp/);
 });
