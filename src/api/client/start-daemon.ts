@@ -38,6 +38,7 @@ export async function startDaemon({
   clock,
   signal,
 }: DaemonStart): Promise<DaemonClient> {
+  signal.throwIfAborted();
   const env = Object.fromEntries(
     Object.entries(environment).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   );
@@ -50,7 +51,6 @@ export async function startDaemon({
   for (;;) {
     const daemon = await connectToDaemon(home, { clock });
     if (daemon !== null) return daemon;
-    signal.throwIfAborted();
     // `already_running`: another daemon was started first and will answer soon.
     if (ended !== null && ended !== ERROR_CODES.already_running.exit) throw endedAtOnce(ended);
     if (clock.monotonicMs() >= untilMs) throw silent();

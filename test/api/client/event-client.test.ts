@@ -159,10 +159,12 @@ test("a start that fails is told with its reason, and one that somebody else was
   const { exit, means } = ERROR_CODES.config_invalid;
   await assert.rejects(start(`exit ${exit}`), (error: Error) => error.message.includes(means));
   await assert.rejects(start("exit 99"), /exit code 99/);
-  await assert.rejects(start("sleep 5", AbortSignal.abort()), { name: "AbortError" });
+  const unwanted = join(home, "unwanted");
+  await assert.rejects(start(`touch ${unwanted}`, AbortSignal.abort()), { name: "AbortError" });
   const mark = join(home, "ended");
   const waiting = start(`touch ${mark}; exit ${ERROR_CODES.already_running.exit}`);
   await eventually(() => existsSync(mark));
   await startRig(t, { home });
   assert.equal((await waiting).pid, process.pid);
+  assert.equal(existsSync(unwanted), false);
 });
