@@ -162,6 +162,9 @@ async function untilMounted(
   try {
     for (;;) {
       const mount = indexMounts(await mountTable.read(clock.monotonicMs())).at(place.mountPath);
+      // Somebody else may mount at the path meanwhile.
+      if (mount !== null && mount.entry.type !== "fuse.rclone")
+        return failed("path_taken", `${place.mountPath} is a mount of ${mount.entry.source}`);
       if (mount !== null) return mount.entry;
       if (ended) return failed("other", "rclone ended before it had mounted");
       if (signal.aborted) return failed("other", "cancelled");

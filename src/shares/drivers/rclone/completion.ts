@@ -1,6 +1,6 @@
 // Once a share is mounted, fills holes in its set-aside files with the server's bytes. The server's file is
 // only read, and a file that somebody touched meanwhile is left as it is.
-import { type FileHandle, open, rm, stat, utimes } from "node:fs/promises";
+import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { rcloneProgram } from "../../../rclone-release/installed.ts";
 import { errorText } from "../../../runtime/errors.ts";
@@ -138,8 +138,9 @@ async function completeOne(
       if ((await from.stat()).size !== server.size) return "changed";
       for (const range of missing) await copyRange(from, to, range);
       if (note.base === null) await fillBeforeEnd(from, to, note.real, server.size);
+      await to.utimes(atime, mtime);
+      await to.sync();
     }
-    await utimes(kept, atime, mtime);
     return "complete";
   } finally {
     await rm(copy, { force: true });

@@ -8,6 +8,7 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const PIECE_BYTES = 256 * 1024;
 
+type SparseFile = Pick<FileHandle, "fd" | "read" | "stat">;
 type Seek = (fd: number, from: number, whence: number) => Promise<number>;
 
 /**
@@ -19,11 +20,12 @@ let loading: Promise<Seek | null> | undefined;
  * The parts that hold data, in whole blocks, sorted. If the system cannot say, blocks of zeros count as holes. Rejects
  * with the system's error.
  */
-export async function dataOf(file: FileHandle, blockBytes: number): Promise<readonly ByteRange[]> {
+export async function dataOf(file: SparseFile, blockBytes: number): Promise<readonly ByteRange[]> {
   const { size } = await file.stat();
   loading ??= loadSeek();
   const seek = await loading;
-  return seek === null ? scanned(file, size, blockBytes) : sought(file, size, seek);
+  const data = seek === null ? null : await sought(file, size, seek);
+  return data ?? scanned(file, size, blockBytes);
 }
 
 async function loadSeek(): Promise<Seek | null> {
@@ -36,27 +38,29 @@ async function loadSeek(): Promise<Seek | null> {
   }
 }
 
-async function sought(file: FileHandle, size: number, seek: Seek): Promise<readonly ByteRange[]> {
+/** null: the system cannot say. */
+async function sought({ fd }: SparseFile, size: number, seek: Seek): Promise<readonly ByteRange[] | null> {
   const data: ByteRange[] = [];
   for (let from = 0; from < size; ) {
-    // ENXIO means that there is no data from there on.
-    const start = await seek(file.fd, from, SEEK_DATA);
-    if (start < from || start >= size) break;
-    const end = await seek(file.fd, start, SEEK_HOLE);
-    if (end <= start) break;
+    const start = await seek(fd, from, SEEK_DATA);
+    // Also of a failing disk lseek finds no data: only a hole that begins here proves that there is none.
+    if (start < from) return (await seek(fd, from, SEEK_HOLE)) === from ? data : null;
+    if (start >= size) break;
+    const end = await seek(fd, start, SEEK_HOLE);
+    if (end <= start) return null;
     data.push({ start, end: Math.min(end, size) });
     from = end;
   }
   return data;
 }
 
-async function scanned(file: FileHandle, size: number, blockBytes: number): Promise<readonly ByteRange[]> {
+async function scanned(file: SparseFile, size: number, blockBytes: number): Promise<readonly ByteRange[]> {
   const data: ByteRange[] = [];
   const piece = Buffer.alloc(Math.ceil(PIECE_BYTES / blockBytes) * blockBytes);
   for (let from = 0; from < size; from += piece.length) {
-    const { bytesRead } = await file.read(piece, 0, piece.length, from);
-    for (let at = 0; at < bytesRead; at += blockBytes) {
-      const block = piece.subarray(at, Math.min(at + blockBytes, bytesRead));
+    const bytes = await readWhole(file, piece, from);
+    for (let at = 0; at < bytes; at += blockBytes) {
+      const block = piece.subarray(at, Math.min(at + blockBytes, bytes));
       if (isZero(block)) continue;
       const [start, end] = [from + at, from + at + block.length];
       const last = data.at(-1);
@@ -65,6 +69,16 @@ async function scanned(file: FileHandle, size: number, blockBytes: number): Prom
     }
   }
   return data;
+}
+
+/** Fills `piece` up to the file's end: before a bad sector of a disk, a single read ends early and without an error. */
+async function readWhole(file: SparseFile, piece: Buffer, from: number): Promise<number> {
+  for (let at = 0; at < piece.length; ) {
+    const { bytesRead } = await file.read(piece, at, piece.length - at, from + at);
+    if (bytesRead === 0) return at;
+    at += bytesRead;
+  }
+  return piece.length;
 }
 
 export async function holdsZeros(file: FileHandle, { start, end }: ByteRange): Promise<boolean> {

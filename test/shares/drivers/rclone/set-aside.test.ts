@@ -1,6 +1,17 @@
 // What becomes of rclone's cache before a mount and after the last one, with real files.
 import assert from "node:assert/strict";
-import { mkdir, open, readFile, rm, stat, symlink, truncate, utimes, writeFile } from "node:fs/promises";
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { currentVersionPath, installedProgramPath } from "../../../../src/rclone-release/installed.ts";
@@ -64,6 +75,22 @@ test("A11 holes and data of a file are told by whole blocks", async (t) => {
   await file.truncate(1_000_000);
   await file.write(Buffer.from("x"), 0, 1, 100_000);
   assert.deepEqual(await dataOf(file, 4096), [{ start: 98_304, end: 102_400 }]);
+});
+
+test("A11 a file about which the system cannot say where its data is, is read", async (t) => {
+  await using file = await open(join(await temporaryFolder(t), "sparse"), "w+");
+  await file.truncate(20_000);
+  await file.write(Buffer.from("x"), 0, 1, 5_000);
+  const stat = file.stat.bind(file);
+  // As from a disk with a bad sector: what is before it is read, and then nothing more.
+  const reading = (goodBytes: number): FileHandle["read"] =>
+    async function read(piece: Buffer, at: number, length: number, from: number) {
+      if (from === goodBytes) throw new Error("EIO");
+      return file.read(piece, at, from < goodBytes ? Math.min(length, goodBytes - from) : length, from);
+    } as FileHandle["read"];
+  const data = await dataOf({ fd: -1, stat, read: reading(Infinity) }, 4096);
+  assert.deepEqual(data, [{ start: 4_096, end: 8_192 }]);
+  await assert.rejects(dataOf({ fd: -1, stat, read: reading(6_000) }, 4096), /EIO/);
 });
 
 test("A11 an append that its note does not know is listed, so that rclone sends it", async (t) => {
@@ -377,6 +404,14 @@ for (const [what, change, content, answer, code, state] of [
     assert.deepEqual(await seen(), [state, HOLES, 1_000_000]);
   });
 }
+
+test("A11 a file whose bytes the disk does not confirm is not noted as complete", async (t) => {
+  const { run, seen, kept } = await sceneOfHoles(t);
+  await using file = await open(kept, "r");
+  t.mock.method(Object.getPrototypeOf(file), "sync", () => Promise.reject(new Error("EIO")));
+  await run();
+  assert.equal((await seen())[0], "incomplete");
+});
 
 test("A11 what could not be filled is tried again after two seconds", async (t) => {
   const { run, seen, serve, clock, rounds } = await sceneOfHoles(t);

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { chmod, copyFile, cp, mkdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext, test } from "node:test";
+import { entryExists } from "../../../../src/runtime/files/durable-file.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rclone/available.ts";
@@ -315,3 +316,35 @@ for (const { during, error } of [
     assert.ok((await table.read(systemClock.monotonicMs())).some(({ path }) => path === disk));
   });
 }
+
+test(
+  "A13 what somebody mounts at the path while rclone starts is not taken for the share",
+  noSkip,
+  async (t) => {
+    const programs = await ownPrograms(t);
+    await programs.put("rclone", `[ $1 = mount ] && exec /bin/sleep 60\n${version("1.71.0")}`);
+    const folder = await temporaryFolder(t);
+    const stateFolder = join(folder, "home");
+    const share = shareSpec({ folder });
+    const disk = {
+      id: "1",
+      path: share.mountPath,
+      type: "tmpfs",
+      source: "disk",
+      options: [],
+      deviceMinor: 0,
+    };
+    const { process: note } = rcloneFiles(stateFolder, share.name);
+    const driver = createRcloneDriver({
+      clock: systemClock,
+      logger: silentLogger,
+      prober: fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: 500 })(),
+      mountTable: { read: async () => ((await entryExists(note)) ? [disk] : []) },
+      stateFolder,
+      addressesOf: () => [],
+    });
+    const outcome = await driver.mount(share, "tb", limits());
+    assert.ok(!outcome.ok && outcome.reason === "path_taken", JSON.stringify(outcome));
+    assert.match(outcome.text, /is a mount of disk/);
+  },
+);
