@@ -99,7 +99,7 @@ export const reloadReportShape = object({
   waiting: optional(list(text)),
   /** Why the file was rejected; the previous configuration stays in use. */
   errors: list(configMistakeWireShape),
-  /** Any other failure: the file is unreadable, or could not be applied. */
+  /** Why the reload failed for a reason other than `errors`: the file is unreadable, or could not be applied. */
   failure: nullable(text),
   /** One line for people: "1 share reloaded". */
   summary: text,

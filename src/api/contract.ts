@@ -366,7 +366,7 @@ export const stepResultShape = object({
   hint: nullable(text),
   /** Processes with open files, for `busy`. */
   holders: list(openFileHolderShape),
-  /** Unsent files, if they are the reason. */
+  /** Unsent files that prevented the step, or that a forced unmount cut off. */
   unsent: list(text),
 });
 export type StepResult = TypeOf<typeof stepResultShape>;

@@ -68,7 +68,7 @@ export const machineStateShape = object({
   conditions: list(fleetConditionShape),
   /** Number of shares, backends and conditions that were cut off. */
   cut: count,
-  /** Absent from machines of an earlier version, which apply none. */
+  /** Absent: the machine runs an earlier version, which applies no layer. */
   layer: optional(machineLayerShape),
 });
 export type MachineState = TypeOf<typeof machineStateShape>;
@@ -151,7 +151,6 @@ const fleetPermissionShape = object({
 
 /** Permissions of this machine on the fleet's server, the operator's key, and expiry dates. */
 export const fleetCheckShape = object({
-  /** Missing permissions. */
   lacks: list(fleetPermissionShape),
   /** Excess permissions: with them a malicious machine could impersonate others. */
   exceeds: list(fleetPermissionShape),

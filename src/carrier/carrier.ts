@@ -124,8 +124,8 @@ export interface MoveRequest {
    */
   readonly epoch?: number | null;
   /**
-   * `CarriedShare.witness` when the daemon decided on the move: the carrier refuses the move if that
-   * connection has ended since. null or absent: unknown.
+   * The value of `CarriedShare.witness` when the daemon decided on the move; null or absent: unknown. The carrier
+   * refuses the move if the connection of that witness has ended since.
    */
   readonly witness?: number | null;
 }
@@ -142,7 +142,7 @@ export type MoveOutcome =
       readonly ok: true;
       /** True if the move was planned and interrupted no request. */
       readonly quiet: boolean;
-      /** Connections that were reset. */
+      /** Number of connections that were reset. */
       readonly connections: number;
       readonly tookMs: number;
     }

@@ -33,7 +33,7 @@ export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "en
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 /** The scheme of an Authorization header, before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
-/** Keys that change what a server does: with a value that is not understood, the backend is imported disabled. */
+/** Keys that change what a server does. If the value of one is not understood, the backend is imported disabled. */
 const DECISIVE = "args cwd env env_vars headers http_headers enabled disabled".split(" ");
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;

@@ -97,8 +97,8 @@ export function tableAt(file: unknown, path: readonly string[]): JsonMembers {
 }
 
 /**
- * The entries of a file, in its order, without those that are no tables. Of Claude Code's entries for
- * folders, includes those for `folder` and the folders above it.
+ * The entries of a file that are tables, in the file's order. Of Claude Code's entries for folders, only those for
+ * `folder` and for the folders above it.
  */
 export function foundEntries(file: unknown, folder: string) {
   const projects = Object.entries(tableAt(file, ["projects"])).filter(

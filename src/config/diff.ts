@@ -99,8 +99,8 @@ export function isReordered(before: readonly string[], after: readonly string[])
 }
 
 /**
- * The names of the changed sections that nothing else compares. A section that Mountaineer gets later is
- * included without a change here.
+ * The names of the changed sections that no other comparison in this file covers. A section that a later version of
+ * Mountaineer adds is included without a change here.
  */
 function changedMiddleware(before: MountaineerConfig, after: MountaineerConfig): string[] {
   const [was, is]: readonly Values[] = [{ ...before }, { ...after }];
@@ -109,8 +109,8 @@ function changedMiddleware(before: MountaineerConfig, after: MountaineerConfig):
 }
 
 /**
- * The changes from `before` to `after`. Shares, aliases and backends are matched by name. Of their orders,
- * only that of backends is compared.
+ * The changes from `before` to `after`. Shares, aliases and backends are matched by name; only the order of backends
+ * is compared.
  */
 export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig): ConfigDiff {
   return {

@@ -11,7 +11,7 @@ export interface PrincipalLimits {
   readonly resultBytes: number | null;
 }
 
-/** Limits for some principals; the first that matches counts. */
+/** Limits for some principals. If several overrides match a principal, the first one counts. */
 export interface LimitsOverride {
   /** Globs over names; null: all names. */
   readonly users: readonly string[] | null;

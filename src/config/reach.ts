@@ -67,8 +67,8 @@ function connectionReach(
       return;
     }
   };
-  // If `cwd` is inside Mountaineer's home, every relative word of an argument would be a path in the home, so
-  // relative words count only in an argument that begins with a dot.
+  // If `cwd` is inside Mountaineer's home, every relative word of an argument would be a path in the home. Hence
+  // relative words count there only in an argument that begins with a dot.
   const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
   for (const [index, argument] of args.entries()) {
     const base = isInside && !argument.startsWith(".") ? null : cwd;

@@ -23,7 +23,7 @@ export interface GatewayHomeOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
-  /** The daemon that hands over to this one. Backends that cannot run twice may still run in it. */
+  /** The daemon that hands over to this one. It may still run backends that cannot run twice. */
   readonly elsewhere?: OtherDaemon | undefined;
   /** Serves requests at the gateway's address that are not MCP. */
   readonly beside?: Beside | undefined;

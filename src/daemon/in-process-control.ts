@@ -39,8 +39,8 @@ const NOT_LOOKED_AT: VerifyFinding = {
 };
 
 /**
- * Opens the share engine. A command that only reads takes no lock, mounts nothing and writes nothing. Rejects
- * as a start does.
+ * Opens the share engine. A command that only reads takes no lock, mounts nothing and writes nothing. Rejects with
+ * the same errors as a start of the daemon.
  */
 export async function openInProcess(options: InProcessOptions): Promise<InProcessEngine> {
   const { home, configPath, intent, command, signal } = options;

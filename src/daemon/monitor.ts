@@ -44,13 +44,13 @@ import { openManagement } from "./management.ts";
 import { mistakesText } from "./reload/reload-report.ts";
 import { type SentinelService, startSentinelService, type TakeHome } from "./sentinel-service.ts";
 
-/** Longest wait for the lock of a single-shot command, ms. */
+/** Longest wait for the home's lock while a single-shot command holds it, ms. */
 const LOCK_WAIT_MS = 10_000;
 /** Longest wait of a handover for commands under way, ms. */
 const COMMANDS_MS = 5_000;
 /** Longest wait of a handover for the daemon's note to be written, ms: the disk may not answer. */
 const NOTE_MS = 1_000;
-/** Time for calls in flight here after the successor has ended, ms. */
+/** Time that calls in flight in this daemon get after the successor has ended, ms. */
 const ORPHANED_MS = 3_000;
 
 /** Resolves when the daemon has stopped, or another one is in charge; rejects if the daemon cannot start. */
@@ -351,8 +351,8 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
 }
 
 /**
- * Writes a note for the time between this daemon and the next: a command that finds it waits, instead of
- * running a gateway itself.
+ * Writes a note for the time between this daemon and the next. A command that finds the note waits and does not run a
+ * gateway itself.
  */
 async function closeForNext(
   home: string,

@@ -258,7 +258,10 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
 
 type Approved = Awaited<ReturnType<typeof openApproved>>;
 
-/** The configuration's approved part with its secrets, and what all parts use: the bus and the home's files. */
+/**
+ * Opens the approved configuration with its secrets, and what all parts of the service use: the bus and the home's
+ * files.
+ */
 async function openApproved(options: ServiceOptions, stack: DisposalStack) {
   const { home, environment, clock, logger } = options;
   loadAhead(options.snapshot.config);
@@ -289,7 +292,7 @@ async function openApproved(options: ServiceOptions, stack: DisposalStack) {
   return { secrets, startedAt, force, bus, publish, stream, gatewayOwn, keeper, snapshot, notifications };
 }
 
-/** What the gateway and the fleet ask parts that start after them. */
+/** Parts that start after the gateway and the fleet, and that these two ask. */
 interface Later {
   readonly engine: () => EngineParts["engine"] | null;
   readonly engineRuns: Promise<void>;
@@ -395,7 +398,6 @@ async function stop(
   deadline[Symbol.dispose]();
 }
 
-/** The service's operations in the API. */
 function createServiceControl(
   { home, clock, intervalMs }: ServiceOptions,
   {

@@ -106,7 +106,8 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
     window,
     configure(settings: TriggerSettings): void {
       listenFor(settings);
-      // The first tick of the new interval may come later than the old one allows, which would be taken for sleep.
+      // The first tick of the new interval may come later than the old interval allows. Without this call, that would
+      // be taken for sleep of the machine.
       clockWatch.observe();
       checkIntervalMs = intervalOf(settings);
       ticker.setInterval(checkIntervalMs);

@@ -171,8 +171,8 @@ function runChild(
 }
 
 /**
- * Starts a process that holds the file open; `held` resolves when it does. `goOn` makes the process read and
- * write the file, and end.
+ * Starts a process that holds the file open. `held` resolves when the file is open; `goOn` makes the process read and
+ * write the file, and then end.
  */
 function holdOpen(clock: Clock, signal: AbortSignal, args: readonly string[]) {
   const input = new Readable({ read() {} });

@@ -74,8 +74,8 @@ async function examineShare(
     }
   }
   const answering = looks.find((look) => look.share === share.name && look.probe.verdict === "answers");
-  // Nothing can be checked without a host that answers, which another check reports. Nor can a password in
-  // the Keychain or in fstab, because Mountaineer does not read it there.
+  // Nothing can be checked if no host answers; another check reports that. A password in the Keychain or in fstab
+  // cannot be checked either, because Mountaineer does not read it there.
   if (share.driver === "local" || answering === undefined) return [];
   if (share.driver !== "rclone" && share.password === null) return [];
   const lacking = await context.parts.drivers.rclone.unavailable();

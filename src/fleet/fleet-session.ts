@@ -199,7 +199,7 @@ async function begin(
     async putLast(text: string): Promise<void> {
       if (revision > 0) await bucket.put(name, text, { previousSeq: revision, timeout: ANSWER_MS });
     },
-    /** Removes this machine's summary under the same condition as `putLast`. */
+    /** Removes this machine's summary, unless a later start of this machine has written its own. */
     async remove(): Promise<void> {
       if (revision > 0) await bucket.delete(name, { previousSeq: revision });
     },

@@ -82,8 +82,8 @@ export class Machines {
   }
 
   /**
-   * Records a beat; ignores one of a machine without an entry. Like `read`, returns true if the machine has
-   * just started, because a beat may arrive before the summary.
+   * Records a beat; a beat of a machine without an entry is ignored. Returns true if the machine has just started, as
+   * `read` does, because a beat may arrive before the summary.
    */
   noteBeat(name: string, instance: string, nowMs: number): boolean {
     if (name === this.#own.name) {

@@ -86,7 +86,7 @@ export function paramValue(args: unknown, { path }: Pick<ParamHeader, "path">): 
   return value;
 }
 
-/** The argument's text in a header; null if it is absent or has no such text. */
+/** The text that a header carries for the value of an argument; null if the value is absent or has no such text. */
 export function paramText(value: unknown): string | null {
   if (typeof value === "string") return value;
   if (typeof value === "boolean") return String(value);

@@ -42,7 +42,7 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
 
   const end = (): void => {
     if (onEnd()) passage.end();
-    // The client has part of a line: the next message has to begin a new one.
+    // The client has received part of a line, so the next message must begin on a new line.
     else if (passage.cut()) output.write("\n");
   };
   const onOutputRoom = (): void => void socket.resume();

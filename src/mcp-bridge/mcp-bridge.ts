@@ -74,7 +74,7 @@ class Bridge implements Disposable {
   readonly #inbox: ReturnType<typeof openInbox>;
   #link: GatewayLink | null = null;
   #moving: ReturnType<typeof createMoving> | null = null;
-  /** No daemon came back in time: requests are refused until one does. */
+  /** True: no daemon came back in time. Requests are refused until one does. */
   #isAway = false;
   /** Why the last daemon did not resume the session; null: none was there, or it gave no reason. */
   #refusal: string | null = null;
@@ -265,8 +265,8 @@ class Bridge implements Disposable {
   }
 
   /**
-   * Waits until a first daemon that refuses the client is gone, because it may be stopping. After BEGIN_MS
-   * the daemon that runs then gets the client. Rejects with the reason if that daemon refuses, too.
+   * Waits until `refusing`, a daemon that refuses the client and may be stopping, is gone. After BEGIN_MS the client
+   * goes to the daemon that runs then; rejects with the reason if that daemon refuses, too.
    */
   async #beginLater(refusing: BridgedDaemon): Promise<void> {
     const { signal } = this.#ends;

@@ -7,8 +7,8 @@ import type { Trigger } from "./trigger.ts";
 interface LaneOptions {
   readonly clock: Clock;
   /**
-   * Runs one cycle for `triggers`, a user's first. Resolves with when and why to run again, or null to wait
-   * for a trigger.
+   * Runs one cycle for `triggers`; a user's triggers come first. Resolves with when and why to run again, or with
+   * null to wait for a trigger.
    */
   readonly run: (triggers: readonly Trigger[], signal: AbortSignal) => Promise<Wake | null>;
   /** Called when a cycle threw, which is a mistake in the program. The cycle is retried with backoff. */

@@ -70,7 +70,7 @@ function busOf(environment: KeyringOptions["environment"]): string | null {
   return environment[BUS] ?? (folder === undefined ? null : `unix:path=${folder}/bus`);
 }
 
-/** The output of `secret-tool` is safe to show: it prints values on stdout alone. */
+/** The stderr of `secret-tool` is safe to show, because `secret-tool` prints values only on stdout. */
 function failure(what: string, { stderr, timedOut, exitCode }: CommandResult): MountaineerError {
   const said = stderr
     .trim()

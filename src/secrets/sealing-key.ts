@@ -20,7 +20,7 @@ export type KeyPlace = "keyring" | "file";
 
 type FoundKey =
   | { readonly kind: "found"; readonly key: SealingKey; readonly place: KeyPlace }
-  /** `asked`: a keyring answered that it has no key either. */
+  /** `asked`: true if a keyring has answered that it has no key. */
   | { readonly kind: "none"; readonly asked: boolean }
   /** The keyring exists but does not answer: it may be locked. */
   | { readonly kind: "unanswered"; readonly reason: string };

@@ -57,7 +57,7 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
     clock,
     intervalMs: osEvents === null ? pollIntervalMs : SAFETY_POLL_MS,
     fingerprint,
-    // A change is dated to the event that led to the look; otherwise the look's duration would add to the
+    // A change is dated to the event that led to the look. Otherwise the duration of the look would be added to the
     // debounce time.
     onChange: () => onChange(osEvents?.atMs ?? undefined),
     onPresence,
@@ -100,7 +100,7 @@ function createOsEvents(
   let armingDue = true;
   let degraded: string | null = null;
   let settling: Timer | null = null;
-  /** When the last event came: before the present look, and since it began. Monotonic. */
+  /** When the last event came, monotonic ms: `eventMs` before the present look began, `nextEventMs` since it began. */
   let eventMs: number | null = null;
   let nextEventMs: number | null = null;
 
@@ -187,8 +187,8 @@ interface ChangePollOptions {
 }
 
 /**
- * Polls the file. A change is a difference from the fingerprint last seen, not from the running content's: undoing a
- * mistake is a change, too. While there is no file, the last fingerprint stays.
+ * Polls the file. A change is a difference from the fingerprint seen last, not from the fingerprint of the running
+ * content, so undoing a mistake is a change, too. While there is no file, the last fingerprint stays.
  */
 function startChangePoll(options: ChangePollOptions) {
   const { clock, intervalMs, fingerprint, onChange, onPresence } = options;

@@ -20,7 +20,7 @@ export interface RejectedContent {
 interface Problem extends SyncProblem {
   /** Hash of the content with the problem; null if the file could not be read. */
   readonly sha256: string | null;
-  /** Including this one. */
+  /** Number of failures in a row, including this one. */
   readonly failures: number;
   /** Time of the last occurrence, monotonic. */
   readonly atMs: number;

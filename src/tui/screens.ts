@@ -32,7 +32,6 @@ export interface ScreenContext {
   readonly sync: SyncSession;
 }
 
-/** Creates the screens. `show` shows the screen of a key. */
 export function createScreens(
   context: ScreenContext,
   show: (key: string) => void,

@@ -7,13 +7,9 @@ import { connectToDaemon, type DaemonClient } from "./client.ts";
 const BETWEEN_LOOKS_MS = 100;
 /** A large home on a busy machine takes some seconds. */
 const ANSWERS_WITHIN_MS = 60_000;
-/**
- * The errors with which a daemon's start can fail. An exit code is explained only by these, because errors
- * that cannot happen here have the same exit codes.
- */
+/** The errors with which a daemon's start can fail. Other errors with the same exit codes cannot happen at a start. */
 const STARTING_ERRORS: readonly ErrorCode[] = ["config_invalid", "state_newer", "home_unwritable"];
 
-/** Options of code that works on one home. */
 export interface HomeOptions {
   /** Absolute. */
   readonly home: string;

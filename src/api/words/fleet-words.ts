@@ -7,7 +7,6 @@ import { phaseWords } from "./backend-words.ts";
 import { mountWords } from "./share-words.ts";
 import { SEVERITY_TONES, TONE_RANKS, type Words, worseTone } from "./words.ts";
 
-/** One line about a machine. */
 export interface MachineLine extends Words {
   readonly about: "wrong" | "config" | "share" | "backend";
   /** The share or backend; null: the whole machine. */

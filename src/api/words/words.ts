@@ -11,7 +11,10 @@ export interface Words {
   readonly tone: Tone;
 }
 
-/** Subject and text, as in `CORE: mounted`. Leaves out a subject with which the text itself begins. */
+/**
+ * Subject and text, as in `CORE: mounted`. If the text begins with `backend` and the subject, that beginning is left
+ * out.
+ */
 export function wholeText({ about, text }: { readonly about: string | null; readonly text: string }): string {
   return about === null ? text : `${about}: ${withoutName(text, about)}`;
 }
@@ -43,7 +46,7 @@ export const SEVERITY_TONES = { info: "plain", warning: "warning", error: "bad" 
 /** Code of the condition for an entry that waits for approval. */
 export const WAITING_CODE = "waiting_for_approval";
 
-/** Warnings and errors. */
+/** The conditions that are warnings or errors. */
 export function troublesOf(conditions: readonly Condition[]): readonly Condition[] {
   return conditions.filter(({ severity }) => severity !== "info");
 }

@@ -54,7 +54,7 @@ export interface ConnectionHost {
   /** Called when the connect failed; the connection is held again. */
   connectFailed(text: string): void;
   /**
-   * Asked after a successful connect. False: the route was lost meanwhile, so another server may have answered; the
+   * Asked after a successful connect. False if the route was lost meanwhile: another server may have answered, so the
    * connection is held again.
    */
   mayJoin(): boolean;
@@ -130,10 +130,7 @@ export class CarriedConnection {
     return this.stage === "joined" && this.#server !== null ? ownEndOf(this.#server) : null;
   }
 
-  /**
-   * True while a frame waits that is neither a read nor a write: the client might notice if the frame were
-   * lost.
-   */
+  /** True while a frame waits that is neither a read nor a write. The client might notice the loss of such a frame. */
   get holdsBackMore(): boolean {
     return this.#held.waitsMore;
   }
@@ -217,7 +214,7 @@ export class CarriedConnection {
   }
 
   /**
-   * Keeps the joined connection on the route `from` until rclone cannot notice its end: at the check that follows
+   * Keeps the joined connection on the route `from` until it can end unnoticed by rclone: at the check that follows
    * each operation or, after `retireAtReads`, at a read. Has no effect on encrypted connections, whose frames cannot
    * be read.
    */

@@ -159,10 +159,7 @@ export class ShareCarrier implements AsyncDisposable {
     );
   }
 
-  /**
-   * Call when the carrier begins to decide alone: requests that a daemon decided before are refused from now
-   * on.
-   */
+  /** Call it when the carrier begins to decide alone. From then on, requests with an older epoch are refused. */
   beginAlone(): void {
     this.settings.epoch += 1;
     this.#share.events.settingsChanged();
@@ -323,7 +320,6 @@ function isRetiring({ retiringFrom }: CarriedConnection): boolean {
   return retiringFrom !== null;
 }
 
-/** The endpoint of the route in use. */
 function endpointOf({ endpoints, route }: ShareSettings): RouteEndpoint | undefined {
   return endpoints[route];
 }
@@ -337,7 +333,7 @@ function createShareRoute(
       clock,
       patienceMs: () => settings.patienceMs,
       isAway: () => settings.away === true,
-      // The first number is the time, so that no other carrier process of this share uses the same number.
+      // The number begins with the time, so that no other carrier process of this share uses the same number.
       firstOutage: clock.wallMs(),
       async prove(timeoutMs, onGone) {
         const target = endpointOf(settings);

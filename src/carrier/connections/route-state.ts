@@ -46,7 +46,10 @@ type Proved = Extract<ServerProof, { ok: true }>;
 
 export class RouteState implements Disposable {
   readonly #options: RouteStateOptions;
-  /** Grows when the route is lost, and when the server ends a connection, so that a proof from before can be refused. */
+  /**
+   * Grows when the route is lost, and when the server ends a connection. A proof that began before can then be
+   * refused.
+   */
   outage: number;
   /**
    * Since when the server behind the route is not proved to be the mounted one, monotonic ms: a connection was
@@ -71,8 +74,8 @@ export class RouteState implements Disposable {
   /** How many witnesses have ended since the route was lost or the server was confirmed. */
   #witnessesGone = 0;
   /**
-   * How many witnesses in a row have ended right after the server's answer. Such a server would end programs'
-   * connections just as fast.
+   * How many witnesses in a row have ended right after the server's answer. A server that ends witnesses so fast
+   * would end programs' connections just as fast.
    */
   #endedAtOnce = 0;
   #announced: CarriedPhase = "carrying";
@@ -128,7 +131,7 @@ export class RouteState implements Disposable {
   /** Call when the server has closed a connection that was in use. */
   doubted(): void {
     this.#doubt();
-    // Grows even if the server is unconfirmed already: a proof that is under way may be of the previous
+    // `outage` grows even if the server is unconfirmed already, because a proof under way may be about the previous
     // server.
     this.outage += 1;
     this.#announced = this.phase;
@@ -248,8 +251,8 @@ export class RouteState implements Disposable {
   }
 
   /**
-   * Makes the server unconfirmed: another one may have taken over the address. `counts`: false if the server ends
-   * idle connections by habit; then only an end right after its answer has this effect.
+   * Makes the server unconfirmed, because another server may have taken over the address. `counts` is false if the
+   * server ends idle connections by habit; then only an end right after its answer makes it unconfirmed.
    */
   #witnessEnded(counts: boolean, answeredAtMs: number): void {
     const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < LASTS_FOR_MS;

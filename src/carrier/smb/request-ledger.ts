@@ -196,7 +196,7 @@ export class RequestLedger {
     }
     this.#endedOperation = command === SMB2_COMMAND.close && !isInterim;
     const isRefused = request.command === SMB2_COMMAND.create && status >>> 30 === 3;
-    // A refused close leaves the file open, and the client may repeat it.
+    // A refused close leaves the file open, and the client may send the close again.
     const isClosed = request.command === SMB2_COMMAND.close && status === 0;
     if (isRefused || isClosed) this.#open = Math.max(0, this.#open - 1);
     // A pending lock may wait for hours, so it no longer counts; other pending requests are answered soon.

@@ -246,9 +246,9 @@ export function opensToRead({ access, disposition, options }: OpenWanted): boole
 }
 
 /**
- * True if rclone does not notice the end of its connection at the first frame in `bytes`: at a read, which rclone
- * repeats; at the open of the share's root, which is its check of a pooled connection; at a tree disconnect, before a
- * new tree connect. undefined: too few bytes to know.
+ * True if rclone does not notice when its connection ends at the first frame in `bytes`; undefined: too few bytes to
+ * know. rclone repeats a read, opens the share's root to check a pooled connection, and makes a new tree connect
+ * after a tree disconnect.
  */
 export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
   const command = commandOfFrame(bytes);
@@ -283,7 +283,7 @@ const CLOSED_BODY_BYTES = 60;
 const FAILED_BODY_BYTES = 9;
 const STATUS_CONNECTION_DISCONNECTED = 0xc000020c;
 
-/** True if the bytes are the start of a frame without its whole first header. */
+/** True if the bytes begin a frame whose first header is not complete yet. */
 export function isOnlyBegun(bytes: Uint8Array): boolean {
   if (bytes.length < PREFIX_BYTES) return bytes.length > 0;
   return bytes[0] === 0 && bytes.length < PREFIX_BYTES + Math.min(HEADER_BYTES, frameLength(bytes));

@@ -25,7 +25,7 @@ async function isMountedDarwin({ path }: CarriedMount): Promise<boolean> {
   return answer.stdout.split("\n").some((line) => line.includes(` on ${path} (`));
 }
 
-/** Looks for id and path, because ids are reused. */
+/** Looks for both the id and the path of the mount, because ids are reused. */
 async function isMountedLinux(mount: CarriedMount): Promise<boolean> {
   return hasMount(await readFile("/proc/self/mountinfo", "utf8"), mount);
 }

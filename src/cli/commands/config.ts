@@ -293,8 +293,6 @@ export const CONFIG_COMMANDS: GroupedCommands = {
   ],
 };
 
-// The command `mountaineer approve`.
-
 export const approveCommand = command("approve", {
   summary: "review and approve waiting changes of the configuration",
   description:

@@ -25,7 +25,10 @@ interface NamePlace extends Pick<CommandContext, "home" | "configPath" | "signal
 
 type LiveNames = (place: NamePlace) => Promise<readonly Candidate[]>;
 
-/** The other kinds need code that is loaded on demand. */
+/**
+ * How to look up the names of each kind. The kinds `secrets` and `keys` are not here, because they need code that is
+ * loaded on demand.
+ */
 const LOOKUPS: Readonly<Record<Exclude<LiveKind, "secrets" | "keys">, LiveNames>> = {
   shares: async (place) => named((await configTable(place))["shares"], "share"),
   aliases: async (place) => named((await configTable(place))["aliases"], "alias"),

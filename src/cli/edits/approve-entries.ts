@@ -27,8 +27,9 @@ export async function listEntries(context: CommandContext, names: readonly strin
 }
 
 /**
- * Approves waiting entries; `asks`: only those to which a person agrees. Resolves with the exit code. Rejects
- * with `entry_unknown`, with `usage` without a terminal, and as the operation `approve` does.
+ * Approves waiting entries; if `asks` is true, only those to which a person agrees. Resolves with the exit code.
+ * Rejects with `entry_unknown`, with `usage` if it has to ask without a terminal, and with the errors of the
+ * operation `approve`.
  */
 export function approveEntries(
   context: CommandContext,

@@ -22,8 +22,8 @@ export async function rotateCertificate(context: CommandContext): Promise<number
   await requireFleet(home);
   const renew = async (daemon: DaemonClient): Promise<number> => {
     const { made, ...next } = await madeAuthority(options, signal);
-    // A connected member that does not know the new authority has missed the newest revision, which carries
-    // it. So the configuration is published again, as a new revision.
+    // The newest revision carries the new authority, so a connected member that does not know the authority has
+    // missed that revision. The configuration is then published again, as a new revision.
     const { lacking, here } = await knowing(context, daemon, next.fingerprint, 0);
     if (made || here.some((name) => lacking.includes(name))) await publish(context, daemon);
     const left = (await knowing(context, daemon, next.fingerprint, KNOWN_WITHIN_MS)).lacking;

@@ -23,7 +23,7 @@ const READING_MS = 1_000;
 const WAITING_MS: { readonly [Kind in LiveKind]?: number } = { tools: ASKING_MS, folders: LISTING_MS };
 const AT_MOST = 500;
 const LONGEST_DESCRIPTION = 80;
-/** Makes the shell's script complete file names. */
+/** A line that makes the shell's completion script complete file names. */
 const FILES = ":files";
 
 /**

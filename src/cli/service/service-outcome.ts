@@ -83,7 +83,7 @@ export function saidBy(
   return stderr.trim().split("\n").at(-1) || `${program} ended with ${exitCode}`;
 }
 
-/** Resolves with why the service manager does not answer; null if it does. `why` words a call that failed. */
+/** Resolves with why the service manager does not answer; null if it does. `why` returns the text for a failed call. */
 export async function whyAbsent(
   asked: Promise<CommandResult>,
   why: (result: CommandResult) => string,

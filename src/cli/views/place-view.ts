@@ -56,7 +56,6 @@ export function renderFolders({ folders }: FoldersReport): string {
   return folders.map((name) => `${harmless(name)}\n`).join("");
 }
 
-/** `shares`: the daemon's status of the shares. */
 export function renderFavorites(
   favorites: readonly Favorite[],
   shares: readonly ShareStatus[],

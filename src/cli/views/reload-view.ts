@@ -30,7 +30,7 @@ export interface Staying {
 
 export const NOTHING_STAYS: Staying = { shares: [], backends: [] };
 
-/** `staying` is only shown for a dry run. */
+/** `staying`: names that a reload would not touch. They are shown only for a dry run. */
 export function renderReload(
   report: ReloadReport,
   style: TerminalStyle,

@@ -63,7 +63,7 @@ const SECTION_KINDS = approvalsIn(configFile.keys);
 /** Sections with members, or with parts of several kinds. */
 const DIVIDED = ["global", "server", "backends", "incomingAuth", "trust", "shares", "aliases"];
 
-/** Sections that are one entry each, under the names of the engine's configuration. */
+/** Sections that are one entry as a whole. The names are the keys of `MountaineerConfig`. */
 export const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
   (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
 ) as readonly (keyof MountaineerConfig)[];

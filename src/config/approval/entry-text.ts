@@ -8,8 +8,8 @@ import { type EntryValue, isList, isSameMeaning } from "./entries.ts";
 import { asInFile, CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
 
 /**
- * Lines of `key = value` in the file's order, each with a line break at its end; "" for null, if nothing
- * runs.
+ * Lines of `key = value` in the file's order, each with a line break at its end. If `parts` is null, nothing runs and
+ * the text is empty.
  */
 export function entryText(parts: PartValues | null): string {
   if (parts === null) return "";
@@ -25,7 +25,7 @@ export function entryText(parts: PartValues | null): string {
 /** Those members of a route that are keys in the file. */
 function routeLines(route: EntryValue): EntryValue {
   const { name = null, connection = null } = membersOf(route);
-  // The type follows from the other keys.
+  // The file needs no `type`, because the type follows from the other keys.
   const { type: _type, ...way } = membersOf(connection);
   return { name, ...way };
 }

@@ -43,7 +43,10 @@ export function routeHosts(
   return { tbHost: fast.text, fallbackHost: slow.text };
 }
 
-/** The discovered servers with the name of `server` on another link: probably the same machine. */
+/**
+ * The discovered servers that have the same name as `server` but are on another link. They are probably the same
+ * machine.
+ */
 export function likelySame<Heard extends { readonly name: string | null; readonly interface: string | null }>(
   server: Heard | null,
   all: readonly Heard[],

@@ -312,7 +312,7 @@ function numberText(value: number): string {
   return String(value);
 }
 
-/** A value for a line of its own, or (`inFlow`) for a place between brackets. */
+/** The text of a value for a line of its own or, with `inFlow`, for a place between brackets. */
 function yamlValue(value: ConfigValue, quotes: YamlQuotes, inFlow: boolean): string {
   if (typeof value === "string") return stringText(value, quotes, inFlow);
   if (typeof value === "number") return numberText(value);

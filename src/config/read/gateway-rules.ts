@@ -101,7 +101,7 @@ function backendFindings(backends: Table, place: RulePlace): Finding[] {
   });
 }
 
-/** Whether the server is at an address, so that this machine runs no program for it. */
+/** Whether the server is reached at a URL, so that this machine runs no program for it. */
 function isElsewhere(server: Table | null): boolean {
   return server?.["url"] !== undefined || server?.["type"] === "streamable-http";
 }

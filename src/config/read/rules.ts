@@ -110,8 +110,8 @@ function nameFindings(shares: Shares): Finding[] {
 }
 
 /**
- * The mistakes of shares that mount the same share of the same server as an earlier one, over any route; one
- * for each share.
+ * One mistake for each configured share that mounts the same share of the same server as an earlier configured share,
+ * over any route.
  */
 function sourceFindings(shares: Shares): Finding[] {
   const sources = new Map<string, number>();
@@ -121,8 +121,8 @@ function sourceFindings(shares: Shares): Finding[] {
     const repeated = ROUTES.flatMap(({ host }) => {
       const address = readHost(share[host]);
       if (address === null) return [];
-      // Addresses are compared whatever their route. Of two shares that mount one share of a server over different
-      // routes, each would take the other's mount for its own.
+      // Compares the addresses of all routes with each other. Two shares that mount one share of a server, even over
+      // different routes, would each take the other's mount for its own.
       const source = `${hostKey(address)} ${nameKey(serverName)}`;
       const first = sources.get(source) ?? index;
       sources.set(source, first);

@@ -21,7 +21,7 @@ function usesIn(value: unknown, usedBy: (path: Path) => string): readonly Secret
   return placesIn(value).map(([path, reference]) => ({ reference, usedBy: usedBy(path) }));
 }
 
-/** `env TOKEN`, `client_secret`. */
+/** The key as text, such as `env TOKEN` or `client_secret`. */
 function keyText(path: Path): string {
   const chosen = path.findIndex((key) => key === "env" || key === "headers");
   return chosen === -1 ? snakeCase(path.at(-1) ?? "") : `${path[chosen]} ${path[chosen + 1]}`;

@@ -79,7 +79,7 @@ export function pathOf(text: unknown, { userHome }: Pick<RulePlace, "userHome">)
   return typeof text === "string" && parsePath(text).ok ? expandPath(text, userHome) : null;
 }
 
-/** The folders of links and of mounts, as absolute paths; null if the file's are no paths. */
+/** The folders of links and of mounts, as absolute paths; null if the value in the file is no path. */
 export function rootsOf(file: Table, place: RulePlace) {
   const global = asTable(file["global"]) ?? {};
   return {

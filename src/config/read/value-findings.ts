@@ -129,8 +129,8 @@ function leafFinding(root: unknown, path: KeyPath, { shown, ...doc }: KeyDoc): F
   const isPlain = shown === "plain";
   const found = isPlain ? describeValue(value) : describeKind(value);
   const isMissing = found === MISSING;
-  // Hints may quote a text, so texts get one only under keys whose values may be shown: a password must not
-  // appear.
+  // A hint may quote a text, and the text may be a password. So a text gets a hint only if the values of its key may
+  // be shown.
   const mayHint = isPlain || (typeof value !== "string" && shown !== "reference");
   const hint = mayHint ? wrongValueHint(value, doc.type, doc.choices) : null;
   return { path, at: isMissing ? "key" : "value", found, expected: doc.expected, hint };

@@ -96,7 +96,8 @@ function keyOf<Out, Unit extends string | null = null>(
               else issues.push({ kind: "value", path: place, doc: at.length === 0 ? doc : member });
               return undefined;
             });
-      // Each caller below passes a value and a default of this type; undefined is returned only together with an issue.
+      // Each caller below passes a value and a default of type `Out`. undefined is returned only together with an
+      // issue.
       return read as Out;
     },
   };

@@ -34,8 +34,8 @@ export function commonName(backend: string): string {
 }
 
 /**
- * What stands before the names of a backend's tools: its machine's name, or the backend's plain name if it stands for
- * several machines. null: a backend of this machine.
+ * The prefix of the names of a backend's tools: the machine's name, or the backend's plain name if the backend stands
+ * for several machines. null: the backend is of this machine.
  */
 export function foreignPrefix(backendName: string): string | null {
   const machine = machineOf(backendName);
@@ -47,7 +47,10 @@ export function plainName(backendName: string): string {
   return backendName.split(AT_MACHINE)[0] ?? backendName;
 }
 
-/** Whether a list such as `[fleet].import` (`*`, `MACHINE`, `MACHINE/BACKEND`) names that machine's backend. */
+/**
+ * Whether a list such as `[fleet].import` (`*`, `MACHINE`, `MACHINE/BACKEND`) names the backend `backend` of the
+ * machine `machine`.
+ */
 export function namesBackend(entries: readonly string[], machine: string, backend: string): boolean {
   return entries.some((entry) => ["*", machine, `${machine}/${backend}`].includes(entry));
 }

@@ -26,8 +26,8 @@ export interface Finding extends IssueDetail {
   /** Whether the mistake points at the key or at its value. */
   readonly at: "key" | "value";
   /**
-   * The mistake is that a key or name is missing. It may be in a part of the file that could not be read, or in
-   * another machine's file.
+   * The mistake is that a key or name is missing. The missing key or name may be in a part of the file that could not
+   * be read, or in another machine's file.
    */
   readonly restsOnAbsence?: true;
 }

@@ -171,7 +171,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
       options.onGrant?.();
       await writer.tryToWrite(memory, true);
     },
-    /** The transitions that announce the entries that wait now. */
+    /** One transition for each entry that waits now. */
     announcements: (): readonly ApprovalTransition[] =>
       waiting.map((entry) => transitionOf("config.entry_waits", entry)),
     conditions: (): Condition[] => {

@@ -105,8 +105,8 @@ export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
     keepEndpoints(share, change) {
       const { endpoints, patienceMs, away = false } = change;
       const { route, witness } = carrier.shares.get(share) ?? {};
-      // Equal endpoints are sent again while the carrier has no witness: a connection that proves which server is
-      // behind the other route.
+      // Equal endpoints are sent again until the carrier has a witness. A witness is the connection that proves which
+      // server is behind the other route.
       const isKept = witness !== null || Object.keys(endpoints).every((name) => name === route);
       const text = JSON.stringify([endpoints, patienceMs, route, away]);
       if (sent.get(share) === text && isKept) return;

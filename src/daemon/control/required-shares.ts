@@ -138,7 +138,7 @@ export function createRequiredShares(tools: Tools) {
 interface WatchTools extends Tools {
   readonly roomOf: (share: string) => Room;
   readonly isResting: () => boolean;
-  /** Called after a look for the folder has changed `presence`. */
+  /** Called when a look for the folder has changed `presence`. */
   readonly emit: () => void;
 }
 

@@ -45,7 +45,7 @@ export function handedSessions(file: SessionFile): HandedSessions {
         return;
       }
       late.delete(hash);
-      // If it was not the client that ended the session, the session may continue in the successor.
+      // A session that was not ended by the client may continue in the successor.
       if (!isByClient) return;
       ended.add(hash);
       next.end(hash);

@@ -135,7 +135,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       void say({ say: "taken", connections });
       self.channel?.unref();
     },
-    /** Sets the receiver of sessions that clients begin with the old daemon until it has ended. */
+    /** Sets who receives the sessions that clients still begin with the old daemon before it has ended. */
     onSession: sessions.resolve,
     /** Sets the receiver of the old daemon's idle connections, by their handles. To be called once. */
     onConnection: connections.resolve,

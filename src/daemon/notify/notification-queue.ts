@@ -53,7 +53,6 @@ export function createNotificationQueue() {
       for (const { kind, share } of taken) drop(kind, share);
       return taken.length === 1 ? oneText(first) : manyText(first, taken);
     },
-    /** Drops notifications that are no longer wanted. */
     keepOnly(wanted: (kind: NotificationKind) => boolean): void {
       for (const { kind, share } of [...waiting.values()]) if (!wanted(kind)) drop(kind, share);
     },

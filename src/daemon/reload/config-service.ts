@@ -102,8 +102,8 @@ export function createConfigService(options: ConfigServiceOptions) {
     onSign: () => reader.expect(),
     onEvent(event) {
       const numbered = events.add(event);
-      // Rejections are reported for this event only: the watcher does not send it for a half-written file or
-      // a repeated failure.
+      // `config.rejected` is published for this event only, because the watcher does not send the event for a
+      // half-written file or a repeated failure.
       if (event.type === "error") {
         publish({ name: "config.rejected", source: "file", reason: event.details });
       }

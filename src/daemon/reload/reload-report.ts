@@ -8,7 +8,10 @@ import { NO_CHANGES, type ReloadResult, type Running } from "../../sync/config-s
 
 type Touched = Pick<ReloadReport, "settings" | "shares" | "backends" | "middleware" | "summary">;
 
-/** Reports what a reload did, or with `dryRun` what it would do, while this configuration runs. */
+/**
+ * Reports what a reload did, or with `dryRun` what it would do. `generation` and `sha256` belong to the running
+ * configuration.
+ */
 export function reportOf(
   result: ReloadResult,
   { generation, sha256 }: Pick<Running<ConfigSnapshot>, "generation" | "sha256">,

@@ -16,7 +16,7 @@ import { serverTemporaryFolder, temporaryFolder } from "./stage-layout.ts";
 export interface StageMarks {
   /** The demo's own folder, absolute, without symlinks inside. */
   readonly folder: string;
-  /** Mountaineer's home in it. */
+  /** Mountaineer's home, inside `folder`. */
   readonly home: string;
   /** The demo's own children. Their descendants are found by their environment, where /proc shows it. */
   readonly started: readonly ProcessIdentity[];
@@ -146,7 +146,10 @@ async function unmount(path: string): Promise<void> {
   }
 }
 
-/** Removes a socket outside the home and its folder; the daemon makes such a socket if the home's path is too long. */
+/**
+ * Removes a socket that is outside the home, and the socket's folder. The daemon makes such a socket if the home's
+ * path is too long.
+ */
 async function removeSocket(socket: string): Promise<void> {
   await rm(socket, { force: true });
   await rmdir(dirname(socket)).catch(() => {});

@@ -34,7 +34,7 @@ export function startWarden(stage: { readonly folder: string; readonly home: str
   send({ kind: "stage", ...stage });
   return {
     started: (identity: ProcessIdentity): void => send({ kind: "started", identity }),
-    /** Ends the warden without clearing. Resolves when it has ended. */
+    /** Ends the warden without clearing the folder. Resolves when the warden has ended. */
     dismiss(): Promise<void> {
       send({ kind: "done" });
       child.ref();

@@ -45,7 +45,7 @@ export interface CallsOptions extends LinkOptions {
   readonly lent: () => readonly string[];
   /** The places of these backends (places.ts), sent with the offer. Absent: offers contain no places. */
   readonly lentPlaces?: (names: readonly string[]) => LentPlaces;
-  /** Called with the places of the borrowed backends that `[fleet].together` approves. */
+  /** Called with the places of those borrowed backends that are approved in `[fleet].together`. */
   readonly onPlaces?: (places: readonly KnownPlace[]) => void;
   /** Serves a backend to another machine until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
@@ -76,7 +76,7 @@ export class Calls {
   readonly #ending = new AbortController();
   readonly #link: Link;
   readonly #offers = new Map<string, Offer & { readonly heardAtMs: number }>();
-  /** Machines that went away without withdrawing their offer; since when, Unix ms. */
+  /** Machines that went away without withdrawing their offer. The value is when they went, Unix ms. */
   readonly #missed = new Map<string, number>();
   readonly #offerSoon;
   readonly #followSoon;

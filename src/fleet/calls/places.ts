@@ -20,7 +20,7 @@ export interface LentPlace {
   readonly busy: number;
 }
 
-/** The place of another machine's backend that `[fleet].together` approves. */
+/** A backend of another machine that `[fleet].together` approves, with its place. */
 export interface KnownPlace extends LentPlace {
   readonly machine: string;
   readonly backend: string;

@@ -31,7 +31,7 @@ const handoverShape = object({
 export type Handover = Readonly<TypeOf<typeof handoverShape>>;
 const handoverOf = reader(handoverShape);
 
-/** `key`: the 32 private bytes of the key that hands over. */
+/** `key`: the private key whose public key is `from`, 32 bytes. */
 export function signHandover(
   { to, number, time }: Pick<Handover, "to" | "number" | "time">,
   key: Uint8Array,

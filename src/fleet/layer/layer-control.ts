@@ -30,10 +30,7 @@ export function createLayerControl({ trust, follower, bucket }: ControlParts) {
     if (found !== null) return found;
     throw new MountaineerError("fleet_unreachable", "there is no link to the fleet now", { retry: "later" });
   };
-  /**
-   * Checks a document. Makes this machine trust the handovers of the operator's key that a valid document
-   * has.
-   */
+  /** Checks a document. If it is valid, this machine trusts the handovers of the operator's key in it from then on. */
   const check = async ({ sequence, document }: StoredLayer): Promise<CheckedLayer> =>
     checkedLayer(sequence, trust === null ? NO_OPERATOR : await trust.check(document));
   const newest = async (signal: AbortSignal): Promise<CheckedLayer | null> => {

@@ -118,7 +118,7 @@ export class LayerFollower {
     if (this.#bucket !== null && !this.#ending.signal.aborted) this.#lookSoon.due();
   }
 
-  /** Applies the kept layer, whether or not a server can be reached. */
+  /** Applies the layer that is kept in the home, whether or not a server can be reached. */
   async #resume(): Promise<void> {
     const { port, trust } = this.#options;
     const { signal } = this.#ending;
@@ -205,8 +205,8 @@ export class LayerFollower {
     }
     if (port.revision() !== revision) {
       if (this.#rejected?.sequence === sequence) return this.#rejected.problem;
-      // The service applies a layer only for the operator key in the machine's own file, so `line` is passed
-      // even if a later key has signed.
+      // The service applies a layer only for the operator key in the machine's own file. `line` is that key, so it is
+      // passed even if a later key has signed.
       const { line } = await trust.read();
       const outcome = await unlessAborted(port.apply({ text, revision, operator: line }), signal);
       if (outcome.kind !== "applied") {

@@ -71,7 +71,7 @@ export type LayerReading =
 
 interface Trusted {
   readonly operator: string;
-  /** Keys that were current before. */
+  /** The operator's keys before the current one. */
   readonly earlier: readonly string[];
 }
 

@@ -95,8 +95,8 @@ async function asked(options: JoinOptions): Promise<Membership> {
     authority: code.authority.toString("hex"),
     operator: code.operator.toString("base64url"),
     secret: before?.secret ?? (await freeName(options, SECRET_NAME)),
-    // An interrupted `init` may have left an operator's key. Its name stays recorded, so that `fleet leave`
-    // removes that key.
+    // An interrupted `init` may have left an operator's key. The name of that key stays recorded, so that `fleet
+    // leave` removes the key.
     operatorSecret: before?.operatorSecret ?? null,
   };
   await writeMembership(home, membership, pem);

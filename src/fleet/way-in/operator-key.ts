@@ -47,7 +47,7 @@ export async function operatorKeys(options: HomeOptions) {
   );
 }
 
-/** The next key; a new one where no replacement is in progress. */
+/** Resolves with the operator's next key, and makes one if no replacement is in progress. */
 export async function nextOperatorKey(
   options: HomeOptions,
   keys: Awaited<ReturnType<typeof operatorKeys>>,

@@ -115,8 +115,8 @@ export function tooMuchFor({ name, signs }: MachineUse): readonly Permission[] {
 }
 
 /**
- * The patterns that the server permits to a member, whichever of them the member uses. Only the server's own
- * machine (`isHome`), which has the operator's key, may make the buckets, write the common configuration and
+ * The patterns that the server permits to a member, even if the member does not use all of them. Only the server's
+ * own machine (`isHome`), which has the operator's key, may make the buckets, write the common configuration and
  * answer key requests.
  */
 export function grantsOf(

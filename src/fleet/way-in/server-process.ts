@@ -74,7 +74,7 @@ export async function ensureServer(
   return withFolder(place, signal, () => startUnlessRunning(place, signal));
 }
 
-/** The caller holds the folder's lock. */
+/** The caller must hold the folder's lock. */
 async function startUnlessRunning(
   place: FleetPlace,
   signal: AbortSignal,

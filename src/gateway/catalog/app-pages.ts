@@ -8,7 +8,7 @@ const SCHEME = "ui://";
 /** Replaced by `ui.resourceUri`. */
 const LEGACY_KEY = "ui/resourceUri";
 
-/** Only pages that its filters allow. */
+/** A backend and the URIs of its pages that its filters allow. */
 interface PageSource {
   readonly backend: string;
   readonly uris: Iterable<string>;

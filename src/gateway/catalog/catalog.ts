@@ -105,11 +105,11 @@ export interface UnseenEntry {
   readonly kind: EntryKind;
   /** At its server. */
   readonly name: string;
-  /** As "description: 3 unseen characters (U+202E)". */
+  /** Each like `description: 3 unseen characters (U+202E)`. */
   readonly faults: readonly string[];
 }
 
-/** Also decides about resources that no list has. */
+/** Which of a backend's resources clients may read. It also decides about resources that are in no list. */
 export interface ResourceReach {
   readonly backend: string;
   /** Allowed and not denied. */
@@ -135,7 +135,7 @@ export interface Catalog {
   readonly templates: ReadonlyMap<string, CatalogEntry>;
   readonly prompts: ReadonlyMap<string, CatalogEntry>;
   readonly skills: ReadonlyMap<string, CatalogEntry>;
-  /** By backend, also for one that declares skills and has none. */
+  /** By backend, also for a backend that declares skills but has none. */
   readonly skillReach: ReadonlyMap<string, SkillReach>;
   readonly skillPlaces: SkillPlaces;
   /** By the URI that clients use. */
@@ -163,7 +163,7 @@ export interface Catalog {
 /** Also for servers of legacy versions. */
 export const NOT_FRESH: Freshness = { ttlMs: 0, cacheScope: "private" };
 
-/** Of one page. */
+/** How long clients may keep one page of a list, as the server says. */
 export function freshnessOf({ ttlMs, cacheScope }: JsonObject): Freshness {
   const isTime = typeof ttlMs === "number" && Number.isSafeInteger(ttlMs) && ttlMs >= 0;
   return { ttlMs: isTime ? ttlMs : 0, cacheScope: cacheScope === "public" ? "public" : "private" };

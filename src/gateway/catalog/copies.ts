@@ -3,7 +3,10 @@ import type { JsonObject } from "../json-rpc.ts";
 
 const copies = new WeakMap<JsonObject, { readonly key: string; readonly copy: JsonObject }>();
 
-/** Reuses the last copy with the same `key`, which makes comparing the lists of two catalogs cheap. */
+/**
+ * Returns the last copy of `original` if it has the same `key`, else makes one. Reused copies make it cheap to
+ * compare the lists of two catalogs.
+ */
 export function copyOf(original: JsonObject, key: string, make: () => JsonObject): JsonObject {
   const known = copies.get(original);
   if (known?.key === key) return known.copy;

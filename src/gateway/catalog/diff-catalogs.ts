@@ -37,7 +37,7 @@ export function newCollisions(before: Catalog | null, after: Catalog): readonly 
   return [...byKey].flatMap(([key, collision]) => (known.has(key) ? [] : [collision]));
 }
 
-/** As `tool:NAME`, `resource:URI`. */
+/** The names in `catalog` that `other` lacks, as `tool:NAME` or `resource:URI`. */
 function namesBeyond(other: Catalog, catalog: Catalog): readonly string[] {
   return LISTS.flatMap((list) =>
     [...catalog[list].values()].flatMap(({ kind, name }) =>
@@ -51,7 +51,7 @@ function changedNames(before: Catalog, after: Catalog): readonly string[] {
     [...after[list].values()].flatMap(({ kind, name, backend, definition }) => {
       const was = before[list].get(name);
       if (was === undefined) return [];
-      // First the objects: a list that is read again keeps unchanged ones.
+      // The objects are compared first, because a list that is read again keeps its unchanged objects.
       const isSame =
         was.backend === backend &&
         (was.definition === definition || isDeepStrictEqual(was.definition, definition));

@@ -38,7 +38,9 @@ type Note = (path: string, value: unknown, wanted: string) => void;
 type Rule = (value: unknown, path: string, note: Note, owner: JsonObject) => unknown;
 type Rules = Readonly<Record<string, Rule>>;
 
-/** Withholds the entry; in a list that can do without the value, leaves out the value. */
+/**
+ * A rule returns it to withhold the whole entry. In a list that can do without the value, only the value is left out.
+ */
 const REFUSED = Symbol("refused");
 
 function optional(isSound: (value: unknown) => boolean, wanted: string): Rule {

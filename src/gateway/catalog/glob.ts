@@ -38,7 +38,7 @@ function literalOf(pieces: readonly Piece[]): string | null {
   return text;
 }
 
-/** Extending an earlier star than the last one could not help. */
+/** Only the last star is extended: extending an earlier one could not help. */
 function matches(pieces: readonly Piece[], text: string): boolean {
   let index = 0;
   let at = 0;

@@ -11,8 +11,8 @@ export interface CatalogPart {
 }
 
 /**
- * An entry must be in some part of each list. `beside`: another catalog of the same backends, whose URIs
- * outside the parts count for `isElsewhere`, too.
+ * Returns the entries that are in some part of each of `lists`. `beside`: another catalog of the same backends, whose
+ * URIs outside the parts also count for `isElsewhere`.
  */
 export function partOfCatalog(
   catalog: Catalog,
@@ -56,7 +56,7 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
   const isWhole = wholeBackendsIn([parts]);
   const isOwned = ({ backend }: { readonly backend: string }): boolean => isWhole(backend);
   const tools = filtered(catalog.tools, hasTool);
-  // A tool shows its results in its page.
+  // The app pages of these tools are included, because the tools show their results in them.
   const pages = new Set(
     [...tools.values()].flatMap(({ definition, backend }) => {
       const uri = pageOfTool(definition);

@@ -51,7 +51,10 @@ export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" 
 /** A server may list any number of templates. */
 const MOST_TRIED = 200;
 
-/** The backend whose entry waits for approval: the target, or a template that matches it. */
+/**
+ * The backend of an entry that waits for approval: of the entry with this name, or of a template that matches the
+ * name.
+ */
 export function heldBy(
   { catalog, away }: Served,
   { kind, name }: Pick<CatalogEntry, "kind" | "name">,
@@ -72,7 +75,10 @@ export function heldBy(
   return null;
 }
 
-/** True if another machine has the name now, and its owner here is away. Such calls must fail, and not go there. */
+/**
+ * True if this machine's backend with the name is away, and another machine has the name now. Calls must then fail,
+ * and not go to the other machine.
+ */
 function isTakenOver(
   { backend }: Resolved,
   away: Catalog,

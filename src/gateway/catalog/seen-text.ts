@@ -13,7 +13,7 @@ interface SeenEntry {
 /** For people and models. */
 const WORDS: ReadonlySet<string> = new Set(["title", "description", "$comment"]);
 const WORDS_AND_NAME: ReadonlySet<string> = new Set([...WORDS, "name"]);
-/** Values, not schemas: they stay unchanged. */
+/** Keys that hold a value and not a schema, so their content stays unchanged. */
 const VALUES: ReadonlySet<string> = new Set(["enum", "const", "default", "examples", "_meta"]);
 /** Of one entry. */
 const MOST_FAULTS = 10;

@@ -3,9 +3,9 @@ import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isUnclear, MAX_URI_LENGTH } from "./uri-template.ts";
 
-/** What is before it in the URI is the skill's root. */
+/** The part of the URI before this is the skill's root. */
 const SKILL_FILE = "/SKILL.md";
-/** Instead of a list, if files are generated when they are read. */
+/** The value of `resources` in place of a list, for a skill whose files are generated when they are read. */
 const DYNAMIC = "dynamic";
 /** Hosts must accept 512; no real skill has more than this. */
 const MOST_FILES = 10_000;

@@ -94,8 +94,8 @@ class PublishedRoots {
 }
 
 /**
- * Of `a://b/c`: `a://b`, `a://b/c`. At most `most`, since a URI may have thousands of segments. Empty if it
- * is too long or has no `://`.
+ * The parts of a URI: `a://b` and `a://b/c` for `a://b/c`. At most `most`, because a URI may have thousands of
+ * segments; empty if the URI is too long or has no `://`.
  */
 function partsOf(uri: string, most = MOST_PARTS): readonly string[] {
   if (uri.length > MAX_URI_LENGTH) return [];

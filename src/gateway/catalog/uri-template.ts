@@ -15,7 +15,10 @@ export const MAX_URI_LENGTH = 8_192;
 const NAME = /^[\w.%]+(?::\d{1,4}|\*)?$/;
 
 interface Operator {
-  /** Begins the expansion of an expression that has any value. */
+  /**
+   * The text before the expanded values of an expression. It is left out if no variable of the expression has a
+   * value.
+   */
   readonly lead: string;
   readonly excluded: string;
   readonly excludedInList: string;
@@ -107,7 +110,7 @@ function runs(steps: readonly Step[], text: string): boolean {
 
 const MAX_ROUNDS = 3;
 
-/** It may mean another URI: it has dot segments, or characters that URL parsers drop. */
+/** True if the URI may mean another one: it has dot segments, or characters that URL parsers drop. */
 export function isUnclear(uri: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: no URI holds them; parsers drop tabs and line ends
   return /[\u0000-\u001f\u007f]|^ | $/.test(uri) || hasDotSegments(uri);

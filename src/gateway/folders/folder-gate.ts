@@ -186,7 +186,7 @@ function partsIn(text: string): unknown {
   return null;
 }
 
-/** Null: it is not refused. */
+/** Why the call is refused; null: it is not refused. */
 async function faultOf(
   texts: readonly CheckedText[] | null,
   folders: readonly string[],

@@ -73,7 +73,10 @@ function formsOf(text: string): ReadonlySet<string> {
   return forms;
 }
 
-/** A regular expression for the end would take quadratic time. */
+/**
+ * Removes the characters at both ends for which `isAround` is true. A regular expression for the end would take
+ * quadratic time.
+ */
 function within(text: string, isAround: (code: number) => boolean): string {
   let [start, end] = [0, text.length];
   while (start < end && isAround(text.charCodeAt(start))) start++;
@@ -190,7 +193,10 @@ function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boole
   ];
 }
 
-/** Common in regular expressions, so the path must exist. */
+/**
+ * Backslashes are common in regular expressions, so a text with them counts as a path only if the beginning of the
+ * path exists.
+ */
 function ofBackslashes(slashed: string, bases: PathBases): readonly Reading[] {
   if (!slashed.startsWith("/")) return ofRelative(slashed, bases, false);
   const normal = posix.normalize(slashed);

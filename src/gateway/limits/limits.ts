@@ -38,8 +38,8 @@ export function createLimits({ limiter, kept }: LimitParts): Middleware {
   };
 }
 
-// A result that is too large: its large parts are kept to be read in pieces, with a note in their place. A structured result
-// is refused instead, as clients check it against a schema.
+// Shortens a result that is too large: its large parts are kept to be read in pieces, and a note stands in place of
+// each. A structured result is refused, because clients check it against a schema.
 
 const MOST_PIECE_CHARACTERS = 1024 * 1024;
 /** A result with more content blocks than this has its adjacent texts joined first. */

@@ -40,8 +40,8 @@ export function composeChain(parts: ChainParts): Handle {
 }
 
 /**
- * The request. In a call of a tool that several machines have in common, its paths are those of this machine,
- * so that policies, questions and the audit see one name for each file.
+ * Returns the request. If it calls a tool that several machines have in common, its paths become those of this
+ * machine, so that policies, questions and the audit see one name for each file.
  */
 export function namedHere(
   { together }: Pick<RoutingServices, "together">,

@@ -145,8 +145,8 @@ export interface ServingSet {
    */
   readonly away: Catalog | null;
   /**
-   * The backend that would offer this tool but is away, if the principal may call the tool; null: the tool is
-   * published, unknown or forbidden.
+   * The backend that would offer this tool and is away. null: the tool is published or unknown, or the principal may
+   * not call it.
    */
   backendAway(principal: Principal, tool: string): string | null;
   authenticate(headers: IncomingHttpHeaders): Authentication | Promise<Authentication>;
@@ -163,7 +163,7 @@ export interface ServingSet {
   ): RefusedAuthentication | null;
   /** The principal with its current roles; null: the configuration does not know it any more. */
   refresh(principal: Principal): Principal | null;
-  /** The principal's token was withdrawn, so its calls and streams end. */
+  /** True if the principal's token was withdrawn. The principal's calls and streams then end. */
   isWithdrawn(principal: Principal): boolean;
   viewFor(principal: Principal): CatalogView;
   /** Whether the principal may read the resource, listed or not. */

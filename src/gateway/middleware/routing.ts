@@ -95,8 +95,8 @@ export function createRouting(services: RoutingServices, sole: string | null): H
     [WATCH_TASK, eitherVersion(notKnown, createTaskWatching(services))],
   ]);
   /**
-   * If no server declares skills, methods about them are unknown to the gateway, and a sole backend gets
-   * them.
+   * True for a method about skills while no server declares skills. It is passed to the sole backend; without a sole
+   * backend the method is unknown.
    */
   const isForSole = ({ method, served: { catalog, away } }: GatewayRequest): boolean =>
     OF_SKILLS.has(method) && catalog.skillReach.size + (away?.skillReach.size ?? 0) === 0;
@@ -236,7 +236,7 @@ function callTogether(
   });
 }
 
-/** A call of a client that takes tasks. The tool may move to another backend while the call waits. */
+/** Makes a call for a client that supports tasks. The tool may move to another backend while the call waits. */
 async function callThatMayBeTask(
   services: RoutingServices,
   request: GatewayRequest,

@@ -92,7 +92,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
   return {
     introduction: `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do, ${CALL_TOOL} runs them.`,
     definitions: DEFINITIONS,
-    /** Servers' tools of these names are not published. */
+    /** Whether a name belongs to one of the gateway's own tools. A server's tool of that name is not published. */
     isOwn,
     /** The request for the call in `call_tool`; the same request if there is none. */
     meant(request: GatewayRequest): GatewayRequest {
@@ -150,7 +150,7 @@ function findable({ served, port: { client } }: GatewayRequest): ReadonlyMap<str
   return served.viewFor(client.principal).callable(client.protocolVersion);
 }
 
-/** A text: what is wrong with them. */
+/** Returns a text if the arguments are wrong: what is wrong with them. */
 function queryOf(given: unknown): { readonly query: string; readonly limit: number } | string {
   const { query, limit = LIMIT.usual, ...stray } = isJsonObject(given) ? given : {};
   if (typeof query !== "string" || query.trim() === "") return "`query` is missing, or is no text";
@@ -209,7 +209,7 @@ export function foundText(tools: readonly JsonObject[], query: string, all: numb
   }
   const shown = tools.map((tool) => short(tool));
   let left = MOST_BYTES - sizeOf(shown);
-  // The room that is left goes to the best tools first.
+  // The remaining bytes go to fuller descriptions of the tools, the best tools first.
   for (const [index, tool] of tools.entries()) {
     const before = shown[index];
     if (before === undefined) continue;
@@ -221,7 +221,7 @@ export function foundText(tools: readonly JsonObject[], query: string, all: numb
   return JSON.stringify({ tools: shown });
 }
 
-/** The longest first. */
+/** The longest form comes first. */
 function fullerForms(tool: JsonObject): readonly Shown[] {
   const { inputSchema } = tool;
   const brief = described(tool, SHORT_DESCRIPTION);

@@ -133,7 +133,7 @@ const LONG_FORMS: ReadonlyMap<string, string> = new Map([
   ["postgresql", "postgres"],
 ]);
 
-/** Empty: the phrase is dropped. */
+/** Phrases, each with the word that replaces it; "": the phrase is dropped. */
 const JOINED: readonly (readonly [RegExp, string])[] = [
   [/\bto-?\s?do\b(?= (?:item|list|task|app))|\bto-do/g, "todo"],
   [/\be-mail/g, "email"],

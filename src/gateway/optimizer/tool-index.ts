@@ -5,7 +5,7 @@ import type { CatalogEntry } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { conceptsOf, termsOf } from "./terms.ts";
 
-/** Takes at most 2 ms. */
+/** Number of tools that are indexed without a pause: at most 2 ms of work. */
 const SLICE = 8;
 /** In characters. Later text rarely explains what a tool does. */
 const LONGEST_DESCRIPTION = 2_000;
@@ -185,13 +185,13 @@ function textOr(value: unknown): string {
 
 /** Weights of a match by a common concept, for words of the query and of the name. */
 const BY_CONCEPT = { query: 0.7, name: 0.6 };
-/** A word that one tool in 400 has reaches it. */
+/** The highest rarity of a word. A word that one tool in 400 has reaches it. */
 const MOST_RARITY = 6;
 /** No tool has the word or its concepts. */
 const UNKNOWN_RARITY = 0.5;
 /**
- * `least`: no word of the name matches. `further` is added to the number of its words, so that one matching
- * word does not cover a short name.
+ * `least`: the weight if no word of the name matches. `further` is added to the number of words in the name, so that
+ * one matching word does not cover a short name.
  */
 const NAME = { least: 0.5, further: 0.5 };
 
@@ -205,7 +205,10 @@ export function wordsWithConcepts(words: readonly string[]): readonly (readonly 
   return words.map((word) => [word, ...conceptsOf([word])]);
 }
 
-/** From 0 to 1.5. `toolsWith`: how many of all `size` tools have a term. */
+/**
+ * Returns a function that tells how well a tool covers the query `words`, from 0 to 1.5. `toolsWith`: how many of all
+ * `size` tools have a term.
+ */
 export function coverageOf(
   words: readonly string[],
   size: number,
@@ -221,7 +224,7 @@ export function coverageOf(
   };
 }
 
-/** 1: the word itself. `byConcept`: one of its concepts. */
+/** Returns 1 if `terms` has the word itself, `byConcept` if it has only one of the word's concepts, else 0. */
 function share([word = "", ...concepts]: readonly string[], terms: ReadonlySet<string>, byConcept: number) {
   if (terms.has(word)) return 1;
   return concepts.some((concept) => terms.has(concept)) ? byConcept : 0;

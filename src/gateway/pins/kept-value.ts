@@ -22,7 +22,7 @@ interface KeptOptions<Value> extends GatewayTools {
   readonly take: (read: ReadValue<Value>) => void;
   /** As JSON. */
   readonly plain: () => unknown;
-  /** Called after `take`, when the value was read again. */
+  /** Called when a later read has replaced the value that was loaded first. */
   readonly onChanged: () => void;
 }
 

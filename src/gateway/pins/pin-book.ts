@@ -20,7 +20,7 @@ const MOST_FORMER_BACKENDS = 200;
 export interface Pinned {
   /** Digests, the current one first. */
   readonly approved: readonly string[];
-  /** The text with the first digest of `approved`; null: not kept. */
+  /** The entry's text, of which the first digest in `approved` was made; null: the text is not kept. */
   readonly text: string | null;
   /** The change that was announced last, so that it is announced once. */
   readonly announced: string | null;
@@ -48,7 +48,7 @@ export function approvedAs(pinned: Pinned | undefined, digest: string, text: str
   };
 }
 
-/** Drops unconfigured backends first, then entries, those that are not listed first, then texts. */
+/** Drops what exceeds the bounds: first unconfigured backends, then entries (unlisted ones first), then texts. */
 export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySet<string>): PinBook {
   const dropped = excessFormer([...backends.keys()].filter((name) => !configured.has(name)));
   let characters = 0;
@@ -103,7 +103,10 @@ export function readBook(value: unknown): PinBook | null {
   return version === 1 && isTextOrNull(lost) && book !== null ? { backends: book, lost } : null;
 }
 
-/** Reads lists that begin with their keys. Null: another form, or `read` gives null. */
+/**
+ * Reads a list of lists as a map: the first value of each inner list is its key. Null: `value` has another form, or
+ * `read` returns null.
+ */
 function readMap<Value>(value: unknown, read: (rest: readonly unknown[]) => Value | null) {
   if (!Array.isArray(value)) return null;
   const map = new Map<string, Value>();

@@ -6,7 +6,7 @@ import { namedEntries } from "../catalog/build-catalog.ts";
 import type { CatalogSource, EntryKind } from "../catalog/catalog.ts";
 import { canonical, isJsonObject, type JsonObject } from "../json-rpc.ts";
 
-/** A text or diff begins with these; other members follow by name. */
+/** The members with which the text or diff of an entry begins. The other members follow by name. */
 const FIRST_MEMBERS = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
 /** Digests over all members begin with it. Older digests leave some members out. */
 const WHOLE = "2.";

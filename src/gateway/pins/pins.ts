@@ -69,7 +69,7 @@ export interface PinsState {
 interface PinsOptions extends GatewayTools {
   readonly store: PinStore;
   readonly announce: (transition: GatewayTransition) => void;
-  /** The pins have changed: call `admit` again. */
+  /** Called when the pins have changed: `admit` must then be called again. */
   readonly onChanged: () => void;
 }
 
@@ -107,7 +107,7 @@ export class Pins {
     });
   }
 
-  /** If any backend needs them. Await it before the first `admit`. */
+  /** Loads the pins if any backend needs them. Await the result before the first call of `admit`. */
   load({ trust, backends, borrows = false }: PinRules): Promise<void> {
     const pins = [...backends.map(({ pin }) => pin), ...(borrows ? [null] : [])];
     return this.kept.load(pins.some((pin) => (pin ?? trust.pin) !== "off"));
@@ -147,8 +147,8 @@ export class Pins {
   }
 
   /**
-   * Call `admit` afterwards. `all` also accepts that earlier pins are lost. Items that have changed since are
-   * `left`.
+   * Call `admit` afterwards. `all` also accepts the loss of earlier pins; items that have changed since they were
+   * shown are returned in `left`.
    */
   approve(items: readonly ApprovedItem[], all: boolean) {
     const approved: ApprovedItem[] = [];
@@ -181,7 +181,9 @@ export class Pins {
     return { approved, left };
   }
 
-  /** Unpublished sources, without the entries that `admit` would withhold. Changes no pins. */
+  /**
+   * Returns these sources, which are not published, without the entries that `admit` would withhold. Changes no pins.
+   */
   approvedOf(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modeOf = modesOf(rules);
     return sources.map((source) => {

@@ -12,7 +12,7 @@ export type OpenMachine = (backend: BorrowedBackend, onEnd: (end: StreamEnd) => 
 
 /** Longest wait for the fleet's first answer after a start, ms. */
 const FIRST_MS = 2_000;
-/** Wait for further machines after the first answer, ms. */
+/** How long to wait for further machines after the first answer, ms. */
 const APART_MS = 400;
 
 interface Starting {
@@ -20,7 +20,10 @@ interface Starting {
   settled(signal: AbortSignal): Promise<void>;
 }
 
-/** After a start, waits until other machines' backends are known: resumed clients may know their tools. */
+/**
+ * After a start, waits until the backends of other machines are known, because resumed clients may know tools of
+ * these backends.
+ */
 export class FirstBorrowed {
   readonly #known = Promise.withResolvers<void>();
 

@@ -107,7 +107,7 @@ export class ConnectedClients {
   }
 }
 
-/** Cheaper than comparing `keyOf`, which is equal if this is true. */
+/** Cheaper than comparing `keyOf`. If this returns true, `keyOf` is equal for both clients. */
 function isSameClient(one: Introduced, other: Introduced): boolean {
   return (
     one.principal === other.principal &&

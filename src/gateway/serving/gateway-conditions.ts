@@ -159,7 +159,7 @@ function shown(name: string): string {
   return foreignLine(name, LONGEST_SHOWN);
 }
 
-/** The gateway's own tools hide servers' tools of the same names. */
+/** Adds a condition for each tool of a server that has the name of one of the gateway's own tools. */
 function addBehindOwnTools({ tools }: Catalog, add: Add): void {
   for (const name of [FIND_TOOL, CALL_TOOL]) {
     const entry = tools.get(name);
@@ -241,7 +241,7 @@ function whatOf(pending: readonly PendingChange[]): string {
   return pending.every(({ kind }) => kind === "tool") ? "tools" : "things";
 }
 
-/** Only tools are named without their kind. */
+/** For a tool the name alone; for any other entry the kind, too. */
 function entryText({ kind, name }: PendingChange): string {
   return kind === "tool" ? shownName(name) : kind === name ? kind : `${kind} ${shownName(name)}`;
 }

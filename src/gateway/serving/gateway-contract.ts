@@ -56,7 +56,7 @@ export interface GatewayOptions extends BackendTools {
   /** Hidden from programs in a sandbox. Default: only those of the user's home folder. */
   readonly guarded?: GuardedPlaces;
   readonly version: string;
-  /** From the daemon outside the gateway. */
+  /** Measurements from the part of the daemon outside the gateway. */
   readonly measured?: () => readonly Measured[];
   /** Absent: calls with a path are refused for backends with `folders`. */
   readonly places?: LookAtPlaces;
@@ -64,11 +64,11 @@ export interface GatewayOptions extends BackendTools {
   readonly pinStore?: PinStore;
   /** Stores names in use and switched-off tools. Absent: they are lost with the process. */
   readonly nameStore?: PinStore;
-  /** Absent: sessions end with the process. Read before listening, closed at the end. */
+  /** The file of sessions: read before listening, closed at the end. Absent: sessions end with the process. */
   readonly sessions?: SessionFile;
   /**
-   * Calls of 2026-07-28 clients that wait for input, so that a handover continues them. Absent: only this
-   * process can.
+   * Calls of 2026-07-28 clients that wait for input, so that they survive a handover. Absent: only this process can
+   * continue them.
    */
   readonly suspended?: SuspendedCalls;
   /** For a client's message about a call that only the previous daemon may know. */
@@ -102,7 +102,7 @@ export interface GatewayView {
   readonly conditions: readonly BackendCondition[];
 }
 
-/** Ready beside the current configuration. `commit` swaps them, and cannot fail. */
+/** A new gateway configuration that is ready to run. `commit` puts it in place of the current one, and cannot fail. */
 export interface PreparedGateway {
   commit(): void;
   retire(): Promise<void>;

@@ -61,7 +61,7 @@ export class GatewayListener {
   #retry: Timer | null = null;
   #quickTries = 0;
   readonly #closing = new AbortController();
-  /** Sends a connection to the next daemon; null: to none. */
+  /** Passes a connection to the next daemon; null: connections are passed to no daemon. */
   #pass: PassConnection | null = null;
 
   constructor(options: GatewayListenerOptions) {
@@ -108,7 +108,7 @@ export class GatewayListener {
     else this.#current.take(handle);
   }
 
-  /** Their clients then connect to the next daemon. */
+  /** Closes idle connections. Their clients then connect to the next daemon. */
   closeIdle(): void {
     for (const listener of [this.#current, ...this.#old]) listener?.closeIdle();
   }
@@ -116,7 +116,7 @@ export class GatewayListener {
   /** null: stops listening at the commit. Rejects with `listen_failed`; then nothing has changed. */
   async prepare(address: ListenAddress | null): Promise<PreparedGateway> {
     if (address?.host === this.#wanted?.host && address?.port === this.#wanted?.port) return NOTHING;
-    // Known only at the commit: until then, a retry of `open` may still bind the old address.
+    // Set only at the commit, because until then a retry of `open` may still bind the old address.
     let replaced: Listener | null = null;
     const replaceBy = (listener: Listener | null): void => {
       this.#wanted = address;
@@ -126,7 +126,7 @@ export class GatewayListener {
     };
     const retire = (): Promise<void> => this.#retire(replaced);
     if (address === null) return { ...NOTHING, commit: () => replaceBy(null), retire };
-    // Requests before the commit wait for the rules that come with it.
+    // Requests that arrive before the commit wait for the rules that the commit brings.
     const held = holdRequests(this.#options.handler);
     const options = { ...this.#options, ...address, handler: held.handler };
     // An old listener at this port, open for answers, makes room for the new one, which receives them.

@@ -91,7 +91,9 @@ export function createRules(
   };
 }
 
-/** A signed token names the gateway's address. */
+/**
+ * The settings on which the sign-in depends. Signed tokens name the gateway's address, so the address is one of them.
+ */
 function authOf({ incomingAuth, server }: GatewayConfig): unknown {
   return "tokens" in incomingAuth
     ? [incomingAuth, server?.host, server?.port, server?.publicUrl]

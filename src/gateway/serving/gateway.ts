@@ -165,8 +165,8 @@ export class Gateway implements AsyncDisposable {
   }
 
   /**
-   * Resolves after the first attempt to listen, and never waits for a backend. A busy port is a condition,
-   * and retried.
+   * Resolves after the first attempt to listen, and never waits for a backend. A busy port becomes a condition, and
+   * listening is tried again.
    */
   async start(config: GatewayConfig): Promise<void> {
     await this.build(config);
@@ -189,7 +189,7 @@ export class Gateway implements AsyncDisposable {
     else await this.listener.open(address, handed);
   }
 
-  /** For the next daemon. Resolves when pins and names are written. */
+  /** Saves what the next daemon needs. Resolves when pins and names are written. */
   async save(): Promise<void> {
     this.http.store.saveAll();
     await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush()]);
@@ -273,8 +273,8 @@ export class Gateway implements AsyncDisposable {
   }
 
   /**
-   * Across restarts. Resolves with the names that changed, or with the first unknown name; then nothing is
-   * changed. Rejects with `secret_unavailable`.
+   * Switches tools on or off; the change survives restarts. Resolves with the names that changed. If a name is
+   * unknown, resolves with the first such name and changes nothing. Rejects with `secret_unavailable`.
    */
   async switchTools(names: readonly string[], on: boolean) {
     const { served } = this.serving;
@@ -331,7 +331,7 @@ export class Gateway implements AsyncDisposable {
     return exports.filter((name) => published.has(name));
   }
 
-  /** Other machines' backends that are not listed end at once. */
+  /** Other machines' backends that are not in `backends` end at once. */
   borrow(backends: readonly BorrowedBackend[]): void {
     if (this.#ending !== null) return;
     this.#borrowed = backends;

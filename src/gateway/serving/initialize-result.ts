@@ -26,7 +26,7 @@ export interface IntroducedServer extends BackendInitializeResult {
 
 export interface Published {
   readonly catalog: Catalog;
-  /** See `ServingSet.passesAll`. */
+  /** True: methods that the gateway does not know are forwarded to the only backend. */
   readonly passesAll: boolean;
   readonly introduction?: string | null;
 }
@@ -99,7 +99,10 @@ export function tasksListedBy(servers: readonly BackendInitializeResult[]): read
   );
 }
 
-/** Tools have their published names in it. Texts of several servers follow their backends' names. */
+/**
+ * Joins the servers' instructions, in which tools get their published names. With several servers, each text follows
+ * its backend's name.
+ */
 function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog): string | null {
   const texts = servers.flatMap(({ backend, instructions }) => {
     const seen = withoutUnseen(instructions ?? "");

@@ -7,7 +7,7 @@ import type { GatewayTools } from "../gateway-tools.ts";
 import { KeptValue, type ReadValue } from "../pins/kept-value.ts";
 import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 
-/** Otherwise one backend could displace the names of all others. */
+/** Maximum number of names of one backend. Without it, one backend could displace the names of all others. */
 const MOST_OF_BACKEND = 5_000;
 /** Beyond this, names of unconfigured backends are forgotten. */
 const MOST_NAMES = 20_000;
@@ -18,7 +18,7 @@ const MESSAGES = {
 };
 
 interface NamesOptions extends GatewayTools {
-  /** Absent: lost with the process. */
+  /** Stores the names in use and the switched-off tools. Absent: they are lost with the process. */
   readonly nameStore?: PinStore;
   /** Tools were switched on or off. */
   readonly onChanged: () => void;

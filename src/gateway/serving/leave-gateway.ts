@@ -35,8 +35,8 @@ export async function leaveGateway(
 ): Promise<void> {
   http.leave();
   const clients = [...lines];
-  // Backends that cannot run twice would soon refuse clients that have not moved. A short grace leaves no
-  // time for pauses.
+  // Clients move all at once in two cases: a backend cannot run twice and would soon refuse clients that have not
+  // moved, or the grace is too short for pauses.
   const allAtOnce = pool.runsOnce || graceMs <= ALL_MOVED_MS;
   // First, so that `mountaineer mcp` connects to the next daemon before its streams end.
   const moved = moveOn(lines, clients.length, allAtOnce ? null : clock).then(() => modern.endListening());

@@ -31,7 +31,7 @@ export interface ServingSetOptions extends GatewayTools {
   readonly scopes: Readonly<Record<string, readonly string[]>>;
   /** null: off. */
   readonly authorization: AuthorizationConfig | null;
-  /** null: off. The file outlives this set. */
+  /** null: the audit is off. The audit's file outlives this serving set. */
   readonly audit: { readonly config: AuditConfig; write(record: AuditRecord): void } | null;
   readonly services: RoutingServices;
   readonly backends: readonly string[];
@@ -43,7 +43,7 @@ export interface ServingSetOptions extends GatewayTools {
   /** Telemetry's middleware between limits and audit, the outermost first. */
   readonly between: readonly Middleware[];
   readonly selections: Selections;
-  /** For clients that search tools instead of listing them. */
+  /** The gateway's own tools, for clients that search for tools instead of listing them. */
   readonly ownTools: OwnTools;
   readonly answered: (request: GatewayRequest, reply: Reply) => void;
 }

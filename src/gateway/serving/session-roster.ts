@@ -17,7 +17,7 @@ export class SessionRoster {
   readonly #sessions = new Map<SessionPort, ListsSeen>();
   /** Asked for by requests without a session, until they end. */
   readonly #levels = new Set<{ readonly logLevel: McpLogLevel }>();
-  /** They get no change notices before `release`. */
+  /** Sessions that get no change notices before `release`. */
   readonly #held = new Set<SessionPort>();
 
   get size(): number {
@@ -28,7 +28,7 @@ export class SessionRoster {
     this.#sessions.set(session, viewOf(session, session.principal, served).digests);
   }
 
-  /** The client knows these lists; `release` notifies it of changes. */
+  /** Adds a resumed session whose client knows `lists`. `release` notifies the client of changes. */
   resume(session: SessionPort, lists: ListsSeen): void {
     this.#sessions.set(session, lists);
     this.#held.add(session);
@@ -134,7 +134,7 @@ interface ResumedOptions {
   readonly roster: SessionRoster;
   readonly served: () => ServingSet;
   readonly clock: Clock;
-  /** The previous daemon may still run backends that cannot run twice. */
+  /** True while the previous daemon may still run backends that cannot run twice. */
   readonly runsElsewhere?: (() => boolean) | undefined;
   /** Resolves when each backend has started or failed once, or when the signal aborts. */
   readonly settled: (signal: AbortSignal) => Promise<void>;
@@ -166,7 +166,7 @@ export class ResumedSessions implements Disposable {
   #wait(): void {
     const { clock, runsElsewhere } = this.#options;
     this.#limit = clock.setTimer(FIRST_LISTS_MS, () => {
-      // A backend that the previous daemon still runs is not slow.
+      // If the previous daemon still runs a backend, the backend is not slow, so the wait starts again.
       if (runsElsewhere?.() === true) this.#wait();
       else this.#end();
     });
@@ -209,7 +209,7 @@ export class ResumedSessions implements Disposable {
     this.#end();
   }
 
-  /** Null: start now. `target` is null for a list. */
+  /** Resolves when the request may start; null: it may start now. `target` is null for a list. */
   #release(session: SessionPort, target: RequestTarget | null): Promise<void> | null {
     const served = (): ServingSet => this.#options.served().forClient(session);
     const isThere = (): boolean =>

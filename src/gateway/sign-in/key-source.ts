@@ -113,7 +113,10 @@ interface FetchOptions {
   readonly signal: AbortSignal;
 }
 
-/** Never rejects. `maxAgeMs` is null if the server sets no max-age; `reason` follows an address: "answers 500". */
+/**
+ * Never rejects. `maxAgeMs` is null if the server sets no max-age. `reason` is the end of a sentence that begins with
+ * the address, such as "answers 500".
+ */
 export async function fetchDocument(address: string, { clock, signal }: FetchOptions) {
   const failed = (reason: string) => ({ ok: false, reason }) as const;
   const headers = { accept: "application/json", "accept-encoding": "identity" };

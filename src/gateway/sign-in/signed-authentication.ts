@@ -146,7 +146,7 @@ export class SignedAuthentication implements Authenticator {
     if (isLocal(principal)) return this.#options.users.isWithdrawn(principal);
     const proof = this.#options.proofs.get(principal);
     if (proof !== undefined) return this.#fault(proof) === "withdrawn";
-    // This process has not seen the principal's token: the principal is from a previous daemon.
+    // This process has not seen the principal's token, because the principal authenticated at a previous daemon.
     return !isOfIssuer(principal, this.#options.tokens.issuer);
   }
 

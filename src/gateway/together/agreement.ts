@@ -33,12 +33,12 @@ export interface SharedPlace extends PlaceFacts {
 /** As other machines are told of it. */
 export type LentPlace = Pick<SharedPlace, "roots" | "requires" | "standing" | "busy">;
 
-/** Equal for backends that may share their tools. */
+/** Makes a key that is equal for backends whose tools may be published as one. */
 export function agreementKey({ roots, requires }: Pick<PlaceFacts, "roots" | "requires">): string {
   return JSON.stringify([roots, requires]);
 }
 
-/** For people; null: it may. */
+/** Says for people why two backends may not share their tools; null: they may. */
 export function differenceOf(there: PlaceFacts, here: PlaceFacts): string | null {
   if (agreementKey(there) === agreementKey(here)) return null;
   if (!isDeepStrictEqual(there.requires, here.requires)) {
@@ -79,7 +79,7 @@ function commandsOf({ connection, routes }: Reached) {
   return all.filter((one) => one.type === "stdio");
 }
 
-/** `--root=/shares/CORE` contains `/shares/CORE`. */
+/** The paths that an argument may name: both `/shares/CORE` and the part after `=` in `--root=/shares/CORE`. */
 function pathsIn(argument: string): readonly string[] {
   const at = argument.indexOf("=");
   return at === -1 ? [argument] : [argument, argument.slice(at + 1)];

@@ -10,10 +10,10 @@ import { agreementKey, type PlaceFacts } from "./agreement.ts";
 const ALL = { allow: null, deny: [] };
 const FILTERS = { tools: ALL, resources: ALL, prompts: ALL };
 
-/** Beyond this, versions of tools that no machine offers now are forgotten. */
+/** Above this number of tool versions, those that no machine offers now are forgotten. */
 const MOST_HELD = 2_000;
 
-/** This machine's, enabled. */
+/** An enabled backend of this machine. */
 export interface OwnBackend {
   readonly name: string;
   readonly facts: PlaceFacts;
@@ -33,7 +33,10 @@ export interface MergeInput {
   readonly isPending: (backend: string, tool: string) => boolean;
 }
 
-/** Remembers which version of a tool is published, if this machine has no backend of that name. */
+/**
+ * The published version of a common tool. It is remembered if this machine has no backend with the name of the tool's
+ * backend.
+ */
 interface Held {
   readonly version: string;
   readonly definition: JsonObject;
@@ -52,9 +55,8 @@ interface Merged {
 type Member = { readonly source: CatalogSource; readonly facts: PlaceFacts };
 
 /**
- * Leaves each common tool in one source only. This machine's tool keeps its name, even while only others
- * serve it. Without a backend of that name here, the first version seen gets the common name, until the
- * backends that had it change to another version.
+ * Leaves each common tool in one source only. A tool of this machine's backend keeps its name; without such a
+ * backend, the first version seen keeps it until the backends that had this version change to another one.
  */
 export function mergeTools(input: MergeInput, held: HeldVersions): readonly CatalogSource[] {
   const { sources, own, places } = input;
@@ -153,8 +155,8 @@ function amongOthers(
     const key = `${name} ${tool}`;
     const before = held.get(key);
     const isThere = offers.some(({ version }) => version === before?.version);
-    // Nobody has the held version any more: the name goes to the version to which one of its backends has
-    // changed. If none of these is connected, the tool is not published.
+    // If no backend offers the held version any more, the name goes to the new version of a backend that had the held
+    // one. If no such backend is connected, the tool is not published.
     const next =
       before === undefined || isThere ? offers[0] : offers.find(({ place }) => before.places.includes(place));
     const kept = before !== undefined && isThere ? before : next;
@@ -197,7 +199,7 @@ function without(source: CatalogSource, tools: ReadonlySet<string> | undefined):
 // Machines may have their shares in different folders, so paths in a call's arguments are translated. Pure.
 
 const DEEPEST = 12;
-/** Further values of a call stay unchanged. */
+/** Maximum number of values of a call that are looked at; further values stay unchanged. */
 const MOST_VALUES = 5_000;
 
 interface PathNames {

@@ -110,7 +110,7 @@ export class Together {
     this.#wakeCalls();
   }
 
-  /** The same list, with the same members, while nothing changes. */
+  /** Returns the same list, with the same members, as long as nothing changes. */
   merge(
     sources: readonly CatalogSource[],
     { backends, together }: MergeRules,
@@ -247,7 +247,10 @@ export class Together {
     }
   }
 
-  /** Null: something has changed. An error at the deadline, on abort, or if too many calls wait. */
+  /**
+   * Resolves with null when something has changed. Resolves with an error at the deadline, on abort, or if too many
+   * calls wait.
+   */
   async #nextChange(untilMs: number, signal: CallSignal): Promise<Reply | null> {
     const { clock } = this.#options;
     if (signal.aborted) return cancelled();
@@ -282,7 +285,7 @@ export class Together {
     for (const place of this.#places.values()) this.#remember(place);
   }
 
-  /** The file may have changed since the place was noted. */
+  /** Whether the configuration approves the backend. The file may have changed since the place was noted. */
   #isApproved({ machine, backend }: Pick<SharedPlace, "machine" | "backend">): boolean {
     return namesBackend(this.#config?.with ?? [], machine, backend);
   }
@@ -362,7 +365,7 @@ function rememberedKey(backend: string, facts: PlaceFacts): string {
   return `${backend} ${agreementKey(facts)}`;
 }
 
-/** So that an unchanged source stays the same object. */
+/** Returns `before` if `now` has the same content, so that an unchanged source stays the same object. */
 function beforeIfSame(before: CatalogSource | undefined, now: CatalogSource): CatalogSource {
   if (before === undefined || before === now) return now;
   const { listings, places, ...rest } = now;

@@ -18,7 +18,7 @@ interface BusCall {
   readonly path: string;
   readonly interface: string;
   readonly member: string;
-  /** Default none. */
+  /** Default: none. */
   readonly signature?: string;
   readonly body?: readonly unknown[];
 }

@@ -9,7 +9,10 @@ const REFUSAL_WAIT_MS = 3_000;
 /** Longest time a window waits for the user, ms. */
 const CHOICE_DEADLINE_MS = 10 * 60_000;
 
-/** A program that asks for a folder, prints it, and ends with 0; with 1 when it was cancelled. */
+/**
+ * The command of a program that asks for a folder and prints it. The program exits with 0, or with 1 when the person
+ * cancels.
+ */
 export type FolderChooser = (prompt: string, folder: string) => readonly [program: string, ...args: string[]];
 
 /** Runs lines of AppleScript. The texts are arguments, so that they are never run as a script. */

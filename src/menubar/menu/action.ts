@@ -23,7 +23,7 @@ export type MenuAction =
   /** Hides the last failure. */
   | { readonly kind: "dismiss" }
   | { readonly kind: "start" }
-  /** The daemon goes on. */
+  /** Ends the menu; the daemon goes on. */
   | { readonly kind: "quit" };
 
 /** `do/switch/CORE/tb`: letters, digits and `_.-%/` only, whatever the names are; `parseAction` reads it. */

@@ -330,7 +330,7 @@ function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWorld): M
 }
 
 /**
- * A submenu with the folders of a place, each of them such a submenu again. The folders are listed when it is
+ * A submenu with the folders of a place. Each folder is a submenu of the same kind; its folders are listed when it is
  * opened.
  */
 function folderMenu(

@@ -24,7 +24,7 @@ const OPEN_DEADLINE_MS = 10_000;
 /** A window waits for the user, but not for ever. */
 const CHOICE_DEADLINE_MS = 10 * 60_000;
 
-/** All actions except those on the menu itself, which the session performs. */
+/** The actions that run here. The session performs the actions on the menu itself. */
 export type RunnableAction = Exclude<MenuAction, { kind: "quit" | "dismiss" }>;
 
 /** `home` is absolute. */

@@ -121,7 +121,7 @@ export function startMenuSession(options: MenuSessionOptions) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    /** Resolves when the signal aborts; rejects if the source's `ended` does. */
+    /** Resolves when the signal aborts; rejects if `source.ended` rejects. */
     ended: source.ended.finally(() => redraws[Symbol.dispose]()),
   };
   return session;

@@ -89,7 +89,10 @@ const COLORS: Readonly<Record<Tone, string | null>> = {
 const PLAIN_LABEL = "emojize=false symbolize=false";
 
 interface PluginOptions {
-  /** The command before `--act ACTION`: the plugin's own file where possible, because not every reader quotes parameters. */
+  /**
+   * The command that is started with `--act ACTION`. It is the plugin's own file where possible, because not every
+   * reader of the menu handles quoted parameters.
+   */
   readonly command: readonly string[];
   /** True: SwiftBar, with symbols and colours for both appearances. False: xbar. */
   readonly isSwiftBar: boolean;

@@ -49,7 +49,7 @@ function pixel(state: MenuState, x: number, y: number, size: number): readonly n
   return [alpha, ...sum.map((part) => Math.round(part / covered))];
 }
 
-/** The colour at a point of a square from 0 to 1, downwards; null: transparent. */
+/** The colour at the point (`u`, `v`) of the icon; null: transparent. Both run from 0 to 1, `v` downwards. */
 function colorAt(state: MenuState, u: number, v: number): Color | null {
   if (state !== "healthy") {
     const badge = badgeAt(state, u, v);

@@ -240,7 +240,7 @@ export function sessionBusPaths(environment: Environment): readonly string[] {
   const given = environment["DBUS_SESSION_BUS_ADDRESS"];
   if (given) return given.split(";").flatMap((address) => socketPaths(address, environment));
   const runtime = environment["XDG_RUNTIME_DIR"];
-  // systemd's place for the bus, even if the variable is not passed on.
+  // systemd puts the bus here, so the bus is found even without `DBUS_SESSION_BUS_ADDRESS`.
   return runtime ? [join(runtime, "bus")] : [];
 }
 
@@ -264,7 +264,7 @@ function socketPaths(address: string, environment: Environment): string[] {
   return values.has("runtime") && runtime ? [join(runtime, "bus")] : [];
 }
 
-/** `%2f` is a slash. */
+/** Decodes percent-encoded text: `%2f` becomes a slash. */
 function unescaped(value: string): string {
   const bytes = Buffer.from(value).toString("latin1");
   const plain = bytes.replace(/%([0-9a-f]{2})/gi, (_, code: string) =>

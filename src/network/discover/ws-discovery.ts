@@ -1,5 +1,5 @@
-// Computers that answer WS-Discovery, such as Windows and wsdd. An answer has no name and no port, so only
-// its sender's address is claimed.
+// Computers that answer WS-Discovery, such as Windows and wsdd. An answer has no name and no port, so only the
+// sender's address is reported.
 import { randomUUID } from "node:crypto";
 import type { LinkProtocol } from "./link-protocol.ts";
 

@@ -33,8 +33,8 @@ export async function loadDispatch(path: string = SYSTEM_LIBRARY_PATH) {
     /** A global queue, served by the system's threads. */
     queue: globalQueue(0, 0),
     /**
-     * A block without a result. It is called on this thread, while its event loop runs; the calling thread waits
-     * meanwhile. Exceptions of `call` are lost.
+     * A block without a result; exceptions of `call` are lost. `call` runs on the event loop of this thread, and the
+     * thread that calls the block waits meanwhile.
      */
     block(
       parameters: readonly string[],

@@ -164,8 +164,8 @@ export function startHostProbe(
       endSilent("smb_timeout", `it took the connection but did not speak SMB within ${timeoutMs} ms`);
     else endSilent("connect_timeout", `no answer to the connection within ${timeoutMs} ms`);
   };
-  // `setImmediate` lets reads come first: timers run before them, and after a stall of this process an answer
-  // may be waiting to be read.
+  // `setImmediate` lets reads come first. Timers run before reads, and after a stall of this process an answer may be
+  // waiting to be read.
   const deadline = clock.setTimer(timeoutMs, () => void setImmediate(late));
 
   const reader = createNegotiateReader();

@@ -99,7 +99,7 @@ function canonicalSet(addresses: readonly string[]): readonly string[] {
   return [...new Set(canonical)];
 }
 
-/** Equal in any order: round-robin answers differ only in order. */
+/** True if both lists have the same addresses in any order: round-robin answers differ only in order. */
 function sameAddresses(left: readonly string[], right: readonly string[]): boolean {
   return left.length === right.length && left.every((address) => right.includes(address));
 }

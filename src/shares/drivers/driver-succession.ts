@@ -44,7 +44,8 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
     },
     /** The driver for `next`. It also sees and unmounts what former drivers of the share have left mounted. */
     take(before: DrivenShare, { driver }: DrivenShare): MountDriver {
-      // Steps of the previous driver may still run; they only change the `former` of the previous era.
+      // Steps of the previous driver may still run. They change only the `former` map of their own era, not that of
+      // the new era.
       if (isLocal(before.driver) !== isLocal(driver)) era = eraOf(driver, before.spec, [before.driver]);
       return succeed(driver);
     },

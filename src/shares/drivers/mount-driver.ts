@@ -180,10 +180,10 @@ export interface MountDriver {
    */
   readonly keepsUnsent?: true;
   /**
-   * Mounts over one route and proves the mount by a readdir; leaves nothing mounted behind on failure.
-   * `through`: the carrier's port that the mount uses as long as it lasts; the mount table shows the
-   * preferred host all the same. `server`: the server that answers; the mount sends the files that are kept
-   * for it. The deadline begins anew with each progress.
+   * Mounts over one route and proves the mount by a readdir; leaves nothing mounted behind on failure. The deadline
+   * begins anew with each progress. `through`: the carrier's port that the mount uses as long as it lasts, although
+   * the mount table shows the preferred host. `server`: the server that answers; the mount sends the files that are
+   * kept for this server.
    */
   mount(
     share: ShareSpec,
@@ -202,8 +202,8 @@ export interface MountDriver {
   /** Files that were written and are not yet on the server that is (or was last) mounted, as paths inside the share. */
   unsent(share: ShareSpec): Promise<readonly string[]>;
   /**
-   * Unsent files for the other servers of the share, and with `withInUse` for the one that is mounted. Cheap enough for
-   * every look; never rejects.
+   * Unsent files that wait for servers of the share other than the mounted one; with `withInUse`, also those for the
+   * mounted one. Cheap enough for every look; never rejects.
    */
   waiting?(share: ShareSpec, withInUse?: boolean): Promise<readonly WaitingUnsent[]>;
   /**

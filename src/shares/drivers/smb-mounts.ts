@@ -33,12 +33,15 @@ export const indexMounts = memoized((entries: readonly MountEntry[]) => {
   }
   return {
     at: (path: string): SmbMount | null => byPath.get(path) ?? null,
-    /** The mounts of a share's root by the share's name, on any server. */
+    /** All mounts of the root of a share called `shareName`, on any server. */
     named: (shareName: string): readonly SmbMount[] => byName.get(foldedShareName(shareName)) ?? [],
   };
 });
 
-/** The configured route with the source's port and with its host, compared by name or address; null: none. */
+/**
+ * The configured route whose port and host are those of the source; null: none. Hosts are compared by name, then by
+ * address.
+ */
 export function routeOfSource(
   share: ShareSpec,
   { entry, source }: SmbMount,

@@ -28,8 +28,8 @@ interface UnmountOptions {
     mode: UnmountMode,
   ) => readonly UnmountCommand[] | Promise<readonly UnmountCommand[]>;
   /**
-   * Returns the text for people when the mount is still there. `output`: the last command's. Default: the
-   * output itself.
+   * Makes the text for people when the mount is still there. `output`: what the last command printed; by default this
+   * is the text.
    */
   readonly explain?: (output: string, mode: UnmountMode) => string;
 }

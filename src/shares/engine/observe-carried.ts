@@ -77,7 +77,10 @@ export function withCarried(
   return { look: mount.look, found: { ...found, route }, carried };
 }
 
-/** Whether the address in use is not the configured one, or the configured one is unknown. */
+/**
+ * False only if the address and port in use are the configured ones. True also if the configured address is not
+ * known.
+ */
 export function isRerouted(
   spec: ShareSpec,
   { probe }: RouteSeen,

@@ -246,8 +246,8 @@ export class ShareCycle {
   /** Call it when the server in use has ended connections, so that it may be another one by now. */
   doubt(): void {
     const carried = this.#carriedNow();
-    // A carrier that counts outages needs no note: the next look compares the counts, and keeps proofs that
-    // began after the outage.
+    // The doubt is noted only if the carrier does not count outages. Otherwise the next look compares the counts, and
+    // keeps proofs that began after the outage.
     if (carried?.outage === null) this.#trust?.doubt(carried.route);
   }
 

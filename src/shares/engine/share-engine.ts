@@ -267,7 +267,7 @@ export class ShareEngine implements AsyncDisposable {
  * run repeats it. Then the carrier is notified.
  */
 export function createDropLost(carriage: Pick<Carriage, "of" | "usedUp">) {
-  /** Runs in progress by share, and whether another one was requested. */
+  /** The shares with a run in progress; true: another run was requested meanwhile. */
   const running = new Map<string, boolean>();
 
   const drop = async ({ spec, driver }: Pick<Subject, "spec" | "driver">): Promise<void> => {

@@ -44,7 +44,7 @@ export interface AliasView extends AliasSpec {
    * `blocked`: the link cannot be made or looked at, `detail` says why.
    */
   readonly link: "right" | "missing" | "taken" | "blocked";
-  /** The obstacle; null: none. */
+  /** What is in the way of the link; null: nothing. */
   readonly detail: string | null;
 }
 

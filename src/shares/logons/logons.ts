@@ -181,7 +181,7 @@ export function createLogons(clock: Clock) {
       // After the clock was set back, times may lie in the future.
       const recalled = refusedAt.map((at) => nowMs - Math.max(0, wallMs - at));
       for (const atMs of recalled) {
-        // All shares of an account recall the same refusals.
+        // All shares of an account recall the same refusals, so a refusal that is known already is not noted again.
         const known = account.refusals.filter((one) => isNear(one.atMs, atMs)).length;
         const count = recalled.filter((other) => isNear(other, atMs)).length;
         if (known < count) note(account, null, BEFORE, atMs);

@@ -99,7 +99,7 @@ export function decidePinnedGate(
   const isClosed = phase !== "carrying" && !isAway && !mount.found.processGone;
   noteDoubt(builder, pinned, isClosed);
   if (!isClosed || builder.state.operation !== null || builder.memory.held === "unmounted") return "open";
-  // The mount leaves an address that is no longer configured as soon as no file is open.
+  // The address in use is no longer configured, so the mount leaves it once no file is open.
   if (pinned.rerouted && !isOwnProved(builder, route, pinned))
     return leaveAddress(builder, mount, route, true);
   if (builder.state.suspicion !== null) setState(builder, { suspicion: null });

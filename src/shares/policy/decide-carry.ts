@@ -70,7 +70,7 @@ export function isOwnProved({ seen }: Builder, route: RouteName, { rerouted }: C
   return rerouted ? detourProved : proved[route];
 }
 
-/** Whether the mount is carried, and `route` answers and is proved to lead to the mounted server. */
+/** True if the mount is carried, `route` answers, and `route` is proved to lead to the mounted server. */
 export function canMove(builder: Builder, route: RouteName): boolean {
   const { mount, carry } = builder.seen;
   return (mount?.carried ?? null) !== null && carry?.trust.proved[route] === true && answers(builder, route);

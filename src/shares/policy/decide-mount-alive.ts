@@ -100,8 +100,8 @@ function judgeFailed(builder: Builder, errno: string, startedAtMs: number): Moun
   }
   const confirmAtMs = first.startedAtMs + CONFIRM_AFTER_MS;
   if (startedAtMs >= confirmAtMs) return { state: "dead", reason: errno };
-  // The newest look is still the first failed one. Another cycle at once would find the same look, so it
-  // waits.
+  // The newest look is still the first failed one. An immediate cycle would see the same look again, so the next
+  // cycle is planned for later.
   const { atMs } = builder.seen;
   lookAt(builder, confirmAtMs > atMs ? confirmAtMs : atMs + CONFIRM_AFTER_MS);
   return UNPROVEN;

@@ -64,8 +64,8 @@ function remountThroughCarrier(builder: Builder, mount: MountSeen, route: RouteN
 }
 
 /**
- * For a mount whose logins the carrier holds back: lets them through again, or mounts anew. "open": the other
- * rules apply.
+ * Decides about a mount whose logins the carrier holds back: lets them through again, or mounts anew. "open": nothing
+ * is decided here, and the other rules apply.
  */
 export function decideShutLogon(
   builder: Builder,
@@ -82,7 +82,8 @@ export function decideShutLogon(
   if ((!accepted && canBeKnown) || isBackingOff(builder)) return "open";
   if (shut === "other") {
     const { look } = mount;
-    // Our own look, which waits or was refused, would make a plain unmount fail with EBUSY.
+    // If Mountaineer's own look at the mount waits or was refused, a plain unmount would fail with EBUSY. The mount
+    // is then unmounted by force.
     const lost = look.state !== "answered" || look.errno !== null;
     const reason = "its login is another now";
     return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route), lost });

@@ -193,8 +193,8 @@ function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: Rout
 }
 
 /**
- * The open-file check of this cycle, however long it took (a slow check that does not count would be repeated
- * for ever); null: none, or the share was mounted or unmounted since.
+ * The open-file check of this cycle, even a slow one: a check that did not count would be repeated for ever. null:
+ * there was none, or the share was mounted or unmounted after it.
  */
 export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
   const { openFiles, lastStep, routes } = seen;

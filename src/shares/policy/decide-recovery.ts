@@ -64,7 +64,7 @@ function applyTable(builder: Builder, mount: MountSeen): Step | null {
   }
   const files = checkedOpenFiles(builder);
   if (files === null) return { kind: "check_open_files", mount: mount.found };
-  // Our own programs have to end first: until then their calls in flight count as open files.
+  // Mountaineer's own programs on the share have to end first. Until then, their calls in flight count as open files.
   if (files.state === "none" && !hasRoom(builder)) return null;
   setState(builder, { tableAppliedWith: toggles(builder) });
   announceCheck(builder, files);

@@ -81,8 +81,8 @@ export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSe
 }
 
 /**
- * What the probes alone show. `silentSinceMs`: two probes since then had no answer, which proves nothing by
- * itself.
+ * Judges the route by its probes alone. `silentSinceMs`: since when the probes have had no answer, which proves
+ * nothing by itself.
  */
 export function judgeByProbes(
   builder: Builder,

@@ -77,9 +77,9 @@ export function isBackingOff(builder: Builder): boolean {
 const ROOM_LOOK_MS = 1_000;
 
 /**
- * Whether none of this daemon's programs runs on the share. If one runs, asks all to end: their calls may
- * take `drain_timeout`, then the rules decide again. After a failed unmount, asks again only after a pause,
- * unless a person wants the unmount (`isAsked`).
+ * True if none of this daemon's programs runs on the share. Otherwise asks all of them to end; their calls may take
+ * `drain_timeout`. After a failed unmount, asks again only after a pause, unless a person wants the unmount
+ * (`isAsked`).
  */
 export function hasRoom(builder: Builder, isAsked = false): boolean {
   const { seen, state, programsRun } = builder;

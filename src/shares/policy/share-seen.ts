@@ -51,7 +51,7 @@ export interface CarriedSeen
   extends Pick<CarriedState, "port" | "phase" | "server" | "encrypted" | Timed | Counted> {
   /** The route in use. Absent: the route in the mount table. */
   readonly route?: RouteName;
-  /** The address in use is not the configured one any more. */
+  /** True: the address in use is not the configured one any more. */
   readonly rerouted: boolean;
 }
 
@@ -63,7 +63,10 @@ export interface TrustSeen {
   readonly asking: boolean;
   /** Why the servers are different, or not proved. */
   readonly text: string | null;
-  /** Routes proved, since they last came up, to lead to the mounted server; without a mount, to a known one. */
+  /**
+   * For each route: whether it is proved, since the route last came up, that it leads to the mounted server. Without
+   * a mount: that it leads to a known server.
+   */
   readonly proved: Readonly<Record<RouteName, boolean>>;
   /** Whether the address in use, if no longer configured, is proved to lead to the mounted server. */
   readonly detourProved?: boolean;

@@ -64,8 +64,8 @@ export function startProber(options: ProberOptions): Prober {
   };
 
   /**
-   * The first path of each `places` question that hangs and for whose answer nobody waits, by the question's
-   * id.
+   * Questions of the kind `places` that hang and whose answer nobody waits for: each question's first path, by the
+   * question's id.
    */
   const hanging = new Map<number, string>();
 

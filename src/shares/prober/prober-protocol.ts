@@ -25,9 +25,9 @@ export type AnswerOf<Kind extends QuestionKind> = ReturnType<Questions[Kind]>;
 export type SingleKind = Exclude<QuestionKind, "openFiles">;
 
 /**
- * How many questions of each kind may run at once in a prober process, which has a thread for each. Looks at mounts and
- * at folders of routes may hang and keep their threads, so these kinds have more. getaddrinfo, for `addresses`, ends by
- * itself after many seconds.
+ * How many questions of each kind may run at once in a prober process; each question has a thread of its own. Looks
+ * at mounts and at folders of routes may hang and keep their threads, so these kinds have more. `addresses` needs
+ * few: getaddrinfo ends by itself after many seconds.
  */
 export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
   look: 8,
@@ -73,7 +73,7 @@ export interface ProberRequest {
 }
 
 export interface ProberReply {
-  /** Answers by the ids of their questions. */
+  /** Answers, each with the id of its question. */
   readonly answers: readonly (readonly [id: number, answer: unknown])[];
   /** Ids of questions in progress for longer than the deadline: their threads hang. */
   readonly late: readonly number[];

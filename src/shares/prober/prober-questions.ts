@@ -339,6 +339,6 @@ export class ProberQuestions implements AsyncDisposable {
 }
 
 export function answerIn<Kind extends QuestionKind>({ answer }: Question<Kind>): AnswerOf<Kind> | undefined {
-  // The child is our own program in the same version.
+  // The answer is not checked, because the child is Mountaineer's own program in the same version.
   return answer as AnswerOf<Kind> | undefined;
 }

@@ -57,8 +57,8 @@ interface BirthsRead extends RootRead {
 }
 
 /**
- * Every method resolves soon after the deadline, and rejects only when the signal aborts. Reads of one route
- * may not overlap.
+ * Every method resolves at the latest soon after the deadline, and rejects only when the signal aborts. Reads of one
+ * route may not overlap.
  */
 export type RootReader = ReturnType<typeof createRootReader>;
 
@@ -113,14 +113,17 @@ export function createRootReader(options: RootReaderOptions) {
       read<RootRead>(request, () =>
         program === "rclone" ? listByRclone(tools, request) : askSmbclient(tools, request, [], true),
       ),
-    /** Creation times of the root and of these entries, by smbclient. Names that are not plain are left out. */
+    /**
+     * Creation times of the root and of the entries `names`, by smbclient. Leaves out names for which `isPlainName`
+     * is false.
+     */
     births: (
       request: ReadRequest,
       names: readonly string[],
       listsRoot: boolean,
     ): Promise<BirthsRead | ReadFailure> =>
       read(request, () => askSmbclient(tools, request, names, listsRoot)),
-    /** Removes files with logins that killed processes have left, for all shares. Never rejects. */
+    /** Removes the files with logins that were left by killed processes, for all shares. Never rejects. */
     removeLeftovers: (logger: Logger): Promise<void> => loginFiles.removeLeftovers(logger),
   };
 }

@@ -65,7 +65,7 @@ export interface ServerProofOptions extends StateFolderTools {
   readonly hostProber?: Pick<HostProber, "probe">;
   /** Default: reads by programs. */
   readonly reader?: RootReader;
-  /** Default: in the state folder. */
+  /** Default: the known servers in the state folder. */
   readonly known?: KnownServers;
 }
 
@@ -271,8 +271,8 @@ async function identify(
     recognised: recogniseRoot(witness, listing, births),
     lacksCreation: births === null && witness.rootCreatedMs !== null,
   }));
-  // By an earlier proof, this cannot be the server of the other route (`not`). Only creation times that agree
-  // now outweigh that proof.
+  // An earlier proof found that this route does not lead to the server `not`, the server of the other route. Only
+  // creation times that agree now outweigh that proof.
   const same = likely.flatMap(({ id, recognised }) =>
     recognised.kind === "same" && (id !== expected.not || recognised.by === "creation")
       ? [{ id, by: recognised.by }]
@@ -410,7 +410,10 @@ async function bothBirths(
   return one.kind === "read" && other.kind === "read" ? [one.births, other.births] : null;
 }
 
-/** Names of the longest unchanged entries whose names smbclient accepts. */
+/**
+ * Names of the entries that have been unchanged for the longest time. Names that smbclient does not accept are left
+ * out.
+ */
 function plainNames({ entries }: RootListing): readonly string[] {
   return steadiest(entries.filter(({ name }) => isPlainName(name)))
     .slice(0, BIRTHS_AT_MOST)

@@ -35,7 +35,7 @@ export function createActions(link: DaemonLink, prompt: Prompt, signal: AbortSig
       if (action !== null) start(action);
       return action !== null;
     },
-    /** Asks whether to force the action that open files have prevented; false if there is none. */
+    /** Asks whether to force the action that open files have prevented. Returns false if there is no such action. */
     force(): boolean {
       if (held === null) return false;
       const { action, question } = held;

@@ -39,7 +39,6 @@ export type DashboardRow =
       readonly owner: OwnerRow | null;
     };
 
-/** A row that keys act on. */
 export type ChoiceRow = Extract<DashboardRow, { readonly id: string }>;
 
 export function isChoice(row: DashboardRow): row is ChoiceRow {

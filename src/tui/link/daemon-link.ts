@@ -24,7 +24,10 @@ interface LinkOptions {
   readonly clock?: Clock;
 }
 
-/** Returns a function that connects to the daemon at `endpoint`, or to the one of `home` if that is null. */
+/**
+ * Returns a function that connects to the daemon at `endpoint`. If `endpoint` is null, it connects to the daemon of
+ * `home`.
+ */
 export function connectionTo(
   home: string,
   endpoint: HttpEndpoint | null,

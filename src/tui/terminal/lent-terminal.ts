@@ -5,8 +5,9 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { openEditedCopy } from "../../runtime/process/editor.ts";
 
 /**
- * Resolves with the edited text; `name` is the name of the copy that is edited. Rejects with `program_unavailable` if the
- * editor fails or leaves no UTF-8, and when the program ends; the hint then names the file that keeps the edited text.
+ * Resolves with the edited text; `name` is the file name of the copy that is edited. Rejects if the editor fails or
+ * its text is not UTF-8 (`program_unavailable`), or if Mountaineer ends; the hint then names the file that keeps the
+ * edited text.
  */
 export type EditText = (name: string, text: string) => Promise<string>;
 
@@ -21,7 +22,7 @@ export interface LentTerminal {
   suspend: (() => Promise<AsyncDisposable>) | null;
 }
 
-/** `yieldInterrupts`: leaves Ctrl-C to another program until its result is disposed. */
+/** `yieldInterrupts` leaves Ctrl-C to another program until the object that it returns is disposed. */
 export function createLentTerminal(yieldInterrupts: () => Disposable, signal: AbortSignal): LentTerminal {
   const lent: LentTerminal = {
     editing: null,

@@ -16,7 +16,7 @@ export interface ScrollPlace {
 /** `Id`: the type of the rows' ids. */
 export interface ListState<Id extends number | string = number> {
   readonly filter: TypedText;
-  /** Characters are typed into the filter. */
+  /** True while typed characters go into the filter. */
   readonly isTyping: boolean;
   /** Id of the chosen row; null: always the newest one. */
   readonly chosen: Id | null;

@@ -34,7 +34,10 @@ export interface Screen {
   /** For the help. */
   readonly about: string;
   readonly keys: readonly KeyHelp[];
-  /** Notifies when the screen must be drawn again, as often as it likes: the frame draws at most 20 times a second. */
+  /**
+   * Notifies when the screen must be drawn again. It may notify at any rate, because the frame draws at most 20 times
+   * a second.
+   */
   readonly changes: Pick<Readable<unknown>, "subscribe">;
   /** Called each time the screen is shown; `signal` aborts when another one is shown, or the program ends. */
   open?(signal: AbortSignal): void;
@@ -46,7 +49,7 @@ export interface Screen {
   hints(size: ScreenSize): readonly string[];
   /** Handles a key; false if it has no meaning for the screen, so that the frame handles it. */
   onKey(key: Key): boolean;
-  /** Handles pasted text. False, or absent: the screen gets its characters as keys. */
+  /** Handles pasted text. False or absent: the screen gets the pasted characters as keys. */
   onPaste?(text: string): boolean;
   /**
    * True while keys have to wait for a save or load. `changes` must announce when it becomes false. Another

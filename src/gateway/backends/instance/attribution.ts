@@ -91,7 +91,7 @@ interface GivenUp {
   readonly client: ClientPort | null;
   readonly sinceMs: number;
   readonly untilMs: number;
-  /** Otherwise it timed out. */
+  /** True: the request was cancelled. False: it timed out. */
   readonly isCancelled: boolean;
 }
 
@@ -166,7 +166,7 @@ export interface TaskRecord {
   readonly call: number;
 }
 
-/** Keeps the newest 1,000. Ignores ids that are not strings. */
+/** Keeps the newest 1,000 records. Ignores ids that are not strings. */
 export class ClientRecords<T extends { readonly client: ClientPort }> {
   readonly #records = new Map<string, T>();
 

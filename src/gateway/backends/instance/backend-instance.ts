@@ -45,7 +45,7 @@ export interface InstanceSeen {
 
 export interface BackendCall {
   readonly method: string;
-  /** Uses the server's own names. The instance replaces the progress token in it. */
+  /** The params with the server's own names. The instance replaces their progress token. */
   readonly params: JsonObject | undefined;
   /** Gets progress, logs and the server's questions; null: the gateway's own call. */
   readonly port: CallPort | null;
@@ -74,7 +74,7 @@ export interface InstanceOptions extends GatewayTools {
   readonly initMs: number;
   /** Longest wait for the first output: `npx` may have to download the server. Default 0. */
   readonly downloadMs?: number;
-  /** For one list with all its pages. */
+  /** Time-out for reading one list with all its pages. */
   readonly listMs: number;
   readonly clientInfo: { readonly name: string; readonly version: string };
   /** The only client of the instance; null: all clients share it. */

@@ -131,7 +131,7 @@ export class InstanceCalls {
     return attribute(streamOf, this.#options.owner, this.pending, this.#givenUp.clients());
   }
 
-  /** Ends calls of clients that seem to have left, if that makes clear whose the message is. */
+  /** Ends the calls of clients that seem to have left, if the message then certainly belongs to one remaining call. */
   endIdle(streamOf: RpcId | null): void {
     const idle = new Set([...this.pending].filter(({ port }) => port?.mayGiveWay === true));
     if (idle.size === 0) return;

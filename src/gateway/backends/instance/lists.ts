@@ -55,7 +55,7 @@ interface ReadOptions {
   readonly onOddity: (method: string, oddity: Oddity) => void;
 }
 
-/** Lacks the lists that could not be read. */
+/** What was read of a server's lists. `part` lacks the lists that could not be read. */
 export interface ReadKind {
   readonly part: Partial<Listings>;
   readonly faulty: Partial<Readonly<Record<keyof Listings, readonly FaultyEntry[]>>>;
@@ -252,7 +252,10 @@ export class InstanceLists implements Disposable {
     return tools.staleBecause ?? resources.staleBecause ?? prompts.staleBecause;
   }
 
-  /** Resolves with null also if only some lists could not be read and others have entries. */
+  /**
+   * Resolves with null if the lists were read. A single list that could not be read is no failure if another list has
+   * entries.
+   */
   async readFirst(): Promise<LinkFailure | null> {
     const outcomes = await Promise.all(
       LIST_KINDS.map(async (kind) => ({ kind, ...(await this.#read(kind)) })),

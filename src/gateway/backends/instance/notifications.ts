@@ -27,7 +27,7 @@ interface NotificationParts {
 /** Pauses the link until it settles; null: no pause. */
 type Wait = Promise<void> | null;
 
-/** The gateway itself sends such notifications to its bridge (`mountaineer mcp`). */
+/** The prefix of notifications that the gateway itself sends to its bridge (`mountaineer mcp`). */
 const OWN_NOTIFICATIONS = "notifications/mountaineer/";
 
 /** `streamOf`: the request whose HTTP response carried the message. */
@@ -118,7 +118,7 @@ export function createNotifications(parts: NotificationParts) {
   };
 
   const takeOther = ({ method, params }: RpcNotification, streamOf: RpcId | null): void => {
-    // One from a server would mislead the bridge.
+    // Only the gateway may send its own notifications: one from a server would mislead `mountaineer mcp`.
     if (method.startsWith(OWN_NOTIFICATIONS)) return;
     const addressee = calls.attribute(streamOf);
     if (addressee.kind === "call") addressee.call.port.notify(method, params);

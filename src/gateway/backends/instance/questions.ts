@@ -26,7 +26,7 @@ import { type InstanceCalls, progressTokenOf, withProgressToken } from "./calls.
 import { seconds } from "./failures.ts";
 import type { Attached, PendingRequest } from "./pending.ts";
 
-/** Open questions of one server. */
+/** Maximum number of open questions of one server. */
 const MOST_OPEN = 1_000;
 
 type Addressee = Exclude<Attribution, { readonly kind: "nobody" }>;

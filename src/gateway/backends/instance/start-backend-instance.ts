@@ -349,7 +349,7 @@ class RunningInstance {
     this.#lists.refresh();
   }
 
-  /** Notifications may have been lost. */
+  /** Treats lists and subscribed items as changed, because notifications about them may have been lost. */
   #catchUp(): void {
     for (const kind of LIST_KINDS) {
       const declared = this.#session.result?.capabilities[kind];
@@ -419,14 +419,15 @@ class RunningInstance {
     const request = this.#calls.pending.get(id);
     if (request === undefined) return;
     if (failure.kind === "unreachable") {
-      // It never left this machine.
+      // The request never left this machine.
       request.sentIn = null;
       this.#health.outOfReach = true;
       if (request.method !== "ping") this.#health.missed(request.id);
     }
     const { backend } = this.#options;
     const isLost = failure.kind === "session_lost";
-    // Before the reply, so that a client that repeats its call at once waits for the new session.
+    // The session is renewed before the reply, so that a client that repeats its call at once waits for the new
+    // session.
     if (isLost && this.#state.kind === "ready" && request.sentIn === this.#session.number) {
       this.#session.renew();
     }

@@ -15,7 +15,7 @@ interface Topic {
   readonly waiting: Set<ClientPort>;
   /** In the current session. */
   isConfirmed: boolean;
-  /** The requests to the server that are under way. */
+  /** Settles when the requests to the server that are under way have ended; null: there are none. */
   work: Promise<Reply> | null;
 }
 
@@ -25,7 +25,10 @@ export class Subscriptions {
   /** If false, requests wait for `resume`. */
   readonly #isOpen: () => boolean;
   readonly #topics = new Map<string, Topic>();
-  /** Shows that an answer belongs to an earlier session. */
+  /**
+   * Number of sessions that the server has lost. If it changes during a request, the answer belongs to an earlier
+   * session.
+   */
   #lostSessions = 0;
 
   constructor(options: InstanceOptions, session: ServerSession, isOpen: () => boolean) {
@@ -93,7 +96,7 @@ export class Subscriptions {
     }
   }
 
-  /** Any of the resources may have changed. */
+  /** Notifies all subscribers, because any of the resources may have changed. */
   notifyAll(): void {
     for (const { uri, isConfirmed, clients } of this.#topics.values()) {
       if (isConfirmed) for (const client of clients) client.notify(RESOURCE_UPDATED, { uri });

@@ -6,7 +6,7 @@ import type { Gate } from "./data-gate.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
 import { awayOf } from "./required-data.ts";
 
-/** Fewer missed checks are not reported. */
+/** Minimum number of missed checks that is reported. */
 const REPORTED_CHECKS = 2;
 
 type ConditionText = Omit<BackendCondition, "sinceMs">;

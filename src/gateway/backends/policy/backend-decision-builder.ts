@@ -63,7 +63,7 @@ export interface Now {
 }
 
 export interface Serving extends InstanceRef {
-  /** It missed several checks, so a replacement is started. */
+  /** True if the instance missed several checks, so that a replacement is started. */
   readonly distrusted: boolean;
 }
 
@@ -87,7 +87,7 @@ export interface BackendMemory {
   /** How often an instance ended by itself. */
   readonly ends: number;
   readonly lastError: string | null;
-  /** The failure of a change as announced last, so that it is announced once. */
+  /** The last announced failure of a change. The same failure is not announced again. */
   readonly changeFailure: string | null;
   readonly phase: BackendPhase;
   /** When each condition arose, wall ms, by code. */
@@ -164,7 +164,7 @@ export class DecisionBuilder {
     this.memory = { ...this.memory, ...change };
   }
 
-  /** `only`: of the routes, only the one with this key; null: all. */
+  /** Forgets the failures of the route with the key `only`; null: of all routes. */
   forgetFailures(only: string | null = null): void {
     for (const route of this.routeList) {
       if (only === null || route.key === only) this.rememberRoute(route.name, { tries: NO_TRIES });

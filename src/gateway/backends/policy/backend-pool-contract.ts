@@ -98,7 +98,7 @@ export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
 /** A call of a tool that several machines serve. */
 export interface SharedCall {
   readonly places: readonly string[];
-  /** Paths in them are those of this machine. */
+  /** Paths in the params are those of this machine. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;
   /** Other machines' backends may not answer. */
@@ -116,7 +116,7 @@ export interface WatchedTask {
   readonly home: string;
   /** The server's own. */
   readonly id: string;
-  /** The client's own. */
+  /** The id by which the client knows the task. */
   readonly name: string;
 }
 

@@ -68,7 +68,7 @@ export function foldServing(builder: DecisionBuilder): void {
   }
   const distrusted = seen.missedChecks >= DISTRUST_CHECKS || (serving.distrusted && seen.missedChecks > 0);
   if (distrusted !== serving.distrusted) {
-    // Earlier failures say nothing about a replacement.
+    // Earlier failures say nothing about a replacement, so they are forgotten.
     if (builder.isCurrent(serving)) builder.forgetFailures();
     if (distrusted && builder.hasRoutes) noteTry(builder, serving.key, SILENT);
     builder.remember({ serving: { ...serving, distrusted } });
@@ -97,7 +97,7 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs: null });
     return;
   }
-  // A candidate that is starting already counts as the immediate try.
+  // If a candidate is starting already, it counts as the immediate try.
   const isTriedNow = candidate !== null && builder.isCurrent(candidate);
   const isElsewhere = hasOtherWay(builder, serving.key);
   if (isElsewhere || (quickTryUsed && !isTriedNow)) {
@@ -134,7 +134,7 @@ export function foldCandidate(builder: DecisionBuilder): void {
   else noteFailure(builder, candidate.key, outcome);
 }
 
-/** Null: it still starts. */
+/** The outcome of the start of instance `id`; null: it is still starting. */
 export function startOutcome(builder: DecisionBuilder, id: number): "ready" | LinkFailure | null {
   const seen = builder.seenOf(id);
   if (seen?.state.kind === "starting") return null;
@@ -224,7 +224,7 @@ export function backOffWithJitter({ now, seen }: DecisionBuilder, before: Backof
   return { failures, notBeforeMs: nowMs + waitMs };
 }
 
-/** Calls would only time out. */
+/** Gives up a serving instance that does not answer, if no other instance comes up. Calls to it would only time out. */
 export function foldLost(builder: DecisionBuilder): void {
   const { serving, tries, ends } = builder.memory;
   if (serving === null || !serving.distrusted || tries.failures < GIVE_UP_FAILURES) return;

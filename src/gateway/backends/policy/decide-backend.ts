@@ -45,7 +45,7 @@ const CHECK_EVERY_MS = 30_000;
 const CHECK_AGAIN_MS = 10_000;
 /** To the next check after several calls timed out. */
 const ASKED_CHECK_MS = 5_000;
-/** Between two checks of a backend with routes. Longer than a check may take. */
+/** Time between two checks of a backend with routes, ms. It is longer than a check may take. */
 const ROUTE_CHECK_MS = 6_000;
 export const BEING_STARTED = "it is being started";
 
@@ -94,7 +94,7 @@ export const UNDECIDED: BackendDecision = {
 /** After so many failed starts a refusing address is only probed. */
 const STARTS_WHILE_AWAY = 3;
 
-/** Equal input gives an equal decision. If nothing is left to do, it has no step and no event. */
+/** Equal input gives an equal decision. A decision has no step and no event if nothing is left to do. */
 export function decideBackend(
   spec: BackendSpec,
   seen: BackendSeen,

@@ -10,7 +10,7 @@ import { NEW_ROUTES, type RouteChange, type RouteSpec, type Standby, type Tries 
 const STANDBY_CHECK_MS = 5_000;
 /** A longer silence counts as a gap: three checks, as for shares. */
 const GAP_MS = 3 * STANDBY_CHECK_MS;
-/** After so many missed checks a standby is given up. */
+/** Number of missed checks after which a standby is given up. */
 const MISSED_CHECKS = 3;
 /** Greatest age of a standby's last answer at the end of its stability window, ms. */
 const FRESH_MS = 1_000;
@@ -162,7 +162,7 @@ function stableMs({ spec }: DecisionBuilder): number {
   return spec.routes?.failback.stableMs ?? 0;
 }
 
-/** Wakes at the end of the stability window. */
+/** If the stability window has not ended yet, also sets a wake-up for its end. */
 function isStable(builder: DecisionBuilder, name: string): boolean {
   const { standby, health } = builder.route(name);
   const endMs = stableFrom(health, stableMs(builder));
@@ -266,14 +266,14 @@ export function isInDoubt(builder: DecisionBuilder): boolean {
   return serving.distrusted && (candidate !== null || hasOtherWay(builder, serving.key));
 }
 
-/** Null: no routes, or none with a key. */
+/** The route for the next start; null: the backend has no routes, or none of them has a key. */
 export function nextRoute(builder: DecisionBuilder): RouteSpec | null {
   const { serving, routes } = builder.memory;
   const usable = builder.routeList.filter(({ key }) => key !== null);
   const dueMs = ({ name }: RouteSpec): number => builder.route(name).tries.notBeforeMs;
   const due = usable.filter((route) => dueMs(route) <= builder.now.monotonicMs);
   const own = serving === null ? undefined : due.find(({ key }) => key === serving.key);
-  // A replacement stays on the route, unless the serving instance does not answer.
+  // As long as the serving instance answers its checks, its replacement uses the same route.
   if (own !== undefined && serving?.distrusted === false) return own;
   const held = due.find(({ name }) => name === routes.held);
   const soonest = usable.toSorted((one, other) => dueMs(one) - dueMs(other))[0];

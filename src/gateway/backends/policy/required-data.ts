@@ -17,7 +17,7 @@ export type RequiredData =
   | {
       readonly kind: "moving";
       readonly requirement: string;
-      /** Monotonic ms; null: the share is usable until the programs have ended. */
+      /** Since when the share is unusable, monotonic ms. null: the share stays usable until the programs have ended. */
       readonly sinceMs: number | null;
     }
   | {
@@ -61,7 +61,10 @@ export interface DataPrograms {
   readonly pids: readonly number[];
 }
 
-/** Null: nothing is required. */
+/**
+ * The state of the data that a backend requires, and what happens while the data is unavailable; null: nothing is
+ * required.
+ */
 export type Needs = {
   readonly data: RequiredData;
   readonly unavailableAfterMs: number;

@@ -11,7 +11,7 @@ import type { InstanceRef } from "./draining.ts";
 export interface FailbackPolicy {
   /** False: only a person switches back. */
   readonly byItself: boolean;
-  /** Stability window: for so long a better route must have answered without a gap. */
+  /** Stability window, ms: how long a better route must have answered without a gap. */
   readonly stableMs: number;
 }
 

@@ -86,7 +86,10 @@ export class BackendPool implements AsyncDisposable {
     this.#publish();
   }
 
-  /** Also called from within `apply`. Returns a function that unregisters the listener. */
+  /**
+   * Calls `listener` when the published lists change, also from within `apply`. Returns a function that unregisters
+   * the listener.
+   */
   onPublished(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -120,7 +123,7 @@ export class BackendPool implements AsyncDisposable {
     for (const lane of this.#lanes.values()) lane.setLogLevel(level);
   }
 
-  /** At the end of a session. */
+  /** Call it at the end of the client's session. */
   forget(client: ClientPort): void {
     for (const lane of this.#lanes.values()) lane.forget(client);
   }
@@ -165,7 +168,7 @@ export class BackendPool implements AsyncDisposable {
     return this.#until(() => [...this.#lanes.values()].every(({ isSettled }) => isSettled), signal);
   }
 
-  /** Like `settled`, without backends that wait for their data or for another process. */
+  /** Like `settled`, but does not wait for backends whose required data is away or that another process still runs. */
   startedWhereItCan(signal: AbortSignal): Promise<void> {
     const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.isHeldBack || lane.waitsForData;
     return this.#until(() => [...this.#lanes.values()].every(isDone), signal);

@@ -16,7 +16,7 @@ const MAX_CLIENT_INSTANCES = 64;
 /** Missed checks after which the client's next call gets another instance. */
 const DISTRUST_CHECKS = 3;
 
-/** A draining instance gets no replacement for these reasons. */
+/** An instance that drains for one of these reasons gets no replacement. */
 const NOT_REPLACED: readonly DrainReason[] = ["removed", "disabled", "data_moves"];
 
 interface Own {
@@ -53,7 +53,7 @@ export class ClientInstances {
     return [...this.#retired.keys()].reduce((sum, { instance }) => sum + instance.seen.inFlight, 0);
   }
 
-  /** Null: none is ready. */
+  /** null: the client has no ready instance of its own. */
   ready(client: ClientPort): PoolInstance | null {
     const own = this.#owned.get(client);
     if (own?.entry.isReady !== true) return null;

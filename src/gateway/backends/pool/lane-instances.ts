@@ -87,7 +87,7 @@ export function createSharedInstances(state: LaneState, published: Published) {
 export class Published {
   /** Null: nothing is published. The same object until a change. */
   source: CatalogSource | null = null;
-  /** The lists that required data, being away, keeps unpublished. */
+  /** The lists that are not published, because data that the backend requires is away. */
   hidden: CatalogSource | null = null;
   /** The lists that were published until the server failed. */
   down: CatalogSource | null = null;

@@ -55,7 +55,7 @@ export class LaneState {
   /** The error of all calls after the lane's stop. */
   stopped: string | null = null;
   decision: BackendDecision = UNDECIDED;
-  /** As announced last. */
+  /** The phase that was announced last. */
   phase: { readonly name: BackendDecision["phase"]; readonly since: Now; readonly reason: string | null };
   serving: PoolInstance | null = null;
   /** What the last serving instance ran; clients' own instances run the same. */

@@ -45,7 +45,7 @@ export class PoolInstance {
   readonly id: number;
   readonly base: InstanceBase;
   readonly instance: BackendInstance;
-  /** Cheaper than `instance.seen`. */
+  /** Whether the instance is ready, as last seen. Cheaper to read than `instance.seen`. */
   isReady: boolean;
   readonly #options: PoolInstanceOptions;
   readonly #events: PoolInstanceEvents;

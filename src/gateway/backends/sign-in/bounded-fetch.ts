@@ -92,7 +92,10 @@ export function failed(
 
 const LONGEST = 4_096;
 
-/** Null unless https. If the server is on this machine, addresses of this machine are allowed, also with http. */
+/**
+ * Returns the address if it may be used, else null. Addresses of this machine are allowed only if the server is on
+ * this machine, also with http; all others need https.
+ */
 export function allowedAddress(text: string, server: URL): URL | null {
   const url = text.length > LONGEST ? null : URL.parse(text);
   if (url === null || url.username !== "" || url.password !== "") return null;

@@ -75,7 +75,8 @@ export async function registerClient(
     ],
     response_types: ["code"],
     token_endpoint_auth_method: asked,
-    // No scopes: the client may ask for more later. Not `web`: web clients may not redirect to a port of this machine.
+    // No scopes are registered, so the client may ask for more later. The type is not `web`, because web clients may
+    // not redirect to a port of this machine.
     application_type: "native",
   };
   const { oauth, options } = tools;

@@ -68,7 +68,7 @@ export function openGrantStore({ home, clock, openStore }: GrantStoreOptions) {
     write: (backend: string, grant: Grant, signal: AbortSignal) =>
       files.write(fileName(backend), JSON.stringify({ version: VERSION, ...grant }), signal),
     remove: (backend: string) => files.remove(fileName(backend)),
-    /** One at a time for each backend, also across processes. Rejects with `lock_held`. */
+    /** Runs one `work` at a time for each backend, also across processes. Rejects with `lock_held`. */
     alone: <T>(backend: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> =>
       files.alone(fileName(backend), TURN_WAIT_MS, signal, work),
     /** Does not reject if the disk is full: at worst a person has to name the scopes at the sign-in. */

@@ -19,11 +19,11 @@ import {
   tokensForCode,
 } from "./token-requests.ts";
 
-/** A rejection ends the sign-in. */
+/** The person who signs in. If a function rejects, the sign-in ends. */
 export interface SignInPerson {
   /** Opens the address in a browser, or shows it. */
   visit(address: string): void;
-  /** The person types the code at the address. */
+  /** Shows a code, which the person types in at the address. */
   showCode(code: string, address: string, completeAddress: string | null): void;
   /** Asks for the address at which the browser has arrived. */
   paste(signal: AbortSignal): Promise<string>;
@@ -93,7 +93,7 @@ export async function signIn(request: LoginRequest, person: SignInPerson, tools:
   return grant;
 }
 
-/** Removes the grant, and revokes it where the server can. Null: there was none. */
+/** Removes the grant, and revokes it where the server can. Resolves with null if there was no grant. */
 export async function signOut(
   request: Pick<LoginRequest, "backend" | "auth"> & { readonly url: URL | null },
   { grants, clock, signal }: LoginTools,

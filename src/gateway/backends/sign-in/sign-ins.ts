@@ -110,7 +110,7 @@ interface TokenOptions extends SignInsOptions {
 
 interface Failure {
   readonly failure: LinkFailure;
-  /** Until then, monotonic ms, no request is sent. */
+  /** The time until which no request is sent, monotonic ms. */
   readonly untilMs: number;
 }
 
@@ -316,7 +316,6 @@ class SharedToken {
     return this.#fail("login_needed", "unauthorized", "refuses the token that it was given (HTTP 401)", hint);
   }
 
-  /** `problem` follows the server's origin in both texts. */
   #fail(code: SignInNotice["code"], kind: LinkFailure["kind"], problem: string, hint: string): LinkFailure {
     const { backend, url } = this.#options;
     const title = `${url.origin} ${problem}`;

@@ -27,7 +27,10 @@ export type TokenOutcome =
   | { readonly kind: "ended"; readonly reason: string }
   | { readonly kind: "failed"; readonly reason: string; readonly hint: string | null };
 
-/** Must not be called twice at once. Never resolves with `replaced`. Rejects only with the signal's reason. */
+/**
+ * Must not be called again before the last call has settled. Never resolves with the token `replaced`, and rejects
+ * only with the signal's reason.
+ */
 export type TokenSource = (
   replaced: string | null,
   challenge: BearerChallenge | null,

@@ -74,8 +74,8 @@ interface HttpFrontOptions extends StoreOptions, AdmissionOptions {
 const SLOW_MS = {
   usual: 5_000,
   /**
-   * For clients that refuse large events: late, so that large replies can go out as JSON, but before the
-   * official Python SDK drops a connection that is silent for 300 s.
+   * For clients that refuse large events. Long, so that large replies can go out as JSON, but short enough for the
+   * official Python SDK, which drops a connection that is silent for 300 s.
    */
   staysJson: 120_000,
   /**

@@ -226,7 +226,7 @@ interface ChannelOptions {
 /** One stream and its session; what is written to the client goes through it. */
 class Channel implements CallOutlet, ListeningOutlet {
   readonly id: string;
-  /** Verifies a proof of the stream's id. */
+  /** The result of `checkOf`, with which a proof of the stream's id is verified. */
   readonly check: string;
   readonly principal: Principal;
   /** Null before `initialize`. */
@@ -270,7 +270,7 @@ class Channel implements CallOutlet, ListeningOutlet {
     if (this.#options.isLeaving()) this.finishIfQuiet();
   }
 
-  /** Does nothing while the session lives, because it needs this stream. */
+  /** Does nothing while the session lives, because the session needs this stream. */
   end(): void {
     if (this.session?.ended.aborted === true) this.finish();
   }

@@ -255,7 +255,10 @@ export class Listener {
     });
   }
 
-  /** Closes connections whose client reads nothing of a response; the pieces of large responses show its progress. */
+  /**
+   * Closes connections whose client has read nothing of a response for too long. A large response is written in
+   * pieces, which show the client's progress.
+   */
   readonly #check = (): void => {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();

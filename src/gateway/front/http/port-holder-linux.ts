@@ -46,11 +46,11 @@ export function listeningSockets(table: string, port: number): string[] {
   return sockets;
 }
 
-/** True if one of the descriptors in that folder of /proc is one of the sockets. Never rejects. */
+/** True if a descriptor in `folder`, a folder of /proc, is one of `sockets`. Never rejects. */
 export async function holdsOne(folder: string, sockets: ReadonlySet<string>): Promise<boolean> {
   // Fails if the process belongs to another user or has ended.
   for (const name of await readdir(folder).catch(() => [])) {
-    // Fails if the descriptor was closed meanwhile.
+    // `readlink` fails if the descriptor was closed meanwhile.
     if (sockets.has(await readlink(`${folder}/${name}`).catch(() => ""))) return true;
   }
   return false;

@@ -216,7 +216,7 @@ export class ResumableStream {
     return !this.#isGone;
   }
 
-  /** Sends the last event, even if much is unread. */
+  /** Sends the last event and ends the answer, even if the client has left much unread. null: the event is empty. */
   sendAnyway(json: string | null): void {
     if (this.#isEnded || this.#isGone) return;
     this.#isEnded = true;

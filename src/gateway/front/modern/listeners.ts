@@ -205,7 +205,7 @@ class Listener implements SessionPort {
 
   setLogLevel(): void {}
 
-  /** Ends the stream of a client that is no longer admitted, which learns so when it listens again. */
+  /** Ends the stream if the client is no longer admitted. The client learns of it when it listens again. */
   admit(isAdmitted: boolean): void {
     if (!isAdmitted) this.finish();
   }

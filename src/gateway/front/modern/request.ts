@@ -74,7 +74,7 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
   "elicitation/create",
   "tasks/result",
   "tasks/list",
-  // The gateway and its links alone use these.
+  // Only the gateway and its links use these methods.
   WATCH_TASK,
   UNWATCH_TASK,
 ]);
@@ -142,8 +142,7 @@ export function checkParamHeaders(
   for (const declared of serving.viewFor(principal).modern.paramHeaders.get(name) ?? []) {
     const text = paramText(paramValue(meant["arguments"], declared));
     const found = headers[declared.header.toLowerCase()];
-    // No list of the client has a tool that is called through another one, so the client cannot know its
-    // headers.
+    // A tool that is called through another tool is in no list of the client, so the client cannot know its headers.
     if (text === null || (found === undefined && meant !== params)) continue;
     const what = `argument ${declared.path.join(".")}`;
     if (typeof found !== "string") return mismatch(declared.header, `is missing; the body has the ${what}`);

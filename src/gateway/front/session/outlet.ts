@@ -21,7 +21,7 @@ export interface Outlet {
   readonly congested: Promise<void> | null;
 }
 
-/** The stream of one or more requests in flight. */
+/** Sends a notification of the call; if absent, `send` sends it. */
 export interface CallOutlet extends Outlet {
   readonly trace?: TraceHeaders;
   /** Sends a notification of the call; absent: `send` does. */

@@ -34,7 +34,7 @@ export class PacedWriter {
     this.#clock = clock;
   }
 
-  /** Bytes (of short texts: characters) that the reader has not taken yet. */
+  /** What the reader has not taken yet, in bytes. Short texts count in characters. */
   get backlog(): number {
     return this.#writtenBytes + this.#queuedBytes;
   }

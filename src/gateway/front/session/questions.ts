@@ -90,7 +90,7 @@ export class Questions {
     return question !== undefined;
   }
 
-  /** `outlet` has closed: its questions get no answer. */
+  /** Drops the questions of `outlet`, which has closed: they get no answer. */
   drop(outlet: Outlet): void {
     for (const question of [...this.#open.values()]) {
       if (question.outlet !== outlet) continue;

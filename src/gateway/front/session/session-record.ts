@@ -157,7 +157,7 @@ export function checkOf(proof: string): string {
 }
 
 interface SharedRecord {
-  /** `checkOf` of the proof of the session's id. */
+  /** The result of `checkOf` for the proof of the session's id. */
   readonly check: string;
   /** The principal's roles as this machine determined them last. */
   readonly roles: readonly string[];

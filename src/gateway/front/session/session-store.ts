@@ -157,7 +157,7 @@ export class SessionStore {
     return this.#options.file?.keep(hash, record);
   }
 
-  /** The client ends the session: no daemon resumes it. */
+  /** Removes a session that its client has ended. No daemon resumes it. */
   remove(session: Session): void {
     const active = this.#active.get(session.sessionId);
     session.end(ENDED_BY_CLIENT);
@@ -308,7 +308,7 @@ export class SessionStore {
     this.#startIdleTimer();
   }
 
-  /** A session that `findShared` has resumed, or a saved one, which is resumed now. */
+  /** Returns an active session with this id. If there is only a saved one, resumes it now. */
   #byIdHash(id: string, principal: Principal): Active | "foreign" | null {
     const hash = sha256Of(id);
     const active = this.#byHash(hash);

@@ -82,7 +82,7 @@ export class SuspendedCalls implements CallSuspension {
     this.#previous = previous;
   }
 
-  /** Called after a handover to `next`, which gets the requests that still come here for its calls. */
+  /** Called after a handover to `next`. Requests that still come here for calls of `next` are then passed to it. */
   handOver(next: OtherDaemon): void {
     this.#next = next;
   }
@@ -323,7 +323,7 @@ const MOST_CONSENTS = 4_096;
 
 class Consents {
   readonly #clock: Clock;
-  /** By id, the oldest first; `untilMs` is monotonic. */
+  /** Unused consents by id, the oldest first. `untilMs` is monotonic. */
   readonly #given = new Map<string, { readonly principal: string; readonly untilMs: number }>();
 
   constructor(clock: Clock) {

@@ -103,7 +103,7 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
   return failure;
 }
 
-/** Everything that rclone needs except the folder to mount on. */
+/** Prepares everything that rclone needs except the folder to mount on. */
 async function prepare(
   { obscure, care }: AttemptTools,
   { share, route, through, place }: Attempt,
@@ -141,8 +141,8 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
 }
 
 /**
- * Resolves with the mount's entry in the table, with the failure, or with the cached files, by their paths in
- * the cache, that keep rclone from mounting.
+ * Resolves with the mount's entry in the table, with the failure, or with the cached files that keep rclone from
+ * mounting (as paths in the cache).
  */
 async function untilMounted(
   { clock, mountTable, care, unsent }: AttemptTools,

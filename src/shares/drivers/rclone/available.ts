@@ -62,9 +62,8 @@ export function createRcloneCheck(clock: Clock, home: string) {
 
   return {
     /**
-     * Joins a look in progress: looks that hang, for instance with the disk that holds rclone, must not take
-     * all threads of this process. `notBeforeMs` (monotonic): the result null may come from a look that began
-     * then or later.
+     * Resolves with what is missing, or null; calls share a look in progress, because looks that hang must not take
+     * all threads of this process. A null from a look that began at `notBeforeMs` (monotonic) or later is reused.
      */
     lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<Lacking | null> {
       if (ableAtMs >= notBeforeMs) return Promise.resolve(null);

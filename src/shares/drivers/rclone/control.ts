@@ -103,8 +103,8 @@ export async function dropLostConnections(
     const askedAtMs = clock.monotonicMs();
     const isLate = asked >= QUESTIONS_AT_MOST || askedAtMs >= untilMs;
     const answer = isLate ? "unreachable" : await askSpace(control, remote, leftMs());
-    // After a slow answer, further questions would delay programs: both wait for rclone's pauses between
-    // connects.
+    // After a slow answer no further questions are asked: rclone pauses between connects, and more questions would
+    // make programs wait longer.
     const isPaced = clock.monotonicMs() - askedAtMs > PACED_MS;
     if (answer === "unreachable" || isPaced) return;
     served = answer === "done" ? served + 1 : 0;

@@ -54,7 +54,7 @@ interface NoteMemory {
    * the future, where a comparison with the note's time tells nothing.
    */
   readonly noted: Map<string, string>;
-  /** For each cache file whose last touch hangs: until when no other touch begins, monotonic ms. */
+  /** For each cache file whose last touch hangs: the time until which no other touch begins, monotonic ms. */
   readonly hanging: Map<string, number>;
 }
 
@@ -166,8 +166,8 @@ async function touch(
 }
 
 /**
- * Finds descriptors through which processes write to files of the mount, by the file's path in the share.
- * Such a link in /proc leads to the open file without a look-up in the mount, which may hang.
+ * Finds the descriptors in /proc through which processes write to `files`, by each file's path in the share. Such a
+ * descriptor leads to the open file without a look-up in the mount, which may hang.
  */
 async function writersOf(
   { clock, reached }: NoteMemory,

@@ -64,10 +64,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
   /** The server that is mounted; null: none, as far as this home folder's notes tell. */
   const serverInUse = async (share: ShareSpec): Promise<string | null> =>
     (await serving.newest(rcloneShare(share)))?.server ?? null;
-  /**
-   * The server that a running rclone has mounted; null: none. If rclone has exited by itself, nothing sends
-   * its server's files: they wait like those for other servers.
-   */
+  /** The server that a running rclone has mounted. null: no rclone runs, so nothing sends unsent files. */
   const serverServed = async (share: ShareSpec): Promise<string | null> =>
     (await serving.newestRunning(rcloneShare(share)))?.server ?? null;
   const filesOf = async (share: ShareSpec): Promise<RcloneFiles> =>

@@ -211,7 +211,8 @@ export function listRcloneMounts(processes?: string): Promise<readonly RclonePro
 
 async function readProcess(pid: string): Promise<RcloneProcess | null> {
   try {
-    // The short name comes first: reading arguments waits for a lock that a process stuck in the kernel may hold.
+    // The short name is read first, because reading the arguments waits for a lock that a process stuck in the kernel
+    // may hold.
     if (!/^(mount\.)?rclone/.test(await readFile(`/proc/${pid}/comm`, "utf8"))) return null;
     const args = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0");
     const identity = await processIdentity(Number(pid));

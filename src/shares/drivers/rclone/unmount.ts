@@ -159,8 +159,8 @@ async function force(
     if (!(await kill(clock, identity, deadlineMs)))
       return unmountFailed(`process ${identity.pid} does not end`);
   } else if (entry.type.startsWith("fuse")) {
-    // The process that serves the mount is not known and cannot be killed, so aborting the FUSE connection
-    // frees blocked callers. Only while the mount is in the table is `deviceMinor` sure to be its connection.
+    // The process that serves the mount is not known and cannot be killed, so aborting the FUSE connection frees
+    // blocked callers. Once the mount has left the table, `deviceMinor` may belong to another connection.
     const isMounted = (await mountTable.read(clock.monotonicMs())).some(({ id }) => id === entry.id);
     if (isMounted) await abortFuseConnection(entry.deviceMinor);
   }

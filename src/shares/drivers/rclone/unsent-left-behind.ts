@@ -64,7 +64,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
 /** Wraps a driver other than rclone's so that it reports files which rclone left unsent as set aside. */
 export function withUnsentOfRclone(driver: MountDriver, options: StateFolderTools): MountDriver {
   const leftBehind = createUnsentLeftBehind(options);
-  /** A running rclone still sends the files. */
+  /** True if a running rclone still sends the files. */
   const isServing = async (name: string): Promise<boolean> =>
     (await noteOfRunning(rcloneFiles(options.stateFolder, name))) !== null;
   return {

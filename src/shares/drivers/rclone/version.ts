@@ -24,7 +24,7 @@ const SINCE = {
   opensWhileSending: 69,
   /** A failed Stat during an upload does not make rclone forget the file (rclone c9e5f45d7). */
   survivesBrokenUploads: 69,
-  /** When a reader gives up a dead connection, rclone keeps it and reuses it after the living ones. */
+  /** If a reader gives up a dead connection, rclone keeps the connection and reuses it after the living ones. */
   keepsDeadConnections: 70,
   /** By default, rclone keeps a cached file open for 5 s after its last close. */
   keepsFilesOpen: 74,

@@ -120,7 +120,7 @@ function whyOutdated({ approvals }: PageState, { id, digest }: WaitingEntryWire)
     : "The file has changed: something else waits now than is shown here. Close this, and read it again.";
 }
 
-// Tools, prompts and resources that differ from their approved state.
+// The part of the view for tools, prompts and resources that differ from their approved state.
 
 const MOST_SHOWN = 100;
 

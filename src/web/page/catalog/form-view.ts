@@ -95,7 +95,7 @@ function placeholder(node: FormNode): string {
   return [kind, isRequired ? "" : leftOut(node)].filter((part) => part !== "").join("; ");
 }
 
-/** The server applies the default. */
+/** The text for a value that is left out. The server applies the default. */
 function leftOut(node: FormNode): string {
   if (!hasDefault(node)) return "left out";
   return shown(`default ${(JSON.stringify(node.field.byDefault) ?? "").slice(0, 200)}`);

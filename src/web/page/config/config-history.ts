@@ -14,7 +14,7 @@ import { useLoaded } from "../parts/use-loaded.ts";
 interface Compared {
   readonly entry: HistoryEntry;
   readonly text: string;
-  /** The text of the entry before; null: there is none. */
+  /** The text of the previous entry; null: there is none. */
   readonly older: string | null;
   /** The configuration file as it is now. */
   readonly file: ConfigReport;

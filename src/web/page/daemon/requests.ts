@@ -26,7 +26,7 @@ export interface Session {
   readonly ownerUntil: string | null;
 }
 
-/** Every method rejects with `MountaineerError`. */
+/** The methods reject with `MountaineerError` and no other error. */
 export type Requests = ReturnType<typeof createRequests>;
 
 /** Storage of the session's secret that survives a reload. Not a cookie, because browsers send those to every port of a host. */

@@ -27,7 +27,7 @@ export interface Trouble {
   readonly hint: string | null;
   /** The remedy; null if no button can help. */
   readonly action: Action | null;
-  /** The view with details, behind `#/`. */
+  /** The part of the page's address behind `#/` that leads to the view with details. */
   readonly at: string;
 }
 

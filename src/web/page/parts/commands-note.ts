@@ -1,4 +1,4 @@
-// The owner right of a tab: a note where the tab lacks it, with how to get it, and the mark while the tab has it.
+// Whether this tab may run commands: a note that says how to get the right, or a mark while the tab has it.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { useNow, useStore } from "../daemon/store.ts";

@@ -95,7 +95,7 @@ export function line(
   return text === null || text === "" ? null : h("p", { class: kind }, shown(text));
 }
 
-/** A text that screen readers announce at once, in the style of a problem or of a note; nothing for null. */
+/** Draws `text` as a line that screen readers announce at once; draws nothing for null. `kind` is the style. */
 export function alertLine(text: string | null, kind: "problem" | "ready" = "problem"): ComponentChild {
   return text === null ? null : h("p", { class: kind, role: "alert" }, shown(text));
 }

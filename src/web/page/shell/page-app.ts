@@ -289,7 +289,10 @@ function Header({ app, current, signOut }: HeaderProps): ComponentChild {
   );
 }
 
-/** True until the first report, so that no view disappears while the page loads. */
+/**
+ * Whether the view has something to show. Also true until the first report, so that no view disappears while the page
+ * loads.
+ */
 function isUsed(view: Here["view"], status: PageState["status"]): boolean {
   return status === null || view.isUsed?.(status) !== false;
 }

@@ -18,7 +18,7 @@ import { SharesView } from "../shares/shares-view.ts";
 import { SyncView } from "../sync/sync-view.ts";
 
 interface Place {
-  /** The address behind `#/`. */
+  /** The part of the address after `#/`. */
   readonly at: string;
   readonly title: string;
   readonly view: FunctionComponent<ViewProps>;

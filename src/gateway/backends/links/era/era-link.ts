@@ -369,7 +369,10 @@ export class EraMemory {
     this.#unprobed.delete(key);
   }
 
-  /** The server has answered `initialize`. Another server, or another release of it, is probed at the next start. */
+  /**
+   * Call when the server has answered `initialize`. If `server` is another server or another release than before, it
+   * is probed at the next start.
+   */
   initialized(key: string, server: string): void {
     const known = this.#unprobed.get(key);
     if (known === null) this.#unprobed.set(key, server);

@@ -1,5 +1,5 @@
-// The session in 2025-11-25 with an HTTP server that speaks 2026-07-28 too. It carries the requests of legacy clients,
-// so that a tool's questions and the session's state work as without the gateway.
+// A session of protocol 2025-11-25 with an HTTP server that also speaks 2026-07-28. It carries the requests of legacy
+// clients, so that a tool's questions and the session's state work as without the gateway.
 
 import { FleetingSet } from "../../../../runtime/fleeting.ts";
 import { type Clock, settledWithin } from "../../../../runtime/time/clock.ts";
@@ -46,7 +46,7 @@ export class LegacySession {
   readonly #link: BackendLink;
   /** Ids of the server's requests without an answer. */
   readonly #asked = new FleetingSet<RpcId>();
-  /** Ids of the gateway's requests without an answer. */
+  /** Ids of the gateway's own requests that the server has not answered yet. */
   readonly #flights = new FleetingSet<RpcId>();
   #initialize: { readonly id: RpcId; readonly settle: (begun: Begun) => void } | null = null;
   #version: ProtocolVersion | null = null;
@@ -117,7 +117,7 @@ export class LegacySession {
     this.#link.send(rpcRequest(id, method, params));
   }
 
-  /** The server waits for the answer to its request with this id. */
+  /** True while the server waits for the answer to its request with this id. */
   asks(id: RpcId): boolean {
     return this.#asked.has(id);
   }

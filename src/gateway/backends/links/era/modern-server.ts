@@ -100,9 +100,9 @@ export class ModernServer {
   readonly #rounds: Rounds<Flight>;
   /** By the gateway's id. */
   readonly #flights = new FleetingMap<RpcId, Flight>();
-  /** The gateway's id by the id that the server knows. */
+  /** The gateway's own id of a request, by the id that the server knows. */
   readonly #renamed = new Map<RpcId, RpcId>();
-  /** Handlers of the outcomes of the link's own requests, by id. */
+  /** Handlers for the outcomes of requests that the link itself sends, by the request's id. */
   readonly #own = new Map<RpcId, (outcome: Reply | LinkFailure) => void>();
   readonly #tools = new Map<string, KnownTool>();
   readonly #capabilities = new WeakMap<JsonObject, JsonObject>();

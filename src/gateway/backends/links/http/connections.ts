@@ -264,7 +264,7 @@ class Connection implements ResponseParts {
     else this.destroy();
   }
 
-  /** While paused, `resume` delivers the bytes received before the end first. */
+  /** While paused, the end waits until `resume` has delivered the bytes received before it. */
   #ended(): void {
     this.#keptMs = 0;
     if (this.#isPaused) return;

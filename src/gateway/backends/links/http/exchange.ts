@@ -80,7 +80,6 @@ export class Exchange {
   readonly #outgoing: Outgoing;
   readonly #method: string | null;
   readonly #signing: ReturnType<typeof signing>;
-  /** The answer was among the delivered messages. */
   #answered = false;
   #garbled = false;
   /** The message of an error response without an id. */

@@ -107,7 +107,7 @@ class StreamLink implements BackendLink {
   async #endInOrder(): Promise<void> {
     this.#messages.stop();
     this.#stream.end();
-    // The end of the other side's direction is only seen if the data before it is read.
+    // The end that the other side sends is only seen after all data before it is read.
     this.#stream.resume();
     if (!this.#stream.destroyed) await settledWithin(this.#clock, CLOSE_MS, this.#gone.promise);
     this.#stream.destroy();
