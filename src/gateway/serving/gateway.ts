@@ -333,7 +333,6 @@ export class Gateway implements AsyncDisposable {
 
   /** Other machines' backends that are not in `backends` end at once. */
   borrow(backends: readonly BorrowedBackend[]): void {
-    if (this.#ending !== null) return;
     this.#borrowed = backends;
     this.#firstBorrowed.note(backends);
     this.#apply(this.serving.rules);

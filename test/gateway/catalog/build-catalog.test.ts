@@ -46,7 +46,8 @@ test("filters allow chooses, deny wins, both over the server's own names", () =>
   const catalog = catalogOf(
     source("a", {
       tools: ["read_file", "read_secret", "write"],
-      filters: { tools: { allow: ["read_*"], deny: ["*secret"] } },
+      prompts: ["p"],
+      filters: { tools: { allow: ["read_*"], deny: ["*secret"] }, prompts: { allow: [], deny: [] } },
       toolOverrides: { read_file: { name: "write", description: null } },
     }),
   );
@@ -220,6 +221,8 @@ test("conflicts: prefix: tools and prompts carry their backend's name, URIs and 
   assert.deepEqual(owners(catalog, "templates"), ["a:u:{t}"]);
   assert.equal(catalog.tools.get("b.x")?.originalName, "x");
   assert.equal(catalog.tools.get("b.x")?.definition["name"], "b.x");
+  // Policies match it, too: a policy for "x" would hold for every backend's.
+  assert.equal(catalog.tools.get("b.x")?.plainName, undefined);
   assert.equal(catalog.prompts.get("b.p")?.definition["title"], "P");
   assert.equal(catalog.collisions.length, 2);
 });

@@ -294,14 +294,20 @@ test("E3 an entry keeps its shape whatever its texts are, and has no more to tel
 
 test("E3 a prompt's name is published without them and called by its own; a URI stays and is told", () => {
   const catalog = catalogOf(
-    source("a", { prompts: [`re${ZWSP}view`], resources: [`x://a${ZWSP}`], tools: [`to${ZWSP}ol`] }),
+    source("a", {
+      prompts: [`re${ZWSP}view`],
+      resources: [`x://a${ZWSP}`],
+      templates: [`x://b${ZWSP}/{id}`],
+      tools: [`to${ZWSP}ol`],
+    }),
   );
   assert.equal(catalog.prompts.get("review")?.originalName, `re${ZWSP}view`);
   assert.equal(catalog.prompts.get("review")?.definition["name"], "review");
   const resource = catalog.resources.get(`x://a${ZWSP}`);
   assert.deepEqual([resource?.definition["uri"], resource?.definition["name"]], [`x://a${ZWSP}`, "x://a"]);
+  assert.equal(catalog.templates.get(`x://b${ZWSP}/{id}`)?.definition["name"], "x://b/{id}");
   assertEach([...catalog.tools.keys()], (name) => /^to_ol_[0-9a-f]{8}$/.test(name), [true]);
-  assert.deepEqual(catalog.unseen.map(({ kind }) => kind).toSorted(), ["prompt", "resource", "tool"]);
+  assert.deepEqual(catalog.unseen.map(({ kind }) => kind).toSorted(), ["prompt", "resource", "template", "tool"]);
 });
 
 test("E3 a server whose every entry hides something is told of in 200", () => {

@@ -101,7 +101,7 @@ test("URIs else to the only backend that has any", () => {
   assert.equal(resolveTarget(one, { kind: "resource", name: "unlisted:2" })?.backend, "a");
   assert.equal(resolveTarget(one, { kind: "resource", name: "skill://x/y" })?.backend, "a");
   assert.equal(resolveTarget(one, { kind: "resource", name: `u:${"x".repeat(8_192)}` }), null);
-  const none = catalogOf(source("t", { tools: ["x"] }));
+  const none = catalogOf(source("t", { tools: ["x"], prompts: ["p"] }));
   assert.equal(resolveTarget(none, { kind: "resource", name: "u:1" }), null);
 });
 
@@ -218,6 +218,20 @@ test("D1 two backends with a page of the same URI: each tool names its own, and 
   const again = catalogOf(...sources);
   assert.equal(again.tools.get("draw")?.definition, catalog.tools.get("draw")?.definition);
   assert.equal(again.resources.get(theirs)?.definition, catalog.resources.get(theirs)?.definition);
+});
+
+test("D1 a page's other URI is a free one, and a tool names it in the form that it used itself", () => {
+  const catalog = catalogOf(
+    withApp("a", "show", newer, { resources: [PAGE, "ui://b/app/main.html"] }),
+    withApp("b", "draw", newer, { resources: [PAGE] }),
+    withApp("c", "plot", older, { resources: [PAGE] }),
+  );
+  const metaOf = (tool: string): unknown => catalog.tools.get(tool)?.definition["_meta"];
+  const free = "ui://b/b/app/main.html";
+  assert.deepEqual(metaOf("draw"), { ...newer, ui: { ...newer.ui, resourceUri: free } });
+  assert.equal(resolveTarget(catalog, page("ui://b/app/main.html"))?.backend, "a");
+  assert.equal(resolveTarget(catalog, page(free))?.backend, "b");
+  assert.deepEqual(metaOf("plot"), { "ui/resourceUri": "ui://c/app/main.html" });
 });
 
 test("D1 a page that only a tool names is its backend's, where several have resources", () => {

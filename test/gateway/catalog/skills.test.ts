@@ -129,8 +129,10 @@ test("D1 skills of several servers: what the filters of resources deny is nobody
     assert.equal(reads(sources, uri), null, uri);
     assert.equal(gets(sources, uri), null, uri);
   }
-  const denied = source("a", { resources: ["skill://secret/x.md"], filters });
-  assert.deepEqual(listed([denied, source("b", { skills: ["secret"] })]), [uriOf("secret")]);
+  for (const parts of [{ resources: ["skill://secret/x.md"] }, { skills: ["secret"] }]) {
+    const denied = source("a", { ...parts, filters });
+    assert.deepEqual(listed([denied, source("b", { skills: ["secret"] })]), [uriOf("secret")]);
+  }
 });
 
 test("D1 skills of several servers: a skill that is not listed is asked of the only server with skills, else of nobody", () => {

@@ -345,6 +345,27 @@ test("E4 a tool is found by what it says now, and not at all once it is gone", a
   assert.deepEqual(find("letter"), []);
 });
 
+test("E4 a question is answered from what is indexed when the rest takes longer than 5 s, and else is to be asked again", async () => {
+  class BusyIndex extends ToolIndex {
+    override get ready(): Promise<void> {
+      return new Promise(() => {});
+    }
+  }
+  for (const [tools, answer] of [
+    [catalogOf(...SOURCES).tools, /write_file/],
+    [new Map(), /still being indexed/],
+  ] as const) {
+    const clock = createManualClock();
+    const index = new BusyIndex();
+    index.follow(tools);
+    const ownTools = createOwnTools({ index, clock, logger: silentLogger });
+    const { ask } = await rig({ ownTools });
+    const reply = ask(...call("find_tool", { query: "write a file" }));
+    await clock.advance(5_000);
+    assert.match(textOf(await reply), answer);
+  }
+});
+
 test("E4 a question's first words are guessed where no tool has them, and no more than eight", async () => {
   const index = await indexOf("weather", "__proto__", "constructor");
   const find = (question: string) => index.search(question, 5, () => true);

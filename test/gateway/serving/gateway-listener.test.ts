@@ -80,6 +80,22 @@ test("B11 a door that was given and does not listen is closed, and the address i
   assert.deepEqual([listener.condition, listener.url], [null, `http://${HOST}:${port}/mcp`]);
 });
 
+test("B11 a connection that comes to a daemon which has left goes on to the next one, and is closed here", async (t) => {
+  const { listener } = bench(t);
+  const passed: object[] = [];
+  const closed: object[] = [];
+  const handle = { close: () => void closed.push(handle) };
+  listener.take(handle);
+  assert.deepEqual(closed, [handle], "it does not listen");
+  await listener.leave(0, async (given) => {
+    passed.push(given);
+    return "there";
+  });
+  listener.take(handle);
+  await eventually(() => closed.length === 2);
+  assert.deepEqual(passed, [handle]);
+});
+
 const session = { "mcp-session-id": "one" };
 
 test("B7 an old address stays for sessions that were asked something, until all is answered and quiet", async (t) => {

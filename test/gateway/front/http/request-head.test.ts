@@ -279,6 +279,17 @@ test("sessions that are not there may be asked for thirty times in ten seconds; 
   assert.equal(await statusOf("ann"), 404);
 });
 
+test("how often clients asked for sessions that are not there is remembered of the last 1,024 clients alone", async () => {
+  const { peer, statusOf, pass } = forwarder();
+  peer.reach = async () => null;
+  for (let count = 0; count < 30; count++) pass("ann");
+  await settle();
+  assert.equal(await statusOf("ann"), 429);
+  for (let count = 0; count < 1_024; count++) pass(`client ${count}`);
+  await settle();
+  assert.equal(await statusOf("ann"), 404);
+});
+
 test("a stream that another machine opens too late is closed, and what it breaks off is told by the message's id", async () => {
   const { peer, refused, pass } = forwarder();
   const late = Promise.withResolvers<Duplex>();
