@@ -307,7 +307,12 @@ test("E3 a prompt's name is published without them and called by its own; a URI 
   assert.deepEqual([resource?.definition["uri"], resource?.definition["name"]], [`x://a${ZWSP}`, "x://a"]);
   assert.equal(catalog.templates.get(`x://b${ZWSP}/{id}`)?.definition["name"], "x://b/{id}");
   assertEach([...catalog.tools.keys()], (name) => /^to_ol_[0-9a-f]{8}$/.test(name), [true]);
-  assert.deepEqual(catalog.unseen.map(({ kind }) => kind).toSorted(), ["prompt", "resource", "template", "tool"]);
+  assert.deepEqual(catalog.unseen.map(({ kind }) => kind).toSorted(), [
+    "prompt",
+    "resource",
+    "template",
+    "tool",
+  ]);
 });
 
 test("E3 a server whose every entry hides something is told of in 200", () => {

@@ -131,6 +131,8 @@ test("D4 tools that are not listed: call_tool that is called wrongly says what i
   );
   assert.match(await told({ name: "create_issue", arguments: "x" }), /`arguments` must be an object/);
   assert.match(await told({ name: "make_issues" }), /no tool make_issues\. Similar names: create_issue/);
+  // No real name is so long, and a search costs by its length.
+  assert.doesNotMatch(await told({ name: `make_issues ${"x".repeat(1_000)}` }), /Similar names/);
   assert.match(await told({ name: "call_tool" }), /call_tool is called by itself/);
   assert.deepEqual(services.calls, []);
 });

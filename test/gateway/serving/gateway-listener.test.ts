@@ -96,6 +96,33 @@ test("B11 a connection that comes to a daemon which has left goes on to the next
   assert.deepEqual(passed, [handle]);
 });
 
+test("B11 a connection that comes to a daemon which has ended is closed", async (t) => {
+  const { listener } = bench(t);
+  await listener.open({ host: HOST, port: await freePort() });
+  await listener.close(0);
+  const isClosed = Promise.withResolvers<void>();
+  listener.take({ close: isClosed.resolve });
+  await isClosed.promise;
+});
+
+test("B11 idle connections are closed at an old address, too", async (t) => {
+  const { listener, asked } = bench(t);
+  const old = await freePort();
+  await listener.open({ host: HOST, port: old });
+  const client = connect(old, HOST);
+  client.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await once(client, "data");
+  asked.count = 1;
+  const prepared = await listener.prepare({ host: HOST, port: await freePort() });
+  prepared.commit();
+  const retired = prepared.retire();
+  const ended = once(client, "close");
+  client.resume();
+  listener.closeIdle();
+  await ended;
+  await Promise.all([listener.close(0), retired]);
+});
+
 const session = { "mcp-session-id": "one" };
 
 test("B7 an old address stays for sessions that were asked something, until all is answered and quiet", async (t) => {

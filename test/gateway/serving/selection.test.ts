@@ -68,6 +68,14 @@ test("D4 groups: what is not in it is unknown there, as if it did not exist", as
   assertEach(["files", "notes"], (backend) => inGroup.viewFor(ANONYMOUS).sees(backend), [false, true]);
 });
 
+test("D4 groups: tasks are listed by its backends alone", async () => {
+  const services = recordingServices(() => ({ result: { tasks: [] } }), ["files", "notes"]);
+  const selections = createSelections({ optimizer: OFF, groups: [HOME], profiles: [] });
+  const who = from("home");
+  await ask(servingSet(SOURCES, services, { selections }).forClient(who), "tasks/list", {}, who);
+  assert.deepEqual(pluck(services.calls, "backend"), ["notes"]);
+});
+
 test("D4 E2 groups: a group of tools alone reads no resource, prompt or skill, whatever else its clients may", async () => {
   const sources = [
     source("files", {

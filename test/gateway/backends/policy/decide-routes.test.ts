@@ -179,6 +179,14 @@ describe("C2 recovery", () => {
     assert.deepEqual(world.told.slice(-2), ["ready a", "cleared a"]);
   });
 
+  it("C2 pending ends with a backend that is not wanted any more", () => {
+    const world = nearlyBack({ ...AUTO, byItself: false });
+    world.advance(5_000);
+    world.edit({ wanted: { kind: "nothing", because: "disabled" } });
+    assert.equal(world.pending, null);
+    assert.deepEqual(world.told.slice(-2), ["ready a", "cleared a"]);
+  });
+
   it("C2 a better route that leaves one check without an answer is pending no more, and begins its window anew", () => {
     const world = nearlyBack({ ...AUTO, byItself: false });
     world.advance(2_400);
