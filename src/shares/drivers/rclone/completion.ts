@@ -49,7 +49,6 @@ export function createCompletion({ clock, logger, home }: { clock: Clock; logger
           logger.info("set aside file completed", { share: shareName, file: path, state });
         }
       } catch (error) {
-        if (signal.aborted) return 0;
         left++;
         logger.debug("set aside file not completed", {
           share: shareName,

@@ -4,6 +4,7 @@ import { mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from "node
 import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { processIdentity } from "../../../../src/runtime/process/process-identity.ts";
 import { createCacheCare } from "../../../../src/shares/drivers/rclone/cache-care.ts";
 import { createCaches, createFormerShares } from "../../../../src/shares/drivers/rclone/caches.ts";
 import { type RcloneFiles, REMOTE_NAME, rcloneFilesIn } from "../../../../src/shares/drivers/rclone/files.ts";
@@ -191,6 +192,11 @@ test("A13 what waits for a share that is configured no more is listed with its n
       return former.known([configured]).length === count;
     });
   await told("OTHER", 1);
+  const serving = { ...(await processIdentity(process.pid)), mountPath: "/mnt", server: AWAY };
+  await writeFile(away.process, JSON.stringify({ ...serving, carriedPort: null, pinned: false }));
+  await told("OTHER", 0);
+  await rm(away.process);
+  await told("OTHER", 1);
   await told(SHARE.name, 0);
 });
 
@@ -209,6 +215,16 @@ test("A13 what waits under the share's name in other letters is sent under the o
     "where both are, neither is renamed",
   );
   assert.deepEqual((await caches.all(respelt, HERE))[0]?.files.length, 1);
+});
+
+test("A13 what is no server's, beside the servers' folders, keeps no file from being told", async (t) => {
+  const { caches, away } = await scene(t);
+  await write(away, "precious");
+  await writeFile(join(away.folder, "servers", ".DS_Store"), "");
+  assert.deepEqual(
+    (await caches.all(SHARE, HERE)).map(({ server }) => server),
+    [AWAY],
+  );
 });
 
 test("A13 a cache with more notes than are read is never taken for an empty one", async (t) => {
@@ -260,8 +276,11 @@ test("A13 what was kept of a server that nobody can recognize again goes with it
   await caches.prepare(SHARE, here);
   assert.equal(await isKept(), true, "a file waits for it");
   await sent(away, "waits");
+  const first = join(away.folder, "server.json");
+  await writeFile(first, JSON.stringify({ source: "//nas/core" }));
   await caches.prepare(SHARE, here);
   assert.equal(await isKept(), false);
+  assert.ok(await stat(first), "the server of a version before is the one that new proofs begin with");
 });
 
 test("A11 what one server's rclone did not touch says nothing of another server's files", async (t) => {
@@ -288,19 +307,26 @@ test("A11 a start that is late because the server does not answer sets no file a
   assert.deepEqual(await stuck(), []);
 });
 
-test("A11 files that were handed over are reviewed, although nothing had touched the cache before", async (t) => {
-  const { care, caches, away, here } = await scene(t);
-  const place = { shareName: SHARE.name, files: here };
-  await care.review(place);
-  care.neverMounted(place);
-  await write(away, "file");
-  await caches.sendHere(AWAY, here);
-  await caches.prepare(SHARE, here);
-  await care.review(place);
-  const path = join(here.cache, "vfsMeta", REMOTE_NAME, SHARE.shareName, "file");
-  const note = await readFile(path, "utf8").catch(() => "set aside");
-  assert.notEqual(note, JSON.stringify({ Dirty: true, Size: 0, Rs: [] }));
-});
+for (const { what, shareName } of [
+  { what: "handed over", shareName: SHARE.shareName },
+  { what: "renamed with their share", shareName: SHARE.shareName.toLowerCase() },
+]) {
+  test(`A11 files that were ${what} are reviewed, although nothing had touched the cache before`, async (t) => {
+    const { care, caches, away, here } = await scene(t);
+    const place = { shareName: SHARE.name, files: here };
+    await care.review(place);
+    care.neverMounted(place);
+    if (shareName === SHARE.shareName) {
+      await write(away, "file");
+      await caches.sendHere(AWAY, here);
+    } else await write(here, "file");
+    await caches.prepare({ ...SHARE, shareName }, here);
+    await care.review(place);
+    const path = join(here.cache, "vfsMeta", REMOTE_NAME, shareName, "file");
+    const note = await readFile(path, "utf8").catch(() => "set aside");
+    assert.notEqual(note, JSON.stringify({ Dirty: true, Size: 0, Rs: [] }));
+  });
+}
 
 test("A13 what a server that is gone for good left unsent can be set aside after a restart of the machine, too", async (t) => {
   const { away, stateFolder, clock } = await scene(t);

@@ -96,6 +96,8 @@ test("A11 a file about which the system cannot say where its data is, is read", 
 test("A11 an append that its note does not know is listed, so that rclone sends it", async (t) => {
   const { files, cached, note } = await scene(t);
   await cached(BASE + 2000, [[BASE, 2000]], noteText([[BASE, 1000]]));
+  // Where rclone keeps the notes of a folder with a name like those of temporary files.
+  await mkdir(join(files.cache, "vfsMeta", `${PATH}.new`));
   assert.deepEqual(await reviewCache(files, [PATH], 0, false), { aside: [], corrected: [PATH] });
   const { Rs, Size } = JSON.parse(await note());
   assert.deepEqual([Rs, Size], [[{ Pos: BASE, Size: 2000 }], BASE + 2000]);
@@ -170,6 +172,8 @@ test("A11 a torn note and a file that rclone is stuck with are set aside, and ot
   await cached(BASE, [[0, 100]], '{"Size": 3');
   await cached(BASE, [[0, 100]], noteText([[0, 100]]), "share/CORE/stuck");
   await cached(BASE, [[0, 100]], noteText([[0, 100]]), "share/CORE/other");
+  const nowhere = join(files.cache, "vfsMeta/share/CORE/nowhere");
+  await writeFile(nowhere, noteText([[0, 100]]));
   await reviewCache(files, [PATH, "share/CORE/other"], 0, false);
   await setFilesAside(files, ["share/CORE/stuck", "share/CORE/nowhere"], "stuck", 0);
   assert.deepEqual(
@@ -180,6 +184,31 @@ test("A11 a torn note and a file that rclone is stuck with are set aside, and ot
     ],
   );
   assert.ok(await entryExists(join(files.cache, "vfs/share/CORE/other")));
+  assert.ok(!(await entryExists(nowhere)), "a note without a file");
+});
+
+const NEW_NOTE = JSON.stringify({ Size: 0, Rs: [], Dirty: true });
+
+for (const [what, size, written, note, state, serverEnd] of [
+  ["whose note is torn", BASE, [[0, 100]], '{"Size": 3', "incomplete", null],
+  ["of which a part is missing", BASE, [[0, 100]], noteText([[0, 100]]), "incomplete", BASE],
+  ["that is whole", BASE, [[0, BASE]], noteText([[0, BASE]]), "complete", BASE],
+  ["that became shorter, and is whole", 1_000, [[0, 1_000]], noteText([[0, 1_000]]), "complete", 1_000],
+  ["that is new and empty", 0, [], NEW_NOTE, "complete", 0],
+] as const) {
+  test(`A11 a file set aside ${what} is noted as ${state}`, async (t) => {
+    const { files, cached } = await scene(t);
+    await cached(size, written, note);
+    await setFilesAside(files, [PATH], "asked", 0);
+    const [one] = await listSetAside(files);
+    assert.deepEqual([one?.note?.state, one?.note?.serverEnd], [state, serverEnd]);
+  });
+}
+
+test("A11 what rclone has sent is left in its cache, whatever its note lists", async (t) => {
+  const { files, cached } = await scene(t);
+  await cached(BASE, [[65_536, 4096]], noteText([[0, 4096]]).replace('"Dirty":true', '"Dirty":false'));
+  assert.deepEqual(await reviewCache(files, [PATH], 0, false), { aside: [], corrected: [] });
 });
 
 test("A11 a file whose note cannot be written is not set aside, and stays in the cache", async (t) => {
@@ -319,7 +348,7 @@ const FAKE_RCLONE = `#!/bin/sh
 here=$(dirname "$0")
 case $1 in
   lsjson) cat "$here/answer"; exit "$(cat "$here/code")" ;;
-  copyto) cp "$here/server" "$3" ;;
+  copyto) cp "$here/server" "$3"; exit "$(cat "$here/copied")" ;;
 esac
 `;
 const TIME = "2026-11-20T23:13:07Z";
@@ -349,7 +378,9 @@ async function sceneOfHoles(t: TestContext, change: Partial<SetAsideNote> = {}, 
     content: string,
     answer: object = { Size: 12, ModTime: TIME, IsDir: false },
     code = 0,
+    copied = 0,
   ) => {
+    await writeFile(join(dirname(program), "copied"), String(copied));
     await writeFile(join(dirname(program), "server"), content);
     await writeFile(join(dirname(program), "answer"), JSON.stringify(answer));
     await writeFile(join(dirname(program), "code"), String(code));
@@ -369,6 +400,7 @@ async function sceneOfHoles(t: TestContext, change: Partial<SetAsideNote> = {}, 
       completion.start("CORE", files, () => void rounds++);
       await eventually(() => rounds > 0);
     },
+    restart: () => completion.start("CORE", files, () => void rounds++),
     rounds: () => rounds,
     async seen() {
       const [one] = await listSetAside(files);
@@ -384,6 +416,43 @@ test("A11 holes are filled with the server's bytes, and nothing else of the file
   await run();
   assert.deepEqual(await seen(), ["complete", "NEW old old!", 1_000_000]);
   await assert.rejects(stat(join(files.folder, "server-copy.part")), { code: "ENOENT" });
+});
+
+const ALL = "x".repeat(4096);
+
+for (const [what, before, real, content, after] of [
+  ["grew on the server", "NEW \0\0\0\0", [0, 4], "old old old!", "NEW old "],
+  ["was appended to", "\0\0\0\0NEW!", [0, 8], "old ", "old NEW!"],
+  ["was appended to, in its last block", `${ALL}\0\0NEW!`, [0, 4102], `${ALL}ld`, `${ALL}ldNEW!`],
+  ["was appended to, with a hole before", "\0\0\0\0\0\0\0\0NEW!", [4, 12], "old old ", "old old NEW!"],
+  ["was written across the server's end", "mine\0\0\0\0NEW!", [0, 12], "old old ", "mine\0\0\0\0NEW!"],
+] as const) {
+  test(`A11 a file without a note that ${what} gets what it lacks, and no more`, async (t) => {
+    const [start, end] = real;
+    const lost = { size: before.length, real: [{ start, end }], serverEnd: null, base: null };
+    const { run, seen, serve, kept } = await sceneOfHoles(t, lost);
+    await writeFile(kept, before);
+    await serve(content, { Size: content.length, ModTime: TIME, IsDir: false });
+    await run();
+    assert.deepEqual((await seen()).slice(0, 2), ["complete", after]);
+  });
+}
+
+test("A11 a copy that ends in the middle is not taken for the server's file", async (t) => {
+  const { run, seen, serve } = await sceneOfHoles(t);
+  await serve("old", undefined, 0, 1);
+  await run();
+  assert.deepEqual(await seen(), ["incomplete", HOLES, 1_000_000]);
+});
+
+test("A11 a mount that follows at once does not complete the files beside the one before", async (t) => {
+  const { run, serve, clock, restart, rounds } = await sceneOfHoles(t);
+  await serve(OLD, {}, 1);
+  await run();
+  await eventually(() => clock.pendingTimers === 1);
+  restart();
+  await eventually(() => rounds() === 2 && clock.pendingTimers > 0);
+  assert.equal(clock.pendingTimers, 1);
 });
 
 for (const [what, change, content, answer, code, state] of [
@@ -404,6 +473,13 @@ for (const [what, change, content, answer, code, state] of [
     assert.deepEqual(await seen(), [state, HOLES, 1_000_000]);
   });
 }
+
+test("A11 what a person took away is known no more", async (t) => {
+  const { run, files, kept } = await sceneOfHoles(t);
+  await rm(kept);
+  await run();
+  assert.ok(!(await entryExists(join(files.setAsideNotes, "share/CORE/file.json"))));
+});
 
 test("A11 a file whose bytes the disk does not confirm is not noted as complete", async (t) => {
   const { run, seen, kept } = await sceneOfHoles(t);
