@@ -206,6 +206,18 @@ test("a look changes nothing, and tells what it sees", async (t) => {
   assert.deepEqual(await states(), ["taken", "missing"], "ours, and mended with the next beat");
 });
 
+test("Paths an alias that is removed while its link is looked at is not linked", async (t) => {
+  const { links, config, looks, transitions } = await scene(t);
+  links.apply(await config("docs=Docs"));
+  const none = await config();
+  const reconciled = links.reconcile(NEVER);
+  for (let turn = 0; looks() === 0 && turn < 1_000; turn++) await Promise.resolve();
+  assert.equal(looks(), 1);
+  links.apply(none);
+  await reconciled;
+  assert.deepEqual(transitions, []);
+});
+
 test("a home without aliases asks the prober nothing", async (t) => {
   const { links, config, looks } = await scene(t);
   links.apply(await config());

@@ -1,7 +1,7 @@
 // Links that people use: made, mended, and never put over what is somebody else's.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readlink, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import test, { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -239,7 +239,7 @@ test("Paths nothing is made over what is not ours: a file, a folder, a link that
 });
 
 test("Paths nothing is made on a share's mount, also where a link leads onto it", async (t) => {
-  const { folder, spec, ensure } = await scene(t);
+  const { folder, spec, ensure, made } = await scene(t);
   const mount = join(folder, "volumes", "CORE");
   await mkdir(mount, { recursive: true });
   await symlink(mount, join(folder, "way"));
@@ -249,6 +249,24 @@ test("Paths nothing is made on a share's mount, also where a link leads onto it"
     assert.match(outcome.by, /lies on the share/);
   }
   assert.deepEqual(await stat(join(mount, "new")).catch(() => "nothing"), "nothing");
+  assert.equal(made.size, 0, "what a person makes there later is not ours");
+  assert.deepEqual(await ensure({ ...spec, path: join(`${mount}-2`, "docs") }), { result: "created" });
+});
+
+test("Paths nothing is made in a folder that cannot be looked at", async (t) => {
+  const prober = { readLinks: async (paths: readonly string[]) => paths.map(() => NO_LINK_ANSWER) };
+  const { spec, made, ensure } = await scene(t, { prober: { ...prober, realPath: async () => "/" } });
+  const outcome = await ensure();
+  assert.ok(outcome.result === "blocked" && /cannot be looked at$/.test(outcome.by), JSON.stringify(outcome));
+  assert.deepEqual([await stat(dirname(spec.path)).catch(() => "nothing"), made.size], ["nothing", 0]);
+});
+
+test("Paths a link that a person has made as it should be is mended from then on", async (t) => {
+  const { spec, ensure } = await scene(t);
+  await mkdir(dirname(spec.path), { recursive: true });
+  await symlink(spec.target, spec.path);
+  assert.deepEqual(await ensure(), { result: "right" });
+  assert.deepEqual(await ensure({ ...spec, target: `${spec.target}-new` }), { result: "repaired" });
 });
 
 test("a way that ends in a file, or in a link that leads nowhere, is told", async (t) => {
@@ -284,6 +302,13 @@ test("Paths a link is removed only while it leads where we made it lead", async 
   assert.equal(await removeAliasLink(tools, spec.path, await look()), true);
   assert.deepEqual(await look(), { state: "missing" });
   assert.equal(await removeAliasLink(tools, spec.path, await look()), true, "gone is gone");
+  await ensure();
+  const seen = await look();
+  await rm(spec.path);
+  assert.equal(await removeAliasLink(tools, spec.path, seen), true, "gone since the look");
+  await mkdir(spec.path);
+  assert.equal(await removeAliasLink(tools, spec.path, seen), false, "another's since the look");
+  await rmdir(spec.path);
   await symlink("/elsewhere", spec.path);
   assert.equal(await removeAliasLink(tools, spec.path, await look()), true, "not ours any more");
   assert.equal(await readlink(spec.path), "/elsewhere");
