@@ -31,6 +31,29 @@ function tryAt(logons: Logons, share: LoginOf, right: string): Promise<LogonResu
   });
 }
 
+/** Tries that last until they are told to end. */
+function counting(logons: Logons, share: LoginOf) {
+  let begun = 0;
+  return {
+    tries: () => begun,
+    attempt(result: LogonResult) {
+      const gate = Promise.withResolvers<LogonResult>();
+      const run = () => {
+        begun += 1;
+        return gate.promise;
+      };
+      const parts = { judge: (seen: LogonResult) => seen, otherwise: () => result, signal: NEVER };
+      const ended = logons.attempt<LogonResult>(share, run, parts);
+      return {
+        end(): Promise<LogonResult> {
+          gate.resolve(result);
+          return ended;
+        },
+      };
+    },
+  };
+}
+
 const REFUSED = { refused: "wrong password" };
 
 describe("logons", () => {
@@ -133,6 +156,62 @@ describe("logons", () => {
     await Promise.all(all);
   });
 
+  test("A14 a login that was refused since it was accepted is in doubt at once", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    const share = login("right");
+    assert.equal(await tryAt(logons, share, "right"), "accepted");
+    await clock.advance(1_000);
+    logons.seen(share, logons.idOf(share), "wrong password", clock.monotonicMs());
+    await clock.advance(1_000);
+    logons.asked(share);
+    const { tries, attempt } = counting(logons, share);
+    const all = [attempt("accepted"), attempt("accepted")];
+    await clock.advance(1_000);
+    assert.equal(tries(), 1);
+    await Promise.all(all.map(({ end }) => end()));
+  });
+
+  test("A14 of two tries at once, the end of the first does not end the wait for the second", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    const share = login("right");
+    assert.equal(await tryAt(logons, share, "right"), "accepted");
+    const { tries, attempt } = counting(logons, share);
+    const [first, second] = [attempt("unknown"), attempt("unknown")];
+    assert.equal(tries(), 2);
+    await first.end();
+    await clock.advance(MINUTE_MS);
+    const third = attempt("unknown");
+    await clock.advance(1_000);
+    assert.equal(tries(), 2);
+    await second.end();
+    await third.end();
+    assert.equal(tries(), 3);
+  });
+
+  test("A14 a refusal is remembered beyond the hour, whatever other login is refused since", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    await tryAt(logons, login("mistyped"), "right");
+    await clock.advance(2 * HOUR_MS);
+    await tryAt(logons, login("wrong too"), "right");
+    assert.equal(logons.look(login("mistyped")).refusal, "wrong password");
+  });
+
+  test("A14 what was refused before a restart counts once for all shares, and from now where it lies ahead", async () => {
+    const clock = createManualClock();
+    const logons = createLogons(clock);
+    const [one, other] = [login("right", ["NAS.local", "a"]), login("right", ["b", "nas.local"])];
+    for (const share of [one, other]) logons.recall(share, [clock.wallMs() - 1_000]);
+    assert.equal(logons.look(one).refusedAt.length, 1);
+    await clock.advance(HOUR_MS);
+    logons.recall(one, [clock.wallMs() + 5 * HOUR_MS]);
+    assert.deepEqual(logons.look(other).refusedAt, [clock.wallMs()]);
+    await clock.advance(HOUR_MS);
+    assert.deepEqual(logons.look(one).refusedAt, []);
+  });
+
   test("A14 one that hangs holds up the others for a while, and one that is cancelled no longer", async () => {
     const clock = createManualClock();
     const logons = createLogons(clock);
@@ -168,9 +247,11 @@ describe("logons", () => {
     const logons = createLogons(createManualClock());
     const share = login("mistyped");
     const before = logons.nameOf(share);
+    const good = logons.nameOf(login("right"));
     assert.equal(logons.nameOf(share), before);
     await tryAt(logons, share, "right");
     assert.notEqual(logons.nameOf(share), before);
+    assert.equal(logons.nameOf(login("right")), good, "of the same account, and not refused");
   });
 
   test("A14 in a day of restarts, cut cables, edits and shares of one account, no hour sees more than two refused", async () => {
