@@ -92,6 +92,14 @@ describe("a mount path", () => {
     assert.deepEqual(logger.lines, []);
   });
 
+  test("A13 stays its home's own when somebody cleans up the folder of claims", async (t) => {
+    const folder = await temporaryFolder(t);
+    await using claims = createMountClaims({ home: "/home/one", logger: createRecordingLogger(), folder });
+    assert.equal(await claims.claim(CORE), null);
+    for (const name of await readdir(folder)) if (name.endsWith(".home")) await rm(path.join(folder, name));
+    assert.equal(await claims.claim(CORE), null);
+  });
+
   test("A13 is free at once when the daemon that had it is killed", async (t) => {
     const folder = await temporaryFolder(t);
     const module = path.resolve(import.meta.dirname, "../../../src/shares/mounts/mount-claims.ts");

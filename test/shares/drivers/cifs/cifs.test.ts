@@ -104,6 +104,11 @@ describe("driver cifs as root", { skip: skip ?? false }, () => {
       assert.deepEqual(await readdir(join(bench.folder, "volumes")), []);
     }
     await bench.standIns.answer(null);
+    await bench.standIns.before(
+      '[ -f "$here/said" ] || { touch "$here/said"; echo \'mount error(112)\'; exit 32; }\n',
+    );
+    const failed = failure(await bench.driver.mount(share, "tb", limits()));
+    assert.equal(failed.reason, "unreachable", "said where results belong");
     await mounted(bench.driver, share, "tb");
   });
 

@@ -185,6 +185,7 @@ describe("driver cifs as a user, carried", { skip: skip ?? false }, () => {
     ["its file, with a domain", "cred=FILE", "user=bob\ndomain=HOME\npass=x\n", ["HOME\\bob", "x"]],
     ["its own words", "username=bob,password=x", "", ["bob", "x"]],
     ["its own name and a file's password", "username=bob,credentials=FILE", "password=x\n", ["bob", "x"]],
+    ["its own name alone", "username=bob", "", null],
     ["that it is nobody", "guest", "", ["", null]],
     ["not who it is", "", "", null],
     ["a ticket", "sec=krb5,username=bob,password=x", "", null],
@@ -214,6 +215,7 @@ describe("an fstab", () => {
     const entries = parseFstab(
       [
         "# //nas/no /mnt/no cifs user 0 0",
+        "#//nas/no /mnt/no cifs user 0 0",
         "",
         "UUID=1-2 / ext4 defaults 0 1",
         "  //nas/my\\040share\t/mnt/my\\040share/  cifs \t user,credentials=/etc/nas,port=4450 0 0",
