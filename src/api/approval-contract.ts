@@ -79,7 +79,6 @@ export const approveReportShape = object({
   approved: list(text),
   /** The report of the reload; null if no daemon runs. */
   reload: nullable(reloadReportShape),
-  /** The report after the approval. */
   now: approvalsReportShape,
 });
 export type ApproveReport = TypeOf<typeof approveReportShape>;

@@ -30,8 +30,8 @@ export const toolPlacesShape = list(
     /** null: this machine. */
     machine: nullable(text),
     /**
-     * The worst of the routes over which the backend's required shares are mounted on that machine; null: the
-     * backend requires no share.
+     * The route over which the backend's required shares are mounted on that machine, the worst one if they differ.
+     * null: the backend requires no share.
      */
     standing: nullable(choice("tb", "fallback", "none")),
     /** True if a call would be accepted at once. */

@@ -176,7 +176,6 @@ export const gatewayStatusShape = object({
 });
 export type GatewayStatus = TypeOf<typeof gatewayStatusShape>;
 
-/** One route to a backend's server. */
 const backendRouteShape = object({
   name: text,
   type: choice("stdio", "streamable-http", "fleet"),

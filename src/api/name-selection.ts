@@ -7,7 +7,7 @@ const NAMES_SHOWN = 12;
 /** How error messages refer to the things that are selected by name. */
 export interface NameKind {
   readonly code: ErrorCode;
-  /** What one of them is: "share". */
+  /** The noun for one of the named things: "share". */
   readonly noun: string;
   /** What the hint calls the known names: "configured". */
   readonly known: string;

@@ -6,7 +6,6 @@ const span = { from: text, to: text };
 
 export const shareStateShape = object({
   state: choice("mounted", "unmounted", "error"),
-  /** The route of the mount. */
   route: choice("tb", "fallback", "none"),
 });
 

@@ -16,7 +16,7 @@ export function marksText(annotations: unknown): string | null {
   return marks.length === 0 ? null : `Marked ${marks.join(", ")}`;
 }
 
-/** Whether to ask before a call: yes, unless the tool says that it only reads or destroys nothing. */
+/** Whether to ask a person before a call: true unless the tool says that it only reads, or that it destroys nothing. */
 export function mayDestroy(annotations: unknown): boolean {
   if (!isObject(annotations)) return true;
   const { destructiveHint, readOnlyHint } = annotations;

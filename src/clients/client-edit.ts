@@ -136,7 +136,7 @@ function removal(text: string, path: string[]): EditResult {
   const end = entry.offset + entry.length;
   const comma = /^[ \t]*,/.exec(text.slice(end));
   if (comma === null) {
-    // A trailing comma must not stay behind alone; behind another entry it may stay.
+    // If no other entry is left, the trailing comma must go, too. After another entry, a trailing comma may stay.
     const after = entry.parent?.children?.length === 1 ? commaAfter(text, end) : null;
     const trailing = after === null ? [] : [{ offset: after - 1, length: 1, content: "" }];
     return [...modify(text, path, undefined, {}), ...trailing];

@@ -36,7 +36,7 @@ interface Own {
  * PATH.
  */
 export function ownProgram({ launcher, home, configPath, environment }: Own): OwnProgram {
-  // npx removes the folder that has such a launcher after some time.
+  // npx removes the folder of a launcher in `_npx` after some time.
   const isPassing = launcher.includes("/_npx/");
   const usual = findPlace({ ...environment, MOUNTAINEER_HOME: undefined }).home;
   return {

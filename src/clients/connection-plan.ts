@@ -139,7 +139,7 @@ export async function isConnected(client: Client, surroundings: ConnectionSurrou
   );
 }
 
-/** The changes of a plan as a diff, without the values of secrets; "": none. */
+/** The changes of a plan as a diff, without the values of secrets; "" if nothing changes. */
 export async function planDiff(plan: ConnectionPlan): Promise<string> {
   const { path, text, after } = plan;
   const names = { before: path, after: `${path} afterwards` };

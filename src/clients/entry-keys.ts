@@ -12,13 +12,13 @@ export interface ForeignServer {
   readonly env: Readonly<Record<string, string | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly enabled: boolean;
-  /** Settings of the entry that a backend has, too, by the names of the backend's keys. */
+  /** The entry's settings for which backends have a key, too, by the names of these keys. */
   readonly settings: Readonly<Record<string, ConfigValue>>;
   /** The settings that a backend has no key for, or whose values were not understood. */
   readonly unknown: JsonMembers;
 }
 
-/** Keys that say nothing that a backend needs. */
+/** Keys that a backend does not need. */
 const MEANINGLESS = new Set(["type", "transport", "transportType", "source", "name"]);
 
 export function readForeignEntry(entry: JsonMembers): ForeignServer {

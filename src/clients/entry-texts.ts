@@ -102,8 +102,8 @@ export function createTextReader(
 }
 
 /**
- * Rejects the text `secret:NAME`. For the client it is plain text; here it would refer to a secret, and
- * reveal it to this server.
+ * Rejects the text `secret:NAME`, which is plain text for the client. Here it would refer to a stored secret, and
+ * reveal that secret to the server.
  */
 function withoutSecretReference(meaning: TextMeaning): TextMeaning {
   if (!isStoredAlone(meaning.text) || meaning.problem !== null || meaning.wanted.length > 0) return meaning;

@@ -71,9 +71,9 @@ interface KnownServer {
 }
 
 /**
- * True if both have the same program or address, variables and headers. If one of two secrets cannot be read,
- * they count as equal if both servers have one name, or if `one` has the name that `other` gets when its own
- * name is taken; different names may mean two accounts. `title`: the title of the file that has `other`.
+ * True if both servers have the same program or address, variables and headers. If one of two secrets cannot be read,
+ * the secrets count as equal only if `one` has the name of `other`, or the name that the import gives `other` when
+ * its name is taken (`title`: the title of the file with `other`): different names may mean two accounts.
  */
 export function isSameServer(one: KnownServer, other: KnownServer, title: string): boolean {
   const essence = ({ command = null, args = [], cwd = null, url = null }: KnownServer["table"]): unknown => [

@@ -163,7 +163,7 @@ class ServerReading {
     return referring.replace(/^\$\{(secret:[^{}]+)\}$/, "$1");
   }
 
-  /** An unused name for a secret. A secret that exists under a name belongs to another server. */
+  /** A name that no secret has yet, because an existing secret belongs to another server. */
   #newName(key: string): string {
     const { kept } = this.#options;
     return freeSecretName(

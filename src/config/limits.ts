@@ -7,7 +7,7 @@ export interface PrincipalLimits {
   readonly burst: number;
   readonly callsInFlight: number;
   readonly sessions: number;
-  /** The size limit of a result, as JSON; null: no limit but that for a backend's messages. */
+  /** Size limit of a result as JSON. null: only the limit of a backend's messages applies. */
   readonly resultBytes: number | null;
 }
 

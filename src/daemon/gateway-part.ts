@@ -144,8 +144,8 @@ export function createGatewayPart(options: GatewayOptions) {
 }
 
 /**
- * Compiles the code that serves calls, while backends start. Rehearses only once, because the daemon that
- * still serves needs the processor, too.
+ * Sends requests to a separate gateway (rehearsal.ts) while backends start, so that the code that serves calls is
+ * compiled. Does this only once, because the daemon that still serves needs the processor, too.
  */
 async function rehearseOnce({ clock, logger }: GatewayOptions, signal: AbortSignal): Promise<void> {
   const { rehearse } = await import("../gateway/serving/rehearsal.ts");

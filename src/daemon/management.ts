@@ -17,7 +17,7 @@ interface ManagementParts {
   readonly home: string;
   readonly httpApi: HttpApi;
   readonly service: Pick<SentinelService, "control" | "server">;
-  /** All operations but those that grant access, which this file adds. */
+  /** The operations that do not grant access; this file adds the others. */
   readonly control: Omit<Control, AccessOperation>;
   readonly events: Events;
   readonly clock: Clock;

@@ -26,7 +26,7 @@ async function hold(): Promise<void> {
   process.stdout.write("held\n");
   // Any input says that the mount was moved.
   await new Promise((resolve) => process.stdin.once("data", resolve));
-  // Reads from the end first: no client has read that ahead.
+  // Reads from the end first, because no client has read those blocks ahead.
   for (const index of [CARRY_BLOCKS - 1, CARRY_BLOCKS - 2, CARRY_BLOCKS >> 1]) await check(index);
   await file.write(carryBlock(seed, CARRY_BLOCKS), 0, CARRY_BLOCK_BYTES, CARRY_BLOCKS * CARRY_BLOCK_BYTES);
   await file.sync();

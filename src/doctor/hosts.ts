@@ -89,7 +89,6 @@ const SILENT = [
   "the host takes connections and its SMB server does not answer: restart that",
 ] as const;
 
-/** The code and the hint of the finding, for each reason why a host does not answer. */
 const FAILURES: Readonly<Record<ProbeReason, readonly [code: string, hint: string]>> = {
   unresolved: ["host_unresolved", "correct the name, or write the address; is the name server there?"],
   link_down: ["interface_down", "plug in the cable, or switch the interface on"],

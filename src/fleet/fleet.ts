@@ -29,7 +29,7 @@ const GREET_MS = 100;
  * only while somebody looks at its list, because nobody else needs the beats.
  */
 const ALL_HEARD_UP_TO = 32;
-/** How long after the last look at the list a machine of a large fleet stays subscribed, ms. */
+/** In a large fleet, a machine stays subscribed for this long after the last look at its list, ms. */
 const LOOK_MS = 60_000;
 const LOOK_STEP_MS = 20;
 /** Limit for sending the last message, ms, so that an unreachable server does not delay the stop. */

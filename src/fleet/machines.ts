@@ -156,7 +156,7 @@ export class Machines {
       .filter(([, known]) => !isForgotten(known, nowMs))
       .toSorted(([one], [other]) => (one < other ? -1 : 1))
       .map(([name, known]) => ({
-        // Any text can be a key.
+        // Names come from other machines, and can be any text.
         name: isMachineName(name) ? name : JSON.stringify(name).slice(0, MOST_KEY),
         own: false,
         presence: presenceOf(known, subscribedSinceMs, nowMs),

@@ -67,8 +67,8 @@ export interface ClientPort {
    */
   readonly mark?: string;
   /**
-   * If the client is another machine: the mark (caller-marks.ts) of the client there that made the request.
-   * Absent or null: unknown.
+   * If the client is another machine: identifies the client of that machine that made the request (see
+   * caller-marks.ts). Absent or null: unknown.
    */
   readonly caller?: string | null;
   /** The principal of the newest request: an edit of the configuration may change roles and names. */

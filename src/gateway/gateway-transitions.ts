@@ -72,7 +72,10 @@ export type GatewayTransition =
       readonly tools: number;
       readonly resources: number;
       readonly prompts: number;
-      /** Names of new, removed and changed entries (schema, text or backend); at most 20 of each. */
+      /**
+       * Names of new, removed and changed entries; at most 20 of each. An entry counts as changed if its schema, text
+       * or backend has changed.
+       */
       readonly added: readonly string[];
       readonly removed: readonly string[];
       readonly changed: readonly string[];

@@ -95,7 +95,6 @@ export const TASKS_LOST = "notifications/mountaineer/tasks_lost";
 export const WATCH_TASK = "tasks/watch";
 export const UNWATCH_TASK = "tasks/unwatch";
 
-/** Whether the capabilities of a client or server include the extension of tasks. */
 export function declaresTasks(capabilities: JsonObject | undefined): boolean {
   const extensions = capabilities?.["extensions"];
   return isJsonObject(extensions) && isJsonObject(extensions[TASKS_EXTENSION]);

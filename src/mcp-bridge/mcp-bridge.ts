@@ -347,7 +347,8 @@ export function createMoving({ session, passage, inbox, link, clock }: MovingPar
   let timer: Timer | null = null;
   let moved = false;
   const hold = (): void => {
-    // The old daemon still has to get the answers to its questions, and the rest of a line sent in part.
+    // While the old daemon waits for answers to its questions, or for the rest of a line sent in part, the client's
+    // lines still go to it.
     if (session.openQuestions === 0 && !passage.isMidway) inbox.keep();
     else timer = clock.setTimer(MOVES_WITHIN_MS, hold);
   };

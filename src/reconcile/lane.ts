@@ -92,10 +92,7 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
     get wake() {
       return nextWake;
     },
-    /**
-     * Begins a cycle if none runs; else one cycle for all triggers that came meanwhile follows the running
-     * one.
-     */
+    /** Begins a cycle if none runs. All triggers that come during a cycle cause one more cycle after it. */
     trigger(trigger: Trigger): void {
       if (stopping.signal.aborted || isBackingOff(trigger)) return;
       const same = waiting.get(trigger.reason);

@@ -99,7 +99,7 @@ export function suspect(
       confirmAtMs: atMs + CONFIRM_AFTER_MS,
     };
   }
-  // A certain loss takes two certain readings, so the suspicion begins again.
+  // Two certain readings are needed to confirm a certain loss, so the suspicion begins again.
   if (certain && !before.certain) return suspect(null, key, atMs, certain);
   const suspicion = certain === before.certain ? before : { ...before, certain };
   const confirmAtMs = suspicion.firstAtMs + CONFIRM_AFTER_MS;

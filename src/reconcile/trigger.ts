@@ -29,7 +29,7 @@ export type TriggerReason =
 
 export interface Trigger {
   readonly reason: TriggerReason;
-  /** When the trigger came, monotonic ms; its cycle uses no older observations. */
+  /** When the trigger came, monotonic ms. The cycle that it starts uses no older observations. */
   readonly atMs: number;
   /** The events, for the log: `tb0 went down`. */
   readonly details: readonly string[];

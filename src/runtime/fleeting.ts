@@ -76,7 +76,6 @@ export class FleetingSet<T> implements Iterable<T> {
     this.#members.clear();
   }
 
-  /** Iterates over a copy: replacing the table would end an iteration early. */
   [Symbol.iterator](): IterableIterator<T> {
     return this.#members.keys();
   }

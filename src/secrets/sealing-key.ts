@@ -62,7 +62,7 @@ export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
       return keyring !== null && (await keyring.unusableBecause(limits)) === null ? "keyring" : "file";
     },
 
-    /** Durable when it resolves. Rejects with `secret_unavailable`, or the system's error. */
+    /** Resolves when the key is stored durably. Rejects with `secret_unavailable`, or the system's error. */
     async keep(key: SealingKey, place: KeyPlace, limits: KeyringLimits): Promise<void> {
       const content = JSON.stringify({ key: key.key, serial: key.serial, note: key.note });
       if (place === "keyring" && keyring !== null) return keyring.set(item, content, limits);

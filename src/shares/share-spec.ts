@@ -28,11 +28,11 @@ export interface ShareSpec
   /** The resolved password; null: guest. Never logged. */
   readonly password: string | null;
   /**
-   * Reference of the password if it has no value (see `ResolvedSecret.missing`); the share is then not
-   * mounted. null: it has one, or there is no reference.
+   * The reference of the password if the reference has no value (see `ResolvedSecret.missing`); the share is then not
+   * mounted. null: the reference has a value, or there is no reference.
    */
   readonly missingVariable: string | null;
-  /** Reference of the password, whether it has a value or not; null or absent: none. */
+  /** The secret reference of the password, even if the secret has no value; null or absent: there is no reference. */
   readonly passwordFrom?: string | null;
   /** `<mount_root>/<NAME>`. */
   readonly mountPath: string;

@@ -24,8 +24,8 @@ export type SeenFile<Snapshot> =
 export interface ReloadMemory {
   readonly runningSha256: string;
   /**
-   * Hash of running bytes that the service has written and no look has read yet; null: none. The look that
-   * reads these bytes announces nothing.
+   * Hash of a content that the service has written and runs, and that no look has read yet; null: none. The look that
+   * reads it announces nothing.
    */
   readonly expectedSha256: string | null;
   readonly problem: {

@@ -28,7 +28,7 @@ export interface DetectorOptions {
   readonly onChange: (atMs?: number) => void;
   /** An event of the OS came. The look that follows finds out whether the file changed. */
   readonly onSign?: () => void;
-  /** Called with whether the file exists: after the first look, and after each look with another answer. */
+  /** Called after the first look, and whenever the file has appeared or disappeared. */
   readonly onPresence: (present: boolean) => void;
   /** Why the detector only polls instead of using events of the OS; null: it uses events again. */
   readonly onDegraded: (reason: string | null) => void;

@@ -88,7 +88,7 @@ export function createFileWatch(options: FileWatchOptions) {
     get isWatching() {
       return isWatching();
     },
-    /** Resolves when the detector is ready: no change after that is missed. */
+    /** Resolves when the detector is ready. From then on it misses no change. */
     async start(): Promise<void> {
       if (phase !== "new") return;
       phase = "on";

@@ -72,7 +72,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
     announceFailure(options, { kind, reason, failures: record.problem?.failures ?? 1 }, isNew || asked);
   };
 
-  /** Notes that the file's content runs, and logs at `level` if a problem ends by that. */
+  /** Notes that the file's content runs. If this ends a problem, logs that at `level`. */
   const succeeded = (level: "info" | "debug"): void => {
     if (record.problem !== null) logger[level]("config error cleared", { path, kind: record.problem.kind });
     noteRunning();
@@ -109,7 +109,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
         }
         const { changed, details } = outcome;
         succeeded("debug");
-        // "debug" for a change: the step that applied it has logged it.
+        // A change is logged at level `debug`, because the step that applied it has already logged it.
         logger[changed ? "debug" : "info"]("config reloaded", { path, sha256, changed, details });
         announceApplied(changed, details);
         return outcome;

@@ -35,7 +35,6 @@ export interface TuiOptions {
   readonly signal: AbortSignal;
 }
 
-/** Does what `startTui` promises, once the process is prepared. */
 export async function showLiveView(options: TuiOptions): Promise<void> {
   const { home, configPath, endpoint, style, screen, strip, yieldInterrupts, signal } = options;
   signal.throwIfAborted();

@@ -175,7 +175,6 @@ function withoutNull(schema: Schema): { readonly schema: Schema; readonly isNull
   return { schema, isNullable: false };
 }
 
-/** The constants, if every alternative is a constant; else null. */
 function constants(ways: readonly unknown[]): readonly unknown[] | null {
   if (ways.length === 0 || !ways.every((way) => isObject(way) && Object.hasOwn(way, "const"))) return null;
   return ways.map((way) => (isObject(way) ? way["const"] : null));

@@ -40,7 +40,7 @@ export function setGuardingHeaders(response: ServerResponse): void {
     if (value !== undefined) response.setHeader(name, value);
 }
 
-/** Sends JSON, or a string as plain text; a GET whose ETag the client has gets a 304. */
+/** Sends JSON, or a string as plain text. A GET gets a 304 if the client already has the answer with that ETag. */
 export function answerValue({ request, response }: Exchange, value: unknown): void {
   if (response.headersSent) return;
   const isText = typeof value === "string";

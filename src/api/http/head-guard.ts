@@ -44,7 +44,7 @@ export function refusalOfHead(request: IncomingMessage, names: OwnNames): HeadRe
   return null;
 }
 
-/** Why the request is refused as one of a foreign page; null: it is none. */
+/** Why the request is refused as coming from a foreign web page; null: it is not refused. */
 export function refusalOfOrigin(request: IncomingMessage): HeadRefusal | null {
   const { origin, host = "", "sec-fetch-site": site } = request.headers;
   if (origin !== undefined && !isOrigin(origin, host))

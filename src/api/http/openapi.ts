@@ -34,7 +34,6 @@ const PROBLEM = { $ref: "#/components/schemas/Error" };
 
 let drawn: JsonSchema | null = null;
 
-/** The document, which is made at the first call. */
 export function openApiDocument(): JsonSchema {
   drawn ??= draw();
   return drawn;

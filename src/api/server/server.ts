@@ -21,7 +21,7 @@ const UNSERVED_LIMIT_BYTES = 64 * 1024;
 const DISCARD_LIMIT_BYTES = 8 * 1024 * 1024;
 /** From the connection's start until the whole request is received. */
 const RECEIVE_DEADLINE_MS = 10_000;
-/** From sending the answer until the client has read it. */
+/** Maximum time from sending the answer until the client has read it. */
 const DRAIN_DEADLINE_MS = 10_000;
 const CONNECTION_LIMIT = 128;
 const STOP_DEADLINE_MS = 1_000;

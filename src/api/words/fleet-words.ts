@@ -181,7 +181,6 @@ export function machineSearchText(machine: FleetMachine): string {
     .slice(0, 4_000);
 }
 
-/** Shown on a machine without a fleet. */
 export const FLEET_OFF_TEXT = "This machine is in no fleet.";
 export const FLEET_ABOUT_TEXT =
   "Several machines that run Mountaineer can be one fleet: each then shows the shares and backends of all, and what is wrong where.";

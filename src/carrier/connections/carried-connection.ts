@@ -452,8 +452,8 @@ export class CarriedConnection {
       this.#answerOrphansQuestions();
       return;
     }
-    // The daemon's own request ends the connection at once; a program's request waits until no other connection of
-    // rclone's pool is dead.
+    // A request whose loss rclone does not notice ends the connection at once, except a read. A read or any other
+    // request waits until rclone's pool has no dead connections.
     const isRead = commandOfFrame(question) === SMB2_COMMAND.read;
     if (!isRead && isHarmlessToLose(question) === true) this.#close();
     else this.#client.pause();

@@ -147,7 +147,7 @@ export class ShareCarrier implements AsyncDisposable {
   }
 
   /**
-   * True if a connection from before the loss has received bytes since the server answers again, which proves
+   * True if a connection from before the loss has received bytes after the server began to answer again. This proves
    * that it is the same server.
    */
   get outlivedDoubt(): boolean {

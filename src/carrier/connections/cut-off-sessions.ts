@@ -19,9 +19,9 @@ export function ownEndOf({ remoteAddress, remotePort, localAddress, localPort }:
 }
 
 /**
- * A session whose connection is lost can keep files open for hours, which other connections then cannot replace or delete.
- * A new connection from the same port ends it at once: the server answers with the sequence number that it expects, and this
- * machine replies with a reset (RFC 9293, 3.5.1; RFC 5961, 4.2).
+ * A session whose connection is lost can keep files open for hours; other connections cannot replace or delete these
+ * files meanwhile. A new connection from the same port ends the session at once: the server answers with the sequence
+ * number that it expects, and this machine replies with a reset (RFC 9293, 3.5.1; RFC 5961, 4.2).
  */
 export function createCutOffSessions(clock: Clock) {
   const kept: CutOff[] = [];

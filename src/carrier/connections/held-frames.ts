@@ -15,12 +15,12 @@ const NOTHING = Buffer.alloc(0);
 export class HeldFrames {
   holding: Holding = "logon";
   readonly #mayLogOn: () => boolean;
-  /** With `retire`: whether reads wait, too. */
+  /** Used while `holding` is `retire`: whether reads wait, too. */
   readsEnd = false;
   bytes: Buffer = NOTHING;
   /** True while a frame waits, with all bytes behind it. The owner resets it before it calls `pass` again. */
   isWaiting = false;
-  /** True if the client may notice when the waiting frame is lost: it is neither a read nor a write. */
+  /** True if the waiting frame is neither a read nor a write, so that the client may notice its loss. */
   waitsMore = false;
 
   constructor(mayLogOn: () => boolean) {

@@ -7,8 +7,8 @@ const TRY_AGAIN_MS = 200;
 const TRY_AGAIN_REFUSING_MS = 500;
 const TRY_TIMEOUT_MS = 1_000;
 /**
- * A server that has ended this many kept connections ends idle ones by habit: from then on, only an end right after
- * its answer counts.
+ * Once a server has ended this many kept connections, it is taken to end idle ones by habit. From then on, an end
+ * counts only right after the server's answer.
  */
 const WITNESSES_AT_MOST = 5;
 /**
@@ -71,7 +71,7 @@ export class RouteState implements Disposable {
    * ends if another server takes over the address.
    */
   #witness: Disposable | null = null;
-  /** How many witnesses have ended since the route was lost or the server was confirmed. */
+  /** How many connections kept as `#witness` have ended since the route was lost or the server was confirmed. */
   #witnessesGone = 0;
   /**
    * How many witnesses in a row have ended right after the server's answer. A server that ends witnesses so fast

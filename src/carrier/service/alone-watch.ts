@@ -186,7 +186,8 @@ export class AloneWatch implements Disposable {
     const { share, mount } = carrier.settings;
     const nowMs = clock.monotonicMs();
     if (mount === null) {
-      // A mount may exist all the same: a daemon that was killed right after mounting had no time to bind it.
+      // A mount may still exist: a daemon that was killed right after mounting had no time to name the mount to the
+      // carrier.
       if (carrier.state().connections > 0) return false;
       if (Math.min(this.#silentMs(), nowMs - carrier.openedAtMs) < UNBOUND_AT_MOST_MS) return false;
     } else {

@@ -131,8 +131,8 @@ export function createControlServer(options: ControlServerOptions) {
       return daemons.size > 0;
     },
     /**
-     * Pings the daemons. False, with nothing sent: no daemon is connected, or one of them does not answer
-     * pings.
+     * Pings the daemons. Returns false and sends nothing if no daemon is connected, or if one of the connected
+     * daemons does not answer pings.
      */
     ping(): boolean {
       if ([...daemons.values()].includes(false)) return false;

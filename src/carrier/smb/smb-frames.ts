@@ -142,7 +142,10 @@ export class FrameReader {
     this.#listener.frameEnd();
   }
 
-  /** Skips what follows a header. Returns how many of the bytes from `at` on belong to it. */
+  /**
+   * Skips the bytes between a header and the next header or the frame's end. Returns how many of the bytes from `at`
+   * on it has skipped.
+   */
   #passRest(bytes: Uint8Array, at: number): number {
     const taken = Math.min(this.#restLeft, bytes.length - at);
     if (this.#createBytes < CREATE_FIXED_BYTES) this.#readCreate(bytes.subarray(at, at + taken));
@@ -261,8 +264,8 @@ export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
 }
 
 /**
- * True for an open of the share's root as rclone sends it: to check a connection before the connection goes
- * back to its pool, and to read the free space.
+ * True if rclone opens the share's root only to check a connection before it goes back to the pool, or to read the
+ * free space.
  */
 export function isLookAtRoot({ access, isRoot }: Pick<OpenWanted, "access" | "isRoot">): boolean {
   return isRoot && access === FILE_READ_ATTRIBUTES;

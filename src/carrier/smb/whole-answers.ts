@@ -1,5 +1,5 @@
-// The buffers into which a connection reads from its server. The client gets only whole frames: after a part
-// of an answer, no other answer could be sent if the server were lost.
+// The buffers into which a connection reads from its server. A client gets only whole frames: with a part of an
+// answer, it could get no other answer if the server were lost.
 import type { Socket } from "node:net";
 
 const SMALL_BUFFER_BYTES = 8 * 1024;
@@ -39,7 +39,7 @@ export class WholeAnswers {
   readonly #stores: AnswerStores;
   #own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
   #store: Buffer | null = null;
-  /** A store whose bytes were all passed on, but not all sent to the client yet. */
+  /** A store whose bytes are all handed to the client's socket, which has not sent all of them yet. */
   #leaving: Buffer | null = null;
   /** The kept bytes are between `keptFrom` and `filledTo`; those of the last read begin at `cameFrom`. */
   #keptFrom = 0;

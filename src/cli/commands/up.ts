@@ -101,8 +101,6 @@ export const monitorCommand = command("monitor", {
   run: (context, given) => runMonitorCommand(context, { ...given, intervalMs: given.interval }),
 });
 
-// The command `mountaineer upgrade`.
-
 export const upgradeCommand = command("upgrade", {
   summary: "upgrade to a newer version, without an outage",
   description:

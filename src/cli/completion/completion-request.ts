@@ -134,8 +134,8 @@ function ofArgument(
 }
 
 /**
- * The kind of names that completes an argument or option; null: none. `words`: the argument or option as the
- * key of `takes`.
+ * The kind of names that completes an argument or option; null: none. `words`: the key of the argument or option in
+ * `takes`.
  */
 function liveKind(takes: Takes, words: string): LiveKind | null {
   const taken = takes[words];

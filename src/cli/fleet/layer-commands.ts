@@ -96,7 +96,7 @@ export function saysAlready({ accepted, newest, text }: FleetLayerReport, wanted
 export interface Signer {
   /** The 32 private bytes of the operator's current key. */
   readonly key: Buffer;
-  /** The fleet's next certificate authority, DER in base64; null: no change. */
+  /** The handovers of the operator's key that lead to `key`, oldest first. */
   readonly handovers: readonly Handover[];
   /**
    * The certificate authority that the fleet's server will change to, DER in base64; null: it keeps the

@@ -17,7 +17,6 @@ export async function makeToken(context: CommandContext): Promise<string | null>
   return token;
 }
 
-/** The gateway's address for clients. */
 export function clientUrl({ server }: Pick<MountaineerConfig, "server">): string {
   const { host = "127.0.0.1", port = 9000 } = server ?? {};
   return `http://${host}:${port}/mcp`;

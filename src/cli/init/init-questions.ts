@@ -24,7 +24,7 @@ export async function askChoices(person: Person, servers: readonly FoundServer[]
   };
 }
 
-/** Checks a backend's name while its connection is not known yet. */
+/** Stands for the connection while a backend's name is checked. */
 const ANY_CONNECTION: WantedBackend["connection"] = { command: "true", args: [] };
 
 async function askBackends(person: Person, { whatIsWrong }: InitTools): Promise<readonly WantedBackend[]> {

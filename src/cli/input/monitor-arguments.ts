@@ -19,7 +19,10 @@ export interface MonitorArguments {
   readonly unmountOnExit: boolean;
 }
 
-/** The options of `monitor`; null for another command, and for mistakes, which program.ts then explains. */
+/**
+ * The options of `monitor`; null for another command, or if the options have mistakes. program.ts then explains the
+ * mistakes.
+ */
 export function readMonitorArguments(args: readonly string[]): MonitorArguments | null {
   let named = false;
   let config: string | null = null;

@@ -38,7 +38,9 @@ export function withAsk<Names extends OperationName, T>(
   return withDaemonOr(context, intent, ({ ask }) => use(ask), alone, clock);
 }
 
-/** Asks the daemon, else an engine in this process, one operation on shares, aliases or folders. */
+/**
+ * Runs one operation on shares, aliases or folders: in the daemon, or without a daemon in an engine in this process.
+ */
 export function askEngine<Name extends EngineOperation>(
   context: CommandContext,
   intent: Intent,
@@ -48,7 +50,7 @@ export function askEngine<Name extends EngineOperation>(
   return withAsk(context, intent, openEngine, (ask) => ask(name, input, context.signal));
 }
 
-/** How a command uses the daemon, and its error if no daemon runs. */
+/** How a command uses the daemon, and the command's error if no daemon runs. */
 export interface DaemonPurpose {
   readonly intent: Intent;
   /** The end of the message, such as "so no backend does". */

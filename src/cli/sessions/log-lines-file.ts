@@ -38,7 +38,7 @@ export async function openLogFile(options: LogFileOptions) {
   const { path, clock } = options;
   const first = await openPresent(path);
   let file = first;
-  // `follow` begins with an unfinished last line, so that it yields that line once it is complete.
+  // If the last line is unfinished, `follow` begins with that line, so that it yields the line once it is complete.
   let offset = first === null ? 0 : await lineStart(first, (await first.stat()).size);
   const last = await lastLines(options, first === null ? null : { file: await fileId(first), offset });
   return {

@@ -42,7 +42,7 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
 
 interface NamedShare {
   readonly name: string;
-  /** Thrown if the log has no line about the share either; null for a configured share. */
+  /** The error to throw if the log has no line about the share; null for a configured share. */
   readonly unknown: MountaineerError | null;
 }
 

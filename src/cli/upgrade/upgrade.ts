@@ -85,7 +85,7 @@ async function releaseOf(file: string, { key }: { readonly key: string }): Promi
   return verifiedRelease(text, key);
 }
 
-/** Copies the file, checks the copy's digest, and runs the copy: nobody can exchange it meanwhile. */
+/** Copies the file, checks the copy's digest, and runs the copy, which nobody can exchange in between. */
 async function unpacked(
   file: string,
   { sha256 }: Release,

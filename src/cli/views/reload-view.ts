@@ -16,7 +16,6 @@ export function reloadExit({ errors, failure }: Pick<ReloadReport, "errors" | "f
   return failure === null ? 0 : FAILED_EXIT;
 }
 
-/** The exit code of an edit: 3 if the edit was refused, else the exit code of its reload. */
 export function editExit({ errors, reload }: EditReport): number {
   if (errors.length > 0) return ERROR_CODES.config_invalid.exit;
   return reload === null ? 0 : reloadExit(reload);

@@ -124,7 +124,6 @@ export function answerJson(result: CallReport["result"]): string {
   return `${replaceUnseen(JSON.stringify(result, null, 2), escaped)}\n`;
 }
 
-/** Why the call failed; null if it succeeded. */
 export function callFailure(report: CallReport): string | null {
   const { result, error } = report;
   if (error !== null) return `${error.message} (error ${error.code})`;

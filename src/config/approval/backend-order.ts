@@ -20,7 +20,6 @@ export function inOrder(config: MountaineerConfig, approved: readonly string[]):
   return isSame ? config : { ...config, backends };
 }
 
-/** `names`, followed by those names of `before` that are not among them. */
 export function orderWith(names: readonly string[], before: readonly string[]): readonly string[] {
   return [...names, ...before.filter((name) => !names.includes(name))];
 }

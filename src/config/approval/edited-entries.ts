@@ -1,5 +1,4 @@
-// The approvals that a person's edit gives: to the entries that it changed, but to none that the person was
-// not shown. Pure.
+// The approvals that a person's edit gives: to the entries that the edit changed, if the person was shown them. Pure.
 import type { MountaineerConfig } from "../snapshot.ts";
 import { BACKEND_ORDER, movesBackends } from "./backend-order.ts";
 import { type ApprovedEntry, decideHeld, type Grant, type HeldInput, withAllOn } from "./decide-held.ts";

@@ -56,7 +56,7 @@ const BACKEND_FIELDS: Kinds = {
   enabled: "free",
 };
 const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends" };
-/** `management` is `free` here, because `managementPart` makes its part. */
+/** `management` is `free` here because `entriesOf` adds its part, which `managementPart` makes. */
 const SERVER_FIELDS: Kinds = { ...approvalsIn(serverKeys), management: "free" };
 
 const SECTION_KINDS = approvalsIn(configFile.keys);

@@ -122,7 +122,7 @@ function newBackendPath(file: unknown, name: string): KeyPath {
   });
 }
 
-/** The step of an edit on `file`, which must be the text's present values. */
+/** The step that makes an edit. `file`: the present values of the text. */
 export function editStep(file: unknown, edit: ConfigEdit): EditStep {
   switch (edit.kind) {
     case "set":

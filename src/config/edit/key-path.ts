@@ -182,8 +182,8 @@ export function parseConfigValue(text: string, { section, key, path }: ConfigKey
 }
 
 /**
- * The path of a table in which people choose the keys, such as `backends.NAME.env`, which may be removed as a
- * whole; null for any other key.
+ * The path if `key` names a table in which people choose the keys, such as `backends.NAME.env`; else null. Such a
+ * table may be removed as a whole.
  */
 function wholeTable(key: string): KeyPath | null {
   const path = splitKey(key);

@@ -24,8 +24,8 @@ interface Chosen {
 }
 
 /**
- * Assigns the addresses to the two routes. Of two, the one on Thunderbolt, else the one on the faster link,
- * becomes the preferred route (`tbHost`); a single address becomes it only if it is on Thunderbolt.
+ * Assigns the addresses to the two routes. Of two addresses, `tbHost` is the one on Thunderbolt, else the one on the
+ * faster link; a single address is `tbHost` only if it is on Thunderbolt.
  */
 export function routeHosts(
   first: Chosen,

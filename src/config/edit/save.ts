@@ -26,7 +26,7 @@ export interface SaveTarget {
   /** The path of the file, absolute. A missing file counts as an empty one, and is created (0600). */
   readonly path: string;
   readonly place: ConfigPlace;
-  /** SHA-256 that the file must still have, from when the caller read it; null: the file may have changed. */
+  /** The SHA-256 of the file when the caller read it; the file must still have it. null: the file may have changed. */
   readonly seenSha256: string | null;
   /**
    * The file's content as the caller knows it; null: unknown. `runs`: a service runs this content. An edit of

@@ -188,7 +188,7 @@ function pairRemoval(layout: YamlLayout, map: YAMLMap, pair: Pair, isSection: bo
   return hasCommentLines(text, end, nextStart) ? [[alone]] : [[moved], [alone]];
 }
 
-/** The end of the comment lines below an item that belong to it: those indented deeper than its dash. */
+/** The end of the item's own comment lines below it. These lines are indented deeper than the item's dash. */
 function afterInnerComments(text: string, offset: number, dashColumn: number): number {
   let inner = offset;
   for (let at = lineEnd(text, offset); at < text.length; at = lineEnd(text, at)) {

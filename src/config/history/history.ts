@@ -35,7 +35,6 @@ export interface HistoryEntry extends Omit<AcceptedContent, "bytes"> {
   readonly n: number;
 }
 
-/** A file in the history that cannot be used. */
 interface CorruptEntry {
   readonly file: string;
   readonly reason: string;

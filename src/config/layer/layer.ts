@@ -22,7 +22,7 @@ export function layerName({ revision }: Pick<ConfigLayer, "revision">): string {
   return `fleet revision ${revision}`;
 }
 
-/** Stands for every name or index in a pattern. */
+/** In a pattern: any name or index. */
 const ANY = "*";
 const PATH_HINT = "each machine's own file says where files are on that machine";
 const SHARE_HINT = "each machine's own file says where its shares are";

@@ -14,9 +14,9 @@ const BY_KEY: ReadonlySet<string> = new Set([
   ...["global", "sync", "notify", "conflict_resolution", "limits", "optimizer"],
   ...["backends", "groups"],
 ]);
-/** Lists of named entries. Each entry is taken whole from one text. */
+/** Lists of named entries. Each entry is taken whole, from the file or from the layer. */
 const BY_NAME: ReadonlySet<string> = new Set(["shares", "aliases"]);
-// Any other section is taken whole from the file, or else from the layer.
+// A section in neither set is taken whole from the file, or else from the layer.
 
 type Origin = "file" | "layer";
 

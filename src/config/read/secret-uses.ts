@@ -66,7 +66,7 @@ function stamped<T>(value: T, revisionOf: (name: string) => number): T {
   const parts = before.map(([key, part]) => [key, stamped(part, revisionOf)] as const);
   if (parts.every(([, part], index) => part === before[index]?.[1])) return value;
   const made = Array.isArray(value) ? parts.map(([, part]) => part) : Object.fromEntries(parts);
-  // The assertion holds: only references differ from `value`, by their revision.
+  // The assertion holds: the result differs from `value` only in the revisions of references.
   return made as T;
 }
 

@@ -88,7 +88,7 @@ export function rootsOf(file: Table, place: RulePlace) {
   };
 }
 
-/** Whether an absolute path lies where the file has shares mounted or linked. */
+/** Whether an absolute path is in one of the folders in which the configuration mounts or links shares. */
 export function isOnShare(path: string, file: Table, place: RulePlace): boolean {
   return Object.values(rootsOf(file, place)).some((root) => root !== null && isWithin(path, root));
 }

@@ -41,7 +41,7 @@ const CODES: Readonly<Record<string, readonly [found: string, expected: string]>
 
 const WHOLE_FILE = "a mapping of sections, such as `global:` and `shares:`";
 
-/** Leaves the recursion when a limit is reached; never leaves this file. */
+/** Ends the recursion when a limit is reached. The error is always caught in this file. */
 class LimitReached extends Error {
   readonly finding: SyntaxFinding;
 
@@ -66,7 +66,6 @@ interface Reading {
   readonly tree: PlaceTree;
 }
 
-/** The text of a key; null if the key is not a text. */
 function keyText(yaml: YamlLibrary, key: unknown): string | null {
   if (!yaml.isScalar(key)) return null;
   const { value } = key;
@@ -228,7 +227,7 @@ function firstDocuments(
   return documents;
 }
 
-/** Reads YAML 1.2. Never rejects for what the text holds. */
+/** Reads YAML 1.2. Mistakes in the text are in the result and never make it reject. */
 export async function parseYaml(text: string): Promise<ParsedText> {
   const yaml = await import("yaml");
   // Duplicate keys are found while reading: the parser's own check is quadratic.

@@ -250,7 +250,6 @@ function fits(pattern: readonly string[], path: KeyPath, isPerson: boolean): boo
   });
 }
 
-/** The section of the table at `path`; null if the configuration has no such table. */
 export function sectionAt(path: KeyPath): SectionDoc | null {
   return SECTIONS.find(({ pattern }) => pattern.length === path.length && fits(pattern, path, false)) ?? null;
 }
@@ -272,7 +271,7 @@ export function sectionAround(path: KeyPath): SectionDoc | null {
   return null;
 }
 
-/** The section of the members of the list or table at `path`; null if it has no members. */
+/** The section that documents the members of the list or table at `path`; null if it has no members. */
 export function memberSection(path: KeyPath): SectionDoc | null {
   return (
     SECTIONS.find(({ pattern, members }) => {

@@ -89,7 +89,7 @@ function asMembers(value: unknown): Readonly<Record<string, unknown>> {
   return isTable(value) ? value : {};
 }
 
-/** A table in the engine's form, with all tables in it. */
+/** Converts a table, and all tables in it, to the engine's form. */
 export function settled<M extends Members>(
   members: M,
   table: { readonly [Name in keyof M]: OutOf<M[Name]> },

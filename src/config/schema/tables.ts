@@ -69,7 +69,7 @@ export function table<M extends Members>(
           if (!Object.hasOwn(keys, key)) issues.push({ kind: "unknown", path, key });
         }
       }
-      // Each key was read by its own declaration; without an issue, all of them have their types.
+      // Each key was read by its own declaration, so without an issue all values have their types.
       return read as OutOfMembers<M>;
     },
   };

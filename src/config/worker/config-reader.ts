@@ -65,7 +65,7 @@ export function createConfigReader(options: ConfigReaderOptions) {
         const started = take();
         if (started === null) return await ask(startReader(clock));
         return await ask(started).catch((error: unknown) => {
-          // Whatever killed a reader while it waited says nothing about the content.
+          // A reader that died while it waited says nothing about the content, so a new reader is asked.
           if (error instanceof MountaineerError && error.retry === "now") return ask(startReader(clock));
           throw error;
         });

@@ -27,7 +27,6 @@ export async function loadConfigApart(
   return loadedApart(await ask({ kind: "load", ...request }, options), request.path);
 }
 
-/** The result of a reader's answer to the request to load `path`. */
 export function loadedApart(reply: ApartReply, path: string): LoadedApart {
   if (reply.kind !== "loaded") throw unexpected(path);
   const { kind: _, loaded, ...rest } = reply;

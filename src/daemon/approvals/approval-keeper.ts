@@ -73,7 +73,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
     const grant = (approvals: Approvals): Approvals =>
       granted === null ? approvals : withApproved(approvals, input, granted);
     let held = decideHeld({ ...input, approvals: memory === null ? null : grant(memory) });
-    // With this file, the home gets its first approvals: the grant for the edit applies to them, too.
+    // This file gives the home its first approvals. The grant for the edit applies to them, too.
     if (memory === null && held.approvals !== null) {
       held = decideHeld({ ...input, approvals: grant(held.approvals) });
     }

@@ -11,7 +11,7 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
-/** A configuration file with mistakes, or an unreadable one: the newest accepted content runs instead. */
+/** A configuration file that has mistakes or cannot be read; the newest accepted content runs instead. */
 export interface RejectedFile {
   /** The hash of the file, hexadecimal; "" if the file cannot be read. */
   readonly sha256: string;

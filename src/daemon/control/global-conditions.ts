@@ -22,7 +22,7 @@ export interface ConditionSources {
   readonly formerUnsent: () => readonly FormerUnsent[];
 }
 
-/** A condition whose source does not tell when it began is reported since it was first listed. */
+/** If a source does not tell when its condition began, the condition counts from the time when it was first listed. */
 export function createGlobalConditions(sources: ConditionSources): () => Condition[] {
   let since = new Map<string, string>();
   return () => {

@@ -123,8 +123,8 @@ export function createRequiredShares(tools: Tools) {
       evaluateAll([...watched.values()]);
     },
     /**
-     * To be called when another daemon takes charge of the shares: stops looking. Calls that continue here
-     * use the last result.
+     * Stops looking. Call it when another daemon takes charge of the shares; calls that continue here then use the
+     * last result.
      */
     rest(): void {
       isResting = true;
@@ -212,7 +212,10 @@ class Watched implements Disposable {
     if (missing !== null) this.#lookAgainSoon();
   }
 
-  /** The share's cycles are too rare for this, and might all fall into a periodic absence. */
+  /**
+   * Looks for the folder again soon. The share's cycles are rarer, and might all fall into periodic absences of the
+   * folder.
+   */
   #lookAgainSoon(): void {
     const { clock } = this.#tools;
     if (this.presence.kind !== "away" || this.#isForgotten) return;
@@ -333,7 +336,6 @@ function reasonOf(view: ShareView): string {
   return status.mount_alive ? "the route in use is gone" : "its mount does not answer";
 }
 
-/** The reason why the folder is missing; null if it is there. */
 async function missingFolder(
   prober: Pick<Prober, "folderLook">,
   path: string,

@@ -25,8 +25,8 @@ type ShareFolders = (request: InputOf<"folders">, signal: AbortSignal) => Promis
 
 export function createShareFolders({ clock, engine, prober }: ShareFoldersTools): ShareFolders {
   /**
-   * For each mount, by id: when a listing was begun that got no answer, monotonic ms. Until a later look is
-   * answered, another listing on that mount would hang as well.
+   * By mount id: the start of a listing that got no answer, monotonic ms. Until a later look is answered, another
+   * listing on that mount would hang as well.
    */
   const silent = new Map<string, number>();
 

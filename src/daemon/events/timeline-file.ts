@@ -16,9 +16,7 @@ const VERSION = 2;
 export const LARGEST_FILE = 8 * 1024 * 1024;
 /** Time between two saves, ms: a crash loses no more than this. */
 export const SAVE_AFTER_MS = 60_000;
-/**
- * If nothing but calls is new, only every fifth save is made: an agent at work makes calls in every minute.
- */
+/** When only calls are new, four of five saves are skipped, because an agent at work makes calls in every minute. */
 export const CALLS_EVERY = 5;
 /**
  * Maximum number of minutes with calls that are kept, the newest: enough for 13 backends that are called in

@@ -86,7 +86,7 @@ export class Handover implements AsyncDisposable {
       const { next, ready } = await this.#startKnowing(keeper, signal);
       this.#isOver = true;
       logger.info("handing over", { to: next.pid, version: ready.version });
-      // Not before the caller has its answer, because giving up closes the socket.
+      // Starts after the caller has its answer, because the handover closes the socket.
       setImmediate(() => void this.#cross(keeper, next));
       return { from: process.pid, to: next.pid ?? 0, version: ready.version };
     } finally {

@@ -70,7 +70,10 @@ export type MessageFromNew =
 /** Environment variable that is set for a daemon whose parent hands over to it. */
 export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";
 
-/** Also set for that daemon if its parent has already given up the home; older versions do not set it. */
+/**
+ * Environment variable that is also set for a successor if its parent has already given up the home. Older versions
+ * do not set it.
+ */
 export const NEEDED_MARK = "MOUNTAINEER_SUCCESSOR_NEEDED";
 
 /** The message's kind; undefined if it is no message of a daemon. */

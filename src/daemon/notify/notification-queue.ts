@@ -77,7 +77,8 @@ function newsOf(transition: ServiceTransition): Waiting | null {
 
 /** The kinds of waiting notifications that a transition makes untrue. */
 const MADE_UNTRUE: Partial<Record<ServiceTransition["name"], readonly NotificationKind[]>> = {
-  // A new failover also drops the notification of an earlier one, so that its own comes last in the queue.
+  // A new failover drops the notification of an earlier failover, so that the new notification comes last in the
+  // queue.
   "share.failover": ["failover", "tbReady"],
   "share.recovered": ["failover", "tbReady"],
   "share.switched": ["failover", "tbReady"],

@@ -29,7 +29,7 @@ interface NotificationsOptions {
   readonly logger: Logger;
 }
 
-/** Disposing ends the running program, and shows nothing more. */
+/** Disposing ends the program that is running; no notification is shown after that. */
 export type Notifications = ReturnType<typeof createNotifications>;
 
 export function createNotifications(options: NotificationsOptions) {

@@ -98,8 +98,8 @@ export function createConfigEdits(parts: ConfigEditsParts) {
     try {
       return await save();
     } finally {
-      // `keepUnapplied` may have added an entry: the running content, which must be the newest entry, is
-      // added again. This also applies after a rollback to it and after a failed edit.
+      // The running content must be the newest entry of the history, so it is added again if `keepUnapplied` has
+      // added another entry. This also holds after a failed edit, and after a rollback to the running content.
       if (newest !== null && newest.sha256 === watcher.running.sha256) {
         await history.record({ ...newest, source, summary: NO_CHANGES });
       }

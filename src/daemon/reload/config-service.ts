@@ -219,7 +219,7 @@ function syncReport(
   };
 }
 
-/** Reloads and checks that the API asks for. */
+/** The functions that reload or check the configuration when the API asks for it. */
 function createReloads(
   file: WatchedFile,
   watcher: ConfigWatcher<ConfigSnapshot>,

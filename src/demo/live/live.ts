@@ -171,10 +171,7 @@ function createPlay(
         play.holder = await stage.holdFile();
       }
     },
-    /**
-     * Starts the copy if the share is carried. If it is not carried, the copy's open file would keep it on
-     * its route.
-     */
+    /** Starts the copy if the share is carried. Otherwise the copy's open file would keep the share on its route. */
     async keepCopying(): Promise<void> {
       if (copy !== null || share()?.carried === undefined) return;
       // Asks again, because the last polled status may be older than the present mount.

@@ -88,8 +88,8 @@ async function findProcesses({ folder, started }: StageMarks): Promise<FoundProc
 }
 
 /**
- * Resolves with the process if its TMPDIR is in the demo's folder, as that of every process of the demo is;
- * else with null.
+ * Resolves with the process if its TMPDIR is in the demo's folder, else with null. Every process of the demo has such
+ * a TMPDIR.
  */
 async function ifMarked(pid: number, folder: string): Promise<FoundProcess | null> {
   const identity = await processIdentity(pid);

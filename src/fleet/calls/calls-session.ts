@@ -33,7 +33,6 @@ export interface CallsEvents {
   nobodyThere(machine: string): void;
 }
 
-/** Whether this machine exports backends, and whether it imports any. */
 export interface CallsPart {
   readonly exports: boolean;
   readonly imports: boolean;

@@ -219,7 +219,6 @@ export class Switchboard {
     return ofOne.length >= most.ofOne || served.length >= most.ofAll;
   }
 
-  /** Counts that the machine opens a tunnel, and returns its count in the current interval. */
   #countOpening(machine: string): number {
     const nowMs = this.#options.clock.monotonicMs();
     const before = this.#openings.get(machine);
@@ -371,8 +370,8 @@ class HeldBytes {
   readonly #tunnels = new Map<Tunnel, { readonly machine: string; readonly bytes: number }>();
 
   /**
-   * Records how many bytes the tunnel holds now. Returns the tunnel to end if a limit is exceeded: the
-   * largest tunnel of the machine over its own limit, else of the machine with the most bytes.
+   * Records how many bytes the tunnel holds now. If a limit is exceeded, returns the tunnel to end: the largest one
+   * of the machine over its own limit, else the largest one of the machine with the most bytes.
    */
   note(tunnel: Tunnel, machine: string, bytes: number): Tunnel | null {
     this.#tunnels.delete(tunnel);

@@ -16,7 +16,10 @@ const MOST_UNREAD = WINDOW_BYTES / 32;
 const FRAME_COST = 512;
 /** Up to this many bytes in memory, a tunnel does not count towards the limits of switchboard.ts. */
 const FREE_BYTES = 64 * 1024;
-/** A shorter part of a larger buffer is copied, because it would keep the whole buffer in memory. */
+/**
+ * A part of a larger buffer is copied if it is shorter than this, bytes. Without the copy, the part would keep the
+ * whole buffer in memory.
+ */
 const SHORT_PART = 32 * 1024;
 const LINE_FEED = 10;
 

@@ -3,7 +3,7 @@
 /** An expected failure: shown, and retried. The message never holds a secret. */
 export class LinkFailure extends Error {
   readonly hint: string | null;
-  /** The next attempt to connect waits for this promise; null: for nothing. */
+  /** What the next attempt to connect has to wait for; null: nothing. */
   readonly leftover: Promise<void> | null;
 
   constructor(message: string, hint: string | null = null, leftover: Promise<void> | null = null) {

@@ -8,9 +8,7 @@ import { forgetMembership, readMembership } from "./membership.ts";
 import { reloadServer, removeServer } from "./server-process.ts";
 
 export interface LeaveOptions extends HomeOptions {
-  /**
-   * True: leaves on the server's machine even while the fleet has other members. They lose the server then.
-   */
+  /** True: the server's machine leaves even while the fleet has other members, which then lose the server. */
   readonly dissolves: boolean;
   /** Removes the `[fleet]` section. Resolves with whether there was one. */
   readonly removeSection: () => Promise<boolean>;

@@ -85,7 +85,7 @@ async function recordOperator(options: HomeOptions, operator: string): Promise<v
   await writeMembership(home, { ...membership, operator }, (await keptAuthority(home)) ?? "");
 }
 
-/** A key that a person keeps is a seed; one that a command made is base64url. */
+/** How to write the operator's key: as a seed if a person keeps it, as base64url if a command made it. */
 async function keyFormat({ home }: HomeOptions): Promise<(key: Buffer) => string> {
   return (await readMembership(home)) === null ? userSeed : (key) => key.toString("base64url");
 }

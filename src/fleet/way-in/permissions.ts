@@ -82,8 +82,8 @@ function rowsOf({ name, calls, sessions, signs, asksForKeys }: MachineUse): read
 }
 
 /**
- * The permissions that a machine of this use needs. A subject to publish to ends in `NOBODY` in place of the
- * wildcard, because nothing can be published to a pattern.
+ * The permissions that a machine of this use needs. Subjects for publishing end in `NOBODY` instead of a wildcard,
+ * because nothing can be published to a pattern.
  */
 export function neededBy(use: MachineUse): readonly Permission[] {
   return rowsOf(use).flatMap(([may, purpose, isUsed, ...patterns]) =>

@@ -160,9 +160,9 @@ function refused(): MountaineerError {
 // accepts it, and then replaces it.
 
 /**
- * Begins to replace the key `before` by `key` (both `U…`), or continues. `waitsFor`: why the server does not
- * accept the next key yet; null: it accepts the key, and the replacement is done. Rejects with `usage` if the
- * credentials are not an nkey among the secrets, `secret_unavailable` and `lock_held`.
+ * Begins or continues to replace the machine's key: `before` is the old key and `key` the new one (both `U…`);
+ * `waitsFor` says why the server does not accept the new key yet, null: the key is replaced. Rejects with `usage` if
+ * the credentials are not an nkey among the secrets, `secret_unavailable` and `lock_held`.
  */
 export function rotateByHand(options: HomeOptions, config: FleetConfig) {
   return withKeys(options, options.signal, () => rotateByHandInTurn(options, config));

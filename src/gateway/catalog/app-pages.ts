@@ -31,7 +31,7 @@ export function publishAppPages(sources: readonly PageSource[]) {
   return {
     /** By published URI. */
     pages,
-    /** Differs from the backend's own URI if another backend's page has that. */
+    /** The URI that clients get. It is the backend's own, unless another backend has a page with the same URI. */
     publishedUri: (backend: string, uri: string): string =>
       renamed.size === 0 ? uri : (renamed.get(key(backend, uri)) ?? uri),
   };

@@ -36,8 +36,8 @@ const MOST_UNSEEN = 200;
 const EVERYTHING: Permission = { permits: () => true, denies: () => false };
 
 /**
- * The lists keep the sources' order, which is that of the file. A definition is the server's own object, or a
- * copy if it changes. Later catalogs reuse an equal copy.
+ * The lists keep the sources' order, which is the order in the file. A definition that needs no change is the
+ * server's own object; others are copies, and later catalogs reuse equal copies.
  */
 export function buildCatalog(
   sources: readonly CatalogSource[],
@@ -108,7 +108,6 @@ function isDeclared<List>(list: List | null | undefined): list is List {
   return list !== null && list !== undefined;
 }
 
-/** As far as the filters allow them. */
 function skillsOf(source: CatalogSource) {
   const { backend, filters, listings } = source;
   const urisOf = (list: readonly JsonObject[]): string[] => list.map(({ uri }) => String(uri));
@@ -252,7 +251,7 @@ const reachOf = memoized(({ filters, held }: CatalogSource): Permission => {
   return { permits, denies };
 });
 
-/** In the order in which they get names. */
+/** The sources in the order in which their entries get names. */
 function precedence(sources: readonly CatalogSource[], order: readonly string[]): readonly CatalogSource[] {
   const rank = ({ backend }: CatalogSource): number => {
     const place = order.indexOf(backend);

@@ -25,7 +25,7 @@ export interface Freshness {
   readonly cacheScope: "public" | "private";
 }
 
-/** By list; null if the server has no such list. A missing list counts as `NOT_FRESH`. */
+/** The freshness of each list. null: the server has no such list; absent: `NOT_FRESH`. */
 export type ListFreshness = Readonly<Partial<Record<keyof Listings, Freshness | null>>>;
 
 export interface CatalogSource {
@@ -75,11 +75,11 @@ export interface CatalogEntry {
   readonly fullName: string;
   /** The name before the backend's was added because of a collision. Policies match it, too. */
   readonly plainName?: string;
-  /** At its server. */
+  /** The entry's name at its server. */
   readonly originalName: string;
   /** As clients see it. */
   readonly definition: JsonObject;
-  /** The backends that serve a tool of several machines. `backend` may not be among them. */
+  /** The backends that serve a tool of several machines. `backend` is not always one of them. */
   readonly places?: readonly string[];
   /** A person switched the tool off: no list has it, and its calls are refused. */
   readonly isOff?: true;
@@ -103,7 +103,7 @@ export interface Collision {
 export interface UnseenEntry {
   readonly backend: string;
   readonly kind: EntryKind;
-  /** At its server. */
+  /** The name or URI that the backend's server uses. */
   readonly name: string;
   /** Each like `description: 3 unseen characters (U+202E)`. */
   readonly faults: readonly string[];
@@ -128,7 +128,7 @@ export interface SkillPlaces {
   publishedUri(backend: string, uri: string): string;
 }
 
-/** Immutable. Lists have the order of the configuration, and within a backend that of its server. */
+/** Immutable. Lists are ordered by backend as in the configuration, and within a backend as its server lists them. */
 export interface Catalog {
   readonly tools: ReadonlyMap<string, CatalogEntry>;
   readonly resources: ReadonlyMap<string, CatalogEntry>;
@@ -147,7 +147,7 @@ export interface Catalog {
   readonly freshNames: NameOwners;
   /** Entries with invisible characters; only the first ones of many. */
   readonly unseen: readonly UnseenEntry[];
-  /** Entries that wait for approval: their backends, by `entryKey`. */
+  /** By `entryKey`: the backends of the entries that wait for approval. */
   readonly held: ReadonlyMap<string, string>;
   /** How many tools the filters withhold, by backend. */
   readonly withheldTools: ReadonlyMap<string, number>;

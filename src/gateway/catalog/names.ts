@@ -87,8 +87,8 @@ const FORBIDDEN = /[^A-Za-z0-9_.-]/gu;
 const HASH_CHARACTERS = 8;
 
 /**
- * Ends with a hash if the name had to be changed. Does not depend on other tools, so it stays when they come
- * and go. `longest`: at least 24.
+ * A usable form of `name`, with a hash at the end if `name` had to be changed. The result does not depend on other
+ * tools, so it stays when they come and go. `longest`: at least 24.
  */
 export function usableName(name: string, longest: number): string {
   const plain = name.replace(FORBIDDEN, "_");

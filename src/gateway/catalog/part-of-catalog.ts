@@ -6,7 +6,10 @@ import { resolveTarget } from "./resolve.ts";
 
 export interface CatalogPart {
   hasTool(tool: CatalogEntry): boolean;
-  /** Backends whose resources, prompts and skills belong to the part. null: only the pages that its tools name. */
+  /**
+   * Whether a backend's resources, prompts and skills belong to the part. null: only the app pages of the part's
+   * tools belong to it.
+   */
   readonly hasBackend: ((backend: string) => boolean) | null;
 }
 
@@ -37,7 +40,7 @@ export function withoutTools(catalog: Catalog, isTaken: (name: string) => boolea
   return { ...catalog, tools: filtered(catalog.tools, ({ name }) => !isTaken(name)) };
 }
 
-/** True for a backend that may have an entry in these parts. */
+/** The returned function is true for a backend that may have an entry in each of the lists. */
 export function backendsIn(
   catalog: Catalog,
   lists: readonly (readonly CatalogPart[])[],

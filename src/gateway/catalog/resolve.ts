@@ -20,7 +20,7 @@ export function resolveTarget(
       return resolveResource(catalog, name);
     case "skill":
       return catalog.skills.get(name) ?? resolveUnlistedSkill(catalog, name);
-    // In completion/complete, a listed template or a URI.
+    // The name in completion/complete: a listed template or a URI.
     case "template":
       return catalog.templates.get(name) ?? resolveResource(catalog, name);
   }

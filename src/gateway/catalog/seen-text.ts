@@ -15,7 +15,7 @@ const WORDS: ReadonlySet<string> = new Set(["title", "description", "$comment"])
 const WORDS_AND_NAME: ReadonlySet<string> = new Set([...WORDS, "name"]);
 /** Keys that hold a value and not a schema, so their content stays unchanged. */
 const VALUES: ReadonlySet<string> = new Set(["enum", "const", "default", "examples", "_meta"]);
-/** Of one entry. */
+/** Maximum number of faults that are reported for one entry. */
 const MOST_FAULTS = 10;
 
 /** `isNameShown`: the name is only displayed, and does not identify the entry. */

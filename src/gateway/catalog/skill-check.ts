@@ -7,7 +7,7 @@ import { isUnclear, MAX_URI_LENGTH } from "./uri-template.ts";
 const SKILL_FILE = "/SKILL.md";
 /** The value of `resources` in place of a list, for a skill whose files are generated when they are read. */
 const DYNAMIC = "dynamic";
-/** Hosts must accept 512; no real skill has more than this. */
+/** Maximum number of files in a skill. No real skill has more, and hosts must accept at least 512. */
 const MOST_FILES = 10_000;
 /** Segments in a skill's root: `skill://a/b` has two. Limits the search for the skill that contains a URI. */
 export const MOST_SEGMENTS = 32;

@@ -1,5 +1,5 @@
-// The URIs under which skills are published. Clients also read files below a skill's root that no list names.
-// If two servers use one URI for different skills, the later one's gets another root.
+// The URIs under which skills are published. Clients also read files below a skill's root that no list names. If two
+// servers use one URI for different skills, the skill of the later server gets another root.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { SkillPlaces } from "./catalog.ts";
 import { copyOf } from "./copies.ts";
@@ -30,7 +30,7 @@ export function publishSkills(sources: readonly SkillSource[], isPrefixed: boole
   if (allRoots.size === 0) return { ownerOf: () => null, publishedUri: (_, uri) => uri };
   const published = new PublishedRoots();
   const own = new Map<string, Map<string, Place>>();
-  /** Earlier backends list resources below them. */
+  /** Roots of skills below which earlier backends list resources. */
   const occupied = new Set<string>();
   for (const { backend, resources } of sources) {
     const places = new Map<string, Place>();
@@ -137,7 +137,10 @@ function isWithin(uris: readonly string[], root: string): boolean {
   return uris.some((uri) => `${uri}/`.startsWith(`${root}/`));
 }
 
-/** The digests stay valid, since the bytes are the same. */
+/**
+ * The skill with its URI and the URIs of its files moved to `uri`. The digests stay valid, because the bytes are the
+ * same.
+ */
 export function skillAt(skill: JsonObject, uri: string): JsonObject {
   if (skill["uri"] === uri) return skill;
   const { resources } = skill;

@@ -129,7 +129,7 @@ function hasDotSegments(uri: string): boolean {
   return true;
 }
 
-/** Removes escapes and empty segments, and normalizes as the URL standard says. */
+/** Other spellings of the URI: without escapes, without empty segments, and normalized as the URL standard says. */
 export function otherSpellings(uri: string): readonly string[] {
   const spellings = new Set<string>();
   for (const one of URL.canParse(uri) ? [uri, new URL(uri).href] : [uri]) {

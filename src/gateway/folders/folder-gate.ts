@@ -83,7 +83,7 @@ function gateOf(
   return async (method, params) => {
     const members = CHECKED_MEMBERS[method];
     if (members === undefined || params === undefined) return null;
-    // Once for each call, and only when needed: there may be thousands of tools and texts.
+    // Looked up at most once for each call: there may be thousands of tools and texts.
     let found: CatalogEntry | null | undefined;
     const tool = (): CatalogEntry | null => {
       const isCalled = ({ originalName, backend: owner, places = [] }: CatalogEntry): boolean =>
@@ -103,10 +103,10 @@ function gateOf(
 }
 
 interface CheckedText {
-  /** Its place in the params, for messages. */
+  /** The text's place in the params, for messages. */
   readonly label: string;
   readonly text: string;
-  /** The argument's name says so; then even a plain word is a path. */
+  /** True: the argument's name says that it is a path, so even a plain word counts as a path. */
   readonly isNamedPath: boolean;
 }
 
@@ -173,7 +173,10 @@ function takesParts(tool: CatalogEntry | null, argument: string): boolean {
   return isMore(isJsonObject(properties) ? properties[argument] : undefined);
 }
 
-/** For invalid JSON, the quoted strings in it: a server in Python may parse words such as `True`, too. */
+/**
+ * The parsed text. For invalid JSON, the quoted strings in it, because a server in Python may still parse words such
+ * as `True`.
+ */
 function partsIn(text: string): unknown {
   const quoted = text.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];
   for (const json of [text, `[${quoted.join(",")}]`]) {

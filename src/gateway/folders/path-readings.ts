@@ -28,7 +28,7 @@ const LONGEST_TEXT = 32 * 1024;
 /** `isNamedPath`: the argument's name says that it is a path. */
 export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (given.includes("\0")) return { unclear: "it has a NUL character" };
-  // Servers remove these characters, with which a path can be padded to any length.
+  // Servers remove these characters, so a path can be padded with them to any length.
   const text = given.length > LONGEST_TEXT ? within(given, isEdgeOrQuote).replace(LEFT_OUT, "/") : given;
   if (text.length > LONGEST_TEXT) {
     if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be looked at, and has `..` in it" };
@@ -169,8 +169,8 @@ function ofAbsolute(form: string): readonly Reading[] {
 }
 
 /**
- * `./`, `..` or the argument's name mark a path. Other texts are paths if their first segment exists there.
- * Some servers prepend a slash; then the first two segments must exist.
+ * `./`, `..` or the argument's name mark a path. Any other text is a path if its first segment exists in a base
+ * folder, or its first two exist below `/`, because some servers prepend a slash.
  */
 function ofRelative(form: string, { cwd, others }: PathBases, isNamedPath: boolean): readonly Reading[] {
   const bases = [cwd, ...others];

@@ -14,7 +14,10 @@ const MOST_ACCOUNTS = 10_000;
  */
 const IN_FLIGHT_RETRY_MS = 1_000;
 
-/** Requests that the gateway answers by itself cost less than calls: their limit is this many times as high. */
+/**
+ * The limit of requests that the gateway answers itself is this many times the limit of calls, because they cost
+ * less.
+ */
 const OWN_ANSWERS_TIMES = 10;
 
 interface Bucket {

@@ -19,7 +19,6 @@ export function takesTasks({ port: { declared } }: Pick<GatewayRequest, "port">)
   return declaresTasks(declared);
 }
 
-/** null if the client declares the extension. */
 export function missingTasks(declared: JsonObject | undefined): Reply | null {
   if (declaresTasks(declared)) return null;
   const message = `the client does not declare the extension ${TASKS_EXTENSION}, which this request needs`;

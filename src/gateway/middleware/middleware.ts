@@ -38,8 +38,8 @@ export interface GatewayRequest {
    */
   readonly isCounted?: true;
   /**
-   * Filled in by routing and read by the audit: the backend that served a call of a tool that several
-   * machines share.
+   * The backend that served a call of a tool that several machines share. Routing fills it in, and the audit reads
+   * it.
    */
   readonly place?: { backend: string | null };
 }
@@ -153,8 +153,8 @@ export interface ServingSet {
   /** null: no authorization server is configured. */
   readonly resource: ProtectedResource | null;
   /**
-   * For a request that the policies forbid: a refusal that names the scope with which they would allow it;
-   * null: no scope would help.
+   * Returns the refusal of a request that the policies forbid. It names the scope that would allow the request; null:
+   * no scope would.
    */
   missingScope(
     principal: Principal,

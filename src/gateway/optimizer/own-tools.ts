@@ -94,7 +94,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     definitions: DEFINITIONS,
     /** Whether a name belongs to one of the gateway's own tools. A server's tool of that name is not published. */
     isOwn,
-    /** The request for the call in `call_tool`; the same request if there is none. */
+    /** For a request of `call_tool`, the request of the tool that it calls; any other request unchanged. */
     meant(request: GatewayRequest): GatewayRequest {
       const { method, params } = request;
       const meant = request.through === undefined ? meantParams(method, params) : params;
@@ -136,7 +136,10 @@ function isOwn(name: string): boolean {
   return name === FIND_TOOL || name === CALL_TOOL;
 }
 
-/** Unchanged if there is no call in them. */
+/**
+ * For `call_tool`: the params of the call that the given params contain. Other params, and those with an invalid
+ * call, stay unchanged.
+ */
 function meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined {
   if (method !== "tools/call" || params?.["name"] !== CALL_TOOL) return params;
   const inner = callOf(params["arguments"]);

@@ -184,7 +184,7 @@ function wordsOf(given: string): readonly string[] {
   return joined.match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
 }
 
-/** Equal for the forms of a word; not necessarily a word itself. */
+/** The stem of a word: equal for all forms of the word, but not necessarily a word. */
 export function stem(word: string): string {
   if (word.length <= 3 || !/^[a-z]+$/.test(word)) return word;
   let rest = word;

@@ -24,7 +24,7 @@ const GUESSED = { prefix: 0.2, fuzzy: 0.2 };
 /** Words of a query that no tool has are compared with all tools' words. This bounds their number and length. */
 const MOST_GUESSED = 8;
 const LONGEST_GUESSED = 24;
-/** The best matches by single words, which are ranked again by how much of the query they cover. */
+/** How many of the best matches by single words are ranked again by how much of the query they cover. */
 const RANKED = 200;
 /** The share of a word's letters that may differ. */
 const FUZZY = 0.2;
@@ -157,7 +157,7 @@ function documentOf(tool: IndexedTool) {
   const properties = isJsonObject(inputSchema) ? inputSchema["properties"] : undefined;
   const argumentNames = isJsonObject(properties) ? Object.keys(properties).slice(0, MOST_ARGUMENTS) : [];
   const owner = new Set(termsOf(tool.backend));
-  // Otherwise it would rank one of the server's tools above its other tools.
+  // Words of the backend's name are left out: they would rank one of the server's tools above its other tools.
   const described = termsOf(textOr(description).slice(0, LONGEST_DESCRIPTION)).filter(
     (term) => !owner.has(term),
   );
@@ -187,7 +187,7 @@ function textOr(value: unknown): string {
 const BY_CONCEPT = { query: 0.7, name: 0.6 };
 /** The highest rarity of a word. A word that one tool in 400 has reaches it. */
 const MOST_RARITY = 6;
-/** No tool has the word or its concepts. */
+/** The rarity of a word if no tool has it. */
 const UNKNOWN_RARITY = 0.5;
 /**
  * `least`: the weight if no word of the name matches. `further` is added to the number of words in the name, so that

@@ -10,7 +10,7 @@ import { isSkillPin } from "./pinned-entry.ts";
 export const MOST_PINNED = 5_000;
 /** Approved versions that are kept for an entry: an earlier version needs no second approval. */
 const MOST_APPROVED = 8;
-/** In characters. Of a longer text only the digest is kept, so no diff can show it. */
+/** In characters. A longer text is kept only as a digest, so no diff can show it. */
 const LONGEST_TEXT = 64 * 1024;
 /** All kept texts together, in characters. */
 const MOST_TEXT = 16 * 1024 * 1024;
@@ -28,7 +28,7 @@ export interface Pinned {
   readonly isListed: boolean;
 }
 
-/** By backend, then by `pinKey`. */
+/** Pins by backend, then by `pinKey`. */
 export interface PinBook {
   readonly backends: ReadonlyMap<string, ReadonlyMap<string, Pinned>>;
   /** Why earlier pins cannot be trusted. Until a person approves all, no backend counts as new. */
@@ -37,7 +37,6 @@ export interface PinBook {
 
 export const EMPTY_BOOK: PinBook = { backends: new Map(), lost: null };
 
-/** The digest becomes the current one. */
 export function approvedAs(pinned: Pinned | undefined, digest: string, text: string): Pinned {
   const others = pinned?.approved.filter((each) => each !== digest) ?? [];
   return {

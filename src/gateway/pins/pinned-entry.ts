@@ -37,7 +37,7 @@ export function shownOf(source: CatalogSource): readonly Shown[] {
   ];
 }
 
-/** Records that a server has no instructions, which needs no approval. */
+/** True for the `instructions` entry of a server that has no instructions. Such an entry needs no approval. */
 export function areNoInstructions({ kind, definition }: Shown): boolean {
   return kind === "instructions" && definition["instructions"] === undefined;
 }
@@ -122,7 +122,10 @@ function textOf(entry: JsonObject, members: readonly string[]): string {
   return `{${parts.join(",")}}`;
 }
 
-/** For a list that is read again: `digestOf` is a faster `entryDigest`. `seen` is `before` of the next read. */
+/**
+ * Speeds up `entryDigest` for a list that is read again: call `digestOf` instead. `seen` of one read is `before` of
+ * the next.
+ */
 export function listDigests(before: ReadonlyMap<string, string>) {
   const seen = new Map<string, string>();
   const digestOf = (entry: JsonObject): string => {

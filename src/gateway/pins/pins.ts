@@ -39,7 +39,7 @@ const MESSAGES = {
 interface PinRules {
   readonly trust: { readonly pin: PinMode };
   readonly backends: readonly Pick<ServedBackend, "name" | "pin">[];
-  /** Other machines may add backends later, whose mode `trust` sets. */
+  /** True: other machines may add backends later. `trust` sets the pin mode of these backends. */
   readonly borrows?: boolean;
 }
 

@@ -57,7 +57,7 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
   };
 }
 
-/** For a gateway without a fleet. */
+/** Used without a fleet. The stream ends at once, because no other machine can be reached. */
 const unreached: OpenMachine = ({ machine }, onEnd) => {
   const [ours, theirs] = duplexPair();
   setImmediate(() => {

@@ -8,7 +8,10 @@ import type { GatewayRequest } from "../middleware/middleware.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 
 const HERE_MS = 300_000;
-/** These clients choose their names freely, so beyond this number the oldest is dropped. */
+/**
+ * Maximum number of clients without a session. Beyond it the oldest is dropped, because such clients choose their
+ * names freely.
+ */
 const MOST_WITHOUT_SESSION = 500;
 const LONGEST_ERROR = 200;
 const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);

@@ -26,7 +26,7 @@ interface KeptState {
 
 const NOTHING_WRONG: KeptState = { sessionsUnsavedBecause: null, namesLost: null };
 
-/** Without `sinceMs`: since it was first found. */
+/** If `sinceMs` is absent, the condition counts from when it was first found. */
 type FoundCondition = Omit<BackendCondition, "sinceMs"> & { readonly sinceMs?: number };
 
 type Add = (
@@ -154,7 +154,6 @@ function firstOf<Item>(items: readonly Item[], textOf: (item: Item) => string): 
   return `${items.slice(0, MOST_NAMES).map(textOf).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
-/** Safe to show. */
 function shown(name: string): string {
   return foreignLine(name, LONGEST_SHOWN);
 }

@@ -71,7 +71,7 @@ export interface GatewayOptions extends BackendTools {
    * continue them.
    */
   readonly suspended?: SuspendedCalls;
-  /** For a client's message about a call that only the previous daemon may know. */
+  /** Gets a client's message about a call that this process does not know, because the previous daemon may know it. */
   readonly passBack?: PassBack;
   /** False while another process rotates the audit's file. Default: true. */
   readonly rotates?: () => boolean;

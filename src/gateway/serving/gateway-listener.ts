@@ -32,7 +32,6 @@ interface GatewayListenerOptions extends GatewayTools {
   readonly announce: (transition: GatewayTransition) => void;
   /** For requests at a replaced address. */
   readonly drainMs: () => number;
-  /** Questions that clients have not answered yet. */
   readonly openQuestions: () => number;
 }
 
@@ -92,8 +91,9 @@ export class GatewayListener {
   }
 
   /**
-   * The next daemon listens now. `pass` hands it each connection between two requests, a few at a time or
-   * `allAtOnce`. Without `pass`, and at replaced addresses, a connection closes after its next response.
+   * Call when the next daemon listens. `pass` hands each connection to that daemon once no request is open on it, a
+   * few connections at a time or `allAtOnce`. Without `pass`, and at replaced addresses, a connection closes after
+   * its next response.
    */
   async leave(graceMs: number, pass: PassConnection | null, allAtOnce = false): Promise<void> {
     this.#pass = pass;

@@ -54,10 +54,10 @@ import { ResumedSessions, SessionRoster } from "./session-roster.ts";
 /** At the end: for calls in flight, then for their connections to close, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
-/** Longest wait for the warden to end programs, ms. It ends those that are left, too. */
+/** Longest wait for the warden to end the programs that are left, ms. */
 const STOP_WARDEN_MS = 250;
 
-/** For tests and the rehearsal. */
+/** Replaced in tests and in the rehearsal (rehearsal.ts). */
 export type GatewayMeans = Partial<Pick<PoolOptions, "startInstance" | "openLink" | "random">>;
 
 /** Nothing runs before `start`, `build` or the commit of a prepared configuration. */

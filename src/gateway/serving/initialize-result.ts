@@ -59,7 +59,7 @@ export function gatewayInitializeResult(
   };
 }
 
-/** Need nothing of the gateway: they only add members to lists and results. */
+/** Extensions that need nothing of the gateway: they only add members to lists and results. */
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
 
 /**
@@ -92,7 +92,6 @@ export function directoriesReadBy(servers: readonly BackendInitializeResult[]): 
   });
 }
 
-/** Their servers can list tasks. */
 export function tasksListedBy(servers: readonly BackendInitializeResult[]): readonly string[] {
   return servers.flatMap(({ backend, capabilities: { tasks } }) =>
     isJsonObject(tasks) && tasks["list"] !== undefined ? [backend] : [],
@@ -114,12 +113,12 @@ function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog
   return texts.map(({ backend, instructions }) => `${backend}:\n${instructions}`).join("\n\n");
 }
 
-// Puts published tool names into a server's instructions: only where a word is certainly a tool's name, in
-// backticks or no plain word. A list at the end explains the others.
+// Replaces tool names in a server's instructions by their published names: in backticks, or if the name cannot be a
+// plain word. A list at the end explains the names that are left.
 
 const MOST_LISTED = 20;
 
-/** By backend and original text: many clients get the same. */
+/** Published instructions, by backend and original text. They are kept, because many clients get the same text. */
 const textsOf = memoized((_: Catalog) => new Map<string, string>());
 
 function publishedInstructions(instructions: string, backend: string, catalog: Catalog): string {
@@ -158,7 +157,7 @@ function renamed(instructions: string, names: ReadonlyMap<string, string>): stri
       const published = names.get(name);
       if (published === undefined) return token;
       if (quoted !== undefined) return `\`${published}${call ?? ""}\``;
-      // The name may also be a word of the sentence: `read`, `Search`.
+      // A name such as `read` or `Search` may also be a plain word of the sentence.
       if (/^\p{L}\p{Ll}*$/u.test(name)) {
         left.add(name);
         return token;

@@ -85,7 +85,7 @@ export class KeptNames {
       this.owners = new Map([...others, ...owners]);
       this.off = off;
     } else if (read.kind === "lost") {
-      // Whoever wrote the file, it can only switch tools off. They stay off until a person switches them on.
+      // The file can only switch tools off, whoever wrote it. These tools stay off until a person switches them on.
       this.off = new Set([...this.off, ...(read.claimed?.off ?? [])]);
     }
   }

@@ -1,4 +1,5 @@
-// A handover: clients move to the next daemon, and backends that cannot run twice end before it may start them.
+// A handover: clients move to the next daemon. Backends that cannot run twice end before the next daemon may start
+// them.
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
 
@@ -54,7 +55,7 @@ export async function leaveGateway(
     await pool.endWhatRunsOnce(graceMs);
     await onEnded();
   };
-  // Without a limit for `served`: it would cut connections that are being passed on.
+  // `served` has no limit: a limit would cut connections that are being passed on.
   await Promise.all([served, moved, settledWithin(clock, graceMs, left), endOnce()]);
 }
 

@@ -141,7 +141,7 @@ function exchange(listener: Listener, method: string, headers: Headers, body: st
   return text(ours);
 }
 
-/** Within this process. */
+/** Answers within this process, without a program. */
 const openOwnServer: OpenLink = (events) => ({
   pid: null,
   backlogBytes: 0,

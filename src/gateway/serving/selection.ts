@@ -65,7 +65,7 @@ export function createSelections({ optimizer, groups, profiles, exports = [] }: 
       if (principal.isPerson === true || (group === null && isPlain)) return null;
       const matching = compiled.findIndex((profile) => profile.fits(principal, clientInfo["name"]));
       const profile = profiles[matching];
-      // A machine that borrows a backend publishes all of its tools itself.
+      // The client is a machine that borrows backends: it lists all tools, because it publishes them itself.
       const isOptimized = principal.kind !== "machine" && (profile?.optimizer ?? optimizer.enabled);
       const wanted = profile?.groups ?? null;
       if (group === null && wanted === null && !isOptimized) return null;

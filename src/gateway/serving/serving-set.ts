@@ -88,7 +88,7 @@ interface PartOptions extends ServingSetOptions {
   readonly isPart: boolean;
   /** Null: the client lists all tools. */
   readonly own: OwnTools | null;
-  /** The only backend, if this part has all of its entries. */
+  /** The only backend of this part, if the part has all entries of that backend; else null. */
   readonly sole: string | null;
 }
 
@@ -233,7 +233,7 @@ function createStepUp(
       const given = Object.hasOwn(scopes, scope) ? (scopes[scope] ?? []) : [];
       const roles = [...principal.roles, `scope:${scope}`, ...given];
       if (own.includes(scope) || !isPermitted({ ...principal, roles })) continue;
-      // With the scopes that the client has now: the new token needs them, too.
+      // The new token also needs the scopes that the client has now.
       const scopesNeeded = [...own.filter((one) => known.has(one)), scope].join(" ");
       return { ok: false, status: 403, error: "insufficient_scope", reason: LACKING, scope: scopesNeeded };
     }

@@ -46,7 +46,6 @@ export class KeyRing implements Disposable {
     this.last = options.last ?? null;
   }
 
-  /** Starts reading, without waiting. */
   start(): void {
     this.#reading ??= this.#readOnce().finally(() => {
       this.#reading = null;
@@ -73,8 +72,8 @@ export class KeyRing implements Disposable {
   }
 
   /**
-   * For a token whose key is not in `than`: returns a newer key set, after reading the keys if necessary;
-   * null: there is no newer set.
+   * Returns a key set that is newer than `than`, after reading the keys if necessary; null: there is none. Call it
+   * for a token whose key is not in `than`.
    */
   async newerThan(than: KeySet): Promise<KeySet | null> {
     const { clock } = this.#options;

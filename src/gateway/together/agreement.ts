@@ -30,7 +30,7 @@ export interface SharedPlace extends PlaceFacts {
   readonly busy: number;
 }
 
-/** As other machines are told of it. */
+/** What other machines are told of a backend. */
 export type LentPlace = Pick<SharedPlace, "roots" | "requires" | "standing" | "busy">;
 
 /** Makes a key that is equal for backends whose tools may be published as one. */

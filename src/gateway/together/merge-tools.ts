@@ -131,7 +131,7 @@ function withOwn(
   return { places, definitions };
 }
 
-/** Also for a single backend, since others may connect later. */
+/** Merges the tools of backends of other machines, even of a single backend, because others may connect later. */
 function amongOthers(
   name: string,
   members: readonly Member[],
@@ -205,9 +205,12 @@ const MOST_VALUES = 5_000;
 interface PathNames {
   /** That all machines have, relative to their folder of shares. */
   readonly roots: readonly string[];
-  /** A path below the first one is never taken for another machine's. */
+  /**
+   * The machines' folders of shares, this machine's first. A path in that first folder is never taken for another
+   * machine's.
+   */
   readonly sharesRoots: readonly string[];
-  /** Folders of this machine: a path in them is never taken for another machine's. */
+  /** Folders of this machine. A path in one of them never counts as another machine's path. */
   readonly otherFolders?: readonly string[];
 }
 

@@ -29,7 +29,7 @@ import {
 } from "./agreement.ts";
 import { type HeldVersions, mergeTools, type OwnBackend, withPathsOf } from "./merge-tools.ts";
 
-/** Further calls fail at once. */
+/** Maximum number of waiting calls; further calls fail at once. */
 const MOST_WAITING = 1_000;
 /** Limit of remembered backends, and of machines for each. */
 const MOST_REMEMBERED = 200;
@@ -48,7 +48,7 @@ interface TogetherOptions {
   readonly pool: {
     readiness(backend: string): Readiness;
     inFlight(backend: string): number;
-    /** After each change of a backend. */
+    /** Calls `listener` after each change of a backend. */
     watch(listener: () => void): void;
   };
   /** The merged tools may have changed: call `merge` again. */
@@ -80,7 +80,7 @@ interface Unpublished {
 export class Together {
   readonly #options: TogetherOptions;
   readonly #held: HeldVersions = new Map();
-  /** By `rememberedKey` and machine. */
+  /** The shares root of each machine, by `rememberedKey` and then by machine. */
   readonly #sharesRoots = new Map<string, Map<string, string>>();
   /** Wake the waiting calls, which then look again for a ready machine. */
   readonly #waits = new Set<() => void>();
@@ -154,7 +154,6 @@ export class Together {
     }));
   }
 
-  /** For other machines. */
   lentPlaces(names: readonly string[], sharesRoot: string): ReadonlyMap<string, LentPlace> {
     const lent = this.#backends.filter(({ name }) => names.includes(name));
     return new Map(
@@ -290,7 +289,6 @@ export class Together {
     return namesBackend(this.#config?.with ?? [], machine, backend);
   }
 
-  /** Backends that are not approved any more. */
   #forgetUnapproved(): void {
     for (const [key, { places }] of this.#held) {
       const isLeft = places.some((name) =>

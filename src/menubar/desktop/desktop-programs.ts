@@ -4,7 +4,9 @@ import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { runCommand, startDetached } from "../../runtime/process/child-process.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 
-/** An opener that refuses a path exits within this time; one that shows it may run as long as its window. */
+/**
+ * An opener that refuses a path exits within this time. An opener that shows the path may run as long as its window.
+ */
 const REFUSAL_WAIT_MS = 3_000;
 /** Longest time a window waits for the user, ms. */
 const CHOICE_DEADLINE_MS = 10 * 60_000;

@@ -33,7 +33,6 @@ interface MenuSessionOptions extends ActionPorts {
   readonly signal: AbortSignal;
   /** The user quits the menu. */
   readonly onQuit: () => void;
-  /** Called with the outcome of each action. */
   readonly onOutcome?: (outcome: ActionOutcome) => void;
 }
 
@@ -88,7 +87,6 @@ export function startMenuSession(options: MenuSessionOptions) {
     onList: (key, list) => change({ folders: withFolders(world.folders, key, list) }),
   });
   const session = {
-    /** The current menu; never waits. */
     menu(): Menu {
       if (isStale) {
         isStale = false;

@@ -76,7 +76,8 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
           update({ connection: withoutDaemon(notice.reason), status: null, sync: null });
           break;
         case "event":
-          // The state of the sync is in its event; any other event may mean another status.
+          // A `sync_state` event contains the new state. After any other event, the status is read again, because it
+          // may have changed.
           if (notice.event.kind === "sync_state") update({ sync: notice.event.sync });
           else lookAgain();
       }

@@ -74,7 +74,7 @@ const SYMBOLS: Readonly<Record<MenuState, string>> = {
   down: "xmark.octagon",
 };
 
-/** The characters that xbar shows instead of symbols, which it does not have. */
+/** xbar has no symbols, and shows these characters. */
 const SIGNS: Readonly<Record<MenuState, string>> = { healthy: "▲", tb_ready: "⚡", degraded: "△", down: "✕" };
 
 /** Colours for the light and for the dark appearance. */
@@ -117,7 +117,8 @@ function lines(items: readonly MenuItem[], depth: string, options: PluginOptions
 }
 
 /**
- * A click runs in another process, which can quit the menu through SwiftBar, but cannot hide its last failure.
+ * A click runs in another process. That process can quit the menu through SwiftBar, but cannot hide the menu's last
+ * failure.
  */
 function isPossible(item: MenuItem, { isSwiftBar }: PluginOptions): boolean {
   if (item.kind !== "action") return true;

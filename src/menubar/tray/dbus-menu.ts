@@ -56,7 +56,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
 
   return {
     properties,
-    /** Emits the signals about its changes. */
+    /** Shows `next`, and emits the signals about what has changed. */
     show(next: Menu): void {
       const before = layout;
       layout = builder.build(next.items);

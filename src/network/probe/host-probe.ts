@@ -124,7 +124,7 @@ const KEPT_ALIVE_AFTER_MS = 1_000;
 
 /**
  * `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an answered probe stays open
- * until disposal, which proves that the same server is behind it. `onGone` is called if it ends before that.
+ * until disposal, as proof that the server is the same; `onGone` is called if the connection ends sooner.
  */
 export function startHostProbe(
   clock: Clock,

@@ -107,7 +107,10 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
   };
 }
 
-/** Waits for the probe, or until a check finds that `cutOff` has a result. `checks` holds the check meanwhile. */
+/**
+ * Waits for the probe, or until `cutOff` returns a result. Meanwhile `checks` contains a function that calls
+ * `cutOff`.
+ */
 async function unlessCutOff(
   checks: Set<() => void>,
   asked: Promise<Outcome>,
@@ -161,7 +164,10 @@ function createEndpointProbes(clock: Clock, maxAtOnce: number) {
  * packet.
  */
 function createAddressPlans() {
-  /** The last interface whose subnet held a target's address. If no subnet holds the address now, that link is down. */
+  /**
+   * The last interface whose subnet held a target's address. If no subnet holds the address now, the link of that
+   * interface is down.
+   */
   const lastOnLink = new Map<string, string | null>();
 
   return (address: string, target: ProbeTarget, snapshot: InterfaceSnapshot): AddressPlan => {

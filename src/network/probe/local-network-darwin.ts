@@ -28,7 +28,7 @@ export function mayBeDenied(result: Pick<ProbeResult, "reason" | "address" | "in
   return result.reason === "no_route" && result.address !== null && result.interfaceName !== null;
 }
 
-/** Corrects the result of our own probe by what `nc` has found, for a process that is known to be blocked. */
+/** Corrects our own probe's result by what `nc` has found. Call it only while this process is known to be blocked. */
 export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult {
   const why = `other programs reach it, this one may not (Local Network permission). ${LOCAL_NETWORK_HINT}`;
   switch (finding.kind) {

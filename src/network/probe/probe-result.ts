@@ -26,7 +26,10 @@ export interface ProbeResult {
   readonly reason: ProbeReason;
   /** True when TCP connected, whatever came after. */
   readonly tcpAnswered: boolean;
-  /** The address that was probed; null if the name has none. */
+  /**
+   * The interface by which the probe left: the configured one, or the one whose subnet holds the host. null: the
+   * probe was routed.
+   */
   readonly address: string | null;
   /** The interface the probe left by (its subnet holds the host, or it is configured); null when routed. */
   readonly interfaceName: string | null;
@@ -50,7 +53,7 @@ export interface ProbeTarget {
 export interface ProbeRequest {
   /** Monotonic ms; a result is shared only if its probe was sent at this time or later. */
   readonly notBeforeMs: number;
-  /** Connect and NEGOTIATE together. */
+  /** Limit for the connect and the NEGOTIATE together. */
   readonly timeoutMs: number;
 }
 

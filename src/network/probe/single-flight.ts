@@ -17,8 +17,8 @@ export function createSingleFlight<Answer>(clock: Clock) {
   const newest = new Map<string, Ask<Answer>>();
   return {
     /**
-     * Joins the newest request with that key, unless it was sent before `notBeforeMs` (monotonic) or has failed; then
-     * begins a new one. `begin` must call `goesOut` when its request is sent, after any queueing.
+     * Joins the newest request with that key. Begins a new one if there is none, if it failed, or if it was sent
+     * before `notBeforeMs` (monotonic). `begin` must call `goesOut` when its request is sent, after any queueing.
      */
     ask(key: string, notBeforeMs: number, begin: (goesOut: () => void) => Promise<Answer>): Promise<Answer> {
       const known = newest.get(key);

@@ -23,7 +23,6 @@ export interface Exposure {
   readonly writable: OpenEntry | null;
   /** The file itself, if other users can reach and read it; else null. */
   readonly readable: OpenEntry | null;
-  /** Why the check failed; null: it did not. */
   readonly failure: string | null;
 }
 

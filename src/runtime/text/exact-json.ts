@@ -21,8 +21,8 @@ const exactJson = JSON as unknown as {
  */
 const LONG = /[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]|[0-9][eE][+-]?[0-9]{3}/;
 /**
- * Matches all of a number that a double may not hold, without its sign. Slower than `LONG`, so used only
- * where `LONG` matches.
+ * Finds numbers that a double may not hold exactly: all of a long number without its sign, or the end of a number
+ * with an exponent of three digits. Slower than `LONG`, so used only where `LONG` matches.
  */
 const LONG_NUMBERS = /[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][eE][+-]?[0-9]{3}/g;
 

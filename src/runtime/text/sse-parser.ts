@@ -33,8 +33,8 @@ export interface SseParser {
 export function createSseParser(limitBytes: number): SseParser {
   let chunk: Buffer | null = null;
   let offset = 0;
-  // The next line feed and carriage return in this chunk, -1: none. Cached, because a chunk may have many of
-  // one kind and none of the other, and would otherwise be searched to its end for each line.
+  // Positions of the next line feed and carriage return in this chunk; -1: there is none. They are kept, because a
+  // chunk with many of one kind and none of the other would otherwise be searched to its end for each line.
   let nextFeed = -1;
   let nextReturn = -1;
   /** The beginning of an incomplete line. */

@@ -24,9 +24,8 @@ interface Era {
 export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
 
 /**
- * Keeps the drivers that one share has and had. A former driver is forgotten once it has no mount left and
- * makes none any more. `drivers`: all that the share may have had; a mount belongs to the first of them that
- * recognizes it as its own.
+ * Keeps the drivers that one share has and had, a former driver until it has no mount left and makes none any more.
+ * `drivers`: all that the share may have had; a mount belongs to the first driver that recognizes it.
  */
 export function createDriverSuccession(drivers: readonly MountDriver[]) {
   const eraOf = (driver: MountDriver, spec: ShareSpec, before: readonly MountDriver[]): Era => {
@@ -68,8 +67,8 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount, spec: ShareSpec): DrivenShare => makers.get(id) ?? { driver, spec };
   /**
-   * The mounts that a driver finds. If it cannot look: null, or a rejection if the look before found a mount
-   * of that driver.
+   * The mounts that a driver finds. If the driver cannot look: null, or a rejection if the previous look found a
+   * mount of that driver.
    */
   const look = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
     try {

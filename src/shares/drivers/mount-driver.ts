@@ -154,7 +154,7 @@ export interface UnsentFile {
 /** Deadlines hold even when the mount hangs; nothing here blocks the daemon's thread. */
 export interface MountDriver {
   readonly name: ShareSpec["driver"];
-  /** A look within this time after another one may be answered from a cache, and then proves nothing, ms. */
+  /** A look within this time after another one, ms, may be answered from a cache and then proves nothing. */
   readonly cacheMs: number;
   /**
    * The system may hold back looks at a new mount until a person answers a dialog, so the mount seems to hang. Absent:
@@ -232,8 +232,8 @@ export interface MountDriver {
   /** The path under which the system lists files that processes have open on this mount. */
   openFilesPath(mount: FoundMount): string;
   /**
-   * Calls the listener when a process that serves a mount of `shareName` has ended, before the next look would show it.
-   * Absent if mounts have no process. Returns its own unregister.
+   * Calls the listener when a process that serves a mount of `shareName` has ended, before the next look would show
+   * it. Returns a function that unregisters the listener. Absent if mounts have no process.
    */
   onMountProcessExit?(listener: (shareName: string) => void): () => void;
 }

@@ -67,7 +67,7 @@ interface ListingLimits {
   /** Monotonic ms. */
   readonly untilMs: number;
   readonly signal: AbortSignal;
-  /** Errnos of the listing with which the mount still counts as proved. */
+  /** If the listing fails with one of these error codes, the mount still counts as proved. */
   readonly tolerated?: readonly string[];
 }
 

@@ -194,8 +194,8 @@ async function reuse(notes: FolderNotes, place: SharePlace): Promise<MountFolder
 }
 
 /**
- * Makes the folder under a hidden name, notes it, and moves it to the mount path. Only there can programs
- * write into it, so its note is always older than its content. null: the path is taken.
+ * Makes the folder under a hidden name, notes it, and moves it to the mount path; null: the path is taken. Programs
+ * can write into the folder only at the mount path, so its note is always older than its content.
  */
 async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFolder | null> {
   const { mountPath } = place;

@@ -142,8 +142,8 @@ async function abilityOf(
 }
 
 /**
- * A mount that was made before both routes were proved can move between them as soon as they are: returns it
- * as carried, without a new mount.
+ * Once the routes are proved, returns an earlier mount as carried, because it can move between them without a new
+ * mount. Otherwise returns it unchanged.
  */
 export function carriedIfProved(
   mount: MountSeen | null,

@@ -30,8 +30,8 @@ const ABLE_MS = 1000;
 const ABLE_AGAIN_MS = 10_000;
 
 /**
- * Observes a share. Uses no reading from before `asOfMs` (monotonic); shares with the same `asOfMs` share one
- * reading of hosts and mounts.
+ * Observes a share. Uses no reading from before `asOfMs` (monotonic); calls with the same `asOfMs` use one reading of
+ * hosts and mounts.
  */
 export async function observe(
   tools: ObserveTools,

@@ -208,10 +208,9 @@ async function mountNow(
 }
 
 /**
- * Proves the server once more while the carrier holds the mount's requests back, because another server may
- * have come since the last proof. The proof counts only if the carrier's connection lasted during the whole
- * proof. The signal `shut` aborts if the server may be another one; no request of the mount has reached it by
- * then.
+ * Proves the server once more while the carrier holds the mount's requests back, because another server may have come
+ * since the last proof. The proof counts only if the carrier's connection lasted during the whole proof. The signal
+ * `shut` aborts if the server may be another one; the requests are still held back then.
  */
 function createGate(
   { carriage, serverProof, onDoubt }: MountTools,

@@ -301,7 +301,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#begin(routes, ask, inUse, isSteady);
   }
 
-  /** Returns a function that tells whether the server in use has not been lost since this call. */
+  /** The returned function is true until the server in use is lost. */
   #steadiness(): () => boolean {
     const { outage: outageNow } = this.#tools;
     const outage = outageNow();
@@ -360,8 +360,8 @@ export class ServerTrust implements AsyncDisposable {
   }
 
   /**
-   * True if a proof recognized the mounted server under another id than the mount's: a server that is mounted
-   * before its proof gets a new id. The mount's id then stays in use here.
+   * True if a proof gave the mounted server another id than the mount has, because the mount was made before the
+   * proof. `#known` then keeps the mount's id.
    */
   #isAnotherName(server: string, mounted: string | null): mounted is string {
     if (mounted === null || server === mounted) return false;

@@ -72,7 +72,10 @@ export class ShareCycle {
   #asked: Asked | null = null;
   /** Id of the login that the mount uses; null: unknown, because an earlier daemon mounted the share. */
   #mountedWith: string | null = null;
-  /** True: if the mount's login is unknown and gets refused, it is not the configured login. */
+  /**
+   * True: if the login of the mount is unknown and the server refuses it, it counts as another login than the
+   * configured one.
+   */
   #isOtherIfRefused = false;
   /** True: at the last look, no login might be tried. */
   #mightNotLogOn = false;
@@ -120,13 +123,13 @@ export class ShareCycle {
   }
 
   /**
-   * Runs one cycle. After `stopping` aborts, no new step begins, except the mount in place of one that the
+   * Runs one cycle. After `stopping` aborts, the only new step that may begin is a mount in place of one that the
    * operation has unmounted.
    */
   async run(triggers: readonly Trigger[], stopping: AbortSignal): Promise<Wake | null> {
     const isAskedFor = triggers.some(({ reason }) => reason === "user");
-    // If a person triggers a cycle without a request to this share, the pauses between tries end at once. For
-    // a request, the rules do that.
+    // A person's command that is not a request to this share ends the pauses between tries at once. For a request to
+    // the share, the rules do that.
     const isAskedToTry = isAskedFor && this.#asked === null;
     if (isAskedToTry || triggers.some(({ reason }) => isOutsideEvent(reason) || reason === "config")) {
       this.#state = { ...this.#state, mountBackoff: NO_BACKOFF };
@@ -134,7 +137,8 @@ export class ShareCycle {
     }
     this.#askLogon(isAskedToTry);
     const { links, claims } = this.#tools;
-    // The whole cycle uses one configuration: what was observed of an address does not apply to an edited one.
+    // The whole cycle uses one configuration, because what was observed of an address does not apply to an edited
+    // address.
     const subject = this.#subject;
     const { mountPath } = subject.spec;
     this.#claimed.add(mountPath);

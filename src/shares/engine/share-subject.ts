@@ -16,7 +16,10 @@ import type { ServerTrust } from "./server-trust.ts";
 export interface SharePrograms {
   /** Leaders of the process groups that run on the share. */
   running(share: string): readonly number[];
-  /** Ends the programs or starts them again, as `room` (see decide.ts) requires. Cheap if nothing changes. */
+  /**
+   * Ends the programs on the share or starts them again, as `room` requires (`Room` in decide.ts). Cheap if nothing
+   * changes.
+   */
   makeRoom(share: string, room: Room): void;
 }
 
@@ -78,8 +81,8 @@ const PATIENT_LOOK = 4;
 /** Stands for "no shorter limit": the configured limit applies. */
 const USUAL_MS = Number.POSITIVE_INFINITY;
 /**
- * A host that has needed more than this part of the short limit gets the configured limit: within the short
- * one, it might seem gone.
+ * A host whose last answer took more than this part of the short limit gets the configured limit. Within the short
+ * limit, the host might seem gone.
  */
 const SLOW_SHARE = 0.5;
 

@@ -76,7 +76,7 @@ async function load(file: string, logger: Logger, readOnly: boolean): Promise<Ma
   try {
     text = await readRegularFile(file, LARGEST_BYTES);
   } catch (error) {
-    // Without the file, only links that are right count as ours again.
+    // Without the record, a link counts as ours only if its target is right.
     logger.warn("the record of alias links could not be read", { path: file, reason: errorText(error) });
     return new Map();
   }

@@ -3,7 +3,7 @@
 const HOUR_MS = 3_600_000;
 /** Maximum number of refusals of one account in any hour, unless a person asks for a try. */
 const REFUSALS_AT_MOST = 2;
-/** Time for which a person's request allows each login of the account one try, ms. */
+/** After a person's request, each login of the account may be tried once within this time, ms. */
 const ASKED_FOR_MS = 60_000;
 
 export interface Refusal {
@@ -35,8 +35,8 @@ interface LogonDecision {
   /** Whether the login may be tried now. */
   readonly may: boolean;
   /**
-   * The newest refusal of this login since it was last accepted; without one, the refusal of another login
-   * that forbids a try; null: neither.
+   * The newest refusal of this login, unless the login was accepted since. Without one: the account's newest refusal
+   * if too many refusals forbid a try, else null.
    */
   readonly refusal: Refusal | null;
 }
@@ -64,7 +64,6 @@ function isAsked({ askedAtMs }: LogonInput, newest: Refusal, own: Refusal | null
   return newest.atMs - askedAtMs < ASKED_FOR_MS;
 }
 
-/** Whether the refusal is less than an hour old. */
 export function isRecent({ atMs }: Refusal, nowMs: number): boolean {
   return nowMs - atMs < HOUR_MS;
 }

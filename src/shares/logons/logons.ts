@@ -53,8 +53,8 @@ interface Account {
 /** Two reports of a refusal whose times differ by at most this, ms, are about the same refusal. */
 const ONE_REFUSAL_MS = 500;
 /**
- * After the server has accepted a login, several tries may run at once for this long, ms; no longer, because
- * the account may change on the server.
+ * After the server has accepted a login, several tries may run at once for this time, ms. The time is limited,
+ * because the account may change on the server.
  */
 const KNOWN_FOR_MS = 60_000;
 /** Limit for the wait for another try of the account, ms. */
@@ -174,7 +174,7 @@ export function createLogons(clock: Clock) {
     away(share: LoginOf): void {
       accountOf(share).awayAtMs = clock.monotonicMs();
     },
-    /** Notes refusals from the state file, wall ms. */
+    /** Notes the refusals that the state file has. `refusedAt`: wall ms. */
     recall(share: LoginOf, refusedAt: readonly number[]): void {
       const account = accountOf(share);
       const [nowMs, wallMs] = [clock.monotonicMs(), clock.wallMs()];

@@ -86,8 +86,8 @@ const RECONNECTS_MS = 20_000;
 const PINNED_DOUBT_MS = 10_000;
 
 /**
- * For a mount through the carrier that cannot move (`pinned`): after an outage, the carrier holds its
- * requests back until the server is proved to be the same. Returns "open" if the carrier holds nothing back.
+ * For a mount that goes through the carrier but cannot move (`pinned`). After an outage, the carrier holds the
+ * mount's requests back until the server is proved to be the same. Returns "open" if the carrier holds nothing back.
  */
 export function decidePinnedGate(
   builder: Builder,
@@ -106,7 +106,7 @@ export function decidePinnedGate(
   return openGate(builder, route, pinned, PINNED_DOUBT_MS);
 }
 
-/** Whether the route in use is gone. Silent probes count only if the carrier has had no answer since, either. */
+/** Whether the route in use is gone. Silent probes do not count if the carrier has had an answer since. */
 function judgeOwnCarried(
   builder: Builder,
   route: RouteName,
@@ -171,7 +171,7 @@ function judgeCarried(
   return { state: "unproven" };
 }
 
-/** Notes since when programs wait for the proof of a server that answers. */
+/** Notes the time since which programs wait for a proof although the server answers. */
 function noteDoubt(builder: Builder, { phase }: CarriedSeen, isThere: boolean): void {
   const isInDoubt = phase !== "carrying" && isThere;
   const { doubtAtMs } = builder.state;
@@ -259,8 +259,8 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
 }
 
 /**
- * For a mount whose address is no longer configured: moves it to the configured address, or, if its route was
- * removed, to the other route, once the mounted server is proved to be there.
+ * Moves a mount away from an address that is no longer configured: to its route's new address, or, if the route was
+ * removed, to the other route. Without a proof that the mounted server is there, waits until no file is open.
  */
 function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone: boolean): Step | null {
   const { proved } = builder.seen.carry?.trust ?? NO_TRUST;

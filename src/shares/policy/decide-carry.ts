@@ -17,9 +17,7 @@ export function carriesAt(builder: Builder, route: RouteName): boolean {
   return !answers(builder, other) || (trust.proved[route] && trust.proved[other]);
 }
 
-/**
- * How long a mount waits for proofs, ms: enough for two proofs and the pause between them after a failure.
- */
+/** How long a mount waits for proofs, ms: enough for a failed proof, a pause and a second proof. */
 export const PROOF_AT_MOST_MS = 30_000;
 
 /**

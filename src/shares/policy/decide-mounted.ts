@@ -136,8 +136,8 @@ function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): S
 }
 
 /**
- * Whether the server may just be starting: it then answers over one route a moment before the other. In that
- * case plans another probe of `route`, because a failover would cut off programs that wait for it.
+ * Whether the server may just be starting: a starting server answers over one route a moment before the other. If so,
+ * plans another probe of `route`, because a failover would cut off programs that wait for the route.
  */
 function mayBothStart(builder: Builder, route: RouteName): boolean {
   const { seen, state } = builder;
@@ -169,9 +169,9 @@ export function decideDead(
 }
 
 /**
- * For a mount whose host, share or path does not match the configuration. Only looks tell whether it is
- * alive. A dead mount is replaced at once, a living one as soon as no file is open, whatever `auto_failback`
- * and `lsof_recheck` say. The new mount takes the best route.
+ * For a mount whose host, share or path does not match the configuration; only a look into it tells whether it is
+ * alive. A dead mount is replaced at once, a living one as soon as no file is open, whatever `auto_failback` and
+ * `lsof_recheck` say. The new mount takes the best route.
  */
 export function decideUnexplained(builder: Builder, mount: MountSeen): Step | null {
   const verdict = judgeMount(builder, mount);

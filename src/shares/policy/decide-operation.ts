@@ -40,7 +40,7 @@ type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "mov
   readonly goal?: RouteName;
 };
 
-/** Starts an operation and returns its first step; null with an error if it cannot be started. */
+/** Starts an operation and returns its first step. If it cannot be started, records the error and returns null. */
 export function startOperation(builder: Builder, start: OperationStart): Step | null {
   const { mount } = builder.seen;
   const obstacle = whyNotBegun(builder, start);
@@ -62,8 +62,8 @@ export function startOperation(builder: Builder, start: OperationStart): Step | 
 }
 
 /**
- * Why the share could not be mounted at its path; null: it could. As long as there is a reason, a working
- * mount is not given up for a new one.
+ * Why the share could not be mounted at its path; null: it could. While there is a reason, a working mount is not
+ * replaced by a new one.
  */
 export function whyNotMountable(builder: Builder): string | null {
   return whyNotOurs(builder) ?? builder.seen.driverProblem?.text ?? null;
@@ -88,8 +88,8 @@ function whyNotBegun(builder: Builder, { kind, mode, moves }: OperationStart): s
 }
 
 /**
- * Whether the end of the operation also answers the waiting request. The rules choose the steps for the
- * requests `mount` and `switch auto`.
+ * Whether the end of the operation also answers the waiting request. It does for the requests `mount` and `switch
+ * auto`, for which the rules choose the operation.
  */
 function isAnswering({ request, outcome }: Builder, kind: OperationKind): boolean {
   if (request === null || outcome !== null) return false;
@@ -145,8 +145,7 @@ function whyStop(
     const isBack = (from === "tb" || from === "fallback") && answers(builder, from) && !plan.includes(from);
     return isBack ? "its own host answers again" : null;
   }
-  // While the carrier holds connections back, an answered look is older than that, and says nothing about the
-  // server now.
+  // A look that was answered before the carrier held connections back says nothing about the server now.
   const through = carried ?? pinned;
   const isHeld = through !== null && through.phase !== "carrying";
   const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);

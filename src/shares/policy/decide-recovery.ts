@@ -1,4 +1,5 @@
-// The rules for going back to Thunderbolt: the stability window, and the table of the two toggles and open files.
+// The rules for going back to Thunderbolt: the stability window, and the table of `auto_failback`, `lsof_recheck` and
+// open files.
 import { stableFrom } from "../../reconcile/route-health.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, startOperation, whyNotMountable } from "./decide-operation.ts";

@@ -161,8 +161,8 @@ function waitOrBusy(builder: Builder, files: OpenFilesSeen, untilMs: number, wha
 }
 
 /**
- * If there is no step to take, reports the state to the person, unless the rules or the request still wait
- * for something.
+ * Answers the person's request with the share's state if there is no step to take. Does nothing while the NAS is
+ * being woken, or while a decision waits for its confirmation and the request still has time.
  */
 export function answerRequest(builder: Builder): void {
   const { request, memory, seen } = builder;

@@ -43,7 +43,7 @@ export interface Operation {
 
 export interface LaneState {
   readonly health: Readonly<Record<RouteName, RouteHealth>>;
-  /** The last announced verdict of each route, and the time of that probe, monotonic ms. */
+  /** The last announced verdict of each route; `atMs`: the time of its probe, monotonic ms. */
   readonly announced: Readonly<Record<RouteName, { readonly up: boolean; readonly atMs: number } | null>>;
   /** A loss of the host in use that a second probe or look has not confirmed yet. */
   readonly suspicion: Suspicion | null;
@@ -62,7 +62,10 @@ export interface LaneState {
    * null: none wait.
    */
   readonly doubtAtMs: number | null;
-  /** When the newest mount was made, monotonic ms, and the id of the last mount that counted as short-lived. */
+  /**
+   * `mountedAtMs`: when the newest mount was made, monotonic ms. `shortLived`: the id of the last mount that counted
+   * as short-lived.
+   */
   readonly mountedAtMs: number | null;
   readonly shortLived: string | null;
   /** Since when the host of a requested switch has been silent, monotonic ms; null: it was not. */

@@ -55,7 +55,7 @@ export interface CarriedSeen
   readonly rerouted: boolean;
 }
 
-/** Which servers the routes are proved to lead to. */
+/** What is proved about the servers to which the routes lead. */
 export interface TrustSeen {
   /** How the last proof ended. */
   readonly state: "unasked" | "same" | "different" | "unproved";
@@ -169,7 +169,7 @@ export interface ShareSeen {
   readonly openFiles: OpenFilesSeen | null;
   /** What the proofs of servers show; null or absent: there is no carrier. */
   readonly carry?: CarrySeen | null;
-  /** Files that are not on the server yet. null: not looked up, as no forced unmount can have left any. */
+  /** Files that are not on the server yet. null: not looked up, because no forced unmount can have left such files. */
   readonly unsent: readonly string[] | null;
   /** Local folders with files of the share that are not uploaded automatically. */
   readonly setAside?: readonly SetAsideFolder[];

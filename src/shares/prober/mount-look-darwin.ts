@@ -10,8 +10,9 @@ import { type LookAtMount, lookAtMountLinux } from "./mount-look-linux.ts";
 const PREFIX = ".mountaineer-look-";
 
 /**
- * Asks for the name first, then reads the root as on Linux. Even from the cache, the second look shows whether the mount
- * may be listed (privacy, rights), and whether it exists at all, because a missing root answers ENOENT, too.
+ * First asks for a name that does not exist, then lists the root as on Linux. The listing, even from the cache, shows
+ * whether the mount may be listed (privacy, rights) and whether it exists, because a missing root gives ENOENT for
+ * the name, too.
  */
 export function createLookAtMountDarwin(
   askName: (path: string) => Promise<unknown>,

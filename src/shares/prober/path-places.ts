@@ -16,8 +16,8 @@ export async function pathPlaces(paths: readonly string[]): Promise<readonly Pat
 
 /** `..` is left to the kernel, which resolves it from where a link leads. */
 async function placeOf(path: string): Promise<PathPlace> {
-  // Slashes at the end are dropped, as servers do: with one, a link to a file or to nothing would not be
-  // found.
+  // Slashes at the end are dropped, as servers do. With a slash at the end, a link to a file or to nothing would not
+  // be found.
   let existing = withoutEndSlashes(path);
   let missing = "";
   for (;;) {

@@ -8,7 +8,7 @@ import { AT_ONCE, type ProberReply, type ProberRequest } from "./prober-protocol
 
 interface ProberChildEvents {
   onReply(reply: ProberReply): void;
-  /** Called once, also when it could not be started; never synchronously. */
+  /** Called once, never synchronously; also if the process could not be started. */
   onEnd(why: string): void;
 }
 

@@ -23,7 +23,7 @@ import {
   type SubjectOf,
 } from "./prober-protocol.ts";
 
-// On other systems no share is mounted, as their mounts cannot be listed.
+// Systems other than Linux and macOS mount no share, because Mountaineer cannot list their mounts.
 const scanOpenFiles: OpenFilesScan =
   process.platform === "darwin"
     ? createOpenFilesScanDarwin()
@@ -31,7 +31,7 @@ const scanOpenFiles: OpenFilesScan =
 
 /** Time for which answers are gathered into one message, ms; too short to delay a failover. */
 const LINGER_MS = 3;
-/** When a look is late, those that are due within this part of the deadline are reported as late with it. */
+/** When a look is late, all looks that are due within this part of the deadline are reported as late together. */
 const LATE_TOGETHER = 0.1;
 /** Deadline of a scan, ms. It reads hundreds of small kernel files, and a process stuck in the kernel can block one. */
 const SCAN_DEADLINE_MS = 5_000;
@@ -141,7 +141,8 @@ class Answering {
     if (this.#retired || this.#lateTimer !== null) return;
     const [oldest] = this.#begun.values();
     if (oldest === undefined) return;
-    // After this process stood still, timers run before finished calls are noticed.
+    // If this process was suspended, timers run before finished calls are noticed; `setImmediate` lets the finished
+    // calls come first.
     const late = (): void => void setImmediate(() => this.#markLate());
     this.#lateTimer = setTimeout(late, Math.max(1, oldest - performance.now()));
   }

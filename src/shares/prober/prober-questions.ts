@@ -7,8 +7,8 @@ import { type ProberChild, startProberChild } from "./prober-child-process.ts";
 import type { AnswerOf, Ask, ProberReply, QuestionKind, SubjectOf } from "./prober-protocol.ts";
 
 /**
- * If a child with questions sends nothing for this long, ms, it has been stopped or lost: answers and reports
- * of late looks come much sooner.
+ * If a child with open questions sends nothing for this long, ms, it counts as stopped or lost. It would answer, or
+ * report that a look is late, much sooner.
  */
 const SILENT_CHILD_MS = 8_000;
 const RESTART_MS = { first: 100, most: 5_000 };

@@ -1,5 +1,5 @@
-// The files with a share's login for the programs of proofs. Each is named after the process that writes it, so that files of
-// killed processes can be removed.
+// Files with a share's login, for the programs that prove its server. Each file is named after the process that
+// writes it, so that files of killed processes can be removed.
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, expecting } from "../../runtime/errors.ts";
@@ -12,7 +12,7 @@ import { ownRuntimeFolder } from "../mounts/mount-claims.ts";
 import type { RouteName, ShareSpec } from "../share-spec.ts";
 
 /**
- * The name of such a file: the route, the writing process (absent in files of 0.1), the share's id (only in
+ * The name of a file with a login: the route, the writing process (absent in files of 0.1), the share's id (only in
  * the runtime folder), and `.new` while the file is being written.
  */
 const NAME = /^proof-(?:tb|fallback)(?:\.(\d+-\w+))?(?:\.\w{12})?\.(?:conf|auth)(?:\.new)?$/;

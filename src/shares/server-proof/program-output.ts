@@ -102,7 +102,7 @@ function asRcloneShows(name: string): string {
   );
 }
 
-/** The part of the line before the size, which has eight or more columns. */
+/** The part of the line before the size. The size takes at least eight columns. */
 function nameAndAttributes(line: string, size: string, time: string): string {
   const tail = 1 + Math.max(8, size.length) + 2 + time.length;
   return line.slice(2, line.length - tail);

@@ -8,7 +8,7 @@ export type Births = ReadonlyMap<string, Birth>;
 
 /** `text` continues a sentence that begins with the share's source: "//nas/core is empty: …". */
 type Recognition =
-  /** `by`: the evidence: an equal creation time, which a copy cannot have, or unchanged entries. */
+  /** `by` names the evidence: an equal creation time, which a copy cannot have, or unchanged entries. */
   | { readonly kind: "same"; readonly by: "creation" | "entries" }
   | { readonly kind: "different"; readonly text: string }
   | { readonly kind: "unproved"; readonly text: string };

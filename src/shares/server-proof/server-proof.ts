@@ -46,8 +46,8 @@ export type ProofVerdict =
   | { readonly kind: "unproved"; readonly text: string; readonly isBlank?: true };
 
 /**
- * At most two proofs run at once, and proofs of one share one after the other. A proof takes at most 12 s,
- * then ends as `unproved`. Rejects only when the signal aborts.
+ * At most two proofs run at once, and at most one for each share. A proof takes at most 12 s, then ends as
+ * `unproved`. Rejects only when the signal aborts.
  */
 export type ServerProof = ReturnType<typeof createServerProof>;
 
@@ -59,7 +59,7 @@ export interface ServerProofOptions extends StateFolderTools {
    * reads only as a guest. Default: no.
    */
   readonly signsLogins?: boolean;
-  /** Default: one of its own, which does not see logins that others make. */
+  /** Default: a new one, which knows only the logins that the proofs make. */
   readonly logons?: Logons;
   /** Asks for the ServerGuid again after the root was read. Absent: the first answer counts. */
   readonly hostProber?: Pick<HostProber, "probe">;
@@ -73,7 +73,6 @@ const PROOFS_AT_ONCE = 2;
 const GUID_AGAIN_MS = 1_000;
 const DEADLINE_MS = 10_000;
 
-/** The expected result of a proof. */
 export interface Expected {
   /** The server of the mount; null: without a mount, any server is accepted. */
   readonly server: string | null;
@@ -111,10 +110,7 @@ export function createServerProof(options: ServerProofOptions) {
     return turn.use(() => semaphore.use(work));
   };
 
-  /**
-   * Whether the address still shows the same ServerGuid, so that the reading came from the server with that
-   * GUID.
-   */
+  /** Whether the address still shows the same ServerGuid. If so, what was just read there came from that server. */
   const isStill = async ({ address: host, port, serverGuid }: ProofEndpoint): Promise<boolean> => {
     const now = { notBeforeMs: clock.monotonicMs(), timeoutMs: GUID_AGAIN_MS };
     const probe = await hostProber?.probe({ host, port, interfaceName: null }, now);
@@ -221,7 +217,7 @@ export function createServerProof(options: ServerProofOptions) {
       return id;
     },
 
-    /** Removes files with logins that killed processes have left, for all shares. Never rejects. */
+    /** Removes the login files that killed processes have left, for all shares. Never rejects. */
     removeLeftovers: (): Promise<void> => reader.removeLeftovers(logger),
   };
 }
@@ -374,7 +370,7 @@ interface FailedRoute {
   readonly route: RouteName;
 }
 
-/** Lists both routes at once by the first program that can, then reads creation times if possible. */
+/** Lists both routes at the same time, with the first program that can do it. Then reads creation times if possible. */
 async function readBoth({ reader, programs, requests }: ComparingParts): Promise<Reading | FailedRoute> {
   let failure: FailedRoute | null = null;
   for (const program of programs) {
@@ -457,7 +453,7 @@ function bothSources(share: ShareSpec): string {
     .join(" and ");
 }
 
-/** The source for messages: that of the route, or if the share has only the other route, of that one. */
+/** The source that messages name: that of `route` if the share has this route, else that of its only route. */
 function sourceOn(share: ShareSpec, route: RouteName): string {
   const isThere = routesOf(share).includes(route);
   return sourceOf(isThere ? share.routes[route] : preferredRoute(share), share.shareName);

@@ -26,7 +26,7 @@ export function startApproveSession(
   const unsubscribe = changes.subscribe(look);
   signal.addEventListener("abort", unsubscribe, { once: true });
 
-  /** With the reason of a failure, or null. */
+  /** Resolves with the reason of a failure, or with null. */
   let approving: Promise<string | null> = Promise.resolve(null);
   const approve = async ({ id, digest }: WaitingEntryWire): Promise<string | null> => {
     let reason: string | null = null;

@@ -10,7 +10,7 @@ export type ItemKind = "tool" | "resource" | "template" | "prompt" | "withheld";
 export type CatalogItem = ReturnType<typeof itemOf>;
 
 const SUMMARY_LIMIT = 300;
-/** Of a description, and of the arguments' names; in characters. */
+/** Maximum number of searched characters of a description, and of all arguments' names together. */
 const SOUGHT_LIMIT = 2_000;
 
 export function catalogItems(report: CatalogReport): readonly CatalogItem[] {

@@ -130,7 +130,6 @@ export function withoutCall(state: CatalogState): CatalogState {
   return page.kind === "calling" ? { ...state, page: { ...page, kind: "form" } } : state;
 }
 
-/** Puts the edited JSON into the form. */
 export function withJson(state: CatalogState, path: FormPath | null, text: string): CatalogState {
   const { page } = state;
   if (page.kind !== "form") return state;

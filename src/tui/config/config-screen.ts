@@ -94,7 +94,7 @@ function createConfigRequests(
   state: ReturnType<typeof createStore<ConfigState>>,
   { link, prompt, edit, signal }: ConfigScreenOptions,
 ) {
-  /** With the reason of a failure, or null. */
+  /** The newest save or rollback. Resolves with the reason of its failure, or null. */
   let saving: Promise<string | null> = Promise.resolve(null);
   /** Resolves with the reason of a failure, or null. */
   const change = async (work: () => Promise<(now: ConfigState) => ConfigState>): Promise<string | null> => {

@@ -107,7 +107,10 @@ export function withFile(state: ConfigState, file: ConfigFile): ConfigState {
   };
 }
 
-/** Has the text of the editor checked, or shows what somebody else has changed meanwhile. */
+/**
+ * Requests the check of a changed text, or shows the conflict if the file has changed, too. An unchanged text is
+ * dropped, and the newest content of the file is shown.
+ */
 export function withWritten(state: ConfigState, text: string): ConfigStep {
   const { file, fresh } = state;
   const idle = { ...state, busy: null };

@@ -63,7 +63,7 @@ export function fleetLines(shown: ShownFleet, size: ScreenSize): readonly Line[]
   return [...top, ...rows, [span(place, "faint")], ...firstOf([...details, ...below], left, size)];
 }
 
-/** The fleet's summary, its link while that is down, and its conditions. */
+/** The fleet's summary, a line about the link while it is being connected, and the fleet's conditions. */
 function headLines({ report, summary }: ShownFleet, size: ScreenSize): readonly Line[] {
   const { symbols, width } = size;
   const { link } = report;
@@ -105,7 +105,7 @@ function machineRow(machine: FleetMachine, isChosen: boolean, view: View): Line 
   );
 }
 
-/** As `fleet status` prints it. */
+/** A machine's details, as `fleet status` prints them. */
 export function detailLines(machine: FleetMachine, view: View): readonly Line[] {
   const { symbols, width } = view;
   const { own, name, state } = machine;

@@ -106,8 +106,8 @@ export function withFile(state: PanelState, file: FileSeen): PanelState {
   if (!isDirty(state) || seenSha256 === null || file.sha256 === seenSha256) {
     return { ...state, file, fileChanged: false };
   }
-  // The file has changed before its first read: because of the seen hash, the daemon refuses to save over
-  // content that the user has not seen.
+  // The file changed before the panel first read it. The state keeps the hash of the content that the user saw, so
+  // the daemon refuses to overwrite content that the user has not seen.
   if (state.file === null) return { ...state, file: { ...file, sha256: seenSha256 }, fileChanged: true };
   return { ...state, fileChanged: file.sha256 !== state.file.sha256 };
 }

@@ -220,7 +220,7 @@ function runNamed(typed: string, commands: readonly Command[], print: PlainParts
   else print(`type one of them whole: ${found.map(({ name }) => name).join(", ")}`);
 }
 
-/** Each run asks the daemon again. */
+/** Each lookup asks the daemon anew. */
 function createLookups({ link, isElsewhere, print, signal }: PlainParts) {
   const items = async () => catalogItems(await link.ask("catalog", null, signal));
   // Spells out line breaks, because one in a foreign name could begin a line that looks like the program's

@@ -82,8 +82,8 @@ function hintsOf(panel: PanelState, arrows: string): readonly string[] {
 // Divides the Sync screen's height: the status and the panel first, the table gets the rest.
 
 /**
- * The lines that each part needs to be complete; `rows`: of the table, without its head. The help is the first part to be
- * left out.
+ * How many lines each part needs to be complete; `rows` counts the table without its head. The help is the first part
+ * to be left out.
  */
 type SyncParts = Readonly<Record<"status" | "problem" | "rows" | "panel" | "note" | "help", number>>;
 

@@ -149,7 +149,6 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
       const [refusal] = Object.values(refused);
       return refusal ?? (panel.get().fileChanged ? "the file was changed meanwhile" : null);
     },
-    /** Shows in the panel that there are unsaved changes. */
     warnUnsaved(): void {
       panel.put({ note: { kind: "unsaved" } });
     },

@@ -2,7 +2,7 @@
 import { columns, firstColumns, harmless, lastColumns, padded } from "../../runtime/text/plain-text.ts";
 import type { View } from "./terminal-style.ts";
 
-/** Colours follow from it; the text is complete without them. */
+/** Decides the colour; the text is complete without colour. */
 export type Tone = "plain" | "strong" | "faint" | "good" | "bad" | "warning" | "accent" | "cursor";
 
 export interface Span {

@@ -6,8 +6,8 @@ import type { View } from "./terminal-style.ts";
 import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
 
 /**
- * The first visible line of a text. Drawing limits it to the last page, so that the next key scrolls from
- * what is shown.
+ * The first visible line of a text. Drawing moves it back to the start of the last page if necessary, so that the
+ * next key scrolls from what is shown.
  */
 export interface ScrollPlace {
   top: number;
@@ -78,7 +78,7 @@ export function chosenId<Id extends number | string>(
   return ids.includes(chosen) ? chosen : (ids.findLast((id) => id > chosen) ?? ids[0] ?? null);
 }
 
-/** Returns a function that is true for the text of a row with every word of the filter. */
+/** Returns a function that tells whether a row's text contains every word of the filter. */
 export function filterOf({ filter }: Pick<ListState, "filter">): (text: string) => boolean {
   return matcherOf(filter.text);
 }

@@ -21,7 +21,7 @@ export interface Command {
   run(): void;
 }
 
-/** The views that the first line and the web page offer; each screen belongs to one of them. */
+/** The views that the first line of the terminal and the web page offer. Each screen belongs to one view. */
 export type ViewName = "Home" | "Shares" | "Servers" | "Activity" | "Settings";
 
 /** One entry of `screens.ts`. Created once; keeps its state while another screen is shown. */
@@ -52,8 +52,8 @@ export interface Screen {
   /** Handles pasted text. False or absent: the screen gets the pasted characters as keys. */
   onPaste?(text: string): boolean;
   /**
-   * True while keys have to wait for a save or load. `changes` must announce when it becomes false. Another
-   * screen drops the waiting keys, unless one of them opened it.
+   * True while keys have to wait for a save or load. `changes` must announce when it becomes false. When another
+   * screen is shown, waiting keys are dropped, unless one of these keys opened that screen.
    */
   holdsKeys?(): boolean;
   /** True if leaving now would lose unsaved changes; the screen then shows a warning. */

@@ -32,7 +32,6 @@ export function withSize(state: Scroller, size: TextSize): Scroller {
   return within({ ...state, size, lines, top });
 }
 
-/** Stays scrolled to the same line. */
 export function withText(state: Scroller, text: string): Scroller {
   return text === state.text ? state : within({ ...state, text, lines: foldedText(text, state.size.width) });
 }

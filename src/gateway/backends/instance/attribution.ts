@@ -83,7 +83,7 @@ function lingersMs({ method, timeoutMs }: PendingRequest): number {
   return Math.min(LINGERS_MS.atMost, Math.max(LINGERS_MS.working, timeoutMs));
 }
 
-/** A server that says nothing for this long after a cancellation has stopped the work. */
+/** A server that says nothing for this long after a cancellation, ms, counts as having stopped the work. */
 const SILENT_MS = 1_000;
 
 interface GivenUp {
@@ -130,7 +130,7 @@ export class GivenUpCalls {
     return [...this.#calls.values()].map(({ client }) => client);
   }
 
-  /** The call that is kept for longest. */
+  /** Of the calls that were given up, the one that is kept until the latest time; null: none. */
   get waiting(): { readonly leftMs: number; readonly isCancelled: boolean } | null {
     this.#dropOld();
     let last: GivenUp | null = null;

@@ -7,7 +7,7 @@ import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
 import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
 
 export interface InitializeResult {
-  /** MODERN_VERSION if the link presents a server of that version as one with a session. */
+  /** MODERN_VERSION for a server of that version, although the link presents the server as one with a session. */
   readonly protocolVersion: SpokenVersion;
   readonly capabilities: JsonObject;
   readonly serverInfo: { readonly name: string; readonly version: string };

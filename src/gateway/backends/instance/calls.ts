@@ -121,7 +121,10 @@ export class InstanceCalls {
     this.#givenUp.heard();
   }
 
-  /** Null unless given-up calls alone make it unclear whose message it is; then the one that is kept for longest. */
+  /**
+   * The given-up call that is kept for longest, if only given-up calls make it unclear to which call a message
+   * belongs; else null.
+   */
   lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
     const without = attribute(streamOf, this.#options.owner, this.pending, []);
     return without.kind === "nobody" && without.why === "unclear" ? null : this.#givenUp.waiting;

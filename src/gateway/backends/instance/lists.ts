@@ -25,12 +25,12 @@ const MAX_PAGES = 1_000;
 const MAX_ENTRIES = 100_000;
 const MAX_CHARACTERS = 64 * 1024 * 1024;
 
-/** Withheld entries of one list, and as many corrected ones. */
+/** Maximum number of withheld entries that are reported for one list, and of corrected ones. */
 const MOST_REPORTED = 100;
 
 /** An entry that strict clients would refuse. */
 interface FaultyEntry {
-  /** On one line and cut, as `tool "read"`. */
+  /** The entry on one line, shortened: `tool "read"`. */
   readonly entry: string;
   readonly faults: string;
   /** "none": the entry was corrected, and all clients get it. */
@@ -45,7 +45,7 @@ type Oddity = "no_such_list" | "nameless_entry" | "unwritable_entry";
 interface ReadOptions {
   readonly ask: Ask;
   readonly clock: Clock;
-  /** For all pages of one list. */
+  /** Limit for all pages of one list together. */
   readonly timeoutMs: number;
   /** Why the link cannot carry a call of the tool; null: it can. */
   readonly toolFault: (tool: JsonObject) => string | null;

@@ -25,7 +25,7 @@ export interface LongWaits {
   readonly longestMs: number;
 }
 
-/** A question of the server that may belong to the request. */
+/** A question of the server that may belong to a request in flight. */
 export interface Attached {
   ended(request: PendingRequest): void;
 }
@@ -69,7 +69,7 @@ interface PendingOptions {
   readonly onAborted: (request: PendingRequest, reason: unknown) => void;
 }
 
-/** Waits for a client, not for the server. */
+/** True if the request waits for a client, not for the server. */
 function isAsking({ attached }: PendingRequest): boolean {
   return attached !== null && attached.size > 0;
 }

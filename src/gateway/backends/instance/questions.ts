@@ -34,7 +34,7 @@ type Addressee = Exclude<Attribution, { readonly kind: "nobody" }>;
 interface Question extends Attached {
   readonly id: RpcId;
   readonly client: ClientPort;
-  /** It belongs to one of these calls; empty: to no call. */
+  /** The calls to which the question belongs; empty: it belongs to no call. */
   readonly calls: Set<PendingRequest>;
   readonly abort: AbortController;
 }
@@ -67,8 +67,8 @@ export class Questions {
   }
 
   /**
-   * Resolves when no question is open, or after `limitMs`. True if the server has asked anything since the
-   * last call.
+   * Waits until no question is open, for at most `limitMs`. Resolves with true if the server has asked anything since
+   * this method was called last.
    */
   async answered(limitMs: number): Promise<boolean> {
     if (this.#open.size > 0) {

@@ -277,8 +277,8 @@ class RunningInstance {
   }
 
   /**
-   * Takes over another instance's subscriptions. Never fails: a refusal is logged, and the clients still
-   * count as subscribed, because nobody tells them.
+   * Takes over another instance's subscriptions. Never fails: if the server refuses one, that is logged, and its
+   * clients, who are not told, still count as subscribed.
    */
   adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
     if (this.#over === null) this.#subscriptions.adopt(others);
@@ -438,7 +438,7 @@ class RunningInstance {
     }
   }
 
-  /** Calls in flight may still be answered. */
+  /** Waits until no call is in flight, because the calls may still be answered. */
   #endIfSignedOut(): void {
     if (this.#signedOut !== null && this.#calls.pending.calls === 0) this.#fail(this.#signedOut);
   }

@@ -41,7 +41,7 @@ export class Subscriptions {
     return new Map([...this.#topics].map(([uri, { clients }]) => [uri, clients]));
   }
 
-  /** Also the clients that are subscribed to a parent of the URI (`a` of `a/b`). */
+  /** The clients that are subscribed to the URI, or to a parent of it (`a` of `a/b`). */
   subscribers(uri: string): ReadonlySet<ClientPort> {
     const exact = this.#topics.get(uri)?.clients;
     const found = new Set(exact);
@@ -141,7 +141,9 @@ export class Subscriptions {
     return topic.work;
   }
 
-  /** Repeats requests until the server's state is the wanted one. Resolves with the last answer. */
+  /**
+   * Subscribes or unsubscribes at the server until its state fits the topic's clients. Resolves with the last answer.
+   */
   async #settle(topic: Topic): Promise<Reply> {
     const { backend, logger, listMs } = this.#options;
     let reply = DONE;
@@ -195,7 +197,7 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
     for (const [id, { names }] of [...tasks]) if (names.delete(client) && names.size === 0) end(id);
   };
   return {
-    /** `id` is the server's, `name` the client's own. */
+    /** `id` is the server's id of the task, `name` the client's name for it. */
     async watch({ id, name }: { id: string; name: string }, client: ClientPort): Promise<Reply> {
       let watched = tasks.get(id);
       if (watched === undefined) {

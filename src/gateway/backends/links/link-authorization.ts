@@ -38,7 +38,7 @@ export interface LinkAuthorization extends Disposable {
   clean(text: string): string;
 }
 
-/** For a link that has no credentials but its configured headers. */
+/** For a link whose only credentials are its configured headers. */
 export const UNSIGNED: LinkAuthorization = {
   current: NO_CREDENTIAL,
   obtain: () => Promise.resolve(NO_CREDENTIAL),

@@ -70,7 +70,7 @@ export interface Serving extends InstanceRef {
 export interface BackendMemory {
   readonly revision: number;
   readonly serving: Serving | null;
-  /** It starts now, and serves once it is ready. */
+  /** The instance that is starting; it serves once it is ready. */
   readonly candidate: InstanceRef | null;
   readonly draining: readonly Draining[];
   readonly closing: readonly number[];
@@ -144,7 +144,6 @@ export type BackendStep =
   | { readonly kind: "check"; readonly id: number }
   | { readonly kind: "refresh"; readonly id: number };
 
-/** One decision in the making. */
 export class DecisionBuilder {
   readonly spec: BackendSpec;
   readonly seen: BackendSeen;

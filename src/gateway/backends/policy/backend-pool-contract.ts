@@ -68,7 +68,7 @@ interface RouteView {
   readonly inUse: boolean;
   /** Since when an idle instance over this route has answered without a gap. Null: there is none. */
   readonly healthySinceMs: number | null;
-  /** When the route counts as stable, which may be past. Null like `healthySinceMs`. */
+  /** When the route counts as stable; the time may be past. Null if `healthySinceMs` is null. */
   readonly stableAtMs: number | null;
   readonly retryAtMs: number | null;
   readonly lastError: string | null;
@@ -103,7 +103,7 @@ export interface SharedCall {
   readonly signal: CallSignal;
   /** Other machines' backends may not answer. */
   readonly isOwnAlone: boolean;
-  /** `onHome`: an instance gets the call. `onLoss`: the link lost it. */
+  /** `onHome` is called when an instance gets the call, `onLoss` when the link has lost the call. */
   send(
     backend: string,
     params: JsonObject | undefined,
@@ -120,7 +120,7 @@ export interface WatchedTask {
   readonly name: string;
 }
 
-/** To the backend with these params, or `answer` comes from elsewhere. */
+/** How a call goes on after its wait: to the backend with these params, or with an `answer` from elsewhere. */
 export type RenewedCall =
   | { readonly params: JsonObject | undefined; readonly answer: null }
   | { readonly answer: Promise<Reply> };

@@ -12,7 +12,7 @@ export type Gate =
 
 const OPEN: Gate = { kind: "open" };
 
-/** Local programs have to end before their share can be remounted. */
+/** True if the backend's local programs have to end so that their share can be remounted. */
 export function makesRoom({ needs, origin, wanted, routes }: BackendSpec): boolean {
   if (needs?.data.kind !== "moving" || wanted.kind === "nothing") return false;
   // With routes, some of them may be programs.
@@ -25,7 +25,10 @@ function endAll(builder: DecisionBuilder, why: DataReason, holding: BackendMemor
   dropStandbys(builder);
 }
 
-/** In a short absence calls wait. After it they are refused, and with `when_unavailable = "stop"` the server ends. */
+/**
+ * While required data is away, calls wait for a time. After that they are refused, and with `when_unavailable =
+ * "stop"` the server ends.
+ */
 export function foldNeeds(builder: DecisionBuilder): Gate {
   const { spec, now, memory } = builder;
   const { needs } = spec;

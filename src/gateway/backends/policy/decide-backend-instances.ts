@@ -60,7 +60,7 @@ export function foldServing(builder: DecisionBuilder): void {
   if (serving === null) return;
   const seen = builder.seenOf(serving.id);
   const isGone = seen?.state.kind === "ready" && isConfirmedGone(builder, seen);
-  // Calls that were sent may still be answered, so it drains.
+  // The instance drains, because calls that were sent to it may still be answered.
   if (isGone) builder.drainServing("not_answering");
   if (isGone || seen?.state.kind !== "ready") {
     foldCrash(builder, serving, seen);
@@ -193,7 +193,7 @@ export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
   });
 }
 
-/** A start failed, or a serving instance ended and gets no immediate try. */
+/** Handles a start that failed, or a serving instance that ended and gets no immediate try. */
 function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure): void {
   const { now, memory } = builder;
   const tries = noteTry(builder, key, failure);

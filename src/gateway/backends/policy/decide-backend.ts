@@ -135,7 +135,10 @@ export function decideBackend(
   };
 }
 
-/** Closes what neither serves nor will serve. A draining instance first ends its calls, within `drain_timeout`. */
+/**
+ * Closes the instances that neither serve nor will serve. A draining instance first ends its calls, within
+ * `drain_timeout`.
+ */
 function closeStep(builder: DecisionBuilder): BackendStep | null {
   const { seen, memory, spec, now } = builder;
   for (const instance of seen.instances) {
@@ -245,7 +248,7 @@ function isAway(builder: DecisionBuilder): boolean {
   return isWanted && !builder.hasRoutes && !isMissing(builder.spec) && tries.failure?.isAway === true;
 }
 
-/** A probe is cheaper than a start. */
+/** Whether the address is only probed now, because a probe is cheaper than a start. */
 function isOnlyProbed(builder: DecisionBuilder): boolean {
   return isAway(builder) && builder.memory.tries.failures >= STARTS_WHILE_AWAY;
 }

@@ -35,7 +35,7 @@ export const NO_TRIES: Tries = { ...NO_BACKOFF, failure: null };
 
 /** An idle instance that shows that a better route works, and takes over later. */
 export interface Standby extends InstanceRef {
-  /** When it was last asked, monotonic ms. */
+  /** When the instance was last asked, monotonic ms. */
   readonly checkedAtMs: number | null;
   /** Its newest answer that counts in `health`, monotonic ms. */
   readonly signMs: number | null;

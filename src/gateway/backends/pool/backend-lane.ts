@@ -122,7 +122,7 @@ export class BackendLane {
     return requires.length === 0 ? [] : [{ requires, pids: this.pids }];
   }
 
-  /** A call that waits may still be refused. */
+  /** `waits` promises nothing: a call that waits may still be refused. */
   get readiness(): Readiness {
     const { decision, isWanted, serving, doubted, stopped } = this.#state;
     const { calls, gate } = decision;
@@ -395,7 +395,7 @@ export class BackendLane {
     if (ownClient !== null) {
       const ready = own.ready(ownClient);
       if (ready !== null) return run(ready, deadlineMs);
-      // Both may change while the request waits.
+      // Whether clients have their own instances, and whether calls may pass, can change while the request waits.
       const isOver = (): boolean => !state.isPerClient || state.decision.gate.kind !== "open";
       const runOrAgain = (entry: PoolInstance, leftMs: number): Promise<Reply> =>
         state.isWanted && isOver() ? again(leftMs) : run(entry, leftMs);
@@ -418,7 +418,7 @@ export class BackendLane {
     return errorReply(BACKEND_UNAVAILABLE, state.unavailable);
   }
 
-  /** The server cannot know that its data was absent, so the failed call's answer says it. */
+  /** Adds to the answer of a failed call that required data was absent, because the server cannot know it. */
   #withAbsence(answer: Promise<Reply>): Promise<Reply> {
     const state = this.#state;
     if (state.config.requires.length === 0) return answer;

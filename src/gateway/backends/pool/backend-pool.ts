@@ -69,7 +69,7 @@ export class BackendPool implements AsyncDisposable {
     });
   }
 
-  /** In the file's order. Changes without a new connection take effect within the call. */
+  /** `configs` is in the file's order. Changes that need no new connection take effect before this returns. */
   apply(configs: readonly ServedBackend[], { drainTimeoutMs, failback = FAILBACK }: PoolSettings): void {
     if (this.#stopping !== null) return;
     const settings = { drainTimeoutMs, failback };
@@ -145,7 +145,7 @@ export class BackendPool implements AsyncDisposable {
     return lane !== undefined;
   }
 
-  /** Null ends the hold. Never rejects. */
+  /** `to` null ends the hold of a route. Never rejects. */
   async switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     if (lane === undefined) return { ok: false, reason: "it is not configured" };

@@ -253,7 +253,7 @@ export class PoolSubscriptions {
     this.#byClient.clear();
   }
 
-  /** Without `client`: the subscriptions of all clients. */
+  /** Moves the subscriptions of `client`, or of all clients if it is absent. */
   move(from: BackendInstance | null, to: BackendInstance | null, client?: ClientPort): void {
     if (this.#byClient.size === 0) return;
     const moved = this.#byUri(client);

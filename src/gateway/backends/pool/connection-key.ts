@@ -78,7 +78,7 @@ function resolveProgram(connection: StdioConnection, environment: Environment): 
   const record = resolveSecrets(connection.env, environment);
   if (!record.ok) return record;
   const { values, secrets } = record;
-  // The file may name the folder or leave it out: that makes no difference.
+  // It makes no difference whether the file names `cwd` or leaves it out.
   const { cwdGiven: _, ...plain } = connection;
   const resolved = { ...plain, env: values };
   const shown = shownProgram(connection, secrets);

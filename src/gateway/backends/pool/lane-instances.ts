@@ -160,7 +160,7 @@ export class Published {
     if (base === null || isOf(base)) return;
     const why: DrainReason = base.key === next.base.key ? "restarted" : "replaced";
     this.#own.retire((entry) => isOf(entry.base), why);
-    // To get updates without a call.
+    // Each subscribed client needs its new instance now, to get updates even without a call.
     for (const client of this.#subscriptions.clients) this.#own.ensure(client);
   }
 

@@ -77,7 +77,7 @@ export class LaneState {
   /** Called when the phase or the published lists have changed, or calls have ended. */
   readonly changed: () => void;
   readonly #lane: Lane;
-  /** As seen last; null: never. */
+  /** The mounts of the required shares as seen last; null: never seen. */
   #mounts: string | null = null;
 
   /** `run` must not wait: slow work triggers the lane when it is done. */
@@ -226,7 +226,10 @@ export class LaneState {
     return { data: data.look(requires), unavailableAfterMs, whenUnavailable };
   }
 
-  /** Programs hold files of the mount that they started on, so another mount replaces the instances. */
+  /**
+   * Replaces the instances when the mounts have been replaced, because programs keep files of the mount on which they
+   * were started.
+   */
   noticeMounts(isFirst: boolean): void {
     const data = this.needs?.data ?? null;
     const turns = this.absence.turns + 1;

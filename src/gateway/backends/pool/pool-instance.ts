@@ -9,9 +9,11 @@ import type { BackendInstance, StartInstance } from "../instance/start-backend-i
 import type { PoolCall } from "../policy/backend-pool-contract.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
-/** Links end within 5 s. An instance that takes longer is logged, and nothing waits for it any more, ms. */
+/**
+ * How long an instance may take to close, ms; after that it is logged and no longer waited for. Links end within 5 s.
+ */
 const CLOSE_LIMIT_MS = 10_000;
-/** After so many timed-out calls in a row the server is checked. */
+/** Number of timed-out calls in a row after which the server is checked. */
 const DOUBTFUL_TIMEOUTS = 5;
 
 /** Begins `home` of HTTP servers. A process's `home` is base64url, without this character. */
@@ -89,7 +91,7 @@ export class PoolInstance {
     return this.#home;
   }
 
-  /** Counts calls that time out in a row. `send` does so itself. */
+  /** Counts how many calls in a row time out. Not needed for calls of `send`, which counts them itself. */
   watch(reply: Promise<Reply>): Promise<Reply> {
     void reply.then(this.#answered);
     return reply;

@@ -12,7 +12,9 @@ import {
   signInFailure,
 } from "./oauth-library.ts";
 
-/** As stored with the grant. The secret of a configured client stays in the configuration. */
+/**
+ * The client's identity as it is stored with the grant. The secret of a configured client stays in the configuration.
+ */
 export const clientShape = object({
   source: choice("configured", "document", "registered"),
   id: text,

@@ -48,7 +48,7 @@ interface LoginTools {
 
 /** How long the person may take, ms. */
 const PATIENCE_MS = 10 * 60_000;
-/** Nothing listens at this port: the browser shows an error there, and the person copies its address. */
+/** Nothing listens at this port. The browser shows an error page, and the person copies the address of that page. */
 const PASTE_PORT = 33_418;
 
 /** Resolves when the grant is stored. Rejects with `sign_in_failed`, `secret_unavailable` and `aborted`. */
@@ -151,7 +151,7 @@ async function byBrowser(context: SignInContext) {
 
 async function byDevice(context: SignInContext) {
   const { request, person, library, place, scopes, signal } = context;
-  // Servers register no client without a redirect address.
+  // Servers register only clients that have a redirect address.
   const redirectUri = pasteAddress(context);
   const client = await clientFor(context, redirectUri, true);
   const device = await beginDeviceRequest({ place, client, auth: request.auth, scopes }, library);
@@ -196,7 +196,7 @@ async function clientFor(
   return registerClient(library, place.server, registration);
 }
 
-/** Null: none for this address, or an unreadable one. */
+/** Null: there is no grant for this address, or it is unreadable. */
 async function earlierGrant(
   grants: GrantStore,
   backend: string,
@@ -244,7 +244,10 @@ async function challengesOf(
   };
 }
 
-/** Null: let the server choose. If it refused a token for lack of scopes, those of the earlier grant are kept. */
+/**
+ * Null: the server chooses. If the server refused a token for lack of scopes, the scopes of the earlier grant are
+ * requested again, too.
+ */
 function scopesToAskFor(
   { auth, moreScopes }: LoginRequest,
   challenges: readonly KeptChallenge[],

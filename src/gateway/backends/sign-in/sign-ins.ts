@@ -48,7 +48,7 @@ export class SignIns implements AsyncDisposable {
   readonly #options: SignInsOptions;
   readonly #grants: GrantStore;
   readonly #tokens = new Map<string, SharedToken>();
-  /** Also those of an earlier configuration that still have an open link. */
+  /** Tokens with an open link, including tokens of an earlier configuration. */
   readonly #used = new Set<SharedToken>();
 
   constructor(options: SignInsOptions) {
@@ -132,7 +132,7 @@ class SharedToken {
   #failures = 0;
   #challenge: BearerChallenge | null = null;
   #refusedValue: string | null = null;
-  /** The last renewal because of a refusal (monotonic ms), and how many followed each other closely. */
+  /** When a refusal last caused a renewal, monotonic ms, and how many such renewals followed each other closely. */
   #refusals: { readonly atMs: number; readonly inRow: number } | null = null;
   #timer: Timer | null = null;
   #links = 0;

@@ -98,7 +98,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
   const { read, save } = createKeptGrant(options);
 
   const renew = async (grant: Grant, signal: AbortSignal): Promise<TokenOutcome> => {
-    // If this renewal is interrupted, the next process can tell.
+    // This note lets the next process see that the renewal was interrupted.
     await grants.write(backend, { ...grant, renewingSinceMs: clock.wallMs() }, signal);
     const tools = await openOAuth({ server: url, clock, signal });
     const { oauth } = tools;
@@ -187,7 +187,7 @@ export function createMachineSource(options: SourceOptions & { readonly auth: Re
     } catch (error) {
       signal.throwIfAborted();
       const failure = tools === null ? error : asSignInFailure(tools.oauth, error, url.origin);
-      // No person can help, so even these failures are tried again.
+      // No person signs in for a machine, so every failure is tried again.
       const hint = failure instanceof MountaineerError ? failure.hint : null;
       return {
         kind: "failed",

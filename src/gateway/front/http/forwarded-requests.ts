@@ -65,7 +65,7 @@ export class ForwardedRequests {
     for (const stream of [...this.#streams.keys()]) stream.destroy();
   }
 
-  /** The other machine has authenticated the client; its headers say who the client is, and which session it means. */
+  /** The other machine has authenticated the client. The request's headers name the client and its session. */
   async #take(exchange: Exchange): Promise<void> {
     const { sessions, refuse, refusalOf, guarded } = this.#options;
     const { request, response } = exchange;

@@ -34,8 +34,8 @@ export interface SessionPeers {
   readonly machine: string | null;
   shares(machine: string): boolean;
   /**
-   * Opens a stream for one request; resolves once that machine has accepted the stream. Null: the machine is
-   * away. Never rejects.
+   * Opens a stream to `machine` for one request; resolves once the machine has accepted the stream. Null: the machine
+   * is away. Never rejects.
    */
   reach(machine: string, signal: AbortSignal): Promise<Duplex | null>;
 }

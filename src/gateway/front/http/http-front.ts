@@ -79,8 +79,8 @@ const SLOW_MS = {
    */
   staysJson: 120_000,
   /**
-   * For requests of 2026-07-28: before proxies close a silent connection (60 s), and late, because the status
-   * of a stream is always 200.
+   * For requests of 2026-07-28. Not later, because proxies close a silent connection after 60 s; not sooner, because
+   * the status of a stream is always 200.
    */
   modern: 15_000,
 };
@@ -139,7 +139,7 @@ export class HttpFront implements AsyncDisposable {
     this.#guarded(exchange, () => this.#route(exchange));
   };
 
-  /** Serves the request that another machine brings for a session of this one. */
+  /** Serves a request that another machine passes on, for a session of this machine. */
   serveForwarded(stream: Duplex): void {
     this.#forwarded.serve(stream);
   }
@@ -148,10 +148,7 @@ export class HttpFront implements AsyncDisposable {
     return this.#forwarded.idle();
   }
 
-  /**
-   * Takes a JSON-RPC message about a call in flight here, which the client has sent to another daemon. Never
-   * throws.
-   */
+  /** Takes a JSON-RPC message that a client has sent to another daemon, about a call in flight here. Never throws. */
   deliver(hash: string, text: string): void {
     try {
       this.store.deliver(hash, text);

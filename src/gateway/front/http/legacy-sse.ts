@@ -95,7 +95,7 @@ export class LegacySse {
     for (const channel of [...this.#channels.values()]) channel.finishIfQuiet();
   }
 
-  /** Ends the streams of revoked tokens that have no session yet; the others end with their session. */
+  /** Ends the streams without a session whose token was revoked. Other streams end with their session. */
   endWithdrawn(): void {
     const { served } = this.#tools.gateway;
     for (const channel of [...this.#channels.values()]) {

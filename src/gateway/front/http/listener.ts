@@ -294,8 +294,7 @@ export class Listener {
   }
 
   /**
-   * `endIdle` closes or passes idle connections until its signal aborts: all connections are closed, or the
-   * time is over.
+   * `endIdle` closes or passes on idle connections. Its signal aborts when no connection is left, or after `graceMs`.
    */
   async #end(graceMs: number, endIdle: (signal: AbortSignal) => Promise<void>): Promise<void> {
     this.stopListening();

@@ -83,7 +83,7 @@ function idleOf(server: Server, sockets: readonly Socket[]): Socket[] {
   } finally {
     for (const socket of sockets) Reflect.deleteProperty(socket, "destroy");
   }
-  // Node takes a connection without any request for one whose request has begun.
+  // Node counts a connection without any request as one whose request has begun.
   for (const socket of sockets) if (socket.bytesRead === 0) idle.push(socket);
   return idle.filter((socket) => {
     const unsent = handleOf(socket)?.writeQueueSize ?? 0;

@@ -37,7 +37,7 @@ interface Slowness {
 
 interface PostOptions {
   readonly trace?: TraceHeaders | null;
-  /** Lets a slow answer turn into a stream; null: the answer waits for its reply. */
+  /** Lets a slow answer turn into a stream; null: nothing is sent before the reply. */
   readonly slowness?: Slowness | null;
   /** Notifications go to the client's listening stream, so that a large reply can still be JSON. */
   readonly staysJson?: boolean;
@@ -277,7 +277,7 @@ export class ModernExchange implements CallOutlet, SlowAnswer {
   }
 }
 
-/** For a reply that goes out as JSON. */
+/** The HTTP status of a reply that goes out as JSON. */
 function statusOf(reply: Reply): number {
   if (!isError(reply)) return 200;
   const { code } = reply.error;

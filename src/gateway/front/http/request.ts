@@ -29,7 +29,10 @@ export interface Accepts {
 }
 
 export const SESSION_HEADER = "mcp-session-id";
-/** Headers that may occur once: Node drops or joins repeated values, and a proxy may have checked another of them. */
+/**
+ * Headers that may occur only once. Node drops or joins repeated values, so a proxy may have checked a value that is
+ * dropped here.
+ */
 const UNIQUE: ReadonlySet<string> = new Set([
   "host",
   "authorization",

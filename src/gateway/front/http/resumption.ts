@@ -16,8 +16,8 @@ const KEPT_CONNECTED = 256 * 1024;
 /** Characters kept of an answer whose connection is broken, or whose result is sent. */
 const KEPT_BROKEN = 8 * 1024 * 1024;
 /**
- * Characters kept of all answers together; beyond it, the principal whose answers keep most loses its oldest
- * answer.
+ * Maximum number of characters kept of all answers together. Beyond it, the principal with the most kept characters
+ * loses its oldest answer.
  */
 const KEPT_IN_ALL = 32 * 1024 * 1024;
 /** How long a broken connection can be resumed. */

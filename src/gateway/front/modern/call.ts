@@ -10,7 +10,7 @@ import type { CallOutlet } from "../session/outlet.ts";
 import type { Identity } from "./identities.ts";
 import type { ModernRequest } from "./request.ts";
 
-/** Notifications that are not sent within a request in 2026-07-28. */
+/** Notifications that protocol version 2026-07-28 does not send within a request. */
 const NOT_WITHIN: ReadonlySet<string> = new Set([
   ...Object.values(LIST_CHANGED),
   RESOURCE_UPDATED,

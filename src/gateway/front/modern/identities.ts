@@ -18,7 +18,10 @@ const CHECK_MS = 60_000;
  * the call's state.
  */
 const EXPECTED_MS = 60_000;
-/** For identities whose own server processes may run tasks: how long they are kept, and how many of each principal. */
+/**
+ * Identities whose own server processes may run tasks are kept for `TASK_MS`, at most `MOST_WITH_TASKS` of each
+ * principal.
+ */
 const TASK_MS = 3_600_000;
 export const MOST_WITH_TASKS = 16;
 /** Maximum number of idle identities of all principals; beyond it the one that is idle for longest ends. */

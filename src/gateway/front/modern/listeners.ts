@@ -214,7 +214,6 @@ class Listener implements SessionPort {
     this.finish();
   }
 
-  /** Ends the stream with its result. */
   finish(): void {
     const _meta = { [META.subscriptionId]: this.#id, [META.serverInfo]: this.#gateway.serverInfo };
     this.close({ result: { resultType: "complete", _meta } });

@@ -23,7 +23,7 @@ export interface Batch {
   readonly messages: readonly ValidMessage[];
   /** Replies to members that are not valid messages; `id` null: it could not be read. */
   readonly errors: readonly { readonly id: RpcId | null; readonly reply: Reply }[];
-  /** Number of requests and errors. */
+  /** The number of requests in `messages`, plus the number of `errors`. */
   readonly answers: number;
 }
 
@@ -34,8 +34,8 @@ type Incoming =
   | Batch;
 
 /**
- * Parses a message or a batch, and handles nothing of it, with one exception: an invalid response to a
- * question settles that question with an error.
+ * Parses a message or a batch without handling it. One exception: an invalid response to a question settles that
+ * question with an error.
  */
 export function readIncoming(bytes: Buffer, session: Session | null): Incoming {
   if (!isUtf8(bytes)) return refused("the message is not UTF-8", PARSE_ERROR);

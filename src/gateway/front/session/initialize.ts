@@ -55,7 +55,7 @@ export function keptInfo(clientInfo: unknown): JsonObject {
   return isJsonObject(clientInfo) && isShort(clientInfo) ? clientInfo : {};
 }
 
-/** False for a value that is nested too deep to be written. */
+/** False for a value that is too long as JSON, or nested too deeply to be written. */
 function isShort(part: unknown): boolean {
   const json = jsonOf(part ?? null);
   return json !== null && json.length <= LONGEST_PART;

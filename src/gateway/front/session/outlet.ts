@@ -24,7 +24,7 @@ export interface Outlet {
 /** Sends a notification of the call; if absent, `send` sends it. */
 export interface CallOutlet extends Outlet {
   readonly trace?: TraceHeaders;
-  /** Sends a notification of the call; absent: `send` does. */
+  /** Sends a notification of the call; absent: `send` is used instead. */
   notify?(json: string): boolean;
   /** Answers the request `id`, once; `reply` null: the request was cancelled and gets no answer. */
   answer(id: RpcId | null, reply: Reply | null): void;

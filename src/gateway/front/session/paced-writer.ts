@@ -5,7 +5,7 @@ import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 
 /** Bytes that are passed to the target at a time; the target reports when each piece is written. */
 const PIECE_BYTES = 256 * 1024;
-/** With more unread bytes the reader is congested, until half of them are read. */
+/** A reader with more unread bytes than this is congested, until at most half of this limit is unread. */
 const CONGESTED_BYTES = 1024 * 1024;
 
 /** The common part of ServerResponse and Duplex. */

@@ -164,9 +164,8 @@ interface SharedRecord {
 }
 
 /**
- * The principal of a request in a session of `own`, when another machine has authenticated its sender as
- * `said`. It has the roles that both machines give it. Null: `said` is another principal, or is not admitted
- * here.
+ * The principal of a forwarded request in a session of `own`, with the roles that both machines give it. Null:
+ * `said`, the principal that the other machine authenticated, is another principal or is not admitted here.
  */
 export function actingPrincipal(
   said: Principal,

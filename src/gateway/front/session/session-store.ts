@@ -55,11 +55,14 @@ interface Entry {
 interface Active extends Entry {
   readonly session: Session;
   readonly isPassing: boolean;
-  /** Verifies proofs of its id, by which other machines find the session; null: it is not shared. */
+  /**
+   * The result of `checkOf` for the proof of the session's id, by which other machines find the session; null: the
+   * session is not shared.
+   */
   readonly check: string | null;
   /** The principal as this machine itself has authenticated it last. */
   own: Principal;
-  /** `usedMs` when it was saved last. */
+  /** The value of `usedMs` that was saved last. */
   savedMs: number;
 }
 
@@ -134,7 +137,10 @@ export class SessionStore {
     return [...this.#dormant.values(), ...this.#active.values()];
   }
 
-  /** The idle sessions of one principal: the one with most of them among those with at least `atLeast` sessions. */
+  /**
+   * The idle sessions of the principal that has the most idle ones, among the principals with at least `atLeast`
+   * sessions.
+   */
   #idleOfLargest(atLeast: number): Entry[] {
     return [...Map.groupBy(this.#entries, ({ owner }) => owner()).values()]
       .filter(({ length }) => length >= atLeast)
@@ -198,7 +204,6 @@ export class SessionStore {
     return this.#add(options, sha256Of(options.id), check).session;
   }
 
-  /** True if a session of that id is active here. */
   has(id: string): boolean {
     return this.#active.has(id);
   }

@@ -129,7 +129,7 @@ export class LinesFront implements AsyncDisposable {
     return this.#closed.promise;
   }
 
-  /** Notifies the client of a handover; one that knows the notice ends this stream when no call is in flight. */
+  /** Notifies the client of a handover. A client that knows the notice ends this stream once no call is in flight. */
   moveOn(): void {
     if (this.#session !== null || this.#modern.isUsed) this.#outlet.write(HANDOVER_NOTICE);
     else this.#end("the gateway is stopping");

@@ -44,7 +44,7 @@ interface HoldParts {
   readonly onSuspended: () => void;
   /** `bytes` has grown while the call is suspended. */
   readonly onGrown: () => void;
-  /** The call has ended or was given up; called once. */
+  /** Called once, when the call has ended or was given up. */
   readonly onOver: () => void;
 }
 
@@ -110,7 +110,7 @@ export class SuspendedCall {
   }
 
   /**
-   * Resumes the call with the client's answers to that round. False, without a change: that round is not
+   * Resumes the call with the client's answers to `round`. Returns false, and changes nothing, if that round is not
    * open.
    */
   goOn(request: ModernRequest, outlet: CallOutlet, round: number): boolean {

@@ -152,7 +152,7 @@ export class SuspendedCalls implements CallSuspension {
     if (result["resultType"] !== "input_required") return reply;
     const given = result["requestState"];
     const state = typeof given === "string" ? given : null;
-    // Nothing to sign. The client's answers go to the backend all the same.
+    // Without a state and a consent there is nothing to sign. The backend gets the client's answers all the same.
     if (state === null && !call.isAgreed) return reply;
     const consent = this.#consentOf(call);
     const requestState = this.#sealed(
@@ -275,7 +275,10 @@ export class SuspendedCalls implements CallSuspension {
     return suspended;
   }
 
-  /** Ends the oldest calls of the principal that has most, and the largest calls if all keep too many bytes. */
+  /**
+   * Ends the principal's oldest calls beyond its limit, then the oldest calls of whichever principal has most, then
+   * the largest calls, until all limits are kept.
+   */
   #makeRoom({ principal }: SuspendedCall): void {
     const own = this.#suspended().filter((suspended) => suspended.principal === principal);
     for (const oldest of own.slice(0, Math.max(0, own.length - MOST_OF_ONE))) giveWay(oldest);

@@ -7,7 +7,7 @@ import type {
   RunningEventSource,
 } from "./network-event-source.ts";
 
-/** The messages of such a thread; nothing follows `unavailable`. */
+/** The messages of a thread of native events; nothing follows `unavailable`. */
 export type NativeEventMessage =
   | { readonly kind: "ready" }
   | { readonly kind: "bell"; readonly details: readonly string[] }

@@ -30,8 +30,8 @@ export function describeDelta(delta: NetworkDelta): string {
 }
 
 /**
- * Whether `delta` may change how a host is reached; true if that is not certain. `interfaceName`: the
- * interface that the host is configured to or was last reached by; null if it is routed or unknown.
+ * Whether `delta` may change how a host is reached. `interfaceName`: the interface to the host, by configuration or
+ * at the last probe; null: routed or unknown, so each change counts.
  */
 export function deltaMayTouch(delta: NetworkDelta, interfaceName: string | null): boolean {
   return delta.kind === "unknown" || interfaceName === null || delta.interfaceName === interfaceName;

@@ -1,5 +1,5 @@
-// The interface to a system's network events; one file per system implements it. The threads load this file,
-// too.
+// The interface to a system's network events, with one implementing file for each system. The worker threads that
+// wait for the events load this file, too.
 
 export interface NetworkEventSource {
   readonly name: "rtnetlink" | "scdynamicstore";

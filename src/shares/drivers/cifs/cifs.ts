@@ -244,8 +244,8 @@ function sourceToMount(share: ShareSpec, route: RouteName, through: Through | nu
 }
 
 /**
- * The flags of `umount` for each attempt. By force: first free programs that wait for the server and detach the mount,
- * whether it is in use or not; then only detach it.
+ * The flags of `umount` for each attempt. The first forced attempt releases the programs that wait for the server,
+ * and detaches the mount even if it is in use; the second attempt only detaches it.
  */
 const FLAGS = { plain: [[]], force: [["-f", "-l"], ["-l"]] } as const;
 /**

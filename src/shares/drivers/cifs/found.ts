@@ -20,7 +20,7 @@ interface CifsSigns {
 interface Through {
   /** null: unknown. */
   readonly port: number | null;
-  /** The host that it was mounted for; null: unknown. */
+  /** The host for which the share was mounted; null: unknown. */
   readonly host: string | null;
 }
 
@@ -44,8 +44,8 @@ export function foundCifs(share: ShareSpec, mount: SmbMount, signs: CifsSigns): 
 }
 
 /**
- * True if the source is this machine: the mount may then be carried. Only the share's note or fstab, which
- * are files, can confirm it.
+ * True if the mount's source is this machine: the mount may then be carried. Only the share's note, or its line in
+ * fstab, can confirm that.
  */
 export function namesThisMachine({ source }: Pick<SmbMount, "source">): boolean {
   return source?.host === CARRIED_ADDRESS;
@@ -102,8 +102,8 @@ function routeBy(
   const host = through === null ? mount.source.host : through.host;
   // Without a host, nothing shows where the port leads.
   if (host === null) return null;
-  // Options that say nothing about where the mount leads: the port of a direct mount, or the address of a
-  // carried one, which is this machine's.
+  // Options that do not tell where the mount leads: the port, and for a carried mount also the address, which is this
+  // machine's.
   const misleading = through === null ? /^port=/ : /^(addr|ip|port)=/;
   const shown = mount.entry.options.filter((one) => !misleading.test(one));
   const options = port === null ? mount.entry.options : [...shown, `port=${port}`];

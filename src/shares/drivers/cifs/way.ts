@@ -86,7 +86,6 @@ export async function lackingProgram(tools: CifsTools): Promise<Lacking | null> 
   return (await findProgram("mount.cifs", tools.programFolders)) === null ? NO_HELPER : null;
 }
 
-/** A share, its mount path, and what is needed to find a way to mount it. */
 export interface WayTo {
   readonly tools: CifsTools;
   readonly share: ShareSpec;

@@ -130,8 +130,8 @@ export async function loadNetfs(
       const refused = mountUrlAsync(
         target,
         folder === null ? null : own(cf.folderUrl(folder)),
-        // Without a password the name is passed only in the URL: given here, it would keep macOS from asking
-        // the Keychain.
+        // Without a password, the user's name is passed only in the URL: as an argument, the name would keep macOS
+        // from asking the Keychain.
         password === null ? null : text(username),
         text(password),
         openOptions,

@@ -16,7 +16,7 @@ export interface CarryProof {
 }
 
 interface CarryVerdict {
-  /** Whether a file that was open before the move could be read on over the new route. */
+  /** Whether a file that was open before the move could still be read afterwards, over the new route. */
   readonly carried: boolean;
   /** The result in one line. */
   readonly text: string;

@@ -1,5 +1,5 @@
-// The driver for macOS: mounts by NetFS, at /Volumes/SHARE where the system makes the folder, or at a folder of ours.
-// The kernel serves the mount; Mountaineer runs no process for it.
+// The driver for macOS. It mounts by NetFS, at /Volumes/SHARE in a folder that macOS makes, or at a folder that
+// Mountaineer chooses. The kernel serves the mount; Mountaineer runs no process for it.
 
 import { access, lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -194,7 +194,7 @@ async function makeWay({ path, folder }: Attempt): Promise<Failed | null> {
     const code = systemErrorCode(error);
     if (code === "ENOENT") return null;
     if (code === "EACCES" || code === "EPERM") {
-      // After a failed mount, macOS leaves a folder of root's behind. While that exists, it would mount at
+      // After a failed mount, macOS leaves a folder of root's behind. While that folder exists, macOS would mount at
       // `NAME-1`.
       return folder === null
         ? taken(path, `a folder that is not ours; when it is empty: sudo rmdir '${path}'`)

@@ -20,9 +20,9 @@ const SEARCHED_ANEW_MS = 60_000;
 const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountaineer rclone install)";
 
 /**
- * Checks again and again what rclone needs on this machine, because programs are installed and removed while
- * the daemon runs. Shares that are checked at the same time share one reading. rclone is run, for its
- * version, only after its file has changed.
+ * Checks again and again what rclone needs on this machine, because programs are installed and removed while the
+ * daemon runs. Checks at the same time use one reading, and rclone is asked for its version only after its file has
+ * changed.
  */
 export function createRcloneCheck(clock: Clock, home: string) {
   /** The identity of the last rclone file that was found usable; null: none was. */

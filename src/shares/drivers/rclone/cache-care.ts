@@ -83,7 +83,7 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
     },
     /** Call it when the cache has been replaced by another cache: the new content needs a review. */
     replaced: ({ cache }: RcloneFiles): void => void states.delete(cache),
-    /** Call it before an unmount: ends the work that completes files that were set aside. */
+    /** Ends the completion of set-aside files. Call it before an unmount. */
     unmounting: (shareName: string): Promise<void> => completion.stop(shareName),
     /** The set-aside folder with the names of its files. Never rejects. */
     async named(folder: string, files: RcloneFiles): Promise<SetAsideFolder> {

@@ -82,7 +82,10 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
     /** Unsent files for all servers, including `inUse`; each call reads them again. */
     all: look,
 
-    /** Orders the next mount of the server `inUse` to send it the files that wait for `server`. */
+    /**
+     * Leaves an order to send the files that wait for `server` to the server `inUse`, at the next mount of that
+     * server.
+     */
     async sendHere(server: string, inUse: RcloneFiles): Promise<void> {
       if (!(await unsent.isNone(inUse.cache))) {
         throw new MountaineerError("usage", "files of the server that is mounted now are not sent yet", {
@@ -124,7 +127,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
         // before a crash.
         if (isEmpty) await rm(orderPath(other), { force: true });
         const { proved } = await factsOf(other);
-        // Nothing waits for that server, and no proof can ever recognize it: forget it.
+        // No file waits for this server, and no proof can recognize it later, so it is forgotten.
         if (isEmpty && !proved && other.server !== FIRST_SERVER) await forget(other);
         else if (!isEmpty && (await isMeant(other, files))) {
           logger.warn("unsent files are sent to another server, as asked", {

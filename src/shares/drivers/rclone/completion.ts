@@ -157,9 +157,9 @@ async function copyRange(from: FileHandle, to: FileHandle, { start, end }: ByteR
 }
 
 /**
- * If a program has appended to the file, copies the server's bytes of the block in which the appended data
- * begins. Without a note, the block itself has to show where that is: zeros up to the end of the server's
- * file, and data from there on.
+ * If a program has appended to the file, copies the server's bytes of the block in which the appended data begins.
+ * Without a note, the block must show where that data begins: zeros up to the end of the server's file, and data from
+ * there on.
  */
 async function fillBeforeEnd(
   from: FileHandle,

@@ -224,12 +224,12 @@ const noteShape = object({
 });
 const storedNote = reader(noteShape);
 
-/** What is noted about a process also identifies it, by its pid and start. */
+/** The note of a process. Its pid and start time also identify the process. */
 export type ProcessNote = Readonly<TypeOf<typeof noteShape>>;
 
 /**
- * Reads the note of the process that serves a share. null: it is missing or invalid, or the folder was copied
- * from another home folder, whose process it names.
+ * Reads the note of the process that serves a share. null: the note is missing or invalid, or names a process of
+ * another home folder, from which this folder was copied.
  */
 export async function readProcessNote({ folder, process }: RcloneFiles): Promise<ProcessNote | null> {
   const note = parseProcessNote(await readIfPresent(process));

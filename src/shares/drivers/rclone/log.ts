@@ -55,7 +55,6 @@ const ROUTE_TROUBLE =
   /couldn't (connect|initialize) SMB|connection (error|refused|reset|timed out)|\bEOF\b|i\/o timeout|deadline exceeded|no route to host|unreachable|host is down|no such host|broken pipe|closed network connection|use of closed|context canceled/i;
 const BAD_LOGON = /logon is invalid|logon failure|bad username/i;
 
-/** Whether rclone had trouble with the route since the log began. */
 export function hasRouteTrouble(log: string): boolean {
   return log.split("\n").some((line) => line.includes(" ERROR : ") && ROUTE_TROUBLE.test(line));
 }

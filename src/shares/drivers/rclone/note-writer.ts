@@ -41,7 +41,7 @@ const LEFT_ALONE_MS = 5_000;
 /** Maximum age of writes that a new note may lack, ns: rclone records a write only after performing it. */
 const MAY_HAVE_MISSED_NS = 500_000_000n;
 
-/** Facts about files from earlier rounds. */
+/** What earlier rounds have found out about the files. */
 interface NoteMemory {
   readonly clock: Clock;
   /**
@@ -68,8 +68,8 @@ export function createNoteWriter({ clock, logger }: { readonly clock: Clock; rea
      */
     hasNotes: ({ cache }: RcloneFiles): Promise<boolean> => hasNotes(listed, cache),
     /**
-     * Makes rclone write the notes of all files that it holds open in its cache and whose notes may be outdated
-     * (`stale`), or of all such files. Resolves within `limitMs`, even if something hangs. Never rejects.
+     * Makes rclone write the notes of the files that it holds open in its cache: of all, or with `stale` only the
+     * notes that may be outdated. Resolves within `limitMs` even if something hangs, and never rejects.
      */
     async writeNotes(mount: ServedMount, which: "stale" | "all", limitMs: number): Promise<NotesWritten> {
       const counts: NotesWritten = { due: 1, written: 0 };

@@ -65,10 +65,9 @@ export function serverEnd(note: CacheNote): number {
 }
 
 /**
- * Judges the note of a file that was not sent. rclone lists exactly the bytes that were written, while the
- * file system knows data in whole blocks: unlisted zeros in a block that the note lists in part are padding.
- * Unlisted bytes that are not zero, and blocks of data that no range touches, were written (or fetched) after
- * the note. `isZero` reads the cache file.
+ * Judges the note of a file that was not sent; `isZero` reads the cache file. Unlisted zeros in a block that the note
+ * lists in part are padding, because the file system knows data in whole blocks; all other unlisted data was written
+ * or fetched after the note.
  */
 export async function judgeNote(
   note: CacheNote,

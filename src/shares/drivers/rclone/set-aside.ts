@@ -222,7 +222,7 @@ async function withCacheFile<Result>(
   return await use({ size: Number(size), mtimeNs, data, blockBytes }, handle);
 }
 
-/** Finds a free path in `folder` for `path`: a part of it that is taken by a file gets a number. */
+/** Finds a free path in `folder` for `path`. A segment whose name is taken by a file gets a number. */
 async function unusedName(folder: string, path: string): Promise<string> {
   const parents = path.split("/");
   const last = parents.pop() ?? path;

@@ -198,8 +198,8 @@ async function writeNotes(
 }
 
 /**
- * Stops rclone at a moment when its notes of unsent writes are complete: it writes them in place, and a file with an
- * unreadable note is lost. The wait is short, because an rclone that hangs never completes them.
+ * Stops rclone at a moment when all its notes of unsent writes are complete: rclone overwrites notes in place, and a
+ * file with an unreadable note is lost. The wait is short, because an rclone that hangs never completes its notes.
  */
 async function stopBetweenNotes(
   { clock, unsent }: RcloneUnmountOptions,

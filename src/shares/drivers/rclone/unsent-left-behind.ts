@@ -11,8 +11,8 @@ import { noteOfRunning, REMOTE_NAME, rcloneFiles } from "./files.ts";
 import { createUnsentWrites } from "./unsent.ts";
 
 /**
- * Folders of rclone's write cache that the share's rclone will not send: everything except what is below `sentNames`,
- * its names on the server. Cheap enough for every look; never rejects.
+ * Finds folders of rclone's write cache that the share's rclone will not send, because they are not below
+ * `sentNames`, the share's names on the server. Cheap enough for every look; never rejects.
  */
 type UnsentLeftBehind = (name: string, sentNames: readonly string[]) => Promise<readonly SetAsideFolder[]>;
 
@@ -46,7 +46,7 @@ export function createUnsentLeftBehind({ clock, logger, stateFolder }: StateFold
   return async (name, sentNames) => {
     let known = looked.get(name);
     const atMs = clock.monotonicMs();
-    // If the last look found such files, each call looks again: the files may have been sent since.
+    // If the last look found unsent files, each call looks again, because they may have been sent since.
     if (known === undefined || known.left.length > 0 || atMs - known.atMs >= LOOKED_FOR_MS) {
       try {
         known = { atMs, left: await look(name) };

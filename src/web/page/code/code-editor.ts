@@ -277,10 +277,7 @@ const VALUE = /[=:]\s*("?[\w-]*)$/;
 /** Placeholder for a key that is not written yet. */
 const ANY = { toml: "_ =", yaml: "_:" };
 
-/**
- * The completions at the cursor. `above`: the lines above the cursor's; `before`: the cursor's line, up to
- * the cursor.
- */
+/** The completions at the cursor. `before`: the cursor's line up to the cursor; `above`: the lines above it. */
 export function offersAt(schema: unknown, above: string, before: string, format: "toml" | "yaml"): Offers {
   const of = (
     parent: readonly string[],

@@ -61,7 +61,7 @@ function emptyHome(): ComponentChild {
   );
 }
 
-/** Links to add what is not configured yet, because the navigation leaves empty views out. */
+/** The link for adding what is missing: a share, else an MCP server. The navigation leaves empty views out. */
 function beginnings({ shares, gateway }: StatusReport): ComponentChild {
   if (shares.length === 0) return h("p", { class: "row" }, addLink("a share", "shares", "button"));
   if (gateway !== undefined) return null;

@@ -21,10 +21,10 @@ export interface Thing {
   readonly kind: Kind | "machine";
   readonly title: string;
   readonly text: string;
-  /** The second line, which says what is wrong. */
+  /** The second line of text, which says what is wrong. */
   readonly trouble?: string;
   readonly tone: Tone;
-  /** The view that it links to, behind `#/`. */
+  /** The view that it links to: the part of the address after `#/`. */
   readonly at: string;
   /** True for a placeholder: the number of things left out, or a hint that there are none. */
   readonly isHint?: boolean;
@@ -299,7 +299,7 @@ function wideDrawing({ machine, joined }: Picture): Drawing {
 
 const NARROW = 358;
 
-/** Draws this machine as a rail at the left, and all other things connected to it. */
+/** Draws this machine as a rail at the left, and beside it everything that is connected to it. */
 function narrowDrawing({ machine, joined }: Picture): Drawing {
   const wires: DrawnWire[] = [];
   let y = 60 + BETWEEN;

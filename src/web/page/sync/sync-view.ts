@@ -115,7 +115,6 @@ interface SyncForm {
 /** Keeps unsaved input over a change of view. */
 export const SYNC_FORMS = createFormStores<SyncForm>();
 
-/** The form if it has unsaved changes, else null. */
 export function unsavedSync(session: object): SyncForm | null {
   const form = SYNC_FORMS.find(session);
   return form !== null && isChanged(form) ? form : null;

@@ -302,7 +302,7 @@ class EraLink implements BackendLink {
     return null;
   }
 
-  /** `wasProbed`: the server gave this reply before a probe that has found it a legacy server. */
+  /** `wasProbed`: a probe sent after this reply has shown that the server is a legacy server. */
   #initialized(reply: Reply, wasProbed: boolean): Promise<void> | null {
     const initialize = this.#initialize;
     if (initialize === null) return null;

@@ -28,7 +28,6 @@ export function legacyRequest(message: RpcMessage): RpcMessage {
   return { ...message, params: { ...params, ...metaWithout(_meta, REQUEST_KEYS) } };
 }
 
-/** True for a modern request that answers `input_required`. */
 export function hasRequestState(message: RpcRequest): boolean {
   return isModern(message.params) && message.params?.["requestState"] !== undefined;
 }
@@ -55,7 +54,7 @@ interface ClientMeta {
   readonly clientInfo: unknown;
   readonly capabilities: JsonObject;
   readonly logLevel: McpLogLevel | null;
-  /** Set for the request that listens for all clients, of which some take tasks. */
+  /** True in the request that listens for all clients, if some of them take tasks. */
   readonly takesTasks?: boolean;
 }
 

@@ -54,7 +54,7 @@ import { judgeFailure, judgeReply, OTHER_VERSION } from "./probe.ts";
 import { type Asker, Rounds } from "./rounds.ts";
 
 const OWN_REQUEST_MS = 5_000;
-/** Pause before a retry that the server wants without asking for input. */
+/** Pause before a retry that the server asks for without asking for input, ms. */
 const RETRY_MS = 250;
 const MOST_PAGES = 100;
 /**

@@ -97,7 +97,7 @@ export class Rounds<T extends Asker> {
     return true;
   }
 
-  /** Forgets the open requests for a client's request. */
+  /** Forgets the server's open requests that belong to the client's request `asker`. */
   drop(asker: T): void {
     for (const [id, { round }] of [...this.#open]) if (round.asker === asker) this.#open.delete(id);
   }

@@ -23,7 +23,7 @@ export interface Lost {
     | "not connected"
     /** The connection was not accepted within `CONNECT_TIMEOUT_MS`. */
     | "not taken"
-    /** The connection was accepted, but TLS was not established in that time. */
+    /** The connection was accepted, but TLS was not established within `CONNECT_TIMEOUT_MS`. */
     | "not secured"
     /** The server answered something that is not HTTP. */
     | "not http"

@@ -16,10 +16,7 @@ const ERROR_BODY_BYTES = 64 * 1024;
 const LONGEST_ERROR = 200;
 /** Maximum number of attempts to resume a broken stream without receiving an event. */
 const RESUME_TRIES = 5;
-/**
- * `least` applies even if the server asks for an immediate retry, because it may end each stream after one
- * event.
- */
+/** `least` applies even if the server asks for an immediate retry: a server may end each stream after one event. */
 const RESUME_MS = { least: 50, usual: 1_000, most: 30_000 };
 /** Time that the server gets to end the stream after its answer; then the gateway ends it. */
 const AFTER_ANSWER_MS = 2_000;
@@ -171,8 +168,8 @@ export class Exchange {
   }
 
   /**
-   * Ends the exchange with a response that carries no answer. An event stream is closed: it may never end,
-   * and would keep its connection.
+   * Ends an exchange whose response carries no answer. An event stream is closed, because it may never end and would
+   * keep its connection.
    */
   #readNothing(response: Response): void {
     if (mediaType(response) === "text/event-stream") response.destroy();

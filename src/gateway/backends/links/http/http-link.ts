@@ -387,7 +387,7 @@ function startServerStream(context: LinkContext, headers: Headers): Disposable {
   };
   const again = (how: "ended" | "failed"): void => {
     if (disposed || timer !== null) return;
-    // After a stream that cannot be resumed all lists are read, so it is reopened less often.
+    // A stream that cannot be resumed is reopened less often, because all lists are read after it.
     const leastMs = lastEventId === null ? BACKOFF_MS.first : LEAST_RETRY_MS;
     const backoff = backoffMs(BACKOFF_MS, ++tries);
     const retryMs = how === "ended" && serversRetryMs !== null ? Math.max(leastMs, serversRetryMs) : backoff;

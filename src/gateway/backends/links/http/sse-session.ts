@@ -19,7 +19,10 @@ export class SseSession implements Disposable {
   #stream: ReturnType<typeof openEndpointStream> | null = null;
   #disposed = false;
 
-  /** `onNone`: the address has no event stream that names an endpoint, so the server does not speak HTTP+SSE. */
+  /**
+   * Calls `onNone` if the address has no event stream that names an endpoint: the server does not speak HTTP+SSE
+   * then.
+   */
   constructor(context: LinkContext, onNone: () => void) {
     const { events: outer } = context;
     this.#onNone = onNone;
