@@ -7,12 +7,13 @@ import type { AuditConfig, BackendConfig } from "../../../src/config/snapshot.ts
 import { isError } from "../../../src/gateway/json-rpc.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
 import { settle } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
-import { scriptedGateway } from "./gateway-rig.ts";
+import { scriptedGateway, serverOn } from "./gateway-rig.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -257,6 +258,31 @@ test("B7 the gateway as a whole: an edited description is published and told to 
     await eventually(() => said().slice(before).includes("notifications/tools/list_changed"));
   }
   assert.equal(b.script.started.length, 1);
+});
+
+test("the gateway as a whole: nothing is kept for a client that has gone", async (t) => {
+  const b = bench(t);
+  const forgotten = [
+    t.mock.method(b.gateway.pool, "forget"),
+    t.mock.method(b.gateway.serving.kept, "forget"),
+  ];
+  const client = serveClient(b);
+  await client.heard('"id":1');
+  client.end();
+  await eventually(() => forgotten.every(({ mock }) => mock.callCount() === 1));
+});
+
+test("B7 the gateway as a whole: rules that cannot be made leave no new address open", async (t) => {
+  const b = scriptedGateway(t, {
+    listens: true,
+    environment: { TOKEN: "secret" },
+    redact: () => assert.fail("made to fail"),
+  });
+  const port = await freePort();
+  const token = { kind: "environment", variable: "TOKEN" } as const;
+  const incomingAuth = { type: "local", users: [{ name: "ann", token, roles: [] }] } as const;
+  await assert.rejects(b.prepare({ server: serverOn(port), incomingAuth }), /made to fail/);
+  await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
 });
 
 test("the gateway as a whole: nothing of it is heard where it is not to listen, and all of it ends, twice as well as once", async (t) => {

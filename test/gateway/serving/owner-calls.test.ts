@@ -57,6 +57,12 @@ test("B7 the owner's own calls are one client's, the owner, which cannot be aske
   assert.deepEqual(await held, text("held"));
 });
 
+test("B7 a call of the owner that was given up before it began is not made", async () => {
+  const b = bench();
+  assert.match(errorText(await b.call("one", AbortSignal.abort())), /cancelled/i);
+  assert.deepEqual(b.gateway.requests, []);
+});
+
 test("B7 the owner's own calls end their session after a day without one, and the next begins another", async () => {
   const b = bench();
   await b.call("one");

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { GroupConfig, ProfileConfig } from "../../../src/config/snapshot.ts";
+import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
+import type { CatalogEntry } from "../../../src/gateway/catalog/catalog.ts";
+import { NO_NAMES } from "../../../src/gateway/catalog/names.ts";
+import { partOfCatalog } from "../../../src/gateway/catalog/part-of-catalog.ts";
 import {
   ANONYMOUS,
   type ClientPort,
@@ -11,7 +15,7 @@ import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
-import { source } from "../catalog/sources.ts";
+import { FIRST_WINS, source } from "../catalog/sources.ts";
 import { ask, client, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
 const OFF = { enabled: false, keepTools: [] };
@@ -66,6 +70,19 @@ test("D4 groups: what is not in it is unknown there, as if it did not exist", as
     isError(await ask(served([WORK]).forClient(from("gone")), "resources/read", { uri: "file://a" }, who)),
   );
   assertEach(["files", "notes"], (backend) => inGroup.viewFor(ANONYMOUS).sees(backend), [false, true]);
+});
+
+test("D4 groups: what is switched off, or waits for approval, outside of a group is not told there", () => {
+  const held = (backend: string) => source(backend, { resources: [`u://${backend}`] }).listings;
+  const sources = ["files", "notes"].map((backend) => ({
+    ...source(backend, { tools: [backend] }),
+    held: held(backend),
+  }));
+  const whole = buildCatalog(sources, FIRST_WINS, { ...NO_NAMES, isOff: () => true });
+  const isNotes = (backend: string): boolean => backend === "notes";
+  const part = { hasTool: (tool: CatalogEntry) => isNotes(tool.backend), hasBackend: isNotes };
+  const { off, held: waiting } = partOfCatalog(whole, [[part]]);
+  assert.deepEqual([[...off.keys()], [...waiting.keys()]], [["notes"], ["resource:u://notes"]]);
 });
 
 test("D4 groups: tasks are listed by its backends alone", async () => {

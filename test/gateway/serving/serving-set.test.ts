@@ -152,6 +152,21 @@ test("views are the same object for equal rights, and another for others", () =>
   assert.deepEqual(viewFor(inRoles()).lists.tools, { tools: [] });
 });
 
+test("views: the home's owner sees everything, unless policies hide tools from everybody", () => {
+  const of = (hidesFromOwner: boolean) =>
+    createViews({ catalog, rights: { ...byRole, hidesFromOwner } })(OWNER).lists.tools["tools"];
+  assert.deepEqual([of(false), of(true)], [one.listings.tools, []]);
+});
+
+test("views are kept for 1,000 combinations of rights", () => {
+  const viewFor = createViews({ catalog, rights: byRole });
+  const first = viewFor(inRoles("x"));
+  for (let count = 1; count < 1_000; count++) viewFor(inRoles(`r${count}`));
+  assert.equal(viewFor(inRoles("x")), first);
+  viewFor(inRoles("one more"));
+  assert.notEqual(viewFor(inRoles("x")), first);
+});
+
 test("B7 views: digests are equal exactly when what is visible is", () => {
   const of = (parts: Parameters<typeof source>[1]) =>
     createViews({ catalog: catalogOf(source("a", parts)), rights: null })(ANONYMOUS).digests;

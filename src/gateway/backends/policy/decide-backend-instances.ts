@@ -42,7 +42,6 @@ export function foldConfig(builder: DecisionBuilder): void {
   }
   if (spec.wanted.kind === "nothing") {
     builder.drainServing(spec.wanted.because);
-    builder.forgetFailures();
     builder.remember({ holding: null, lastError: null });
   }
 }

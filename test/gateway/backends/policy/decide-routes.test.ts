@@ -179,6 +179,21 @@ describe("C2 recovery", () => {
     assert.deepEqual(world.told.slice(-2), ["ready a", "cleared a"]);
   });
 
+  it("C2 a better route that becomes ready is pending instead of the one before", () => {
+    const world = running({ ...AUTO, byItself: false });
+    world.cut("a", "ends");
+    world.cut("b", "ends");
+    world.advance(1_000);
+    assert.equal(world.used, "c");
+    world.mend("b");
+    world.advance(2 * STABLE_MS);
+    assert.equal(world.pending, "b");
+    world.mend("a");
+    world.advance(3 * STABLE_MS);
+    assert.equal(world.pending, "a");
+    assert.deepEqual(world.told.slice(-3), ["ready b", "cleared b", "ready a"]);
+  });
+
   it("C2 pending ends with a backend that is not wanted any more", () => {
     const world = nearlyBack({ ...AUTO, byItself: false });
     world.advance(5_000);

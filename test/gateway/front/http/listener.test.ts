@@ -2,16 +2,24 @@ import assert from "node:assert/strict";
 import { type ChildProcess, fork, spawn } from "node:child_process";
 import { once } from "node:events";
 import { symlink, writeFile } from "node:fs/promises";
-import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
-import { connect, createServer, type Socket } from "node:net";
+import {
+  Agent,
+  createServer as createHttpServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
+import { connect, createServer, Socket } from "node:net";
 import path, { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { type TestContext, test } from "node:test";
 import { Listener, openListener, rebind } from "../../../../src/gateway/front/http/listener.ts";
+import { OpenConnections } from "../../../../src/gateway/front/http/open-connections.ts";
 import {
   cameTo,
   type PassConnection,
   type PassedTo,
+  passIdle,
 } from "../../../../src/gateway/front/http/passed-connections.ts";
 import { holdsOne, listeningSockets } from "../../../../src/gateway/front/http/port-holder-linux.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
@@ -305,6 +313,45 @@ test("B11 a connection that was passed and stays silent is closed as any idle on
   await clock.advance(30_000);
   await eventually(() => silent.socket.closed);
   assert.equal(taker.connections, 1);
+});
+
+test("a connection that has a request again since the idle ones were looked for is not closed", async () => {
+  const clock = createManualClock();
+  const connections = new OpenConnections(clock);
+  const request = { complete: true };
+  const opened = () => {
+    const socket = new Socket();
+    Object.defineProperty(socket, "bytesRead", { value: 1 });
+    connections.add(socket);
+    const asks = (writableFinished: boolean): void => {
+      const response = { req: request, writableFinished };
+      connections.requested({ socket } as IncomingMessage, response as ServerResponse<IncomingMessage>);
+    };
+    asks(true);
+    return { socket, asks };
+  };
+  const [one, other] = [opened(), opened()];
+  await clock.advance(2_000);
+  assert.deepEqual([connections.makeRoom(), one.socket.destroyed], [true, true]);
+  other.asks(false);
+  assert.deepEqual([connections.makeRoom(), other.socket.destroyed], [false, false]);
+});
+
+test("B11 at the end every idle connection is passed on, however many there are", async () => {
+  const handle = { bytesRead: 0, readStop() {}, readStart() {}, close: (done?: () => void) => done?.() };
+  const sockets = Array.from({ length: 130 }, () => Object.assign(new Socket(), { _handle: handle }));
+  const connections = new Map(sockets.map((socket) => [socket, null]));
+  let passed = 0;
+  await passIdle(
+    createHttpServer(),
+    connections,
+    async () => {
+      passed += 1;
+      return "there";
+    },
+    { clock: createManualClock(), signal: AbortSignal.abort(), allAtOnce: false },
+  );
+  assert.equal(passed, 130);
 });
 
 test("a listener reads the kernel's table of sockets", () => {

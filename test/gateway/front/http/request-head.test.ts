@@ -350,6 +350,15 @@ test("at the end, requests at other machines are waited for, and those that go o
   }
 });
 
+test("a session that began under this machine's earlier name is still this machine's", async () => {
+  const peers = { machine: "laptop", shares: () => true, reach: async () => null };
+  await using rig = await startRig(createScriptedGateway(), { peers: () => peers });
+  const id = await rig.initialize();
+  peers.machine = "desktop";
+  const { status } = await rig.post(callMessage(1, "one"), { "mcp-session-id": id });
+  assert.equal(status, 200);
+});
+
 test("what waits for another machine is in flight, beside what is answered here", async () => {
   const peers = { machine: "laptop", shares: () => true, reach: async () => duplexPair()[0] };
   const held = createHeldTool();
@@ -382,6 +391,17 @@ test("a stream of another machine brings one request, whatever else it sends ahe
   for await (const chunk of ours) said += String(chunk);
   assert.deepEqual(said.match(/^HTTP\/1.1 \d+/gmu), ["HTTP/1.1 404"]);
   assert.equal(gateway.turnedAwayRequests.length, 1, "the others are not even looked at");
+});
+
+test("a stream of another machine that brings no HTTP ends without an answer, which a client would take for its own", async (t) => {
+  const rig = await startRig(createScriptedGateway());
+  t.after(() => rig[Symbol.asyncDispose]());
+  const [ours, theirs] = duplexPair();
+  rig.front.serveForwarded(theirs);
+  ours.write("no HTTP\r\n\r\n");
+  let said = "";
+  for await (const chunk of ours) said += String(chunk);
+  assert.equal(said, "");
 });
 
 test("a stream of another machine is for a session's request alone, and is waited for until it closes", async (t) => {
@@ -459,6 +479,12 @@ function opened() {
   );
   return { reader, kept, stream, closed: () => closed };
 }
+
+test("a stream whose response breaks is closed, and nothing else breaks with it", () => {
+  const { reader, kept, closed } = opened();
+  reader.emit("error", new Error("made to fail"));
+  assert.deepEqual([closed(), kept.size], [1, 0]);
+});
 
 test("D2 a stream is kept alive while nothing is unread, and until it ends", () => {
   const { reader, stream } = opened();
