@@ -2,13 +2,16 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, type TestContext, test } from "node:test";
+import { entryExists } from "../../../src/runtime/files/durable-file.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { shareFiles } from "../../../src/shares/drivers/share-files.ts";
 import { createLogons } from "../../../src/shares/logons/logons.ts";
+import { ownRuntimeFolder } from "../../../src/shares/mounts/mount-claims.ts";
 import { createLoginFiles } from "../../../src/shares/server-proof/login-files.ts";
 import {
   createSmbclientReader,
@@ -18,6 +21,8 @@ import {
 } from "../../../src/shares/server-proof/program-output.ts";
 import type { ListedEntry } from "../../../src/shares/server-proof/root-listing.ts";
 import { createRootReader } from "../../../src/shares/server-proof/root-reader.ts";
+import { createKnownServers } from "../../../src/shares/server-proof/server-witness.ts";
+import { listShareNames } from "../../../src/shares/server-proof/share-names.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
@@ -101,7 +106,7 @@ describe("smbclient", () => {
   test("A10 tells when something was created, and whether that is a time of its own", () => {
     assert.equal(smbclientScript(true, ["\\"]), 'ls\nmountaineer-mark-0\nallinfo "\\"\n');
     const entries: ListedEntry[] = [];
-    const reader = createSmbclientReader(4, (entry) => entries.push(entry));
+    const reader = createSmbclientReader(5, (entry) => entries.push(entry));
     assert.equal(reader.isConnected(), false);
     const output = [
       lines[2]?.[0] ?? "",
@@ -113,6 +118,8 @@ describe("smbclient", () => {
       ...allinfo("Fri Nov 20 23:12:00 2026 UTC", "Fri Nov 20 23:12:01 2026 UTC"),
       "mountaineer-mark-3: command not found",
       ...allinfo("NTTIME(0)", "NTTIME(0)"),
+      "mountaineer-mark-4: command not found",
+      ...allinfo("Wed Jan  2 03:04:05 2019 UTC", "NTTIME(0)"),
     ];
     for (const line of output) reader.onLine(line);
     assert.deepEqual(reader.births(), [
@@ -120,6 +127,7 @@ describe("smbclient", () => {
       null,
       { createdMs: Date.UTC(2026, 10, 20, 23, 12, 0), isOwn: false },
       null,
+      { createdMs: Date.UTC(2019, 0, 2, 3, 4, 5), isOwn: false },
     ]);
     assert.deepEqual([reader.isConnected(), reader.listingError(), entries.length], [true, null, 1]);
   });
@@ -176,6 +184,65 @@ test("A10 a login that a killed process left is removed, and none that is being 
   await once(child, "exit");
   await files.removeLeftovers(silentLogger);
   assert.deepEqual((await readdir(folder)).toSorted(), kept.toSorted());
+});
+
+test("A10 a login that cannot be replaced is not left", async (t) => {
+  const files = createLoginFiles(await temporaryFolder(t));
+  const path = await files.write(CORE, "tb", "auth", "password = secret");
+  await symlink(join(dirname(path), "none", "there"), `${path}.new`);
+  await assert.rejects(files.write(CORE, "tb", "auth", "password = another"), { code: "ENOENT" });
+  assert.equal(await entryExists(path), false);
+});
+
+test("A10 a login that a killed process left in the user's folder, on a full disk, is removed", async (t) => {
+  const stateFolder = await temporaryFolder(t);
+  const left = join(await ownRuntimeFolder(), "proof-tb.4194305-0123456789ab.0123456789ab.auth");
+  await writeFile(left, "password = secret");
+  t.after(() => rm(left, { force: true }));
+  await createLoginFiles(stateFolder).removeLeftoversOf(CORE);
+  assert.equal(await entryExists(left), false);
+});
+
+test("F3 the login with which shares are listed is not left behind, whatever comes of it", async (t) => {
+  const folder = await temporaryFolder(t);
+  const before = process.env["TMPDIR"];
+  t.after(() => {
+    if (before === undefined) delete process.env["TMPDIR"];
+    else process.env["TMPDIR"] = before;
+  });
+  process.env["TMPDIR"] = join(folder, "tmp");
+  await mkdir(join(folder, "tmp"));
+  const program = join(folder, "smbclient");
+  const listed = "ls $TMPDIR/* > $TMPDIR/../seen; echo 'Disk|docs|'; echo 'Disk|print$|'";
+  for (const [script, kind] of [
+    [listed, "listed"],
+    ["exit 1", "failed"],
+  ] as const) {
+    await writeFile(program, `#!/bin/sh\nTMPDIR=${folder}/tmp\n${script}\n`, { mode: 0o755 });
+    const names = await listShareNames(shareSpec({ password: "secret" }), folder, t.signal, [folder]);
+    assert.equal(names.kind, kind);
+    assert.deepEqual(await readdir(join(folder, "tmp")), []);
+  }
+  assert.equal(await readFile(join(folder, "seen"), "utf8"), "login\n");
+});
+
+test("A13 of a share's servers only those are known whose own file says so", async (t) => {
+  const stateFolder = await temporaryFolder(t);
+  const { folder } = shareFiles(stateFolder, CORE.name);
+  const files = {
+    a: "{",
+    b: '{"version":3,"shareName":"CORE"}',
+    c: '{"version":2,"shareName":"CORE"}',
+    d: null,
+  };
+  for (const [id, content] of Object.entries(files)) {
+    await mkdir(join(folder, "servers", id), { recursive: true });
+    if (content !== null) await writeFile(join(folder, "servers", id, "server.json"), content);
+  }
+  await writeFile(join(folder, "servers", ".DS_Store"), "");
+  await writeFile(join(folder, "server.json"), '{"version":2,"shareName":"CORE"}');
+  const servers = await createKnownServers(stateFolder).list(CORE);
+  assert.deepEqual(pluck(servers, "id").toSorted(), ["c", "first"]);
 });
 
 test("A10 another process that has the killed one's number does not keep its login", async (t) => {
