@@ -210,17 +210,33 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     assert.match(failed.text, /no koffi/);
   });
 
-  it("a mount that comes after its deadline is taken away again", async (t) => {
+  for (const [what, end, reason] of [
+    ["comes after its deadline", () => Promise.resolve({ kind: "timed_out", text: "late" }), "timed_out"],
+    ["was made by a call that failed", () => Promise.reject(new Error("broken")), "other"],
+  ] as const) {
+    it(`a mount that ${what} is taken away again`, async (t) => {
+      const bench = await startBench(t, "own");
+      const share = bench.share("CORE");
+      const driver = bench.fresh({
+        netfs: async (request, options) => {
+          await bench.toolsOf.netfs(request, options);
+          return end();
+        },
+      });
+      assert.equal(failure(await driver.mount(share, "tb", limits())).reason, reason);
+      assert.deepEqual(await found(driver, share), []);
+    });
+  }
+
+  it("the folder of a mount that stood at another path than the share's stays", async (t) => {
     const bench = await startBench(t, "own");
     const share = bench.share("CORE");
-    const driver = bench.fresh({
-      netfs: async (request, options) => {
-        await bench.toolsOf.netfs(request, options);
-        return { kind: "timed_out", text: "late" };
-      },
-    });
-    assert.equal(failure(await driver.mount(share, "tb", limits())).reason, "timed_out");
-    assert.deepEqual(await found(driver, share), []);
+    const elsewhere = { ...share, name: "OTHER", mountPath: join(bench.folder, "own/volumes/OTHER") };
+    await mounted(bench.driver, elsewhere, "tb");
+    const [mount] = await found(bench.driver, share);
+    assert.ok(mount !== undefined && mount.path === elsewhere.mountPath);
+    assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
+    assert.deepEqual(await readdir(join(bench.folder, "own/volumes")), ["OTHER"]);
   });
 
   it("A2 mounts of one server come one after another", async (t) => {

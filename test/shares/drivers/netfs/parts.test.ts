@@ -169,6 +169,8 @@ test("on a folder of ours it is ours whatever it shows, with or without the data
       path,
     );
   }
+  const [another] = await found([`//bob@10.10.10.1/old on ${own.mountPath} (smbfs, mounted by bob)`], own);
+  assert.equal(another?.madeByDriver, false, "another user's");
 });
 
 test("a mount is carried if it is the share's, comes from this machine, and no route does; its folder has the share's name", async () => {
