@@ -43,7 +43,8 @@ function decided(
     openFiles = null,
     lastStep = null,
     unguarded,
-  }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> = {},
+    moves = false,
+  }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> & { readonly moves?: boolean } = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
   const isGone = routes.tb.probe.verdict === "gone";
@@ -52,7 +53,7 @@ function decided(
     path: SPEC.mountPath,
     source: "//10.0.1.2/CORE",
     sameShare: true,
-    route: pinned?.rerouted === true && isAnswering ? null : ("tb" as const),
+    route: pinned?.rerouted === true && isAnswering && !moves ? null : ("tb" as const),
     processGone: false,
     madeByDriver: true,
     carriedPort: pinned?.port ?? null,
@@ -60,6 +61,7 @@ function decided(
   };
   const atMs = LOST_AT_MS - 1_000;
   const look = { state: "answered", startedAtMs: atMs, finishedAtMs: atMs, errno: null } as const;
+  const carried = moves ? { carried: pinned } : { pinned };
   const direct = unguarded === true ? { found, look, unguarded } : { found, look };
   return decide({
     ...{ spec: SPEC, policy: POLICY, cacheMs: CACHE_MS, request: null },
@@ -72,7 +74,7 @@ function decided(
     },
     seen: {
       ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured, away: null },
-      mount: pinned === null ? direct : { found, look, pinned },
+      mount: pinned === null ? direct : { found, look, ...carried },
       ...{ twins: [], taken: null, driverProblem: null, oneAddress: null, openFiles, unsent: null },
       ...{ linkBlocked: null, lastStep, carry },
     },
@@ -124,6 +126,20 @@ test("A13 what an edit left unexplained while programs wait for its server is le
   assert.deepEqual([left(false).step?.kind, left(true).step], ["unmount", null]);
   const unjudged = left(false, { id: null, asked: false });
   assert.deepEqual(unjudged.state.operation?.plan, ["tb"]);
+});
+
+test("A10 an edit of the address to another server's closes no file of a carried mount whose programs wait", () => {
+  const routes = { tb: probed("answers"), fallback: probed("answers") };
+  const unjudged = { id: null, asked: false };
+  const trust: TrustSeen = {
+    ...{ ...NO_TRUST, state: "different" as const },
+    servers: { tb: unjudged, fallback: unjudged },
+  };
+  const seen = { carry: { unable: null, trust, asks: true }, moves: true };
+  const waits = { ...CARRIED, phase: "unconfirmed" as const };
+  assert.equal(decided({ ...waits, rerouted: true }, routes, routes, seen).state.operation, null);
+  const mode = decided(waits, routes, routes, seen).state.operation?.mode;
+  assert.equal(mode, "force", "while nobody has edited it, what waits is another server's");
 });
 
 test("A13 a server that was lost while a step was taken is looked at anew before anything passes: its proof is older", () => {

@@ -211,8 +211,8 @@ describe("driver netfs", { skip: skip ?? false }, () => {
   });
 
   for (const [what, end, reason] of [
-    ["comes after its deadline", () => Promise.resolve({ kind: "timed_out", text: "late" }), "timed_out"],
-    ["was made by a call that failed", () => Promise.reject(new Error("broken")), "other"],
+    ["comes after its deadline", async () => ({ kind: "timed_out", text: "late" }) as const, "timed_out"],
+    ["was made by a call that failed", async () => Promise.reject(new Error("broken")), "other"],
   ] as const) {
     it(`a mount that ${what} is taken away again`, async (t) => {
       const bench = await startBench(t, "own");
