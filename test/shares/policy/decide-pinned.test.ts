@@ -1,7 +1,7 @@
 // A share that is mounted over one route through the carrier, as `carry = "off"` has it: the table of any share holds.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
+import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/memory.ts";
 import { decide } from "../../../src/shares/policy/decide.ts";
 import { NEW_LANE_STATE } from "../../../src/shares/policy/lane-state.ts";
 import {
@@ -33,6 +33,11 @@ function probed(verdict: "answers" | "silent" | "gone"): RouteSeen {
   return { atMs: NOW_MS, probe: { ...probe, text: verdict } };
 }
 
+interface DecidedOf extends Partial<Pick<ShareMemory, "held">> {
+  /** The share is carried: its mount may move. */
+  readonly moves?: boolean;
+}
+
 /** `pinned`: null for one that talks to its host itself. What is decided about a mount over tb that answered last before its host was lost, which two probes have seen. */
 function decided(
   pinned: CarriedSeen | null,
@@ -44,7 +49,8 @@ function decided(
     lastStep = null,
     unguarded,
     moves = false,
-  }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> & { readonly moves?: boolean } = {},
+    held = null,
+  }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> & DecidedOf = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
   const isGone = routes.tb.probe.verdict === "gone";
@@ -65,7 +71,7 @@ function decided(
   const direct = unguarded === true ? { found, look, unguarded } : { found, look };
   return decide({
     ...{ spec: SPEC, policy: POLICY, cacheMs: CACHE_MS, request: null },
-    memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "tb" },
+    memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "tb", held },
     state: {
       ...NEW_LANE_STATE,
       mountId: found.id,
@@ -140,6 +146,14 @@ test("A10 an edit of the address to another server's closes no file of a carried
   assert.equal(decided({ ...waits, rerouted: true }, routes, routes, seen).state.operation, null);
   const mode = decided(waits, routes, routes, seen).state.operation?.mode;
   assert.equal(mode, "force", "while nobody has edited it, what waits is another server's");
+});
+
+test('By hand: with carry = "off", what waits for a proof is left as it is while a person holds the share unmounted', () => {
+  const routes = { tb: probed("answers"), fallback: probed("answers") };
+  const carry = { unable: "carry is off", trust: { ...NO_TRUST, state: "different" as const }, asks: true };
+  const kind = (held: ShareMemory["held"]) =>
+    decided({ ...CARRIED, phase: "unconfirmed" }, routes, routes, { carry, held }).state.operation?.kind;
+  assert.deepEqual([kind(null), kind("unmounted")], ["remount", undefined]);
 });
 
 test("A13 a server that was lost while a step was taken is looked at anew before anything passes: its proof is older", () => {

@@ -155,6 +155,8 @@ By hand: mount tells what stands now, not what an earlier try came to
 By hand: unmount of open files is busy, --force cuts them off and names them
   over tb, open 7, unmount: result busy, detail /^busy: 1 file open in 1 program$/, on tb, held nothing
   fresh, unmount --force: result unmounted, on none, held unmounted, named 7, steps check > unmount force
+By hand: --force does not try a plain unmount where nobody knows what is open
+  over tb, checks fail, unmount --force: result unmounted, on none, steps check > unmount force
 By hand: --force goes on where a plain unmount does not end
   over tb, unmounts fail: umount did not end within 14989 ms, in the second step unmounts work
   unmount --force: result unmounted, on none, steps check > unmount plain > unmount force
