@@ -121,15 +121,13 @@ export class AuditFile implements AsyncDisposable {
       const next = rotates
         ? await writeWithin(this.#file, this.#config, bytes, offset, size)
         : await this.#file.write(bytes, offset);
-      if (next > offset) {
-        if (this.#size !== null) this.#size.bytes += next - offset;
-        this.#waitingBytes -= next - offset;
-        this.#waitingLines -= countLines(bytes, offset, next);
+      // Negative, and without lines, if a line's first part went into a file that is gone: the whole line is queued again.
+      const addedBytes = next - offset;
+      this.#waitingBytes -= addedBytes;
+      this.#waitingLines -= countLines(bytes, offset, next);
+      if (addedBytes > 0) {
+        if (this.#size !== null) this.#size.bytes += addedBytes;
         this.#succeed();
-      } else if (next < offset) {
-        // The line's first part went into a file that is gone, so the whole line is queued again.
-        this.#waitingBytes += offset - next;
-        this.#waitingLines += countLines(bytes, next, offset);
       }
       return next;
     } catch (error) {
@@ -183,7 +181,7 @@ async function writeWithin(
     await file.reopen();
     return offset;
   }
-  const room = Math.max(0, config.maxSizeBytes - size);
+  const room = config.maxSizeBytes - size;
   const fitting = bytes.lastIndexOf(NEWLINE, Math.min(bytes.length, offset + room) - 1) + 1;
   // A line that is longer than the file's limit is written alone.
   return file.write(bytes.subarray(0, Math.max(fitting, firstEnd)), offset);

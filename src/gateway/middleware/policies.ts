@@ -152,13 +152,11 @@ function compileResources(resources: readonly string[] | null): CompiledPolicy["
   if (resources === null) return () => true;
   const matchesLabel = compileGlobs(resources);
   const matchesName = compileGlobs(resources.filter((glob) => !QUALIFIED.test(glob)));
-  const isNamed = (target: RequestTarget): boolean =>
-    matchesLabel(targetLabel(target)) || matchesName(target.name);
   return (target) => {
     if (target === null) return false;
     const { kind, name, fullName = name, plainName = name } = target;
-    const isOther = (other: string): boolean => other !== name && isNamed({ kind, name: other });
-    return isNamed(target) || isOther(fullName) || isOther(plainName);
+    const names = new Set([name, fullName, plainName]);
+    return [...names].some((each) => matchesLabel(targetLabel({ kind, name: each })) || matchesName(each));
   };
 }
 

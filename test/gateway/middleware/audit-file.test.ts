@@ -1,7 +1,18 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { constants } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
@@ -154,6 +165,33 @@ test("D2 B11 rotation is done by one of two daemons alone, so that keep = 1 lose
   assert.deepEqual((await readdir(join(old.path, ".."))).toSorted(), ["audit.jsonl", "audit.jsonl.1"]);
 });
 
+test("rotation regards what others append: at once where the file is nearly full, else within a second", async (t) => {
+  const clock = createManualClock();
+  const { path, file, targets } = await started(t, { clock, maxSizeBytes: 10 * LINE_BYTES });
+  const appendOthers = (count: number) =>
+    appendFile(path, `${JSON.stringify(record("tool:1000"))}\n`.repeat(count));
+  file.write(record("tool:1001"));
+  await holds(targets, ["tool:1001"]);
+  await appendOthers(9);
+  await clock.advance(1_000);
+  file.write(record("tool:1002"));
+  await holds(targets, ["tool:1002"]);
+  await appendOthers(8);
+  for (let index = 1_003; index < 1_012; index++) file.write(record(`tool:${index}`));
+  await eventually(async () => (await targets()).at(-1) === "tool:1011");
+  assert.equal((await targets()).length, 8);
+  assert.equal((await targets(`${path}.1`)).length, 10);
+});
+
+test("rotation counts each line once that waits no more", async (t) => {
+  const { file, path, targets } = await started(t, { maxSizeBytes: 1_000 * LINE_BYTES, keep: 4 });
+  for (let index = 1_000; index < 4_500; index++) file.write(record(`tool:${index}`));
+  await eventually(async () => (await targets()).at(-1) === "tool:4499");
+  assert.equal((await targets(`${path}.3`)).length, 1_000);
+  for (let index = 0; index < 10_005; index++) file.write(record("tool:1000"));
+  assert.equal(failing(file)?.dropped, 5);
+});
+
 test("rotation with nothing to keep begins anew", async (t) => {
   const { path, file, targets } = await started(t, { maxSizeBytes: 3 * LINE_BYTES, keep: 0 });
   for (let index = 1_000; index < 1_007; index++) file.write(record(`tool:${index}`));
@@ -231,6 +269,20 @@ test("a disk that does not take it: a full one is told, holds up nobody, and cos
   );
   assert.ok(logger.lines.some(({ message }) => message === "the audit cannot be written"));
   assert.equal(logger.lines.at(-1)?.message, "the audit is written again");
+});
+
+test("a disk that does not take it: a line of which it took a part ends in the same file", async (t) => {
+  const disk = await mountTmpfs(t, "size=64k");
+  if (disk === null) return;
+  const path = join(disk, "audit.jsonl");
+  await writeFile(join(disk, "filler"), Buffer.alloc(56 * 1024));
+  const { file, targets } = await started(t, { path, maxSizeBytes: 100 });
+  const long = `tool:${"x".repeat(20_000)}`;
+  file.write(record(long));
+  assert.match((await eventually(() => failing(file))).reason, /no space/);
+  assert.equal((await stat(path)).size, 8 * 1024);
+  await rm(join(disk, "filler"));
+  await holds(targets, [long]);
 });
 
 test("a disk that does not take it: beyond 10,000 waiting lines they are dropped and counted, and the file says so in the end", async (t) => {

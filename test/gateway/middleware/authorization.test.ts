@@ -100,6 +100,38 @@ test("policies: bare names match any kind; one that names a kind is not taken fo
   assert.ok(!allowed("template:*", "template", "u:{x}"));
 });
 
+test("E2 policies: a decision about one method is not taken for another", () => {
+  const { decide } = compilePolicies(
+    rules("deny", policy("allow", { methods: ["prompts/get"], resources: ["p"] })),
+  );
+  const listed = { kind: "prompt", name: "p", definition: {} } as const;
+  const ann = user("ann");
+  for (const target of [listed, { ...listed }]) {
+    assert.equal(decide(ann, target, "prompts/get").otherwise, "allow");
+    assert.equal(decide(ann, target, "completion/complete").otherwise, "deny");
+  }
+});
+
+test("E2 policies: a name of before holds where a tool has a new one beside it", () => {
+  const { isAllowed } = compilePolicies(rules("allow", policy("deny", { resources: ["tool:read"] })));
+  const target = { kind: "tool", name: "b_read", plainName: "read" } as const;
+  assert.equal(isAllowed(ANONYMOUS, target, "tools/call"), false);
+});
+
+test("E2 policies: of a URI's spellings the strictest effect of a policy counts, and no default", () => {
+  const effect = (uri: string, ...policies: PolicyConfig[]) =>
+    compilePolicies(rules("deny", ...policies)).effectUnlisted(
+      ANONYMOUS,
+      { kind: "resource", name: uri },
+      "resources/read",
+    );
+  const about = (given: PolicyConfig["effect"], ...resources: string[]) => policy(given, { resources });
+  const [written, plain] = ["file:///my%20file", "file:///my file"];
+  assert.equal(effect(written, about("allow", written)), "allow");
+  assert.equal(effect(written, about("allow", written), about("ask", plain)), "ask");
+  assert.equal(effect(written, about("deny", written), about("ask", plain)), "deny");
+});
+
 const services = recordingServices();
 const guarded = servingSet(sources, services, {
   authorization: rules(
@@ -211,7 +243,8 @@ test("E2 while a backend is away, nobody is asked for consent to a call that fai
     ...{ away, backends: ["a"] },
     authorization: rules("allow", policy("ask")),
   });
-  assert.ok(!isError(await ask(served, "tools/call", { name: "write" })), "it reached the backend's refusal");
+  const reply = await ask(served, "tools/call", { name: "write" });
+  assert.doesNotMatch(JSON.stringify(reply), /consent|ask|agree/i);
 });
 
 test("the owner passes whatever the policies say", async () => {
@@ -278,7 +311,9 @@ test("lists show exactly what calls allow, whatever the policies", async () => {
 
 test("lists are the same object for whom the policies cannot tell apart", () => {
   const served = servingSet(sources, recordingServices(), { authorization: rules("allow") });
-  assert.equal(served.viewFor(user("ann", "a", "b")), served.viewFor(user("bob", "b", "a")));
+  assert.equal(served.viewFor(user("ann", "a", "b")), served.viewFor(user("bob", "b", "a", "b")));
+  const { rightsKey } = compilePolicies(rules("deny"));
+  assert.notEqual(rightsKey({ ...OWNER, roles: [] }), rightsKey(user("ann")));
 });
 
 const inSrv = { path: ["/srv/*"] };

@@ -292,6 +292,15 @@ const users = local(
   environment,
 );
 
+test("E1 local: of two users of one name, the first is who came by another daemon", () => {
+  const two = local([authUser("ann", "ANN", "admin"), authUser("ann", "BOB")], environment);
+  assert.deepEqual(two.refresh({ kind: "user", name: "ann", roles: [] })?.roles, ["admin"]);
+});
+
+test("E1 local: who signed in with a token of an issuer is not the user of the same name", () => {
+  assert.equal(users.refresh({ kind: "user", id: "[]", name: "ann", roles: [] }), null);
+});
+
 test("local: a token tells who it is", () => {
   const ann = { kind: "user", name: "ann", roles: ["admin"] };
   assert.deepEqual(users.authenticate(bearer("ann's token")), { ok: true, principal: ann });

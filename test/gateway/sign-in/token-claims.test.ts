@@ -16,6 +16,7 @@ import {
 } from "../../../src/gateway/sign-in/token-claims.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { createRecordingLogger } from "../../support/recording-logger.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
 const seconds = (fromNow: number): number => NOW / 1000 + fromNow;
@@ -45,8 +46,12 @@ test("E1 a token is three parts, of which two are JSON objects", () => {
     `${base64([])}.${base64({})}.A`,
     `${base64({})}.${base64({})}.A`,
     `${token}.x`,
+    token.replace(".", "=."),
+    ` ${token}`,
   ];
   for (const text of wrong) assert.equal(readToken(text), null, text);
+  const unnamed = readToken(`${base64({ alg: "ES256", kid: 7 })}.${base64({})}.AA`);
+  assert.equal(unnamed?.keyId, null);
 });
 
 test("E1 a token is refused for what it says, before any key is looked for", () => {
@@ -55,14 +60,17 @@ test("E1 a token is refused for what it says, before any key is looked for", () 
   assert.equal(refusal({ iss: `${EXPECTED.issuer}/` }), REFUSED.issuer);
   assert.equal(refusal({ aud: [] }), REFUSED.audience);
   assert.equal(refusal({ aud: { 0: EXPECTED.audience[0] } }), REFUSED.audience);
-  assert.equal(refusal({ exp: "soon" }), REFUSED.noExpiry);
+  // `1e999` in a token is read as infinite.
+  for (const exp of ["soon", Number.POSITIVE_INFINITY]) assert.equal(refusal({ exp }), REFUSED.noExpiry);
   assert.equal(refusal({ exp: seconds(-30) }), REFUSED.expired);
   assert.equal(refusal({ exp: seconds(-29) }), null);
   assert.equal(refusal({ nbf: seconds(31) }), REFUSED.early);
   assert.equal(refusal({ nbf: seconds(30) }), null);
   assert.equal(refusal({ nbf: "now" }), REFUSED.early);
   for (const sub of [undefined, ""]) assert.equal(refusal({ sub }), REFUSED.noSubject);
+  for (const id of ["", 7]) assert.equal(refusal({ sub: undefined, client_id: id }), REFUSED.noSubject);
   assert.equal(refusal({ sub: undefined, client_id: "program" }), null);
+  assert.equal(refusal({ sub: undefined, client_id: "", azp: "program" }), null);
 });
 
 test("E1 a token has the claims that are required, with one of their values", () => {
@@ -74,7 +82,16 @@ test("E1 a token has the claims that are required, with one of their values", ()
   assert.equal(refusal({ org: { id: "7" } }, { "org.id": ["*"] }), null);
   assert.equal(refusal({ org: {} }, { "org.id": ["*"] }), REFUSED.claim);
   assert.equal(refusal({ org: {} }, { org: ["[object Object]"] }), REFUSED.claim);
-  assert.equal(refusal({}, { "constructor.name": ["*"] }), REFUSED.claim);
+  assert.equal(refusal({ "https://a.example/org": "7" }, { "https://a.example/org": ["7"] }), null);
+  for (const [org, path] of [
+    [null, "org"],
+    [null, "org.id"],
+    ["7", "org.length"],
+    [{}, "org.constructor"],
+    [{}, "constructor"],
+    [{}, "constructor.name"],
+  ] as const)
+    assert.equal(refusal({ org }, { [path]: ["*"] }), REFUSED.claim, path);
 });
 
 const SETTINGS = { rolesClaim: "realm.roles", nameClaim: "email", scopes: { "files:read": ["reader"] } };
@@ -89,6 +106,8 @@ test("E1 a principal is who issuer and subject say, whatever it is called", () =
   const program = principalOf({ ...GOOD, sub: undefined, client_id: "ann" }, SETTINGS);
   assert.notEqual(program.id, ann.id);
   assert.ok(!principalOf({ ...GOOD, email: "a\u001b[2J\n" }, SETTINGS).name.includes("\u001b"));
+  assert.equal(principalOf({ ...GOOD, email: "" }, SETTINGS).name, GOOD.sub);
+  assert.equal(principalOf({ ...GOOD, email: "a".repeat(201) }, SETTINGS).name.length, 200);
 });
 
 test("E1 a principal has a role for each scope, those that scopes give, and those of the claim", () => {
@@ -99,7 +118,7 @@ test("E1 a principal has a role for each scope, those that scopes give, and thos
     realm: { roles: ["admin", "scope:files:write", 7] },
   };
   assert.deepEqual(scopesOf(claims), ["files:read", "mcp", "extra"]);
-  assert.deepEqual(scopesOf({ scope: 'a"b \u00e9 good \n' }), ["good"]);
+  assert.deepEqual(scopesOf({ scope: 'a"b \u00e9 good \n', scp: "good" }), ["good"]);
   assert.deepEqual(principalOf(claims, SETTINGS).roles, [
     "scope:files:read",
     "reader",
@@ -108,6 +127,8 @@ test("E1 a principal has a role for each scope, those that scopes give, and thos
     "admin",
   ]);
   assert.deepEqual(rolesOfScopes(["constructor"], {}), ["scope:constructor"]);
+  const long = { ...GOOD, realm: { roles: ["r".repeat(256), "r".repeat(257)] } };
+  assert.deepEqual(principalOf(long, SETTINGS).roles, ["r".repeat(256)]);
   const many = { ...GOOD, scope: Array.from({ length: 5_000 }, (_, index) => `s${index}`).join(" ") };
   assert.equal(principalOf(many, SETTINGS).roles.length, 500);
 });
@@ -188,19 +209,22 @@ const DOWN: LoadedKeys = { ok: false, reason: "https://issuer.example refuses co
 
 function ringOf(first: LoadedKeys, maxAgeMs = 24 * HOUR) {
   const clock = createManualClock();
-  const source = { answer: first, asked: 0 };
+  const logger = createRecordingLogger();
+  const source = { answer: first, asked: 0, until: Promise.resolve(), signal: new AbortController().signal };
   const ring = new KeyRing({
-    source: async () => {
+    source: async (signal) => {
       source.asked += 1;
+      source.signal = signal;
+      await source.until;
       return source.answer;
     },
     clock,
-    logger: silentLogger,
+    logger,
     issuer: "https://issuer.example",
     maxAgeMs,
   });
   const kid = (): unknown => ring.current?.keys[0]?.["kid"];
-  return { clock, source, ring, kid };
+  return { clock, source, ring, kid, logger };
 }
 
 test("E1 keys are read before anybody needs them, and again before they are old", async () => {
@@ -252,10 +276,18 @@ test("E1 keys are kept for a stated time while the issuer is down, and then for 
 });
 
 test("E1 an issuer that is down is asked ever less often, at least once a minute", async () => {
-  const { clock, source, ring } = ringOf(DOWN);
+  const { clock, source, ring, logger } = ringOf(DOWN);
+  const sinceMs = clock.wallMs();
   ring.start();
   await clock.advance(10 * MINUTE);
   assert.ok(source.asked >= 10 && source.asked <= 18, `${source.asked} times`);
+  assert.ok("sinceMs" in ring.state && ring.state.sinceMs === sinceMs);
+  source.answer = named("a");
+  await clock.advance(HOUR);
+  assert.deepEqual(
+    logger.lines.map(({ level }) => level),
+    ["warn", "info"],
+  );
 });
 
 test("E1 an unknown key has the issuer asked once in a while, and all who wait share the answer", async () => {
@@ -278,6 +310,34 @@ test("E1 an unknown key has the issuer asked once in a while, and all who wait s
   assert.ok(now !== null);
   for (let count = 0; count < 1_000; count++) assert.equal(await ring.newerThan(now), null);
   assert.equal(source.asked, 2);
+  // Nor does one that came before the newer keys.
+  await clock.advance(UNKNOWN_KEY_PAUSE_MS);
+  assert.equal(await ring.newerThan(old), now);
+  assert.equal(source.asked, 2);
+  assert.equal(clock.pendingTimers, 1, "the next read is planned once");
+});
+
+test("E1 a read that takes long is one read, and holds up a request only if there are no keys, for 5 s", async () => {
+  const { clock, source, ring } = ringOf(named("a"));
+  const slow = Promise.withResolvers<void>();
+  source.until = slow.promise;
+  ring.start();
+  ring.start();
+  let isOver = false;
+  const none = ring.ready().finally(() => {
+    isOver = true;
+  });
+  await clock.advance(4_999);
+  assert.equal(isOver, false);
+  await clock.advance(1);
+  assert.equal(await none, null);
+  assert.equal(source.asked, 1);
+  slow.resolve();
+  await clock.advance(0);
+  source.until = Promise.withResolvers<void>().promise;
+  await clock.advance(11 * MINUTE);
+  assert.equal(source.asked, 2);
+  assert.equal(await ring.ready(), ring.current);
 });
 
 test("E1 an edit of the configuration goes on with the keys of before, as old as they are", async () => {
@@ -294,17 +354,27 @@ test("E1 an edit of the configuration goes on with the keys of before, as old as
   });
   next.start();
   assert.equal(await next.ready(), ring.current);
-  await clock.advance(HOUR + 1);
+  await clock.advance(HOUR);
+  assert.notEqual(next.current, null);
+  await clock.advance(1);
   assert.equal(next.current, null);
   next[Symbol.dispose]();
 });
 
 test("E1 what has ended reads no more", async () => {
-  const { clock, source, ring } = ringOf(named("a"));
+  const { clock, source, ring, kid } = ringOf(named("a"));
   ring.start();
   await clock.advance(0);
+  const slow = Promise.withResolvers<void>();
+  source.until = slow.promise;
+  source.answer = named("b");
+  ring.start();
   ring[Symbol.dispose]();
-  assert.equal(clock.pendingTimers, 0);
+  assert.ok(source.signal.aborted);
+  slow.resolve();
   await clock.advance(HOUR);
-  assert.equal(source.asked, 1);
+  assert.equal(kid(), "a");
+  ring.start();
+  assert.equal(source.asked, 2);
+  assert.equal(clock.pendingTimers, 0);
 });
