@@ -373,6 +373,7 @@ test("E4 a question's first words are guessed where no tool has them, and no mor
   const find = (question: string) => index.search(question, 5, () => true);
   const strange = Array.from({ length: 8 }, (_, place) => `qqqq${"xyzwvuts"[place]}`).join(" ");
   assert.deepEqual(find("wether"), ["weather"]);
+  assert.deepEqual([find("weat"), find("wea")], [["weather"], []], "three letters begin too many words");
   assert.deepEqual(find(`wether ${strange}`), ["weather"]);
   assert.deepEqual(find(`${strange} wether`), []);
   // What a tool does have is found wherever it stands.

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
 import { fc, happening, runsOf } from "../../../support/properties.ts";
-import { BackendWorld, type Fate } from "./backend-world.ts";
+import { BackendWorld, DRAIN_MS, type Fate } from "./backend-world.ts";
 
 const keys = fc.constantFrom("k1", "k2", "k3");
 const nothing = (because: "removed" | "disabled") => fc.constant({ kind: "nothing" as const, because });
@@ -164,6 +164,18 @@ describe("decideBackend", () => {
     assert.equal(world.decision?.conditions[0]?.sinceMs, since);
     assert.match(world.decision?.reason ?? "", /A, B/);
     assert.deepEqual(world.events, []);
+  });
+
+  it("C3 a program whose share is mounted anew ends its calls within drain_timeout, however long that takes", () => {
+    const world = new BackendWorld();
+    world.look();
+    world.advance(5_000);
+    world.call(1_000_000);
+    world.setData("moving", "hide");
+    world.advance(DRAIN_MS - 1_000);
+    assert.equal(world.instances.length, 1);
+    world.advance(5_000);
+    assert.equal(world.instances.length, 0);
   });
 
   it("one that crashes again and again is not hurried more than once", () => {

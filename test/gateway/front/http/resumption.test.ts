@@ -186,6 +186,35 @@ test("D2 a question waits for a quarter of a minute, an answer for two; who come
   assert.match(error.message, /not known whether the call took effect/);
 });
 
+test("D2 who comes back after a quarter of a minute gets what is told from then on", async (t) => {
+  const clock = createManualClock();
+  const gate = Promise.withResolvers<void>();
+  const { rig } = await openFront(
+    t,
+    {
+      async steps({ port }) {
+        port.notify(...progress(1));
+        await gate.promise;
+        port.notify(...progress(2));
+        return text("done");
+      },
+    },
+    { clock },
+  );
+  const headers = await begin(rig);
+  const { request, response } = await rig.open("POST", headers, callMessage(1, "steps"));
+  const told = reading(response);
+  await eventually(() => told.events.length === 1);
+  request.destroy();
+  await eventually(() => rig.listener.connections === 0);
+  await clock.advance(20_000);
+  const late = await resume(rig, headers, told.events[0]?.id ?? "");
+  await eventually(() => late.told.events.length === 1);
+  gate.resolve();
+  await eventually(() => late.told.ended());
+  assert.match(late.told.events.map(({ data }) => data).join(), /"progress":2.*done/s);
+});
+
 test("D2 of answers that were written whole the newest are kept for a while, in case they were not read", async (t) => {
   const clock = createManualClock();
   const { rig } = await openFront(
