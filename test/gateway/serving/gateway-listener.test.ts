@@ -116,10 +116,9 @@ test("B11 idle connections are closed at an old address, too", async (t) => {
   const prepared = await listener.prepare({ host: HOST, port: await freePort() });
   prepared.commit();
   const retired = prepared.retire();
-  const ended = once(client, "close");
   client.resume();
   listener.closeIdle();
-  await ended;
+  await eventually(() => client.closed);
   await Promise.all([listener.close(0), retired]);
 });
 
