@@ -50,7 +50,6 @@ export class SessionRoster {
 
   remove(session: SessionPort): void {
     this.#sessions.delete(session);
-    this.#held.delete(session);
   }
 
   /** Notifies sessions of lists that changed for them, and ends those whose token was withdrawn. */

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
@@ -282,7 +284,7 @@ test("B7 the gateway as a whole: rules that cannot be made leave no new address 
   const token = { kind: "environment", variable: "TOKEN" } as const;
   const incomingAuth = { type: "local", users: [{ name: "ann", token, roles: [] }] } as const;
   await assert.rejects(b.prepare({ server: serverOn(port), incomingAuth }), /made to fail/);
-  await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
+  await assert.rejects(once(connect(port, "127.0.0.1"), "connect"), { code: "ECONNREFUSED" });
 });
 
 test("the gateway as a whole: nothing of it is heard where it is not to listen, and all of it ends, twice as well as once", async (t) => {

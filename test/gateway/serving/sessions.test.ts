@@ -87,6 +87,15 @@ test("B7 the roster of sessions: a session that has ended is told nothing", () =
   assert.deepEqual([session.changes, roster.size], [[], 0]);
 });
 
+test("E1 the roster of sessions: one whose token was taken back ends, and is not held any longer", () => {
+  const roster = new SessionRoster();
+  const session = sessionOf(user("ann"));
+  session.withdraw = () => roster.remove(session);
+  roster.add(session, tools("one"));
+  roster.notifyChanges({ ...without(tools("two"), "user"), isWithdrawn: () => true });
+  assert.deepEqual([session.changes, session.admitted, roster.size], [[], true, 0]);
+});
+
 test("B7 the roster of sessions: policies that are another for one role are told to that role alone", () => {
   const roster = new SessionRoster();
   const [ann, ben] = [sessionOf(user("ann", "reader")), sessionOf(user("ben", "writer"))];

@@ -27,6 +27,21 @@ test("the HTTP front's admission tells of a foreign Host and a foreign Origin, w
   assert.doesNotMatch(JSON.stringify(gateway.turnedAwayRequests), /evil/);
 });
 
+test("E1 a batch of which one request lacks a scope is refused, and none of it is run", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  const headers = { "mcp-session-id": await rig.initialize("2025-03-26") };
+  gateway.requests.length = 0;
+  gateway.missingScope = (_principal, _method, params) =>
+    params?.["name"] === "write"
+      ? { ok: false, status: 403, error: "insufficient_scope", reason: "a scope", scope: "writes" }
+      : null;
+  const { status } = await rig.post(
+    JSON.stringify([callMessage(1, "read"), callMessage(2, "write")]),
+    headers,
+  );
+  assert.deepEqual([status, gateway.requests.length], [403, 0]);
+});
+
 test("the HTTP front's admission tells of a token that is missing or wrong, and not which it was", async (t) => {
   const { gateway, rig } = await openFront(t);
   gateway.authenticate = () => ({ ok: false, reason: "a token is needed" });
