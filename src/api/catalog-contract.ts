@@ -16,7 +16,6 @@ import {
  * The members that all kinds of entries have. Texts are as clients get them, without invisible characters.
  */
 const entry = {
-  /** The backend that serves it. */
   backend: text,
   title: optional(text),
   description: optional(text),

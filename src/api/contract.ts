@@ -166,7 +166,6 @@ export const gatewayStatusShape = object({
   /** `http://127.0.0.1:9000/mcp`; null while it does not listen. */
   url: nullable(text),
   sessions: number,
-  /** Client requests that have no answer yet. */
   in_flight: number,
   tools: number,
   resources: number,
@@ -220,7 +219,6 @@ export const backendStatusShape = object({
   /** The start of the phase. */
   since: text,
   pid: nullable(number),
-  /** The server's own name and version. */
   server: nullable(object({ name: text, version: text })),
   protocol_version: nullable(text),
   /**
@@ -278,7 +276,7 @@ export const clientShape = object({
   version: nullable(text),
   /** The client's principal: the name of a user, `anonymous`, `owner`, `fleet:MACHINE`. */
   user: text,
-  /** The group of the address that it uses; null: the address of all backends. */
+  /** The group of the address at which the client is connected; null: the address of all backends. */
   group: nullable(text),
   /** Its MCP protocol version. */
   protocol: text,
@@ -292,7 +290,6 @@ export const clientShape = object({
 });
 export type ClientStatus = TypeOf<typeof clientShape>;
 
-/** One published tool. */
 export const toolEntryShape = object({
   name: text,
   backend: text,
@@ -355,7 +352,6 @@ export const verifyReportShape = object({
 });
 export type VerifyReport = TypeOf<typeof verifyReportShape>;
 
-/** The result of a step for one share. */
 export const stepResultShape = object({
   share: text,
   result: choice("mounted", "unmounted", "switched", "skipped", "busy", "pending", "failed"),

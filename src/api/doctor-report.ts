@@ -34,7 +34,6 @@ export interface DoctorReport {
   readonly findings: readonly DoctorFinding[];
 }
 
-/** The result of one check of the self-test. */
 export interface SelfTestResult {
   readonly adapter: string;
   /** null: the check does not apply to this system. */

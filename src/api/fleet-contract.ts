@@ -163,7 +163,7 @@ export const fleetCheckShape = object({
       line: text,
       /** The valid key, `U…`. */
       current: text,
-      /** The number of the handover that made `current` valid, and its time; null: `current` is `line`. */
+      /** The number and the time of the handover that made `current` valid; null: `current` is `line`. */
       number: nullable(count),
       since: nullable(text),
     }),

@@ -172,9 +172,9 @@ export const OPERATIONS = {
     output: foldersReportShape,
     counts: "places",
   }),
-  // Most operations of the gateway answer at once and have no `counts`: people need them most when all calls
-  // hang. Operations that need a running gateway reject with `gateway_off` without one; unknown names with
-  // `backend_unknown` or `tool_unknown`.
+  // Most operations of the gateway answer at once. They have no `counts`, because people need them most when all
+  // calls hang. Operations that need a running gateway reject with `gateway_off` if none runs. An unknown name is
+  // rejected with `backend_unknown` or `tool_unknown`.
   /** Without a daemon, the command waits until every backend is ready or has failed. */
   tools: operation("GET tools", {
     says: "The tools that are published",

@@ -201,8 +201,8 @@ export interface Carrier extends AsyncDisposable {
   /** Reports the loss of the route: connections are held until `confirm` or `move`. */
   hold(share: string, epoch: number | null, signal: AbortSignal): Promise<void>;
   /**
-   * Reports that the server of the route in use was proved after the loss `outage`; held connections then
-   * pass.
+   * Reports that the server of the route in use was proved after the loss `outage`. The carrier then lets the held
+   * connections pass.
    */
   confirm(share: string, outage: number | null, signal: AbortSignal): Promise<void>;
   /** Reports that the server accepts the login again: connections may log in. */

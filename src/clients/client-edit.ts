@@ -128,7 +128,7 @@ function valueText(value: ConfigTable, indent: string, { step, lineEnd }: Layout
   return JSON.stringify(value, null, step).replaceAll("\n", () => lineEnd + indent);
 }
 
-/** Removes an entry, with the whole lines that only it is on. */
+/** Removes an entry, and each line that contains nothing else. */
 function removal(text: string, path: string[]): EditResult {
   const root = parseTree(text, [], PARSED);
   const entry = root === undefined ? undefined : findNodeAtLocation(root, path)?.parent;

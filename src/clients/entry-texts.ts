@@ -9,7 +9,7 @@ import type { ClientSurroundings } from "./client.ts";
 interface TextMeaning {
   /** The text as the configuration has it; for an argument, plain text. */
   readonly text: string;
-  /** Names of secrets in the text that the user still has to set. */
+  /** Names of the secrets that the text refers to and that the user still has to set. */
   readonly wanted: readonly string[];
   /** Why the text cannot be used; null: it can. */
   readonly problem: string | null;

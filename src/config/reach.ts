@@ -32,7 +32,7 @@ interface Reach {
   readonly places: readonly ReachedPlace[];
 }
 
-/** Variables that every program gets, so that they give a server no extra reach. */
+/** Every program gets these variables, so they give a server no extra reach. */
 const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDIR"]);
 
 /** Separators of paths within one argument: `--root=/a`, `/a:/data`, `src=/a,dst=/b`, the words of `sh -c`. */

@@ -104,7 +104,7 @@ export function shownSecretText(name: string, text: SecretText, audience: Audien
     .join("");
 }
 
-/** The text of `env` or `headers`, as written in the file, in the form that `shownSecretText` returns. */
+/** Shows a text of `env` or `headers`, as written in the file, in the form that `shownSecretText` returns. */
 export function shownWritten(name: string, written: string, audience: Audience): string {
   const reading = parseSecretText(written);
   return reading.ok ? shownSecretText(name, reading.value, audience) : HIDDEN;
@@ -223,7 +223,7 @@ function isHarmlessName(name: string, isInFilePath: () => boolean): boolean {
 function isHarmlessPart(part: string): boolean {
   if (part === "") return true;
   if (/^\d+$/.test(part)) return part.length <= 8;
-  // Names, `camelCase`, `README`; letters of other scripts are words.
+  // Words such as `Names`, `camelCase` and `README`. The next line accepts words of other scripts.
   if (/^(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*|[A-Z]+|[A-Z]{2,5}[a-z]+)$/.test(part)) return part.length <= 24;
   if (/[\u00a1-\uffff]/.test(part)) return part.length <= 24;
   // `python3`, `v20`, `utf8`, `3d`, `x86`.

@@ -1,4 +1,4 @@
-// The gateway's files in the home, and how this daemon takes them over from the one before.
+// The gateway's files in the home, and how this daemon takes them over from the previous daemon.
 import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
@@ -52,7 +52,8 @@ export function gatewayHome(options: GatewayHomeOptions) {
     suspended,
     /** To be called when the home is free: takes over sessions, connections and waiting calls of the other daemon. */
     takeOver(gateway: GatewayPart): void {
-      // Before the gateway listens: clients of the other daemon's sessions may connect at once.
+      // These handlers must be set before the gateway listens, because clients of the other daemon's sessions may
+      // connect at once.
       elsewhere?.onSession({
         keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
         end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),

@@ -1,4 +1,4 @@
-// The share engine run once inside a command while no daemon runs: no timers, no listeners.
+// Runs the share engine once inside a command while no daemon runs: no timers, no listeners.
 import { join } from "node:path";
 import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts";
 import type { EngineOperation, InProcessEngine, InProcessOptions } from "../api/in-process.ts";

@@ -154,7 +154,10 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
     handing: createHanding({ ...parts, ...shares, clock, elsewhere: options.elsewhere }),
     /** The running `[server]` section; null if there is none. */
     server: (): ServerConfig | null => config.watcher.running.snapshot.config.server,
-    /** Reads the configuration file again and applies changes; resolves at commit. A wrong file is no rejection. */
+    /**
+     * Reads the configuration file again and applies changes; resolves at commit. Does not reject if the file has
+     * mistakes.
+     */
     reload: (signal: AbortSignal): Promise<ReloadReport> => control.reload({}, signal),
     /** Aborts all work that a stop would wait for. */
     forceStop: (): void => force.abort(),
@@ -175,7 +178,6 @@ async function readFlow(
   return flowOf(status, clients);
 }
 
-/** Writes approvals to the audit, and first the entries that wait already. */
 function auditApprovals({ keeper, gateway, bus }: ServiceParts, clock: Clock, stack: DisposalStack): void {
   const note = ({ name, entry, summary }: ApprovalTransition): void =>
     gateway.note({ time: isoTime(clock.wallMs()), event: name, entry, summary });
@@ -360,7 +362,7 @@ async function buildFirst(
 ): Promise<GatewayView | null> {
   const { clock, elsewhere } = options;
   const isWaitedFor = elsewhere?.isNeeded === true;
-  // Privacy is checked first, because the gateway starts programs.
+  // Checks first that others have no access to private files, because the gateway starts programs.
   await privacy.require(snapshot);
   const late = new AbortController();
   using _ = isWaitedFor ? clock.setTimer(NEEDED_MS, () => late.abort()) : null;
@@ -381,7 +383,8 @@ async function stop(
   // Only begins to end the fleet's part, which publishes this machine's last state while the other parts
   // still run. The stack waits for it.
   void fleet[Symbol.asyncDispose]();
-  // Only begins to end the gateway, so that calls end while shares are unmounted. The stack waits for it.
+  // Begins to end the gateway without waiting, so that calls end while shares are unmounted. `stack` waits for the
+  // end.
   Promise.resolve(gateway[Symbol.asyncDispose]()).catch(() => {});
   if (unmounts) {
     // The engine stops its cycles, so that none follows an unmount.

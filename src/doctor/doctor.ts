@@ -285,8 +285,8 @@ export async function examineClock(home: string, clock: Clock): Promise<DoctorFi
 }
 
 /**
- * Findings about the approvals. With `hasDaemon`, without the waiting entries: the running daemon reports
- * these in its conditions.
+ * Findings about the approvals. If `hasDaemon`, waiting entries are left out, because the running daemon reports them
+ * in its conditions.
  */
 export function examineApprovals(
   { keeper, keyPlace }: Pick<StartedApprovals, "keeper" | "keyPlace">,

@@ -61,7 +61,8 @@ export async function examineFleet(
     const unknown = unknownSessions(fleet.sessions ?? [], machines);
     return [...found, ...unknown, ...(await permissionFindings(daemon, clock.wallMs(), signal))];
   } catch (error) {
-    // A daemon that does not answer has a finding of its own, and one with another configuration may have no fleet.
+    // A daemon that does not answer is reported by another check. A daemon that runs another configuration may have
+    // no fleet.
     if (error instanceof MountaineerError) return found;
     throw error;
   }

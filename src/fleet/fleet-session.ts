@@ -195,7 +195,7 @@ async function begin(
         throw endBy(error, "telling what this machine is");
       }
     },
-    /** As `put`, unless a later start of this machine has written its own summary. */
+    /** Writes the summary, unless a later start of this machine has written its own. */
     async putLast(text: string): Promise<void> {
       if (revision > 0) await bucket.put(name, text, { previousSeq: revision, timeout: ANSWER_MS });
     },

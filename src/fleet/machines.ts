@@ -58,8 +58,8 @@ export class Machines {
   }
 
   /**
-   * Reads an entry of the bucket. `isNew`: it was written after the subscription began. Returns true if it
-   * shows that a machine has just started; the caller then sends a beat, so that this machine is known there.
+   * Reads an entry of the bucket. `isNew`: the entry was written after the subscription began. Returns true if a
+   * machine has just started: the caller then sends a beat, so that the machine learns of this one.
    */
   read(key: string, bytes: Uint8Array, isNew: boolean, nowMs: number): boolean {
     this.#fresh?.add(key);
@@ -126,8 +126,8 @@ export class Machines {
   }
 
   /**
-   * True while the bucket is being read, or while a machine whose summary says that it serves has not been
-   * heard.
+   * True while the bucket is being read. Also true if a machine's summary says that it is up, but no message of that
+   * machine has arrived yet.
    */
   get isAwaiting(): boolean {
     if (this.#fresh !== null) return true;

@@ -123,8 +123,8 @@ export interface CallPort {
   /** Like `ClientPort.request`, but on this call's stream; null if the stream closed before the answer. */
   request(...question: Question): Promise<Reply | null>;
   /**
-   * True: the client has left a question of this call unanswered for so long that the call may be ended when
-   * another client needs the server that it occupies. Absent: false.
+   * True: the client has left a question of this call unanswered for so long that the call may be ended when another
+   * client needs the call's server. Absent: false.
    */
   readonly mayGiveWay?: boolean;
   /** Ends the call, because another client needs the server that the call occupies. */

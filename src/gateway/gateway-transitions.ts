@@ -1,8 +1,8 @@
 // The gateway's events, spelled as in logs and event streams.
 export type GatewayTransition =
   /**
-   * A backend's program has started. Its members show possible secrets as `(hidden)`, and references as they
-   * are written in the file.
+   * A backend's program has started. The event shows possible secrets as `(hidden)`, and references as they are
+   * written in the file.
    */
   | {
       readonly name: "backend.started";

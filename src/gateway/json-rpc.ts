@@ -69,7 +69,7 @@ export function isJsonObject(value: unknown): value is JsonObject {
  */
 const MOST_LEVELS = 500;
 
-/** Whether a parsed value can be written as JSON again: unlike writing, parsing takes any depth. */
+/** Whether a parsed value can be written as JSON again. Parsing accepts any depth, but writing does not. */
 export function isWritable(value: unknown, levels: number = MOST_LEVELS): boolean {
   if (typeof value !== "object" || value === null) return true;
   return levels > 0 && Object.values(value).every((part) => isWritable(part, levels - 1));

@@ -33,7 +33,7 @@ export interface BridgeMeans {
   /** Shows one line to a person. */
   readonly note: (line: string) => void;
   readonly clock?: Clock;
-  /** Serves the client this group alone; absent: everything. */
+  /** The only group that this client is served; absent: everything. */
   readonly group?: string | null;
 }
 
@@ -176,7 +176,8 @@ class Bridge implements Disposable {
     try {
       isTaken = await this.#isTakenBy(opened);
       if (isTaken) {
-        // This gateway lacks the beginning of a line that was refused in part, so it must not get the rest.
+        // If the beginning of a line was refused while no daemon was there, this gateway must not get the rest of the
+        // line.
         if (this.#isAway) passage.cut();
         this.#isAway = false;
         this.#refusal = null;

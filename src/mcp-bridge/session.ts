@@ -89,7 +89,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
   let initialized = false;
   let silent = false;
   let movesOn = false;
-  /** A daemon has accepted the group: a later error does not mean that daemons are too old for groups. */
+  /** A daemon has accepted the group. So daemons know groups, and a later error has another cause. */
   let hadGroup = false;
 
   const sendFailure = (id: MessageId, message: string): void =>

@@ -32,7 +32,7 @@ export interface BackendPlan {
   readonly url: string | null;
   /** Variables of the program, or headers. */
   readonly texts: ReadonlyMap<string, MadeText>;
-  /** The names of the secrets whose value the user gave, by input. */
+  /** Keys: the inputs for which the user gave a secret value. Values: the names of those secrets. */
   readonly secrets: ReadonlyMap<string, string>;
 }
 
@@ -99,7 +99,7 @@ class Values {
     this.#surroundings = surroundings;
   }
 
-  /** Throws if a given name is not an input of the server, such as a mistyped name. */
+  /** Throws if the server has no input of a given name, for example because the name is mistyped. */
   requireKnown(words: readonly RegistryWord[]): void {
     const known = new Set(words.flat().flatMap((part) => (typeof part === "string" ? [] : [part.name])));
     const unknown = [...this.#options.given.keys()].filter((name) => !known.has(name));

@@ -58,7 +58,7 @@ export function referenceText(reference: SecretReference): string {
   return reference.kind === "environment" ? `\${${reference.variable}}` : storedKey(reference.name);
 }
 
-/** The key of a stored secret among `SecretValues`; no variable can be called that. */
+/** The key of a stored secret among `SecretValues`. No variable can have such a name. */
 export function storedKey(name: string): string {
   return `${STORED_PREFIX}${name}`;
 }

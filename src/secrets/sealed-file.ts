@@ -13,7 +13,7 @@ type SealedContent =
   /** This home has never written the file. */
   | { readonly state: "never" }
   | { readonly state: "sound"; readonly value: unknown; readonly note: string }
-  /** The file was removed; `note` is that of the newest content. */
+  /** The file was removed. `note` is the note of its newest content. */
   | { readonly state: "missing"; readonly note: string }
   /**
    * The file is not the newest content that this home wrote: it was changed, or is an older copy. `note` is
@@ -131,8 +131,8 @@ export function openSealedFile(options: SealedFileOptions) {
         };
         await keepPrivateFile(path, sealed(value, name, next, place), { mode: 0o600, signal: limits.signal });
         held = { key: next, place };
-        // The serial number is written after the file, which is valid without it: if the keyring fails now,
-        // an older copy passes the check until the next write.
+        // The file is valid before its serial number is in the keyring. If the keyring fails here, an older copy of
+        // the file is still accepted until the next write.
         if (next.serial !== key.serial) await keys.keep(next, place, limits).catch(() => {});
       } catch (error) {
         if (error instanceof MountaineerError) throw error;

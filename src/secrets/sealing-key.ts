@@ -10,7 +10,7 @@ const keyShape = object({
   key: matching(/^[0-9a-f]{64}$/, "32 bytes, hexadecimal"),
   /** The serial number of the newest sealed content; 0: no content has been sealed. */
   serial: numberThat("a whole number", Number.isSafeInteger),
-  /** A short text about the newest content, known without the sealed file. */
+  /** A short text about the newest content. It can be read without the sealed file. */
   note: text,
 });
 export type SealingKey = Readonly<TypeOf<typeof keyShape>>;

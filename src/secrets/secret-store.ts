@@ -83,8 +83,8 @@ export function openSecretStore(options: SecretStoreOptions) {
       return record.kept === "file" ? record.value : keyringOf(record).get(name, limits);
     },
     /**
-     * Stores a value in the `wanted` place. null: where the secret is stored already, else in the keyring if
-     * it answers, else in the file. Durable when it resolves, with the place.
+     * Stores a value in the `wanted` place. null: where the secret is stored already, else in the keyring if it
+     * answers, else in the file. Resolves with the place once the value is durable.
      */
     set: (
       name: string,

@@ -18,7 +18,10 @@ export function otherRoute(route: RouteName): RouteName {
   return route === "tb" ? "fallback" : "tb";
 }
 
-/** A route without a host is up while its folder exists (driver `local`); with neither, the route is not configured. */
+/**
+ * A route without a host is up while its folder exists (driver `local`). A route with neither host nor folder is not
+ * configured.
+ */
 export type RouteSpec = RouteConfig;
 
 export type DriverName = ShareConfig["driver"];

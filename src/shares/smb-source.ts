@@ -44,7 +44,8 @@ export function sourceOf(route: Pick<RouteSpec, "host" | "port">, shareName: str
 }
 
 /**
- * Whether a source names the share. Servers compare share names without case; macOS shows them decomposed.
+ * Whether a source names the share. Servers ignore the case of share names, and macOS shows the names in decomposed
+ * Unicode.
  */
 export function isShareNamed(source: SmbSource, shareName: string): boolean {
   return source.shareNames.some((name) => isSameShareName(name, shareName));

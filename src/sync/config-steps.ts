@@ -21,7 +21,7 @@ export interface CheckedContent<Snapshot> {
 }
 
 export interface AppliedContent<Snapshot> {
-  /** May differ from the content's: what waits for approval is not in it. */
+  /** The snapshot in use. It differs from the content's snapshot if parts of the content wait for approval. */
   readonly snapshot: Snapshot;
   /** False: the bytes differ, but their meaning is the same. */
   readonly changed: boolean;

@@ -133,7 +133,7 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     },
   });
 
-  /** Work that arrives meanwhile waits until after the next look. */
+  /** Performs the waiting work. Work that arrives meanwhile waits until after the next look at the file. */
   const takeTurns = async (signal: AbortSignal): Promise<void> => {
     for (const work of waitingWork.splice(0)) {
       if (signal.aborted) work.refuse();

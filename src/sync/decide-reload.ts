@@ -40,7 +40,7 @@ export interface ReloadLook {
   readonly asked: boolean;
   /** A detector reported a change. */
   readonly noticed: boolean;
-  /** True: this look repeats one of a moment ago, which may have found the file half written. */
+  /** True: this look repeats an earlier look, which may have found the file half written. */
   readonly second: boolean;
 }
 

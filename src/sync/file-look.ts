@@ -57,7 +57,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     }
   };
 
-  /** False: another look follows, because of a later change, or this one was broken off. */
+  /** Returns false if another look follows because of a later change, or if this look was broken off. */
   const untilSecondLook = async (asked: boolean, signal: AbortSignal): Promise<boolean> => {
     const { least, most } = SECOND_LOOK_MS;
     const waitMs = asked ? least : Math.min(most, Math.max(least, watch.settings.debounceMs));
@@ -69,7 +69,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     }
     await watch.detector.look();
     if (asked) watch.window.cancel();
-    // A change during the wait leads to another look, which replaces the second one.
+    // If the file changes during the wait, the second look is left out: the change leads to another look.
     return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 

@@ -69,7 +69,7 @@ export async function showLiveView(options: TuiOptions): Promise<void> {
   signal.addEventListener("abort", end, { once: true });
   // The input ends when the terminal is closed.
   process.stdin.once("end", end);
-  // Leaves the alternate screen before an uncaught error's message is printed, which would be lost there.
+  // Leaves the alternate screen before an uncaught error's message is printed: the message would be lost there.
   for (const event of UNCAUGHT) process.prependListener(event, end);
   try {
     // The session rejects if the daemon uses another configuration.

@@ -18,7 +18,7 @@ export type FieldKind =
   | { readonly kind: "choice"; readonly choices: readonly unknown[] }
   | { readonly kind: "list"; readonly item: SchemaField; readonly least: number; readonly most: number }
   | { readonly kind: "group"; readonly fields: readonly SchemaField[] }
-  /** `why`: the reason for people why the field is edited as JSON. */
+  /** `why`: the reason, shown to people, for editing the field as JSON. */
   | { readonly kind: "json"; readonly why: string };
 
 export interface Bound {
@@ -251,7 +251,10 @@ function numberAt(schema: Schema, name: string, otherwise = Number.POSITIVE_INFI
   return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : otherwise;
 }
 
-/** The stricter of an inclusive and an exclusive bound; in draft 4 `exclusive…: true` makes the inclusive one exclusive. */
+/**
+ * The stricter of an inclusive and an exclusive bound. In draft 4 of JSON Schema the exclusive bound is a boolean:
+ * true makes the inclusive bound exclusive.
+ */
 function boundOf(
   schema: Schema,
   inclusive: string,

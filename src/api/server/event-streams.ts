@@ -164,7 +164,7 @@ function startStream(
         newestId = id;
         if (send(frameOf(id, event))) return;
         isTooSlow = true;
-        // A reader that is too slow during the replay is dropped when the replay ends, so that the `gap` has
+        // A reader that is too slow during the replay is dropped only after the replay, because the `gap` must have
         // the id of the newest event.
         if (unsubscribe !== null) drop();
       });

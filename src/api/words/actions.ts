@@ -184,10 +184,7 @@ function wakeAction(share: string, isUseful: boolean): Action {
   return stepsAction("wake", "wake", [share], { name, label: "Wake its NAS", isUseful });
 }
 
-/**
- * `wanted`: the shares that the undo mounts again; a share that a person had unmounted earlier is not among
- * them.
- */
+/** `wanted`: the shares that the undo mounts again. Shares that a person had unmounted before are left out. */
 function unmountAction(
   shares: readonly string[] | null,
   what: string,

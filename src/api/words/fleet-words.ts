@@ -163,7 +163,7 @@ export function fleetSummary({ machines, more }: Pick<FleetReport, "machines" | 
   const here =
     by.get("here")?.length === machines.length && machines.length > 1 ? "all here" : counts.join(", ");
   const uncounted = more === 0 ? "" : `; ${more} more are too many to keep`;
-  // An unheard machine may have problems, so without certainty the sentence does not say that there are none.
+  // Says "no trouble" only if all machines were heard: one that was not heard may have problems.
   const isSure = !by.has("unheard");
   const wrong = troubles.length > 0 ? `; trouble on ${troubles.length}` : isSure ? "; no trouble" : "";
   const isBad = troubles.some(({ tone }) => tone === "bad");

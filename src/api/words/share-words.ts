@@ -57,7 +57,6 @@ interface RouteWords extends Words {
   readonly route: RouteName;
   readonly label: string;
   readonly host: string;
-  /** True if the mount uses this route. */
   readonly isUsed: boolean;
 }
 

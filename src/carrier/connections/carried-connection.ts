@@ -204,8 +204,8 @@ export class CarriedConnection {
   }
 
   /**
-   * Holds back the client's new reads and writes (`all`: any frame) until the connection ends. `onRest` is called
-   * between two operations, at once: a busy client begins the next one within a millisecond.
+   * Holds back the client's new reads and writes (`all`: any frame) until the connection ends. `onRest` is called as
+   * soon as the connection is between two operations, because a busy client begins the next one within a millisecond.
    */
   holdBack(all: boolean, onRest: () => void): void {
     this.#onRest = onRest;
@@ -431,8 +431,8 @@ export class CarriedConnection {
     this.#host.logons.gone(this);
     this.#clearTimer();
     this.#retireTimer?.[Symbol.dispose]();
-    // rclone checks a pooled connection with such requests, and takes another connection if the check fails.
-    // All programs wait meanwhile, so this connection ends at once.
+    // An open request of one of these two kinds may be rclone's check of a pooled connection; if the check fails,
+    // rclone takes another connection. All programs wait for that, so this connection ends at once.
     if (this.ledger.isChangingShare || this.ledger.isLookingAtRoot) {
       this.#close();
       return;

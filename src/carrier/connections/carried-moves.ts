@@ -39,10 +39,7 @@ export interface Move {
   readonly untilMs: number;
 }
 
-/**
- * `hasEnded`: whether the connection with that id (`standby-route.ts`) has ended. `onEnd`: also called after a failed
- * move.
- */
+/** `hasEnded`: whether the connection with the id `witness` has ended. `onEnd` is also called after a failed move. */
 export function createMoves(
   share: ShareContext,
   hasEnded: (witness: number) => Promise<boolean>,
@@ -120,8 +117,8 @@ async function unlessSilent(one: Promise<ServerProof>, other: Promise<ServerProo
 }
 
 /**
- * Returns the connections that the move has to end. Cancels connects under way, and takes connections that retire on
- * the route `to` back into use.
+ * Returns the connections that the move has to end. Cancels connects under way. Connections that were retiring from
+ * the route `to` stay in use.
  */
 function connectionsToMove({ connections }: ShareContext, to: CarriedRoute, planned: boolean) {
   const old = new Set<CarriedConnection>();

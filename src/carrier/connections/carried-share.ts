@@ -117,7 +117,10 @@ export class ShareCarrier implements AsyncDisposable {
     return this.#encrypted;
   }
 
-  /** Only a move changes the endpoint of the route in use, because a move proves it. */
+  /**
+   * Keeps the endpoint of the route in use. Only a move changes that endpoint, because a move proves the server
+   * behind it.
+   */
   configure({ endpoints, patienceMs, away = false }: ConfigureRequest): void {
     const { settings } = this;
     this.#standby.keep(endpoints[otherRoute(settings.route)]);
@@ -259,7 +262,7 @@ export class ShareCarrier implements AsyncDisposable {
     });
   }
 
-  /** Connects held connections while the route carries, a limited number at a time. */
+  /** While the route carries, connects the connections in the stage `held`, but only a limited number at a time. */
   #joinHeld(): void {
     const { settings, closed, connections } = this.#share;
     const target = endpointOf(settings);
@@ -438,7 +441,7 @@ function createLosses({ clock, events, connections }: ShareContext) {
     reportOrphans(): void {
       losing = losing.then(loseOrphans);
     },
-    /** Lets retiring connections end at reads once the idle ones have ended. */
+    /** Lets the retiring connections end at a read, but only after the idle connections have ended. */
     retireLater(): void {
       losing = losing.then(retireAll);
     },

@@ -33,7 +33,7 @@ export function createCutOffSessions(clock: Clock) {
       resetSocket(socket);
     };
     const timer = clock.setTimer(CONNECT_WITHIN_MS, over);
-    // The connect fails if another socket has taken the port since; that session is left to the server.
+    // The connect fails if another socket has taken the port meanwhile. Then the server is left to end that session.
     socket.on("error", over);
     socket.once("connect", over);
     socket.connect({ ...connectOptions(one), localPort: one.localPort });

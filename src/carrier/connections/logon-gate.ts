@@ -25,7 +25,7 @@ export class LogonGate {
   #current: LoggingOn | null = null;
   #turn: Timer | null = null;
   #acceptedAtMs: number | null = null;
-  /** The refusal, until `reopen`; null: the login is accepted, or was not tried yet. */
+  /** Why the server has refused the login, kept until `reopen`. null: the login is accepted, or was not tried yet. */
   refused: RefusedLogon | null;
 
   /** `refused`: why the server refused the login under a previous carrier process; null: it did not. */
@@ -61,7 +61,7 @@ export class LogonGate {
     if (status === STATUS_MORE_PROCESSING_REQUIRED) return;
     const text = REFUSALS.get(status);
     if (status === 0) this.#acceptedAtMs = this.#clock.monotonicMs();
-    // Other failures say nothing about the login.
+    // `REFUSALS` has no text for a success, or for a failure that says nothing about the login.
     if (text === undefined) {
       this.gone(one);
       return;

@@ -36,8 +36,8 @@ interface RouteStateOptions {
   /** Called when the server answers again, and is not confirmed yet. */
   readonly onUnconfirmed: (proof: Proved) => void;
   /**
-   * Called when the server has been unproved for the whole patience. Connections that received nothing since
-   * `lostAtMs` have to end; with Infinity, all.
+   * Called when the server has been unproved for `patienceMs`. Connections that received nothing since `lostAtMs`
+   * have to end; with Infinity, all.
    */
   readonly onImpatient: (lostAtMs: number) => void;
 }

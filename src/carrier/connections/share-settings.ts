@@ -1,4 +1,4 @@
-// The settings of a carried share, and the context that its parts share.
+// The settings of a carried share, and the context that its parts have in common.
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CarriedKind, CarriedMount, CarriedRoute, CarrierNotice, RouteEndpoint } from "../carrier.ts";

@@ -121,9 +121,7 @@ async function main(): Promise<void> {
   lock.release();
 }
 
-/**
- * Ends the keeper that started this process: the keeper that this process has started now holds the ports.
- */
+/** Ends the keeper that started this process. A new keeper, which this process started, already holds the ports. */
 function endFormerKeeper(): void {
   const former = Number(process.env["MOUNTAINEER_KEEPER"]);
   delete process.env["MOUNTAINEER_KEEPER"];

@@ -60,7 +60,7 @@ export class RequestLedger {
   #open = 0;
   /** True if all open files were opened and used only to read, so that nothing can be lost. */
   onlyReads = false;
-  /** Whether `onlyReads` may be true after the CREATE that is passing. */
+  /** True if no file was open before the newest CREATE, or if all open files were used only to read. */
   #mayOnlyRead = false;
   #hasLetGo = false;
   /** True while all open requests belong to one check of the share's root: an open, queries and a close. */

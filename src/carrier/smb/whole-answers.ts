@@ -7,7 +7,7 @@ const LARGE_BUFFER_BYTES = 64 * 1024;
 const SMALL_READS_BEFORE_SHRINKING = 64;
 /** More than the largest read of rclone, with its header. A larger frame is passed on in parts. */
 const STORE_BYTES = 1_200_000;
-/** 62 MB in all. While all stores are in use, the next answer passes in parts. */
+/** 52 stores have 62 MB. While all of them are in use, the next answer is passed on in parts. */
 const STORES_AT_MOST = 52;
 const SPARE_STORES = 4;
 /** With less room than this behind the kept bytes, they are moved to the front before the next read. */

@@ -103,8 +103,8 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
 }
 
 /**
- * Resolves once the `wanted` have started or failed, with all backends that serve. Without a daemon, starts
- * them in this process.
+ * Waits until the `wanted` backends have started or failed. Resolves with all backends that serve. Without a daemon,
+ * starts them in this process.
  */
 function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
   const { signal } = context;

@@ -186,8 +186,6 @@ export const SHARES_COMMANDS: GroupedCommands = {
   ],
 };
 
-// The commands `mountaineer rclone ...`.
-
 const rcloneInstallCommand = command("rclone install", {
   summary: "install rclone's official release into the home",
   description:
@@ -221,8 +219,6 @@ export const RCLONE_COMMANDS: GroupedCommands = {
   },
   commands: [rcloneInstallCommand],
 };
-
-// The command `mountaineer folders`.
 
 export const foldersCommand = command("folders", {
   summary: "list the folders of a share",

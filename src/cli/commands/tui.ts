@@ -303,8 +303,6 @@ async function notifySwiftBar(environment: NodeJS.ProcessEnv, opener: string, te
   }).catch(() => {});
 }
 
-// The command `mountaineer admin`.
-
 export const adminCommand = command("admin", {
   summary: "let one tab of the page change what runs, for 15 minutes",
   description:

@@ -134,7 +134,7 @@ async function clearAfter(context: CommandContext, name: string): Promise<void> 
   );
 }
 
-/** Names on stderr the kept secrets that nothing uses any more without the removed share. */
+/** Prints on stderr the names of the kept secrets that nothing uses after the share's removal. */
 async function noteUnused(context: CommandContext, names: readonly string[]): Promise<void> {
   const { secrets, config_error: unknown } = await (await openSecrets(context)).list();
   if (unknown !== null) return;

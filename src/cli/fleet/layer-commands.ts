@@ -157,7 +157,10 @@ export function nextRevision({ accepted, newest }: Pick<FleetLayerReport, "accep
   return Math.max(accepted, newest?.revision ?? 0) + 1;
 }
 
-/** First those of the common configuration, then those of its combination with this machine's file. */
+/**
+ * Returns the mistakes of the common configuration. If there are none, returns the mistakes of its combination with
+ * this machine's file.
+ */
 async function mistakesIn(
   { home, signal }: CommandContext,
   daemon: DaemonClient,

@@ -11,7 +11,7 @@ import type { ConfigView } from "../sessions/config-session.ts";
 /** The bytes of a file that leaves all `SETTINGS` at their defaults, to compare with. */
 const DEFAULTS = Buffer.from("[server]\n");
 
-/** Sections whose settings the report compares one by one; other sections only have their names in it. */
+/** Sections whose settings the report compares one by one. Of other sections the report has only the names. */
 const SETTINGS: readonly string[] = ["global", "sync", "server"];
 
 /**

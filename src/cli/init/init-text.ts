@@ -73,7 +73,6 @@ function foundBlock(found: FoundShare): string {
   ].join("\n");
 }
 
-/** Commented blocks of found shares that `text` lacks. */
 export function foundBlocks(text: string, found: readonly FoundShare[]): string[] {
   return found.map(foundBlock).filter((block) => !text.includes(block));
 }

@@ -165,7 +165,7 @@ async function logIn(
     if (names.kind === "refused") return { wrong: `${where} refuses this login: ${names.text}` };
     if (names.kind === "listed" && names.names.length > 0)
       return { right: { login, shareNames: await chooseShares(person, names.names) } };
-    // Some servers list no shares, but mount them by name.
+    // Some servers list no shares, but a share can be mounted by its name.
     const why = names.kind === "failed" ? `gives no list: ${names.text}` : "lists no shares";
     person.print(`  ${where} ${why}`);
     const typed = await typeShareName(person);

@@ -166,7 +166,10 @@ interface Declaration<Declared extends Takes> extends Omit<Described, "name"> {
   readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number | undefined>;
 }
 
-/** Defines a command. `run` gets the declared values, and imports heavy code itself: each call loads all definitions. */
+/**
+ * Defines a command. `run` gets the declared values. It imports heavy code itself, because each start of the program
+ * loads the definitions of all commands.
+ */
 export function command<const Declared extends Takes = Record<never, never>>(
   name: string,
   { run, takes, exits = {}, isText = false, ...definition }: Declaration<Declared>,

@@ -15,7 +15,7 @@ export interface Bundle {
   readonly key: string | null;
   /** The package manager that installed the bundle: "dpkg", "rpm", "brew"; null if a person did. */
   readonly tool: string | null;
-  /** The path of a link to the current version; null if there are no other versions. */
+  /** The path of a link that leads to the current version; null if this bundle has no such link. */
   readonly current: string | null;
 }
 

@@ -1,5 +1,5 @@
-// A fast path for commands that prompts, scripts and status bars run often: without options, they run in half
-// the time, because neither commander nor the other commands are loaded.
+// A fast path for commands that run often, for instance from shell prompts and status bars. Without options, such a
+// command takes half the time, because neither commander nor the other commands are loaded.
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
 
 export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefinition>>> = {

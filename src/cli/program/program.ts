@@ -25,7 +25,7 @@ export interface ProgramOptions {
 const SUMMARY =
   "Keeps SMB shares mounted over the best route there is, always at the same path; and serves many MCP servers as one.";
 const SHARES = "--share <name>";
-/** The help shows descriptions beside the names from this width on, in columns. */
+/** Minimum width, in columns, at which the help shows descriptions beside the names. */
 const WIDE = 60;
 const NARROWEST = 20;
 const BELOW = "      ";

@@ -69,7 +69,7 @@ export function isRunning(context: CommandContext, report: EditReport): boolean 
   return isApplied(context, report);
 }
 
-/** False, with a note, if the file is saved but the daemon could not apply it. */
+/** Returns false and prints a note if the file is saved but the daemon could not apply it. */
 export function isApplied(
   { note }: Pick<CommandContext, "note">,
   { reload }: Pick<EditReport, "reload">,

@@ -59,7 +59,7 @@ export interface DaemonPurpose {
   readonly hint?: string;
 }
 
-/** Asks the daemon of this home one operation. Rejects with `daemon_unreachable` if none runs. */
+/** Requests one operation from the daemon of this home. Rejects with `daemon_unreachable` if none runs. */
 export function askDaemon<Name extends OperationName>(
   context: CommandContext,
   purpose: DaemonPurpose,

@@ -23,7 +23,7 @@ interface UpgradeOptions {
   readonly file: string;
   /** True: an older version is accepted, too. */
   readonly older: boolean;
-  /** Has a running daemon hand over; does nothing without one. Rejects if the old daemon stays in charge. */
+  /** Makes a running daemon hand over; does nothing if none runs. Rejects if the old daemon stays in charge. */
   readonly handOver: () => Promise<void>;
   /** The bundle to upgrade; default: the bundle of this program. */
   readonly bundle?: Bundle | null;

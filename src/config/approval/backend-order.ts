@@ -2,7 +2,7 @@
 // the first one's tool is used. Pure.
 import type { BackendConfig, MountaineerConfig } from "../snapshot.ts";
 
-/** The id of the entry to which the order of backends belongs. */
+/** The id under which the order of backends is approved. */
 export const BACKEND_ORDER = "backends";
 
 /** The names of the enabled backends. */

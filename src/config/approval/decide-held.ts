@@ -38,7 +38,7 @@ export interface ApprovedEntry {
 export interface Grant {
   /** The ids of the entries to approve; one that the file no longer has loses its approval instead. */
   readonly ids: ReadonlySet<string>;
-  /** Those of `ids` whose approvals are removed instead. */
+  /** The entries among `ids` that are not approved: their existing approvals are removed. */
   readonly forgets?: ReadonlySet<string>;
   /** True: the mode in the file's `[trust]` takes effect, even if it is looser than the approved mode. */
   readonly loosens: boolean;
@@ -66,7 +66,10 @@ export interface Approvals {
 export interface WaitingEntry extends Omit<Entry, "parts"> {
   /** The most serious kind among the parts that wait. */
   readonly kind: EntryKind;
-  /** The approved values of the waiting parts, which run meanwhile; null: the entry does not run. */
+  /**
+   * The approved values of the waiting parts. They run until the waiting values are approved; null: the entry does
+   * not run.
+   */
   readonly approved: PartValues | null;
   readonly waiting: PartValues;
   /** Every part was approved before, but a person has switched the entry off. */
@@ -88,8 +91,7 @@ export interface Held {
   readonly waiting: readonly WaitingEntry[];
   readonly mode: ApproveMode;
   /**
-   * The approvals to remember when `effective` runs; null: the home has none, and its mode `none` requires
-   * none.
+   * The approvals to remember when `effective` runs; null: the home has no approvals, and needs none in mode `none`.
    */
   readonly approvals: Approvals | null;
 }
@@ -201,7 +203,10 @@ export function withApproved(
   // Without `placed`, the person saw only the order of the running backends.
   const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
   const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
-  /** Ids of backends that took the name of an approved one. They do not inherit its place in the order. */
+  /**
+   * Ids of backends whose name belonged to another approved backend. They do not inherit the place of that backend in
+   * the order.
+   */
   const replaced = new Set<string>();
   for (const id of ids) {
     const entry = inFile.get(id);
@@ -367,7 +372,10 @@ function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry
   };
 }
 
-/** The `[server]` with its approved parts, in which null for `management` means its defaults. */
+/**
+ * Returns `[server]` with its approved parts. If `management` is null in these parts, the defaults of `management`
+ * apply.
+ */
 function heldServer(server: ServerConfig, parts: PartValues): ServerConfig {
   const isDefault = parts["management"] === null;
   return restored(server, isDefault ? { ...parts, management: MANAGEMENT_DEFAULT } : parts);
@@ -397,7 +405,7 @@ function restored<T extends object>(one: T, parts: PartValues): T {
     const now = (one as Record<string, unknown>)[name];
     return [name, CHOSEN_BELOW.has(name) ? value : filled(value, now)] as const;
   });
-  // The assertion holds: the values were copied from a configuration of this type, and their file detects
+  // The values have the types of T: they were copied from a configuration, and the sealed file of approvals detects
   // changes.
   return { ...one, ...Object.fromEntries(values) };
 }

@@ -5,7 +5,6 @@ import { type ApprovedEntry, decideHeld, type Grant, type HeldInput, withAllOn }
 import { entriesOf, isSameParts } from "./entries.ts";
 
 interface EditedInput extends Omit<HeldInput, "file"> {
-  /** The file before the edit. */
   readonly before: MountaineerConfig;
   readonly after: MountaineerConfig;
 }

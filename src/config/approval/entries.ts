@@ -60,7 +60,7 @@ const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends" };
 const SERVER_FIELDS: Kinds = { ...approvalsIn(serverKeys), management: "free" };
 
 const SECTION_KINDS = approvalsIn(configFile.keys);
-/** Sections with members, or with parts of several kinds. */
+/** Sections that are not approved as one entry: each has members, or parts of several kinds. */
 const DIVIDED = ["global", "server", "backends", "incomingAuth", "trust", "shares", "aliases"];
 
 /** Sections that are one entry as a whole. The names are the keys of `MountaineerConfig`. */

@@ -1,4 +1,4 @@
-// The token that HTTP clients send. It is made with the first MCP server, and kept as a secret.
+// The token that HTTP clients send. It is made together with the first MCP server, and kept as a secret.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { tomlLines } from "./toml-value.ts";
 
@@ -22,10 +22,9 @@ interface TokenOptions {
 }
 
 /**
- * True if the edit is to make a token, too: as the person asked, else together with the first MCP server,
- * unless the file has `[incoming_auth]`. A gateway that already serves without a token gets one only on
- * request, because a token would lock out its clients. Throws `usage` if a token is asked for although the
- * file has `[incoming_auth]`.
+ * Whether the edit also makes a token: as `asked` says, else only with the first MCP server, and not if the file has
+ * `[incoming_auth]`. A gateway that already serves without a token gets one only on request, because a token would
+ * lock out its clients. Throws `usage` if a token is asked for although the file has `[incoming_auth]`.
  */
 export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenOptions): boolean {
   const says = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);

@@ -46,8 +46,8 @@ export function shownOfKey(
 }
 
 /**
- * The shown form of a program. A report shows a single word as a log does; a text with blanks may be a whole
- * command line.
+ * The shown form of a program. A single word is shown to every audience as in a log. A text with blanks may be a
+ * whole command line, so more of it may be hidden in a report.
  */
 export function shownCommand(command: string, audience: Audience): string {
   return shownText(command, /\s/.test(command) ? audience : "log");

@@ -74,9 +74,8 @@ function afterComments(text: string, offset: number): number {
 }
 
 /**
- * A new table goes below the last table whose path shares the longest beginning with its own: for example,
- * below the tables of its backend, else below those of all backends. If there is none, it goes to the end of
- * the file.
+ * A new table goes below the existing tables that are nearest to it: those of its backend, for example, else those of
+ * all backends. If there are none, it goes to the end of the file.
  */
 function newBlock(text: string, layout: TomlLayout, path: KeyPath, lines: readonly string[]): Splice {
   for (let length = path.length - 1; length > 0; length -= 1) {

@@ -1,4 +1,4 @@
-// The layout of a YAML text: the nodes of its tree, and where each begins and ends apart from comments.
+// The layout of a YAML text: the nodes of its tree, and where each begins and ends, without comments around it.
 import type { CST, Document, Node, Pair, YAMLMap, YAMLSeq } from "yaml";
 import type { KeyPath } from "../values/mistakes.ts";
 import { type Bracketed, lineEnd, type Span } from "./splice.ts";

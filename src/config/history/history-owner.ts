@@ -23,9 +23,8 @@ export const ownRealPath: RealPath = async (path) => {
 };
 
 /**
- * Finds the owner of history entries: the file at `configPath` (absolute) owns those recorded under this
- * path, and those of the same file under any other path. A symlink that now leads to another file thus keeps
- * its history.
+ * Finds the owner of history entries. The file at `configPath` (absolute) owns the entries recorded under this path,
+ * and entries of the same file under other paths. A symlink that now leads to another file thus keeps its history.
  */
 export async function findHistoryOwner(
   home: string,

@@ -22,7 +22,7 @@ type Origin = "file" | "layer";
 
 interface Place {
   readonly of: Origin;
-  /** The path in the text that `of` names. */
+  /** The path in the file or in the layer, as `of` says. */
   readonly path: KeyPath;
 }
 

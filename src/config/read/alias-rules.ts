@@ -109,7 +109,7 @@ function createTwinRule() {
     const isNear = (one: string, other: string): boolean => isWithin(nameKey(one), nameKey(other));
     const near = paths.find((other) => isNear(path, other.path) || isNear(other.path, path));
     if (near === undefined) paths.push({ path, index });
-    // A path that derives from a name already reported needs no second mistake.
+    // If the path only follows from a name that is already reported, it needs no mistake of its own.
     else if (twin === undefined || alias["path"] !== undefined) {
       const isSame = nameKey(near.path) === nameKey(path);
       const found = `a path that ${isSame ? "is" : "meets"} that of ${pathText(["aliases", near.index])}`;

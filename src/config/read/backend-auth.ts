@@ -6,7 +6,7 @@ import { asTable, has, missing, surplus, type Table } from "./tables.ts";
 /** Keys that only make sense when a person signs in. */
 const FOR_PEOPLE = ["client_metadata_url", "client_name", "redirect_port"] as const;
 
-/** The mistakes between the section's keys. Mistakes in single values are reported elsewhere. */
+/** Mistakes in combinations of the section's keys. Mistakes in single values are reported elsewhere. */
 export function backendAuthFindings(backend: Table, at: KeyPath): Finding[] {
   const auth = asTable(backend["auth"]);
   if (auth === null) return [];

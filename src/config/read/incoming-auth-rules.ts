@@ -109,8 +109,8 @@ function signedFindings(auth: Table): Finding[] {
 }
 
 /**
- * The mistake of a file of public keys on a share: the daemon reads the file itself, and must never wait for
- * a share.
+ * Reports a file of public keys that is on a share. The daemon reads this file itself, and must never wait for a
+ * share.
  */
 function keysFileFindings(auth: Table, file: Table, place: RulePlace): Finding[] {
   const text = auth["jwks"];

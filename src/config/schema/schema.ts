@@ -175,7 +175,7 @@ export const ANY_PLACE = "#";
 export interface SectionDoc {
   /** Its path without chosen names and indexes, with dots: `global`, `backends.timeouts`. */
   readonly name: string;
-  /** Its path, with ANY_NAME and ANY_PLACE in it. */
+  /** The table's path, with ANY_NAME for chosen names and ANY_PLACE for indexes. */
   readonly pattern: readonly string[];
   readonly header: string;
   readonly meaning: string;
@@ -255,8 +255,8 @@ export function sectionAt(path: KeyPath): SectionDoc | null {
 }
 
 /**
- * The section of the table at a typed path, in which a name may replace the index of a list's member; null if
- * there is no such table.
+ * The section of the table at a path that a person typed: a list's member may be given by its name instead of its
+ * index. null: there is no such table.
  */
 export function sectionNamed(path: KeyPath): SectionDoc | null {
   return SECTIONS.find(({ pattern }) => pattern.length === path.length && fits(pattern, path, true)) ?? null;

@@ -15,7 +15,7 @@ type SettledName<Name, Of> =
       ? `${Camel<Without<"_mb", Name>> & string}Bytes`
       : Camel<Name>;
 
-/** The type that the engine has for a key or table of the file. */
+/** The engine's type for a key or table of the file. */
 type SettledValue<P> =
   P extends Key<unknown>
     ? Exclude<OutOf<P>, undefined>
@@ -29,7 +29,7 @@ type SettledValue<P> =
             ? Exclude<OutOf<P>, undefined>
             : never;
 
-/** A table with the members `M`, in the engine's form. */
+/** A table with the members `M`, with the names and units that the engine uses. */
 export type Settled<M extends Members> = {
   readonly [Name in keyof M as SettledName<Name, M[Name]> & string]:
     | SettledValue<M[Name]>
@@ -39,7 +39,7 @@ export type Settled<M extends Members> = {
 const SECOND_MS = 1000;
 const MEBIBYTE = 1024 * 1024;
 
-/** How many of the engine's units make one of the file's. */
+/** The size of the file's unit in units of the engine, such as 1000 (ms) for seconds. */
 export function unitSize({ doc }: Key<unknown>): number {
   return doc.unit === "seconds" ? SECOND_MS : doc.unit === "MiB" ? MEBIBYTE : 1;
 }
@@ -106,7 +106,7 @@ export function mostSerious(kinds: readonly Approval[]): EntryKind | null {
   return SERIOUSNESS.find((kind) => kinds.includes(kind)) ?? null;
 }
 
-/** The approval that a change of a key needs; for a table, that of its most serious key. */
+/** The approval that a change of a key needs; for a table, the most serious approval that any of its keys needs. */
 export function approvalOf(place: Place): Approval {
   switch (place.kind) {
     case "key":

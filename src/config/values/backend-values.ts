@@ -28,7 +28,7 @@ export function parseArgument(text: string): TextReading {
 
 export const URL_EXPECTED = "an address that begins with `http://` or `https://`";
 
-/** The address of a server; a name and password in it would be a secret in the file. */
+/** Reads the address of a server. Rejects a user name or password in it, because secrets do not belong in the file. */
 export function parseServerUrl(text: string): TextReading {
   if (REFERENCE.test(text))
     return wrong(
@@ -55,7 +55,7 @@ export function isVariableText(text: string): boolean {
   return !text.includes("\0") && text.isWellFormed() && text.length <= LONGEST_TEXT;
 }
 
-/** A header's value before references are filled in. */
+/** Whether a text may be a header's value. References in it are not filled in yet. */
 export function isHeaderText(text: string): boolean {
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(text) && text.length <= LONGEST_TEXT;
 }

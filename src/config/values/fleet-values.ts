@@ -4,10 +4,10 @@ import { isLoopback, parseHost } from "./host.ts";
 import { quoted } from "./mistakes.ts";
 import { type TextReading, textReader, wrong } from "./names.ts";
 
-/** The limit of addresses, above what any cluster has. */
+/** Maximum number of addresses. No cluster has more servers. */
 export const MOST_FLEET_SERVERS = 8;
 
-/** The limit of entries in a list, above what a person writes. */
+/** Maximum number of entries in a list. No person writes as many. */
 export const MOST_FLEET_NAMES = 100;
 
 export const EXPORT_EXPECTED = "a backend of this machine, or `*` for all";

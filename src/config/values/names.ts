@@ -49,7 +49,10 @@ export function parseShareName(text: string): TextReading {
   );
 }
 
-/** Reads an alias' name: a path component like a share's, for its link may be `<shares_root>/Links/<NAME>`. */
+/**
+ * Reads an alias' name. It must be a path component, as a share's name must, because its link may be
+ * `<shares_root>/Links/<NAME>`.
+ */
 export function parseAliasName(text: string): TextReading {
   const name = text.normalize("NFC");
   if (name.trim() === "") return wrong(SHARE_NAME_EXPECTED);

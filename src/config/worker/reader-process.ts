@@ -13,7 +13,7 @@ import type { ApartReply, ApartRequest } from "./apart-messages.ts";
 const DEADLINE_MS = 10_000;
 /** The longest life of the process, ms; its parent usually ends it long before. */
 const LONGEST_LIFE_MS = 10 * 60_000;
-/** A large young heap avoids most garbage collection, which is a seventh of the work of such a brief process. */
+/** Garbage collection is a seventh of the work of such a brief process. A large young heap avoids most of it. */
 const NODE_FLAGS = ["--max-old-space-size=256", "--min-semi-space-size=16", "--max-semi-space-size=16"];
 /** An accepted file is at most 512 KiB; its snapshot, and 200 mistakes, are of that order. */
 const ANSWER_LIMIT_BYTES = 16 * 1024 * 1024;

@@ -86,8 +86,8 @@ export function createApprovalKeeper(options: KeeperOptions) {
   const wantsWrite = (approvals: Approvals): boolean =>
     mayWrite && lost?.passes !== true && !isSame(writer.written, approvals);
   /**
-   * Writes the approvals without a new grant, and does not wait for the disk. Called after the file's content
-   * runs: after a crash before that, the next start judges the file again, with the same result.
+   * Writes the approvals without a new grant, and does not wait for the disk. Called once the file's content runs: if
+   * the daemon crashes earlier, the next start judges the file again, with the same result.
    */
   const remember = (approvals: Approvals): void => {
     if (!wantsWrite(approvals)) return;
@@ -165,7 +165,10 @@ export function createApprovalKeeper(options: KeeperOptions) {
       }
       if (held.approvals !== null) remember(held.approvals);
     },
-    /** Writes the approvals from before the last grant again, because what it approved does not run. Never rejects. */
+    /**
+     * Writes the approvals from before the last grant to the disk again, because the content that was approved by
+     * that grant does not run. Never rejects.
+     */
     async withdraw(): Promise<void> {
       if (memory === null || !wantsWrite(memory)) return;
       options.onGrant?.();

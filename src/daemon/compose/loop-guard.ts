@@ -1,5 +1,5 @@
-// Loop guard: a gateway that one of its own backends started refuses to run. Without the guard, `mountaineer mcp` as a backend
-// would start the same gateway endlessly while no daemon runs.
+// Loop guard: a gateway refuses to run if one of its own backends has started it. Without the guard, `mountaineer
+// mcp` as a backend would start the same gateway endlessly while no daemon runs.
 import { MountaineerError } from "../../runtime/errors.ts";
 
 const VARIABLE = "MOUNTAINEER_WITHIN";

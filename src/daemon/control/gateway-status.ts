@@ -249,8 +249,8 @@ export function toolEntry(tool: CatalogEntry, together: Gateway["together"]): To
 type GatewayStatuses = Pick<StatusReport, "gateway" | "backends">;
 
 /**
- * Adds the condition for an entry that waits for approval to the backend that the entry is about, which the
- * condition's hint names.
+ * Adds each condition about an entry that waits for approval to the entry's backend. The condition's hint names the
+ * backend.
  */
 export function withWaiting(status: GatewayStatuses, conditions: readonly Condition[]): GatewayStatuses {
   const waiting = conditions.filter(({ code }) => code === WAITING_CODE);

@@ -39,7 +39,7 @@ const STEPS = [1, 5, 15, 60] as const;
  * many changes lose their oldest.
  */
 export const MOST_CHANGES = 5_000;
-/** Maximum number of gaps (periods without known states) that are kept, the newest. */
+/** How many gaps are kept at most, the newest ones. A gap is a period without known states. */
 export const MOST_GAPS = 400;
 
 /** `state` is null after the subject was removed. */

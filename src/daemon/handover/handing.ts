@@ -26,7 +26,6 @@ const LAST_MESSAGES_MS = 2_000;
 
 export type Handing = ReturnType<typeof createHanding>;
 
-/** The members of the gateway that a handover uses. */
 export type HandingGateway = Pick<
   Gateway,
   "save" | "takeHome" | "leave" | "view" | "http" | "listener" | "pool"
@@ -127,7 +126,7 @@ export function createHanding(service: HandingParts) {
      */
     link: (successor: Successor): void =>
       gatewayOwn.suspended.handOver(successor.passing(gatewayOwn.suspended)),
-    /** Delivers a message that a client sent to the successor about a request in flight here. */
+    /** Delivers a message about a request in flight here. The client sent the message to the successor. */
     deliver: ({ hash, text }: ClientMessage): void => gateway.handing?.http.deliver(hash, text),
     /** Process groups of backends that must not run twice, in this daemon and the previous one. */
     runOnce,

@@ -43,9 +43,9 @@ export type MessageFromOld =
       readonly once?: readonly number[];
     }
   | ({ readonly say: "session" } & LateSession)
-  /** A client has ended its session over a connection to the old daemon. */
+  /** A client that is connected to the old daemon has ended its session. */
   | { readonly say: "session_ended"; readonly hash: string }
-  /** The message carries an idle connection as its handle; `kept` acknowledges it. */
+  /** The message's handle is an idle connection. The new daemon acknowledges it with `kept`. */
   | { readonly say: "connection"; readonly n: number }
   /** The backends that must not run twice have ended. */
   | { readonly say: "ended" }

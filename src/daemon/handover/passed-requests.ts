@@ -1,4 +1,5 @@
-// Passes clients' requests whose calls wait in the other daemon of a handover, and returns its answers.
+// During a handover, passes a client's request to the other daemon if the request's call waits there. Returns that
+// daemon's answer to the client.
 
 import type { ModernRequest } from "../../gateway/front/modern/request.ts";
 import type { CallOutlet } from "../../gateway/front/session/outlet.ts";
@@ -19,7 +20,10 @@ export class PassedRequests implements OtherDaemon {
   readonly #say: (message: PassedMessage) => boolean;
   /** The requests sent and not yet answered, by number. */
   readonly #open = new Map<number, { readonly request: ModernRequest; readonly outlet: CallOutlet }>();
-  /** By the number of a request from the other daemon: to be called when its client has disconnected. */
+  /**
+   * Keys: the numbers of requests from the other daemon. The function is called when the request's client has
+   * disconnected.
+   */
   readonly #taken = new Map<number, () => void>();
   #passed = 0;
 

@@ -141,7 +141,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     onConnection: connections.resolve,
     /** Resolves when the old daemon's backends that must not run twice have ended. */
     ended: ended.promise,
-    /** The process groups of those backends, until `ended` resolves. */
+    /** The process groups of the old daemon's backends that must not run twice; empty once `ended` has resolved. */
     get once(): readonly number[] {
       return once;
     },

@@ -12,10 +12,7 @@ import type { WatchedFile } from "../../sync/watched-file.ts";
 
 /** Deadline of a look, ms: shorter than the watcher's own deadline, so that every late look has the same message. */
 const LOOK_MS = 4000;
-/**
- * Greatest age of the mount table that is used to find file systems, ms: the tick of the shares reads the
- * table about as often.
- */
+/** Greatest age of a reading of the mount table, ms. The tick of the shares reads the table about as often. */
 const TABLE_AGE_MS = 2_500;
 /** Deadline for finding the file's real path, ms; after it, the history uses the path as configured. */
 const REAL_PATH_MS = 1000;

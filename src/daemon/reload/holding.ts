@@ -11,7 +11,10 @@ export function createHolding(keeper: ApprovalKeeper, first: ConfigSnapshot) {
   let file = first;
   let granted: { readonly sha256: string; readonly grant: Grant } | null = null;
 
-  /** A reload that did not read the file passes the running snapshot, and means the newest accepted file. */
+  /**
+   * The file that a reload means. A reload that did not read the file passes the running snapshot, and means the
+   * newest accepted file.
+   */
   const fileOf = (snapshot: ConfigSnapshot, running: ConfigSnapshot): ConfigSnapshot =>
     snapshot === running ? file : snapshot;
 
@@ -51,7 +54,7 @@ export function createHolding(keeper: ApprovalKeeper, first: ConfigSnapshot) {
   };
 }
 
-/** Whether applying the file changes anything. `touched`: a text about changed sections; null: none changes. */
+/** Sums up what applying the file changes. `touched`: a text about changed sections; null: no section changes. */
 export function summaryOf({ held, changes }: JudgedFile, touched: string | null) {
   const waiting = idsOf(held.waiting);
   const changed = touched !== null || changes;

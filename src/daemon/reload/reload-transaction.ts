@@ -16,7 +16,7 @@ export interface PreparedChange {
   commit(): void;
   /** Ends the replaced parts, after every section has committed; the reload does not wait for it. */
   retire?(): Promise<void>;
-  /** Undoes the preparation, because that of another section failed. */
+  /** Undoes the preparation. Called when the preparation of another section has failed. */
   rollback?(): Promise<void>;
 }
 

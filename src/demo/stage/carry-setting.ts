@@ -1,4 +1,4 @@
-// Turns carrying of the demo's share on and off: edits the live configuration, and remounts the share.
+// Switches `carry` of the demo's share on or off: edits the live configuration, and remounts the share.
 
 import { MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";

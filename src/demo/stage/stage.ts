@@ -80,8 +80,7 @@ export async function openStage({ program, keeper, driver, carry, signal }: Stag
     const opened = await openNas(folder, driver, environment, signal);
     nas = opened.nas;
     await furnish(layout, nas, carry);
-    // Not a spread of the actions: it would copy the present value of their getter `monitor` instead of the
-    // getter.
+    // A spread of the actions would copy the present value of their getter `monitor` instead of the getter.
     return Object.assign(createActions({ layout, nas, program, keeper, environment, signal, onStart }), {
       layout,
       ...opened,

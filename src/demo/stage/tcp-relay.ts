@@ -151,5 +151,5 @@ async function startSilence(host: string, port: number): Promise<AsyncDisposable
   };
 }
 
-/** More connections than fit into a backlog of one; the kernel drops the others. */
+/** More connections than a backlog of one can hold. The kernel drops those that do not fit. */
 const FILLERS = 4;

@@ -97,7 +97,7 @@ export async function startWork(options: WorkOptions) {
   let finishing = false;
   return {
     progress: () => ({ pieces: copier.dots(), lines: appender.dots() }),
-    /** The errors of both programs; null: no program printed one or ended too soon. */
+    /** What went wrong in the two programs: a printed error, or an end too soon. null: nothing. */
     complaint(): string | null {
       const complaints = programs.flatMap((program) => program.complaint(finishing) ?? []);
       return complaints.length === 0 ? null : complaints.join("; ");
@@ -108,7 +108,7 @@ export async function startWork(options: WorkOptions) {
       await rm(atWork, { force: true });
       await untilEnded(programs);
     },
-    /** What the server's own disk lacks of the programs' output; null: nothing. */
+    /** Which part of the programs' output is not on the server's own disk; null: nothing is missing. */
     async missingOnServer(): Promise<string | null> {
       const log = await readFile(join(serverFolder, LOG), "utf8");
       if (log !== expectedLog(appender.dots())) {

@@ -50,8 +50,8 @@ export interface CallsOptions extends LinkOptions {
   /** Serves a backend to another machine until the stream ends. */
   readonly serve: (machine: string, backend: string, stream: Duplex) => void;
   /**
-   * Serves one request of a session that began on this machine, passed on by another machine. Absent: the
-   * stream is closed.
+   * Serves one request that another machine has passed on, because the request's session began on this machine.
+   * Absent: the stream is closed.
    */
   readonly serveSession?: (machine: string, stream: Duplex) => void;
   /** Called with all borrowed backends after each change. */
@@ -324,7 +324,7 @@ export class Calls {
     const places = this.#approvedPlaces();
     const isGone = (one: KnownPlace): boolean =>
       places.every(({ machine, backend }) => machine !== one.machine || backend !== one.backend);
-    // A backend's place comes before its tools and stays until they are gone. Without its place, its tools
+    // Reports a backend's place before its tools, and keeps it until the tools are gone. Without the place, the tools
     // would be listed apart from the common ones for a moment.
     this.#emitPlaces([...places, ...this.#places.filter(isGone)]);
     const borrowed = this.#imported()

@@ -27,7 +27,7 @@ const MOST_SERVED = {
 };
 /** Limit of the tunnels to backends that one machine may open. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
-/** Maximum number of machines whose openings are counted. */
+/** Maximum number of machines for which `OPENINGS` is counted. */
 const MOST_COUNTED = 1_000;
 
 export interface Wire {

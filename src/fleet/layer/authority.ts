@@ -39,8 +39,8 @@ export function authorityFingerprint({ raw }: Pick<X509Certificate, "raw">): str
 }
 
 /**
- * Adds the authority to those that this machine trusts, durably. Resolves with false, and changes nothing,
- * unless `tlsCa` is the file that `fleet join` writes.
+ * Adds the authority durably to those that this machine trusts. If `tlsCa` is not the file that `fleet join` writes,
+ * changes nothing and resolves with false.
  */
 export async function keepAuthority(
   home: string,

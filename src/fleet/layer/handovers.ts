@@ -1,5 +1,5 @@
-// Handovers of the operator's key: statements, signed by one key, that name the next key. Reading one checks its
-// signature, because any member can write them.
+// Handovers of the operator's key: statements, signed by one key, that name the next key. The reader checks each
+// signature, because any member can write handovers.
 import { matching, numberThat, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { isSignedByUser, signedLines, signText, userKey, userKeyShape } from "../keys/nkey.ts";
 

@@ -100,9 +100,9 @@ function checkedLayer(sequence: number, reading: LayerReading): CheckedLayer {
 }
 
 /**
- * Checks revisions before the newest, newest first. A revision by an earlier key counts only if it is older
- * than all revisions by later keys: the holder of a replaced key can add entries, but only after the existing
- * ones.
+ * Checks the revisions that precede the newest one, from new to old. A revision by an earlier key counts only if it
+ * is older than all revisions by later keys: the holder of a replaced key can add entries, but only after the
+ * existing ones.
  */
 function checkHistory(stored: readonly StoredLayer[], keys: readonly string[]): readonly CheckedLayer[] {
   const checked: CheckedLayer[] = [];

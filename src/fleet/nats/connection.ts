@@ -135,9 +135,7 @@ export function watchEnd(connection: NatsConnection, end: (failure: LinkFailure)
   watchRefusals().catch(endBy);
 }
 
-/**
- * Whether the server refuses an optional subject only, as it does with the permissions of an earlier version.
- */
+/** True if the server refused an optional subject. A server with the permissions of an earlier version does so. */
 function isOptional(error: Error): boolean {
   return error instanceof PermissionViolationError && isOptionalSubject(error.subject);
 }

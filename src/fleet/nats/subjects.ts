@@ -42,12 +42,12 @@ export function beatSubject(name: string): string {
   return subjectOf(name, "beat");
 }
 
-/** The backends that a machine offers to others. */
+/** The subject for the backends that a machine offers to other machines. */
 export function offerSubject(name: string): string {
   return subjectOf(name, "offer");
 }
 
-/** A machine asks all others for their offers. */
+/** The subject on which a machine asks all others for their offers. */
 export function askSubject(name: string): string {
   return subjectOf(name, "ask");
 }

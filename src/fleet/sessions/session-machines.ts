@@ -28,8 +28,8 @@ interface SessionMachinesOptions {
   /** Asks that machine for the id of its daemon. The answer arrives by a call of `found`. */
   readonly ask: (machine: string) => void;
   /**
-   * Opens a stream to that daemon. `onOpen`: the daemon has accepted it. `onEnd`: the stream was refused, or
-   * has ended.
+   * Opens a stream to the daemon `instance` of `machine`. `onOpen`: the daemon has accepted the stream. `onEnd`: the
+   * stream was refused, or has ended.
    */
   readonly open: (
     to: { readonly machine: string; readonly instance: string; readonly backend: null },
@@ -42,7 +42,7 @@ interface SessionMachinesOptions {
 
 interface Search {
   readonly found: PromiseWithResolvers<string>;
-  /** When the search ends: when the last of its callers stops waiting, or earlier if nobody is there. */
+  /** When the last of the callers stops waiting. The search ends then, or earlier if nobody is there. */
   untilMs: number;
   isNobodyThere: boolean;
   result: Promise<string | null>;

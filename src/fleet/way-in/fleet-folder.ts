@@ -83,7 +83,7 @@ export async function makeFleet(
 }
 
 /**
- * Makes and writes the certificates with this count, the authority last: if its file exists, the others do.
+ * Makes the certificates number `count`, and writes the authority last: if its file exists, the other files do, too.
  * Resolves with the authority's fingerprint, SHA-256, hex.
  */
 export async function makeServerCertificates(
@@ -135,7 +135,10 @@ export async function removeOldLogs(home: string): Promise<void> {
   for (const name of names.slice(0, -KEPT_LOGS)) await rm(join(folder, name), { force: true });
 }
 
-/** Writes the server's configuration for the record; resolves with whether it changed. The caller holds the folder's lock. */
+/**
+ * Writes the server's configuration as `record` requires. Resolves with whether the file changed. The caller holds
+ * the folder's lock.
+ */
 export async function writeConfig(home: string, record: FleetRecord): Promise<boolean> {
   const paths = folderPaths(home);
   const text = serverConfig(record, { ...paths, ...certificatePaths(home, record.certificates) });

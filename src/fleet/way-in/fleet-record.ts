@@ -35,7 +35,7 @@ const invitationShape = object({
   id: matching(/^[0-9a-f]{16}$/, "16 hex digits"),
   /** `U…`: the key with which the machine that joins signs in. */
   guest: userKeyShape,
-  /** `U…`: the key of the command that made the code, and waits for the joining machine. */
+  /** `U…`: the key of the command that made the code and now waits for the machine to join. */
   host: userKeyShape,
   /** Wall clock, ms. */
   expiresAtMs: number,

@@ -6,7 +6,7 @@ import { choice, object, reader, type TypeOf, text, textThat } from "../../runti
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedBy, isSignedByUser, signedLines, signText, userKey } from "../keys/nkey.ts";
 
-/** Covered by the proof in every message, so that a code that was changed on its way is detected. */
+/** The proof in every message covers this context, so that a code that was changed on its way is detected. */
 export interface JoinContext {
   readonly id: string;
   /** SHA-256 of the certificate authority, hex. */

@@ -16,10 +16,10 @@ import {
   writeMembership,
 } from "./membership.ts";
 
-/** The secret's name where a person runs the server and keeps the key by hand. */
+/** Name of the secret with the operator's key, if a person runs the server and keeps the key by hand. */
 export const OPERATOR_SECRET = "fleet-operator";
 
-/** The stored operator's key. Makes and stores one if there is none. */
+/** The operator's stored key. Makes and stores one if there is none. */
 export function ownOperatorKey(options: HomeOptions, secret: string): Promise<Buffer> {
   return keptOrNewKey(options, secret, (key) => key.toString("base64url"));
 }
@@ -56,8 +56,8 @@ export async function nextOperatorKey(
 }
 
 /**
- * Finishes an interrupted replacement if the handovers from `line` show that the next key is already trusted.
- * `line`: the key in this machine's configuration; null: none. Resolves with the current key.
+ * Finishes an interrupted replacement if this machine trusts the next key already. `line`: the key in this machine's
+ * configuration; null: none. Resolves with the current key.
  */
 export async function settledOperatorKey(options: HomeOptions, line: string | null): Promise<Buffer> {
   const keys = await operatorKeys(options);

@@ -26,8 +26,8 @@ import {
 import { openLink, type ServerLink } from "./server-link.ts";
 
 /**
- * Limit for one answer, ms. The server's machine answers only after it has written its record and its server
- * has reloaded the configuration.
+ * Limit for one answer, ms. The machine with the NATS server answers only after it has written the fleet's record and
+ * the NATS server has reloaded its configuration.
  */
 const ANSWER_WITHIN_MS = 4_000;
 /** Requests are repeated until this time has passed, ms. */
@@ -109,7 +109,7 @@ async function ask(options: HomeOptions, exchange: Exchange, step: "add" | "use"
       // soon.
       const passes = error instanceof MountaineerError && error.retry === "later";
       if (!passes) throw error;
-      // The answer alone may be lost: the server then shows that the step is done.
+      // If only the answer was lost, the server shows that the step is done.
       if (await isDone(options, exchange, step)) return true;
       if (clock.monotonicMs() >= untilMs) throw error;
     }

@@ -127,8 +127,8 @@ async function start({ home, clock }: FleetPlace, address: string, signal: Abort
  * that does not run, and restarts one that does not confirm the reload. Rejects with `fleet_server_failed`.
  */
 export function reloadServer(place: FleetPlace, signal: AbortSignal): Promise<void> {
-  // The lock keeps two callers from reloading at once, when one would take the other's confirmation for its
-  // own.
+  // The lock keeps two callers from reloading at once. Otherwise one of them could take the other's confirmation for
+  // its own.
   return withFolder(place, signal, () => reload(place, signal));
 }
 

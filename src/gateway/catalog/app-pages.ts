@@ -1,5 +1,5 @@
-// Pages of MCP Apps: `ui://` resources that tools name in `_meta`. If two backends use the same URI, the
-// later one's page gets another.
+// Pages of MCP Apps: `ui://` resources that tools name in `_meta`. If two backends use the same URI, the page of the
+// later backend gets another URI.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import type { Resolved } from "./catalog.ts";
 import { copyOf } from "./copies.ts";

@@ -30,7 +30,7 @@ export interface Permission {
   denies(name: string): boolean;
 }
 
-/** Of all backends together: a server may have any number. */
+/** Maximum number of entries with unseen characters that the catalog reports, for all backends together. */
 const MOST_UNSEEN = 200;
 
 const EVERYTHING: Permission = { permits: () => true, denies: () => false };
@@ -94,7 +94,10 @@ export function buildCatalog(
   };
 }
 
-/** Listed, or named by a tool, and allowed by the filters. */
+/**
+ * The URIs of the backend's app pages: listed as resources or named by permitted tools, and allowed by the filters of
+ * resources.
+ */
 function pagesOf(source: CatalogSource) {
   const { backend, filters, listings } = source;
   const tools = permissionOf(filters.tools);
@@ -274,7 +277,7 @@ function settle(entries: readonly CatalogEntry[]) {
   return { winners: new Set(winners.values()), collisions };
 }
 
-/** The same object if it already has them. */
+/** Adds the members. Returns the same object if it already has them. */
 function withMembers(definition: JsonObject, members: JsonObject): JsonObject {
   if (Object.entries(members).every(([key, value]) => definition[key] === value)) return definition;
   return copyOf(definition, JSON.stringify(members), () => ({ ...definition, ...members }));

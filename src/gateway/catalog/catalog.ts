@@ -73,7 +73,10 @@ export interface CatalogEntry {
   readonly backend: string;
   /** The name before it was shortened or changed for clients. Policies match it, too. */
   readonly fullName: string;
-  /** The name before the backend's was added because of a collision. Policies match it, too. */
+  /**
+   * The entry's name without the backend's name, which was added because of a collision. Policies match this name,
+   * too.
+   */
   readonly plainName?: string;
   /** The entry's name at its server. */
   readonly originalName: string;
@@ -141,7 +144,7 @@ export interface Catalog {
   /** By the URI that clients use. */
   readonly appPages: ReadonlyMap<string, Resolved>;
   readonly collisions: readonly Collision[];
-  /** By published name. */
+  /** Tools that a person switched off, by published name. */
   readonly off: ReadonlyMap<string, CatalogEntry>;
   /** Names that entries get in this catalog for the first time. */
   readonly freshNames: NameOwners;
@@ -160,7 +163,7 @@ export interface Catalog {
 
 // How long clients may keep a list (2026-07-28). Pure.
 
-/** Also for servers of legacy versions. */
+/** Clients may not keep such a list. Also used for servers of legacy versions. */
 export const NOT_FRESH: Freshness = { ttlMs: 0, cacheScope: "private" };
 
 /** How long clients may keep one page of a list, as the server says. */
@@ -169,7 +172,7 @@ export function freshnessOf({ ttlMs, cacheScope }: JsonObject): Freshness {
   return { ttlMs: isTime ? ttlMs : 0, cacheScope: cacheScope === "public" ? "public" : "private" };
 }
 
-/** The shorter time; private if either is. */
+/** Returns the shorter time. The scope is private if either scope is private. */
 export function leastFresh(one: Freshness | null, other: Freshness | null): Freshness | null {
   if (one === null || other === null) return one ?? other;
   const isPublic = one.cacheScope === "public" && other.cacheScope === "public";

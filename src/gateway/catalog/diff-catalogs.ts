@@ -30,7 +30,7 @@ export function catalogTransitions(before: Catalog, after: Catalog): readonly Ga
   return transitions;
 }
 
-/** Each once. `before` null: all. */
+/** The collisions of `after` that `before` lacks, each once. `before` null: all of them. */
 export function newCollisions(before: Catalog | null, after: Catalog): readonly Collision[] {
   const known = new Set(before?.collisions.map(collisionKey));
   const byKey = new Map(after.collisions.map((collision) => [collisionKey(collision), collision]));

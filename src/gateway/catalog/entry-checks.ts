@@ -10,11 +10,11 @@ import { checkSkill } from "./skill-check.ts";
 export interface CheckedEntry {
   /** The server's own object if it is sound; null: no client may get the entry. */
   readonly entry: JsonObject | null;
-  /** As "description is null". */
+  /** What is wrong, for example "description is null". */
   readonly faults: readonly string[];
 }
 
-/** Of one entry. */
+/** Maximum number of faults reported for one entry. */
 const MOST_FAULTS = 10;
 
 /**
@@ -148,7 +148,7 @@ const OBJECT_TYPE: Rule = (value, path, note) => {
   return value === undefined ? "object" : REFUSED;
 };
 
-/** Without an output schema, clients accept any result. */
+/** A malformed output schema is left out: without one, clients accept any result. */
 function outputSchema(isModern: boolean): Rule {
   const isSound = (value: unknown): boolean =>
     isJsonObject(value) && (isModern || value["type"] === "object");

@@ -33,7 +33,6 @@ export class Namer {
   readonly fresh = new Map<string, NamedEntry>();
   readonly #known: KnownNames;
   readonly #conflict: ConflictConfig;
-  /** By `ownKey`. */
   readonly #given: Map<string, string>;
 
   constructor(known: KnownNames, conflict: ConflictConfig) {
@@ -70,7 +69,7 @@ export class Namer {
   }
 }
 
-/** The same whatever the published name is. */
+/** A key that does not depend on the published name. */
 export function ownKey({ kind, backend, plainName }: NamedEntry): string {
   return `${kind} ${backend} ${plainName}`;
 }

@@ -32,7 +32,7 @@ interface Served {
   readonly away: Catalog | null;
 }
 
-/** Null: neither has it. */
+/** The catalog that serves the target: `catalog` or `away`. Null: neither has it. */
 export function catalogOf(
   { catalog, away }: Served,
   target: Pick<CatalogEntry, "kind" | "name">,
@@ -48,7 +48,7 @@ export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" 
   return catalog === null ? null : resolveTarget(catalog, target);
 }
 
-/** A server may list any number of templates. */
+/** Maximum number of templates that are tried, because a server may list any number. */
 const MOST_TRIED = 200;
 
 /**
@@ -91,9 +91,9 @@ function isTakenOver(
 }
 
 /**
- * In this order: who lists the URI, whose tool names it as its page, whose skill contains it, whose template
- * matches it first. Servers also serve unlisted URIs, so a single backend with resources (for `skill://`:
- * skills) comes last. null: denied, or left out of this catalog.
+ * Finds the backend for the URI, in this order: it lists the URI, a tool of it names the URI as its page, one of its
+ * skills contains the URI, its template matches. Servers also serve unlisted URIs, so a single backend with resources
+ * (for `skill://`: skills) comes last. null: denied, or left out of this catalog.
  */
 function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);

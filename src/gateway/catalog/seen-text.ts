@@ -5,12 +5,12 @@ import { unseenText, withoutUnseen } from "../../runtime/text/unseen-characters.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
 interface SeenEntry {
-  /** The same object if nothing was removed. */
+  /** The entry after the removal; the same object if nothing was removed. */
   readonly entry: JsonObject;
   readonly faults: readonly string[];
 }
 
-/** For people and models. */
+/** Members whose texts are for people and models. */
 const WORDS: ReadonlySet<string> = new Set(["title", "description", "$comment"]);
 const WORDS_AND_NAME: ReadonlySet<string> = new Set([...WORDS, "name"]);
 /** Keys that hold a value and not a schema, so their content stays unchanged. */
@@ -32,7 +32,7 @@ function cleanedEntry(entry: JsonObject, words: ReadonlySet<string>): SeenEntry 
 }
 
 interface Cleaning {
-  /** Empty within values. */
+  /** Keys whose texts are for people and models. Empty within values, whose texts stay unchanged. */
   readonly words: ReadonlySet<string>;
   readonly faults: string[];
 }

@@ -27,8 +27,8 @@ export function rootOf(uri: string): string {
 }
 
 /**
- * Hosts compare the frontmatter with the file, so it is never corrected. Only capitals in a digest, files
- * listed twice and a malformed `_meta` are.
+ * Never corrects the frontmatter, because hosts compare it with the file. Corrects only capitals in a digest, files
+ * listed twice and a malformed `_meta`.
  */
 export function checkSkill(entry: JsonObject) {
   const faults: string[] = [];

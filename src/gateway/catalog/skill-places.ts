@@ -6,10 +6,10 @@ import { copyOf } from "./copies.ts";
 import { MOST_SEGMENTS, rootOf } from "./skill-check.ts";
 import { MAX_URI_LENGTH } from "./uri-template.ts";
 
-/** With the backend's name in front. */
+/** One part more than a skill's root may have, because the backend's name is put in front. */
 const MOST_PARTS = MOST_SEGMENTS + 1;
 
-/** As far as its filters allow. */
+/** A backend with the URIs of the skills and resources that its filters allow. */
 interface SkillSource {
   readonly backend: string;
   readonly skills: readonly string[];
@@ -23,7 +23,7 @@ interface Place {
   readonly published: string;
 }
 
-/** In order of precedence. `isPrefixed`: every published URI contains its backend's name. */
+/** `sources` are in order of precedence. `isPrefixed`: every published URI contains its backend's name. */
 export function publishSkills(sources: readonly SkillSource[], isPrefixed: boolean): SkillPlaces {
   const roots = new Map(sources.map(({ backend, skills }) => [backend, outermost(skills)]));
   const allRoots = new Set([...roots.values()].flat());
@@ -120,8 +120,8 @@ function under(backend: string, uri: string): string {
 }
 
 /**
- * Other backends' resources whose URIs begin with this backend's name: a new root must not contain them.
- * Searches at its first call, because most catalogs rename no root.
+ * Returns a function that finds the resources of other backends whose URIs begin with the name of `backend`; a new
+ * root must not contain them. The function searches at its first call, because most catalogs rename no root.
  */
 function listedNear(sources: readonly SkillSource[], backend: string): () => readonly string[] {
   let found: readonly string[] | null = null;

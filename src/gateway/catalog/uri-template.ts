@@ -116,7 +116,7 @@ export function isUnclear(uri: string): boolean {
   return /[\u0000-\u001f\u007f]|^ | $/.test(uri) || hasDotSegments(uri);
 }
 
-/** `/../` and `/./`, also escaped. */
+/** True if the URI contains `/../` or `/./`, also in escaped form. */
 function hasDotSegments(uri: string): boolean {
   let text = uri;
   for (let round = 0; round < MAX_ROUNDS; round++) {

@@ -20,7 +20,7 @@ export type LookAtPlaces = (paths: readonly string[], waitMs: number) => Promise
 
 interface FolderGateOptions {
   readonly backends: readonly ServedBackend[];
-  /** For `~`. */
+  /** To expand `~`. */
   readonly userHome: string;
   readonly places: LookAtPlaces;
   /** Its input schemas tell the types of arguments. */
@@ -113,13 +113,16 @@ interface CheckedText {
 const PATH_NAMES =
   /^(?:(?:file|dir|folder|full)?path|file|(?:file|path|dir)name|dir|directory|folder|source|destination)s?$/i;
 
-/** By the last word of an argument's name, as in `file_path`, `outputDir` and `file2`. */
+/** Whether an argument is a path by its name, judged by the last word, as in `file_path`, `outputDir` and `file2`. */
 function namesPath(key: string): boolean {
   const words = key.split(/[^A-Za-z]+|(?<=[a-z])(?=[A-Z])/).filter((word) => word !== "");
   return PATH_NAMES.test(words.at(-1) ?? "");
 }
 
-/** Null: more than `MOST_TEXTS`. `tool`: the called tool; null: unknown. */
+/**
+ * Collects the texts of the params that must be checked; null: there are more than `MOST_TEXTS`. `tool`: the called
+ * tool; null: unknown.
+ */
 function textsOf(params: JsonObject, members: readonly string[], tool: () => CatalogEntry | null) {
   const texts: CheckedText[] = [];
   interface Left extends Omit<CheckedText, "text"> {

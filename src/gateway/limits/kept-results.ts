@@ -129,8 +129,8 @@ export class KeptResults implements Disposable {
   }
 
   /**
-   * Drops this session's oldest results until the session is within its bounds. If all results together
-   * exceed theirs, drops results of the session that has the most bytes.
+   * Drops this session's oldest results until the session is within its bounds. If the results of all sessions exceed
+   * the bounds for all, drops results of the session that has the most bytes.
    */
   #makeRoom(holder: Holder): void {
     const { sessionResults, sessionBytes, allResults, allBytes } = this.#bounds;

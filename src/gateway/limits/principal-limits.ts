@@ -66,7 +66,7 @@ export class PrincipalLimiter {
   configure(config: LimitsConfig): void {
     this.#config = config;
     this.#overrides = config.overrides.map(({ users, roles, limits }) => {
-      // By subject, not by `name_claim`: users may choose their names.
+      // Compares the subject, and not the name from `name_claim`, because users may choose their names.
       const isUser = users === null ? null : compileGlobs(users);
       const isRole = roles === null ? null : compileGlobs(roles);
       return {
@@ -163,10 +163,10 @@ export class PrincipalLimiter {
 }
 
 interface LimitRefusal {
-  /** The key, `[limits].calls_per_second`. */
+  /** The limit's key in the configuration, such as `[limits].calls_per_second`. */
   readonly limit: string;
   readonly allowed: number;
-  /** The reason, without the key. */
+  /** The reason, without the configuration key in `limit`. */
   readonly message: string;
   /** null: a retry does not help. */
   readonly retryAfterMs: number | null;

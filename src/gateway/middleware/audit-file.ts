@@ -165,7 +165,7 @@ function reasonOf(error: unknown): string {
   }
 }
 
-/** Writes as many whole lines as fit into the file, or rotates it if none does. */
+/** Writes as many whole lines as fit into the file. If not even one line fits, rotates the file instead. */
 async function writeWithin(
   file: FileTarget,
   config: FileConfig,

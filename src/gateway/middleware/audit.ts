@@ -18,7 +18,7 @@ export interface AuditRecord {
   /** ISO 8601 UTC, of the request's end. */
   readonly time: string;
   readonly principal: string;
-  /** `sub` and issuer of a signed token: users may choose their names. */
+  /** The `sub` and the issuer of a signed token. They identify the user, because users may choose their names. */
   readonly subject?: string;
   readonly issuer?: string;
   /**
@@ -43,7 +43,7 @@ export interface NoticeRecord {
   readonly time: string;
   /** `config.entry_waits` or `config.entry_approved`. */
   readonly event: string;
-  /** As `backends.files`. */
+  /** For example `backends.files`. */
   readonly entry: string;
   /** The command that the entry would run, or its other effect. */
   readonly summary: string;

@@ -27,8 +27,8 @@ export function missingTasks(declared: JsonObject | undefined): Reply | null {
 }
 
 /**
- * Replaces the id in a reply that is a task by a signed id of ours; other replies stay unchanged. `task`:
- * what the signed id says besides the server's id.
+ * If the reply is a task, replaces the task's id with a signed id of ours. Other replies stay unchanged. `task`: what
+ * the signed id says besides the server's id.
  */
 export function publishedTask(
   { taskIds }: RoutingServices,

@@ -16,11 +16,11 @@ export interface Authenticator extends Disposable {
    */
   refresh(principal: Principal): Principal | null;
   /**
-   * Whether the principal's token is no longer valid for anybody. False without a token, and for an expired
+   * Whether the principal's token is no longer valid for anybody. False if the principal has no token, or an expired
    * one.
    */
   isWithdrawn(principal: Principal): boolean;
-  /** References to tokens that are not set or empty: their users cannot authenticate. */
+  /** References to tokens whose value is not set or is empty. Users with these tokens cannot authenticate. */
   readonly missing: readonly string[];
   /** null: tokens come from the configuration alone. */
   readonly signed: SignedTokens | null;

@@ -33,8 +33,8 @@ export interface GatewayRequest {
   /** The gateway's own tool that made the request; absent: the client made it. */
   readonly through?: "call_tool";
   /**
-   * True: the rate limit has already counted the call, when it counted the request that brought a person's
-   * consent.
+   * True: the rate limit must not count the call, because it has counted the separate request that brought the
+   * person's consent.
    */
   readonly isCounted?: true;
   /**
@@ -104,7 +104,7 @@ export interface RefusedAuthentication {
 
 /** The gateway as an OAuth protected resource (RFC 9728). `host` is the request's Host header. */
 export interface ProtectedResource {
-  /** The paths of the metadata. */
+  /** The paths at which the metadata is served. */
   readonly paths: ReadonlySet<string>;
   /** `path`: the request's path. */
   metadata(host: string, path: string): JsonObject;

@@ -10,5 +10,5 @@ export const OWN_ANSWERS: ReadonlySet<string> = new Set([
   "skills/list",
 ]);
 
-/** Methods about tasks, of clients of either version. */
+/** Methods about tasks, in legacy versions and in MODERN_VERSION. */
 export const TASK_METHODS = ["tasks/get", "tasks/result", "tasks/cancel", "tasks/list", "tasks/update"];

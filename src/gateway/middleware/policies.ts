@@ -36,7 +36,7 @@ export interface Policies {
    * circumvents a policy.
    */
   effectUnlisted(principal: Principal, target: PolicyTarget, method: string): Effect;
-  /** Whether there are arguments with which the target is not refused. */
+  /** Whether the policies allow the target with at least some arguments. */
   isAllowed(principal: Principal, target: PolicyTarget | null, method: string): boolean;
   /** True for tools that the principal may call, prompts that it may get and resources that it may read. */
   isVisible(principal: Principal, entry: CatalogEntry): boolean;
@@ -163,7 +163,9 @@ function compileResources(resources: readonly string[] | null): CompiledPolicy["
 // Patterns for the arguments of a call. A policy that allows must match all of a value in every spelling; one that forbids or
 // asks applies if any part matches in any spelling.
 
-/** Longer lists are not examined: they never match an allowing policy, and always a forbidding one. */
+/**
+ * Longer lists are not examined: they never match an allowing policy, and they always match one that forbids or asks.
+ */
 const MOST_VALUES = 1_000;
 const LONGEST_VALUE = 16 * 1024;
 

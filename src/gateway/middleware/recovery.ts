@@ -70,7 +70,7 @@ function withoutSecrets(reply: { readonly error: RpcError }, clean: (text: strin
   return errorReply(code, cleanMessage, cleanText === undefined ? undefined : parsedOrText(cleanText));
 }
 
-/** Falls back to the text: replacing a secret that is a number makes invalid JSON. */
+/** Returns the text itself if it is no longer valid JSON: a secret in it was a number, and was replaced. */
 function parsedOrText(json: string): unknown {
   try {
     return parseExactly(json);

@@ -13,7 +13,7 @@ import type { GatewayRequest } from "./middleware.ts";
 import { sanitise } from "./sanitise.ts";
 import type { OpenTask } from "./task-ids.ts";
 
-/** Lists a folder's direct children (extension of skills). */
+/** Lists a folder's direct children. The method belongs to MCP's extension for skills. */
 export const READ_DIRECTORY = "resources/directory/read";
 
 /** A `template` of completion/complete may also be the URI of a resource. */

@@ -16,7 +16,10 @@ export interface RoutingServices {
   };
   /** Absent: no tool is common to several machines. */
   readonly together?: {
-    /** Never rejects. */
+    /**
+     * Returns the params with all machines' paths translated to paths of this machine. `places`: the backends that
+     * have the tool.
+     */
     call(call: SharedCall): Promise<Reply>;
     /** Params of a call with paths as this machine names them; `places`: the backends that have the tool. */
     namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined;

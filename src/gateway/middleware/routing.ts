@@ -265,7 +265,10 @@ async function callThatMayBeTask(
   return publishedTask(services, request, task, reply);
 }
 
-/** The tool's own error where possible, so that the calling model reads the reason. */
+/**
+ * The refusal of a call of a switched-off tool. It is a tool result where possible, so that the calling model reads
+ * the reason.
+ */
 function switchedOff({ name }: RequestTarget, params: JsonObject | undefined): Reply {
   const shown = sanitise(name);
   const text = `The tool ${shown} is switched off on this machine. Its owner can switch it on: mountaineer tools enable ${shown}`;

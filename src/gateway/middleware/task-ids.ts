@@ -4,7 +4,10 @@ import { dropOldest } from "../../runtime/bounded-map.ts";
 import { type ClientPort, type Principal, principalKey } from "../client-port.ts";
 import { openSigned, signText } from "../signed-text.ts";
 
-/** Longest accepted id of a server: clients repeat our id, which contains it, in a header of each request. */
+/**
+ * Longest accepted task id of a server. Our task id contains it, and clients send our id in a header of each request
+ * about the task.
+ */
 const LONGEST_ID = 1_024;
 const LONGEST = 4_096;
 

@@ -168,7 +168,7 @@ function queryOf(given: unknown): { readonly query: string; readonly limit: numb
   return { query, limit };
 }
 
-/** As `params` of tools/call. A text: what is wrong. */
+/** The arguments as `params` of tools/call, or a text that says what is wrong with them. */
 function callOf(given: unknown): { readonly name: string; readonly arguments?: JsonObject } | string {
   const { name, arguments: inner, ...stray } = isJsonObject(given) ? given : {};
   if (typeof name !== "string" || name === "") return "`name` is missing, or is no text";
@@ -196,7 +196,7 @@ const SHORT_DESCRIPTION = 200;
 const LONG_DESCRIPTION = 1_500;
 const LONGEST_NAME = 256;
 const MOST_LEVELS = 20;
-/** In characters. A larger one would be too long even without its texts. */
+/** In characters. A larger schema would be too long even without its descriptions. */
 const LARGEST_SCHEMA = 64 * 1024;
 
 interface Shown {

@@ -169,7 +169,10 @@ export function termsOf(text: string): readonly string[] {
   return terms;
 }
 
-/** Each once. `CONCEPT` in front makes them differ from words. */
+/**
+ * The concepts of these terms, without repetition. Each concept begins with `CONCEPT`, so that it never equals a
+ * word.
+ */
 export function conceptsOf(terms: readonly string[]): readonly string[] {
   return [...new Set(terms.flatMap((term) => conceptsByTerm.get(term) ?? []))];
 }

@@ -19,14 +19,14 @@ const FIELD_WEIGHTS = {
   concepts: 0.3,
 };
 const FIELDS = ["name", "nameConcepts", "backend", "args", "description", "concepts"] as const;
-/** For words that only begin like a query's word, or are spelled similarly. */
+/** Weights of words that only begin with a word of the query, or are spelled similarly. */
 const GUESSED = { prefix: 0.2, fuzzy: 0.2 };
 /** Words of a query that no tool has are compared with all tools' words. This bounds their number and length. */
 const MOST_GUESSED = 8;
 const LONGEST_GUESSED = 24;
 /** How many of the best matches by single words are ranked again by how much of the query they cover. */
 const RANKED = 200;
-/** The share of a word's letters that may differ. */
+/** The fraction of a word's letters that may differ. */
 const FUZZY = 0.2;
 
 type IndexedTool = Pick<CatalogEntry, "name" | "backend" | "originalName" | "definition">;
@@ -76,7 +76,6 @@ export class ToolIndex {
     const words = [...new Set(termsOf(question))];
     const terms = [...words, ...conceptsOf(words)];
     if (terms.length === 0) return [];
-    // It may be misspelt, or the beginning of a word.
     const unknown = words.filter((word) => !this.#toolsWith.has(word) && word.length <= LONGEST_GUESSED);
     const guessed = new Set(unknown.slice(0, MOST_GUESSED).filter(({ length }) => length >= 4));
     const found = this.#search.search(terms.join(" "), {

@@ -12,7 +12,7 @@ import {
   type ShownKind,
 } from "./pinned-entry.ts";
 
-/** It is new or was changed, and waits for a person's approval. */
+/** A new or changed entry that waits for a person's approval. */
 export interface PendingEntry extends Shown {
   readonly change: "changed" | "new";
   readonly digest: string;
@@ -31,7 +31,7 @@ export interface PinCheck {
   /** New entries of a known backend that were pinned at once: tools by name, others as `prompt NAME`. */
   readonly added: readonly string[];
   readonly gone: readonly string[];
-  /** Not pinned: the backend has more than `MOST_PINNED`. */
+  /** Entries that are not pinned, because the backend has more than `MOST_PINNED`. */
   readonly beyond: readonly Shown[];
 }
 

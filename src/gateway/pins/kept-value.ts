@@ -49,8 +49,7 @@ export class KeptValue<Value> implements AsyncDisposable {
   }
 
   /**
-   * Another process may have written the value since it was loaded. `onRead` is called before what was read
-   * is used.
+   * Reads the value again, because another process may have written it. Calls `onRead` before it uses the new value.
    */
   async reload(onRead: () => void = () => {}): Promise<void> {
     await this.#loaded;
@@ -61,7 +60,6 @@ export class KeptValue<Value> implements AsyncDisposable {
     this.#options.onChanged();
   }
 
-  /** Writes the value, which has changed. */
   save(): void {
     this.#isStale = true;
     void this.flush();

@@ -14,7 +14,7 @@ const MOST_APPROVED = 8;
 const LONGEST_TEXT = 64 * 1024;
 /** All kept texts together, in characters. */
 const MOST_TEXT = 16 * 1024 * 1024;
-/** Pinned backends that are not configured any more. */
+/** Maximum number of pinned backends that are kept although they are not configured any more. */
 const MOST_FORMER_BACKENDS = 200;
 
 export interface Pinned {
@@ -31,7 +31,7 @@ export interface Pinned {
 /** Pins by backend, then by `pinKey`. */
 export interface PinBook {
   readonly backends: ReadonlyMap<string, ReadonlyMap<string, Pinned>>;
-  /** Why earlier pins cannot be trusted. Until a person approves all, no backend counts as new. */
+  /** Why earlier pins cannot be trusted; null: they can. Until a person approves all, no backend counts as new. */
   readonly lost: string | null;
 }
 
@@ -72,7 +72,10 @@ export function withinBounds({ backends, lost }: PinBook, configured: ReadonlySe
   return { backends: kept, lost };
 }
 
-/** Forgets backends of the machine that has most: renaming its backends must not displace those of others. */
+/**
+ * Chooses the backends to forget, from the machine that has the most of them. So a machine that renames its backends
+ * does not displace the backends of other machines.
+ */
 function excessFormer(former: readonly string[]): ReadonlySet<string> {
   const dropped = new Set<string>();
   const byMachine = [...Map.groupBy(former, machineOf).values()];
@@ -95,7 +98,7 @@ export function bookValue({ backends, lost }: PinBook): unknown {
   return { version: 1, lost, backends: [...backends].map(([name, of]) => [name, pins(of)]) };
 }
 
-/** Null: another form. */
+/** Null: `value` is not a book that this version can read. */
 export function readBook(value: unknown): PinBook | null {
   const { version, lost, backends } = objectOf(value) as Readonly<Record<string, unknown>>;
   const book = readMap(backends, ([pins]) => readMap(pins, readPinned));
@@ -128,7 +131,7 @@ function isTextOrNull(value: unknown): value is string | null {
   return value === null || typeof value === "string";
 }
 
-/** Only those whose whole text is kept, for a backend that has not listed any yet. */
+/** The pinned tools whose whole text is kept, for a backend that has not listed its tools yet. */
 export const recalledTools = memoized((pinned: ReadonlyMap<string, Pinned>) =>
   [...pinned].flatMap(([name, { approved, text, isListed }]): JsonObject[] => {
     if (!isListed || approved.length === 0 || text === null) return [];

@@ -5,7 +5,7 @@ export type KeptPins =
   | { readonly kind: "kept"; readonly value: unknown }
   /** Lost, or changed by another program. `claimed`: the stored value, whoever wrote it. */
   | { readonly kind: "untrusted"; readonly reason: string; readonly claimed?: unknown }
-  /** It cannot be verified now: read again later, and do not write until then. */
+  /** The value cannot be verified now: read it again later, and do not write until then. */
   | { readonly kind: "unanswered"; readonly reason: string; readonly claimed?: unknown };
 
 export interface PinStore {

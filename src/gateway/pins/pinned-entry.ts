@@ -8,12 +8,12 @@ import { canonical, isJsonObject, type JsonObject } from "../json-rpc.ts";
 
 /** The members with which the text or diff of an entry begins. The other members follow by name. */
 const FIRST_MEMBERS = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
-/** Digests over all members begin with it. Older digests leave some members out. */
+/** A digest with this beginning covers all members. Older digests leave some members out. */
 const WHOLE = "2.";
 
 export type ShownKind = EntryKind | "instructions";
 
-/** As it is pinned. */
+/** A server's entry or instructions, in the form that is pinned. */
 export interface Shown {
   readonly kind: ShownKind;
   /** The server's own name, URI or URI template. */
@@ -24,7 +24,10 @@ export interface Shown {
 /** If a backend's pins have this key, they cover all kinds of entries; otherwise only tools and skills. */
 export const INSTRUCTIONS_KEY = "\ninstructions";
 
-/** As far as the filters allow. Instructions come first, so that `MOST_PINNED` never leaves them out. */
+/**
+ * The server's instructions and all entries that the filters permit. Instructions come first, so that `MOST_PINNED`
+ * never leaves them out.
+ */
 export function shownOf(source: CatalogSource): readonly Shown[] {
   const name = "instructions";
   const text = source.instructions ?? "";
@@ -62,7 +65,7 @@ const skillPin = memoized(({ uri, frontmatter, resources }: JsonObject) => ({
   resources,
 }));
 
-/** A file that is written to remains the same resource. */
+/** A resource counts as the same after its file was written to, so its size and date are left out. */
 const withoutVolatile = memoized((resource: JsonObject): JsonObject => {
   const { size, annotations, ...others } = resource;
   const isDated = isJsonObject(annotations) && isDate(annotations["lastModified"]);
@@ -106,8 +109,8 @@ function membersOf(entry: JsonObject): readonly string[] {
 }
 
 /**
- * A missing `execution` means this. Lists of 2025-11-25 contain it and those of 2026-07-28 do not, so it is
- * not pinned.
+ * True for the value that a missing `execution` stands for. Such a member is not pinned, because lists of 2025-11-25
+ * contain it and those of 2026-07-28 do not.
  */
 function isUsual(execution: unknown): boolean {
   return canonical(execution) === '{"taskSupport":"forbidden"}';

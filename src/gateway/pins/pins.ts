@@ -48,7 +48,7 @@ export interface PendingChange extends PendingEntry {
   readonly isWithheld: boolean;
 }
 
-/** As a person saw it. If the entry has changed since, it is not approved. */
+/** An entry as a person saw it. If it has changed since, it is not approved. */
 export interface ApprovedItem {
   readonly backend: string;
   /** The server's own name or URI. Entries of several kinds may have it. */
@@ -88,7 +88,7 @@ export class Pins {
   #looked = new Map<string, Looked>();
   #admitted: readonly CatalogSource[] = [];
   #configured: ReadonlySet<string> = new Set();
-  /** Approvals and loads. After each of them, all sources are checked again. */
+  /** Number of approvals and loads so far. After each of them, all sources are checked again. */
   #approvals = 0;
   /** The digests of each backend's last list; see `listDigests`. */
   readonly #digests = new Map<string, ReadonlyMap<string, string>>();
@@ -131,7 +131,9 @@ export class Pins {
     );
   }
 
-  /** Without withheld entries. The same list, with the same members, while nothing changes. */
+  /**
+   * Returns the sources without withheld entries. It is the same list, with the same members, while nothing changes.
+   */
   admit(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modeOf = modesOf(rules);
     this.#configured = new Set(rules.backends.map(({ name }) => name));
@@ -193,7 +195,7 @@ export class Pins {
     });
   }
 
-  /** With the tools of their last lists, from their pins. Leaves out sources without any. */
+  /** Returns the sources whose pins contain tools, with these tools as their lists. */
   recalled(unlisted: readonly Omit<CatalogSource, "listings">[]): readonly CatalogSource[] {
     return unlisted.flatMap((source) => {
       const pinned = this.#book.backends.get(source.backend);

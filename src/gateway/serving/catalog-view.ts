@@ -18,11 +18,11 @@ type ViewFor = (principal: Principal) => CatalogView;
 export interface ListedTools {
   /** Listed first. */
   readonly own: readonly JsonObject[];
-  /** True: the backend's tool of this name is listed, too. */
+  /** True: the backend's tool of this name is listed after `own`. */
   keeps(name: string): boolean;
 }
 
-/** With signed tokens, any combination of roles may occur. */
+/** Limit of kept views. With signed tokens, any combination of roles may occur. */
 const MAX_VIEWS = 1_000;
 
 export interface ViewParts {

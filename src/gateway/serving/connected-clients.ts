@@ -16,7 +16,10 @@ const MOST_WITHOUT_SESSION = 500;
 const LONGEST_ERROR = 200;
 const CALLS: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 
-/** Copied, because clients without a session share one port, which shows the newest request's client. */
+/**
+ * The values are copied from the `ClientPort`, because clients without a session share one port, whose values change
+ * with each request.
+ */
 type Introduced = Pick<ClientPort, "principal" | "group" | "clientInfo" | "protocolVersion" | "transport">;
 
 export interface ConnectedClient {
@@ -43,9 +46,9 @@ export class ConnectedClients {
   readonly #clock: Clock;
   readonly #clean: (text: string) => string;
   readonly #sessions = new Map<ClientPort, Entry>();
-  /** Clients without a session, by `keyOf`. */
+  /** Clients without a session, by the text that `keyOf` returns. */
   readonly #others = new Map<string, Entry>();
-  /** Saves `keyOf` for most requests. */
+  /** Avoids calls of `keyOf` for most requests. */
   readonly #last = new WeakMap<ClientPort, { readonly key: string; readonly entry: Entry }>();
 
   constructor(clock: Clock, clean: (text: string) => string) {

@@ -1,4 +1,4 @@
-// What the daemon gives the gateway, and what it gets.
+// The types of what the daemon passes to the gateway, and of what the gateway gives back.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { GuardedPlaces } from "../../config/reach.ts";
 import type { GatewaySections, ServedBackend, ServerConfig } from "../../config/snapshot.ts";
@@ -37,7 +37,7 @@ export interface GatewayConfig extends Omit<GatewaySections, "server" | "backend
   readonly backends: readonly ServedBackend[];
   /** Absent: the configuration's defaults. */
   readonly failback?: FailbackPolicy;
-  /** This machine's backends that other machines may use. */
+  /** True: the gateway may also serve backends of other machines. */
   readonly exports?: readonly string[];
   /** Other machines' backends may join. */
   readonly borrows?: boolean;
@@ -49,11 +49,10 @@ export interface GatewayConfig extends Omit<GatewaySections, "server" | "backend
 export type Beside = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface GatewayOptions extends BackendTools {
-  /** For every backend's program. */
   readonly programEnvironment?: Readonly<Record<string, string>>;
   /** Absent: no backend has a sign-in. */
   readonly signIn?: SignInHome;
-  /** Hidden from programs in a sandbox. Default: only those of the user's home folder. */
+  /** Places that are hidden from programs in a sandbox. Default: the user's home folder alone. */
   readonly guarded?: GuardedPlaces;
   readonly version: string;
   /** Measurements from the part of the daemon outside the gateway. */

@@ -30,14 +30,14 @@ export function besideMcp(beside: Beside | undefined, mcp: Handler): Handler {
 interface GatewayListenerOptions extends GatewayTools {
   readonly handler: Handler;
   readonly announce: (transition: GatewayTransition) => void;
-  /** For requests at a replaced address. */
+  /** How long requests at a replaced address may still take. */
   readonly drainMs: () => number;
   readonly openQuestions: () => number;
 }
 
 /**
- * A replaced address stays open for answers, ms: at most ANSWERS_MS, and until no question was open for
- * NEXT_QUESTION_MS. Checked every LOOK_MS.
+ * A replaced address closes when no question has been open for NEXT_QUESTION_MS, at the latest after ANSWERS_MS. This
+ * is checked every LOOK_MS. All in ms.
  */
 const ANSWERS_MS = 600_000;
 const NEXT_QUESTION_MS = 2_000;
@@ -84,7 +84,7 @@ export class GatewayListener {
     await this.#attempt(address, isSame ? handed : null);
   }
 
-  /** For the next daemon. This process listens on it until `leave`. */
+  /** The listener for the next daemon. This process also listens on it until `leave`. */
   get handed(): HandedListener | null {
     const handle = this.#current?.handle ?? null;
     return handle === null || this.#wanted === null ? null : { address: this.#wanted, handle };
@@ -129,7 +129,8 @@ export class GatewayListener {
     // Requests that arrive before the commit wait for the rules that the commit brings.
     const held = holdRequests(this.#options.handler);
     const options = { ...this.#options, ...address, handler: held.handler };
-    // An old listener at this port, open for answers, makes room for the new one, which receives them.
+    // An old listener at this port may still be open for clients' answers to questions. It gives the port to the new
+    // listener, which then receives these answers.
     for (const old of this.#old) if (old.port === address.port) old.stopListening();
     const current = this.#current;
     const rebinding = current === null ? await openAlone(options) : await rebind(current, options);
@@ -154,7 +155,10 @@ export class GatewayListener {
     return this.#closing.signal.aborted;
   }
 
-  /** Clients answer at the address where they were asked. */
+  /**
+   * Clients answer a question at the address where it reached them. So that address keeps listening while questions
+   * are open.
+   */
   #replace(listener: Listener): void {
     if (listener.isListening && this.#options.openQuestions() > 0) listener.leave();
     else listener.stopListening();
@@ -235,7 +239,6 @@ export class GatewayListener {
   }
 }
 
-/** Without `release`, requests are never handled. */
 function holdRequests(handler: Handler) {
   const released = Promise.withResolvers<void>();
   let isReleased = false;

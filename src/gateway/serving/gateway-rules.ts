@@ -104,7 +104,7 @@ function fileOf({ audit }: GatewayConfig): unknown {
   return audit === null ? null : [audit.path, audit.maxSizeBytes, audit.keep];
 }
 
-/** Keeps that of `before` if its section is the same. Loads the code only when needed. */
+/** Keeps the telemetry of `before` if its section is the same. Loads the code of telemetry only when needed. */
 export async function telemetryFor(
   config: TelemetryConfig | null,
   before: GatewayRules,

@@ -51,7 +51,9 @@ import { exportGroup } from "./selection.ts";
 import { Serving } from "./serving.ts";
 import { ResumedSessions, SessionRoster } from "./session-roster.ts";
 
-/** At the end: for calls in flight, then for their connections to close, ms. */
+/**
+ * When the gateway stops: the time for calls in flight to end, and then the time for their connections to close, ms.
+ */
 const STOP_DRAIN_MS = 3_000;
 const STOP_CUT_MS = 250;
 /** Longest wait for the warden to end the programs that are left, ms. */
@@ -173,7 +175,7 @@ export class Gateway implements AsyncDisposable {
     await this.open(config);
   }
 
-  /** The first half of `start`: without clients. */
+  /** The first half of `start`: no client can connect yet. */
   async build(config: GatewayConfig): Promise<void> {
     await Promise.all([this.#pins.load(config), this.#names.kept.load()]);
     this.#apply(await this.#rulesFor(config));
@@ -266,7 +268,7 @@ export class Gateway implements AsyncDisposable {
     };
   }
 
-  /** In the catalog's order, whatever policies say. */
+  /** All entries of the catalog, in its order. Policies hide none of them. */
   entries() {
     const { tools, prompts, resources } = this.serving.catalog;
     return { tools: [...tools.values()], prompts: [...prompts.values()], resources: [...resources.values()] };
@@ -309,7 +311,7 @@ export class Gateway implements AsyncDisposable {
     this.serving.rules.auditFile?.write(record);
   }
 
-  /** Audited, but without authentication and policies. Never rejects. */
+  /** The request is audited, but no authentication and no policies apply to it. Never rejects. */
   ask(method: string, params: JsonObject | undefined, signal: AbortSignal): Promise<Reply> {
     return this.#owner.ask(method, params, signal);
   }

@@ -19,7 +19,7 @@ export function gatewayInfo(version: string): JsonObject {
   return { name: "mountaineer", title: "Mountaineer", version };
 }
 
-/** Its instructions are as approved. */
+/** A server's result of `initialize`, with the instructions as they were approved. */
 export interface IntroducedServer extends BackendInitializeResult {
   readonly instructions: string | null;
 }
@@ -63,8 +63,8 @@ export function gatewayInitializeResult(
 const SHARED_EXTENSIONS: ReadonlySet<string> = new Set(["io.modelcontextprotocol/ui"]);
 
 /**
- * A sole server's extensions are declared, because unknown methods go to it. Those of several servers must
- * need no methods of their own.
+ * The extensions of a sole server are declared, because unknown methods go to it. With several servers, only
+ * extensions without methods of their own are declared.
  */
 function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boolean, spoken: SpokenVersion) {
   const declared = servers.flatMap(({ capabilities: { extensions } }) =>
@@ -84,7 +84,7 @@ function extensionsOf(servers: readonly BackendInitializeResult[], isSole: boole
   return passed.length === 0 ? null : Object.fromEntries(passed);
 }
 
-/** Their servers can list folders. */
+/** The names of the backends whose servers can list folders. */
 export function directoriesReadBy(servers: readonly BackendInitializeResult[]): readonly string[] {
   return servers.flatMap(({ backend, capabilities: { extensions } }) => {
     const skills = isJsonObject(extensions) ? extensions[SKILLS_EXTENSION] : undefined;
@@ -133,7 +133,7 @@ function publishedInstructions(instructions: string, backend: string, catalog: C
   return text;
 }
 
-/** Published names by the server's own, where the two differ. */
+/** Maps each of the server's own names to the published name, where the two differ. */
 function renamedEntries(entries: Catalog["tools"], backend: string): ReadonlyMap<string, string> {
   const names = new Map<string, string>();
   for (const { name, originalName, backend: of } of entries.values())
@@ -149,7 +149,7 @@ function withPublishedSkills(text: string, uris: ReadonlyMap<string, string>): s
 function renamed(instructions: string, names: ReadonlyMap<string, string>): string {
   if (names.size === 0) return instructions;
   const left = new Set<string>();
-  // Whole words that can be tool names; in backticks, also before a parenthesis.
+  // Finds whole words that can be tool names. In backticks, arguments in parentheses may follow the name.
   const text = instructions.replace(
     /`([^`\s(]+)(\([^`]*)?`|(?<![\p{L}\p{N}_.-])[\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)*/gu,
     (token: string, quoted?: string, call?: string) => {

@@ -113,7 +113,6 @@ function plainEntry([key, { kind, backend, plainName }]: readonly [string, Named
   return [key, kind, backend, plainName];
 }
 
-/** null: another form. */
 function readKept(value: unknown): Known | null {
   const { version, names, off = [] } = objectOf(value) as Readonly<Record<string, unknown>>;
   if (version !== 1 || !Array.isArray(names) || !Array.isArray(off)) return null;

@@ -3,9 +3,12 @@
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
 
-/** For requests that clients have already sent to backends that cannot run twice, ms. */
+/**
+ * Longest wait for the answers to requests that clients have already sent, ms. Then the backends that cannot run
+ * twice end.
+ */
 const LAST_REQUESTS_MS = 1_000;
-/** For `mountaineer mcp` to reconnect, ms. */
+/** Time for `mountaineer mcp` to reconnect, ms. */
 const LAST_LINES_MS = 6_000;
 
 /** Clients move in groups, LEAST_APART_MS to APART_MS apart, so that all have moved after ALL_MOVED_MS. */

@@ -13,7 +13,7 @@ import { defaultBackend } from "./borrowed-backends.ts";
 import { Gateway } from "./gateway.ts";
 import { NO_GATEWAY } from "./gateway-rules.ts";
 
-/** Enough that all of that code is compiled. */
+/** With this many sessions and calls, all code that serves requests is compiled. */
 const SESSIONS = 40;
 const CALLS_EACH = 4;
 const LONGEST_MS = 2_000;
@@ -49,7 +49,7 @@ interface Options {
  */
 export async function rehearse(options: Options): Promise<Rehearsed> {
   const done: Rehearsed = { asked: 0, answered: 0 };
-  // It must not fail the takeover.
+  // A failed rehearsal must not make the takeover fail.
   await rehearseInto(done, options).catch(() => {});
   return done;
 }
@@ -124,7 +124,7 @@ function request(method: string, params: JsonObject): JsonObject {
   return { jsonrpc: "2.0", id: 1, method, params };
 }
 
-/** Over a pair of streams instead of a socket. */
+/** Exchanges a request and its answer with the listener over a pair of streams instead of a socket. */
 function exchange(listener: Listener, method: string, headers: Headers, body: string): Promise<string> {
   const [ours, theirs] = duplexPair();
   listener.serve(theirs);

@@ -53,7 +53,6 @@ export function createSelections({ optimizer, groups, profiles, exports = [] }: 
     parts: [...(group === null ? [] : [ofNames([group])]), ...(wanted === null ? [] : [ofNames(wanted)])],
     isOptimized,
   });
-  /** Computed once, because each request of another machine needs one. */
   const ofGroups = new Map([...parts.keys()].map((group) => [group, make(group, null, false)]));
   return {
     mayOptimize: mayOptimize({ optimizer, profiles }),

@@ -34,7 +34,7 @@ interface ServingOptions {
   readonly redaction: Redaction;
   readonly roster: SessionRoster;
   readonly pool: BackendPool;
-  /** Signs task ids. */
+  /** Returns the key that signs task ids. */
   readonly stateKey: () => string;
   readonly pins: Pins;
   readonly names: KeptNames;
@@ -58,7 +58,7 @@ export class Serving {
   #selections: Selections;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
-  /** As of the current catalog. */
+  /** The name owners with which the current catalog was built. `#off`: the tools that were switched off then. */
   #owners = NO_NAMES.owners;
   #off: KeptNames["off"] = new Set();
 
@@ -108,10 +108,10 @@ export class Serving {
     return this.#selections.hasGroup(name);
   }
 
-  /** Names only servers that this client is served. */
+  /** Contains only the servers in this client's part of the catalog. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
     const { catalog, serves, passesAll, introduction } = this.served.forClient(client);
-    // As approved: those in `initializeResults` may be newer.
+    // Takes the instructions that were approved; the instructions in `initializeResults` may be newer.
     const approved = new Map(
       this.#sources.map(({ backend, instructions = null }) => [backend, instructions]),
     );
@@ -127,7 +127,6 @@ export class Serving {
     if (lowestLogLevel !== null) this.#options.pool.setLogLevel(lowestLogLevel);
   }
 
-  /** For all clients at once. */
   swap(next: GatewayRules): void {
     const { roster, tools } = this.#options;
     const before = this.catalog;
@@ -153,7 +152,10 @@ export class Serving {
     roster.notifyChanges(this.served);
   }
 
-  /** A client has seen names that a catalog gave for the first time, so they stay with their owners. */
+  /**
+   * A client has now seen `fresh`, the names that the catalog gave for the first time. From now on these names stay
+   * with their owners.
+   */
   #use(fresh: Catalog["freshNames"]): void {
     const { names } = this.#options;
     const isUsed = this.#owners !== names.owners || fresh !== this.catalog.freshNames;

@@ -15,7 +15,7 @@ const UNSEEN: ListsSeen = { tools: "", resources: "", prompts: "" };
 export class SessionRoster {
   /** The lists that the session's client knows, as of its begin or its last change notice. */
   readonly #sessions = new Map<SessionPort, ListsSeen>();
-  /** Asked for by requests without a session, until they end. */
+  /** The log levels that requests without a session have asked for. A level is kept until its request ends. */
   readonly #levels = new Set<{ readonly logLevel: McpLogLevel }>();
   /** Sessions that get no change notices before `release`. */
   readonly #held = new Set<SessionPort>();
@@ -92,7 +92,7 @@ export class SessionRoster {
     return lowest;
   }
 
-  /** Only to sessions that asked for its level and see an entry of the backend. */
+  /** Sends a log message only to sessions that asked for its level and see an entry of the backend. */
   emitLog(params: JsonObject, backend: string, served: ServingSet): void {
     const { level } = params;
     if (!isLogLevel(level)) return;
@@ -144,7 +144,7 @@ interface ResumedOptions {
 
 export class ResumedSessions implements Disposable {
   readonly #options: ResumedOptions;
-  /** `isThere`: the requested entry is served now; never for a list. */
+  /** Requests that wait. `isThere`: the requested entry is served now; always false for a list. */
   readonly #waiting = new Set<{ readonly isThere: () => boolean; readonly start: () => void }>();
   readonly #ended = new AbortController();
   #stage: "idle" | "starting" | "over" = "idle";
@@ -195,7 +195,7 @@ export class ResumedSessions implements Disposable {
     return comes === null ? firstList() : comes.then(() => firstList() ?? undefined);
   }
 
-  /** Starts requests that need not wait any more. Called after each swap. */
+  /** Starts requests that need not wait any more. Called after each change of the serving set. */
   look(): void {
     for (const one of this.#waiting) {
       if (this.#stage === "starting" && !one.isThere()) continue;
@@ -221,7 +221,7 @@ export class ResumedSessions implements Disposable {
     return promise;
   }
 
-  /** The backend had this tool, and is about to list its tools. */
+  /** The tool's backend, if it had this tool and is about to list its tools; null: no such backend. */
   #comingFrom(session: SessionPort, target: RequestTarget | null): string | null {
     if (target?.kind !== "tool") return null;
     const { served, isComing } = this.#options;

@@ -8,7 +8,10 @@ import type { PinsState } from "../pins/pins.ts";
 export interface WithheldEntry {
   readonly backend: string;
   readonly kind: ShownKind;
-  /** The server's name; for collisions and switched-off tools, the published one. Without invisible characters. */
+  /**
+   * The name that the server gives to the entry; for collisions and switched-off tools, the published name. Without
+   * invisible characters.
+   */
   readonly name: string;
   readonly reason: "filter" | "approval" | "collision" | "share" | "off";
   readonly why: string;

@@ -229,8 +229,8 @@ function isOfIssuer({ id = "" }: Principal, issuer: string): boolean {
 }
 
 /**
- * The refusal of a token that lacks required scopes. It also names the token's own scopes, because a new
- * token with the missing ones alone would lack those.
+ * The refusal of a token that lacks required scopes. It names the required scopes and the token's own scopes, so that
+ * the client's next token has both.
  */
 function lacking({ requiredScopes }: SignedTokensConfig, own: readonly string[]): RefusedAuthentication {
   const scope = [...new Set([...requiredScopes, ...own])].join(" ");

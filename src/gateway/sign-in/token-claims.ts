@@ -109,8 +109,8 @@ function isOneOf(claim: unknown, values: readonly string[]): boolean {
 }
 
 /**
- * The value of a claim: that of the claim whose name is the whole path, else that of the nested claim to
- * which the dots lead.
+ * The value of the claim that is named by the whole path. If there is none, the dots in the path lead to a nested
+ * claim.
  */
 function claimAt(claims: JsonMembers, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path];

@@ -217,7 +217,7 @@ export class Telemetry implements AsyncDisposable {
   }
 }
 
-/** Contain only published names: a URI may contain anything. */
+/** The labels contain only published names, because a URI may contain anything. */
 function namesOf(request: GatewayRequest): RequestLabels {
   const { method, served } = request;
   const known = knownMethod(method);
@@ -274,7 +274,7 @@ interface TraceContext {
   /** The parent of the next span; 16 digits. */
   readonly spanId: string;
   readonly sampled: boolean;
-  /** Passed on unchanged. */
+  /** The `tracestate`, passed on unchanged; null: none. */
   readonly state: string | null;
 }
 

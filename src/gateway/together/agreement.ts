@@ -60,7 +60,6 @@ function listed(texts: readonly string[], none: string): string {
 
 type Reached = Pick<ServedBackend, "connection" | "routes" | "requires">;
 
-/** In the arguments of its commands. */
 export function namedPaths(backend: Reached): readonly string[] {
   return sorted(commandsOf(backend).flatMap(({ args }) => absolutePaths(args.flatMap(pathsIn))));
 }

@@ -17,9 +17,9 @@ const MOST_HELD = 2_000;
 export interface OwnBackend {
   readonly name: string;
   readonly facts: PlaceFacts;
-  /** Its last lists, if it is not published. */
+  /** The backend's last lists, if it is not published. */
   readonly last: CatalogSource | null;
-  /** Paths of other machines were seen, so calls may contain them even while none of these is connected. */
+  /** Paths of other machines were seen, so calls may contain them even while no other machine is connected. */
   readonly knowsPaths: boolean;
 }
 
@@ -47,7 +47,7 @@ interface Held {
 export type HeldVersions = Map<string, Held>;
 
 interface Merged {
-  /** By the server's own tool name. */
+  /** The places of each tool, by the name that the server gives the tool. */
   readonly places: ReadonlyMap<string, readonly string[]>;
   readonly definitions: readonly JsonObject[];
 }
@@ -203,7 +203,7 @@ const DEEPEST = 12;
 const MOST_VALUES = 5_000;
 
 interface PathNames {
-  /** That all machines have, relative to their folder of shares. */
+  /** Roots that all machines have, relative to each machine's folder of shares. */
   readonly roots: readonly string[];
   /**
    * The machines' folders of shares, this machine's first. A path in that first folder is never taken for another

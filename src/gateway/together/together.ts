@@ -82,7 +82,7 @@ export class Together {
   readonly #held: HeldVersions = new Map();
   /** The shares root of each machine, by `rememberedKey` and then by machine. */
   readonly #sharesRoots = new Map<string, Map<string, string>>();
-  /** Wake the waiting calls, which then look again for a ready machine. */
+  /** Functions that wake the waiting calls. A woken call looks again for a ready machine. */
   readonly #waits = new Set<() => void>();
   #config: TogetherConfig | null = null;
   /** Other machines' backends, by their names here. */
@@ -141,7 +141,10 @@ export class Together {
     return this.#sources;
   }
 
-  /** Null: the backend shares its tools, or has no namesake here. */
+  /**
+   * Why another machine's backend does not share its tools with this machine's backend of the same name; null: it
+   * shares them, or this machine has no such backend.
+   */
   apart(backend: string): Apart | null {
     return this.#apart.get(backend) ?? null;
   }
@@ -201,7 +204,7 @@ export class Together {
     const { sharesRoot } = this.#config;
     const name = plainName(first);
     const others = this.#sharesRoots.get(rememberedKey(name, facts)) ?? new Map<string, string>();
-    // First, so that paths in it are never taken for another machine's.
+    // This machine's folder comes first, so that a path in it is never taken for a path of another machine.
     const sharesRoots = [...new Set([sharesRoot, ...others.values()])];
     const own = this.#own.get(name)?.backend;
     const otherFolders = own === undefined ? [] : namedPaths(own);
@@ -215,7 +218,7 @@ export class Together {
   async call(call: SharedCall): Promise<Reply> {
     const { clock } = this.#options;
     const places = call.isOwnAlone ? call.places.filter((one) => machineOf(one) === null) : call.places;
-    // The first place's backend limits the whole call.
+    // The time limit of the first place's backend holds for the whole call.
     const first = this.#backends.find(({ name }) => name === places[0]);
     const untilMs = clock.monotonicMs() + (first?.timeouts.callMs ?? DEFAULT_CALL_MS);
     const tried = new Set<string>();
@@ -318,7 +321,7 @@ export class Together {
     this.#sharesRoots.set(key, known);
   }
 
-  /** The reverse of `namedHere`, for that backend's machine. */
+  /** Translates the paths in `params` for the machine of `backend`: the reverse of `namedHere`. */
   #namedFor(backend: string, params: JsonObject | undefined): JsonObject | undefined {
     const facts = this.#factsOf(backend);
     if (facts === null || this.#config === null) return params;

@@ -8,7 +8,7 @@ import type { DesktopPrograms } from "../desktop/desktop-programs.ts";
 
 /** More lines do not fit into a window, and the user must see the whole entry. */
 const MOST_LINES = 40;
-/** Windows fold longer lines. */
+/** A longer line wraps in the desktop's window. */
 const WINDOW_COLUMNS = 80;
 
 /**

@@ -302,7 +302,7 @@ function routeLines(backend: BackendStatus, key: string): MenuItem[] {
   return ready === null ? lines : [...lines, text(`${key} pending`, ready, "warning")];
 }
 
-// The menu's items for aliases, the links to folders inside shares.
+// The menu's items for aliases, which are links to folders inside shares.
 
 /** More folders would not fit the screen; a window shows them all. */
 const FOLDERS_SHOWN = 40;

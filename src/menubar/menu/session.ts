@@ -31,7 +31,6 @@ interface MenuSessionOptions extends ActionPorts {
   /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;
   readonly signal: AbortSignal;
-  /** The user quits the menu. */
   readonly onQuit: () => void;
   readonly onOutcome?: (outcome: ActionOutcome) => void;
 }
@@ -99,14 +98,13 @@ export function startMenuSession(options: MenuSessionOptions) {
       if (item.kind !== "action" && item.kind !== "toggle") return;
       if (item.enabled) session.act(item.action);
     },
-    /** Does nothing while the action runs. */
     act(action: MenuAction): void {
       if (signal.aborted) return;
       if (action.kind === "quit") options.onQuit();
       else if (action.kind === "dismiss") change({ failure: null });
       else if (!isRunning(world, action)) void run(action);
     },
-    /** The menu (null) or a submenu is opened: its content is read again. */
+    /** Called when the menu (`item` null) or a submenu is opened. Reads the content of the opened menu again. */
     open(item: MenuItem | null): void {
       if (item === null) source.lookAgain();
       else if (item.kind === "submenu" && world.folders !== null) void lookAhead(item);
@@ -142,7 +140,7 @@ function createFolderLooks(
   options: MenuSessionOptions,
   { shown, known, onList }: FolderLooks,
 ): (opened: SubmenuItem) => Promise<void> {
-  /** The lists that are under way, by the folder's key; a panel may report an opening twice. */
+  /** Listings under way, by the folder's key. A panel may report the same opening twice. */
   const asking = new Map<string, Promise<void>>();
   /** Number of openings so far. */
   let turns = 0;
@@ -183,7 +181,7 @@ async function eachOf(
   await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
 }
 
-/** A menu may run for weeks; the newest lists are kept. */
+/** Maximum number of folder lists that a menu keeps, because it may run for weeks. The oldest ones are dropped. */
 const FOLDERS_KEPT = 256;
 
 function withFolders(

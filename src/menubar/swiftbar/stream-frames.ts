@@ -156,7 +156,7 @@ function tooltipText(summary: string): string {
   return labelText(summary).replace(/["\\]/g, "'");
 }
 
-/** A value in the format, which has no escapes inside quotes. */
+/** A value as the plugin's text spells it. That format has no escapes inside quotes. */
 function quoted(value: string): string {
   if (/^[\w%+:,./-]+$/.test(value)) return value;
   const mark = value.includes('"') ? "'" : '"';

@@ -87,7 +87,10 @@ function zigzag(u: number): number {
 
 const BADGE = { u: 0.71, v: 0.71, radius: 0.28, gap: 0.05 };
 
-/** A disc in the corner with a mark in it, and a gap around it. */
+/**
+ * The colour of the badge at a point: a disc in the corner with a sign in it. null: the gap around the disc.
+ * "outside": the point is beyond the gap.
+ */
 function badgeAt(state: Exclude<MenuState, "healthy">, u: number, v: number): Color | null | "outside" {
   const x = (u - BADGE.u) / BADGE.radius;
   const y = (v - BADGE.v) / BADGE.radius;

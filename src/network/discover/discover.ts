@@ -35,7 +35,7 @@ const ASK_AGAIN_MS = 700;
  * size.
  */
 const SERVERS_AT_MOST = 64;
-/** Each link may list at least this many, however many links divide the limit among them. */
+/** Each link may list at least this many servers, even if many links share the limit. */
 const OF_ONE_LINK_AT_LEAST = 8;
 const LINKS_AT_MOST = 16;
 /** Maximum number of messages of one protocol on one link; further messages are ignored. */
@@ -85,8 +85,8 @@ function isIn(link: OwnAddress, address: string): boolean {
 }
 
 /**
- * Collects claims about servers. For each address, the newest claim that it sent itself counts, else the first one.
- * Exported for its test.
+ * Collects claims about servers. A server's name and host are from the newest claim that came from its own address;
+ * without one, from the first claim. Exported for its test.
  */
 export function createHeard(own: readonly OwnAddress[]) {
   const found = new Map<string, Omit<HeardServer, "link">>();

@@ -21,7 +21,7 @@ interface NetworkListenerOptions {
   onChange: (deltas: readonly NetworkDelta[]) => void;
   /** How often interfaces are compared while the system's events do not flow, ms. Default 2,000. */
   pollIntervalMs?: number;
-  /** The source of this system's events; null polls. Default: the platform's source. */
+  /** The source of network events. null: the listener polls instead. Default: the platform's source. */
   eventSource?: NetworkEventSource | null;
   read?: (nowMs: number) => InterfaceSnapshot;
 }

@@ -15,8 +15,8 @@ type Own = <Ref extends CfRef | null>(ref: Ref) => Ref;
 
 export interface CoreFoundation {
   /**
-   * Runs `work`, then releases the references that it passed to `own`, the last one first. Callbacks of the
-   * system may run meanwhile.
+   * Runs `work`, then releases the references that `work` passed to `own`, in reverse order. The system may run
+   * callbacks during `work`.
    */
   owning<T>(work: (own: Own) => T): T;
   /** Valid until `release`. Rejects text that holds a NUL. */

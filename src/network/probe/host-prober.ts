@@ -87,8 +87,8 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
       return asks.ask(key, request.notBeforeMs, (goesOut) => {
         const addresses = resolution.addresses(target.host, request.timeoutMs);
         if (addresses instanceof Promise) {
-          // Other callers may have joined while the name was resolved, and want a snapshot from after their
-          // calls.
+          // Other callers may have joined while the name was resolved. They need a snapshot that was taken after
+          // their calls.
           return addresses.then((found) => {
             const now = { ...request, notBeforeMs: clock.monotonicMs() };
             return askAddresses(target, found, now, goesOut);

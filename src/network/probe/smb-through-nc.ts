@@ -39,7 +39,7 @@ export async function negotiateThroughNc(request: NcRequest): Promise<NcFinding>
   const reader = createNegotiateReader();
   const { promise: decided, resolve: decide } = Promise.withResolvers<NcFinding>();
   const stop = new AbortController();
-  // The input stays open until the answer, because some servers hang up at its end.
+  // The input of `nc` stays open until the answer, because some servers hang up when the input ends.
   const question = new Readable({ read() {} });
   question.push(buildNegotiateRequest(randomFillSync(new Uint8Array(CLIENT_GUID_BYTES))));
   const onOutput = (piece: string): void => {

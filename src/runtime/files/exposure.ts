@@ -57,8 +57,8 @@ export async function ownIdentity(): Promise<Identity> {
 }
 
 /**
- * Whether no other user is in the group. Only root's group and the user's own primary group can count, the latter if
- * it has the user's name (or number, if no file lists it).
+ * True for root's group and the user's own primary group, if no other user is in it. The primary group must have the
+ * user's name or, if no file lists the group, the user's number.
  */
 export function isPrivateGroup(
   asked: number,

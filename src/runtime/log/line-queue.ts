@@ -144,7 +144,7 @@ export function createLineQueue(options: LineQueueOptions) {
   };
 }
 
-/** `lines` without at least `surplusBytes` of the least important ones. */
+/** Returns `lines` without the least important ones. The removed lines have at least `surplusBytes` together. */
 function sweptLines(lines: readonly QueuedLine[], surplusBytes: number): QueuedLine[] {
   let surplus = surplusBytes;
   let kept = [...lines];

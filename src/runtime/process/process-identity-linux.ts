@@ -48,7 +48,10 @@ function statFields(stat: string): readonly string[] {
     .split(" ");
 }
 
-/** Synchronous: reading /proc never waits for a disk or server, and an asynchronous read costs five times as much. */
+/**
+ * Reads synchronously: a read of /proc never waits for a disk or server, and an asynchronous read costs five times as
+ * much.
+ */
 async function readProc(path: string): Promise<string | null> {
   try {
     return readFileSync(path, "utf8");

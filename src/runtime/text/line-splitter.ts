@@ -89,7 +89,7 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     next,
     /** Like `next`, as bytes, which need not be UTF-8. */
     nextBytes,
-    /** Like `next`, as bytes if the line spans several chunks. */
+    /** Like `next`, but returns bytes if the line spans several chunks. */
     nextEither,
     *take(more: Buffer | string): Iterable<string> {
       push(more);

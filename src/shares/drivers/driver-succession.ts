@@ -115,8 +115,7 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
     ...driver,
     find,
     async unmount(share, mount, mode, limits) {
-      // The mount may have been found before the driver changed, and then this driver has not yet noted which
-      // driver made it.
+      // If the mount was found before the driver changed, this driver has not yet noted which driver made the mount.
       try {
         if (known === null) await find(share, 0);
       } catch (error) {

@@ -34,14 +34,17 @@ export interface FoundMount {
   readonly source: string;
   /** False for a mount of another share or another kind at our path. */
   readonly sameShare: boolean;
-  /** The configured route with the source's port and with its host, compared by name or address; null: none. */
+  /**
+   * The configured route that has the host and the port of `source`; hosts are compared by name or address. null:
+   * none.
+   */
   readonly route: RouteName | null;
   /**
    * The process that serves the mount is known and has exited: the mount is dead, and no look is needed to
    * see it.
    */
   readonly processGone: boolean;
-  /** A daemon with this home folder made it for this share, maybe under another configuration. */
+  /** A daemon with this home folder made the mount for this share, maybe under another configuration. */
   readonly madeByDriver: boolean;
   /**
    * The port of 127.0.0.1 that the mount talks to, usually the carrier's; null or absent: it talks to its
@@ -199,7 +202,10 @@ export interface MountDriver {
     mode: UnmountMode,
     limits: StepLimits,
   ): Promise<UnmountOutcome>;
-  /** Files that were written and are not yet on the server that is (or was last) mounted, as paths inside the share. */
+  /**
+   * Files that were written but are not on the mounted server yet, as paths inside the share. Without a mount, the
+   * server that was mounted last counts.
+   */
   unsent(share: ShareSpec): Promise<readonly string[]>;
   /**
    * Unsent files that wait for servers of the share other than the mounted one; with `withInUse`, also those for the

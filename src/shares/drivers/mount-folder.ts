@@ -83,7 +83,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         for (const name of names) await rename(join(below, name), join(folder, name));
         aside.added(place, folder, names.length);
       } catch (error) {
-        // The files show again at the next unmount.
+        // The files stay under the mount, and are visible again after the next unmount.
         logger.warn("cannot set aside the files under the mount point", {
           share: place.shareName,
           error: errorText(error),

@@ -163,8 +163,8 @@ function carriedNow({ carriage }: LookTools, { spec }: Subject, mount: FoundMoun
 async function findMounts(tools: ObserveTools, subject: Subject, asOfMs: number) {
   const chosen = choose(tools, subject, await subject.driver.find(subject.spec, asOfMs));
   const { ours } = chosen;
-  // Updates the carrier's counters: usually an overdue answer has arrived by now, and a look at the mount may
-  // begin.
+  // If an answer is overdue, updates the carrier's counters first. Usually the answer has arrived by now, and the
+  // mount can be looked at.
   if ((carriedNow(tools, subject, ours)?.unansweredSinceMs ?? null) !== null) await tools.carriage?.recount();
   return {
     ...chosen,

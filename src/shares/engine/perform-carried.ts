@@ -79,8 +79,8 @@ export async function mountWatched(
   try {
     const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
     const { spec } = subject;
-    // If the carrier holds the mount's requests back for a proof of the server, that proof limits the login
-    // attempts: it uses the same login, and goes through `logons.attempt`.
+    // The carrier may hold the mount's requests back until the server is proved. Then `logons.attempt` is not needed
+    // here, because the proof uses the same login and calls it.
     const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
     const otherwise = (text: string): MountOutcome => failed("wrong_credentials", text);
     const outcome = takesTurns
@@ -252,7 +252,7 @@ function createGate(
     shut.abort(`the server may be another than the one that was proved: ${why}`);
   };
   let proving: Promise<void> = Promise.resolve();
-  // At a doubt, the server has to be proved again.
+  // After a `doubt` notice, the server has to be proved again.
   const unregister = carriage?.onNotice((share, notice) => {
     if (share !== spec.name || notice !== "doubt") return;
     // A proof rejects only when the step has ended.

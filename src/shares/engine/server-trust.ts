@@ -54,8 +54,8 @@ type Subject = RouteName | "detour";
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
 /**
- * The carrier keeps a connection over the other route (the witness): while it lasts, the server there is the
- * same. If it ends within this time, ms, the server probably ends connections that do not log in.
+ * While the carrier's connection over the other route (the witness) lasts, the server there is the same. If the
+ * witness ends within this time, ms, the server probably ends connections that do not log in.
  */
 const WITNESS_LASTS_MS = 30_000;
 const LOST = Symbol("a route or its server was lost");
@@ -86,7 +86,7 @@ export class ServerTrust implements AsyncDisposable {
    * The id by which a proof recognized the server in use, if the mount was made under another id; null: none.
    */
   #better: string | null = null;
-  /** The id that the server in use is taken to have if neither driver nor carrier reports one. */
+  /** The id that is assumed for the server in use if neither the driver nor the carrier reports one. */
   #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
   #asking: AbortController | null = null;
@@ -179,7 +179,7 @@ export class ServerTrust implements AsyncDisposable {
     const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    // Even if this route was not proved: the server of the other route may answer over it later.
+    // Also for a route that was not proved: the other route's server may answer over this route later.
     if (isAway) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
@@ -189,8 +189,8 @@ export class ServerTrust implements AsyncDisposable {
   }
 
   /**
-   * Forgets proofs of routes on which the carrier has counted a loss: probes miss a server that is back by
-   * the next look.
+   * Forgets proofs of routes on which the carrier has counted a loss. Probes do not notice the loss of a server that
+   * is back by the next look.
    */
   #foldInUse(inUse: RouteInUse | null): void {
     const before = this.#inUseBefore;
@@ -287,7 +287,7 @@ export class ServerTrust implements AsyncDisposable {
 
   /**
    * Begins a proof of the servers behind `routes`. Its result counts only if the server in use was not lost
-   * meanwhile: another server may answer since.
+   * meanwhile, because another server may answer after a loss.
    */
   #compare(
     spec: ShareSpec,
@@ -389,7 +389,10 @@ function probeOf({ routes, inUse }: TrustInput, subject: Subject): RouteSeen["pr
   return (subject === "detour" ? inUse?.detour?.seen : routes[subject])?.probe ?? null;
 }
 
-/** Those routes in use since the previous look on which the carrier has counted an outage since then. */
+/**
+ * The routes that were in use since the previous look, and on which the carrier may have counted an outage since
+ * then.
+ */
 function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly RouteName[] {
   if (before === null) return inUse.goesOn ? [] : [inUse.route];
   if (inUse.outage === before.outage) return [];
@@ -401,7 +404,7 @@ function routesLost(before: RouteInUse | null, inUse: RouteInUse): readonly Rout
     : [before.route, inUse.route];
 }
 
-/** Aborts a proof during which a connection was lost. Its result would prove nothing, so it is repeated. */
+/** Aborts a proof during which a connection was lost. The proof would show nothing, and is repeated. */
 function cutOff(proof: AbortController | null): void {
   proof?.abort(LOST);
 }

@@ -77,7 +77,7 @@ export class ShareCycle {
    * configured one.
    */
   #isOtherIfRefused = false;
-  /** True: at the last look, no login might be tried. */
+  /** True: at the last look, logins were not allowed. */
   #mightNotLogOn = false;
   /** Whether a program has asked for the share since the last look. */
   #wanted = false;
@@ -169,7 +169,7 @@ export class ShareCycle {
       decide: () => {
         const decision = this.#decide(subject, seen, this.#asked?.request ?? null);
         this.#keep(decision, seen);
-        // A mount in place of one that the same operation has unmounted is still made.
+        // A stop still lets a remount finish, because the remount has unmounted the share already.
         const isRemount =
           decision.step?.kind === "mount" && (decision.state.operation?.from ?? "none") !== "none";
         return stopping.aborted && !isRemount ? { ...decision, step: null } : decision;
@@ -247,7 +247,7 @@ export class ShareCycle {
     return this.#withCarriage({ subject: this.#subject, memory, seen, conditions });
   }
 
-  /** Call it when the server in use has ended connections, so that it may be another one by now. */
+  /** Call this after the server in use has ended connections: another server may answer by now. */
   doubt(): void {
     const carried = this.#carriedNow();
     // The doubt is noted only if the carrier does not count outages. Otherwise the next look compares the counts, and
@@ -270,8 +270,8 @@ export class ShareCycle {
   }
 
   /**
-   * Allows one try of the login if a person asks for one. Repeats failed proofs as soon as the login may be
-   * tried again.
+   * Allows one try of the login when a person asks for one. Once the login may be tried again, failed proofs are
+   * repeated.
    */
   #askLogon(isAskedToTry: boolean): void {
     const { logons } = this.#tools;
@@ -380,8 +380,8 @@ export class ShareCycle {
   }
 
   /**
-   * Looks up open files while a suspected loss of the host waits for its confirmation, because after the
-   * unmount they cannot be found.
+   * Looks up the open files while a suspected loss of the host is not confirmed yet. After the unmount they could not
+   * be found.
    */
   #lookUpOpenFiles({ mount }: ShareSeen): void {
     const { suspicion } = this.#state;

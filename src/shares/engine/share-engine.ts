@@ -26,7 +26,6 @@ interface EngineTools extends CycleTools {
   readonly logger: Logger;
   /** All drivers that a share may have or have had. A mount belongs to the first of them that recognizes it. */
   readonly drivers: readonly MountDriver[];
-  /** Called after each cycle of a share. */
   readonly onCycle?: (share: string) => void;
 }
 

@@ -74,8 +74,8 @@ interface HurryInput {
 
 const SHORT_MS = 300;
 /**
- * While programs wait for a route, probes have a short limit, but one look in this many has the configured
- * one, so that slow hosts are found, too.
+ * While programs wait for a route, probes have a short time limit. One look in this many uses the configured limit
+ * instead, so that slow hosts are found, too.
  */
 const PATIENT_LOOK = 4;
 /** Stands for "no shorter limit": the configured limit applies. */
@@ -86,7 +86,7 @@ const USUAL_MS = Number.POSITIVE_INFINITY;
  */
 const SLOW_SHARE = 0.5;
 
-/** Returns a function for one share, which is called before each look at its hosts. */
+/** Returns a function for one share. Call that function before each look at the share's hosts. */
 export function createHurry(): (input: HurryInput) => Hurried {
   let looksWaiting = 0;
   return ({ phase, route, inDoubt, tookMs }) => {

@@ -16,9 +16,9 @@ const NEW_FOLDER = 0o777;
 export type LinkOutcome = { readonly result: "right" | "created" | "repaired" } | LinkBlocked;
 
 /**
- * Ensures that `path` is a symlink to `target`, given a look that was just taken, and makes its folder if needed.
+ * Ensures that `path` is a symlink to `target`, and makes the symlink's folder if needed. `look` was just taken.
  * `isOurs`: whether Mountaineer made a link with that target; only such a link is replaced. `prepare` runs before a
- * change and resolves with an obstacle to it, or null. Never rejects.
+ * change and resolves with an obstacle to the change, or null. Never rejects.
  */
 export async function ensureLink(
   path: string,

@@ -50,7 +50,7 @@ export function createStableLinks(clock: Clock, prober: Prober) {
       const isKnown = right?.target === target && clock.monotonicMs() - right.atMs < LOOK_AGAIN_MS;
       return isKnown ? null : ensureNow(spec, target);
     },
-    /** Ensures the stable link, and always looks at it. */
+    /** Like `ensure`, but looks at the link even if a recent look found it right. */
     ensureNow,
     /**
      * Looks at the stable link without changing it, and resolves with its fault, if any. `mountedAt` null:

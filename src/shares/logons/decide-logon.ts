@@ -10,8 +10,8 @@ export interface Refusal {
   /** Monotonic ms. */
   readonly atMs: number;
   /**
-   * Id of the refused login; null: unknown, because an earlier daemon used it, or a mount that such a daemon
-   * made.
+   * Id of the refused login; null: unknown, because the login was used by an earlier daemon, or by a mount that such
+   * a daemon made.
    */
   readonly login: string | null;
   /** The server's reason. */

@@ -85,7 +85,7 @@ async function runtimeFolder(): Promise<string> {
   const uid = process.getuid?.() ?? 0;
   if (uid === 0) return "/var/run/mountaineer";
   const own = `/run/user/${uid}`;
-  // Container tools that mount a socket below it leave a folder of root's.
+  // Container tools may mount a socket below `/run/user/UID`; the folder then belongs to root.
   const found = await lstat(own).catch(() => null);
   return found?.uid === uid ? join(own, "mountaineer") : `/tmp/mountaineer-${uid}`;
 }

@@ -4,7 +4,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountEntry } from "./mount-entry.ts";
 
 /**
- * The newest reading is shared with all callers that need none newer, unless it failed. `readOnce` may run several
+ * All callers share the newest reading, unless it failed or is too old for the caller. `readOnce` may run several
  * times at once.
  */
 export function shareReadings<Value>(

@@ -61,8 +61,8 @@ export function decideCarried(
   if (carried.phase !== "carrying") {
     const gate = openGate(builder, route, carried, builder.policy.outagePatienceMs);
     const isLost = carried.rerouted && !isOwnProved(builder, route, carried);
-    // The address in use is no longer configured, and another server may have it by now: waiting for the
-    // mounted server there is of no use.
+    // The address in use is no longer configured, and may belong to another server by now. So waiting for the mounted
+    // server there is useless.
     return gate ?? (isLost ? followHost(builder, mount, route, true) : null);
   }
   if (verdict.state !== "alive") return null;
@@ -229,8 +229,8 @@ function lookAgainSoon(builder: Builder): void {
 }
 
 /**
- * For a route that answers while programs wait: lets them continue if the server is proved to be the mounted
- * one. Mounts anew if it is another server, or if no proof succeeds within `withinMs`.
+ * Lets waiting programs continue over a route that answers again, if its server is proved to be the mounted one.
+ * Mounts anew if it is another server, or if no proof succeeds within `withinMs`.
  */
 function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, withinMs: number): Step | null {
   const { outage, rerouted } = carried;

@@ -44,8 +44,8 @@ function keptForKnown({ seen: { waiting = [] } }: Builder): WaitingUnsent | null
 }
 
 /**
- * Why a mount over `route` has to wait although the proof of its server has failed: the mount would lack
- * unsent files that are kept for a known server. null: no wait is needed.
+ * Why a mount over `route` has to wait after the proof of its server has failed: the mount would lack unsent files
+ * that are kept for a known server. null: no wait is needed.
  */
 export function whyNotProved(builder: Builder, route: RouteName): string | null {
   const { carry = null, routes } = builder.seen;

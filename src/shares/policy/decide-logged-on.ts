@@ -3,7 +3,7 @@
 import { changeHint } from "../../secrets/reference.ts";
 import { type Builder, setMemory } from "./decision-builder.ts";
 
-/** Why no login may be tried now; null: one may. */
+/** Why no login may be tried now; null: a login may be tried. */
 export function whyNoLogon({ seen: { logon }, spec }: Builder): string | null {
   return !logon || logon.may ? null : refusedText(spec.username, logon.refusal);
 }

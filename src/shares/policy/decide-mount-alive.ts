@@ -6,7 +6,7 @@ import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
 import { type Builder, lookAt, type NewCondition, setState } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 
-/** Once a mount has lasted this long, ms, the pauses that earlier mounts have caused end. */
+/** Once the newest mount has lasted this long, ms, mounts are made without pauses again. */
 const STEADY_MS = 10_000;
 
 export type MountVerdict =

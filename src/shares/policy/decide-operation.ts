@@ -105,8 +105,7 @@ export function continueOperation(builder: Builder): Step | null {
   if (mount !== null && isForOperation(builder, operation, mount))
     return unmountFor(builder, operation, mount);
   if (operation.kind === "unmount") return finishUnmounted(builder, operation);
-  // After our mount was unmounted, the mount that is found may be another one of the share at another path;
-  // it stays.
+  // Once our mount is gone, the found mount may be another mount of the share, at another path. Such a mount stays.
   const isTwin = operation.mountId !== null && mount?.found.path !== builder.spec.mountPath;
   return mount === null || isTwin ? nextRoute(builder, operation) : finishFound(builder, operation, mount);
 }
@@ -203,8 +202,8 @@ export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
 }
 
 /**
- * The newest check of open files, to report what an unmount cuts off. It may be a little older than this
- * cycle, from when the loss of the host was only suspected.
+ * The newest check of open files, to report what an unmount cuts off. It may be a little older than this cycle,
+ * because it may have been made when the host was only suspected to be lost.
  */
 function countedOpenFiles(builder: Builder): OpenFilesSeen | null {
   const { openFiles, atMs } = builder.seen;
@@ -244,8 +243,8 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
 }
 
 /**
- * Why a successful mount counts as failed: it ended at once, and as a success it would be repeated without a
- * pause. null: it counts as a success.
+ * Why a successful mount counts as failed: it ended at once. If it counted as a success, it would be repeated without
+ * a pause. null: it counts as a success.
  */
 function whyUseless(mount: MountSeen | null): string | null {
   if (mount === null) return "the mount vanished as soon as it was made";

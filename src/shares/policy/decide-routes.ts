@@ -63,7 +63,7 @@ function foldRoute(builder: Builder, route: RouteName): void {
     clearPending(builder, up ? "Thunderbolt was not observed" : probe.text);
 }
 
-/** The observation has a gap after this time without a look, ms; longer than the longest cycle takes. */
+/** Time without a look after which the observation has a gap, ms. It is longer than the longest cycle. */
 function gapMs({ policy }: Builder): number {
   return Math.max(GAP_INTERVALS * policy.checkIntervalMs, policy.connectTimeoutMs + OWN_LOOKS_MS);
 }

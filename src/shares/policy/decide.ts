@@ -42,7 +42,7 @@ export interface Decision {
 }
 
 /**
- * State of the mount for programs that this daemon runs on it. `asked`: they have to end before a remount.
+ * Whether programs that this daemon runs on the mount may use it. `asked`: they have to end before a remount.
  * `taken`: the remount is in progress.
  */
 export type Room = "free" | "asked" | "taken";

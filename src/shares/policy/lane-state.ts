@@ -68,7 +68,10 @@ export interface LaneState {
    */
   readonly mountedAtMs: number | null;
   readonly shortLived: string | null;
-  /** Since when the host of a requested switch has been silent, monotonic ms; null: it was not. */
+  /**
+   * The last requested switch to a silent host, and since when that host is silent, monotonic ms; null: there was
+   * none.
+   */
   readonly silentGoal: { readonly request: ShareRequest; readonly sinceMs: number } | null;
   /** Waking the NAS: since when, packets sent, whether the time to wake has passed (`isOver`); null: not wanted. */
   readonly waking: {
@@ -97,7 +100,7 @@ export interface LaneState {
   /** Whether to look for unsent files: a forced unmount may have left some. */
   readonly unsentWatched: boolean;
   readonly announcedOpenFiles: string | null;
-  /** Whether an unmount that failed with EBUSY without a visible open file has been announced. */
+  /** True if it was announced that an unmount failed with EBUSY without a visible open file. */
   readonly announcedBusy: boolean;
   /**
    * Whether this daemon's programs on the share were asked to end for an unmount, and when they may be asked

@@ -160,8 +160,8 @@ export interface ShareSeen {
   /** A mount of something else at our path. */
   readonly taken: FoundMount | null;
   /**
-   * Why the driver could not mount the share now, even if it is mounted; null: it could, or has not answered
-   * in time.
+   * Why the driver could not mount the share now, also set while the share is mounted. null: the driver could, or has
+   * not answered in time.
    */
   readonly driverProblem: Lacking | null;
   /** The address and port to which both routes' hosts resolve; null: they differ. */
@@ -171,7 +171,7 @@ export interface ShareSeen {
   readonly carry?: CarrySeen | null;
   /** Files that are not on the server yet. null: not looked up, because no forced unmount can have left such files. */
   readonly unsent: readonly string[] | null;
-  /** Local folders with files of the share that are not uploaded automatically. */
+  /** Local folders that hold files of the share. These files are not uploaded automatically. */
   readonly setAside?: readonly SetAsideFolder[];
   /** Unsent files for other servers than the mounted one. */
   readonly waiting?: readonly WaitingUnsent[];

@@ -1,4 +1,4 @@
-// The conditions of a share that follow from the observation alone; the rules add others.
+// The conditions of a share that follow from the observation alone. The rules in `decide*.ts` add others.
 import { counted } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, WaitingUnsent } from "../drivers/mount-driver.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { errnoOf } from "./file-looks.ts";
 import { type LookAtMount, lookAtMountLinux } from "./mount-look-linux.ts";
 
-/** Hidden, in case a tool ever shows the name. No file of that name is made. */
+/** Begins with a dot, so that the name is hidden if a tool ever shows it. No file of that name is made. */
 const PREFIX = ".mountaineer-look-";
 
 /**

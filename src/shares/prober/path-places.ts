@@ -1,5 +1,5 @@
-// Where paths lead, through links, even if the end of the path does not exist yet. The paths may lie on mounts, so only the
-// prober runs it.
+// Where paths lead, through links, even if the end of the path does not exist yet. The paths may lie on mounts, so
+// only the prober runs this code.
 import { lstat, realpath } from "node:fs/promises";
 import { errnoOf } from "./file-looks.ts";
 import type { PathPlace } from "./prober.ts";
@@ -40,7 +40,10 @@ async function placeOf(path: string): Promise<PathPlace> {
   }
 }
 
-/** Removes slashes at the end, except the root's own. A pattern would try each run of slashes within. */
+/**
+ * Removes slashes at the end, except the root's own. A regular expression would be slower: it would also try each run
+ * of slashes inside the path.
+ */
 function withoutEndSlashes(path: string): string {
   let end = path.length;
   while (path.charAt(end - 1) === "/") end--;

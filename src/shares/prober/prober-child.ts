@@ -181,6 +181,6 @@ process.on("uncaughtException", (error) => {
 });
 if (process.connected) {
   const answering = new Answering(Number(process.argv[2]), scanOpenFiles);
-  // Our own daemon, the same version, is at the other end.
+  // The other end is our own daemon, in the same version, so the type holds.
   process.on("message", (message) => answering.take(message as ProberRequest));
 } else endNow();

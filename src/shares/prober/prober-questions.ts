@@ -85,7 +85,7 @@ export class ProberQuestions implements AsyncDisposable {
 
   /** The open question of this kind with the same `about`; undefined: none. */
   find<Kind extends QuestionKind>(kind: Kind, about: string): Question<Kind> | undefined {
-    // The key begins with the kind.
+    // The key begins with `kind`, so the question is of that kind.
     return this.#asked.get(`${kind} ${about}`) as Question<Kind> | undefined;
   }
 
@@ -317,7 +317,8 @@ export class ProberQuestions implements AsyncDisposable {
     if (this.#disposed) return;
     carrier.heardAtMs = this.#options.clock.monotonicMs();
     this.#restarts = 0;
-    // Only for questions that this child still has: another child answers those that have moved there.
+    // Takes answers only to questions that this child still has. The others have moved to another child, which
+    // answers them.
     const carried = new Map([...carrier.carried].map((question) => [question.id, question]));
     for (const [id, answer] of answers) {
       const question = carried.get(id);

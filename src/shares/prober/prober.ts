@@ -2,8 +2,7 @@
 import type { Exposure } from "../../runtime/files/exposure.ts";
 
 /**
- * The state of the newest look at a mount, which no cache can answer. `never`: there was none. A pending look
- * continues in the background.
+ * The state of the newest look at a mount. `never`: there was none. `pending`: the look continues in the background.
  */
 export type Look =
   | { readonly state: "never" }

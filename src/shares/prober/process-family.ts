@@ -11,7 +11,6 @@ interface Kin {
 /** null: the process has ended. */
 export type KinOf = (pid: number) => Kin | null;
 
-/** Maximum depth of the process tree that is searched. */
 const ANCESTORS_AT_MOST = 100;
 const PS = "/bin/ps";
 const PS_DEADLINE_MS = 2_000;
@@ -27,7 +26,7 @@ export function isOfGroups(pid: number, leaders: ReadonlySet<number>, kinOf: Kin
   return false;
 }
 
-/** Reads parents and groups of processes from /proc, which waits for no process. */
+/** Reads the parents and groups of processes from /proc. Such a read does not wait for any process. */
 export function kinInProc(procFolder: string): KinOf {
   return (pid) => {
     try {

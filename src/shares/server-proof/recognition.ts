@@ -1,4 +1,4 @@
-// Whether a root is the one of a known server, and what to remember of it. Pure.
+// Decides whether a share's root is that of a known server, and what to remember of the root. Pure.
 import { shownName } from "./comparison.ts";
 import { type Birth, SMBCLIENT_ROUNDING_MS } from "./program-output.ts";
 import type { ListedEntry, RootListing } from "./root-listing.ts";

@@ -103,7 +103,7 @@ export function createRootReader(options: RootReaderOptions) {
     return logons.attempt(share, () => orFailure(run()), { judge: logonResult, otherwise, signal });
   };
   return {
-    /** The installed programs, the better one for a listing first. */
+    /** The installed programs. The one that is better for listings comes first. */
     async programs(): Promise<readonly ProofProgram[]> {
       const order: readonly ProofProgram[] = ["rclone", "smbclient"];
       const there = await Promise.all(order.map(async (name) => ((await find(name)) === null ? [] : [name])));

@@ -61,7 +61,7 @@ export interface ServerProofOptions extends StateFolderTools {
   readonly signsLogins?: boolean;
   /** Default: a new one, which knows only the logins that the proofs make. */
   readonly logons?: Logons;
-  /** Asks for the ServerGuid again after the root was read. Absent: the first answer counts. */
+  /** Gets the ServerGuid again after the root was read. Absent: the first ServerGuid counts. */
   readonly hostProber?: Pick<HostProber, "probe">;
   /** Default: reads by programs. */
   readonly reader?: RootReader;
@@ -76,7 +76,7 @@ const DEADLINE_MS = 10_000;
 export interface Expected {
   /** The server of the mount; null: without a mount, any server is accepted. */
   readonly server: string | null;
-  /** The server of the other route, if an earlier proof found that this route leads to another one. */
+  /** The server of the other route, if an earlier proof found that this route leads to a different server. */
   readonly not?: string | null;
   /**
    * Returns false if the server was lost during the proof, which makes the reading invalid. Absent: not
@@ -230,7 +230,10 @@ interface Root {
 
 interface Identifying {
   readonly root: Root;
-  /** Reads creation times of entries in the root of a server without evidence; null: they cannot be read. */
+  /**
+   * Reads the creation times of more entries in the root. Called only for a server whose evidence is not stored yet.
+   * null: the times cannot be read.
+   */
   readonly more: () => Promise<Births | null>;
   readonly source: string;
   /** Id of the server if it is known without a look at the root; null: the root has to show it. */
@@ -287,8 +290,8 @@ async function identify(
     const { server } = await keep(only?.id ?? newServerId());
     return { kind: "different", text: `${source} ${text}`, server };
   }
-  // If none of the recorded servers matches, the server in use (`certain`), which was mounted before its
-  // proof, gets this evidence, so that it can be recognized from now on.
+  // If no recorded server matches, stores this evidence for the server in use (`certain`), which was mounted before
+  // its proof. It can be recognized from now on.
   return await keep(only?.id ?? certain ?? newServerId());
 }
 
@@ -422,7 +425,7 @@ async function bothEnded<T>(one: Promise<T>, other: Promise<T>): Promise<readonl
   return [await one, await other];
 }
 
-/** Reads a root to recognize it, by smbclient first, which alone shows creation times. */
+/** Reads a root in order to recognize it. Tries smbclient first, because only smbclient shows creation times. */
 async function readAgain(
   reader: RootReader,
   programs: readonly ProofProgram[],

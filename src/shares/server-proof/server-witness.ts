@@ -28,7 +28,7 @@ const entryShape = object({
   isFolder: flag,
   size: nullable(number),
   modifiedMs: number,
-  /** `modifiedMs` is a multiple of it. */
+  /** `modifiedMs` is a multiple of this number. */
   precisionMs: numberThat("a number from 1", (ms) => ms >= 1),
   /** A creation time that cannot change (`Birth.isOwn`); null: not known. */
   createdMs: nullable(number),

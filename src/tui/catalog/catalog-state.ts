@@ -39,7 +39,6 @@ export interface CatalogState {
   /** Why the catalog could not be read; null: no failure. */
   readonly failure: string | null;
   readonly query: TypedText;
-  /** True while characters are typed into the search. */
   readonly isSearching: boolean;
   readonly found: readonly CatalogItem[];
   /** Index of the chosen item in `found`. */

@@ -29,7 +29,6 @@ const REQUESTS: Readonly<Record<ConfigRequest, string>> = {
 };
 const SOURCE_WIDTH = 11;
 
-/** Title of each page, tone of its lines, and its question. */
 const PAGES = {
   mistakes: { title: "What is wrong", toneFor: plain, question: null },
   review: {

@@ -222,7 +222,7 @@ export function withVersion(state: ConfigState, entry: HistoryEntry, text: strin
   return { ...state, busy: null, page: { kind: "version", entries: page.entries, at: page.at, text: shown } };
 }
 
-/** The caller reads the file again. */
+/** Shows the outcome of a rollback. The caller reads the file again. */
 export function withRollback(state: ConfigState, entry: HistoryEntry, report: EditReport): ConfigState {
   const idle: ConfigState = { ...state, busy: null };
   const { text, tone } = editOutcome(report);
@@ -230,7 +230,6 @@ export function withRollback(state: ConfigState, entry: HistoryEntry, report: Ed
   return onText({ ...idle, note });
 }
 
-/** Drops the unsaved text. */
 export function withoutChanges(state: ConfigState): ConfigState {
   return onText({ ...state, file: state.fresh ?? state.file, fresh: null, written: null, note: null });
 }

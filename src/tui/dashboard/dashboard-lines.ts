@@ -89,7 +89,6 @@ function rowLines(row: DashboardRow, isChosen: boolean, size: ScreenSize): reado
   }
 }
 
-/** Columns of the state; most states fit. */
 const STATE_WIDTH = 26;
 
 function stateSpans(

@@ -100,7 +100,7 @@ export function createEventRing(
 }
 
 const NAME_WIDTH = 24;
-/** Minimum columns for event names in the list; on narrower screens only the details have them. */
+/** Width, in columns, from which the list shows event names. On narrower screens, only the details show the names. */
 const NAMED_FROM = 100;
 
 /** `14:32:05  share.switched  core  Switched from Thunderbolt to Fallback` */

@@ -42,7 +42,7 @@ export interface FieldRow {
 
 export type FormRow =
   | FieldRow
-  /** All arguments as JSON. */
+  /** The row with all arguments as JSON. */
   | { readonly kind: "raw" }
   | { readonly kind: "send" };
 

@@ -12,7 +12,6 @@ import { createStore } from "../terminal/store.ts";
 /** Equals the text that `followDaemon` gives. */
 const NO_DAEMON = "no daemon runs for this home";
 
-/** Least time between two reads of the status, ms. */
 const BETWEEN_STATUS_MS = 250;
 
 export type DaemonLink = ReturnType<typeof startDaemonLink>;

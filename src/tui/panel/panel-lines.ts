@@ -58,7 +58,6 @@ export function panelNoteLines(state: PanelState, view: View, limit: number): re
   return state.note === null ? [] : noteLines(state.note, view, limit);
 }
 
-/** None while a note is shown. */
 export function panelHelpLines(state: PanelState, view: View): readonly Line[] {
   const field = focusedField(state);
   if (field === null || state.note !== null || state.fileChanged) return [];

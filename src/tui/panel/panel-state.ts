@@ -32,7 +32,7 @@ export interface PanelState {
   readonly form: CallForm;
   readonly file: FileSeen | null;
   /**
-   * SHA-256 of the file that was running when the panel had no unsaved changes: the content that the user has
+   * SHA-256 of the configuration that ran when the panel last had no unsaved changes: the content that the user has
    * seen.
    */
   readonly seenSha256: string | null;

@@ -162,7 +162,6 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
   return {
     quit,
     hasLeft: (): boolean => hasLeft,
-    /** Call when another screen is shown. */
     onSwitch(): void {
       hasWarned = false;
       held.drop();
@@ -283,8 +282,8 @@ const LEAST_HEIGHT = 15;
 type Tab = Pick<Screen, "key" | "title" | "view">;
 
 /**
- * The views with their keys, and the state of the connection; below them the screens of the shown view if it has several.
- * Brackets mark the shown one, for terminals without colour.
+ * The views with their keys, and the state of the connection; below them, the screens of the shown view if it has
+ * several. Brackets mark the shown view and screen, for terminals without colour.
  */
 export function headerLines(
   screens: readonly Tab[],

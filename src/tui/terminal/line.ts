@@ -131,7 +131,6 @@ export function markedLines(
   return hangingLines(span(`${mark} `, tone), text, tone, view, limit);
 }
 
-/** The tone of a line of a unified diff. */
 export function diffTone(line: string): Tone {
   if (line.startsWith("@@")) return "accent";
   if (line.startsWith("+")) return "good";

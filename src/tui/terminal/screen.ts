@@ -4,7 +4,6 @@ import type { Line } from "./line.ts";
 import type { Readable } from "./store.ts";
 import type { View } from "./terminal-style.ts";
 
-/** The area of a screen: `width` columns and `height` lines. */
 export interface ScreenSize extends View {
   readonly height: number;
 }

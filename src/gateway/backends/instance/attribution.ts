@@ -39,7 +39,7 @@ export function attribute(
     if (carrier !== undefined && isClientCall(carrier)) {
       return { kind: "call", call: carrier, calls: [carrier] };
     }
-    // A response carries only messages of its own request, and here that is no client's call.
+    // A response carries only messages of its own request, and this request is not a client's call.
     if (owner === null) return { kind: "nobody", why: carrier?.own === true ? "idle" : "unclear" };
   }
   const calls: ClientCall[] = [];
@@ -189,7 +189,7 @@ export class ClientRecords<T extends { readonly client: ClientPort }> {
   }
 }
 
-/** For the URLs that an error reply asks the client to open. */
+/** Remembers the elicitations whose URLs an error reply asks the client to open. */
 export function rememberUrls(
   elicitations: ClientRecords<ElicitationRecord>,
   error: RpcError,

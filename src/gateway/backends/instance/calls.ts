@@ -38,7 +38,7 @@ export class InstanceCalls {
   readonly #carrier: CallCarrier;
   readonly #givenUp: GivenUpCalls;
   readonly #held = new Map<PendingRequest, RpcRequest>();
-  /** Resume the paused links, each waiting for a client that does not read. */
+  /** Functions that resume paused links. Each of these links waits for a client that does not read. */
   readonly #congested = new Set<() => void>();
   #over: { readonly error: RpcError; readonly failure: LinkFailure } | null = null;
 

@@ -63,7 +63,7 @@ export interface ReadKind {
   readonly failure: LinkFailure | null;
 }
 
-/** Reads every list for which a change notice of this kind stands. */
+/** Reads all lists that a change notice of this kind may be about. */
 export async function readKind(kind: ListKind, options: ReadOptions): Promise<ReadKind> {
   const part: { -readonly [Key in keyof Listings]?: Listings[Key] } = {};
   const faulty: { -readonly [Key in keyof ReadKind["faulty"]]: ReadKind["faulty"][Key] } = {};
@@ -134,7 +134,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     const page: unknown = result[list];
     if (!Array.isArray(page))
       return linkFailure("protocol", `${method} was answered without a list of ${list}`);
-    // First, because a page may hold millions of faulty entries.
+    // Entries are counted before they are checked, because a page may hold millions of faulty ones.
     given += page.length;
     if (given > MAX_ENTRIES) return tooMuch(method, `${MAX_ENTRIES} entries`);
     const kept: JsonObject[] = [];
@@ -181,7 +181,7 @@ function tooMuch(method: string, bound: string): LinkFailure {
 
 // The lists of one instance, read at the start and after change notices. A new list replaces the old one as a whole.
 
-/** For servers that send change notices all the time. */
+/** Minimum time between two reads of a list, ms, because some servers send change notices all the time. */
 const BETWEEN_READS_MS = 100;
 
 /**
@@ -280,7 +280,7 @@ export class InstanceLists implements Disposable {
     return null;
   }
 
-  /** Notices during a reading cause one more reading. */
+  /** A change during a reading causes one more reading. */
   changed(kind: ListKind): void {
     if (this.#session.declares(kind) || (kind === "resources" && this.#hasSkills)) this.#begin(kind);
   }

@@ -24,7 +24,7 @@ interface NotificationParts {
   readonly log: ServerLog;
 }
 
-/** Pauses the link until it settles; null: no pause. */
+/** The link pauses until this promise settles; null: no pause. */
 type Wait = Promise<void> | null;
 
 /** The prefix of notifications that the gateway itself sends to its bridge (`mountaineer mcp`). */
@@ -37,7 +37,9 @@ export function createNotifications(parts: NotificationParts) {
   const { options, calls, questions, elicitations, tasks, subscriptions, watchers, lists, level, log } =
     parts;
 
-  /** Sends it within the first of these requests that is a call of the client, else outside of any call. */
+  /**
+   * Sends the notification within the first request of `within` that is a call of `client`, else outside of any call.
+   */
   const forward = (
     client: ClientPort,
     within: readonly (RpcId | null)[],

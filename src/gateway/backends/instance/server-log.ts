@@ -26,7 +26,6 @@ export function createServerLog({ backend, clock, logger, secrets = [] }: Instan
       if (lines.length > MOST_LINES) lines.shift();
       logger.debug("a backend writes", { backend, line });
     },
-    /** At most one line a minute. */
     invalid(reason: string): void {
       count++;
       const nowMs = clock.monotonicMs();
@@ -91,7 +90,7 @@ export function createServerLogLevel(
       const isLower = confirmed === null || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(confirmed);
       return isLower ? confirming : null;
     },
-    /** The server has lost the level with its session. */
+    /** Call when the server has lost its session, and with it the log level. */
     forgotten(): void {
       sent = null;
       confirming = null;

@@ -15,7 +15,7 @@ import type { InstanceCalls } from "./calls.ts";
 import { errorAnswer } from "./failures.ts";
 import type { Ask } from "./pending.ts";
 
-/** Beyond this, the instance ends, and its restart backs off. */
+/** Maximum number of session renewals in a minute. Beyond it, the instance ends, and its restart backs off. */
 const MOST_A_MINUTE = 5;
 
 export const STOPPED = linkFailure("closed", "it is being stopped");

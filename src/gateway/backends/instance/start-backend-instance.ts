@@ -50,7 +50,10 @@ const FIRST_PING_MS = 2_000;
 const AFTER_ANSWER_MS = 200;
 /** Minimum time between two reports that no call is in flight. */
 const BETWEEN_IDLE_MS = 100;
-/** Some proxies and servers end streams all the time, and after each end all lists are read again. */
+/**
+ * Minimum time between two readings of all lists after ended streams, ms. Some proxies and servers end streams all
+ * the time.
+ */
 const BETWEEN_GAPS_MS = 30_000;
 
 /** No callback is called before this function returns. Failures are in `seen`. */
@@ -163,7 +166,7 @@ class RunningInstance {
     if (this.#over !== null) return;
     this.#state = { kind: "ready" };
     this.#readyAtMs = this.#options.clock.monotonicMs();
-    // It may have changed since it was first sent.
+    // The log level may have changed since it was first sent.
     void this.#level.send();
     this.#subscriptions.resume();
     this.#calls.release();
@@ -204,7 +207,6 @@ class RunningInstance {
     return this.#seen;
   }
 
-  /** Computed on each access. */
   get longWaits(): LongWaits | null {
     return this.#calls.pending.longWaits();
   }

@@ -1,4 +1,5 @@
-// Which clients are subscribed to which resource. The server gets a request for the first client and for the last one.
+// Which clients are subscribed to which resource. The server gets a request only when the first client subscribes and
+// when the last one unsubscribes.
 import type { ClientPort } from "../../client-port.ts";
 import { errorReply, INTERNAL_ERROR, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import { RESOURCE_UPDATED, TASK_NOTICE, TASKS_LOST, UNWATCH_TASK, WATCH_TASK } from "../../protocol.ts";
@@ -13,7 +14,7 @@ interface Topic {
   readonly clients: Set<ClientPort>;
   /** Clients that wait for the server's answer; a refusal unsubscribes them. */
   readonly waiting: Set<ClientPort>;
-  /** In the current session. */
+  /** The server has accepted the subscription in the current session. */
   isConfirmed: boolean;
   /** Settles when the requests to the server that are under way have ended; null: there are none. */
   work: Promise<Reply> | null;
@@ -168,8 +169,8 @@ export class Subscriptions {
   }
 }
 
-// Which clients watch which task of a server of 2026-07-28. The server gets a request for the first client
-// and for the last one.
+// Keeps which clients watch which task of a server of 2026-07-28. The server gets a request when the first client
+// begins to watch a task, and when the last one stops.
 
 const FINAL: ReadonlySet<unknown> = new Set(["completed", "failed", "cancelled"]);
 
@@ -205,7 +206,8 @@ export function createTaskWatchers({ backend, listMs }: InstanceOptions, session
         tasks.set(id, watched);
       }
       watched.names.set(client, name);
-      // An instance that belongs to another client is not told of this client's end.
+      // Listens for this client's end itself. If the instance belongs to another client, nobody else reports that
+      // end.
       client.ended.addEventListener("abort", () => forget(client), { once: true });
       const reply = await watched.reply;
       if (isError(reply)) {

@@ -95,8 +95,9 @@ export interface BackendLink {
   /** Bytes accepted by `send` that the server has not received. */
   readonly backlogBytes: number;
   /**
-   * Sends one message, in order. Never throws: a request that cannot be sent fails with `onRequestFailed`, another
-   * message is dropped. `sender`: the client that sends the request; absent or null: the gateway.
+   * Sends one message; messages keep their order. Never throws: a request that cannot be sent fails with
+   * `onRequestFailed`, any other message is dropped. `sender`: the client that sends the request; absent or null: the
+   * gateway.
    */
   send(message: RpcMessage, sender?: Sender | null): void;
   /** Called after the result of `initialize`. Later messages carry the version, and the server's own stream is opened. */
@@ -146,8 +147,9 @@ const UNWRITABLE = linkFailure("refused", "the message is nested too deep to be 
 const OVERLOADED = linkFailure("overloaded", "it does not read its input: too much is waiting for it");
 
 /**
- * The message as JSON. Null: it cannot be sent; a request then fails asynchronously, if `isOpen` still holds. An answer
- * that cannot be written becomes an error, so that the server does not wait for it. `isFull`: the backlog is at its limit.
+ * Returns the message as JSON. Null: the message cannot be sent, and a request is answered with a failure later, if
+ * `isOpen` still holds. An answer that cannot be written becomes an error, so that the server does not wait for it.
+ * `isFull`: the backlog is at its limit.
  */
 export function linkText(
   message: RpcMessage,

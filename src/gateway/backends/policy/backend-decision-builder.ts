@@ -1,4 +1,4 @@
-// What the decision for one backend depends on, and what it remembers until the next one. Pure.
+// The facts on which the decision for one backend depends, and the memory that it leaves for the next decision. Pure.
 import type { Wake } from "../../../reconcile/lane.ts";
 import type { Backoff } from "../../../reconcile/route-health.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
@@ -42,7 +42,7 @@ export interface BackendSpec {
 }
 
 export interface BackendSeen {
-  /** In the order of their starts; without instances of single clients. */
+  /** In the order in which they started. Instances that belong to one client are not in this list. */
   readonly instances: readonly InstanceSeen[];
   /** Instances that belong to one client each. The pool ends these. */
   readonly clientInstances: number;
@@ -76,7 +76,7 @@ export interface BackendMemory {
   readonly closing: readonly number[];
   /** Why calls wait although no instance serves; null: they are refused. */
   readonly holding: "crash" | "replacement" | null;
-  /** Tries to start the backend; with routes, those of the route tried last. */
+  /** The failed attempts to start the backend. With routes, the attempts over the route that was tried last. */
   readonly tries: Tries;
   /** After a crash there is one immediate try, and another one only after an instance has become stable. */
   readonly quickTryUsed: boolean;

@@ -66,7 +66,7 @@ interface RouteView {
   readonly type: BackendView["type"];
   readonly target: string;
   readonly inUse: boolean;
-  /** Since when an idle instance over this route has answered without a gap. Null: there is none. */
+  /** Since when an idle instance over this route has answered without a gap. null: there is no such instance. */
   readonly healthySinceMs: number | null;
   /** When the route counts as stable; the time may be past. Null if `healthySinceMs` is null. */
   readonly stableAtMs: number | null;
@@ -74,7 +74,10 @@ interface RouteView {
   readonly lastError: string | null;
 }
 
-/** A part of the server's answer to `initialize`. Its instructions are published with its lists. */
+/**
+ * A part of the server's answer to `initialize`. The server's instructions are not in it: they are published with its
+ * lists.
+ */
 export interface BackendInitializeResult extends Pick<InitializeResult, "capabilities" | "protocolVersion"> {
   readonly backend: string;
 }
@@ -91,7 +94,7 @@ export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
   readonly renew?: () => RenewedCall;
   /** Only an instance with this `PoolInstance.home` may answer; absent: the serving one. */
   readonly home?: string;
-  /** The `home` of the instance that gets the call. */
+  /** Called with the `home` of the instance that gets the call. */
   readonly onHome?: (home: string) => void;
 }
 
@@ -101,7 +104,7 @@ export interface SharedCall {
   /** Paths in the params are those of this machine. */
   readonly params: JsonObject | undefined;
   readonly signal: CallSignal;
-  /** Other machines' backends may not answer. */
+  /** True: only this machine's own backends may answer. */
   readonly isOwnAlone: boolean;
   /** `onHome` is called when an instance gets the call, `onLoss` when the link has lost the call. */
   send(
@@ -114,7 +117,7 @@ export interface SharedCall {
 export interface WatchedTask {
   readonly backend: string;
   readonly home: string;
-  /** The server's own. */
+  /** The id that the server gave to the task. */
   readonly id: string;
   /** The id by which the client knows the task. */
   readonly name: string;

@@ -15,7 +15,7 @@ const OPEN: Gate = { kind: "open" };
 /** True if the backend's local programs have to end so that their share can be remounted. */
 export function makesRoom({ needs, origin, wanted, routes }: BackendSpec): boolean {
   if (needs?.data.kind !== "moving" || wanted.kind === "nothing") return false;
-  // With routes, some of them may be programs.
+  // One of a backend's routes may be a local program.
   return origin === null || routes !== null;
 }
 

@@ -17,7 +17,7 @@ export const CIRCUIT_FAILURES = 5;
 const QUICK_TRY_MS = 250;
 /** After so many missed checks a replacement is started. */
 const DISTRUST_CHECKS = 3;
-/** With routes, after so many missed checks an unreachable server counts as gone. */
+/** If a backend has routes, an unreachable server counts as gone after so many missed checks. */
 const OUT_OF_REACH_CHECKS = 2;
 /** After so many failed replacements a server that does not answer is given up. */
 const GIVE_UP_FAILURES = 3;
@@ -46,7 +46,9 @@ export function foldConfig(builder: DecisionBuilder): void {
   }
 }
 
-/** Starts at once, and calls wait as after a crash. */
+/**
+ * Lets the backend start at once after its address has become reachable. Calls wait for the start, as after a crash.
+ */
 export function foldReached(builder: DecisionBuilder): void {
   const { memory, seen, spec } = builder;
   if (!seen.isReached || memory.serving !== null || spec.wanted.kind !== "connection") return;
@@ -110,7 +112,7 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
   builder.events.push({ kind: "ended", reason: failure.message, retryInMs });
 }
 
-/** A second check has to confirm it. */
+/** With routes, an unreachable server counts as gone after a second missed check. */
 function isConfirmedGone(builder: DecisionBuilder, { outOfReach, missedChecks }: InstanceSeen): boolean {
   const isSuspect = builder.hasRoutes && outOfReach === true && missedChecks > 0;
   const isConfirmed = isSuspect && missedChecks >= OUT_OF_REACH_CHECKS;
@@ -268,7 +270,7 @@ export function foldKept(builder: DecisionBuilder): void {
   });
 }
 
-/** Calls do not wait: the backend cannot start. */
+/** The backend cannot start without its secret. If no instance serves, calls fail at once instead of waiting. */
 export function foldSecretMissing(builder: DecisionBuilder): void {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "secret_missing") return;

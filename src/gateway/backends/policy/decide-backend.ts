@@ -39,9 +39,9 @@ import {
 } from "./decide-routes.ts";
 import { awayOf, awayText, isMissing } from "./required-data.ts";
 
-/** Between two checks of the serving instance. */
+/** Time between two checks of the serving instance, ms. */
 const CHECK_EVERY_MS = 30_000;
-/** To the next check after a missed one. Longer than a check may take. */
+/** Time to the next check after a missed one, longer than a check may take. */
 const CHECK_AGAIN_MS = 10_000;
 /** To the next check after several calls timed out. */
 const ASKED_CHECK_MS = 5_000;
@@ -91,7 +91,7 @@ export const UNDECIDED: BackendDecision = {
   events: [],
 };
 
-/** After so many failed starts a refusing address is only probed. */
+/** After this many failed starts, an address that refuses connections is only probed. */
 const STARTS_WHILE_AWAY = 3;
 
 /** Equal input gives an equal decision. A decision has no step and no event if nothing is left to do. */

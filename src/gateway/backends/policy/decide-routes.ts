@@ -112,7 +112,7 @@ function switchTo(builder: DecisionBuilder, name: string): boolean {
   return true;
 }
 
-/** Needs no stability window. An impossible switch changes nothing. */
+/** A switch that a person asks for needs no stability window. An impossible switch changes nothing. */
 function foldAsked(builder: DecisionBuilder): Reason | null {
   const { asked } = builder;
   if (asked === null) return null;
@@ -171,7 +171,7 @@ function isStable(builder: DecisionBuilder, name: string): boolean {
     builder.wakeAt(endMs, "window_end");
     return false;
   }
-  // `standbyCheck` gets a newer one.
+  // If the newest answer is too old, `standbyCheck` asks for another one.
   return standby.signMs !== null && standby.signMs >= endMs - FRESH_MS;
 }
 
@@ -280,7 +280,7 @@ export function nextRoute(builder: DecisionBuilder): RouteSpec | null {
   return held ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
 }
 
-/** The tries over the next route; without routes, those of the backend. */
+/** The attempts over the next route; without routes, the attempts to start the backend. */
 export function nextTries(builder: DecisionBuilder): Tries {
   const route = nextRoute(builder);
   return route === null ? builder.memory.tries : builder.route(route.name).tries;

@@ -40,11 +40,11 @@ export type Absence = Exclude<RequiredData, { kind: "there" }>;
 export interface DataSource {
   /** The first missing requirement decides. Never throws. */
   look(requires: ServedBackend["requires"]): RequiredData;
-  /** The worst of these requirements, as seen last. Never throws. */
+  /** The worst route of these requirements, as seen last. Never throws. */
   route?(requires: ServedBackend["requires"]): DataRoute;
   /** Called after each change of what `look` returns. */
   onChange(listener: () => void): void;
-  /** Resolves when these requirements were checked, or after a limit. Never rejects. */
+  /** Resolves when these requirements have been checked, or after a time limit. Never rejects. */
   lookNow?(requires: ServedBackend["requires"]): Promise<void>;
   /** A call needs these requirements. Never throws. */
   want?(requires: ServedBackend["requires"]): void;
@@ -85,7 +85,7 @@ export function awayOf({ needs }: { readonly needs: Needs }): Extract<RequiredDa
   return needs?.data.kind === "away" ? needs.data : null;
 }
 
-/** A file system whose server is gone gives these errors at the beginning of a tool's answer. */
+/** The errors that a tool reports at the beginning of its answer if the server of a file system is gone. */
 const CUT_OFF = /\b(EIO|ESTALE|ETIMEDOUT|EHOSTDOWN|EHOSTUNREACH|ENOTCONN)\b|input\/output error/i;
 const BEGINNING = 2_000;
 

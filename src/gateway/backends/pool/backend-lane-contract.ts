@@ -11,7 +11,7 @@ import type { DataSource } from "../policy/required-data.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
-/** Keeps over restarts the route to which a person has fixed a backend (a "hold"). */
+/** The routes to which people have fixed backends ("holds"), kept over restarts. */
 export interface HeldRoutes {
   get(backend: string): string | null;
   /** `route` null: removes the hold. */

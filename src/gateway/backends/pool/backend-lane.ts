@@ -116,7 +116,6 @@ export class BackendLane {
     return this.#instances.flatMap(({ pid }) => pid ?? []);
   }
 
-  /** Only if the backend requires data. */
   get programs(): readonly DataPrograms[] {
     const { requires } = this.#state.config;
     return requires.length === 0 ? [] : [{ requires, pids: this.pids }];
@@ -201,7 +200,7 @@ export class BackendLane {
         return notRepeated(reply);
       }
       if (clock.monotonicMs() >= untilMs) return reply;
-      // The lane decides about the instance before it gets another call.
+      // Lets the lane check the instance before that instance gets another call.
       state.doubted = serving;
       state.trigger("check");
     }
@@ -216,7 +215,8 @@ export class BackendLane {
       return this.#withAbsence(serving.send(call, deadlineMs));
     const { signal, port } = call;
     const run = (entry: PoolInstance, leftMs: number): Promise<Reply> => {
-      // `renew` would refuse a call to a removed backend, which was accepted earlier.
+      // `renew` is called only for a wanted backend. For a removed one it would refuse a call that was accepted
+      // earlier.
       const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
       return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
     };
@@ -342,7 +342,7 @@ export class BackendLane {
     this.#waiting.fail(message);
   }
 
-  /** Calls in flight get the error. */
+  /** Calls in flight end with the error `message`. */
   async close(message: string): Promise<void> {
     await Promise.all([this.#shared.close(message), this.#own.close(message)]);
   }

@@ -20,7 +20,7 @@ import { BackendLane } from "./backend-lane.ts";
 import type { LaneTools, Settings } from "./backend-lane-contract.ts";
 import type { SwitchOutcome } from "./lane-state.ts";
 
-/** At the stop: for calls in flight, and in total, ms. */
+/** How long a stop waits for calls in flight, and how long it may take in total, ms. */
 const STOP_DRAIN_MS = 3_000;
 const STOP_LIMIT_MS = 4_400;
 const FIRST_LIST_MS = 5_000;
@@ -41,7 +41,7 @@ export class BackendPool implements AsyncDisposable {
   readonly #listeners = new Set<() => void>();
   readonly #watchers = new Set<() => void>();
   readonly #programsChanged: (() => void) | undefined;
-  /** Starts of programs, one in each turn of the event loop. */
+  /** Programs that wait for their start. One starts in each turn of the event loop. */
   readonly #turns: (() => void)[] = [];
   #order: readonly string[] = [];
   #settings: Settings = { drainTimeoutMs: 0, failback: FAILBACK };
@@ -128,7 +128,6 @@ export class BackendPool implements AsyncDisposable {
     for (const lane of this.#lanes.values()) lane.forget(client);
   }
 
-  /** In the file's order. */
   initializeResults(): readonly BackendInitializeResult[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.published.initializeResult ?? []);
   }

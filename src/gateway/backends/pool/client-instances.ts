@@ -34,7 +34,7 @@ export class ClientInstances {
   readonly #closing = new Map<PoolInstance, Promise<void>>();
   /** Several calls timed out in a row, so one missed check is enough to distrust the instance. */
   readonly #doubted = new WeakSet<PoolInstance>();
-  /** The waiting calls were sent to these instances. */
+  /** Instances that have become ready. The calls that waited for them have been sent to them. */
   readonly #begun = new WeakSet<PoolInstance>();
 
   constructor(state: LaneState, subscriptions: PoolSubscriptions) {
@@ -43,7 +43,6 @@ export class ClientInstances {
     this.#subscriptions = subscriptions;
   }
 
-  /** Also those that drain or close. */
   get all(): readonly PoolInstance[] {
     const owned = [...this.#owned.values()].map(({ entry }) => entry);
     return [...owned, ...this.#retired.keys(), ...this.#closing.keys()];
@@ -89,8 +88,8 @@ export class ClientInstances {
         own.entry = this.#start(client, base);
       } else {
         this.#owned.delete(client);
-        // The draining instance holds these calls until it is ready. If the backend is shared again, `run`
-        // sends them to the shared instance.
+        // Sends the waiting calls to the draining instance; if that instance is still starting, it holds the calls
+        // until it is ready. If the backend is shared again, `run` sends them to the shared instance.
         own.waiting.begin();
       }
       this.#retireOne(entry, why);

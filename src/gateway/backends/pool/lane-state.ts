@@ -1,4 +1,4 @@
-// The state of one backend: its configuration, the last decision, and the lane that makes the next one.
+// The state of one backend: its configuration, the last decision, and the lane that makes the next decision.
 import { routesOf } from "../../../config/backend-routes.ts";
 import { shownArguments, shownText, shownUrl } from "../../../config/shown-values.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";
@@ -18,7 +18,9 @@ import type { LaneTools } from "./backend-lane-contract.ts";
 import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
 
-/** `npx` and the like may have to download a server, ms. */
+/**
+ * Longest wait for the first output of a program, ms: a command such as `npx` may have to download the server first.
+ */
 const DOWNLOAD_MS = 60_000;
 
 interface ResolvedRoute {

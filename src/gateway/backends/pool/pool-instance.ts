@@ -16,7 +16,10 @@ const CLOSE_LIMIT_MS = 10_000;
 /** Number of timed-out calls in a row after which the server is checked. */
 const DOUBTFUL_TIMEOUTS = 5;
 
-/** Begins `home` of HTTP servers. A process's `home` is base64url, without this character. */
+/**
+ * The first character of `home` for HTTP servers. The `home` of a process is base64url, which never has this
+ * character.
+ */
 const AT_ADDRESS = "@";
 
 /** True if a later instance can have the same `home`. */

@@ -35,7 +35,7 @@ function ofParameters(parameters: ReadonlyMap<string, string>) {
     /** Unchecked address of the server's metadata (RFC 9728). */
     resourceMetadata: parameters.get("resource_metadata") ?? null,
     scopes: scope === undefined ? null : scopeList(scope),
-    /** As `invalid_token` or `insufficient_scope`. */
+    /** The error code, such as `invalid_token` or `insufficient_scope`. */
     error: parameters.get("error") ?? null,
   };
 }

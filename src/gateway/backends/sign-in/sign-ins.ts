@@ -91,7 +91,7 @@ const AHEAD_AT_MOST_MS = 5 * 60_000;
 const BACKOFF: BackoffMs = { first: 1_000, most: 60_000 };
 /** After an outcome that needs a person, the stored grant is read again after this time, ms. */
 const LOOK_AGAIN_MS = 1_000;
-/** Shortest time between two renewals because the server refused the token. */
+/** Pauses between renewals that are made because the server refused the token, ms. */
 const BETWEEN_REFUSALS: BackoffMs = { first: 30_000, most: 30 * 60_000 };
 const DEADLINE_MS = 75_000;
 /** Node fires a timer with a longer delay at once. */
@@ -177,7 +177,7 @@ class SharedToken {
     };
   }
 
-  /** Waits for a renewal: an interrupted one may cost the login. */
+  /** Waits at most `limitMs` for a renewal in progress, because interrupting it may cost the login. */
   async end(limitMs: number): Promise<void> {
     this.#links = 0;
     this.#disarm();
@@ -194,7 +194,7 @@ class SharedToken {
     return isUsable(held.token, this.#options.clock.wallMs()) ? held.credential : null;
   }
 
-  /** Joins a request that is under way. `replaced`: a token that must not come back. */
+  /** Obtains a token, or joins a request for one that is under way. `replaced`: a token that must not come back. */
   #obtain(replaced: string | null): Promise<Credential | LinkFailure> {
     if (this.#flight !== null) return this.#flight;
     const failure = this.#failure;

@@ -39,8 +39,8 @@ function tokensOf(answer: TokenAnswer, { clock }: OAuthTools, issuer: string): T
 }
 
 /**
- * Rejects with `sign_in_failed`, and with the OAuth library's errors: they tell a refused grant from an
- * unreachable server.
+ * Rejects with `sign_in_failed`, or with an error of the OAuth library, which shows whether the grant was refused or
+ * the server was unreachable.
  */
 export async function renewTokens(
   grant: Grant,
@@ -161,7 +161,6 @@ export async function tokensForCode(request: CodeRequest, answer: URL, tools: OA
 }
 
 const POLL_MS = 5_000;
-/** The server may allow faster polls, which are not made. */
 const SHORTEST_POLL_MS = 1_000;
 
 /** RFC 8628. Rejects with `sign_in_failed`. */

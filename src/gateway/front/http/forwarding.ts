@@ -25,7 +25,7 @@ const GUESSES = { most: 30, withinMs: 10_000 };
 const MOST_KNOWN = 4_096;
 const MOST_COUNTED = 1_024;
 
-/** A longer message is not parsed for its id, bytes. */
+/** Longest message that is parsed for its id, bytes. */
 const LONGEST_PARSED = 64 * 1024;
 
 /** The other machines that share sessions with this one. */

@@ -231,7 +231,9 @@ class Channel implements CallOutlet, ListeningOutlet {
   readonly principal: Principal;
   /** Null before `initialize`. */
   session: Session | null = null;
-  /** The session continues that of an earlier stream; the client may still initialize. */
+  /**
+   * True: the session continues the session of an earlier stream. An `initialize` of the client may still replace it.
+   */
   isProvisional = false;
   readonly #options: ChannelOptions;
   readonly #stream: SseStream;

@@ -103,7 +103,7 @@ export class Listener {
       else handler(request, response);
     });
     this.#server.on("clientError", (error, socket) => {
-      // Node takes an idle passed connection for a new one whose first request is late.
+      // Node mistakes an idle connection from the previous daemon for a new one whose first request is late.
       const isIdle = this.#passed.has(socket) && systemErrorCode(error) === LATE && isSilent(socket);
       if (!isIdle) answerClientError(error, socket);
     });

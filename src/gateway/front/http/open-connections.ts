@@ -21,8 +21,8 @@ interface OpenConnection {
   requestedMs: number | null;
   /** The response to the newest request; null: there was no request, or its response is finished. */
   response: ServerResponse<IncomingMessage> | null;
-  // The listener checks whether the client still reads: bytes written and unread at the last check, and since
-  // when both have not changed.
+  // The listener checks with these whether the client still reads: bytes written and unread at the last check, and
+  // since when neither number has changed.
   written: number;
   unread: number;
   unreadSinceMs: number;

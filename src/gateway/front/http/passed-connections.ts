@@ -1,4 +1,5 @@
-// Passes idle connections to another process at a handover. What their clients send meanwhile is read there.
+// Passes idle connections to another process at a handover. That process also reads what their clients send
+// meanwhile.
 import type { Server } from "node:http";
 import { type AddressInfo, Socket, type SocketConstructorOpts } from "node:net";
 import { isLoopbackHost } from "../../../runtime/http/host-guard.ts";

@@ -24,7 +24,10 @@ const KEPT_IN_ALL = 32 * 1024 * 1024;
 const RESUMED_WITHIN_MS = 120_000;
 /** How long a question on a broken connection waits for its client: other clients may need the server. */
 const ASKED_WITHIN_MS = 15_000;
-/** How long a completely written answer is kept, in case it has not arrived; at most twice as long. */
+/**
+ * How long a completely written answer is kept at least, in case it has not arrived. No answer is kept longer than
+ * twice this time.
+ */
 const COMPLETE_KEPT_MS = 10_000;
 /** Maximum number of completely written answers that are kept. */
 const MOST_COMPLETE = 256;
@@ -112,8 +115,8 @@ export class Resumption implements Disposable {
   }
 
   /**
-   * The oldest stream of the principal whose streams keep most characters; undefined: no stream keeps
-   * anything.
+   * Finds the principal whose streams together keep the most characters, and returns that principal's oldest stream.
+   * undefined: no stream keeps anything.
    */
   #oldestOfLargest(): ResumableStream | undefined {
     const kept = [...this.#streams.values()].filter(({ characters }) => characters > 0);
@@ -155,7 +158,7 @@ export class ResumableStream {
   #isGone = false;
   /** `onSilent` was called: notifications and questions are no longer kept. */
   #isSilent = false;
-  /** The client has been sent the time after which to reconnect. */
+  /** True once the client has been told after which time to reconnect. */
   #isPrimed = false;
   /** Null while the connection is broken. */
   #stream: SseStream | null = null;

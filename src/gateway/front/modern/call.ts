@@ -46,7 +46,7 @@ export type Resumed =
   | { readonly kind: "goes_on"; readonly gone: () => void }
   | { readonly kind: "refused"; readonly reply: Reply };
 
-/** Why a suspended call may not be resumed now; null: it may. `isOver`: nor later. */
+/** Why a suspended call may not be resumed now; null: it may. `isOver`: it may not be resumed later either. */
 export type Stopping = () => { readonly reply: Reply; readonly isOver: boolean } | null;
 
 /** Suspends calls while their client is asked for input, from one request of the client to the next. */
@@ -59,7 +59,7 @@ export interface CallSuspension {
   outgoing(call: ModernCall, reply: Reply): Reply;
   /** Takes the reply of a suspended call. */
   early(call: ModernCall, reply: Reply): void;
-  /** The client has been away for so long that it may not come back. */
+  /** The client has been away for so long that it may never come back. */
   isIdle(call: ModernCall): boolean;
   /** Ends a suspended call, because another client needs the server. */
   giveWay(call: ModernCall): void;

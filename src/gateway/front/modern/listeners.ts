@@ -119,7 +119,7 @@ class Listener implements SessionPort {
   readonly #ended = new AbortController();
   /** The subscription as acknowledged; null: the acknowledgement is not sent yet. */
   #acknowledged: Subscription | null = null;
-  /** Notices of changes that came too soon, sent after the acknowledgement; by what has changed. */
+  /** Notices of changes that arrived before the acknowledgement, by what has changed. They are sent after it. */
   readonly #early = new Map<unknown, () => void>();
 
   constructor(

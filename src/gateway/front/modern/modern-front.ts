@@ -195,7 +195,6 @@ export class ModernFront {
     complete(request, reply, this.#options.gateway.serverInfo);
 }
 
-/** Answers the call with an error, and cancels it at its backend. */
 function end(call: ModernCall, reason: string): void {
   call.answer(errorReply(BACKEND_UNAVAILABLE, reason));
   call.abort(new MountaineerError("aborted", reason));

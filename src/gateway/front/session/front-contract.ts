@@ -10,7 +10,7 @@ import type { ListsSeen } from "./session-record.ts";
 export type MetricsAnswer =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "token_needed" }
-  /** Without a token, metrics are for this machine alone. */
+  /** The request comes from another machine. Without a token, only this machine gets metrics. */
   | { readonly kind: "foreign" };
 
 export interface FrontGateway {
@@ -38,7 +38,7 @@ export interface FrontGateway {
   identified(session: SessionPort): void;
   /** The session has ended; its state at the backends is dropped. */
   closed(session: SessionPort): void;
-  /** Takes a notification of a client that the front does not handle itself. */
+  /** Takes a client's notification if the front does not handle it itself. */
   notified(session: SessionPort, method: string, params: JsonObject | undefined): void;
   /** Makes backends log at that level, until the returned function is called. */
   logsAt(level: McpLogLevel): () => void;

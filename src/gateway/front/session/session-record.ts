@@ -184,7 +184,7 @@ export function actingPrincipal(
   return isSame(roles, known.roles) ? known : { ...known, roles };
 }
 
-/** This machine does not have the sender's signed token, so it looks at the one that it saw last. */
+/** This machine does not get the sender's signed token, so the last token that it has seen counts. */
 function signed(own: Principal, served: Pick<ServingSet, "refresh">): Principal {
   const now = served.refresh(own);
   return now !== null && principalKey(now) === principalKey(own) ? now : own;

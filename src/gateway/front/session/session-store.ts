@@ -60,7 +60,7 @@ interface Active extends Entry {
    * session is not shared.
    */
   readonly check: string | null;
-  /** The principal as this machine itself has authenticated it last. */
+  /** The principal, as it was when this machine itself last authenticated the client. */
   own: Principal;
   /** The value of `usedMs` that was saved last. */
   savedMs: number;
@@ -88,7 +88,7 @@ export class SessionStore {
   readonly #options: StoreOptions;
   /** By id. */
   readonly #active = new Map<string, Active>();
-  /** By hash. */
+  /** Keys: hashes of session ids. */
   readonly #dormant = new Map<string, Dormant>();
   readonly #changed = new Set<Active>();
   /** Hashes of sessions that clients ended here; the previous daemon may still hand them over. */
@@ -117,9 +117,9 @@ export class SessionStore {
   }
 
   /**
-   * Makes room for one more session. A principal at its limit loses its own oldest idle session. If the table
-   * is full, the principal with most idle sessions loses one; it must have at least as many sessions as this
-   * principal.
+   * Makes room for one more session. A principal at its limit loses its own oldest idle session. If the table is
+   * full, the principal with the most idle sessions loses its oldest one; principals with fewer sessions than
+   * `principal` lose none.
    */
   makeRoom(principal: Principal): Room {
     const allowed = this.#options.gateway.sessionsAllowed(principal);
@@ -243,7 +243,8 @@ export class SessionStore {
     const own = { ...said, roles: dormant.record.shared?.roles ?? [] };
     const acting = principalKey(own) === dormant.record.principal ? actingPrincipal(said, own, served) : null;
     if (acting === null) return "foreign";
-    // The client's requests name its id once they come to this machine directly: then `find` goes by the hash.
+    // This machine does not know the session's id, so it makes another one. When the client's requests come to this
+    // machine directly, `find` finds the session by the hash of their id.
     const resumed = this.#resume(dormant, newSessionId(null), acting);
     resumed.own = own;
     return resumed.session;

@@ -42,7 +42,10 @@ import { type ListeningOutlet, Session } from "../session/session.ts";
 /** Announces a handover; clients that do not know the notification ignore it. */
 const HANDOVER_NOTICE = JSON.stringify({ jsonrpc: "2.0", method: "notifications/mountaineer/handover" });
 
-/** The request by which `mountaineer mcp --group` chooses a group; a daemon that does not know it answers an error. */
+/**
+ * The request by which `mountaineer mcp --group` chooses a group. Daemons that do not know this request answer with
+ * an error.
+ */
 const GROUP_METHOD = "mountaineer/group";
 
 const STOPPING = errorReply(INVALID_REQUEST, "the gateway is stopping");
@@ -169,7 +172,7 @@ export class LinesFront implements AsyncDisposable {
     this.#outlet.write(responseJson(id, errorReply(code, message)));
   }
 
-  /** An unexpected error fails only its own message. */
+  /** An unexpected error fails only the message that caused it. */
   #read(line: Buffer): void {
     if (!this.#outlet.isOpen || line.length === 0) return;
     try {

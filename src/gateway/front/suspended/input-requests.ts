@@ -15,9 +15,9 @@ export function mayAskWithin(method: string): boolean {
 }
 
 /**
- * Turns a server's question into an input request, by removing params that only a request of its own has.
- * There are always params, because the Go SDK's client takes their absence for an error. Null: a client of
- * 2026-07-28 cannot be asked that.
+ * Turns a server's question into an input request, which lacks some params of a full request. `params` is always
+ * present, because the Go SDK's client takes its absence for an error. Null: a client of 2026-07-28 cannot be asked
+ * this question.
  */
 export function inputRequest(method: string, params: JsonObject = {}): InputRequest | null {
   if (method !== "elicitation/create" && method !== "sampling/createMessage" && method !== "roots/list") {

@@ -46,7 +46,7 @@ export interface StateKey {
 
 /** The previous or the next daemon. The clients of its suspended calls may come to this daemon. */
 export interface OtherDaemon {
-  /** Answers on `outlet`; `gone` is called when the client closes the connection. Null: the daemon has ended. */
+  /** Answers on `outlet`. Call `gone` when the client closes the connection. Null: the other daemon has ended. */
   resume(request: ModernRequest, outlet: CallOutlet): { readonly gone: () => void } | null;
 }
 
@@ -74,7 +74,10 @@ export class SuspendedCalls implements CallSuspension {
     return { key: this.#key.toString("base64url"), generation: this.#generation };
   }
 
-  /** Called after a handover from `previous`: accepts its states, and passes requests for its calls to it. */
+  /**
+   * Called after a handover from `previous`. Accepts the states that `previous` made, and passes requests for calls
+   * of `previous` to it.
+   */
   follow({ key, generation }: StateKey, previous: OtherDaemon): void {
     const bytes = Buffer.from(key, "base64url");
     if (bytes.length === KEY_BYTES) this.#key = bytes;
@@ -310,7 +313,7 @@ function withState(params: JsonObject, state: string | null): JsonObject {
   return state === null ? own : { ...own, requestState: state };
 }
 
-/** The same text for all reasons: guessing reveals nothing. */
+/** The text is the same for all reasons, so that guessing reveals nothing. */
 function refused(): Resumed {
   const message =
     "this requestState is not valid for this request: it was used already, is out of time, or belongs to another one; make the call again without it";

@@ -11,7 +11,6 @@ import {
 export const WATCHED_KEYS: readonly string[] = ["State:/Network/Global/IPv4", "State:/Network/Global/IPv6"];
 export const WATCHED_PATTERNS: readonly string[] = ["State:/Network/Interface/[^/]+/(Link|IPv4|IPv6)"];
 
-/** The `workerData` of the thread. */
 export interface StoreWorkerData {
   readonly control: SharedArrayBuffer;
   readonly libraries: StoreLibraries;

@@ -1,5 +1,5 @@
-// The thread that waits for messages of rtnetlink ([rtnetlink(7)]): a poll on the socket and on an eventfd
-// that wakes it. A message only makes the listener read the interfaces and compare them.
+// The thread that waits for messages of rtnetlink ([rtnetlink(7)]). It polls the socket, and an eventfd that ends the
+// wait. The messages are not parsed: on each, the listener reads the interfaces and compares them.
 import { constants } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../../runtime/errors.ts";

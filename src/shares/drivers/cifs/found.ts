@@ -63,7 +63,7 @@ function throughOf(share: ShareSpec, mount: SmbMount, signs: CifsSigns): Through
   const hosts = ROUTE_NAMES.flatMap((name) => share.routes[name].host ?? []);
   const isHere = (host: string): boolean => /^(localhost|127\.[\d.]+)$/i.test(host);
   if (hosts.some((host) => [host, ...signs.addressesOf(host)].some(isHere))) return null;
-  // Our line in fstab says nothing about a mount at another path: it may be another server's share with the
+  // Our line in fstab says nothing about a mount at another path: such a mount may be another server's share with the
   // same name.
   if (entry.path !== signs.path) return { port: null, host: null };
   const line = signs.fstab.find((one) => one.path === entry.path || one.path === share.mountPath);
@@ -87,8 +87,8 @@ function sourceShown(
 }
 
 /**
- * Finds a mount's route by its host and port. For a carried mount, the host is the one for which it was
- * mounted, though its bytes may take the other route.
+ * Finds a mount's route by its host and port. The host of a carried mount is the one it was made for, even if its
+ * bytes now take the other route.
  */
 function routeBy(
   share: ShareSpec,

@@ -34,7 +34,7 @@ export interface CifsTools {
 export type CifsWay =
   /** This process is root: `program` is mount.cifs, which takes everything as options. */
   | { readonly kind: "root"; readonly program: string }
-  /** This process is not root: `program` is mount, which finds everything else in fstab by `operand`. */
+  /** This process is not root: `program` is the command `mount`, which finds everything else in fstab by `operand`. */
   | { readonly kind: "fstab"; readonly program: string; readonly operand: string; readonly entry: FstabEntry }
   | { readonly kind: "none"; readonly lacking: Lacking };
 

@@ -33,8 +33,8 @@ const HOLDERS_NAMED = 3;
 type Link = Extract<LinkLook, { state: "link" }>;
 
 /**
- * Creates the driver. Its mount is the link `mountPath`: the mount's id is the link's identity, its source
- * the folder to which the link leads.
+ * Creates the driver. A mount of this driver is the link at `mountPath`. The mount's id is the identity of the link,
+ * and the mount's source is the folder to which the link leads.
  */
 export function createLocalDriver({ clock, prober, stateFolder }: LocalDriverOptions): MountDriver {
   const memory = createLinkMemory(stateFolder);
@@ -207,8 +207,8 @@ interface KnownLinks {
 type LinkMemory = ReturnType<typeof createLinkMemory>;
 
 /**
- * Remembers which links are ours: those that lead to folders that were configured, at paths that were
- * configured.
+ * Remembers which links are ours: they are at mount paths that were once configured, and lead to folders that were
+ * once configured.
  */
 function createLinkMemory(stateFolder: string) {
   const byShare = new Map<string, KnownLinks>();
@@ -226,7 +226,10 @@ function createLinkMemory(stateFolder: string) {
   };
   return {
     of,
-    /** Reads the note of an earlier process for a link that the configuration does not explain. */
+    /**
+     * If the configuration does not explain the link's `target`, adds the folder that an earlier process noted for
+     * the share.
+     */
     async recall(share: ShareSpec, target: string): Promise<void> {
       const known = of(share);
       if (known.folders.has(target)) return;

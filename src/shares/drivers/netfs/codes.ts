@@ -54,7 +54,6 @@ const NETFS: Readonly<Record<number, FailureRow>> = {
   [-1073741620]: noSuchShare(),
 };
 
-/** The failure that a NetFS status other than 0 means. */
 export function failedByNetfs(status: number): Failed {
   return failedAs(NETFS[status] ?? ["other", "macOS could not mount it"], String(status));
 }

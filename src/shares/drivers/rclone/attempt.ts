@@ -207,10 +207,9 @@ const FILES_AT_ONCE = 200;
 const ALL_MS = 2_000;
 
 /**
- * Opens the unsent files of `paths` (in the share) once each, so that rclone knows which file of the mount
- * each cache file belongs to. Begins with the files that rclone sends last. Makes rclone list their folders
- * anew before and after that, because it sends some files meanwhile. Ends within 2 s; rclone also sends the
- * files that were not opened.
+ * Opens the unsent files of `paths` (in the share) once each, so that rclone knows which file of the mount each cache
+ * file belongs to. Begins with the files that rclone sends last, and ends within 2 s; rclone also sends the files
+ * that were not opened. Before and after, rclone lists the folders anew, because it sends some files meanwhile.
  */
 async function openReloaded(
   { clock, serving }: AttemptTools,

@@ -15,7 +15,7 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Lacking } from "../mount-driver.ts";
 import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS } from "./version.ts";
 
-/** How long a program is run from where it was found before PATH is searched again, ms. */
+/** How long a found program's path is used again, ms. After that, PATH is searched anew. */
 const SEARCHED_ANEW_MS = 60_000;
 const INSTALL = "install rclone 1.60 or newer (apt install rclone, or mountaineer rclone install)";
 

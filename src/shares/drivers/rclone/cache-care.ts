@@ -53,9 +53,8 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
       report(shareName, aside);
     },
     /**
-     * The cached files, by their paths in the cache, that keep a new rclone from mounting: those that its log
-     * names. `late`: rclone should have mounted by now, so if its log names none, the files that it has open
-     * count.
+     * The files, by their paths in the cache, that keep a new rclone from mounting, as its log names them. `late`:
+     * rclone should have mounted by now; if its log names no file, the files that rclone has open are returned.
      */
     async stuck(
       files: RcloneFiles,

@@ -189,8 +189,8 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
     look,
 
     /**
-     * The unsent files of shares that are no longer configured, as the newest look has found them, without
-     * those that a running rclone sends. Begins another look if that one is older than 10 s.
+     * The unsent files of shares that are no longer configured, without those that a running rclone sends, as the
+     * newest look found them. If the newest look is older than 10 s, begins another one.
      */
     known(configured: readonly string[]): readonly FormerUnsent[] {
       if (clock.monotonicMs() - lookedAtMs >= LOOKED_FOR_MS) {

@@ -24,8 +24,8 @@ const PASSWORD_BYTES = 32;
 const ANSWER_CHARACTERS = 64 * 1024;
 
 /**
- * Number of questions that are asked at once in the end, so that rclone has as many working connections. A
- * reader whose connection is dead then takes one of these instead of another dead one.
+ * Number of questions that are asked at once in the last round, so that rclone has as many working connections. A
+ * reader whose connection is dead then gets one of these.
  */
 const STAND_READY = 6;
 const QUESTIONS_AT_MOST = 2_048;
@@ -80,12 +80,11 @@ export async function controlOf(
 }
 
 /**
- * Makes rclone drop the dead connections that it keeps. rclone takes the oldest connection without a check,
- * and the operation fails if that one is dead. Each question to rclone takes one connection, so as soon as a
- * question reaches the server, no earlier dead one is left. The questions go through the remote control and
- * not through the mount, where they would have to wait behind programs. `kept`: the maximum number of
- * connections that rclone has. Ends after 2 s, and at the first late or missing answer; does nothing while an
- * earlier question is unanswered. Never rejects.
+ * Makes rclone drop the dead connections that it keeps, because an operation on one of them fails. Each question uses
+ * up one connection, the oldest first, so once a question has reached the server, no older dead connection is left.
+ * The questions go through the remote control: through the mount, they would have to wait behind programs. `kept`:
+ * the maximum number of connections that rclone has. Ends after 2 s, and at the first late or missing answer; does
+ * nothing while an earlier question is unanswered. Never rejects.
  */
 export async function dropLostConnections(
   clock: Clock,

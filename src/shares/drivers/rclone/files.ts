@@ -174,17 +174,15 @@ export function writeBack(version: RcloneVersion | null): string {
 }
 
 /**
- * How often rclone repeats a read whose connection was lost. As rarely as possible: each repetition makes all
- * tries of a connect again, so in an outage beyond the patience, programs wait that much longer for their
- * error. Newer versions of rclone need more repetitions, because they may take a dead connection again.
+ * Number of times that rclone repeats a read whose connection was lost. In a long outage, each repetition makes
+ * programs wait longer for their error, so the number is low. Newer versions of rclone may take another dead
+ * connection, so they need more repetitions.
  */
 function retriesCarried(version: RcloneVersion | null): number {
   return rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
 }
 
-/**
- * The argument that shows that a mount is carried, in case its note was never written; has no effect on SMB.
- */
+/** Marks the mount as carried, in case its note was never written. The argument has no effect on SMB. */
 const CARRIED_FLAG = ["--user-agent"] as const;
 
 /** rclone's remote control, on a port that the system picks, with the password in rclone's environment. */
@@ -215,7 +213,7 @@ const noteShape = object({
   mountPath: text,
   /** The port of 127.0.0.1 that the process talks to; null: the process talks to the host itself. */
   carriedPort: nullable(number),
-  /** Whether the route is never moved (see `Through`). */
+  /** True: the mount is never moved to another route (see `Through`). */
   pinned: flag,
   /** The server whose cache the process uses. */
   server: textThat("a server's id", isServerId),

@@ -33,7 +33,7 @@ export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRef
 
   const mountWithNotes = async (name: string): Promise<ServedMount | null> => {
     const folder = join(shareMountsFolder(stateFolder), name);
-    // Shares that rclone never mounted have no note of a process. Looking for its name in the folder's cached
+    // Shares that rclone never mounted have no note of a process. Looking for the note's name in the folder's cached
     // list is cheaper than trying to read the note at each check.
     if (!(await listed(folder)).includes(basename(rcloneFilesIn(folder).process))) return null;
     const note = await noteOfRunning(rcloneFilesIn(folder));
@@ -62,7 +62,10 @@ export function createNoteRefresh({ clock, logger, notes, stateFolder }: NoteRef
   };
 
   return {
-    /** Begins a refresh of each mount, unless one is under way. Touches nothing while nothing is being written. */
+    /**
+     * Begins a refresh for each mount, unless one is under way. A mount is touched only while files on it are being
+     * written.
+     */
     trigger(): void {
       void (async () => {
         for (const name of await listed(shareMountsFolder(stateFolder)).catch(() => [])) {

@@ -108,7 +108,8 @@ async function writeDue(
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const inMount = join(mount.mountPath, file.path);
       const writer = writers.get(file.path);
-      // A file that is only mapped, or closed and not sent yet, has no visible descriptor.
+      // A file that is only mapped, or closed and not sent yet, has no visible descriptor, so it is touched through
+      // the mount.
       const done =
         (writer !== undefined && (await unlessGone(touch(memory, file, writer, untilMs), true))) ||
         (await unlessGone(touch(memory, file, inMount, untilMs), true));
@@ -139,7 +140,10 @@ function looksOf({ size, mtimeNs, ctimeNs }: BigIntStats): string {
   return `${size} ${mtimeNs} ${ctimeNs}`;
 }
 
-/** Makes rclone note the file, by setting its time to the time that it has. False: rclone wrote no note. */
+/**
+ * Makes rclone write a note about the file, by setting the file's time to the value that it already has. Resolves
+ * with false if rclone wrote no note.
+ */
 async function touch(
   { clock, noted, hanging }: NoteMemory,
   file: OpenCacheFile,
@@ -286,7 +290,10 @@ async function isWritable(link: string): Promise<boolean> {
   return flags !== undefined && (Number.parseInt(flags, 8) & 3) !== 0;
 }
 
-/** Files and processes disappear while they are read, and some processes show nothing. */
+/**
+ * Resolves with `otherwise` at an error of the system: files and processes disappear while they are read, and some
+ * processes cannot be read.
+ */
 async function unlessGone<Value>(asked: Promise<Value>, otherwise: Value): Promise<Value> {
   return asked.catch(expecting(isSystemError, otherwise));
 }

@@ -141,9 +141,7 @@ export async function realBytes(
 }
 
 const SECTOR_BYTES = 512;
-/**
- * A run of zeros that is no longer than this, and does not touch a block's edge, was written by the program.
- */
+/** Up to this many zero bytes in a row were written by the program itself, unless they touch a block's edge. */
 const OWN_ZEROS_AT_MOST = 64;
 
 function isBetweenWrites({ start, end }: ByteRange, blockBytes: number): boolean {
@@ -155,8 +153,8 @@ function isBetweenWrites({ start, end }: ByteRange, blockBytes: number): boolean
 }
 
 /**
- * Whether the gap can be padding: the rest of blocks that the note lists in part. If the block is at an edge
- * of the data, the note can list bytes only on the other side of the gap.
+ * True if the gap can be the padding of blocks that the note lists only in part. If the gap is in one block, bytes
+ * must be listed before or after it; if it touches two blocks, on both sides.
  */
 function isPadding(gap: ByteRange, data: ByteRange, blockBytes: number): boolean {
   const firstWholeBlock = Math.ceil(gap.start / blockBytes) * blockBytes;
@@ -177,7 +175,6 @@ function isAbout(time: string, other: string): boolean {
   return Math.abs(Date.parse(time) - Date.parse(other)) <= SAME_TIME_MS;
 }
 
-/** Formats a time to the nanosecond. */
 export function rfc3339(wallNs: bigint): string {
   const fraction = ((wallNs % NS_PER_SECOND) + NS_PER_SECOND) % NS_PER_SECOND;
   const seconds = (wallNs - fraction) / NS_PER_SECOND;

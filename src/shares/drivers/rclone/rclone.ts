@@ -232,7 +232,7 @@ function createRcloneFinding(
     const [place, entries] = await Promise.all([placeOf(share), mountTable.read(notBeforeMs)]);
     const index = indexMounts(entries);
     const atPath = index.at(place.mountPath);
-    // An edit of the configuration may have moved the share's path since it was mounted.
+    // The configuration may have been edited since the mount was made, so the share may have another path now.
     const noted = index.at((await serving.newest(place))?.mountPath ?? place.mountPath);
     const named = index
       .named(share.shareName)

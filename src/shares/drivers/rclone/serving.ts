@@ -26,7 +26,7 @@ interface Server extends Pick<ProcessNote, "carriedPort" | "pinned"> {
   readonly identity: ProcessIdentity | null;
   /** The process was known, and has exited. */
   readonly gone: boolean;
-  /** A daemon with this home folder started the process for this share, maybe an earlier one. */
+  /** This daemon, or an earlier one with this home folder, started the process for this share. */
   readonly own: boolean;
   /** The server whose cache the process uses; null: no daemon with this home folder started the process. */
   readonly server: string | null;

@@ -79,9 +79,9 @@ interface CacheReview {
 }
 
 /**
- * Reviews those files of `paths` in the cache whose notes mark them as unsent or cannot be read. `trusted`:
- * since the last review, rclone has run but not mounted, so no program can have written. Data that a note
- * does not list was then fetched from the server. Rejects with the system's error.
+ * Reviews the files of `paths` in the cache whose notes mark them as unsent or cannot be read. `trusted`: rclone has
+ * run since the last review without mounting, so data that a note does not list came from the server, and not from a
+ * program. Rejects with the system's error.
  */
 export async function reviewCache(
   files: RcloneFiles,

@@ -61,7 +61,6 @@ export function createUnsentWrites(most = NOTES_AT_MOST) {
   };
 }
 
-/** Paths of files below a folder, no more than `atMost`. */
 export async function listFiles(root: string, atMost = NOTES_AT_MOST): Promise<readonly string[]> {
   const files: string[] = [];
   const folders = [""];

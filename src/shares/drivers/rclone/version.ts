@@ -18,8 +18,8 @@ const SINCE = {
   /** rclone sends one file over several connections at once. */
   sendsInParallel: 64,
   /**
-   * A file can be opened while it is being sent: before, 10 of 343 git commits in a row failed with a delay of a
-   * second.
+   * From this version on, a file can be opened while it is being sent. With earlier versions and a delay of one
+   * second, 10 of 343 git commits in a row failed.
    */
   opensWhileSending: 69,
   /** A failed Stat during an upload does not make rclone forget the file (rclone c9e5f45d7). */

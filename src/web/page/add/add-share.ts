@@ -219,8 +219,8 @@ async function add(
 }
 
 /**
- * Resolves with null if the addresses are proved to be one server's, else with the reason. Rejects with `usage`
- * if they are two servers'.
+ * Resolves with null if both addresses are proved to lead to one server, else with the reason. Rejects with `usage`
+ * if they lead to two servers.
  */
 async function paired(
   app: App,

@@ -265,7 +265,7 @@ export function openDiff({ host, before, after, format, labels }: DiffOptions): 
 // Completions for a place in the configuration, from its schema. Pure.
 
 interface Offers {
-  /** Number of characters at the end of `before` that an offer replaces. */
+  /** Number of characters before the cursor that an offer replaces. */
   readonly typed: number;
   /** `apply`: the text that replaces what is typed. */
   readonly offers: readonly { readonly label: string; readonly apply: string; readonly hint: KeyHint }[];

@@ -56,7 +56,6 @@ export function ConfigEditor({ app }: ViewProps): ComponentChild {
   );
 }
 
-/** The text with its base, mistakes and problem, and what the buttons do. */
 function useEditor(app: App) {
   const { report, problem, look } = useConfigFile(app);
   const [memory, store] = useFormStore(EDITORS, app.requests, () => ({ base: null, text: "" }));

@@ -68,7 +68,7 @@ export const EMPTY_STATE: PageState = {
 interface LiveOptions {
   readonly store: Store<PageState>;
   readonly requests: Requests;
-  /** Called once with each event that has words. */
+  /** Called once for each event that has a text for people. */
   readonly onEvent: (event: SeenEvent) => void;
   /** True while counters that no event announces are on the screen. */
   readonly showsFigures: () => boolean;

@@ -19,7 +19,10 @@ interface WorkButtonProps {
 /** True while the daemon does not answer; buttons that need the daemon are hidden then. */
 export const Gone = createContext(false);
 
-/** A button for work that takes time: it runs once at a time, and shows that it is busy. */
+/**
+ * A button for work that takes time. While the work runs, the button shows that it is busy, and a click does not
+ * start the work again.
+ */
 export function WorkButton({ label, says, kind, off = false, run }: WorkButtonProps): ComponentChild {
   const isGone = useContext(Gone);
   const [busy, setBusy] = useState(false);

@@ -84,7 +84,7 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
     carriedLine(share),
     windowLine(share, global, now),
     line("problem", share.last_error),
-    // Without the condition that Thunderbolt is ready, if the note above already says that and has a button.
+    // Leaves out `tb_ready` if the note above already says that Thunderbolt is ready, and has a button.
     conditionList(
       share.conditions.filter((condition) => condition.code !== "tb_ready" || !share.tb_recovery_pending),
       now,

@@ -1,6 +1,6 @@
 // A link that presents every server to the gateway as one of 2025-11-25, whichever version it speaks. Programs that
-// speak both are used in 2025-11-25, because the SDKs of today refuse a tool's questions after a start in 2026-07-28.
-// HTTP servers that speak both are used in each client's own version.
+// speak 2025-11-25 and 2026-07-28 are used in 2025-11-25, because the SDKs of today refuse a tool's questions after a
+// start in 2026-07-28. HTTP servers that speak both versions are used in each client's own version.
 import { dropOldest } from "../../../../runtime/bounded-map.ts";
 import type { CallerMarks } from "../../../caller-marks.ts";
 import type { GatewayTools } from "../../../gateway-tools.ts";
@@ -52,13 +52,13 @@ const SUBSCRIPTION_METHODS: ReadonlySet<string> = new Set(["resources/subscribe"
 
 interface EraOptions extends GatewayTools {
   readonly backend: string;
-  /** Identifies the connection; `memory` keeps what it learns under this key. */
+  /** Identifies the connection; `memory` keeps under this key what the link learns about the server. */
   readonly key: string;
   /** Opens the underlying link; over HTTP a second one may be opened for legacy clients. */
   readonly open: OpenLink;
   /** `process` speaks one version per connection; `stream`: another machine's gateway. */
   readonly over: "process" | "http" | "stream";
-  /** Only 2026-07-28 is allowed. */
+  /** Only protocol version 2026-07-28 is allowed. */
   readonly isPinned: boolean;
   /** Marks each request with its client, for another machine's gateway. */
   readonly callerMarks?: CallerMarks;
@@ -355,7 +355,7 @@ export class EraMemory {
   readonly #unprobed = new Map<string, string | null>();
   readonly #spoken = new Map<string, SpokenVersion>();
 
-  /** True if the server did not answer a probe; it then gets `initialize` without one. */
+  /** True if this server left an earlier probe without an answer. It then gets `initialize` without another probe. */
   isUnprobed(key: string): boolean {
     return this.#unprobed.has(key);
   }

@@ -24,7 +24,7 @@ import {
 } from "../backend-link.ts";
 import { OTHER_VERSION } from "./probe.ts";
 
-/** Timeout of `initialize`; a server without an answer is used in 2026-07-28 only. */
+/** Timeout of `initialize`, ms. A server that does not answer in time is used with protocol version 2026-07-28 only. */
 const INITIALIZE_MS = 5_000;
 const SILENT = linkFailure("unreachable", `no answer to initialize within ${INITIALIZE_MS / 1_000} s`);
 

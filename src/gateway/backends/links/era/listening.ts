@@ -198,7 +198,6 @@ function membersOf(topics: ReadonlySet<Topic>): JsonObject {
   return members;
 }
 
-/** The topics that an acknowledgement grants. */
 function topicsOf(granted: unknown): ReadonlySet<string> {
   const members = isJsonObject(granted) ? granted : {};
   const named = KINDS.flatMap((kind) => {

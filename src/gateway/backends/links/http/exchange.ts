@@ -59,10 +59,7 @@ interface Outgoing extends Omit<SentRequest, "id"> {
   readonly hasSession: boolean;
   /** A broken event stream is resumed by its last event id. */
   readonly isResumable: boolean;
-  /**
-   * The endpoint of HTTP+SSE, which takes messages without answering in the response; null: the target's own
-   * path.
-   */
+  /** HTTP+SSE: the path to which messages are sent, whose responses carry no answers. null: the target's own path. */
   readonly path: string | null;
   /** The server has received the message, or never will. Called once. */
   readonly onTaken: () => void;

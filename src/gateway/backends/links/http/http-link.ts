@@ -323,7 +323,7 @@ function startServerStream(context: LinkContext, headers: Headers): Disposable {
   let timer: Timer | null = null;
   let lastEventId: string | null = null;
   let serversRetryMs: number | null = null;
-  /** Attempts since the last event or long stream. */
+  /** Attempts since the last event, or since a stream lasted for `CALM_MS`. */
   let tries = 0;
   let disposed = false;
   let wasOpen = false;

@@ -79,7 +79,7 @@ export function sandboxArguments(
   ];
 }
 
-/** Configured paths inside a folder that the program may write, as pairs of that folder and the path from there. */
+/** For each configured path inside a writable folder: that folder, and the path relative to it. */
 function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [string, string])[] {
   return [...read, ...write].flatMap((path) => {
     const [outer] = write
@@ -103,9 +103,10 @@ function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonl
 }
 
 /**
- * Checks paths for links, because bubblewrap follows them, and then starts bubblewrap. Arguments: the pairs
- * of `foldersInWritable`, `--`, the pairs of `namedAndGuarded`, `--`, the command. Of the first pairs no path
- * may be a link. Of the others the first path may not lead to the second, nor to a folder above or below it.
+ * Checks paths for links, because bubblewrap follows them, and then starts bubblewrap. Arguments: the pairs of
+ * `foldersInWritable`, `--`, the pairs of `namedAndGuarded`, `--`, the command. In a pair of `foldersInWritable`, the
+ * second path may contain no link. In a pair of `namedAndGuarded`, the first path may not lead to the second, nor to
+ * a folder above or below it.
  */
 const CHECK = `while [ "$1" != -- ]; do
   if [ "$(readlink -f -- "$1/$2")" != "$(readlink -f -- "$1")/$2" ]; then
@@ -134,8 +135,8 @@ fi
 exec "$@"`;
 
 /**
- * The command that starts bubblewrap, after the check of links if one is needed; `sandboxArguments` follow
- * it.
+ * The command that starts bubblewrap. If links must be checked, a script checks them first. The arguments of
+ * `sandboxArguments` are appended to the command.
  */
 export function sandboxCommand(sandbox: ProgramSandbox): readonly string[] {
   const pairs = foldersInWritable(sandbox.config);

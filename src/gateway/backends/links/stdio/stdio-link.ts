@@ -77,7 +77,7 @@ class StdioLink implements BackendLink {
   #gathered = "";
   /** Number of texts sent in this turn. */
   #inTurn = 0;
-  /** The last turn with a text had only one, so the next text is written at once. */
+  /** True if the last turn that had texts had only one. Then the first text of this turn is written at once. */
   #isCalm = true;
   /** The pipes that are still open. */
   readonly #reading = new Set(["stdout", "stderr"]);
@@ -339,7 +339,10 @@ function startProgram(options: ProgramOptions): BackendProcess | LinkFailure {
   }
 }
 
-/** The launcher's arguments before the program: its folder, or bubblewrap's folder and command line. */
+/**
+ * The launcher's arguments before the program. Without a sandbox: the program's folder; with one: `/` and the command
+ * line of bubblewrap.
+ */
 function launchPrefix(options: ProgramOptions): readonly string[] | LinkFailure {
   const { cwd, command, sandbox } = options;
   if (sandbox === undefined) return [cwd];
