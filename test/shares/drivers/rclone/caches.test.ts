@@ -1,6 +1,6 @@
 // The write caches of a share's servers, and the notes in them.
 import assert from "node:assert/strict";
-import { mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { cp, mkdir, open, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
@@ -217,10 +217,11 @@ test("A13 what waits under the share's name in other letters is sent under the o
   assert.deepEqual((await caches.all(respelt, HERE))[0]?.files.length, 1);
 });
 
-test("A13 what is no server's, beside the servers' folders, keeps no file from being told", async (t) => {
+test("A13 what a person puts beside the folders of servers is no server's", async (t) => {
   const { caches, away } = await scene(t);
   await write(away, "precious");
   await writeFile(join(away.folder, "servers", ".DS_Store"), "");
+  await cp(dirname(away.cache), join(away.folder, "servers", "a copy"), { recursive: true });
   assert.deepEqual(
     (await caches.all(SHARE, HERE)).map(({ server }) => server),
     [AWAY],
