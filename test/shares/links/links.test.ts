@@ -250,6 +250,7 @@ test("Paths nothing is made on a share's mount, also where a link leads onto it"
   }
   assert.deepEqual(await stat(join(mount, "new")).catch(() => "nothing"), "nothing");
   assert.equal(made.size, 0, "what a person makes there later is not ours");
+  await mkdir(`${mount}-2`);
   assert.deepEqual(await ensure({ ...spec, path: join(`${mount}-2`, "docs") }), { result: "created" });
 });
 
