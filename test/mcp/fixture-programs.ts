@@ -17,7 +17,6 @@ export const CONFORMANCE_MODERN_SERVER = program("conformance-modern-server");
 export const MATRIX_MODERN_SERVER = program("matrix-modern-server");
 export const MATRIX_SERVER = program("matrix-server");
 export const MISBEHAVING_SERVER = program("misbehaving-server");
-export const SKILLS_SERVER = program("skills-server");
 export const TASKS_SERVER = program("tasks-server");
 export const VERBATIM_SERVER = program("verbatim-server");
 

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
 import type { AuditConfig, BackendConfig } from "../../../src/config/snapshot.ts";
+import { NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -15,6 +16,7 @@ import { passTimeUntil } from "../../support/pass-time.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
+import { skill } from "../catalog/sources.ts";
 import { scriptedGateway, serverOn } from "./gateway-rig.ts";
 
 const NEVER = new AbortController().signal;
@@ -226,6 +228,21 @@ test("the gateway as a whole: the owner's own requests pass no policy, and are w
   const lines = (await readFile(join(folder, "second"), "utf8")).trim().split("\n");
   const counts = lines.slice(1).map((one) => JSON.parse(one).count);
   assert.deepEqual(counts, [1, 2], "what was only counted is written at the end");
+});
+
+test("D1 the gateway as a whole: a skill's folder is asked of its server where that says that it lists folders", async (t) => {
+  const b = bench(t);
+  await b.change({ backends: [backendConfig("a")] });
+  const { last } = b.script;
+  last.capabilities = { extensions: { "io.modelcontextprotocol/skills": { directoryRead: true } } };
+  last.becomeReady();
+  await settle();
+  last.listings = { ...NO_LISTINGS, skills: [skill("git", "Works with git.")] };
+  last.options.onListings();
+  const reply = b.ask("resources/directory/read", { uri: "skill://git" });
+  await settle();
+  last.answer({ result: { resources: [] } });
+  assert.deepEqual(await reply, { result: { resources: [] } });
 });
 
 test("the gateway as a whole: a client over lines is a session of the owner's, which hears of changes and ends with its stream", async (t) => {

@@ -14,7 +14,13 @@ import type { LinkFailure } from "../../../../src/gateway/backends/links/backend
 import type { PoolCall } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { type Listings, NO_LISTINGS } from "../../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, type CallPort, type ClientPort } from "../../../../src/gateway/client-port.ts";
-import { BACKEND_UNAVAILABLE, errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  isError,
+  type JsonObject,
+  type Reply,
+} from "../../../../src/gateway/json-rpc.ts";
 import type { McpLogLevel } from "../../../../src/gateway/protocol.ts";
 
 interface Pending {
@@ -77,6 +83,7 @@ export class ScriptedInstance implements BackendInstance {
   readonly subscribed = new Map<string, Set<ClientPort>>();
   longWaits: BackendInstance["longWaits"] = null;
   listings: Listings | null = null;
+  capabilities: JsonObject = {};
   isClosed = false;
   checks = 0;
   refreshes = 0;
@@ -102,8 +109,9 @@ export class ScriptedInstance implements BackendInstance {
 
   get initializeResult() {
     if (this.listings === null) return null;
+    const { capabilities } = this;
     const serverInfo = { name: this.options.backend, version: "1" };
-    return { protocolVersion: "2025-11-25" as const, capabilities: {}, serverInfo, instructions: null };
+    return { protocolVersion: "2025-11-25" as const, capabilities, serverInfo, instructions: null };
   }
 
   get subscriptions() {
