@@ -98,49 +98,17 @@ for (const [name, createClock] of Object.entries(clocks)) {
   });
 }
 
-describe("the tests' clock", () => {
-  it("fires timers in the order of their times, each at its own, also those set meanwhile", async () => {
-    const clock = createManualClock(0);
-    const fired: string[] = [];
-    const note = (name: string) => fired.push(`${name} ${clock.monotonicMs() - 1_000} ${clock.wallMs()}`);
-    clock.setTimer(30, () => note("c"));
-    clock.setTimer(10, () => {
-      note("a");
-      clock.setTimer(10, () => note("b"));
-    });
-    clock.setTimer(30, () => note("d"));
-    clock.setTimer(41, () => note("never"));
-    await clock.advance(40);
-    assert.deepEqual(fired, ["a 10 10", "b 20 20", "c 30 30", "d 30 30"]);
-    assert.equal(clock.pendingTimers, 1);
-    assert.equal(clock.monotonicMs(), 1_040);
-  });
-
-  it("lets promise callbacks run between timers", async () => {
-    const clock = createManualClock();
-    const rounds: number[] = [];
-    void (async () => {
-      for (let round = 0; round < 5; round++) {
-        await clock.sleep(10);
-        rounds.push(clock.monotonicMs());
-      }
-    })();
-    await clock.advance(50);
-    assert.deepEqual(rounds, [1_010, 1_020, 1_030, 1_040, 1_050]);
-  });
-
-  it("jumps the wall clock alone", async () => {
-    const clock = createManualClock(5_000);
-    let fired = false;
-    clock.setTimer(10, () => {
-      fired = true;
-    });
-    clock.jumpWall(3_600_000);
-    assert.deepEqual([clock.monotonicMs(), clock.wallMs(), fired], [1_000, 3_605_000, false]);
-    clock.jumpWall(-7_200_000);
-    await clock.advance(10);
-    assert.deepEqual([clock.wallMs(), fired], [-3_594_990, true]);
-  });
+test("the tests' clock lets promise callbacks run between timers", async () => {
+  const clock = createManualClock();
+  const rounds: number[] = [];
+  void (async () => {
+    for (let round = 0; round < 5; round++) {
+      await clock.sleep(10);
+      rounds.push(clock.monotonicMs());
+    }
+  })();
+  await clock.advance(50);
+  assert.deepEqual(rounds, [1_010, 1_020, 1_030, 1_040, 1_050]);
 });
 
 describe("time as text", () => {
