@@ -59,7 +59,7 @@ async function play(
   bare: readonly string[],
 ): Promise<StoryEnd> {
   const random = randomFrom(SEED);
-  let current: StoryConfig = { ...firstConfig(BACKENDS, [], random), strategy: "prefix", tokens: false };
+  let current: StoryConfig = { ...firstConfig(BACKENDS, random), strategy: "prefix", tokens: false };
   await using contender = await open(current);
   const { name, clients, toolName } = contender;
   const namesOf = ({ backends }: StoryConfig, tools = bare): string[] =>
@@ -87,7 +87,7 @@ async function play(
     }
   });
   for (let edit = 0; edit < edits; edit++) {
-    const { config } = changeConfig(current, [], random, true);
+    const { config } = changeConfig(current, random, true);
     const next = new Set(callable(config));
     allowed = callable(current).filter((tool) => next.has(tool));
     const startedAt = performance.now();

@@ -5,16 +5,10 @@ import { CLIENTS, type Policy, running, type StoryBackend, type StoryConfig } fr
 const ROLES = ["admin", "reader", "writer"] as const;
 const PREFIXES = ["", "", "a_", "a_", "b_", "c_", "d_"] as const;
 
-interface HttpServer {
-  readonly url: string;
-  readonly prefix: string;
-}
-
-function newBackend(name: string, server: HttpServer | null, random: () => number): StoryBackend {
+function newBackend(name: string, random: () => number): StoryBackend {
   return {
     name,
-    url: server?.url ?? null,
-    prefix: server?.prefix ?? pick(random, PREFIXES),
+    prefix: pick(random, PREFIXES),
     generation: 1,
     enabled: true,
     allow: null,
@@ -28,46 +22,34 @@ function newBackend(name: string, server: HttpServer | null, random: () => numbe
   };
 }
 
-/** `stdio` programs and one backend for each HTTP server; everybody may do everything. */
-export function firstConfig(
-  stdio: number,
-  servers: readonly HttpServer[],
-  random: () => number,
-): StoryConfig {
-  const all = [...Array.from({ length: stdio }, () => null), ...servers];
+/** So many backends; everybody may do everything. */
+export function firstConfig(count: number, random: () => number): StoryConfig {
   return {
-    backends: all.map((server, index) => newBackend(`b${index}`, server, random)),
+    backends: Array.from({ length: count }, (_, index) => newBackend(`b${index}`, random)),
     strategy: "error",
     roles: { ann: "admin", ben: "reader", cyd: "writer" },
     tokens: true,
     policies: null,
     audited: false,
-    named: all.length,
+    named: count,
   };
 }
 
 export interface Change {
   readonly label: string;
   readonly config: StoryConfig;
-  /** Whose instance has to be another one afterwards; null: nothing is connected anew. */
-  readonly reconnected: string | null;
 }
 
-type Edit = (config: StoryConfig, random: () => number, servers: readonly HttpServer[]) => Change | null;
+type Edit = (config: StoryConfig, random: () => number) => Change | null;
 
 function edited(
   config: StoryConfig,
   label: string,
   { name }: StoryBackend,
   change: Partial<StoryBackend>,
-  reconnects = false,
 ): Change {
   const backends = config.backends.map((each) => (each.name === name ? { ...each, ...change } : each));
-  return {
-    label: `${label} ${name}`,
-    config: { ...config, backends },
-    reconnected: reconnects ? name : null,
-  };
+  return { label: `${label} ${name}`, config: { ...config, backends } };
 }
 
 function filtersOf({ prefix }: StoryBackend, random: () => number): Pick<StoryBackend, "allow" | "deny"> {
@@ -80,31 +62,28 @@ function filtersOf({ prefix }: StoryBackend, random: () => number): Pick<StoryBa
 const BACKEND_EDITS: Readonly<Record<string, Edit>> = {
   add(config, random) {
     if (config.backends.length >= 12) return null;
-    const made = newBackend(`b${config.named}`, null, random);
+    const made = newBackend(`b${config.named}`, random);
     const at = Math.floor(random() * (config.backends.length + 1));
     const backends = config.backends.toSpliced(at, 0, made);
     return {
       label: `add ${made.name}`,
       config: { ...config, backends, named: config.named + 1 },
-      reconnected: null,
     };
   },
   remove(config, random) {
     if (config.backends.length <= 8) return null;
     const { name } = pick(random, config.backends);
     const backends = config.backends.filter((each) => each.name !== name);
-    return { label: `remove ${name}`, config: { ...config, backends }, reconnected: null };
+    return { label: `remove ${name}`, config: { ...config, backends } };
   },
   environment(config, random) {
     const backend = pick(random, running(config));
-    return edited(config, "env of", backend, { generation: backend.generation + 1 }, true);
+    return edited(config, "env of", backend, { generation: backend.generation + 1 });
   },
   rename(config, random) {
-    const programs = running(config).filter(({ url }) => url === null);
-    if (programs.length === 0) return null;
-    const backend = pick(random, programs);
+    const backend = pick(random, running(config));
     const change = { prefix: pick(random, PREFIXES), generation: backend.generation + 1 };
-    return edited(config, "names of", backend, change, true);
+    return edited(config, "names of", backend, change);
   },
   disabled(config, random) {
     const off = config.backends.filter(({ enabled }) => !enabled);
@@ -114,17 +93,6 @@ const BACKEND_EDITS: Readonly<Record<string, Edit>> = {
 };
 
 const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
-  addServer(config, random, servers) {
-    const free = servers.filter(({ url }) => config.backends.every((each) => each.url !== url));
-    if (free.length === 0) return null;
-    const made = newBackend(`b${config.named}`, pick(random, free), random);
-    const backends = [...config.backends, made];
-    return {
-      label: `add ${made.name}`,
-      config: { ...config, backends, named: config.named + 1 },
-      reconnected: null,
-    };
-  },
   filters(config, random) {
     const backend = pick(random, running(config));
     return edited(config, "filters of", backend, {
@@ -141,7 +109,7 @@ const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
   environmentAndFilters(config, random) {
     const backend = pick(random, running(config));
     const change = { ...filtersOf(backend, random), generation: backend.generation + 1 };
-    return edited(config, "env and filters of", backend, change, true);
+    return edited(config, "env and filters of", backend, change);
   },
   replaceMode(config, random) {
     const backend = pick(random, config.backends);
@@ -161,16 +129,15 @@ const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
   },
   conflicts(config, random) {
     const strategy = pick(random, ["prefix", "error"] as const);
-    return { label: `names that collide: ${strategy}`, config: { ...config, strategy }, reconnected: null };
+    return { label: `names that collide: ${strategy}`, config: { ...config, strategy } };
   },
   tokens: (config) => ({
     label: config.tokens ? "anonymous" : "tokens",
     config: { ...config, tokens: !config.tokens },
-    reconnected: null,
   }),
   roles(config, random) {
     const roles = { ...config.roles, [pick(random, CLIENTS)]: pick(random, ROLES) };
-    return { label: "roles", config: { ...config, roles }, reconnected: null };
+    return { label: "roles", config: { ...config, roles } };
   },
   policies(config, random) {
     const policy = (): Policy => ({
@@ -193,25 +160,19 @@ const SHAPE_EDITS: Readonly<Record<string, Edit>> = {
     };
     const policies =
       random() < 0.25 ? null : { byDefault: pick(random, ["allow", "deny"] as const), list: [some, ...list] };
-    return { label: "policies", config: { ...config, policies }, reconnected: null };
+    return { label: "policies", config: { ...config, policies } };
   },
   audit: (config) => ({
     label: "audit",
     config: { ...config, audited: !config.audited },
-    reconnected: null,
   }),
 };
 
 /** One edit of those, at random; edits of backends come as often as all others. */
-export function changeConfig(
-  config: StoryConfig,
-  servers: readonly HttpServer[],
-  random: () => number,
-  backendsAlone = false,
-): Change {
+export function changeConfig(config: StoryConfig, random: () => number, backendsAlone = false): Change {
   for (;;) {
     const edits = backendsAlone || random() < 0.5 ? BACKEND_EDITS : SHAPE_EDITS;
-    const change = pick(random, Object.values(edits))(config, random, servers);
+    const change = pick(random, Object.values(edits))(config, random);
     if (change !== null) return change;
   }
 }

@@ -5,19 +5,15 @@ import { type GatewaySections, nodeBackend, type Section } from "../mcp/gateway-
 
 export const CLIENTS = ["ann", "ben", "cyd"] as const;
 export type Client = (typeof CLIENTS)[number];
-export const KINDS = ["tools", "resources", "prompts"] as const;
-export type Kind = (typeof KINDS)[number];
 
 /** As the story's environment holds them. */
 export const tokenVariable = (client: Client): string => `TOKEN_${client.toUpperCase()}`;
 
 export interface StoryBackend {
   readonly name: string;
-  /** null: a program of its own. */
-  readonly url: string | null;
   /** Before the names of all that it offers. */
   readonly prefix: string;
-  /** Tells an instance of the newest configuration from older ones; it stands in `env` or `headers`. */
+  /** Tells an instance of the newest configuration from older ones; it stands in `env`. */
   readonly generation: number;
   readonly enabled: boolean;
   readonly allow: readonly string[] | null;
@@ -75,12 +71,9 @@ export function sectionsOf(config: StoryConfig): GatewaySections {
 }
 
 function sectionOf(backend: StoryBackend): Section {
-  const { url, prefix, generation, allow, deny, echo, group } = backend;
-  const text = String(generation);
+  const { prefix, generation, allow, deny, echo, group } = backend;
   return {
-    ...(url === null
-      ? nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: prefix, GENERATION: text } })
-      : { url, headers: { "x-generation": text } }),
+    ...nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: prefix, GENERATION: String(generation) } }),
     enabled: backend.enabled,
     replace: backend.replace,
     instances: backend.perClient ? "per-client" : "shared",
@@ -100,91 +93,44 @@ export const running = (config: StoryConfig): StoryBackend[] =>
 
 interface Offered {
   readonly backend: string;
-  readonly kind: "tool" | "resource" | "prompt";
   readonly name: string;
-  /** What a tool is, whatever it is called. */
-  readonly bare: string;
-  readonly description: string;
-}
-
-export interface Seen {
-  /** Each kind's list as text: equal texts, equal lists. */
-  readonly lists: Readonly<Record<Kind, string>>;
-  /** The tools that were asked for, by their published names. */
-  readonly usable: ReadonlyMap<string, Usable>;
-}
-
-interface Usable {
+  /** What it is, whatever it is called. */
   readonly tool: string;
-  /** Whose it is. */
-  readonly backend: string;
 }
 
 /** Whose edits hold for nobody: the home's own socket. */
 export const OWNER = "owner";
 
-/** What a client sees once everything has come up; `bare` are the light server's tools, `called` those to be called. */
+/** The tools that a client sees once everything has come up, of these of the light server, by their published names. */
 export function seenBy(
   config: StoryConfig,
   client: Client | typeof OWNER,
-  bare: readonly string[],
-  called: readonly string[] = ["echo", "sleep"],
-): Seen {
-  const all = published(config, bare);
-  const visible = client === OWNER ? all : all.filter((entry) => isAllowed(config, client, entry));
-  const of = (kind: Offered["kind"]): Offered[] => visible.filter((entry) => entry.kind === kind);
-  const usable = new Map<string, Usable>();
-  for (const entry of of("tool")) {
-    const { name, bare: tool, backend } = entry;
-    if (called.includes(tool)) usable.set(name, { tool, backend });
-  }
-  return {
-    lists: {
-      tools: JSON.stringify(of("tool").map(({ name, description }) => [name, description])),
-      resources: JSON.stringify(of("resource").map(({ name }) => name)),
-      prompts: JSON.stringify(of("prompt").map(({ name }) => name)),
-    },
-    usable,
-  };
-}
-
-function published(config: StoryConfig, bare: readonly string[]): Offered[] {
-  const offered = running(config).flatMap((backend) => offersOf(config, backend, bare));
+  tools: readonly string[],
+): ReadonlyMap<string, Offered> {
   const first = new Map<string, Offered>();
-  for (const entry of offered) {
-    const key = `${entry.kind} ${entry.name}`;
-    if (!first.has(key)) first.set(key, entry);
-  }
-  return offered.filter((entry) => first.get(`${entry.kind} ${entry.name}`) === entry);
+  for (const entry of running(config).flatMap((backend) => offersOf(config, backend, tools)))
+    if (!first.has(entry.name)) first.set(entry.name, entry);
+  return new Map([...first].filter(([, entry]) => client === OWNER || isAllowed(config, client, entry)));
 }
 
-function offersOf(config: StoryConfig, backend: StoryBackend, bare: readonly string[]): Offered[] {
-  const { name: of, prefix, allow, deny, echo, hidesPrompts } = backend;
-  const before = config.strategy === "prefix" ? `${of}_` : "";
-  const tools = bare.flatMap((tool): Offered[] => {
+function offersOf({ strategy }: StoryConfig, backend: StoryBackend, tools: readonly string[]): Offered[] {
+  const { name: of, prefix, allow, deny, echo } = backend;
+  const before = strategy === "prefix" ? `${of}_` : "";
+  return tools.flatMap((tool) => {
     const own = prefix + tool;
     if (deny.some((glob) => isLike(glob, own)) || allow?.some((glob) => isLike(glob, own)) === false)
       return [];
-    const other = tool === "echo" ? echo : null;
-    const description = other?.description ?? `The tool ${tool}.`;
-    return [{ backend: of, kind: "tool", name: before + (other?.name ?? own), bare: tool, description }];
+    return [{ backend: of, name: before + ((tool === "echo" ? echo?.name : null) ?? own), tool }];
   });
-  const rest = { backend: of, bare: "", description: "" };
-  return [
-    ...tools,
-    { ...rest, kind: "resource", name: `light://${prefix}pid` },
-    ...(hidesPrompts ? [] : [{ ...rest, kind: "prompt", name: `${before}${prefix}greet` } as const]),
-  ];
 }
 
-function isAllowed({ policies, tokens, roles }: StoryConfig, client: Client, entry: Offered): boolean {
+function isAllowed({ policies, tokens, roles }: StoryConfig, client: Client, { name }: Offered): boolean {
   if (policies === null) return true;
   const role = tokens ? roles[client] : "anonymous";
   const found = policies.list.find(
     ({ roles: theirs, resources }) =>
       theirs?.some((glob) => isLike(glob, role)) !== false &&
-      resources?.some((glob) => isLike(glob, `${entry.kind}:${entry.name}`) || isLike(glob, entry.name)) !==
-        false,
+      resources?.some((glob) => isLike(glob, `tool:${name}`) || isLike(glob, name)) !== false,
   );
   return (found?.effect ?? policies.byDefault) === "allow";
 }

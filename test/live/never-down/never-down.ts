@@ -8,9 +8,9 @@ import { type LoadSession, overBridge, overHttp } from "../../kit/sessions.ts";
 import { randomFrom } from "../../lab/random.ts";
 import { LIGHT_SERVER, openHttpFixture } from "../../mcp/fixture-programs.ts";
 import { type GatewayRig, handOver, openGatewayRig } from "../../mcp/gateway-rig.ts";
+import { connectLight } from "../../mcp/light-client.ts";
 import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
 import { CLIENTS, OWNER, tokenVariable } from "../gateway-model.ts";
-import { bareTools } from "../gateway-story.ts";
 import {
   common,
   firstStepConfig,
@@ -74,7 +74,9 @@ export async function playNeverDown({ seed, edits, handovers, kills }: StoryOpti
   const startedAt = performance.now();
   await using stack = new AsyncDisposableStack();
   const bare = await toolsOfServer();
-  const steps = stepsFrom(seed, edits + kills);
+  const steps = stepsFrom(seed, edits + kills + 1);
+  // A daemon does not hand over to a refused file: the step after it mends it.
+  const edited = edits + (steps[edits - 1]?.spoil == null ? 0 : 1);
   const first = firstStepConfig(seed);
   const env = Object.fromEntries(CLIENTS.map((name) => [tokenVariable(name), `token-of-${name}`]));
   const rig = stack.use(await openGatewayRig(stepSections(first), { env, kept: true }));
@@ -101,8 +103,8 @@ export async function playNeverDown({ seed, edits, handovers, kills }: StoryOpti
     }),
   );
   const story = new Story({ rig, load, viewers, bare });
-  await story.edit(steps.slice(0, edits), handovers);
-  await story.kill(steps.slice(edits), outages, randomFrom(seed + 3));
+  await story.edit(steps.slice(0, edited), handovers);
+  await story.kill(steps.slice(edited, edited + kills), outages, randomFrom(seed + 3));
   const end = await load.end();
   for (const [session] of viewers) if (!session.isSame()) story.gone.push(`${session.name} is another`);
   for (const session of viewers.keys()) {
@@ -321,5 +323,6 @@ function isOfOutage(
 
 async function toolsOfServer(): Promise<readonly string[]> {
   await using server = await openHttpFixture(LIGHT_SERVER);
-  return await bareTools(server.url);
+  await using client = await connectLight(server.url);
+  return await client.tools();
 }

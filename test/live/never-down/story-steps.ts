@@ -33,7 +33,7 @@ export interface Step {
 }
 
 export function firstStepConfig(seed: number): StepConfig {
-  const story = firstConfig(BACKENDS, [], randomFrom(seed));
+  const story = firstConfig(BACKENDS, randomFrom(seed));
   return { story, callsInFlight: 512, resultMb: 16, metrics: false };
 }
 
@@ -63,7 +63,7 @@ function stepFrom(before: StepConfig, random: () => number, wasSpoiled: boolean)
     const [kind, change] = pick(random, SETTINGS);
     return { kind, label: kind, before, after: { ...before, ...change(before, random) }, spoil: null };
   }
-  const { label, config } = changeConfig(before.story, [], random);
+  const { label, config } = changeConfig(before.story, random);
   const after = { ...before, story: config };
   const perClient = config.backends.filter((backend) => backend.perClient && backend.enabled).length;
   const isCallable = VIEWERS.every((viewer) => common(before, after).get(viewer)?.length !== 0);
@@ -102,7 +102,7 @@ export function stepSections({ story, callsInFlight, resultMb, metrics }: StepCo
 export function common(before: StepConfig, after: StepConfig): ReadonlyMap<Viewer, readonly string[]> {
   return new Map(
     VIEWERS.map((viewer) => {
-      const [was, is] = [before, after].map(({ story }) => seenBy(story, viewer, CALLED, CALLED).usable);
+      const [was, is] = [before, after].map(({ story }) => seenBy(story, viewer, CALLED));
       const names = [...(was ?? [])].filter(([name, { backend }]) => is?.get(name)?.backend === backend);
       return [viewer, names.map(([name]) => name)];
     }),
@@ -111,6 +111,5 @@ export function common(before: StepConfig, after: StepConfig): ReadonlyMap<Viewe
 
 /** Names of all tools that a viewer is to see, sorted. */
 export function toolsSeen({ story }: StepConfig, viewer: Viewer, bare: readonly string[]): readonly string[] {
-  const list: readonly (readonly [string, string])[] = JSON.parse(seenBy(story, viewer, bare).lists.tools);
-  return list.map(([name]) => name).toSorted();
+  return [...seenBy(story, viewer, bare).keys()].toSorted();
 }
