@@ -8,6 +8,7 @@ import { describe, it, type TestContext, test } from "node:test";
 import { entryExists } from "../../../../src/runtime/files/durable-file.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
+import { type AttemptTools, attemptMount } from "../../../../src/shares/drivers/rclone/attempt.ts";
 import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rclone/available.ts";
 import {
   configText,
@@ -348,3 +349,26 @@ test(
     assert.match(outcome.text, /is a mount of disk/);
   },
 );
+
+for (const undone of [true, false]) {
+  test(`A11 after a failed attempt ${undone ? "without" : "with"} a mount, ${undone ? "no program" : "a program"} can have written`, async (t) => {
+    const folder = await temporaryFolder(t);
+    const share = shareSpec({ folder, password: "secret" });
+    let told = 0;
+    const parts = {
+      obscure: () => Promise.reject(new Error("no rclone")),
+      unmounts: { undo: async () => undone },
+      care: { neverMounted: () => void told++ },
+      folders: { clear: async () => {} },
+    };
+    const place = {
+      shareName: share.name,
+      files: rcloneFiles(folder, share.name),
+      mountPath: share.mountPath,
+    };
+    // An attempt that fails before rclone is started uses no more than these.
+    const tools = parts as unknown as AttemptTools;
+    const outcome = await attemptMount(tools, { share, place, route: "tb", through: null, ...limits() });
+    assert.deepEqual([outcome.ok, told], [false, undone ? 1 : 0]);
+  });
+}
