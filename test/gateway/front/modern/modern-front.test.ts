@@ -89,7 +89,9 @@ test("D1 a request of 2026-07-28: an unknown resource is -32602, an unknown meth
 
 test("D1 a request of 2026-07-28: a method that this version has no more is 404, initialize among them", async (t) => {
   const { gateway, rig } = await openFront(t);
-  for (const method of ["initialize", "ping", "logging/setLevel", "resources/subscribe", "tasks/result"]) {
+  const ofSessions = ["initialize", "ping", "logging/setLevel", "resources/subscribe"];
+  const ofTasks = ["tasks/result", "tasks/list", "tasks/watch", "tasks/unwatch"];
+  for (const method of [...ofSessions, ...ofTasks]) {
     const answer = await postModern(rig, method, { protocolVersion: "2025-11-25" });
     assert.equal(answer.status, 404, method);
     assert.equal(objectOf(answer.json()["error"])["code"], -32601, method);
