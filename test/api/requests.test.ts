@@ -8,6 +8,7 @@ import { OPERATIONS } from "../../src/api/operation-table.ts";
 import { type RequestShape, readRequest } from "../../src/api/requests.ts";
 import { SIGN_OF_LIFE_MS } from "../../src/api/server/performing.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
+import { parseExactly } from "../../src/runtime/text/exact-json.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import { fc, runsOf } from "../support/properties.ts";
@@ -190,9 +191,11 @@ const never = new AbortController().signal;
 const FOREVER = () => new Promise<never>(() => {});
 
 test("each request to the gateway crosses the socket and comes back as it was", async (t) => {
+  // More digits than a double has.
+  const id = parseExactly("12345678901234567890");
   const result = {
     content: [{ type: "text", text: "Füße 🎬\u0000\n" }],
-    structuredContent: { deep: [{ x: null }] },
+    structuredContent: { deep: [{ x: null, id }] },
     _meta: { "example.com/own": 1 },
   };
   const gateway = scriptedGateway(() => ({ result, error: null }));
@@ -201,7 +204,7 @@ test("each request to the gateway crosses the socket and comes back as it was", 
     tools: [sampleTool(), sampleTool({ name: "write_file", original_name: "write_file" })],
   });
   assert.deepEqual(await client.ask("catalog", null, never), sampleCatalog());
-  const request = { tool: "read_file", arguments: { path: "/Füße", depth: { n: 1 } } };
+  const request = { tool: "read_file", arguments: { path: "/Füße", depth: { n: 1, id } } };
   assert.deepEqual(await client.ask("call", request, never), { result, error: null });
   assert.deepEqual(await client.ask("restart", { backends: ["web"] }, never), { restarted: ["web"] });
   assert.deepEqual(await client.ask("restart", { backends: null }, never), { restarted: ["files", "web"] });

@@ -18,7 +18,6 @@ export const MATRIX_MODERN_SERVER = program("matrix-modern-server");
 export const MATRIX_SERVER = program("matrix-server");
 export const MISBEHAVING_SERVER = program("misbehaving-server");
 export const TASKS_SERVER = program("tasks-server");
-export const VERBATIM_SERVER = program("verbatim-server");
 
 /** Absolute path, to be run by `/bin/sh`: for thousands of starts. */
 export const SHELL_SERVER = fixture("shell-server.sh");

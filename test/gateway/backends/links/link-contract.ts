@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { OpenLink } from "../../../../src/gateway/backends/links/backend-link.ts";
 import { isJsonObject } from "../../../../src/gateway/json-rpc.ts";
+import { parseExactly } from "../../../../src/runtime/text/exact-json.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { openRecorded, type RecordedLink } from "./link-recorder.ts";
@@ -31,6 +32,8 @@ export function testLinkContract({ name, echo, nothing, tellsStream }: LinkUnder
     const texts = ["ü€😀", "a\nb\r\nc\u2028d", "\0", "x".repeat(100_000)];
     const answers = await Promise.all(texts.map((text) => recorded.ask("echo", { text })));
     assertEach(answers, (answer) => isJsonObject(answer["params"]) && answer["params"]["text"], texts);
+    const { params } = await recorded.ask("echo", { n: parseExactly("12345678901234567890") });
+    assert.equal(JSON.stringify(params), '{"n":12345678901234567890}', "more digits than a double has");
     assert.equal(recorded.failed.size, 0);
   });
 

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { isJsonObject, type JsonObject } from "../../../../src/gateway/json-rpc.ts";
+import { parseExactly } from "../../../../src/runtime/text/exact-json.ts";
 import { onLoopback } from "../../../support/on-loopback.ts";
 import { createEcho } from "./link-echo-answers.ts";
 
@@ -66,7 +67,7 @@ export async function startHttpServer(
     if (method !== "POST") saw(method, request);
     if (method === "GET") return void onGet(request, response);
     if (method !== "POST") return void response.writeHead(200).end();
-    const message: JsonObject = body === "" ? {} : JSON.parse(body);
+    const message: JsonObject = body === "" ? {} : (parseExactly(body) as JsonObject);
     const one: Posted = {
       ...{ headers: request.headers, query: searchParams, body, message, isGone: false, request, response },
       method: typeof message["method"] === "string" ? message["method"] : "response",

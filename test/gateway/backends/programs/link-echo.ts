@@ -1,7 +1,8 @@
 // An MCP-like server over stdio that does what the method's name says (link-echo-answers.ts). Usage:
 // link-echo.ts [ends|silent|hangs|garbage|crashes STARTS_FILE]: before `initialize` it takes any message badly in that way.
 import { appendFileSync } from "node:fs";
-import { readLines, writeLine } from "../../../mcp/fixtures/scripted-server.ts";
+import { parseExactly } from "../../../../src/runtime/text/exact-json.ts";
+import { objectOf, readLines, writeLine } from "../../../mcp/fixtures/scripted-server.ts";
 import { createEcho } from "./link-echo-answers.ts";
 
 const [how, startsFile] = process.argv.slice(2);
@@ -15,8 +16,8 @@ const echo = createEcho();
 let isInitialized = how === undefined;
 let isStuck = false;
 readLines((line) => {
-  const message = JSON.parse(line);
-  isInitialized ||= message.method === "initialize" && !isStuck;
+  const message = objectOf(parseExactly(line));
+  isInitialized ||= message["method"] === "initialize" && !isStuck;
   if (isInitialized) for (const answer of echo(message)) writeLine(answer);
   else if (how === "ends") process.exit(3);
   else if (how === "hangs") isStuck = true;
