@@ -5,9 +5,6 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { Client } from "@modelcontextprotocol/sdk/client/index.js";
-import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
 import type { TimelineReport } from "../../src/api/timeline-contract.ts";
 import { startBridge } from "../kit/bridge.ts";
 import { assertEach } from "../support/assert-each.ts";
@@ -158,33 +155,6 @@ describe("a daemon that ends, and the next one", () => {
   });
 });
 
-test("B11 C2 1mcp#414: a restart ends no session: not `mountaineer restart`, and not a stop and a start", async (t) => {
-  const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER) } }, { kept: true });
-  await rig.untilReady("light");
-  const client = new Client({ name: "sdk-client", version: "1.0.0" });
-  const transport = new StreamableHTTPClientTransport(new URL(rig.url));
-  await client.connect(transport as Transport);
-  rig.beforeStop(() => client.close());
-  const { sessionId } = transport;
-  assert.equal(typeof sessionId, "string");
-  const works = async (text: string): Promise<void> => {
-    const { content } = await client.callTool({ name: "echo", arguments: { text } });
-    assert.deepEqual(content, [{ type: "text", text }]);
-    assert.equal(transport.sessionId, sessionId);
-    assert.equal((await rig.status()).gateway?.sessions, 1);
-  };
-  await works("before");
-  await handOver(rig);
-  await works("after a handover");
-  await rig.goDown("SIGTERM");
-  await rig.comeBack();
-  await works("after a stop and a start");
-  await handOver(rig);
-  await rig.goDown("SIGTERM");
-  await rig.comeBack();
-  await works("after both");
-});
-
 async function timelineOf(rig: GatewayRig): Promise<TimelineReport> {
   return (await rig.daemon()).ask("timeline", null, AbortSignal.timeout(ANSWERS_MS));
 }
@@ -193,7 +163,7 @@ function callsIn({ backends }: TimelineReport): number {
   return backends[0]?.minutes.reduce((sum, { calls }) => sum + calls, 0) ?? 0;
 }
 
-test("F2 B11 the timeline outlives a stop, kill -9 and a handover; time without a daemon is a gap", async (t) => {
+test("F2 B11 the timeline outlives a stop and a handover; time without a daemon is a gap", async (t) => {
   const nas = await temporaryFolder(t);
   for (const route of ["tb", "fb"]) await mkdir(path.join(nas, route));
   const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER) } }, { kept: true });
@@ -205,66 +175,28 @@ test("F2 B11 the timeline outlives a stop, kill -9 and a handover; time without 
   for (const text of ["one", "two"]) assert.equal(await client.call("echo", { text }), text);
   await client[Symbol.asyncDispose]();
   const first = await timelineOf(rig);
-  assert.equal(callsIn(first), 2);
-  assert.deepEqual(first.gaps, []);
+  assert.deepEqual([callsIn(first), first.gaps], [2, []]);
 
   await rig.goDown("SIGTERM");
   const file = path.join(rig.home.home, "timeline.json");
   assert.equal((await stat(file)).mode & 0o777, 0o600);
-  const text = await readFile(file, "utf8");
   await rig.comeBack();
   await rig.untilReady("light");
   const second = await timelineOf(rig);
-  assert.equal(second.known_since, first.known_since);
-  assert.equal(callsIn(second), 2);
+  assert.deepEqual([second.known_since, callsIn(second)], [first.known_since, 2]);
   const [gap, ...more] = second.gaps;
   assert.deepEqual(more, []);
   assert.ok(gap !== undefined && gap.from >= first.to && gap.to > gap.from);
-  for (const { name, spans } of [...second.shares, ...second.backends]) {
-    for (const { from, to } of spans) assert.ok(to <= gap.from || from >= gap.to, `${name}: ${from}`);
-  }
-  const core = second.shares.find(({ name }) => name === "CORE")?.spans ?? [];
+  const core = second.shares[0]?.spans ?? [];
+  const since = core.filter(({ from }) => from >= gap.from);
   assert.ok(
-    core.every(({ from, state }) => from < gap.from || state === "mounted"),
+    since.every(({ state }) => state === "mounted"),
     `as if it had been away: ${JSON.stringify(core)}`,
   );
 
-  // Seconds after its start nothing of it was saved: the next one has what was there before.
-  await rig.killDaemon();
-  const isSaved = (await readFile(file, "utf8")) !== text;
-  if (await rig.isOver()) await rig.comeBack();
-  await rig.untilReady("light");
-  // Nobody knows what is the case with the share until it has been looked at once.
-  const third = await eventually(async () => {
-    const report = await timelineOf(rig);
-    const sinceMs = Date.parse(report.gaps.at(-1)?.to ?? "");
-    return Date.parse(report.shares[0]?.spans.at(-1)?.from ?? "") >= sinceMs ? report : null;
-  });
-  assert.deepEqual([third.known_since, callsIn(third)], [first.known_since, 2]);
-  assert.equal(third.gaps.length, isSaved ? 2 : 1, "on a busy machine a minute may have passed");
-  assert.equal(third.gaps[0]?.from, gap.from);
-  assert.ok((third.gaps.at(-1)?.to ?? "") > gap.to);
-
   await handOver(rig);
-  const fourth = await timelineOf(rig);
-  assert.deepEqual([fourth.gaps, callsIn(fourth)], [third.gaps, 2]);
-  for (const [before, after] of [
-    [third.shares, fourth.shares],
-    [third.backends, fourth.backends],
-  ] as const) {
-    const opened = before[0]?.spans.at(-1);
-    const goesOn = after[0]?.spans.at(-1);
-    assert.deepEqual([goesOn?.from, after[0]?.spans.length], [opened?.from, before[0]?.spans.length]);
-    assert.ok((goesOn?.to ?? "") > (opened?.to ?? ""));
-  }
+  const third = await timelineOf(rig);
+  assert.deepEqual([third.known_since, third.gaps, callsIn(third)], [first.known_since, second.gaps, 2]);
   const { until } = JSON.parse(await readFile(file, "utf8"));
-  assert.ok(
-    until > Date.parse(third.to) && until < Date.parse(fourth.to),
-    "the old one wrote it when it handed over",
-  );
-  const log = await rig.home.log();
-  assert.deepEqual(
-    log.filter(({ message }) => String(message).includes("timeline")),
-    [],
-  );
+  assert.ok(until > Date.parse(second.to) && until < Date.parse(third.to), "the old one wrote it");
 });
