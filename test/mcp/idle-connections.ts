@@ -1,8 +1,6 @@
 // Connections that wait between requests while one daemon hands over to the next: each client sends one request on every
 // one of its own, just then, and counts what came of it.
-import { once } from "node:events";
 import { Agent, request as httpRequest } from "node:http";
-import { connect, type Socket } from "node:net";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { countsIn, moreThanOnce } from "../kit/load.ts";
@@ -25,8 +23,6 @@ export interface IdleEnd {
   /** Answered, and not done. */
   readonly undone: readonly string[];
   readonly twice: readonly string[];
-  /** On which its client found a connection closed before it had sent anything there. */
-  readonly closed: number;
 }
 
 /** Every connection of it is kept for the next request. */
@@ -34,9 +30,9 @@ interface IdleClient {
   readonly name: string;
   /** One request on each connection, sent at once; a reason for each that was not answered. */
   send(bodyOf: (at: number) => string): readonly Promise<string | null>[];
-  /** Opens what is closed, and has it answer once; how many were. */
-  mend(): Promise<number>;
-  close(): Promise<void>;
+  /** Opens what is closed, and has it answer once. */
+  mend(): Promise<void>;
+  close(): void;
 }
 
 /** Ended with all it started. */
@@ -47,13 +43,12 @@ export async function sendWhileHandingOver(handovers: number, replace?: string):
   await rig.untilReady("light");
   await using session = await connectLight(rig.url, { sockets: 1 });
   const file = path.join(rig.folder, "notes");
-  const clients = [rawClient(rig, session), agentClient(rig, session), fetchClient(rig, session)];
+  const clients = [agentClient(rig, session), fetchClient(rig, session)];
   const sent: string[] = [];
   const lost: string[] = [];
-  let closed = 0;
   try {
     for (let done = 0; done < handovers; done++) {
-      for (const client of clients) closed += await client.mend();
+      for (const client of clients) await client.mend();
       const { to } = await handOver(rig);
       // Now and then they hear nothing until the old daemon has gone, at other times they send in the midst of it.
       if (done % 2 === 0) {
@@ -74,7 +69,7 @@ export async function sendWhileHandingOver(handovers: number, replace?: string):
       }
     }
   } finally {
-    for (const client of clients) await client.close();
+    for (const client of clients) client.close();
   }
   const counts = await countsIn(file);
   const failed = new Set(lost.map((reason) => reason.split(":")[0]));
@@ -83,7 +78,6 @@ export async function sendWhileHandingOver(handovers: number, replace?: string):
     lost,
     undone: sent.filter((text) => !counts.has(text) && !failed.has(text)),
     twice: moreThanOnce(counts),
-    closed,
   };
 }
 
@@ -108,68 +102,6 @@ function reasonIn(status: number, text: string): string | null {
   return status === 200 && text.includes('"result"') ? null : `${status} ${text.slice(0, 200)}`;
 }
 
-function rawClient(rig: GatewayRig, session: LightClient): IdleClient {
-  const url = new URL(rig.url);
-  const sockets: Socket[] = [];
-  const head = Object.entries({ host: url.host, ...headersOf(session) })
-    .map(([name, value]) => `${name}: ${value}\r\n`)
-    .join("");
-  const send = (socket: Socket, body: string): Promise<string | null> => {
-    const { promise, resolve } = Promise.withResolvers<string | null>();
-    let text = "";
-    const timer = setTimeout(() => end("no answer"), ANSWER_MS);
-    const onError = (error: Error): void => end(error.message);
-    const onEnd = (): void => end(`closed after ${JSON.stringify(text.slice(0, 200))}`);
-    const onData = (chunk: Buffer): void => {
-      text += chunk.toString();
-      // Its answers are short, and end their chunk.
-      const isWhole = /\r\n\r\n/u.test(text) && isEnded(text);
-      if (isWhole || /^HTTP\/1\.1 [45]/u.test(text)) end(reasonIn(Number(text.slice(9, 12)), text));
-    };
-    const end = (reason: string | null): void => {
-      clearTimeout(timer);
-      socket.off("data", onData).off("error", onError).off("close", onEnd).off("end", onEnd);
-      resolve(reason);
-    };
-    socket.on("data", onData).on("error", onError).on("close", onEnd).on("end", onEnd);
-    socket.write(
-      `POST ${url.pathname} HTTP/1.1\r\n${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    );
-    return promise;
-  };
-  return {
-    name: "raw",
-    send: (bodyOf) => sockets.map((socket, at) => send(socket, bodyOf(at))),
-    async mend() {
-      let opened = 0;
-      for (let at = 0; at < CONNECTIONS; at++) {
-        const before = sockets[at];
-        if (before !== undefined && !before.destroyed && !before.readableEnded) continue;
-        before?.destroy();
-        if (before !== undefined) opened += 1;
-        const socket = connect(Number(url.port), url.hostname);
-        socket.on("error", () => {}).resume();
-        await once(socket, "connect");
-        sockets[at] = socket;
-        const reason = await send(socket, PING);
-        if (reason !== null) throw new Error(`a first request: ${reason}`);
-      }
-      return opened;
-    },
-    async close() {
-      for (const socket of sockets) socket.destroy();
-    },
-  };
-}
-
-/** By its content-length, or its last chunk. */
-function isEnded(text: string): boolean {
-  const [head = "", ...rest] = text.split("\r\n\r\n");
-  const length = /content-length: (\d+)/iu.exec(head)?.[1];
-  if (length === undefined) return text.endsWith("0\r\n\r\n");
-  return Buffer.byteLength(rest.join("\r\n\r\n")) >= Number(length);
-}
-
 /** Node's own, as most clients of node:http have it. */
 function agentClient(rig: GatewayRig, session: LightClient): IdleClient {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
@@ -189,7 +121,7 @@ function agentClient(rig: GatewayRig, session: LightClient): IdleClient {
       });
       sent.end(body);
     });
-  return poolClient("agent", send, async () => agent.destroy());
+  return poolClient("agent", send, () => agent.destroy());
 }
 
 /** Node's fetch, which has its connections in a pool of its own. */
@@ -204,14 +136,14 @@ function fetchClient(rig: GatewayRig, session: LightClient): IdleClient {
       return `${String(error)}: ${String(cause)}`;
     }
   };
-  return poolClient("fetch", send, async () => {});
+  return poolClient("fetch", send, () => {});
 }
 
 /** Which of its connections are closed it knows itself. */
 function poolClient(
   name: string,
   send: (body: string) => Promise<string | null>,
-  close: () => Promise<void>,
+  close: () => void,
 ): IdleClient {
   return {
     name,
@@ -220,7 +152,6 @@ function poolClient(
       const reasons = await Promise.all(Array.from({ length: CONNECTIONS }, () => send(PING)));
       const reason = reasons.find((each) => each !== null);
       if (reason !== undefined) throw new Error(`a first request: ${reason}`);
-      return 0;
     },
     close,
   };

@@ -11,10 +11,9 @@ import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sendWhileHandingOver } from "../mcp/idle-connections.ts";
 import { eventually } from "../support/eventually.ts";
 
-test("B11 through ten handovers every request on an idle connection is answered, and none is done twice", async (t) => {
-  const { sent, lost, undone, twice, closed } = await sendWhileHandingOver(10);
-  t.diagnostic(`${sent} requests, ${closed} raw connections closed before one was sent`);
-  assert.deepEqual({ sent, lost, undone, twice }, { sent: 600, lost: [], undone: [], twice: [] });
+test("B11 through ten handovers every request on an idle connection is answered, and none is done twice", async () => {
+  const end = await sendWhileHandingOver(10);
+  assert.deepEqual(end, { sent: 400, lost: [], undone: [], twice: [] });
 });
 
 const TAKER = path.join(import.meta.dirname, "../gateway/front/http/fixtures/connection-taker.ts");
