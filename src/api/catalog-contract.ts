@@ -45,7 +45,7 @@ export const catalogToolShape = object({
   /** The server's own name of the tool. */
   original_name: text,
   ...entry,
-  /** JSON Schema of its arguments; empty where `cut`. */
+  /** JSON Schema of the tool's arguments; empty if `cut` is set. */
   input_schema: jsonObject,
   /** JSON Schema of its structured result; absent if the server has none. */
   output_schema: optional(jsonObject),

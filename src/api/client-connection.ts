@@ -13,7 +13,7 @@ export const knownClientsShape = object({
   clients: list(
     object({
       ...about,
-      /** The name for `mountaineer connect`. */
+      /** The client's name as an argument of `mountaineer connect`. */
       name: text,
       /** null: not known, see `problem`. */
       connected: nullable(flag),

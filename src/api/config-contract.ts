@@ -99,7 +99,9 @@ export const reloadReportShape = object({
   waiting: optional(list(text)),
   /** Why the file was rejected; the previous configuration stays in use. */
   errors: list(configMistakeWireShape),
-  /** Why the reload failed for a reason other than `errors`: the file is unreadable, or could not be applied. */
+  /**
+   * A failure that is not in `errors`: the file is unreadable, or could not be applied. null without such a failure.
+   */
   failure: nullable(text),
   /** One line for people: "1 share reloaded". */
   summary: text,

@@ -359,7 +359,7 @@ export const stepResultShape = object({
   /** One line for people, without the share's name: "mounted over Thunderbolt (//10.0.0.2/CORE)". */
   detail: text,
   hint: nullable(text),
-  /** Processes with open files, for `busy`. */
+  /** Processes with open files, if the result is `busy`. */
   holders: list(openFileHolderShape),
   /** Unsent files that prevented the step, or that a forced unmount cut off. */
   unsent: list(text),

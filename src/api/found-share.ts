@@ -7,7 +7,7 @@ export interface FoundShare {
   readonly share: string;
   /** null: not known. */
   readonly user: string | null;
-  /** The mount point, or the configured one. */
+  /** The mount point; for a share that is not mounted, the configured mount point. */
   readonly path: string;
   readonly by: "kernel" | "rclone" | "gvfs" | "fstab";
 }

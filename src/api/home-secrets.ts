@@ -48,8 +48,8 @@ export interface HomeSecrets {
 const UNCERTAIN: ReadonlySet<string> = new Set(["timed_out", "daemon_unreachable", "aborted"]);
 
 /**
- * Stores the secrets before `write` makes the configuration refer to them, because a running daemon applies it
- * at once. Removes them again if `write` was refused. Rejects as `set` and `write` do.
+ * Stores the secrets before `write` changes the configuration, because a running daemon applies that change at once.
+ * Removes the secrets again if `write` was refused. Rejects as `set` and `write` do.
  */
 export async function keepWhile<T>(
   store: Pick<HomeSecrets, "set" | "remove">,

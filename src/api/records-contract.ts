@@ -22,7 +22,7 @@ export const MOST_RECORDS = 1_000;
 /** Default of `limit`. */
 export const USUAL_RECORDS = 100;
 
-/** A page's `next`, or a time: returns the records before it. */
+/** Only records before this place are returned: the `next` of a page, or a time. */
 const before = matching(
   /^(?:\d{1,20}-\d{1,20}\.\d{1,16}|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?Z)$/,
   "a page's `next`, or a time as 2026-01-31T12:00:00Z",
@@ -54,7 +54,7 @@ export const auditRecordShape = object({
    * the configuration; `lost`: records that could not be written.
    */
   kind: choice("request", "refused", "notice", "lost"),
-  /** null: not known, or several. */
+  /** null: the principal is not known, or there are several. */
   principal: optional(nullable(text)),
   /** `subject` and `issuer` of a signed token. */
   subject: optional(text),
@@ -91,7 +91,7 @@ export type AuditEntry = TypeOf<typeof auditRecordShape>;
 const page = {
   /** Older matches may exist, see `next`. Also true if a search reached its limits. */
   more: flag,
-  /** The value for `before`; null: no older records. */
+  /** The value of `before` that requests the older records; null: there are no older records. */
   next: nullable(text),
 };
 

@@ -128,10 +128,7 @@ export const SETUP_OPERATIONS = {
       expires_at: text,
     }),
   }),
-  /**
-   * Grants the right to change what runs to the tab of the page that shows this code. Rejects with
-   * `permission_denied`.
-   */
+  /** Lets the tab of the page that shows this code change what runs. Rejects with `permission_denied`. */
   grantOwner: operation("POST access/owner", {
     says: "Let one tab of the page change what runs, for 15 minutes",
     reach: "socket",
@@ -145,7 +142,7 @@ export const SETUP_OPERATIONS = {
     says: "A new token for the management API",
     reach: "socket",
     output: object({
-      /** The only time that the token is shown: the daemon keeps its hash alone. */
+      /** The token is shown only here, because the daemon keeps only a hash of it. */
       token: text,
       /** True if there was a token before, which is no longer valid. */
       replaced: flag,

@@ -20,7 +20,7 @@ function comments({ name, title, problem, wanted, leftOver }: PlannedBackend): s
   return lines.map((line) => `# ${foreignLine(line, LONGEST_COMMENT)}`);
 }
 
-/** The lines of a table as one section. Tables in it become sections of their own, below. */
+/** Returns the lines of a table as one section. Tables inside this table become sections of their own, below it. */
 function sectionLines(path: readonly string[], table: ConfigTable, notes: readonly string[]): string[] {
   const plain: [string, ConfigValue][] = [];
   const inner: [string, ConfigTable][] = [];

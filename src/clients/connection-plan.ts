@@ -158,8 +158,8 @@ export function placeOf(client: Client, file: string | null, surroundings: Clien
 }
 
 /**
- * The text that an undo would write; null: it removes the file. An undo reverts Mountaineer's changes only,
- * and keeps later changes by others.
+ * Returns the text that an undo would write; null if the undo would remove the file. An undo reverts only
+ * Mountaineer's changes, and keeps later changes by others.
  */
 async function undoneText(
   { client, path, text }: CurrentFile,

@@ -71,9 +71,9 @@ interface KnownServer {
 }
 
 /**
- * True if both servers have the same program or address, variables and headers. If one of two secrets cannot be read,
- * the secrets count as equal only if `one` has the name of `other`, or the name that the import gives `other` when
- * its name is taken (`title`: the title of the file with `other`): different names may mean two accounts.
+ * True if both servers have the same program or address, variables and headers. Secrets that cannot be read count as
+ * equal only if `one` is named like `other`, or as the import names `other` when that name is taken (`title`: the
+ * title of the file of `other`).
  */
 export function isSameServer(one: KnownServer, other: KnownServer, title: string): boolean {
   const essence = ({ command = null, args = [], cwd = null, url = null }: KnownServer["table"]): unknown => [

@@ -20,7 +20,7 @@ export interface ImportedServer {
   readonly wanted: readonly string[];
   /** The settings of the client's entry that the import could not use, one line each, without secrets. */
   readonly leftOver: readonly string[];
-  /** Why the backend is imported disabled; null: it is not. */
+  /** Why the backend is imported as disabled; null: there is no such reason. */
   readonly problem: string | null;
 }
 
@@ -38,7 +38,7 @@ const DECISIVE = "args cwd env env_vars headers http_headers enabled disabled".s
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
 
-/** null: the entry has neither a program nor an address. */
+/** Returns null if the entry has neither a program nor an address. */
 export function importedServer(
   name: string,
   entry: JsonMembers,

@@ -45,8 +45,8 @@ const SETTINGS = {
 // The assertion holds: the object has no other keys.
 const SETTING_SECTIONS = Object.keys(SETTINGS) as readonly (keyof typeof SETTINGS)[];
 /**
- * Not compared as a whole: lists, whose entries are compared by name, and the fleet's layer, which is not in
- * the file.
+ * The keys that are not compared as a whole: lists, whose entries are compared by name, and the fleet's layer, which
+ * is not in the file.
  */
 const OTHERS: ReadonlySet<string> = new Set(["backends", "shares", "aliases", "layer"]);
 

@@ -16,7 +16,7 @@ export const HIDDEN = "(hidden)";
 /** Names of options, variables, headers and query keys that most likely hold a secret. */
 const SECRET_NAME =
   /api[-_]?key|(?:^|[-_])key$|token|secret|passw|passphrase|pwd|(?:^|[-_])pass$|credential|signature|authorization|(?:^|[-_])auth$|bearer|cookie|session[-_]?id|(?:^|[-_])(?:pat|pin|sig|dsn|jwt)$|connection[-_]?string|private|webhook/i;
-/** How tokens of well-known services begin, and JSON web tokens. */
+/** Matches the beginnings of tokens of well-known services, and of JSON web tokens. */
 const TOKEN_PREFIX =
   /^(?:sk|pk|rk)[-_](?=.{6})|^gh[opsur]_|^github_pat_|^gl[a-z]{2,4}-|^xox[a-z]-|^xapp-|^AKIA|^ASIA|^AIza|^ya29\.|^eyJ|^npm_|^hf_|^pypi-|^dop_v1_|^shp[a-z]{2}_|^SG\.|^whsec_|^lin_api_|^ntn_|^secret_|^figd_|^ATATT|^tvly-|^pplx-|^gsk_|^nvapi-|^dckr_pat_/;
 /** A word of a text; other characters separate words. */
@@ -210,8 +210,8 @@ function isHarmless(text: string): boolean {
 }
 
 /**
- * True if the name of a folder or file is no secret. Short names are harmless even if they look random,
- * because some programs make such names; so is a digest in a file's path, because builds use digests.
+ * True if the name of a folder or file is no secret. Short names count as harmless even if they look random, and so
+ * do digests in a file's path: programs and builds make such names.
  */
 function isHarmlessName(name: string, isInFilePath: () => boolean): boolean {
   if (TOKEN_PREFIX.test(name)) return false;

@@ -118,7 +118,7 @@ export interface FleetConnection {
   readonly machine: string;
   /** The name of the backend on that machine. */
   readonly backend: string;
-  /** The id of the daemon on that machine: with another id, this is another connection. */
+  /** The id of the daemon on that machine. A new id makes this a different connection. */
   readonly instance: string;
 }
 

@@ -22,7 +22,7 @@ import type { ConfigApplier } from "./reload/reload-transaction.ts";
 const DRAIN_MS = 3_500;
 
 interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logger" | "redact"> {
-  /** Mountaineer's own folder, absolute; the fleet's server may be in it. */
+  /** Mountaineer's home, an absolute path. The files of the fleet's server may be in it. */
   readonly home: string;
   readonly gateway: Pick<GatewayPart, "machines">;
   readonly bus: Pick<Bus<ServiceTransition>, "subscribe">;

@@ -104,7 +104,7 @@ export function createGatewayPart(options: GatewayOptions) {
         rehearses ? rehearseOnce(options, signal) : null,
       ]);
     },
-    /** The gateway for a handover; null if none was ever configured. */
+    /** The gateway for a handover; null if no gateway was ever configured. */
     get handing(): HandingGateway | null {
       return gateway;
     },

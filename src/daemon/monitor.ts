@@ -46,9 +46,9 @@ import { type SentinelService, startSentinelService, type TakeHome } from "./sen
 
 /** Longest wait for the home's lock while a single-shot command holds it, ms. */
 const LOCK_WAIT_MS = 10_000;
-/** Longest wait of a handover for commands under way, ms. */
+/** How long a handover waits for commands under way, ms. */
 const COMMANDS_MS = 5_000;
-/** Longest wait of a handover for the daemon's note to be written, ms: the disk may not answer. */
+/** How long a handover waits until the daemon's note is written, ms. Limited because the disk may not answer. */
 const NOTE_MS = 1_000;
 /** Time that calls in flight in this daemon get after the successor has ended, ms. */
 const ORPHANED_MS = 3_000;

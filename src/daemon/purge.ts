@@ -77,8 +77,8 @@ export async function requireNoMount(
 }
 
 /**
- * Removes a folder with its contents, without following links or crossing mount points. Folders on other
- * devices stay, and with them the folders that contain them.
+ * Removes a folder with its contents, without following links or crossing mount points. Folders on other devices
+ * stay, and so do the folders that contain such a folder.
  */
 export async function removeFolder(folder: string, table?: MountTable): Promise<void> {
   const found = await lstat(folder).catch(expecting("ENOENT", null));

@@ -193,7 +193,7 @@ function auditApprovals({ keeper, gateway, bus }: ServiceParts, clock: Clock, st
 
 type ServiceParts = Awaited<ReturnType<typeof startParts>>;
 
-/** The parts of the service; they end with `stack`. */
+/** Starts the parts of the service. They end with `stack`. */
 async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const { home, place, clock, logger, redact, elsewhere } = options;
   const approved = await openApproved(options, stack);
@@ -294,7 +294,7 @@ async function openApproved(options: ServiceOptions, stack: DisposalStack) {
   return { secrets, startedAt, force, bus, publish, stream, gatewayOwn, keeper, snapshot, notifications };
 }
 
-/** Parts that start after the gateway and the fleet, and that these two ask. */
+/** The gateway and the fleet use these parts, although the parts start after both. */
 interface Later {
   readonly engine: () => EngineParts["engine"] | null;
   readonly engineRuns: Promise<void>;

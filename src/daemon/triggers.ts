@@ -113,7 +113,7 @@ export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
       ticker.setInterval(checkIntervalMs);
       window.setWindowMs(settings.global.networkDebounceMs);
     },
-    /** Starts no more cycles. */
+    /** No more cycles are started after this call. */
     stop(): void {
       ticker[Symbol.dispose]();
       window[Symbol.dispose]();

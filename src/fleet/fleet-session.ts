@@ -117,7 +117,8 @@ async function begin(
           endBy(error, "listening");
           return;
         }
-        // A member can make JetStream deliver a bucket's messages here, under the bucket's own subjects.
+        // The subject is checked, because a member can make JetStream deliver a bucket's messages here, under the
+        // bucket's own subjects.
         const sender = senderOf(message.subject);
         if (message.subject !== beatSubject(sender) || message.data.length > LONGEST_BEAT_BYTES) return;
         events.beat(sender, message.string());
@@ -162,7 +163,7 @@ async function begin(
   return {
     /** Resolves with the reason when the session is over. */
     ended: over.promise,
-    /** The bucket of the common configuration. Its failures do not end the session. */
+    /** The NATS bucket of the fleet's shared configuration. A failure of this bucket does not end the session. */
     layers,
     /** Number of summaries in the bucket when the session began; some of these machines may have left. */
     machineCount,

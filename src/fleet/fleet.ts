@@ -20,16 +20,21 @@ import { type Summary, stateOf, summaryText } from "./summary.ts";
 const GATHER_MS = 50;
 /** Minimum time between two summaries, and between two answers to roll calls, ms. */
 const APART_MS = 300;
-/** An unchanged summary is written again after this time, ms: the bucket drops entries that are a week old. */
+/**
+ * An unchanged summary is written again after this time, ms. The fleet's NATS bucket drops entries that are a week
+ * old.
+ */
 const REFRESH_MS = 60 * 60_000;
 /** Delay of the beat that answers a roll call, or greets a machine that has just started, ms. */
 const GREET_MS = 100;
 /**
- * Up to this many machines, each is always subscribed to the others. In a larger fleet, a machine subscribes
- * only while somebody looks at its list, because nobody else needs the beats.
+ * In a fleet of up to this many machines, each is always subscribed to the others. In a larger fleet, a machine
+ * subscribes only while somebody looks at its list of machines, because nobody else needs the beats.
  */
 const ALL_HEARD_UP_TO = 32;
-/** In a large fleet, a machine stays subscribed for this long after the last look at its list, ms. */
+/**
+ * In a large fleet, a machine stays subscribed for this long, ms, after somebody last looked at its list of machines.
+ */
 const LOOK_MS = 60_000;
 const LOOK_STEP_MS = 20;
 /** Limit for sending the last message, ms, so that an unreachable server does not delay the stop. */
@@ -55,7 +60,7 @@ export class Fleet {
   readonly #ending = new AbortController();
   readonly #link: Link;
   #session: NatsSession | null = null;
-  /** This machine's summary in the bucket, as this session wrote it. */
+  /** This machine's summary in the NATS bucket, as this session wrote it. */
   #published: { readonly text: string; readonly atMs: number } | null = null;
   #publishing: Promise<void> | null = null;
   /** The subscription to the other machines; null: this machine is not subscribed. */

@@ -58,8 +58,8 @@ export class Machines {
   }
 
   /**
-   * Reads an entry of the bucket. `isNew`: the entry was written after the subscription began. Returns true if a
-   * machine has just started: the caller then sends a beat, so that the machine learns of this one.
+   * Reads an entry of the NATS bucket. `isNew`: the entry was written after the subscription began. Returns true if
+   * the entry's machine has just started: the caller then sends a beat, so that the other machine learns of this one.
    */
   read(key: string, bytes: Uint8Array, isNew: boolean, nowMs: number): boolean {
     this.#fresh?.add(key);
@@ -110,8 +110,8 @@ export class Machines {
   }
 
   /**
-   * Call it when the whole bucket has been read. Removes known machines that have no entry in it: they have
-   * left meanwhile.
+   * Call it when all entries of the bucket have been read. Forgets each known machine that has no entry there,
+   * because that machine has left the fleet.
    */
   caughtUp(): void {
     for (const key of this.#known.keys()) if (this.#fresh?.has(key) === false) this.forget(key);

@@ -115,7 +115,10 @@ type Reading =
   | { readonly ok: true; readonly summary: Summary }
   | { readonly ok: false; readonly problem: string };
 
-/** Reads the bucket's entry `key`. Unknown members are left out. */
+/**
+ * Parses an entry of the bucket in which the fleet's machines publish their summaries; `key` is the entry's key.
+ * Unknown members are left out.
+ */
 export function readSummary(key: string, bytes: Uint8Array): Reading {
   const unreadable = (problem: string): Reading => ({ ok: false, problem });
   if (bytes.length > SUMMARY_LIMIT_BYTES) return unreadable(`it is too long: ${bytes.length} bytes`);

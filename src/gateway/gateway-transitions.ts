@@ -93,14 +93,14 @@ export type GatewayTransition =
   | { readonly name: "catalog.tools_pinned"; readonly backend: string; readonly count: number }
   | {
       /**
-       * An entry differs from the approved one, or is new. If there are too many to announce each, the last
-       * event has the number of the others in `more`.
+       * An entry differs from the approved one, or is new. If there are too many such entries to announce each, the
+       * last event has the number of the unannounced ones in `more`.
        */
       readonly name: "catalog.tool_changed" | "catalog.tool_new";
       readonly backend: string;
       /** `tool`, `prompt`, `resource`, `template`, `skill` or `instructions`. */
       readonly kind: string;
-      /** The entry's name at its server. */
+      /** The name that the server gives to the entry. */
       readonly tool: string;
       /** The changed members: `description`, `inputSchema`, …; empty for a new entry. */
       readonly members: readonly string[];

@@ -53,7 +53,7 @@ export const INTERNAL_ERROR = -32603;
 export const RESOURCE_NOT_FOUND = -32002;
 /** Our code for failures without fault of the request: the backend is missing, was stopped, or took too long. */
 export const BACKEND_UNAVAILABLE = -32000;
-/** Our code for a reached limit of the principal; `data` names the limit and the time to retry. */
+/** Mountaineer's error code for a principal that has reached a limit. `data` names the limit and the time to retry. */
 export const LIMIT_REACHED = -32029;
 /** The code of the official SDKs for a timeout. */
 export const REQUEST_TIMEOUT = -32001;
@@ -75,7 +75,7 @@ export function isWritable(value: unknown, levels: number = MOST_LEVELS): boolea
   return levels > 0 && Object.values(value).every((part) => isWritable(part, levels - 1));
 }
 
-/** Null: nested too deep, or longer than a string may be. */
+/** Returns null if the value is nested too deep, or if its JSON is longer than a string may be. */
 export function jsonOf(value: unknown): string | null {
   try {
     return JSON.stringify(value) ?? null;

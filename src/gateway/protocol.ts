@@ -120,8 +120,8 @@ export function takesElicitation({ elicitation }: JsonObject, mode: "form" | "ur
 /** The error with which a server of 2025-11-25 says that its user must visit a URL first. */
 export const URL_ELICITATION_REQUIRED = -32042;
 
-// The loop guard: detects that the gateway is configured as its own backend. Without the guard, it would list
-// its own lists and call itself without end.
+// The loop guard: detects that the gateway is configured as its own backend. Without the guard, the gateway would
+// call itself without end.
 
 const KEY = "mountaineer/gateway";
 

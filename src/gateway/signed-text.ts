@@ -11,7 +11,7 @@ export function signText(key: Buffer, value: unknown, bound: readonly string[]):
   return `${text}.${signatureOf(key, text, bound)}`;
 }
 
-/** The value given to `signText`; undefined if it was made with another key or bound to other texts. */
+/** Returns the value given to `signText`; undefined if `token` was made with another key or bound to other texts. */
 export function openSigned(key: Buffer, token: string, bound: readonly string[]): unknown {
   const dot = token.indexOf(".");
   if (dot < 0) return undefined;

@@ -28,13 +28,19 @@ const ENVELOPES = [
 
 const bytesOf = new WeakMap<JsonObject, Buffer>();
 
-/** As `parseExactly`, for UTF-8 that may begin with a byte order mark. The buffer is kept, and must not change. */
+/**
+ * Like `parseExactly`, but takes UTF-8 bytes, which may begin with a byte order mark. Keeps `bytes`, which must not
+ * change afterwards.
+ */
 export function parseMessage(bytes: Buffer): unknown {
   const large = bytes.length < LARGE_BYTES ? null : parseLargeResponse(bytes);
   return large ?? parseExactly(withoutByteOrderMark(bytes.toString("utf8")));
 }
 
-/** The result's bytes as received, if they contain no line ends; null: none are kept, so write the result. */
+/**
+ * Returns the result's bytes as received, if they contain no line ends; null if none are kept: the caller then has to
+ * write the result.
+ */
 export function writtenResult(result: JsonObject): Buffer | null {
   return bytesOf.get(result) ?? null;
 }

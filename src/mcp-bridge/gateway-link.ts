@@ -158,8 +158,8 @@ export function createPassage({ onLine, onCut, write }: PassageOptions) {
       if (size > 0) complete();
     },
     /**
-     * The receiver is gone. Returns true if a line was passed on in part; the rest of that line is dropped. A
-     * held line stays held.
+     * To be called when the receiver is gone. Returns true if a line was passed on in part; the rest of that line is
+     * dropped. A held line stays held.
      */
     cut(): boolean {
       if (state !== "passing") return false;

@@ -21,7 +21,7 @@ const LAST_RETRY_MS = 250;
 const RETRY_MS = { first: 100, most: LAST_RETRY_MS };
 /** Retry interval after PATIENCE_MS, when no request waits any more. */
 const AWAY_RETRY_MS = 2_000;
-/** How long a first daemon that refuses the client may take to end. */
+/** How long the bridge waits for the first daemon to end if that daemon refuses the client. */
 const BEGIN_MS = 2_000;
 /** How long a gateway has to resume the session. */
 const RESUME_MS = 10_000;
@@ -76,7 +76,7 @@ class Bridge implements Disposable {
   #moving: ReturnType<typeof createMoving> | null = null;
   /** True: no daemon came back in time. Requests are refused until one does. */
   #isAway = false;
-  /** Why the last daemon did not resume the session; null: none was there, or it gave no reason. */
+  /** Why the last daemon did not resume the session; null: there was no daemon, or it gave no reason. */
   #refusal: string | null = null;
 
   constructor(ends: BridgeEnds, means: BridgeMeans, leave: () => void) {

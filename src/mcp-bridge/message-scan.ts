@@ -94,7 +94,8 @@ export function createMessageScan() {
       else if (isWanted()) spelled = "value";
       if (spelled !== null) spell(byte);
     } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
-      // An object or a list is neither an id nor a method; it also overrides an earlier member with this key.
+      // An object or a list is no valid id or method. It counts as null, and replaces an earlier member with the same
+      // key.
       if (atMember() && isWanted()) takeValue(null);
       open(byte);
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) close();

@@ -181,8 +181,8 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
       for (const { id, method } of messages) if (id !== null && method !== null) sendFailure(id, NOT_TAKEN);
     },
     /**
-     * While no daemon is there: answers what `answersAlone` can answer, and refuses the other requests.
-     * `line` as in `fromClient`.
+     * Answers requests while no daemon runs: itself if `answersAlone` can, otherwise with a refusal. `line` has the
+     * same meaning as in `fromClient`.
      */
     refuse(messages: readonly SeenMessage[], line: Buffer | null): void {
       const read = messagesOf(line);
@@ -251,7 +251,7 @@ function answersAlone(
   return true;
 }
 
-/** The requests to repeat, each only once: one of them may have crashed the previous daemon. */
+/** Yields each request to repeat only once, because it may have crashed the previous daemon. */
 function* askAgain(waiting: Iterable<Waiting>): Generator<string, void> {
   for (const request of waiting) {
     if (request.again !== null) yield request.again;
@@ -303,7 +303,7 @@ function createLasting(askGateway: AskGateway) {
       if (introduction === null) return null;
       const { params, protocolVersion, notices } = introduction;
       const { result, error } = await answerOf(askGateway, "initialize", params);
-      // A gateway that starts or stops may refuse now, and the next one may take the session.
+      // This gateway may be starting or stopping, and the next gateway may accept the session.
       if (result === undefined) throw new NotTakenYet(`it answers initialize with ${JSON.stringify(error)}`);
       const spoken = objectOf(result)["protocolVersion"];
       if (spoken === protocolVersion) return notices;
@@ -416,7 +416,7 @@ const KEPT_LISTEN_BYTES = 64 * 1024;
 const SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId";
 
 interface Listening {
-  /** The request's line for the next daemon; null if it is too long. */
+  /** The line that repeats the request at the next daemon; null if that line is too long. */
   readonly again: string | null;
   /** The request was repeated, and its acknowledgement is still to come. */
   isAskedAgain: boolean;

@@ -12,7 +12,7 @@ interface InterfaceAddress {
   readonly text: string;
 }
 
-/** The interfaces that are up, and have carrier and an address: the system's list has no others. */
+/** The interfaces that are up and have a link and an address. The system's list has no others. */
 export interface InterfaceSnapshot {
   readonly takenAtMs: number;
   readonly addresses: readonly InterfaceAddress[];
@@ -39,7 +39,8 @@ export function readInterfaces(nowMs: number): InterfaceSnapshot {
   try {
     return snapshotOf(networkInterfaces(), nowMs);
   } catch {
-    // getifaddrs fails only without descriptors or memory; probes then leave the choice of interface to the system.
+    // getifaddrs fails only when the system is out of descriptors or memory. Probes then leave the choice of
+    // interface to the system.
     return snapshotOf({}, nowMs);
   }
 }

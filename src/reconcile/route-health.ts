@@ -47,7 +47,7 @@ function hasGap(before: Since, now: Since, gapMs: number): boolean {
   return now.monotonicMs - before.monotonicMs > gapMs || now.wallMs - before.wallMs > gapMs;
 }
 
-/** Health from a file: wall times, mapped onto the monotonic time of this process. */
+/** Converts recorded wall times to the monotonic time of this process. */
 export function recalledHealth(
   recalled: { reachableSince: number | null; healthySince: number | null; observedAt: number | null },
   now: Since,
@@ -99,7 +99,7 @@ export function suspect(
       confirmAtMs: atMs + CONFIRM_AFTER_MS,
     };
   }
-  // Two certain readings are needed to confirm a certain loss, so the suspicion begins again.
+  // An earlier reading was not certain. Two certain readings are needed, so the suspicion begins again.
   if (certain && !before.certain) return suspect(null, key, atMs, certain);
   const suspicion = certain === before.certain ? before : { ...before, certain };
   const confirmAtMs = suspicion.firstAtMs + CONFIRM_AFTER_MS;

@@ -34,7 +34,7 @@ export function startTicker(
   };
   schedule();
   return {
-    /** Takes effect at once: the next beat is one new interval after the last. */
+    /** Takes effect at once: the next beat comes `intervalMs` after the last one. */
     setInterval(intervalMs: number): void {
       if (intervalMs === interval || ended) return;
       interval = intervalMs;

@@ -88,10 +88,7 @@ class Values {
   readonly #options: PlanOptions;
   readonly #surroundings: PlanSurroundings;
   readonly #missing: RegistryInput[] = [];
-  /**
-   * The names of all secrets of the plan, by input; `givenSecrets` has those of them whose value the user
-   * gave.
-   */
+  /** The name of each secret in the plan, by input. `givenSecrets` has only the secrets whose value the user gave. */
   readonly #secrets = new Map<string, string>();
 
   constructor(options: PlanOptions, surroundings: PlanSurroundings) {
@@ -143,7 +140,7 @@ class Values {
     return texts;
   }
 
-  /** The variables or headers that have a value, without those that the user set. */
+  /** Returns the texts of the variables or headers that have a value, except those that the user has typed. */
   async table(inputs: ReadonlyMap<string, RegistryWord>): Promise<ReadonlyMap<string, MadeText>> {
     const texts = new Map<string, MadeText>();
     for (const [key, word] of inputs) {

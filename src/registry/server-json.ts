@@ -1,4 +1,5 @@
-// Reads a server's `server.json` of a registry, as a program to start or an address to reach. The text is untrusted.
+// Reads a registry's `server.json`, which describes an MCP server as a program to start or an address to reach. The
+// text is untrusted.
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 
 /** A value that a server needs from its user. */
@@ -42,7 +43,6 @@ export interface RegistryServer {
         readonly url: RegistryWord;
         readonly headers: ReadonlyMap<string, RegistryWord>;
       }
-    /** `why`: the reason why the server cannot be used here. */
     | { readonly kind: "none"; readonly why: string };
 }
 

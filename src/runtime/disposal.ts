@@ -20,7 +20,7 @@ export function createDisposalStack(onFailure: (error: unknown) => void) {
       await run(disposer);
     }
   };
-  /** Registers a disposer. After the start of the disposal, runs it at once. */
+  /** Registers a disposer. If the disposal has started already, the disposer runs at once. */
   const defer = (disposer: Disposer): void => {
     if (ending === null) disposers.push(disposer);
     else void run(disposer);

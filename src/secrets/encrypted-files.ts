@@ -74,7 +74,7 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
     /** Whether there is a file of that name, even if our key cannot decrypt it. */
     has: async (name: string): Promise<boolean> => (await presentText(name)) !== null,
     /**
-     * Runs `work` under a lock for that name. Rejects with `lock_held` if the lock is not free within
+     * Runs `work` under the lock that belongs to `name`. Rejects with `lock_held` if the lock is not free within
      * `withinMs`.
      */
     alone,

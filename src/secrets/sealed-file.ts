@@ -25,8 +25,8 @@ type SealedContent =
 
 interface SealedWriteOptions {
   /**
-   * False: the serial number stays the same, so that the keyring is not asked; an older copy then passes the
-   * check. Default: true.
+   * False: the serial number stays the same, so that the keyring need not be asked. An older copy of the file then
+   * passes the check. Default: true.
    */
   readonly advances?: boolean;
   /** A short text kept with the key, so that it can be read without the file. Default: unchanged. */

@@ -37,7 +37,7 @@ interface SealingKeyOptions {
  * could have created.
  */
 export function openSealingKey({ name, path, keyring }: SealingKeyOptions) {
-  // The name of a person's secret begins with a letter or digit, so none can be equal to this one.
+  // A person's secret begins with a letter or digit, so it never has this name.
   const item = `_seal-${name}`;
 
   const inFile = async (asked: boolean): Promise<FoundKey> => {

@@ -79,7 +79,7 @@ export function percentDecoded(text: string): string {
   }
 }
 
-/** A key that is equal for names that a server treats as one share. */
+/** Returns the same key for all names that a server treats as one share. */
 export function foldedShareName(name: string): string {
   return name.normalize("NFC").toUpperCase().toLowerCase();
 }

@@ -55,7 +55,7 @@ export type ReloadOutcome =
   | ({ readonly kind: "applied" } & Omit<AppliedContent<unknown>, "snapshot">)
   /** The content is wrong: trying the same bytes again is useless. */
   | { readonly kind: "rejected"; readonly reason: string; readonly mistakes: readonly ConfigMistake[] }
-  /** The content may be right, and the cause of the failure may pass. */
+  /** The content may be right, and another attempt may succeed. */
   | { readonly kind: "failed"; readonly reason: string };
 
 export type ReloadResult =

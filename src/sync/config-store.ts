@@ -35,7 +35,7 @@ export interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
   readonly onState: () => void;
 }
 
-/** What the work passed to `inTurn` can do while nothing else runs in the lane. */
+/** What a function passed to `inTurn` can do; nothing else runs in the lane meanwhile. */
 export interface ConfigTurn<Snapshot> {
   /** Aborts when the lane ends. */
   readonly signal: AbortSignal;
@@ -196,9 +196,8 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
       });
     },
     /**
-     * Runs `work` while nothing else runs in the lane. A look in progress is broken off and repeated after
-     * `work`, three times in a row at most. Rejects as `work` does, and with `aborted` when the store ends
-     * before `work` begins.
+     * Runs `work` alone in the lane. Rejects with the error of `work`, or with `aborted` if the store ends before
+     * `work` begins.
      */
     inTurn<T>(work: (turn: ConfigTurn<Snapshot>) => Promise<T>): Promise<T> {
       if (ended) return Promise.reject(stopping());

@@ -26,7 +26,7 @@ export interface DetectorOptions {
    * after disposal.
    */
   readonly onChange: (atMs?: number) => void;
-  /** An event of the OS came. The look that follows finds out whether the file changed. */
+  /** Called when the operating system reports an event. The look that follows finds out whether the file changed. */
   readonly onSign?: () => void;
   /** Called after the first look, and whenever the file has appeared or disappeared. */
   readonly onPresence: (present: boolean) => void;
@@ -69,8 +69,8 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
      */
     look: (): Promise<void> => poll.look(),
     /**
-     * Notes the SHA-256 of content that the caller has read. `hash` and `inotify` compare with that content
-     * from now on; otherwise they would miss a change back to the content of their own last look.
+     * Notes the SHA-256 of content that the caller has read. From now on, `hash` and `inotify` compare with that
+     * content, and so notice a change back to older content.
      */
     noteRead(sha256: string): void {
       if (detection !== "mtime") poll.noteSeen(sha256);
@@ -86,7 +86,7 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
 interface Seen {
   readonly stat: FileStat;
   readonly sha256: string;
-  /** True if equal stats prove equal bytes. */
+  /** True if the file's bytes cannot have changed while its stat is still equal to `stat`. */
   readonly settled: boolean;
 }
 
@@ -218,8 +218,8 @@ function startChangePoll(options: ChangePollOptions) {
     try {
       found = await fingerprint();
     } catch {
-      // Counts as a change if the file was readable before: the watcher then reads the file, and reports the
-      // reason.
+      // A file that is no longer readable counts as a change: the watcher then tries to read the file, and reports
+      // the reason.
       isReadable = false;
     }
     if (!disposed) note(found, isReadable);

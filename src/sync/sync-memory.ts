@@ -35,7 +35,7 @@ interface SyncRecord extends Pick<ReloadMemory, "expectedSha256"> {
 
 interface SyncMemoryOptions {
   readonly path: string;
-  /** The file's content at the start if it was rejected; null: the file's content runs. */
+  /** The content that the file had at the start, if that content was rejected; null: the file's content runs. */
   readonly rejected: RejectedContent | null;
   readonly watch: FileWatch;
   readonly clock: Clock;
@@ -60,8 +60,8 @@ export function createSyncMemory(options: SyncMemoryOptions) {
   const noteRunning = (): void => {
     record = { ...record, problem: null, lastSync: isoTime(clock.wallMs()) };
   };
-  // A content rejected at the start does not stop watching under `on_failure = "stop"`: no reload has failed
-  // yet.
+  // Under `on_failure = "stop"` only a failed reload ends the watch. A file that is rejected at the start is no
+  // failed reload.
   if (rejected !== null) noteProblem({ kind: "rejected", ...rejected });
 
   const announceApplied = (changed: boolean, details: string): void =>

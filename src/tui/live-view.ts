@@ -93,8 +93,8 @@ export async function showLiveView(options: TuiOptions): Promise<void> {
 }
 
 /**
- * Waits for saves under way. Rejects with `config_unwritable` if one failed, with `timed_out` without an
- * answer.
+ * Waits for saves under way. Rejects with `config_unwritable` if one failed, and with `timed_out` if one takes too
+ * long.
  */
 async function untilSaved(frame: Frame, signal: AbortSignal): Promise<void> {
   const saved = frame.saved();

@@ -31,10 +31,9 @@ interface FollowOptions {
 }
 
 /**
- * `of`: the home, or a function that connects and resolves with null if no daemon runs. The generator ends
- * only when the signal aborts, and never rejects before that. After "connected", no event is missing unless a
- * `gap` reports a loss; the caller then reads the state again. "lost" is yielded when the first attempt or
- * a connection fails.
+ * `of`: the home, or a function that connects and resolves with null if no daemon runs. The generator ends only when
+ * the signal aborts, and never rejects before that. It yields "lost" when the first attempt or a connection fails.
+ * After a `gap` the caller must read the state again, because events were lost.
  */
 export async function* followDaemon(
   of: string | (() => Promise<DaemonClient | null>),

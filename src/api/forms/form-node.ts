@@ -1,4 +1,4 @@
-// The fields of a form with the typed values, and their JSON. Pure.
+// The fields of a form, with the values typed into them, and the JSON of these values. Pure.
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { counted } from "../../runtime/text/plain-text.ts";

@@ -55,7 +55,7 @@ export interface HttpApiSettings {
 }
 
 interface HttpApiParts {
-  /** Operations that are absent get a 404. */
+  /** A request for an absent operation is answered with 404. */
   readonly control: Partial<Control>;
   readonly events: Events | null;
   readonly access: Access;

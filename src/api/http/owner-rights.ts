@@ -49,8 +49,8 @@ export class OwnerRights {
   }
 
   /**
-   * Grants the right whose code was typed, and returns when it ends, Unix ms. `typed` may have letters of any
-   * case, dashes and spaces. Throws `permission_denied`.
+   * Grants the right whose code was typed, and returns the time when the right ends, Unix ms. `typed` may have
+   * letters of any case, dashes and spaces. Throws `permission_denied`.
    */
   grant(typed: string): number {
     const code = typed.replace(/[\s-]/g, "").toUpperCase();

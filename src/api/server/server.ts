@@ -17,7 +17,7 @@ import { createPerformer } from "./performing.ts";
 
 /** Limit for the body of a request to an unknown path. */
 const UNSERVED_LIMIT_BYTES = 64 * 1024;
-/** How many bytes over the limit are read and dropped, so that the sender reads the refusal. */
+/** Number of bytes beyond the limit that are read and dropped; without this the sender would not read the refusal. */
 const DISCARD_LIMIT_BYTES = 8 * 1024 * 1024;
 /** From the connection's start until the whole request is received. */
 const RECEIVE_DEADLINE_MS = 10_000;

@@ -5,7 +5,7 @@ import * as privateSocket from "../../runtime/process/private-socket.ts";
 import { type DaemonNote, readDaemonNote } from "./daemon-note.ts";
 
 interface SocketKind {
-  /** For people: "management socket". */
+  /** The socket's name in texts for people, such as "management socket". */
   readonly title: string;
   /** The socket's file name in the home. */
   readonly file: string;

@@ -13,7 +13,7 @@ export interface Question {
 }
 
 export interface Action {
-  /** Unique, as words: `switch`, `CORE`, `tb`. */
+  /** The words that identify the action: `switch`, `CORE`, `tb`. */
   readonly id: readonly string[];
   /** For typing and searching: `switch CORE to Thunderbolt`. */
   readonly name: string;

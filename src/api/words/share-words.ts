@@ -137,8 +137,8 @@ export function secondBestHint(
 }
 
 /**
- * How long Thunderbolt has been steady, of the time that the automatic return to it requires; null: no return
- * is coming up.
+ * Returns how long Thunderbolt has been steady and how long it must be steady before the automatic return. Returns
+ * null if no return is coming up.
  */
 export function recoveryWindow(
   share: ShareStatus,

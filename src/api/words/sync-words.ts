@@ -19,7 +19,7 @@ export const FILE_MISSING_TEXT = "The file does not exist; the loaded configurat
 export const ROWS_KEPT = 20;
 
 export interface EventRow extends RowEvent {
-  /** How many events the row stands for; its time is that of the newest. */
+  /** How many events the row stands for. The row shows the time of the newest one. */
   readonly count: number;
 }
 

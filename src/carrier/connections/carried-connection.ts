@@ -61,7 +61,7 @@ export interface ConnectionHost {
   connected(): void;
   /** The server ended the connection before the client did. */
   serverClosed(connection: CarriedConnection, text: string): void;
-  /** A request was sent while none was outstanding. */
+  /** Called when a request is sent while no other request is unanswered. */
   asked(): void;
   answered(connection: CarriedConnection, nowMs: number, waitedMs: number): void;
   /** The client of a released connection has learnt from an answer or a reset that its server is lost. */
@@ -214,9 +214,9 @@ export class CarriedConnection {
   }
 
   /**
-   * Keeps the joined connection on the route `from` until it can end unnoticed by rclone: at the check that follows
-   * each operation or, after `retireAtReads`, at a read. Has no effect on encrypted connections, whose frames cannot
-   * be read.
+   * Keeps the joined connection on the route `from` until rclone does not notice the end of the connection: during
+   * the check after an operation or, after `retireAtReads`, during a read. Has no effect on encrypted connections,
+   * because their frames cannot be read.
    */
   retire(from: CarriedRoute): void {
     const { holding } = this.#held;
@@ -423,7 +423,7 @@ export class CarriedConnection {
     if (isUnexpected) this.#host.serverClosed(this, text);
   }
 
-  // -- orphans -------------------------------------------------------------------------------------------------
+  // -- orphans: connections whose server is lost ---------------------------------------------------------------
 
   #loseServer(): void {
     if (this.stage !== "joined") return;
@@ -452,8 +452,8 @@ export class CarriedConnection {
       this.#answerOrphansQuestions();
       return;
     }
-    // A request whose loss rclone does not notice ends the connection at once, except a read. A read or any other
-    // request waits until rclone's pool has no dead connections.
+    // A request that is not a read ends the connection at once if rclone does not notice the loss of the request.
+    // Every other request waits until rclone's pool has no dead connections.
     const isRead = commandOfFrame(question) === SMB2_COMMAND.read;
     if (!isRead && isHarmlessToLose(question) === true) this.#close();
     else this.#client.pause();

@@ -142,8 +142,8 @@ function retireReadable(from: CarriedRoute, old: Set<CarriedConnection>): void {
 }
 
 /**
- * Resets each connection in a quiet moment of its own. Resolves with false if a connection had no such
- * moment, or its client may notice the reset.
+ * Resets each connection at a moment when it is quiet. Resolves with false if a connection was never quiet, or if a
+ * client may notice its reset.
  */
 async function leaveQuietly(clock: Clock, leaving: ReadonlySet<CarriedConnection>): Promise<boolean> {
   const startedAtMs = clock.monotonicMs();

@@ -409,8 +409,8 @@ async function isAllowed({ settings, owners, uid, logger }: ShareContext, client
 }
 
 /**
- * Lets programs notice lost connections only after requests of the daemon have used up the dead idle ones in
- * rclone's pool.
+ * Makes lost connections known to programs only after the daemon's own requests have used up the dead idle
+ * connections in rclone's pool.
  */
 function createLosses({ clock, events, connections }: ShareContext) {
   let losing: Promise<void> = Promise.resolve();

@@ -1,4 +1,5 @@
-// Lets the connections of one login log in: one alone first, the others once it is accepted, none after a refusal.
+// Lets the connections of one login log in: first one alone, the others once that one is accepted, and none after a
+// refusal.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
 /** For this long after an accepted login, ms, connections with the same login may log in without waiting. */
@@ -95,8 +96,8 @@ export class LogonGate {
 
   #next(): void {
     this.#endTurn();
-    // Right after an accepted login, `ask` lets all log in. Otherwise it lets in only the first, and queues
-    // the others again.
+    // Right after an accepted login, `ask` lets all waiting connections log in. Otherwise `ask` lets only the first
+    // one log in, and queues the others again.
     for (const one of [...this.#waiting]) {
       this.#waiting.delete(one);
       if (this.ask(one)) one.logOn();

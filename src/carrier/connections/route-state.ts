@@ -7,8 +7,8 @@ const TRY_AGAIN_MS = 200;
 const TRY_AGAIN_REFUSING_MS = 500;
 const TRY_TIMEOUT_MS = 1_000;
 /**
- * Once a server has ended this many kept connections, it is taken to end idle ones by habit. From then on, an end
- * counts only right after the server's answer.
+ * A server that has ended this many kept connections is assumed to end idle connections regularly. From then on, the
+ * end of a kept connection is a sign of trouble only right after the server's answer.
  */
 const WITNESSES_AT_MOST = 5;
 /**
@@ -52,8 +52,8 @@ export class RouteState implements Disposable {
    */
   outage: number;
   /**
-   * Since when the server behind the route is not proved to be the mounted one, monotonic ms: a connection was
-   * closed or refused, or a loss reported. null: it is proved.
+   * Monotonic ms since when the server behind the route is not proved to be the mounted one, after a closed, refused
+   * or lost connection; null: the server is proved.
    */
   doubtedAtMs: number | null = null;
   routeLostAtMs: number | null = null;
@@ -74,7 +74,7 @@ export class RouteState implements Disposable {
   /** How many connections kept as `#witness` have ended since the route was lost or the server was confirmed. */
   #witnessesGone = 0;
   /**
-   * How many witnesses in a row have ended right after the server's answer. A server that ends witnesses so fast
+   * How many witness connections in a row have ended right after the server's answer. A server that ends them so fast
    * would end programs' connections just as fast.
    */
   #endedAtOnce = 0;

@@ -26,7 +26,7 @@ export interface ShareSettings {
    * of its own.
    */
   readonly login?: string | null;
-  /** Why the server refused the login under a previous carrier process; null or absent: it did not. */
+  /** Why the server refused the login under a previous carrier process; null or absent: no refusal is known. */
   readonly refusedLogon?: string | null;
   confirmed: boolean;
   /** True: nothing may be sent to the server from this network. */

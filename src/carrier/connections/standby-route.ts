@@ -1,4 +1,5 @@
-// The route that is not in use, with a witness: an open connection which shows that its proved server is still the same.
+// The route that is not in use. An open connection over this route, the witness, shows that the proved server is
+// still the same.
 import { isDeepStrictEqual } from "node:util";
 import { holdWitness, type ServerWitness } from "../../network/probe/server-witness.ts";
 import type { CarriedRoute, RouteEndpoint } from "../carrier.ts";

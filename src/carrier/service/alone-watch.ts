@@ -179,7 +179,7 @@ export class AloneWatch implements Disposable {
     if (proof.ok) carrier.learn(proof.guid);
   }
 
-  /** Resolves with whether the share was closed. */
+  /** Resolves with true if the share was closed. */
   async #closeIfUnused(watch: Watched): Promise<boolean> {
     const { clock, logger, service, isPresent } = this.#options;
     const { carrier } = watch;

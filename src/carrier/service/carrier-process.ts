@@ -1,4 +1,5 @@
-// The carrier's process: `carrier.mjs HOME [SOCKETS]`, with that many listening sockets inherited from descriptor 3 on.
+// The carrier's process: `carrier.mjs HOME [SOCKETS]`. SOCKETS is the number of listening sockets that it inherits,
+// from descriptor 3 on.
 import { chmod } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -52,7 +52,10 @@ export function createCarrierStateFile(folder: string, clock: Clock, logger: Log
       const content = await readIfPresent(path);
       return content === null ? EMPTY : parseMemory(content);
     },
-    /** Resolves once this, or a newer state, is on disk, or after a failed write, which is repeated later. */
+    /**
+     * Resolves once `memory` or a newer state is on disk. Also resolves after a failed write, which is repeated
+     * later.
+     */
     async write(memory: CarrierMemory): Promise<void> {
       newest = memory;
       await file.save();

@@ -32,7 +32,7 @@ interface Request {
 }
 
 interface LedgerListener {
-  /** A request was sent while none was outstanding. */
+  /** Called when a request is sent while no other request is unanswered. */
   asked(): void;
   /** An answer has come `waitedMs` after its request, or an unreadable frame has come. */
   answered(nowMs: number, waitedMs: number): void;

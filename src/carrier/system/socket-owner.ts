@@ -9,7 +9,7 @@ import { readOwnersLinux } from "./socket-owner-linux.ts";
 const PORTS_AT_ONCE = 4;
 
 interface OwnerReader {
-  /** False: one reading returns only the connections of the port that `read` gets. */
+  /** False: one reading returns only the connections of the `port` that is passed to `read`. */
   readonly hasAllPorts: boolean;
   read(clock: Clock, port: number): Promise<OwnerTable>;
 }

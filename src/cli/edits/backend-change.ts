@@ -181,7 +181,7 @@ export function showChange(
   return exit;
 }
 
-/** The keys to remove when an address replaces a program, or a program an address. */
+/** The keys to remove when an address replaces a program, or when a program replaces an address. */
 function otherWay(
   { backends }: MountaineerConfig,
   name: string,
@@ -223,8 +223,8 @@ function knownName({ backends }: MountaineerConfig, name: string): string {
 // them.
 
 /**
- * Keeps each typed secret in the secret store, and writes a reference to it in its place. Asks at a terminal
- * first; without a terminal, rejects with `usage` and the command to type, and keeps nothing.
+ * Keeps each typed secret in the secret store, and replaces it by a reference. Asks at a terminal first; without a
+ * terminal, rejects with `usage` and the command to type, and keeps nothing.
  */
 async function withoutTypedSecrets(
   context: CommandContext,

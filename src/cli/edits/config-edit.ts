@@ -63,7 +63,9 @@ async function firstText({ daemon, format }: ConfigView, signal: AbortSignal): P
   return format === "toml" ? starterText() : "";
 }
 
-/** The copy once it is valid; null if unchanged, "gone" if the editor removed or emptied the copy. */
+/**
+ * Returns the copy as soon as it is valid; null if the copy is unchanged, "gone" if the editor removed or emptied it.
+ */
 async function edited(context: CommandContext, draft: Draft): Promise<Uint8Array | null | "gone"> {
   const { view, begun, copy } = draft;
   for (;;) {

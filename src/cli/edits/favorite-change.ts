@@ -15,8 +15,8 @@ import { askEngine, onceOpened, withAsk, withDaemonOr } from "../sessions/contro
 import { leaveFolder } from "../sessions/step-command.ts";
 
 /**
- * A cycle of the daemon that is under way may make the link again, so it is removed once more after this pause,
- * ms.
+ * After this pause, ms, the link is removed once more, because a running cycle of the daemon may have made the link
+ * again.
  */
 const LOOK_AGAIN_MS = 300;
 

@@ -161,8 +161,6 @@ function showDone(context: CommandContext, report: object, text: string): void {
   else showText(context, (paint) => [doneLine(paint, harmless(text))]);
 }
 
-// Defaults for a machine's name and address in a fleet.
-
 const LONGEST_NAME = 32;
 const PORT = 4222;
 const NAME_RULE = `a machine's name has ${MACHINE_NAME_EXPECTED}`;

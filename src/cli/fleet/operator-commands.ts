@@ -83,7 +83,7 @@ export async function textThatCounts(
 }
 
 /**
- * Replaces a stolen key by a new one without a signature by the old key. Writes the new key into this
+ * Replaces a stolen operator's key by a new key that the old key has not signed. The new key is written into this
  * machine's file first, so that this machine trusts it even if the command is interrupted.
  */
 async function replaceStolen(context: CommandContext): Promise<number> {

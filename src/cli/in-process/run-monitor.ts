@@ -45,9 +45,9 @@ export async function runMonitorCommand(
 }
 
 /**
- * Enables Node's compile cache for later imports. The cache is beside the code and has the same owner,
- * because cached code is run, too. Nothing is cached without permission to write there, as in a system's
- * package. `program`: the path of the running code; only a build is cached.
+ * Enables Node's compile cache for later imports of a build; `program` is the path of the running code. The cache is
+ * beside the code and has the same owner, because cached code is run, too. Nothing is cached if this process may not
+ * write there.
  */
 export function keepCompiledCode(program: string): void {
   if (extname(program) !== ".js") return;

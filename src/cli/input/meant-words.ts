@@ -86,7 +86,7 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
 };
 
-/** The hint for `word` after the command group `group` ("": no group); null: there is no hint. */
+/** Returns the hint for `word` typed after the command group `group` ("": no group); null if there is no hint. */
 export function meantBy(group: string, word: string): string | null {
   const hints = Object.entries(Object.hasOwn(MEANT, group) ? (MEANT[group] ?? {}) : {});
   return hints.find(([, words]) => words.split(" ").includes(word))?.[0] ?? null;

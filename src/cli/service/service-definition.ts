@@ -23,7 +23,6 @@ export function serviceDefinition(
      * both services can be installed.
      */
     name: isUsual ? "mountaineer" : `mountaineer-${shortDigest(home)}`,
-    /** Absolute. */
     userHome,
     /** Absolute. */
     home,

@@ -53,7 +53,7 @@ export function askEngine<Name extends EngineOperation>(
 /** How a command uses the daemon, and the command's error if no daemon runs. */
 export interface DaemonPurpose {
   readonly intent: Intent;
-  /** The end of the message, such as "so no backend does". */
+  /** The last words of the error message, for example "so no backend does". */
   readonly so: string;
   /** Default: how to start a daemon. */
   readonly hint?: string;

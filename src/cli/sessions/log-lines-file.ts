@@ -131,8 +131,8 @@ async function lineStart(file: FileHandle, size: number): Promise<number> {
 }
 
 /**
- * The last matching lines, oldest first: from the current file up to `before`, and if too few, from the
- * newest rotated file.
+ * Returns the last matching lines, oldest first: from the current file up to `before` and, if these are too few, also
+ * from the newest rotated file.
  */
 async function lastLines(
   { path, count, matches }: LogFileOptions,

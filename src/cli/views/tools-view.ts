@@ -104,7 +104,7 @@ function visible(text: string): string {
 // A tool's answer as text; content that is not text is described. Pure.
 
 interface AnswerLook {
-  /** True: control characters are spelled out, too; false: only invisible characters. */
+  /** True: control characters and invisible characters are spelled out; false: only invisible characters. */
   readonly isTerminal: boolean;
 }
 

@@ -34,17 +34,16 @@ export interface ApprovedEntry {
   readonly isOff?: true;
 }
 
-/** The approval that a person gives. */
 export interface Grant {
   /** The ids of the entries to approve; one that the file no longer has loses its approval instead. */
   readonly ids: ReadonlySet<string>;
-  /** The entries among `ids` that are not approved: their existing approvals are removed. */
+  /** Those of `ids` that this grant does not approve. If they have an approval, it is removed. */
   readonly forgets?: ReadonlySet<string>;
   /** True: the mode in the file's `[trust]` takes effect, even if it is looser than the approved mode. */
   readonly loosens: boolean;
   /**
-   * The order to approve, if `ids` includes BACKEND_ORDER. Absent: the order of the running backends in the
-   * file.
+   * The order to approve, if `ids` includes BACKEND_ORDER. Absent: the order in which the file lists the running
+   * backends.
    */
   readonly order?: readonly string[];
 }
@@ -333,9 +332,8 @@ function approvedAs(
 }
 
 /**
- * The entries, with the approved parts of a `[server]` that the file no longer has. The effective
- * configuration has no `[server]` to hold these parts; if they were forgotten, a `[server]` with the defaults
- * could come back without an approval.
+ * Returns the entries, and adds the approved parts of a `[server]` that the file no longer has. Without these parts,
+ * a `[server]` with the defaults could come back without an approval.
  */
 function withServerParts(
   entries: ReadonlyMap<string, ApprovedEntry>,
@@ -410,7 +408,10 @@ function restored<T extends object>(one: T, parts: PartValues): T {
   return { ...one, ...Object.fromEntries(values) };
 }
 
-/** `value`, with null for the keys that only `now` has: an earlier version did not remember them. */
+/**
+ * Returns `value`, with null added for each key that only `now` has. An earlier version of Mountaineer did not store
+ * those keys.
+ */
 function filled(value: EntryValue, now: unknown): EntryValue {
   if (typeof value !== "object" || value === null || isList(value)) return value;
   if (typeof now !== "object" || now === null) return value;

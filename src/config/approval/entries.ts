@@ -102,8 +102,8 @@ function managementPart(server: ServerConfig | null): EntryPart {
 
 function backendEntry(backend: BackendConfig): Entry {
   const { connection, routes, ...parts } = partsOf(withoutProtocol(backend), BACKEND_FIELDS);
-  // `connection` repeats the first route's, so both parts get the same kind: they wait together, or not at
-  // all.
+  // `connection` is a copy of the first route's connection. Both get the same kind, so that both need an approval or
+  // neither does.
   const kind = routesOf(backend).some((route) => route.connection.type === "stdio") ? "runs" : "sends";
   return member("backends", backend.name, {
     ...(connection === undefined ? {} : { connection: { ...connection, kind } }),

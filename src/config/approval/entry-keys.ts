@@ -14,7 +14,9 @@ export const CHOSEN_BELOW: ReadonlySet<string> = new Set(
   ),
 );
 
-/** For each of our keys whose unit differs in the file: the file's key, and the factor between the units. */
+/**
+ * For each key of the snapshot whose unit differs in the file: the key in the file, and the factor between the units.
+ */
 const UNITS = new Map(
   SECTIONS.flatMap(({ keys, key }) =>
     keys.flatMap((name) => {

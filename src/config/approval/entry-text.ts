@@ -13,7 +13,7 @@ import { asInFile, CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
  */
 export function entryText(parts: PartValues | null): string {
   if (parts === null) return "";
-  // The connection repeats that of the first route, so only the routes are shown.
+  // `connection` has the same content as the first route, so only the routes are shown.
   const routes = parts["routes"] ?? null;
   const shown = isList(routes) ? { ...parts, connection: null, routes: routes.map(routeLines) } : parts;
   return Object.entries(asInFile(shown))

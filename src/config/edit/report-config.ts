@@ -38,7 +38,8 @@ function shownLine(path: KeyPath, value: unknown, around: unknown): string {
 }
 
 /**
- * The values of backends that a report hides, so that they can also be removed from the rest of the report.
+ * Returns the backends' values that a report hides, so that these values can also be removed from the rest of the
+ * report.
  */
 export function unreportedValues(
   backends: readonly Pick<BackendConfig, "connection" | "routes">[],

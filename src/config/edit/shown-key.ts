@@ -53,7 +53,7 @@ export function shownCommand(command: string, audience: Audience): string {
   return shownText(command, /\s/.test(command) ? audience : "log");
 }
 
-/** A plain value. Texts that are addresses go through `shownAddress`, because an address may contain a key. */
+/** Addresses go through `shownAddress`, because an address may contain a key. */
 function plainShown(value: ConfigValue, audience: Audience): ConfigValue {
   if (Array.isArray(value)) return value.map((part) => plainShown(part, audience));
   return isAddress(value) ? shownAddress(value, audience) : value;

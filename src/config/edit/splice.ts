@@ -91,7 +91,7 @@ export function linesAtEnd(text: string, lines: readonly string[], apart: boolea
 }
 
 /**
- * The removal of the lines from the one that holds `start` to the one that holds `end`, and of an adjacent
+ * Returns a splice that removes all lines from the line of `start` to the line of `end`. It also removes an adjacent
  * empty line that would be left over.
  */
 export function wholeLines(text: string, start: number, end: number): Splice {

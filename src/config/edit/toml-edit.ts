@@ -29,7 +29,10 @@ import {
 } from "./toml-layout.ts";
 import { tomlDottedKey, tomlLines, tomlValue } from "./toml-value.ts";
 
-/** The text between key and value, as the neighbouring entry has it; alignment by many spaces is not copied. */
+/**
+ * Returns the text between key and value in the style of the neighbouring entry. Alignment by many spaces is not
+ * copied.
+ */
 function assignment(text: string, beside: TomlEntry | undefined): string {
   if (beside === undefined) return " = ";
   const between = text.slice(beside.node.key.range[1], beside.node.value.range[0]);

@@ -42,7 +42,6 @@ function span(node: { readonly range: readonly [number, number] }): Span {
   return { start: node.range[0], end: node.range[1] };
 }
 
-/** The entries between the brackets of an inline table or array. */
 export function bracketed(node: AST.TOMLInlineTable | AST.TOMLArray): Bracketed {
   const isTable = node.type === "TOMLInlineTable";
   const entries = isTable ? node.body.map(span) : node.elements.map(span);

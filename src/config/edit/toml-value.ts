@@ -43,7 +43,7 @@ export function tomlDottedKey(names: readonly (string | number)[]): string {
   return names.map((name) => tomlKey(String(name))).join(".");
 }
 
-/** A value on one line. `before`: the text that it replaces; its quotes are kept if possible. */
+/** Returns the value as TOML on one line. If possible, it gets the quotes of `before`, the text that it replaces. */
 export function tomlValue(value: ConfigValue, before: string | null = null): string {
   if (typeof value === "string") return stringText(value, before);
   if (typeof value === "number") return numberText(value);

@@ -312,7 +312,7 @@ function numberText(value: number): string {
   return String(value);
 }
 
-/** The text of a value for a line of its own or, with `inFlow`, for a place between brackets. */
+/** Returns the text of a value that stands on a line of its own; with `inFlow`, of a value between brackets. */
 function yamlValue(value: ConfigValue, quotes: YamlQuotes, inFlow: boolean): string {
   if (typeof value === "string") return stringText(value, quotes, inFlow);
   if (typeof value === "number") return numberText(value);

@@ -117,7 +117,7 @@ export function pairStart(layout: YamlLayout, pair: Pair): number {
   return first?.offset ?? asNode(layout, pair.key)?.range?.[0] ?? 0;
 }
 
-/** The offset after a pair's `:`, including an anchor or tag behind it. */
+/** Returns the offset behind a pair's `:`, or behind the anchor or tag that follows the `:`. */
 export function separatorEnd(layout: YamlLayout, pair: Pair): number {
   return propertiesEnd(pairTokens(pair).sep) ?? asNode(layout, pair.key)?.range?.[1] ?? 0;
 }

@@ -11,7 +11,7 @@ export const LARGEST_LAYER_BYTES = 128 * 1024;
 export interface ConfigLayer {
   /** The configuration as TOML. */
   readonly text: string;
-  /** The operator's public key (`U…`). The layer applies only if the machine's own file names this key. */
+  /** The number of the revision, from 1; the operator signs each revision once. */
   readonly revision: number;
   /** The operator's public key (`U…`): the layer applies only under files that name it. */
   readonly operator: string;

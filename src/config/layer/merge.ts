@@ -16,7 +16,8 @@ const BY_KEY: ReadonlySet<string> = new Set([
 ]);
 /** Lists of named entries. Each entry is taken whole, from the file or from the layer. */
 const BY_NAME: ReadonlySet<string> = new Set(["shares", "aliases"]);
-// A section in neither set is taken whole from the file, or else from the layer.
+// A section that is neither in `BY_KEY` nor in `BY_NAME` is taken whole from the file, or from the layer if the file
+// does not have it.
 
 type Origin = "file" | "layer";
 
@@ -29,7 +30,7 @@ interface Place {
 export function mergeUnder(file: unknown, layer: unknown) {
   const own = asTable(file) ?? {};
   const under = asTable(layer) ?? {};
-  /** The place of each entry of the merged lists, by section. */
+  /** Places of the entries of merged lists, by section. */
   const lists = new Map<string, readonly Place[]>();
   const merged = emptyTable();
   for (const name of new Set([...Object.keys(own), ...Object.keys(under)])) {

@@ -21,9 +21,9 @@ import {
 import { mergeUnder } from "./merge.ts";
 
 /**
- * Parses as `parseConfig` does. Merges the layer into the file, whose values win, if `[fleet].operator` is
- * the layer's operator. The file must be valid by itself, because it runs alone when the layer is removed.
- * Each mistake, also one of the combination, is reported at its place in the file or the layer.
+ * Parses the file as `parseConfig` does, and merges the layer into it if `[fleet].operator` is the layer's operator;
+ * values of the file win. The file must also be valid without the layer. Each mistake is reported at its place in the
+ * file or the layer.
  */
 export async function parseLayered(
   bytes: Uint8Array,

@@ -56,7 +56,7 @@ function mountNames(shares: readonly unknown[]): string[] {
   return [...new Set([...shareNames(shares), ...ofServer])];
 }
 
-/** Why no alias may be at the path, in words; null: one may. */
+/** Returns why no alias may be at the path; null if an alias may be there. */
 function standsIn(
   path: string,
   { sharesRoot, mountRoot }: Roots,
@@ -109,7 +109,7 @@ function createTwinRule() {
     const isNear = (one: string, other: string): boolean => isWithin(nameKey(one), nameKey(other));
     const near = paths.find((other) => isNear(path, other.path) || isNear(other.path, path));
     if (near === undefined) paths.push({ path, index });
-    // If the path only follows from a name that is already reported, it needs no mistake of its own.
+    // If the path only follows from a name that is already reported, the path is not reported as another mistake.
     else if (twin === undefined || alias["path"] !== undefined) {
       const isSame = nameKey(near.path) === nameKey(path);
       const found = `a path that ${isSame ? "is" : "meets"} that of ${pathText(["aliases", near.index])}`;

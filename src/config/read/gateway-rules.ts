@@ -191,7 +191,7 @@ function auditFindings(file: Table, place: RulePlace): Finding[] {
   return [];
 }
 
-/** All mistakes in combinations of keys of the gateway's sections. */
+/** Returns the mistakes in how keys of the gateway's sections are combined. */
 export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
   const backends = asTable(file["backends"]) ?? {};
   return [

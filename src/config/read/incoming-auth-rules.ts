@@ -17,7 +17,7 @@ import {
   wrong,
 } from "./tables.ts";
 
-/** Keys for tokens of an authorization server. */
+/** The configuration keys for tokens that an authorization server signed. */
 const SIGNED_KEYS = [
   "issuer",
   "audience",
@@ -132,7 +132,7 @@ function listenFindings(server: Table, auth: Table): Finding[] {
 }
 
 /**
- * The mistake of listening on any address while no key gives the name that tokens are issued for: an
+ * Reports a server that listens on any address while no key gives the name that tokens are issued for. An
  * authorization server issues the tokens of all users for one name of the gateway.
  */
 function resourceFindings(server: Table, auth: Table): Finding[] {

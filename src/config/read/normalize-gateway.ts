@@ -174,7 +174,7 @@ function policyWarnings(file: ConfigFile): ConfigWarning[] {
   return warnings;
 }
 
-/** Warnings about valid values of the gateway's sections that are probably not meant. */
+/** Returns warnings about values in the gateway's sections that are valid but probably a mistake. */
 export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
   const warnings = Object.entries(file.backends).flatMap(([name, backend]) => {
     const at: KeyPath = ["backends", name];
@@ -187,7 +187,7 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
   return [...warnings, ...policyWarnings(file), ...limitsWarnings(file.limits)];
 }
 
-/** The user that a token alone in `[incoming_auth]` stands for. */
+/** The user who signs in with the single `token` of `[incoming_auth]`. */
 const LOCAL_USER = { name: "local", roles: ["local"] } as const;
 
 function incomingAuthConfig(file: SettledFile["incomingAuth"], place: ConfigPlace): IncomingAuthConfig {

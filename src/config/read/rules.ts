@@ -159,8 +159,8 @@ function rootFindings(file: Table, shares: Shares, place: RulePlace): Finding[] 
 }
 
 /**
- * All mistakes in combinations of keys. `file`: the parser's values; empty sections and values of wrong types
- * are skipped.
+ * Returns all mistakes in how keys are combined. `file`: the parser's values; empty sections and values of wrong
+ * types are skipped.
  */
 export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
   const table = asTable(file) ?? {};

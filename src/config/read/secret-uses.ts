@@ -71,8 +71,8 @@ function stamped<T>(value: T, revisionOf: (name: string) => number): T {
 }
 
 /**
- * The same configuration with each stored secret's revision in its references; the very same object if it has no
- * stored secrets.
+ * Returns the same configuration, in which each reference to a stored secret has the secret's revision; the very same
+ * object if there are no stored secrets.
  */
 export function withRevisions(
   snapshot: ConfigSnapshot,

@@ -27,7 +27,7 @@ export interface ParsedText {
 
 type DecodedText =
   | { readonly ok: true; readonly text: string }
-  /** `before`: the text before the first bytes that are no text. */
+  /** `before`: the decoded text up to the first invalid byte. */
   | {
       readonly ok: false;
       readonly before: string;

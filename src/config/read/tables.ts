@@ -74,7 +74,7 @@ export function unmatched(...mistake: Parameters<typeof wrong>): Finding {
   return { ...wrong(...mistake), restsOnAbsence: true };
 }
 
-/** The absolute path of a text; null if it is no path. */
+/** Returns the absolute path that the text stands for; null if the text is no path. */
 export function pathOf(text: unknown, { userHome }: Pick<RulePlace, "userHome">): string | null {
   return typeof text === "string" && parsePath(text).ok ? expandPath(text, userHome) : null;
 }

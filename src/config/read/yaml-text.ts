@@ -92,7 +92,7 @@ function mergeInto(target: Record<string, unknown>, tree: PlaceTree, source: Rea
   return true;
 }
 
-/** Turns a document into plain values and places. Its time is linear in the text. */
+/** Turns a document into plain values and places, in time linear in the length of the text. */
 function createReader(yaml: YamlLibrary, document: Document, syntax: SyntaxFinding[]) {
   const anchors = new Map<string, Node>();
   const open = new Set<Node>();

@@ -244,7 +244,6 @@ const programKeys = {
   }),
 };
 
-/** The documentation of the tables of a backend or route. */
 interface ConnectionTexts {
   readonly env: string;
   readonly headers: string;

@@ -30,7 +30,7 @@ export interface KeyDoc extends Pick<Value<unknown>, "type" | "expected" | "choi
 
 /** A mistake in a value, before it is put in words. */
 export type Issue =
-  /** The reader of the value describes the mistake. */
+  /** The code that read the value has described the mistake. */
   | {
       readonly kind: "detail";
       readonly path: KeyPath;

@@ -173,7 +173,7 @@ export const ANY_PLACE = "#";
 
 /** One table of the file: its purpose, how its header is written, and its keys. */
 export interface SectionDoc {
-  /** Its path without chosen names and indexes, with dots: `global`, `backends.timeouts`. */
+  /** The table's path with dots, without chosen names and indexes: `global`, `backends.timeouts`. */
   readonly name: string;
   /** The table's path, with ANY_NAME for chosen names and ANY_PLACE for indexes. */
   readonly pattern: readonly string[];
@@ -184,7 +184,7 @@ export interface SectionDoc {
   /** The names of its keys; empty if people choose them (`isOpen`), or all members are tables. */
   readonly keys: readonly string[];
   readonly tables: readonly string[];
-  /** People choose the keys, and all have one meaning. */
+  /** True: users choose the names of the keys, and all keys have the same meaning. */
   readonly isOpen: boolean;
   /** The effective configuration shows the table only if the file has it. */
   readonly isOptional: boolean;
@@ -200,7 +200,7 @@ function headerOf(pattern: readonly string[]): string {
   return pattern.at(-1) === ANY_PLACE ? `[[${dotted}]]` : `[${dotted}]`;
 }
 
-/** The section of the table at `pattern`, and those of the tables below it. */
+/** Returns the sections of the table at `pattern` and of all tables below it. */
 function sectionsAt(pattern: readonly string[], place: Place, members: string | null = null): SectionDoc[] {
   switch (place.kind) {
     case "key":

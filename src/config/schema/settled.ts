@@ -29,7 +29,7 @@ type SettledValue<P> =
             ? Exclude<OutOf<P>, undefined>
             : never;
 
-/** A table with the members `M`, with the names and units that the engine uses. */
+/** A table with the members `M`, under the names and in the units that the engine uses. */
 export type Settled<M extends Members> = {
   readonly [Name in keyof M as SettledName<Name, M[Name]> & string]:
     | SettledValue<M[Name]>
@@ -95,7 +95,7 @@ export function settled<M extends Members>(
   table: { readonly [Name in keyof M]: OutOf<M[Name]> },
   userHome: string,
 ): Settled<M> {
-  // The type has the same names, and each value was read by its own declaration.
+  // The assertion holds: `M` has the same names, and each value was read by the declaration of its name.
   return settledTable(members, table, userHome) as Settled<M>;
 }
 
@@ -121,7 +121,7 @@ export function approvalOf(place: Place): Approval {
   }
 }
 
-/** `approvalOf` for each key and table, under the engine's names. */
+/** Returns the result of `approvalOf` for each key and table, under the name that the engine uses. */
 export function approvalsIn(members: Members): Readonly<Record<string, Approval>> {
   return Object.fromEntries(
     Object.entries(members).map(([name, place]) => [settledName(name, place), approvalOf(place)]),

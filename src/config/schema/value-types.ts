@@ -108,7 +108,7 @@ function settledList(settle: NonNullable<Value<unknown>["settle"]>): NonNullable
     Array.isArray(values) ? [...new Set(values.map((value: unknown) => settle(value, userHome)))] : values;
 }
 
-/** A list; by default, its `shown` is that of its members. */
+/** A list. By default it has the same `shown` as its members. */
 export function list<Out>(
   member: Value<Out>,
   {
@@ -133,7 +133,7 @@ export function list<Out>(
   };
 }
 
-/** A path, absolute for the engine. */
+/** A path. The engine gets it as an absolute path. */
 export const path: Value<string> = {
   ...text("plain", parsePath, { type: "path", expected: PATH_EXPECTED }),
   settle: (value, userHome) => expandPath(String(value), userHome),

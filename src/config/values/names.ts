@@ -34,7 +34,7 @@ export function isLine(text: string, most: number): boolean {
   return text !== "" && text.length <= most && !/[\p{Cc}\p{Cs}]/u.test(text);
 }
 
-/** A key that is equal for names that a case-insensitive file system does not distinguish. */
+/** Returns the same key for all names that a case-insensitive file system does not distinguish. */
 export function nameKey(name: string): string {
   return name.normalize("NFC").toUpperCase().toLowerCase().normalize("NFC");
 }

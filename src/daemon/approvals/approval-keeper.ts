@@ -107,7 +107,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
     get waiting(): readonly WaitingEntry[] {
       return waiting;
     },
-    /** The reason if there were approvals that cannot be used now; null otherwise. */
+    /** Why existing approvals cannot be used now; null without such approvals. */
     get lostBecause(): string | null {
       return lost?.reason ?? null;
     },
@@ -122,9 +122,8 @@ export function createApprovalKeeper(options: KeeperOptions) {
     edited: (before: MountaineerConfig, after: MountaineerConfig, running: MountaineerConfig | null): Grant =>
       editedEntries({ before, after, running, approvals: memory, places }),
     /**
-     * Decides which entries of a file may run, before the file is applied. Writes the approvals first if
-     * there is a grant, and tries to write a home's first approvals. Rejects with `secret_unavailable` if a
-     * grant cannot be written.
+     * Decides which entries of a file may run, before the file is applied. The approvals are written to disk if there
+     * is a grant, or if the home has none yet. Rejects with `secret_unavailable` only if a grant cannot be written.
      */
     async judge(
       file: ConfigSnapshot,

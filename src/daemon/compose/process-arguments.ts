@@ -4,7 +4,7 @@ export interface MonitorProcess {
   readonly pid: number;
   /** The parent's process id; null if unknown. */
   readonly parent: number | null;
-  /** The absolute path of its home; null if unknown. */
+  /** Absolute path of the process's home; null if unknown. */
   readonly home: string | null;
 }
 

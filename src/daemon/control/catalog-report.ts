@@ -149,7 +149,6 @@ function titlesOf({ title, description }: JsonObject, otherTitle?: unknown) {
   return textsIn({ title: typeof title === "string" ? title : otherTitle, description });
 }
 
-/** The members that are texts. */
 function textsIn<Name extends string>(members: Record<Name, unknown>): { [Key in Name]?: string } {
   const texts = Object.entries(members).filter(([, value]) => typeof value === "string");
   // The assertion holds: only texts are left.

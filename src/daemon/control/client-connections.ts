@@ -20,7 +20,9 @@ interface Parts {
   readonly configPath: string | null;
   /** Path of the program that starts Mountaineer, absolute. */
   readonly launcher: string;
-  /** Decides where clients keep their files, and what their entries mean. */
+  /**
+   * The environment variables, which decide where clients keep their files and what the entries in these files mean.
+   */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly status: Control["status"];
 }

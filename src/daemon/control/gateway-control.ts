@@ -55,8 +55,7 @@ export function createGatewayControl(current: () => Gateway | null) {
       const reply = await running.ask("tools/call", { name: tool, arguments: given }, signal);
       signal.throwIfAborted();
       if (!("error" in reply)) return { result: { ...reply.result }, error: null };
-      // A tool that is hidden because its share is unavailable is not unknown: the caller gets the error,
-      // which names the share.
+      // A tool may be hidden because its share is unavailable. The caller then gets the error, which names the share.
       const isAway = reply.error.code === BACKEND_UNAVAILABLE;
       if (!names.includes(tool) && !isAway) throw toolUnknown(tool, names);
       // The tool may have disappeared since its name was looked up. (If its backend ended during the call,

@@ -128,7 +128,6 @@ function isAskedFor({ level, message, fields = {} }: LogLine, { level: least, te
   return holdsText([message, ...Object.values(fields)], text);
 }
 
-/** A line of the log; null if the record is not one. */
 function logLine({ time, level, message, ...fields }: JsonMembers): LogLine | null {
   if (typeof time !== "string" || typeof message !== "string" || !isLevel(level)) return null;
   const line = { at: time, level, message };

@@ -161,7 +161,7 @@ class Watched implements Disposable {
     this.presence = this.#away(NOT_LOOKED_AT, tools.clock.monotonicMs());
   }
 
-  /** Updates from the engine's newest view; true if `presence` or `route` changed. */
+  /** Updates `presence` from the engine's newest view. Returns true if `presence` or `route` changed. */
   evaluate(): boolean {
     const { presence: before, route } = this;
     this.presence = this.#presenceAfter(before);

@@ -79,7 +79,7 @@ export async function keepTimeline(options: KeptTimelineOptions) {
   };
 }
 
-/** For each backend, a text that changes with each of its calls. */
+/** Returns one text for each backend. The text changes with every call to the backend. */
 function lastCalls({ minutes }: Pick<KeptTimelineOptions, "minutes">): Set<string> {
   return new Set(
     [...minutes()].flatMap(([name, list]) => {

@@ -21,7 +21,7 @@ const MINUTE_MS = 60_000;
 const LOOK_AFTER_MS = 100;
 /** Time between looks until each share has been looked at once, ms. */
 const LOOK_AGAIN_MS = 1_000;
-/** Time between looks without transitions, ms. */
+/** Time between two looks at the state while no transition occurs, ms. */
 const LOOK_EVERY_MS = 60_000;
 /**
  * After this long without a look, ms, the machine has slept or the clock was set forward, and the states

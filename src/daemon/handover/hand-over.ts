@@ -103,8 +103,8 @@ export class Handover implements AsyncDisposable {
   }
 
   /**
-   * Starts a successor that serves all backends that this daemon serves, and that knows its latest changes. If
-   * something changed meanwhile, ends the successor and starts another one.
+   * Starts a successor that serves all backends of this daemon and knows this daemon's latest changes. If something
+   * changed meanwhile, ends that successor and starts another one.
    */
   async #startKnowing(
     keeper: ServiceKeeper,

@@ -126,7 +126,10 @@ export function createHanding(service: HandingParts) {
      */
     link: (successor: Successor): void =>
       gatewayOwn.suspended.handOver(successor.passing(gatewayOwn.suspended)),
-    /** Delivers a message about a request in flight here. The client sent the message to the successor. */
+    /**
+     * Delivers a client's message about a request that is in flight in this daemon. The client sent the message to
+     * the successor.
+     */
     deliver: ({ hash, text }: ClientMessage): void => gateway.handing?.http.deliver(hash, text),
     /** Process groups of backends that must not run twice, in this daemon and the previous one. */
     runOnce,

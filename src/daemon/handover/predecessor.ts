@@ -90,7 +90,10 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     passed?.over();
   });
   return {
-    /** True if the old daemon has already given up the home: this one must start even if the file has mistakes. */
+    /**
+     * True if the old daemon has already given up the home: this daemon must then start even if the file has
+     * mistakes.
+     */
     isNeeded,
     /** Resolves when the old daemon has ended. */
     gone: gone.promise,
@@ -141,7 +144,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     onConnection: connections.resolve,
     /** Resolves when the old daemon's backends that must not run twice have ended. */
     ended: ended.promise,
-    /** The process groups of the old daemon's backends that must not run twice; empty once `ended` has resolved. */
+    /** Process groups of those backends of the old daemon that must not run twice; empty once `ended` has resolved. */
     get once(): readonly number[] {
       return once;
     },

@@ -27,7 +27,7 @@ const STOP_MS = 10_000;
 
 export class Successor {
   readonly pid: number | null;
-  /** Called with clients' messages to the successor about requests in flight here. */
+  /** Called with messages that clients send to the successor about requests in flight here. */
   onClientMessage: (words: ClientMessage) => void = () => {};
   /** The successor was stopped while it took over, or its own successor has ended: the whole service ends. */
   wasStopped = false;
@@ -91,10 +91,7 @@ export class Successor {
     return this.#taken.promise;
   }
 
-  /**
-   * Resolves when the successor's process has ended; but not if it ended because its own successor had taken
-   * over.
-   */
+  /** Resolves when the successor's process has ended, except if another daemon has taken over from the successor. */
   get gone(): Promise<void> {
     return this.#left.promise;
   }

@@ -131,7 +131,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     judgeAgain: () => reloads.applyAgain("approvals"),
     /** The fleet's layer under the running configuration. */
     layers: under,
-    /** Why the history lacks the running configuration; null if it does not. */
+    /** Why the running configuration is missing from the history; null if it is not missing. */
     get historyUnsavedBecause() {
       return history.unsavedBecause;
     },
@@ -154,7 +154,6 @@ export function createConfigService(options: ConfigServiceOptions) {
   };
 }
 
-/** How a content is parsed and applied. */
 function configSteps(
   { appliers, bindSecrets, requirePrivate, logger }: ConfigServiceOptions,
   reader: ReturnType<typeof createConfigReader>,

@@ -12,8 +12,8 @@ export function createHolding(keeper: ApprovalKeeper, first: ConfigSnapshot) {
   let granted: { readonly sha256: string; readonly grant: Grant } | null = null;
 
   /**
-   * The file that a reload means. A reload that did not read the file passes the running snapshot, and means the
-   * newest accepted file.
+   * Returns the snapshot of the file for a reload. If the reload did not read the file, `snapshot` is the running
+   * one, and the newest accepted file counts.
    */
   const fileOf = (snapshot: ConfigSnapshot, running: ConfigSnapshot): ConfigSnapshot =>
     snapshot === running ? file : snapshot;
@@ -46,7 +46,7 @@ export function createHolding(keeper: ApprovalKeeper, first: ConfigSnapshot) {
     grant(sha256: string, grant: Grant): void {
       granted = { sha256, grant };
     },
-    /** Drops the grant, also from the disk, because its content could not be applied. */
+    /** Removes the grant from memory and disk, because the content that it approves could not be applied. */
     async withdraw(): Promise<void> {
       granted = null;
       await keeper.withdraw();

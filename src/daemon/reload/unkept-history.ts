@@ -48,7 +48,7 @@ export function createUnkeptHistory(
   const entryOf = ({ bytes: _, ...entry }: AcceptedContent, n: number): HistoryEntry => ({ ...entry, n });
 
   return {
-    /** The reason why the newest contents are not on disk, as of the last try; null if they are. */
+    /** Why the newest contents could not be written to disk at the last try; null if they are on disk. */
     get unsavedBecause(): string | null {
       return unsavedBecause;
     },

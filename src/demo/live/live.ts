@@ -171,7 +171,10 @@ function createPlay(
         play.holder = await stage.holdFile();
       }
     },
-    /** Starts the copy if the share is carried. Otherwise the copy's open file would keep the share on its route. */
+    /**
+     * Starts the copy if the share is carried. On a share that is not carried, the open file of the copy would
+     * prevent a change of routes.
+     */
     async keepCopying(): Promise<void> {
       if (copy !== null || share()?.carried === undefined) return;
       // Asks again, because the last polled status may be older than the present mount.

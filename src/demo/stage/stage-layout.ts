@@ -20,7 +20,6 @@ export function stageLayout(folder: string) {
     folder,
     home,
     configFile: join(home, "config.toml"),
-    /** The daemon's stderr. */
     daemonOutput: join(folder, "monitor.stderr"),
     sharesRoot,
     stablePath: join(sharesRoot, SHARE),

@@ -227,7 +227,7 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
       name,
       stablePath,
     ],
-    /** An agent that calls `tool` for the sign file twice a second. */
+    /** Starts an agent that calls `tool` twice a second to read the sign file. */
     startAgent: (tool: string) =>
       startAgent({
         program,

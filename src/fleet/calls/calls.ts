@@ -228,7 +228,7 @@ export class Calls {
   }
 
   #begin(session: CallsSession): void {
-    // As the configuration may have changed meanwhile.
+    // The configuration may have changed meanwhile.
     session.follow(this.#part);
     this.#session = session;
     this.#expectingMs = this.#options.clock.monotonicMs();

@@ -25,7 +25,7 @@ const MOST_SERVED = {
   backend: { ofOne: 2 * MOST_OFFERED, ofAll: 512 },
   session: { ofOne: 1_024, ofAll: 2_048 },
 };
-/** Limit of the tunnels to backends that one machine may open. */
+/** How many tunnels to backends one machine may open within `withinMs`. */
 const OPENINGS = { most: 200, withinMs: 10_000 };
 /** Maximum number of machines for which `OPENINGS` is counted. */
 const MOST_COUNTED = 1_000;

@@ -40,7 +40,7 @@ export function signHandover(
   return { ...handover, signature: signText(key, handoverText(handover)) };
 }
 
-/** null: not a handover that its `from` has signed. */
+/** Returns null if `value` is not a handover, or is not signed with the key `from`. */
 export function readHandover(value: unknown): Handover | null {
   const found = handoverOf(value);
   if (found === null || found.from === found.to) return null;

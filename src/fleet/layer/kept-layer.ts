@@ -17,8 +17,8 @@ interface KeptLayer {
 }
 
 /**
- * Reads the kept layer, and checks its signature again: against `line` (the operator key in the machine's
- * configuration) and the keys that its handovers lead to. Rejects if a file cannot be read.
+ * Reads the kept layer and checks its signature again. `line`: the operator key in the machine's configuration; keys
+ * that have replaced it by handovers are accepted, too. Rejects if a file cannot be read.
  */
 export async function readKeptLayer(home: string, line: string): Promise<KeptLayer> {
   return keptLayerBy(home, await readTrust(home, line));
@@ -39,7 +39,7 @@ export async function keptLayerBy(home: string, { operator, earlier }: Trust): P
   return { layer: null, problem: trusted?.problem ?? null };
 }
 
-/** Durable when it resolves. */
+/** Resolves when the document is durable. */
 export function keepLayer(home: string, document: Uint8Array): Promise<void> {
   return keepPrivateFile(layerPath(home), document, { mode: 0o600 });
 }

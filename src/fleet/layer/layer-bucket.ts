@@ -25,7 +25,7 @@ export const LAYER_STREAM_CONFIG = {
   max_msg_size: LARGEST_DOCUMENT_BYTES,
 } as const;
 
-/** An entry of the bucket, unchecked. */
+/** An entry of the NATS bucket, not yet checked. */
 export interface StoredLayer {
   readonly sequence: number;
   readonly document: Uint8Array;
@@ -34,8 +34,8 @@ export interface StoredLayer {
 export type LayerBucket = ReturnType<typeof openLayerBucket>;
 
 /**
- * Opens the bucket for as long as the connection lasts. `onNews` is called when a machine announces a new
- * revision. Never throws.
+ * Opens the NATS bucket of the shared configuration. `onNews` is called when a machine announces a new revision.
+ * Never throws.
  */
 export function openLayerBucket(connection: NatsConnection, onNews: () => void) {
   connection.subscribe(LAYER_NEWS, {

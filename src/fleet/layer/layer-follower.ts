@@ -22,7 +22,10 @@ import type { SignedLayer } from "./signed-layer.ts";
  * bucket may be made later.
  */
 const LOOK_MS = 60_000;
-/** Minimum time between two checks of the bucket, ms, however often members announce a layer. */
+/**
+ * Minimum time between two checks of the NATS bucket for a new layer, ms. It holds however often members announce a
+ * layer.
+ */
 const APART_MS = 200;
 const RETRY_MS = { first: 1_000, most: 60_000 };
 
@@ -98,7 +101,7 @@ export class LayerFollower {
   /** Follows the layers in this bucket from now on; null: the link is lost. */
   link(bucket: LayerBucket | null): void {
     this.#bucket = bucket;
-    // On another server, the same sequence may be another layer.
+    // On another server, the same sequence number may belong to another layer.
     this.#rejected = null;
     this.#nextLook?.[Symbol.dispose]();
     this.look();

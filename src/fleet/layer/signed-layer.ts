@@ -27,7 +27,7 @@ const layerShape = object({
   by: textThat("a machine's name", isMachineName),
   /** `U…`: the key that signed. */
   operator: text,
-  /** TOML. */
+  /** The text of the common configuration, in TOML. */
   text,
 });
 export type SignedLayer = Readonly<TypeOf<typeof layerShape>>;
@@ -37,8 +37,9 @@ const documentShape: Shape<SignedLayer & { readonly signature: string }> = objec
 });
 
 /**
- * `key`: the operator's 32 private bytes. `handovers`: those that lead to this key, oldest first; the document carries the
- * newest. `nextAuthority`: the certificate authority that the fleet's server will change to, DER in base64; null: none.
+ * `key`: the operator's 32 private bytes. `handovers`: the handovers up to this key, oldest first; the newest ones go
+ * into the document. `nextAuthority`: the certificate authority that the fleet's server will change to, DER in
+ * base64; null: none.
  */
 export function signLayer(
   words: Omit<SignedLayer, "operator">,

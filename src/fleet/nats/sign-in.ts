@@ -42,8 +42,8 @@ function credentialsOf({ config, values, redact }: SignInOptions): Credentials {
 }
 
 /**
- * The file of `tls_ca`, PEM; null: the server is checked against the CAs that Node knows. Rejects as
- * `readSignIn` does.
+ * Reads the PEM file that `tls_ca` names. Resolves with null if the server is checked against the CAs that Node
+ * knows; rejects as `readSignIn` does.
  */
 export async function readAuthorityFile(
   { clock, config }: { readonly config: Pick<FleetConfig, "tlsCa">; readonly clock: Clock },

@@ -27,7 +27,7 @@ export function rollCallSubject(name: string): string {
   return subjectOf(name, "rollcall");
 }
 
-/** A machine asks the server's machine to replace its key. */
+/** On this subject, the machine `name` asks the server's machine to replace the key of `name`. */
 export function keySubject(name: string): string {
   return subjectOf(name, "key");
 }

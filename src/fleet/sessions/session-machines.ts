@@ -42,7 +42,7 @@ interface SessionMachinesOptions {
 
 interface Search {
   readonly found: PromiseWithResolvers<string>;
-  /** When the last of the callers stops waiting. The search ends then, or earlier if nobody is there. */
+  /** The time when the last caller stops waiting. The search ends then, or earlier if `isNobodyThere` is set. */
   untilMs: number;
   isNobodyThere: boolean;
   result: Promise<string | null>;
@@ -99,8 +99,8 @@ export class SessionMachines {
   }
 
   /**
-   * A stream that the machine has accepted. null: the machine is away, or does not share its sessions with this machine;
-   * nothing was sent to it. Never rejects.
+   * Resolves with a stream that the machine has accepted. null: the machine is away, or does not share its sessions
+   * with this machine, and nothing was sent. Never rejects.
    */
   async reach(machine: string, signal: AbortSignal): Promise<Duplex | null> {
     const { clock } = this.#options;
@@ -147,7 +147,7 @@ export class SessionMachines {
     return unlessAborted(finding, signal).catch(() => null);
   }
 
-  /** Joins a search for this machine that is under way, or else begins one. */
+  /** If a search for this machine is under way, waits for that search; otherwise begins one. */
   #sharedSearch(machine: string, untilMs: number): Promise<string | null> {
     const before = this.#searches.get(machine);
     if (before !== undefined) {

@@ -146,7 +146,7 @@ async function refusals(
   })();
   listening.catch(() => {});
   const head = headers();
-  // JetStream rejects a message that expects another stream, and no stream has this name.
+  // No stream has this name, so JetStream rejects the message and stores nothing.
   head.set("Nats-Expected-Stream", NOBODY);
   for (const { may, subject } of permissions) {
     if (may === "publish") connection.publish(subject, WORDS, { headers: head });

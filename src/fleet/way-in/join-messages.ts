@@ -1,5 +1,5 @@
-// The messages between a machine that joins and the machine that invited it. The joining machine proves
-// itself by the code's secret and its own key, the inviting machine by the operator's key.
+// The messages between a machine that joins and the machine that invited it. The joining machine proves who it is
+// with the code's secret and its own key; the inviting machine uses the operator's key.
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import { choice, object, reader, type TypeOf, text, textThat } from "../../runtime/shape.ts";

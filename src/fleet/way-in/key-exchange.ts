@@ -34,7 +34,10 @@ export function writeKeyRequest(step: Step, name: string, before: Uint8Array, ne
   return JSON.stringify(request);
 }
 
-/** null: not a request, or not signed by the key that it names. `name`: the sender, as the server knows it. */
+/**
+ * Returns null if the message is no request, or is not signed by the key that it names. `name`: the sender, as the
+ * server knows it.
+ */
 export function readKeyRequest(message: string, name: string): KeyRequest | null {
   const found = message.length > LONGEST_KEY_MESSAGE ? null : requestOf(jsonObject(message));
   if (found === null) return null;
@@ -43,7 +46,7 @@ export function readKeyRequest(message: string, name: string): KeyRequest | null
 }
 
 /**
- * The record as the request changes it: the same object if the request was fulfilled before; null: the
+ * Returns the record as the request changes it; the same object if the request was fulfilled before; null if the
  * request is refused.
  */
 export function exchanged(record: FleetRecord, name: string, request: KeyRequest): FleetRecord | null {

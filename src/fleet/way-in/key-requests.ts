@@ -54,7 +54,6 @@ export async function serveKeyRequests(options: KeyRequestOptions): Promise<void
   }).done;
 }
 
-/** Answers requests one after another. */
 export function createKeyQueue(
   options: FleetPlace & Pick<KeyRequestOptions, "logger">,
   signal: AbortSignal,

@@ -24,7 +24,7 @@ export type Left = Awaited<ReturnType<typeof leaveFleet>>;
  */
 export async function leaveFleet(options: LeaveOptions) {
   const { home, signal, dissolves, removeSection } = options;
-  // A damaged record must not prevent the end of the fleet.
+  // A damaged record must not prevent the fleet from being dissolved.
   const record = await readFleet(home).catch((error: unknown) => {
     if (dissolves) return null;
     throw error;

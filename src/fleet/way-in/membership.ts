@@ -72,7 +72,7 @@ export function keptAuthority(home: string): Promise<string | null> {
   return readIfPresent(membershipPaths(home).authority);
 }
 
-/** The name of the secret that holds the next key, while it replaces the key in `secret`. */
+/** The name of the secret that holds the next key until that key replaces the one in `secret`. */
 export function nextName(secret: string): string {
   return `${secret}-next`;
 }
@@ -97,7 +97,7 @@ export async function keptKey(options: HomeOptions, secret: string): Promise<Buf
   return key?.length === KEY_BYTES ? key : null;
 }
 
-/** As `keptKey`. If no key is kept, makes one, and keeps it as the text that `textOf` returns. */
+/** Like `keptKey`, but makes a key and keeps it if none is kept. `textOf`: returns the text to keep. */
 export async function keptOrNewKey(
   options: HomeOptions,
   secret: string,

@@ -30,7 +30,7 @@ export interface MachineUse {
   readonly sessions: boolean;
   /** The machine signs the common configuration. */
   readonly signs: boolean;
-  /** The machine joined by a code, so it replaces its key by a request. */
+  /** The machine joined with a code, and may publish a request to exchange its key. */
   readonly asksForKeys: boolean;
 }
 

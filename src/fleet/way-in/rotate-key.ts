@@ -192,7 +192,7 @@ async function rotateByHandInTurn(options: HomeOptions, config: FleetConfig) {
   return { ...keys, waitsFor: null };
 }
 
-/** Why no server accepts the key; null: one does. */
+/** Returns why no server accepts the key; null if a server accepts it. */
 async function refusal(
   { clock, signal }: HomeOptions,
   config: FleetConfig,

@@ -94,8 +94,8 @@ async function openOnce(options: LinkOptions, signal: AbortSignal) {
 }
 
 /**
- * The authority of the server at the address, as PEM, if it has this fingerprint. Only a TLS handshake is sent. Rejects
- * with `fleet_unreachable`, and with `join_refused` for another server.
+ * Resolves with the authority of the server at `address`, as PEM, if the authority has this fingerprint. Only a TLS
+ * handshake is sent. Rejects with `fleet_unreachable`, and with `join_refused` for another server.
  */
 export async function fetchAuthority(
   address: string,
@@ -144,7 +144,7 @@ function greeting(socket: Socket): Promise<void> {
   });
 }
 
-/** The certificate with this fingerprint among those that the server shows; null: none has it. */
+/** Returns the certificate with this fingerprint from those that the server shows; null if none has it. */
 function presented(socket: Socket, fingerprint: Uint8Array): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
     // The loop below checks the fingerprint instead, and nothing is sent that a wrong server could use.

@@ -95,8 +95,8 @@ export function buildCatalog(
 }
 
 /**
- * The URIs of the backend's app pages: listed as resources or named by permitted tools, and allowed by the filters of
- * resources.
+ * Returns the URIs of the backend's app pages that the filters of resources allow. A page is listed as a resource, or
+ * named by a permitted tool.
  */
 function pagesOf(source: CatalogSource) {
   const { backend, filters, listings } = source;
@@ -170,7 +170,6 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
     unseen,
     withheld,
     reach: hasUris ? { backend, ...reach } : null,
-    /** By `entryKey`. */
     held: waiting.map(({ kind, name }) => [entryKey(kind, namesOf(kind, name).name), backend] as const),
   };
 }

@@ -5,7 +5,7 @@ import type { NameOwners } from "./names.ts";
 
 /** The server's own objects, in its order. Objects without a name or URI are left out. */
 export interface Listings {
-  /** Each has a string `name`. */
+  /** Each tool has a string `name`. */
   readonly tools: readonly JsonObject[];
   /** Each has a string `uri`. */
   readonly resources: readonly JsonObject[];
@@ -13,7 +13,7 @@ export interface Listings {
   readonly resourceTemplates: readonly JsonObject[];
   /** Each has a string `name`. */
   readonly prompts: readonly JsonObject[];
-  /** Each has the `uri` of its SKILL.md. Absent or null: the server does not declare skills. */
+  /** Each skill has the `uri` of its SKILL.md. Absent or null: the server does not declare skills. */
   readonly skills?: readonly JsonObject[] | null;
 }
 
@@ -37,7 +37,7 @@ export interface CatalogSource {
   /** Withheld until a person approves them. */
   readonly held?: Listings;
   readonly freshness?: ListFreshness;
-  /** Skills are published only after a person's approval. */
+  /** True: skills are published only after a person's approval. */
   readonly holdsSkills?: boolean;
   /** The backends that serve a tool of several machines, by the server's own tool name. */
   readonly places?: ReadonlyMap<string, readonly string[]>;
@@ -163,7 +163,7 @@ export interface Catalog {
 
 // How long clients may keep a list (2026-07-28). Pure.
 
-/** Clients may not keep such a list. Also used for servers of legacy versions. */
+/** Clients may not keep a list with this freshness. Also used for servers of legacy versions. */
 export const NOT_FRESH: Freshness = { ttlMs: 0, cacheScope: "private" };
 
 /** How long clients may keep one page of a list, as the server says. */

@@ -30,7 +30,10 @@ export function catalogTransitions(before: Catalog, after: Catalog): readonly Ga
   return transitions;
 }
 
-/** The collisions of `after` that `before` lacks, each once. `before` null: all of them. */
+/**
+ * Returns the collisions of `after` that are not in `before`, each once. If `before` is null, returns all collisions
+ * of `after`.
+ */
 export function newCollisions(before: Catalog | null, after: Catalog): readonly Collision[] {
   const known = new Set(before?.collisions.map(collisionKey));
   const byKey = new Map(after.collisions.map((collision) => [collisionKey(collision), collision]));

@@ -34,12 +34,16 @@ export function checkEntry(list: keyof Listings, entry: JsonObject, isModern = f
 
 type Note = (path: string, value: unknown, wanted: string) => void;
 
-/** Returns the value, a corrected value, undefined to leave the member out, or `REFUSED`. `owner` has the member. */
+/**
+ * Returns the value, a corrected value, undefined to leave the member out, or `REFUSED`. `owner`: the object that has
+ * the member.
+ */
 type Rule = (value: unknown, path: string, note: Note, owner: JsonObject) => unknown;
 type Rules = Readonly<Record<string, Rule>>;
 
 /**
- * A rule returns it to withhold the whole entry. In a list that can do without the value, only the value is left out.
+ * A rule returns `REFUSED` to withhold the whole entry. In a list that can do without the refused value, only that
+ * value is left out.
  */
 const REFUSED = Symbol("refused");
 

@@ -1,5 +1,5 @@
-// Globs over names, URIs and methods. They do not become regular expressions, so matching takes at most text
-// × pattern steps.
+// Globs over names, URIs and methods. They do not become regular expressions, so a match takes at most as many steps
+// as the text's length times the pattern's length.
 
 /** The number of UTF-16 units that match at `at`; 0: no match. */
 type Token = (text: string, at: number) => number;
@@ -101,7 +101,7 @@ function literalPiece(literal: string): Piece {
   return { token: (text, at) => (text.startsWith(literal, at) ? literal.length : 0), literal };
 }
 
-/** Null: the set is not closed. A `]` at its start belongs to it. */
+/** Returns null if the set is not closed. A `]` at the start is a member of the set. */
 function parseSet(characters: readonly string[], start: number) {
   let at = start + 1;
   const negated = characters[at] === "!" || characters[at] === "^";

@@ -1,5 +1,5 @@
-// The owners of names that clients have used. A name keeps its owner: another backend's entry of that name
-// gets its backend's name in front, permanently. Pure.
+// The owners of names that clients have used. A name keeps its owner: if another backend has an entry of that name,
+// the entry's name begins with that backend's name from then on. Pure.
 import type { ConflictConfig } from "../../config/snapshot.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 
@@ -15,7 +15,7 @@ export type NameOwners = ReadonlyMap<string, NamedEntry>;
 
 export interface KnownNames {
   readonly owners: NameOwners;
-  /** If false, other backends may take its names. */
+  /** If false, other backends may take the names of this backend. */
   isConfigured(backend: string): boolean;
   /** `tool`: the server's own name. */
   isOff(backend: string, tool: string): boolean;

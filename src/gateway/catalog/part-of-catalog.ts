@@ -59,7 +59,7 @@ function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
   const isWhole = wholeBackendsIn([parts]);
   const isOwned = ({ backend }: { readonly backend: string }): boolean => isWhole(backend);
   const tools = filtered(catalog.tools, hasTool);
-  // The app pages of these tools are included, because the tools show their results in them.
+  // The app pages of these tools are included, because a tool shows its results in its app page.
   const pages = new Set(
     [...tools.values()].flatMap(({ definition, backend }) => {
       const uri = pageOfTool(definition);

@@ -6,7 +6,7 @@ import { compileUriTemplate, MAX_URI_LENGTH } from "./uri-template.ts";
 
 const SKILL_SCHEME = "skill://";
 
-/** Null: no backend publishes it. */
+/** Returns null if no backend publishes the entry. */
 export function resolveTarget(
   catalog: Catalog,
   { kind, name }: Pick<CatalogEntry, "kind" | "name">,
@@ -20,7 +20,7 @@ export function resolveTarget(
       return resolveResource(catalog, name);
     case "skill":
       return catalog.skills.get(name) ?? resolveUnlistedSkill(catalog, name);
-    // The name in completion/complete: a listed template or a URI.
+    // In `completion/complete`, the name is a listed template or a URI.
     case "template":
       return catalog.templates.get(name) ?? resolveResource(catalog, name);
   }

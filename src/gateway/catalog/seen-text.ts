@@ -32,7 +32,7 @@ function cleanedEntry(entry: JsonObject, words: ReadonlySet<string>): SeenEntry 
 }
 
 interface Cleaning {
-  /** Keys whose texts are for people and models. Empty within values, whose texts stay unchanged. */
+  /** Keys whose texts are for people and models. The set is empty inside values, because their texts stay unchanged. */
   readonly words: ReadonlySet<string>;
   readonly faults: string[];
 }

@@ -138,8 +138,8 @@ function isWithin(uris: readonly string[], root: string): boolean {
 }
 
 /**
- * The skill with its URI and the URIs of its files moved to `uri`. The digests stay valid, because the bytes are the
- * same.
+ * Returns the skill under the URI `uri`, with the URIs of its files changed accordingly. The digests stay valid,
+ * because the bytes are the same.
  */
 export function skillAt(skill: JsonObject, uri: string): JsonObject {
   if (skill["uri"] === uri) return skill;

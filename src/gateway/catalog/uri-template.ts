@@ -110,7 +110,7 @@ function runs(steps: readonly Step[], text: string): boolean {
 
 const MAX_ROUNDS = 3;
 
-/** True if the URI may mean another one: it has dot segments, or characters that URL parsers drop. */
+/** True if the URI may be read as a different URI: it has dot segments, or characters that URL parsers drop. */
 export function isUnclear(uri: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: no URI holds them; parsers drop tabs and line ends
   return /[\u0000-\u001f\u007f]|^ | $/.test(uri) || hasDotSegments(uri);
@@ -125,7 +125,7 @@ function hasDotSegments(uri: string): boolean {
     if (decoded === text) return false;
     text = decoded;
   }
-  // No honest client escapes so often.
+  // No honest client escapes a URI so many times, so the URI counts as unclear.
   return true;
 }
 
@@ -157,7 +157,7 @@ export function unescaped(text: string): string {
     return decodeURIComponent(text);
   } catch (error) {
     if (!(error instanceof URIError)) throw error;
-    // Not valid UTF-8, so only ASCII characters are decoded.
+    // The decoded bytes are not valid UTF-8, so only ASCII characters are decoded.
     return text.replace(/%([0-7][\dA-Fa-f])/g, (_, hex: string) =>
       String.fromCharCode(Number.parseInt(hex, 16)),
     );

@@ -185,9 +185,7 @@ function partsIn(text: string): unknown {
   for (const json of [text, `[${quoted.join(",")}]`]) {
     try {
       return JSON.parse(json);
-    } catch {
-      // No server can parse such a text.
-    }
+    } catch {}
   }
   return null;
 }

@@ -133,7 +133,7 @@ function taskInPieces(large: Large, kept: KeptResults): Reply | null {
   return cut === null || isError(cut) ? cut : { result: { ...task, result: cut.result } };
 }
 
-/** The blocks to keep, by index: the largest first, until `bytes` are moved. */
+/** Returns the blocks to move out of the result, by index: the largest first, until `bytes` are moved. */
 function movedBlocks(blocks: readonly unknown[], sizes: readonly number[], bytes: number) {
   const moved = new Map<number, LargePart>();
   let left = bytes;

@@ -30,10 +30,7 @@ interface Bucket {
 /** What one principal has used of its limits, over all its sessions. */
 interface Account {
   readonly calls: Bucket;
-  /**
-   * For requests that the gateway answers by itself: counted apart, so that listing does not use up the limit
-   * of calls.
-   */
+  /** Counts the requests that the gateway answers by itself, so that listing does not use up the limit of calls. */
   readonly own: Bucket;
   inFlight: number;
 }

@@ -73,7 +73,7 @@ export function createAuthorization({ policies, ask, denied }: AuthorizationPart
   };
 }
 
-/** For a call that began under other policies: the refusal if the current ones forbid it, else null. */
+/** Returns the refusal if the current policies forbid a call that began under earlier policies; else null. */
 export function forbidden(policies: Policies, request: GatewayRequest): Reply | null {
   return verdictOn(policies, request).effect === "deny" ? unknown(request) : null;
 }
@@ -118,8 +118,8 @@ function unknown({ method, params, task }: GatewayRequest): Reply {
 }
 
 /**
- * Whether the tool that began the task may be called now. Nobody is asked: that was done, if needed, when the
- * task began.
+ * Whether the tool that began the task may be called now. Nobody is asked for consent, because that was done, if
+ * needed, when the task began.
  */
 export function isTaskPermitted(
   policies: Policies,

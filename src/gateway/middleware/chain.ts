@@ -1,6 +1,5 @@
-// The order of the middleware, from the outside in: authorization → limits → telemetry → audit → recovery →
-// routing. A request that authorization refuses never reaches the audit, so authorization records it itself,
-// by `Audit.denied`.
+// The order of the middleware, from the outside in: authorization → limits → telemetry → audit → recovery → routing.
+// A request that authorization refuses never reaches the audit, so authorization calls `Audit.denied` to record it.
 import { resolveServed } from "../catalog/resolve.ts";
 import type { Audit } from "./audit.ts";
 import { type AuthorizationParts, createAuthorization } from "./authorization.ts";

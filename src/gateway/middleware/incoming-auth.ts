@@ -177,12 +177,15 @@ export function authenticateUsers(users: LocalUsers): Authenticator {
   };
 }
 
-/** Whether the principal has a token of the configuration. */
+/** Whether the principal signed in with a token from the configuration. */
 export function isLocal({ kind, id }: Principal): boolean {
   return kind === "user" && id === undefined;
 }
 
-/** The token's bytes: Node decodes headers as Latin-1. null without a token, or if it has other characters. */
+/**
+ * Returns the token's bytes, because Node decodes headers as Latin-1; null without a token, or if it has characters
+ * beyond Latin-1.
+ */
 export function bearerToken(header: string | undefined): Buffer | null {
   const token = header === undefined ? undefined : /^Bearer +(\S(?:.*\S)?) *$/i.exec(header)?.[1];
   if (token === undefined) return null;

@@ -106,7 +106,6 @@ export interface RefusedAuthentication {
 export interface ProtectedResource {
   /** The paths at which the metadata is served. */
   readonly paths: ReadonlySet<string>;
-  /** `path`: the request's path. */
   metadata(host: string, path: string): JsonObject;
   /**
    * The URL of the metadata. `isLegacy`: the client uses the legacy HTTP+SSE transport, whose metadata has
@@ -140,8 +139,8 @@ export interface ServingSet {
   meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
   readonly catalog: Catalog;
   /**
-   * Entries that are not listed because their data is away, their server is down, or their server has not
-   * listed anything since the start. Calls of them fail with that reason. null: there are none.
+   * Entries that are not listed because their data is missing, or because their server is down or has not listed
+   * anything since the start. A call of such an entry fails with that reason. null: there are none.
    */
   readonly away: Catalog | null;
   /**
@@ -153,8 +152,8 @@ export interface ServingSet {
   /** null: no authorization server is configured. */
   readonly resource: ProtectedResource | null;
   /**
-   * Returns the refusal of a request that the policies forbid. It names the scope that would allow the request; null:
-   * no scope would.
+   * Returns the refusal of a forbidden request that a scope would allow. The refusal names the scope. Returns null
+   * otherwise.
    */
   missingScope(
     principal: Principal,
@@ -177,9 +176,8 @@ export interface ServingSet {
   /** The chain. Never rejects. */
   readonly handle: Handle;
   /**
-   * For a request that continues a waiting call: counts it against the rate limit and checks the policies.
-   * null: the call may continue; otherwise the refusal. `isOver`: the refusal is final, and the call never
-   * continues.
+   * Counts a request that continues a waiting call against the rate limit, and checks the policies. Returns null if
+   * the call may continue, otherwise the refusal; `isOver`: the call can never continue.
    */
   stopped(request: GatewayRequest): { readonly reply: Reply; readonly isOver: boolean } | null;
   /** Records a request that was refused before the chain. */

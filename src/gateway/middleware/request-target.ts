@@ -57,7 +57,7 @@ export function subjectOf({
   return toolOfTask(served, task) ?? { kind: "tool", name: task.tool };
 }
 
-/** The tool that began the task, under its current name; null: it is not served. */
+/** The tool that began the task, under the tool's current name; null: that tool is not served. */
 export function toolOfTask(
   { catalog, away }: { readonly catalog: Catalog; readonly away: Catalog | null },
   task: OpenTask,

@@ -16,15 +16,12 @@ export interface RoutingServices {
   };
   /** Absent: no tool is common to several machines. */
   readonly together?: {
-    /**
-     * Returns the params with all machines' paths translated to paths of this machine. `places`: the backends that
-     * have the tool.
-     */
+    /** Never rejects. */
     call(call: SharedCall): Promise<Reply>;
     /** Params of a call with paths as this machine names them; `places`: the backends that have the tool. */
     namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined;
   };
-  /** All enabled backends have listed their entries. */
+  /** True if all enabled backends have listed their entries. */
   hasAllLists(): boolean;
   /** The current catalog, which may be newer than a request's. */
   catalog(): Catalog;

@@ -37,7 +37,7 @@ const NEVER_PASSED_ON: ReadonlySet<string> = new Set([
   // Methods of 2026-07-28 that the gateway's front answers.
   "server/discover",
   "subscriptions/listen",
-  // Internal: sent only from the gateway to its own connections to servers.
+  // Internal: only the gateway itself sends this method, over its connections to servers.
   UNWATCH_TASK,
 ]);
 

@@ -33,7 +33,7 @@ export class TaskIds {
     this.#key = key;
   }
 
-  /** null if the server's id is too long. */
+  /** Returns null if the server's id of the task is too long. */
   seal({ backend, tool, originalTool, id, home, mark }: OpenTask, principal: Principal): string | null {
     if (id.length > LONGEST_ID) return null;
     return signText(this.#bytes, [backend, tool, originalTool, id, home, mark], boundTo(principal));
@@ -54,7 +54,7 @@ export class TaskIds {
   }
 }
 
-/** The members of `OpenTask` in the order of `seal`. */
+/** The members of `OpenTask`, in the order in which `seal` writes them. */
 type TaskTexts = readonly [string, string, string, string, string, string | null];
 
 function boundTo(principal: Principal): readonly string[] {

@@ -26,7 +26,7 @@ export function createTaskRouting({ pool, tasks }: RoutingServices): Handle {
   };
 }
 
-/** Remembers the backend of the task in a reply to tools/call. */
+/** If a reply to tools/call names a task, remembers which backend runs the task. */
 export async function rememberingTask(
   { tasks }: RoutingServices,
   { port }: GatewayRequest,

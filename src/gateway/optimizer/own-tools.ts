@@ -94,7 +94,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     definitions: DEFINITIONS,
     /** Whether a name belongs to one of the gateway's own tools. A server's tool of that name is not published. */
     isOwn,
-    /** For a request of `call_tool`, the request of the tool that it calls; any other request unchanged. */
+    /** Returns the request for the tool that a request of `call_tool` calls; returns any other request unchanged. */
     meant(request: GatewayRequest): GatewayRequest {
       const { method, params } = request;
       const meant = request.through === undefined ? meantParams(method, params) : params;
@@ -137,8 +137,8 @@ function isOwn(name: string): boolean {
 }
 
 /**
- * For `call_tool`: the params of the call that the given params contain. Other params, and those with an invalid
- * call, stay unchanged.
+ * For `call_tool`: returns the params of the call inside the given params. Returns the given params unchanged for any
+ * other request, and for an invalid call.
  */
 function meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined {
   if (method !== "tools/call" || params?.["name"] !== CALL_TOOL) return params;

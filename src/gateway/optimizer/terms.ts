@@ -1,5 +1,5 @@
-// Search terms of tools and queries: words without endings, and concepts, which stand for words of similar
-// meaning. For English; other languages get their words as they are.
+// Search terms of tools and queries: words without endings, and concepts, which stand for words of similar meaning.
+// Only for English; words of other languages stay as they are.
 
 /** Limit for a query, and for each text of a tool. */
 const MOST_TERMS = 400;

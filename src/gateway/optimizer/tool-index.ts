@@ -24,7 +24,7 @@ const GUESSED = { prefix: 0.2, fuzzy: 0.2 };
 /** Words of a query that no tool has are compared with all tools' words. This bounds their number and length. */
 const MOST_GUESSED = 8;
 const LONGEST_GUESSED = 24;
-/** How many of the best matches by single words are ranked again by how much of the query they cover. */
+/** This many of the best matches of single words are ranked again, by how much of the query they cover. */
 const RANKED = 200;
 /** The fraction of a word's letters that may differ. */
 const FUZZY = 0.2;
@@ -71,7 +71,7 @@ export class ToolIndex {
     return this.#ready?.promise ?? null;
   }
 
-  /** The best first. */
+  /** Returns the names of the best matches, the best first. */
   search(question: string, most: number, isWanted: (name: string) => boolean): readonly string[] {
     const words = [...new Set(termsOf(question))];
     const terms = [...words, ...conceptsOf(words)];

@@ -7,7 +7,7 @@ import type { KeptPins, PinStore } from "./pin-store.ts";
 
 const TRY_AGAIN_MS = 60_000;
 
-/** `claimed`: the stored value, whoever wrote it; null: not readable. */
+/** `claimed`: the stored value, which another program may have written; null if it cannot be read. */
 export type ReadValue<Value> =
   | { readonly kind: "none" }
   | { readonly kind: "kept"; readonly value: Value }

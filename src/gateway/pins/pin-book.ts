@@ -98,7 +98,7 @@ export function bookValue({ backends, lost }: PinBook): unknown {
   return { version: 1, lost, backends: [...backends].map(([name, of]) => [name, pins(of)]) };
 }
 
-/** Null: `value` is not a book that this version can read. */
+/** Returns null if `value` is not a book that this version can read. */
 export function readBook(value: unknown): PinBook | null {
   const { version, lost, backends } = objectOf(value) as Readonly<Record<string, unknown>>;
   const book = readMap(backends, ([pins]) => readMap(pins, readPinned));

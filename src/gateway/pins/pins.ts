@@ -51,7 +51,7 @@ export interface PendingChange extends PendingEntry {
 /** An entry as a person saw it. If it has changed since, it is not approved. */
 export interface ApprovedItem {
   readonly backend: string;
-  /** The server's own name or URI. Entries of several kinds may have it. */
+  /** The server's own name or URI. Entries of different kinds may have the same name. */
   readonly name: string;
   readonly digest: string;
 }
@@ -73,7 +73,7 @@ interface PinsOptions extends GatewayTools {
   readonly onChanged: () => void;
 }
 
-/** What a check found, and its inputs. */
+/** What a check used, and what it found. */
 interface Looked extends Pick<PinCheck, "pending" | "beyond"> {
   readonly mode: PinMode;
   readonly approvals: number;

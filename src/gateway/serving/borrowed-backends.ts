@@ -61,7 +61,7 @@ const DEFAULTS: Omit<ServedBackend, "name" | "connection"> = {
   whenUnavailable: "hide",
 };
 
-/** With the configuration's defaults. */
+/** A backend with the configuration's defaults. */
 export function defaultBackend(name: string, connection: ServedBackend["connection"]): ServedBackend {
   return { ...DEFAULTS, name, connection };
 }

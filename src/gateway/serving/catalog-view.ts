@@ -18,7 +18,7 @@ type ViewFor = (principal: Principal) => CatalogView;
 export interface ListedTools {
   /** Listed first. */
   readonly own: readonly JsonObject[];
-  /** True: the backend's tool of this name is listed after `own`. */
+  /** Returns true if the backend's tool `name` is listed after the tools in `own`. */
   keeps(name: string): boolean;
 }
 

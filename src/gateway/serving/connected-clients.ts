@@ -127,7 +127,7 @@ function keyOf({ principal, group, clientInfo }: ClientPort): string {
   return JSON.stringify([principalKey(principal), group, clientInfo["name"], clientInfo["version"]]);
 }
 
-/** null: a success. */
+/** Returns null if the reply is a success. */
 function failureOf(reply: Reply): string | null {
   if (isError(reply)) return reply.error.message;
   if (reply.result["isError"] !== true) return null;

@@ -188,7 +188,6 @@ function addHidden(catalog: Catalog, add: Add): void {
   }
 }
 
-/** One condition for each backend and kind. */
 function addTrust(pins: PinsState, { unseen }: Pick<Catalog, "unseen">, add: Add): void {
   addPins(pins, add);
   for (const [backend, of] of Map.groupBy(unseen, (one) => one.backend)) {

@@ -32,20 +32,20 @@ export interface HandedListener {
 export type ListenConfig = Omit<ServerConfig, "management">;
 
 export interface GatewayConfig extends Omit<GatewaySections, "server" | "backends"> {
-  /** null: the file has no such section, and `DEFAULT_SERVER` holds. */
+  /** null: the file has no `[server]`, and `DEFAULT_SERVER` applies. */
   readonly server: ListenConfig | null;
   readonly backends: readonly ServedBackend[];
   /** Absent: the configuration's defaults. */
   readonly failback?: FailbackPolicy;
-  /** True: the gateway may also serve backends of other machines. */
+  /** The backends of this machine that other machines may use. */
   readonly exports?: readonly string[];
-  /** Other machines' backends may join. */
+  /** True if backends of other machines may be added. */
   readonly borrows?: boolean;
   /** The tools of several machines that are published as one. */
   readonly together?: TogetherConfig;
 }
 
-/** True: takes over the request and answers it. Never throws. */
+/** Returns true if it takes over the request and answers it. Never throws. */
 export type Beside = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export interface GatewayOptions extends BackendTools {
@@ -108,7 +108,7 @@ export interface PreparedGateway {
   rollback(): Promise<void>;
 }
 
-/** While an unused socket is open, the kernel accepts connections on it that nobody serves. */
+/** While the unused socket is open, the kernel accepts connections on it, and nobody serves them. */
 export function closeHandedListener(handed: HandedListener | null): void {
   if (handed !== null) closeHandle(handed.handle);
 }

@@ -67,7 +67,7 @@ export class GatewayListener {
     this.#options = options;
   }
 
-  /** null: it does not listen. */
+  /** null: the gateway does not listen. */
   get url(): string | null {
     return this.#current?.url ?? null;
   }
@@ -76,7 +76,7 @@ export class GatewayListener {
     return this.#wanted?.host ?? "127.0.0.1";
   }
 
-  /** Resolves after the first attempt; retries with backoff. Closes `handed` if it is of another address. */
+  /** Resolves after the first attempt; retries with backoff. Closes `handed` if it listens at another address. */
   async open(address: ListenAddress, handed: HandedListener | null = null): Promise<void> {
     this.#wanted = address;
     const isSame = handed?.address.host === address.host && handed.address.port === address.port;
@@ -113,7 +113,7 @@ export class GatewayListener {
     for (const listener of [this.#current, ...this.#old]) listener?.closeIdle();
   }
 
-  /** null: stops listening at the commit. Rejects with `listen_failed`; then nothing has changed. */
+  /** `address` null: the commit stops listening. Rejects with `listen_failed`; then nothing has changed. */
   async prepare(address: ListenAddress | null): Promise<PreparedGateway> {
     if (address?.host === this.#wanted?.host && address?.port === this.#wanted?.port) return NOTHING;
     // Set only at the commit, because until then a retry of `open` may still bind the old address.
@@ -156,8 +156,8 @@ export class GatewayListener {
   }
 
   /**
-   * Clients answer a question at the address where it reached them. So that address keeps listening while questions
-   * are open.
+   * Clients answer a question at the address where they were asked. The old address therefore keeps listening while
+   * questions are open.
    */
   #replace(listener: Listener): void {
     if (listener.isListening && this.#options.openQuestions() > 0) listener.leave();

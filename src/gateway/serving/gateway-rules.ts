@@ -91,9 +91,7 @@ export function createRules(
   };
 }
 
-/**
- * The settings on which the sign-in depends. Signed tokens name the gateway's address, so the address is one of them.
- */
+/** The settings on which the sign-in depends. The gateway's address is one of them, because signed tokens name it. */
 function authOf({ incomingAuth, server }: GatewayConfig): unknown {
   return "tokens" in incomingAuth
     ? [incomingAuth, server?.host, server?.port, server?.publicUrl]

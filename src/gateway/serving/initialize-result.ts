@@ -113,8 +113,8 @@ function joinInstructions(servers: readonly IntroducedServer[], catalog: Catalog
   return texts.map(({ backend, instructions }) => `${backend}:\n${instructions}`).join("\n\n");
 }
 
-// Replaces tool names in a server's instructions by their published names: in backticks, or if the name cannot be a
-// plain word. A list at the end explains the names that are left.
+// Replaces tool names in a server's instructions by the published names. A name is replaced if it is in backticks or
+// cannot be a plain word; a list at the end explains the other names.
 
 const MOST_LISTED = 20;
 

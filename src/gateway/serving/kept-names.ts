@@ -9,7 +9,7 @@ import { NO_PIN_STORE, type PinStore } from "../pins/pin-store.ts";
 
 /** Maximum number of names of one backend. Without it, one backend could displace the names of all others. */
 const MOST_OF_BACKEND = 5_000;
-/** Beyond this, names of unconfigured backends are forgotten. */
+/** Maximum number of names. Beyond it, the names of unconfigured backends are forgotten. */
 const MOST_NAMES = 20_000;
 const MESSAGES = {
   unread: "the names of tools cannot be read yet",

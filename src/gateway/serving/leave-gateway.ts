@@ -62,7 +62,10 @@ export async function leaveGateway(
   await Promise.all([served, moved, settledWithin(clock, graceMs, left), endOnce()]);
 }
 
-/** Each move costs the next daemon processor time, so there are pauses in which it serves. `clock` null: none. */
+/**
+ * Each move costs the next daemon processor time, so the next daemon can serve in pauses between moves. `clock` null:
+ * no pauses.
+ */
 async function moveOn(clients: Leaving["lines"], size: number, clock: Clock | null): Promise<void> {
   const apartMs = Math.max(LEAST_APART_MS, Math.min(APART_MS, ALL_MOVED_MS / size));
   const atOnce = Math.ceil((size * apartMs) / ALL_MOVED_MS);

@@ -58,7 +58,7 @@ export class OwnerCalls {
     return this.#sessions.end(graceMs, STOPPING);
   }
 
-  // Without `opened`: this session has no stream for change notices.
+  // `opened` is left out, because this session has no stream for change notices.
   #begin(): Session {
     return this.#sessions.open({
       id: OWNER_SESSION_ID,

@@ -108,7 +108,7 @@ export class Serving {
     return this.#selections.hasGroup(name);
   }
 
-  /** Contains only the servers in this client's part of the catalog. */
+  /** The result contains only the servers in this client's part of the catalog. */
   initializeResult(version: string, spoken: SpokenVersion, client: ServedClient): JsonObject {
     const { catalog, serves, passesAll, introduction } = this.served.forClient(client);
     // Takes the instructions that were approved; the instructions in `initializeResults` may be newer.
@@ -153,8 +153,8 @@ export class Serving {
   }
 
   /**
-   * A client has now seen `fresh`, the names that the catalog gave for the first time. From now on these names stay
-   * with their owners.
+   * Notes that a client has seen `fresh`, the names that the catalog gave for the first time. From now on these names
+   * stay with their owners.
    */
   #use(fresh: Catalog["freshNames"]): void {
     const { names } = this.#options;

@@ -13,7 +13,7 @@ import { isLogLevel, LIST_KINDS, LOG_LEVELS, type McpLogLevel, MODERN_VERSION } 
 const UNSEEN: ListsSeen = { tools: "", resources: "", prompts: "" };
 
 export class SessionRoster {
-  /** The lists that the session's client knows, as of its begin or its last change notice. */
+  /** For each session, the lists that its client knows: those at the session's start, or at the last change notice. */
   readonly #sessions = new Map<SessionPort, ListsSeen>();
   /** The log levels that requests without a session have asked for. A level is kept until its request ends. */
   readonly #levels = new Set<{ readonly logLevel: McpLogLevel }>();
@@ -112,7 +112,7 @@ export class SessionRoster {
   }
 }
 
-/** `principal`: refreshed, as its roles may have changed. */
+/** `principal`: the refreshed principal of the session, because the roles may have changed. */
 function viewOf({ group, clientInfo }: SessionPort, principal: Principal, served: ServingSet): CatalogView {
   return served.forClient({ principal, group, clientInfo }).viewFor(principal);
 }
@@ -121,9 +121,9 @@ function rank(level: McpLogLevel): number {
   return LOG_LEVELS.indexOf(level);
 }
 
-// A resumed client knows tools whose backends may not have started yet. Until each backend has started or
-// failed once, it gets no change notices, and its requests wait. In every session, a call of a remembered
-// tool waits while its backend is about to list it.
+// A resumed client knows tools whose backends may not have started yet. Until each backend has started or failed
+// once, the client gets no change notices, and the client's requests wait. In every session, a call of a remembered
+// tool waits while the tool's backend is about to list it.
 
 const FIRST_LISTS_MS = 5_000;
 

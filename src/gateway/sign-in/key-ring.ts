@@ -16,7 +16,7 @@ const RETRY_MS = { first: 1_000, most: 60_000 };
  * Minimum time between two reads that tokens with unknown keys cause: clients can send any number of these.
  */
 export const UNKNOWN_KEY_PAUSE_MS = 30_000;
-/** How long a request waits for a read that is under way. */
+/** How long a request waits for a reading of the keys that is under way, ms. */
 const WAIT_MS = 5_000;
 
 type ReadKeys = Omit<LastKeys, "from">;

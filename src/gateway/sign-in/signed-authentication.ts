@@ -32,7 +32,7 @@ import {
   type TokenParts,
 } from "./token-claims.ts";
 
-/** Concurrent checks; further requests get status 503. */
+/** Maximum number of concurrent checks; further requests get status 503. */
 const MOST_CHECKS = 256;
 const NO_KEYS = "the issuer's keys cannot be read, so that no token can be checked";
 const BUSY = "too many tokens are being checked at once";
@@ -223,7 +223,7 @@ export class SignedAuthentication implements Authenticator {
   }
 }
 
-/** `principalOf` writes the ids. */
+/** `principalOf` writes the ids in this form. */
 function isOfIssuer({ id = "" }: Principal, issuer: string): boolean {
   return id.startsWith(`[${JSON.stringify(issuer)},`);
 }
@@ -312,7 +312,7 @@ export function createProtectedResource(
   };
 }
 
-/** The path of the legacy transport, for this path of streamable HTTP. */
+/** Returns the path of the legacy transport (HTTP+SSE) that belongs to this path of streamable HTTP. */
 function legacyPathOf(path: string): string {
   return `${path.replace(/\/[^/]*$/, "")}${SSE_PATH}`;
 }

@@ -51,7 +51,7 @@ export function createTokenCheck({ ring, expected, wallMs }: TokenCheckOptions) 
     return second === null ? { kind: "valid", parts, set: newer } : { kind: "refused", reason: second };
   };
 
-  /** Null: the signature is valid. */
+  /** Resolves with null if the signature is valid. */
   async function checkWith(set: KeySet, token: string): Promise<RefusedReason | null> {
     // The bundle has the library as a separate chunk, so only gateways with signed tokens load it.
     const jose = await import("jose");

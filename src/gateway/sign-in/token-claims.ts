@@ -109,8 +109,8 @@ function isOneOf(claim: unknown, values: readonly string[]): boolean {
 }
 
 /**
- * The value of the claim that is named by the whole path. If there is none, the dots in the path lead to a nested
- * claim.
+ * Returns the claim whose name is the whole path. If there is none, the path is split at its dots and leads to a
+ * nested claim.
  */
 function claimAt(claims: JsonMembers, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path];
@@ -135,8 +135,8 @@ export function scopesOf({ scope, scp }: JsonMembers): readonly string[] {
 }
 
 /**
- * The principal of a checked token. Its roles are one for each scope, those that the configuration gives for
- * the scopes, and those in the roles claim.
+ * Returns the principal of a checked token. The roles are one for each scope, the roles that the configuration gives
+ * for the scopes, and the roles in the roles claim.
  */
 export function principalOf(
   claims: JsonMembers,

@@ -62,7 +62,7 @@ export class CallMinutes {
     return this.#backends.get(backend)?.counts(this.#minute) ?? NO_CALLS;
   }
 
-  /** The minutes of the last day that have a call, the oldest first, by backend. */
+  /** For each backend, the minutes of the last day in which it was called, the oldest first. */
   get minutes(): ReadonlyMap<string, readonly CallMinute[]> {
     const now = this.#minute;
     return new Map([...this.#backends].map(([name, counted]) => [name, counted.minutes(now)]));

@@ -4,7 +4,7 @@ import { DURATION_BOUNDS_S, type RequestKind, type RequestLabels } from "./call-
 export type Labels = Readonly<Record<string, string>>;
 
 interface Described {
-  /** The name with dots, as in OpenTelemetry; for Prometheus they become underscores. */
+  /** The name with dots, as in OpenTelemetry. Prometheus gets underscores instead of the dots. */
   readonly name: string;
   readonly help: string;
 }

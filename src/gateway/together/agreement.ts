@@ -8,7 +8,7 @@ import { shortened } from "../../runtime/text/foreign-line.ts";
 import type { Readiness } from "../backends/policy/backend-pool-contract.ts";
 import { DATA_ROUTES, type DataRoute } from "../backends/policy/required-data.ts";
 
-/** Characters that a message shows of another machine's list. */
+/** Maximum number of characters of another machine's list that a message shows. */
 const LONGEST_LIST = 200;
 
 export interface PlaceFacts {

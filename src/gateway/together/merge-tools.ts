@@ -34,8 +34,7 @@ export interface MergeInput {
 }
 
 /**
- * The published version of a common tool. It is remembered if this machine has no backend with the name of the tool's
- * backend.
+ * The published version of a common tool. Kept only if no backend of this machine has the name of the tool's backend.
  */
 interface Held {
   readonly version: string;
@@ -214,7 +213,10 @@ interface PathNames {
   readonly otherFolders?: readonly string[];
 }
 
-/** Translates each text that is a root on any machine, or a path below one. The same object if nothing changes. */
+/**
+ * Translates each text that is a root of any machine, or a path below such a root. Returns the same object if nothing
+ * changes.
+ */
 export function withPathsOf(
   params: JsonObject | undefined,
   { roots, sharesRoots, otherFolders = [] }: PathNames,

@@ -31,7 +31,7 @@ import { type HeldVersions, mergeTools, type OwnBackend, withPathsOf } from "./m
 
 /** Maximum number of waiting calls; further calls fail at once. */
 const MOST_WAITING = 1_000;
-/** Limit of remembered backends, and of machines for each. */
+/** Maximum number of remembered backends, and of remembered machines for each backend. */
 const MOST_REMEMBERED = 200;
 const DEFAULT_CALL_MS = 60_000;
 
@@ -212,7 +212,7 @@ export class Together {
   }
 
   /**
-   * Calls the best place. An unsent call is tried at the next one; one that may have been sent is never
+   * Calls the best place. If the call was not sent, tries the next place; a call that may have been sent is never
    * repeated. Never rejects.
    */
   async call(call: SharedCall): Promise<Reply> {
@@ -307,7 +307,7 @@ export class Together {
     }
   }
 
-  /** Calls may contain the machine's paths even after it has disconnected. */
+  /** Calls may contain the paths of a machine even after that machine has disconnected. */
   #remember(place: SharedPlace): void {
     if (!this.#isApproved(place)) return;
     const key = rememberedKey(place.backend, place);

@@ -33,7 +33,7 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
 
   const signal = (member: string, signature: string, body: readonly unknown[]): void =>
     emit({ path: MENU_PATH, interface: MENU_INTERFACE, member, signature, body });
-  /** False if there is no such item. */
+  /** Returns false if there is no such item. */
   const onEvent = (id: number, event: string): boolean => {
     const node = layout.nodes.get(id);
     if (node === undefined) return false;

@@ -31,8 +31,8 @@ type OwnAddress = InterfaceSnapshot["addresses"][number];
 const LISTEN_MS = 1_600;
 const ASK_AGAIN_MS = 700;
 /**
- * The limit of listed servers, divided among the links. Neighbours that answered nothing have a limit of the same
- * size.
+ * Maximum number of listed servers, divided among the links. The same limit applies to neighbours that answered
+ * nothing.
  */
 const SERVERS_AT_MOST = 64;
 /** Each link may list at least this many servers, even if many links share the limit. */

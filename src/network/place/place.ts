@@ -40,7 +40,10 @@ interface PlaceOptions {
 export function createPlace(options: PlaceOptions) {
   const { clock, links, interfaces = readInterfaces, ask = askGateway } = options;
   const readings = createSingleFlight<Here>(clock);
-  /** Hardware addresses of gateways by address; valid until the network changes, also while a gateway restarts. */
+  /**
+   * Hardware addresses of gateways, by IP address. They stay valid until the network changes, even while a gateway
+   * restarts.
+   */
   const macs = new Map<string, string>();
   let [changedAtMs, changes] = [clock.monotonicMs(), 0];
 
@@ -159,7 +162,10 @@ function linksOf({ addresses }: InterfaceSnapshot, host: string): InterfaceSnaps
   return ip === null ? [] : addresses.filter((own) => holds(own, ip));
 }
 
-/** The marks of the networks that these hosts are on; null if a host is on no link, or its network has no mark. */
+/**
+ * Returns the marks (identities) of the networks that these hosts are on; null if a host is on no link, or if its
+ * network has no mark.
+ */
 export function marksOf({ marks, interfaces }: Here, hosts: readonly string[]): readonly string[] | null {
   const found = hosts.map((host) => {
     const links = linksOf(interfaces, host);

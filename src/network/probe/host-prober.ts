@@ -267,7 +267,10 @@ function textOf(target: ProbeTarget, outcome: Outcome): string {
   return `${where}: ${finding.detail}${over}`;
 }
 
-/** Resolves with all outcomes, or with those so far as soon as one address answers. */
+/**
+ * Resolves with the outcomes of all addresses. As soon as one address answers, resolves with the outcomes known by
+ * then.
+ */
 function untilOneAnswers(pending: readonly Promise<Outcome>[]): Promise<readonly Outcome[]> {
   return new Promise((resolve) => {
     const outcomes: Outcome[] = [];

@@ -1,4 +1,5 @@
-// macOS can silently block this program from the local network: picks the platform's check for that.
+// Picks the platform's check of whether the system blocks this program from the local network, which macOS can do
+// silently.
 import type { AddressedHostProber } from "./host-prober.ts";
 import { type LocalNetworkOptions, withLocalNetworkCheck } from "./local-network-darwin.ts";
 

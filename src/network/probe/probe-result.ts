@@ -26,10 +26,7 @@ export interface ProbeResult {
   readonly reason: ProbeReason;
   /** True when TCP connected, whatever came after. */
   readonly tcpAnswered: boolean;
-  /**
-   * The interface by which the probe left: the configured one, or the one whose subnet holds the host. null: the
-   * probe was routed.
-   */
+  /** The address that was probed; null if the name has none. */
   readonly address: string | null;
   /** The interface the probe left by (its subnet holds the host, or it is configured); null when routed. */
   readonly interfaceName: string | null;

@@ -57,8 +57,8 @@ export async function ownIdentity(): Promise<Identity> {
 }
 
 /**
- * True for root's group and the user's own primary group, if no other user is in it. The primary group must have the
- * user's name or, if no file lists the group, the user's number.
+ * True for root's group, and for the user's own primary group if no other user is in that group. The primary group
+ * must have the user's name or, if no file lists the group, the user's number.
  */
 export function isPrivateGroup(
   asked: number,

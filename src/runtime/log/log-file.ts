@@ -85,7 +85,7 @@ export function startLog(options: LogOptions) {
     logger,
     /** Removes this text, in every encoding, from all later records. */
     redact: redaction.redact,
-    /** Closes the file and opens the one at its path, as after a rotation. Never rejects. */
+    /** Closes the file, and opens the file that is now at the path, as after a rotation. Never rejects. */
     async reopen(): Promise<void> {
       if (fileTarget !== null) await fileQueue?.between(() => fileTarget.reopen());
     },

@@ -122,7 +122,7 @@ async function readExactly(file: FileHandle, start: number, length: number): Pro
   return bytes;
 }
 
-/** Splits pieces of a file, read from its end, into lines. */
+/** Splits a file into lines. The pieces of the file are read from its end to its start. */
 class Backwards {
   /** The bytes before this offset were not passed to `take` yet. */
   resumeAt: number;
@@ -138,7 +138,7 @@ class Backwards {
     this.#take = take;
   }
 
-  /** Passes the piece's lines to `take`. Returns false if `take` did. */
+  /** Passes the lines of `piece` to `take`. Returns false as soon as `take` returns false. */
   takePiece(piece: Buffer, start: number): boolean {
     let end = piece.length;
     for (;;) {

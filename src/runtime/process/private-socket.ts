@@ -14,7 +14,7 @@ interface PrivateSocket extends AsyncDisposable {
 }
 
 export interface SocketPlace {
-  /** What messages call the socket: "management socket". */
+  /** The name of the socket in messages: "management socket". */
   readonly title: string;
   /**
    * The path of the socket. A short path in a private folder is used instead if this one is too long, or its

@@ -8,7 +8,7 @@ const PS_DEADLINE_MS = 2_000;
 
 /** The start time in UTC, in seconds; null: no such process. Rejects with `timed_out` when ps is late. */
 export async function processStartDarwin(pid: number): Promise<string | null> {
-  // Pinned, because the output of ps depends on the language and the time zone.
+  // The language and the time zone are set, because the output of ps depends on them.
   const answer = await runCommand("ps", ["-o", "stat=", "-o", "lstart=", "-p", String(pid)], {
     clock: systemClock,
     deadlineMs: PS_DEADLINE_MS,

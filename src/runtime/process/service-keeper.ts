@@ -22,7 +22,7 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv) {
     try {
       writeSync(EXIT_CODES, `${code}\n`);
     } catch {
-      // The keeper has ended, so nothing reads the code.
+      // The keeper has ended, so nothing reads the exit code.
     }
   };
   return {

@@ -80,7 +80,9 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
   const next = (): string | null => nextEither()?.toString() ?? null;
 
   return {
-    /** A line was longer than the limit, and there is no `onTooLong`: no more lines are returned. */
+    /**
+     * True after a line that was longer than the limit, if there is no `onTooLong`. No more lines are returned then.
+     */
     get overlong() {
       return overlong;
     },

@@ -31,7 +31,10 @@ export function columns(text: string): number {
   return sum;
 }
 
-/** The longest beginning, within `width` columns, of a text that `harmless` has escaped. */
+/**
+ * Returns as much of the beginning of `text` as fits into `width` columns. `text` must have been escaped by
+ * `harmless`.
+ */
 export function firstColumns(text: string, width: number): string {
   return fittingCharacters([...text], width).join("");
 }

@@ -52,7 +52,10 @@ export function replaceUnseen(text: string, replacement: (character: string) => 
   return text.replace(unseenPattern(), (found, needed?: string) => needed ?? replacement(found));
 }
 
-/** Describes what `withoutUnseen` removes: "3 unseen characters (U+202E, U+200B)"; null: nothing. */
+/**
+ * Describes what `withoutUnseen` would remove: "3 unseen characters (U+202E, U+200B)"; null if there is nothing to
+ * remove.
+ */
 export function unseenText(text: string): string | null {
   if (!UNSEEN.test(text)) return null;
   const found: string[] = [];

@@ -14,7 +14,7 @@ export function createThrottle(clock: Clock, betweenMs: number, emit: () => void
     emit();
   };
   return {
-    /** Emits as soon as `gatherMs` from now and `betweenMs` since the last emission have passed; at once if both have. */
+    /** Emits after `gatherMs`, or later if `betweenMs` have not passed since the last emission by then. */
     due(): void {
       if (timer !== null) return;
       const waitMs = Math.max(gatherMs, emittedAtMs + betweenMs - clock.monotonicMs());

@@ -24,8 +24,8 @@ interface Era {
 export type DriverSuccession = ReturnType<typeof createDriverSuccession>;
 
 /**
- * Keeps the drivers that one share has and had, a former driver until it has no mount left and makes none any more.
- * `drivers`: all that the share may have had; a mount belongs to the first driver that recognizes it.
+ * Keeps the share's present driver, and each former driver until that driver has no mount left and makes none any
+ * more. `drivers`: all drivers that the share may have had; a mount belongs to the first one that recognizes it.
  */
 export function createDriverSuccession(drivers: readonly MountDriver[]) {
   const eraOf = (driver: MountDriver, spec: ShareSpec, before: readonly MountDriver[]): Era => {
@@ -41,7 +41,10 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
       era = eraOf(driver, spec, []);
       return succeed(driver);
     },
-    /** The driver for `next`. It also sees and unmounts what former drivers of the share have left mounted. */
+    /**
+     * Returns the driver for the new share. It also sees and unmounts what former drivers of the share have left
+     * mounted.
+     */
     take(before: DrivenShare, { driver }: DrivenShare): MountDriver {
       // Steps of the previous driver may still run. They change only the `former` map of their own era, not that of
       // the new era.
@@ -67,8 +70,8 @@ function withFormer(driver: MountDriver, era: Era): MountDriver {
   let makers = new Map<string, DrivenShare>();
   const makerOf = ({ id }: FoundMount, spec: ShareSpec): DrivenShare => makers.get(id) ?? { driver, spec };
   /**
-   * The mounts that a driver finds. If the driver cannot look: null, or a rejection if the previous look found a
-   * mount of that driver.
+   * Returns the mounts that a driver finds. If the driver cannot look, returns null, or rejects if the previous look
+   * found a mount of that driver.
    */
   const look = async (each: MountDriver, spec: ShareSpec, notBeforeMs: number) => {
     try {

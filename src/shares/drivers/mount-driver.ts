@@ -88,7 +88,7 @@ interface CarryAbility {
 export interface Lacking {
   readonly text: string;
   readonly hint: string;
-  /** FUSE is not there, or this user may not open it; absent: something else. */
+  /** Set if FUSE is the cause: it is missing, or this user may not open it. Absent: something else is the cause. */
   readonly fuse?: "missing" | "denied";
 }
 
@@ -223,8 +223,8 @@ export interface MountDriver {
    */
   setAside?(share: ShareSpec): Promise<readonly SetAsideFolder[]>;
   /**
-   * Uploads that the server refused and that are tried again. Cheap enough for every look; absent where a program that
-   * writes gets the error itself. Never rejects.
+   * Returns uploads that the server refused and that are tried again. Cheap enough for every look. Absent if a
+   * program that writes gets the error itself; never rejects.
    */
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /**

@@ -114,7 +114,7 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
         logger.warn("mount folder not removed", { share: place.shareName, error: errorText(error) });
       }
     },
-    /** Folders with content that was set aside. Cached; never rejects. */
+    /** Lists the folders that hold files which were set aside. The list is cached; the call never rejects. */
     setAside: aside.list,
     /** Call it after other code has set files aside: the cached list is then outdated. */
     changed: aside.forget,

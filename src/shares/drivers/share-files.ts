@@ -63,7 +63,7 @@ export function isServerId(value: unknown): value is string {
   return typeof value === "string" && /^[a-z0-9]{1,32}$/.test(value);
 }
 
-/** `folder`: of one share. */
+/** `folder`: the folder of one share. */
 export function shareFilesIn(folder: string): ShareFiles {
   return {
     folder,

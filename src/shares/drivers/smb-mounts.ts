@@ -104,9 +104,8 @@ function portOf(entry: MountEntry, source: SmbSource): number {
 }
 
 /**
- * Wraps a driver so that unmounting a mount of GVfs only ends Mountaineer's use of it: the mount stays, and
- * so do its open files. From then on, `find` reports that mount only beside another one of the share. If the
- * desktop mounts the share anew, the new mount is used.
+ * Wraps a driver so that unmounting a mount of GVfs only ends Mountaineer's use of it: the mount and its open files
+ * stay. From then on, `find` leaves this mount out unless the share has another mount.
  */
 export function leavingGvfsAlone(driver: MountDriver): MountDriver {
   const letGo = new Set<string>();

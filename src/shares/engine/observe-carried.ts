@@ -14,8 +14,8 @@ import { otherRoute, ROUTE_NAMES, type RouteName, type SharePolicy, type ShareSp
 import type { LookTools, ObserveTools, Subject } from "./share-subject.ts";
 
 /**
- * If the carrier does not answer for this long, ms, its mounts count as dead. After a kill it is back within
- * about a second.
+ * If the carrier does not answer for this long, ms, its mounts count as dead. A killed carrier is back within about a
+ * second.
  */
 const CARRIER_ABSENT_MS = 10_000;
 
@@ -40,7 +40,7 @@ export function isMovable(
 }
 
 /**
- * Adds the carrier's report to a carried mount, because the mount table shows only its preferred host.
+ * Adds the carrier's report to a carried mount, because the mount table shows only the mount's preferred host.
  * `configured`: the probes of the configured hosts.
  */
 export function withCarried(
@@ -78,8 +78,8 @@ export function withCarried(
 }
 
 /**
- * False only if the address and port in use are the configured ones. True also if the configured address is not
- * known.
+ * Returns false if the address and port in use are the configured ones; true if they differ, or if the configured
+ * address is not known.
  */
 export function isRerouted(
   spec: ShareSpec,

@@ -54,8 +54,8 @@ export async function observe(
   const through = ours?.former === true ? null : carriedNow(tools, subject, ours);
   const routes = away === null ? await probeInUse(tools, subject, configured, through, asOfMs) : configured;
   const carriedOver = through?.route ?? null;
-  // Whether a silent host counts as gone depends on the carrier's newest answer from it, so get its counters
-  // now.
+  // Whether a silent host counts as gone depends on the carrier's newest answer from the host, so the carrier's
+  // counters are read now.
   if (carriedOver !== null && routes[carriedOver].probe.verdict === "silent") await tools.carriage?.recount();
   const found =
     ours === null
@@ -270,7 +270,7 @@ async function probeRoute(
   return seen(await hostProber.probe({ host, port, interfaceName }, { notBeforeMs: asOfMs, timeoutMs }));
 }
 
-/** The routes as the mount uses them: an address that is not configured any more is probed as well. */
+/** Returns the routes as the mount uses them. If the address in use is no longer configured, it is probed as well. */
 async function probeInUse(
   { hostProber }: LookTools,
   { spec, policy }: Subject,

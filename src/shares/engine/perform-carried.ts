@@ -79,8 +79,8 @@ export async function mountWatched(
   try {
     const mount = (): Promise<MountOutcome> => mountNow(tools, subject, seen, step, { ...limits, signal });
     const { spec } = subject;
-    // The carrier may hold the mount's requests back until the server is proved. Then `logons.attempt` is not needed
-    // here, because the proof uses the same login and calls it.
+    // If the carrier holds the mount's requests back until the server is proved, the proof calls `logons.attempt`
+    // itself, because it uses the same login.
     const takesTurns = spec.driver !== "local" && !isGated(tools, subject, step);
     const otherwise = (text: string): MountOutcome => failed("wrong_credentials", text);
     const outcome = takesTurns

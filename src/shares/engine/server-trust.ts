@@ -29,7 +29,7 @@ export interface RouteInUse extends Pick<CarriedSeen, "server" | "outage" | "out
 }
 
 interface RouteTrust {
-  /** The server behind the route since it last came up; null: not proved. */
+  /** Id of the server that was proved behind the route since the route last came up; null: none was proved. */
   server: string | null;
   /** Whether a proof was tried and failed. */
   asked: boolean;
@@ -240,8 +240,8 @@ export class ServerTrust implements AsyncDisposable {
     const mounted = this.#mounted(inUse);
     if (own !== null && known[own].server === null) {
       const endpoint = endpointOf(input, own);
-      // The route in use is proved alone before routes are compared: if both were away, both may lead to
-      // another server now.
+      // The server of the route in use is proved before the two routes are compared: after an outage of both routes,
+      // both may lead to another server.
       if (endpoint !== null && !isPaused) {
         this.#recognise(spec, own, endpoint, { server: mounted, isSteady: this.#steadiness() });
         return;
@@ -301,7 +301,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#begin(routes, ask, inUse, isSteady);
   }
 
-  /** The returned function is true until the server in use is lost. */
+  /** Returns a function that returns true until the server in use is lost. */
   #steadiness(): () => boolean {
     const { outage: outageNow } = this.#tools;
     const outage = outageNow();

@@ -73,7 +73,7 @@ export class ShareCycle {
   /** Id of the login that the mount uses; null: unknown, because an earlier daemon mounted the share. */
   #mountedWith: string | null = null;
   /**
-   * True: if the login of the mount is unknown and the server refuses it, it counts as another login than the
+   * True: if the server refuses the mount's login and that login is unknown, it counts as another login than the
    * configured one.
    */
   #isOtherIfRefused = false;
@@ -82,8 +82,8 @@ export class ShareCycle {
   /** Whether a program has asked for the share since the last look. */
   #wanted = false;
   /**
-   * The number of the mount's connections plus the number of bytes that it has sent, at the last look.
-   * Counted only for rclone while programs wait for a route; null otherwise.
+   * The number of the mount's connections plus the number of bytes that the mount has sent, at the last look. Counted
+   * only for rclone while programs wait for a route; otherwise null.
    */
   #traffic: number | null = null;
   #announcing: Promise<unknown> = Promise.resolve();
@@ -205,7 +205,7 @@ export class ShareCycle {
     return this.#asked !== null;
   }
 
-  /** Answers `request` as cancelled if it still waits; with null, whichever request waits. */
+  /** Answers `request` as cancelled if it still waits; if `request` is null, answers any request that waits. */
   withdraw(request: ShareRequest | null): void {
     if (this.#asked === null || (request !== null && this.#asked.request !== request)) return;
     this.#takeAnswer(outcome("failed", "cancelled"))?.();

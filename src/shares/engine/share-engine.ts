@@ -262,8 +262,8 @@ export class ShareEngine implements AsyncDisposable {
 }
 
 /**
- * Makes drivers drop the dead connections that their mounts keep, one run at a time for each share; a request during a
- * run repeats it. Then the carrier is notified.
+ * Makes drivers drop dead connections of their mounts, then notifies the carrier. Each share has one run at a time; a
+ * request during a run causes another run afterwards.
  */
 export function createDropLost(carriage: Pick<Carriage, "of" | "usedUp">) {
   /** The shares with a run in progress; true: another run was requested meanwhile. */

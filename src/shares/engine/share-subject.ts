@@ -14,7 +14,7 @@ import type { ServerTrust } from "./server-trust.ts";
 
 /** The programs that this daemon runs on shares. They have to end before a share is mounted anew. */
 export interface SharePrograms {
-  /** Leaders of the process groups that run on the share. */
+  /** Returns the process ids of the leaders of all process groups that run on the share. */
   running(share: string): readonly number[];
   /**
    * Ends the programs on the share or starts them again, as `room` requires (`Room` in decide.ts). Cheap if nothing
@@ -33,7 +33,7 @@ export interface LookTools {
   readonly carriage?: Carriage;
   /** Absent: the daemon runs no programs on shares. */
   readonly programs?: SharePrograms;
-  /** The port of the share's mount when it was last carried; null: it was not. */
+  /** The port that the share's mount had when it was last carried; null if it was not carried. */
   readonly rememberedPort?: () => number | null;
   /** The state of the share's login; null: the share has none. */
   readonly logon?: () => ShareLogonSeen | null;

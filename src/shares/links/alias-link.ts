@@ -27,7 +27,7 @@ export interface AliasLinkTools {
   readonly waitMs: number;
 }
 
-/** Ensures that the link is there, given a look that was just taken; makes its folder if needed. Never rejects. */
+/** Ensures that the link exists, and makes its folder if needed. Never rejects. */
 export async function ensureAliasLink(
   tools: AliasLinkTools,
   spec: AliasSpec,
@@ -53,7 +53,7 @@ export async function ensureAliasLink(
   return outcome;
 }
 
-/** Removes a link of ours; true when no link of ours is left. Never rejects. */
+/** Removes a link of ours at `path`. Resolves with true if no link of ours is left there. Never rejects. */
 export async function removeAliasLink(
   tools: Pick<AliasLinkTools, "madeTargets">,
   path: string,

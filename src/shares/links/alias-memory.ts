@@ -36,7 +36,7 @@ export async function openAliasMemory(options: {
     get paths(): readonly string[] {
       return [...links.keys()];
     },
-    /** Targets that daemons with this home folder have given the link. */
+    /** Returns the targets that daemons with this home folder have given the link at `path`. */
     targetsOf: (path: string): ReadonlySet<string> => links.get(path) ?? NONE,
     /** Resolves when the record is durable; rejects with the system's error. */
     async remember(path: string, target: string): Promise<void> {

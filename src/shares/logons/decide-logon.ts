@@ -35,8 +35,8 @@ interface LogonDecision {
   /** Whether the login may be tried now. */
   readonly may: boolean;
   /**
-   * The newest refusal of this login, unless the login was accepted since. Without one: the account's newest refusal
-   * if too many refusals forbid a try, else null.
+   * The newest refusal of this login since it was last accepted. If there is none, but too many refusals of the
+   * account forbid a try, the account's newest refusal; else null.
    */
   readonly refusal: Refusal | null;
 }
@@ -56,8 +56,8 @@ export function decideLogon(input: LogonInput): LogonDecision {
 }
 
 /**
- * Whether a person's request allows a try. Each request allows one try of each login of the account: a
- * refusal of another login does not use it up.
+ * Whether a person's request allows a try. Each request allows one try of each login of the account; a refusal of
+ * another login does not use up the try of this login.
  */
 function isAsked({ askedAtMs }: LogonInput, newest: Refusal, own: Refusal | null): boolean {
   if (askedAtMs === null || (own !== null && own.atMs >= askedAtMs)) return false;

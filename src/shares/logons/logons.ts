@@ -44,8 +44,8 @@ interface Account {
   readonly logins: Map<string | null, Login>;
   awayAtMs: number | null;
   /**
-   * The try in progress, for which other tries wait unless the server has recently accepted the login; null:
-   * none.
+   * The login attempt in progress; null if there is none. Other attempts wait for it, unless the server has recently
+   * accepted the login.
    */
   turn: Promise<unknown> | null;
 }
@@ -53,8 +53,8 @@ interface Account {
 /** Two reports of a refusal whose times differ by at most this, ms, are about the same refusal. */
 const ONE_REFUSAL_MS = 500;
 /**
- * After the server has accepted a login, several tries may run at once for this time, ms. The time is limited,
- * because the account may change on the server.
+ * For this time after the server has accepted a login, ms, several tries may run in parallel. Limited because the
+ * account may change on the server.
  */
 const KNOWN_FOR_MS = 60_000;
 /** Limit for the wait for another try of the account, ms. */

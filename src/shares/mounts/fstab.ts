@@ -20,7 +20,7 @@ export interface FstabEntry {
   readonly isHard: boolean;
 }
 
-/** The SMB shares of an fstab, in its order. Malformed lines are skipped. */
+/** Returns the SMB shares of an fstab in the order of the lines. Malformed lines are skipped. */
 export function parseFstab(content: string): readonly FstabEntry[] {
   const entries: FstabEntry[] = [];
   for (const line of content.split("\n")) {
@@ -62,7 +62,6 @@ export function asMountEntry({ source, path, options }: FstabEntry): MountEntry 
   return { id: "", path, type: "cifs", source, options, deviceMinor: 0 };
 }
 
-/** A line that people can put into an fstab. */
 export function fstabLine(source: string, path: string, options: readonly string[]): string {
   return `${escapeField(source)} ${escapeField(path)} cifs ${options.map(escapeField).join(",")} 0 0`;
 }

@@ -9,10 +9,7 @@ export function isUnderLaunchd(
   return parentPid === 1 && service !== undefined && service !== "" && service !== "0";
 }
 
-/**
- * Explains an errno of a readdir that means a missing permission; null for any other errno, which may be an
- * outage.
- */
+/** Returns the explanation of an errno of `readdir` that means a missing permission; null for any other errno. */
 export function meaningOfDenied(errno: string, path: string, underLaunchd: boolean) {
   if (errno !== "EPERM" && errno !== "EACCES") return null;
   // EACCES is the server's own refusal. A program in a terminal has the terminal's permission.

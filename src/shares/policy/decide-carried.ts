@@ -77,8 +77,8 @@ export function decideCarried(
 }
 
 /**
- * How long after a move rclone may take to reconnect, ms. It connects one by one, pauses for up to 2 s after failures,
- * and needs a dozen connections for many programs.
+ * How long rclone may take to reconnect after a move, ms. rclone connects one by one, pauses for up to 2 s after
+ * failures, and needs a dozen connections for many programs.
  */
 const RECONNECTS_MS = 20_000;
 
@@ -203,7 +203,7 @@ function decideRouteGone(
   const reason = `${hostOf(builder, route)} is gone: ${builder.seen.routes[route].probe.text}`;
   if (proved[other])
     return startOperation(builder, { kind: "failover", reason, mode: "plain", plan: [other], moves: true });
-  // A failed proof is repeated until the patience ends.
+  // A failed proof is repeated as long as `isPatient` says so.
   if (asking || (state !== "different" && isPatient(builder, carried))) return hold();
   // Open files may not move to a server that is not proved to be the same, so the share is mounted anew.
   const why = `${reason}; not proved to be the same server: ${text ?? hostOf(builder, other)}`;
@@ -229,8 +229,8 @@ function lookAgainSoon(builder: Builder): void {
 }
 
 /**
- * Lets waiting programs continue over a route that answers again, if its server is proved to be the mounted one.
- * Mounts anew if it is another server, or if no proof succeeds within `withinMs`.
+ * Lets waiting programs continue over a route that answers again, if the server behind that route is proved to be the
+ * mounted one. Mounts anew if it is another server, or if no proof succeeds within `withinMs`.
  */
 function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, withinMs: number): Step | null {
   const { outage, rerouted } = carried;
@@ -259,8 +259,8 @@ function openGate(builder: Builder, route: RouteName, carried: CarriedSeen, with
 }
 
 /**
- * Moves a mount away from an address that is no longer configured: to its route's new address, or, if the route was
- * removed, to the other route. Without a proof that the mounted server is there, waits until no file is open.
+ * Moves a mount away from an address that is no longer configured: to its route's new address, or to the other route
+ * if its route was removed. Waits until no file is open, unless the same server is proved to be there.
  */
 function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone: boolean): Step | null {
   const { proved } = builder.seen.carry?.trust ?? NO_TRUST;

@@ -74,9 +74,8 @@ function judgePending(builder: Builder, found: FoundMount, startedAtMs: number):
 }
 
 /**
- * Whether a look may wait for a person's permission. A mount that this process made and that has answered
- * once has the permission. A look at any other mount may be waiting for it; if the server is gone, such a
- * look fails by itself after a while.
+ * Returns true if a look at this mount may be waiting for a person's permission. A mount that this process made and
+ * that has answered once has the permission.
  */
 function mayWaitForPermission({ mayWaitForPermission = false, state }: Builder, mountId: string): boolean {
   return mayWaitForPermission && !(state.madeMount === mountId && state.answeredMount === mountId);

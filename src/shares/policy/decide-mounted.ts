@@ -64,8 +64,8 @@ function remountThroughCarrier(builder: Builder, mount: MountSeen, route: RouteN
 }
 
 /**
- * Decides about a mount whose logins the carrier holds back: lets them through again, or mounts anew. "open": nothing
- * is decided here, and the other rules apply.
+ * Decides about a mount whose logins the carrier holds back: lets the logins through again, or mounts anew. Returns
+ * "open" if the other rules have to decide.
  */
 export function decideShutLogon(
   builder: Builder,
@@ -92,8 +92,8 @@ export function decideShutLogon(
 }
 
 /**
- * Returns `step`, which is a request to the carrier. If this cycle has made such a request already, plans the
- * next one after a pause instead.
+ * Returns `step`, a request to the carrier. If this cycle has already made such a request, plans the next look after
+ * a pause instead.
  */
 export function onceACycle(builder: Builder, step: Extract<Step, { kind: "hold" | "confirm" }>): Step | null {
   const { lastStep, atMs } = builder.seen;
@@ -169,9 +169,8 @@ export function decideDead(
 }
 
 /**
- * For a mount whose host, share or path does not match the configuration; only a look into it tells whether it is
- * alive. A dead mount is replaced at once, a living one as soon as no file is open, whatever `auto_failback` and
- * `lsof_recheck` say. The new mount takes the best route.
+ * Decides about a mount whose host, share or path does not match the configuration. A dead mount is replaced at once,
+ * a living one as soon as no file is open, whatever `auto_failback` and `lsof_recheck` say.
  */
 export function decideUnexplained(builder: Builder, mount: MountSeen): Step | null {
   const verdict = judgeMount(builder, mount);

@@ -1,4 +1,4 @@
-// Operations that move a carried mount to another route: one step, and no unmount.
+// Decides operations that move a carried mount to another route, in one step and without an unmount.
 import { backOff } from "../../reconcile/route-health.ts";
 import { finishArrived, noteFailedRecovery } from "./decide-operation-end.ts";
 import { answer, type Builder, hostOf, setError, setState } from "./decision-builder.ts";

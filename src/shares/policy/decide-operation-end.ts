@@ -55,8 +55,8 @@ export function finishArrived(builder: Builder, operation: Operation, route: Rou
   clearPending(builder, operation.moves ? "moved" : "mounted anew");
   setMemory(builder, { lastSwitchAt: builder.seen.wallMs });
   setState(builder, { operation: null, ...recoveryPause(builder, operation, route) });
-  // The error is cleared even if only another route than the wanted one could be mounted: a transition and a
-  // condition report that.
+  // The error is cleared even if the wanted route could not be mounted and another one was. A transition and a
+  // condition report the missed route.
   clearError(builder, "mounted");
   holdAfterArrival(builder, operation, route, missed);
   if (!operation.asked) return;

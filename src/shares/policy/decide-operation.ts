@@ -62,8 +62,8 @@ export function startOperation(builder: Builder, start: OperationStart): Step | 
 }
 
 /**
- * Why the share could not be mounted at its path; null: it could. While there is a reason, a working mount is not
- * replaced by a new one.
+ * Returns why the share could not be mounted at its path; null if it could. While there is a reason, a working mount
+ * is not replaced by a new one.
  */
 export function whyNotMountable(builder: Builder): string | null {
   return whyNotOurs(builder) ?? builder.seen.driverProblem?.text ?? null;
@@ -132,7 +132,7 @@ function unmountFor(builder: Builder, operation: Operation, mount: MountSeen): S
   return { kind: "unmount", mount: mount.found, mode: operation.mode };
 }
 
-/** Why a failover or remount is not needed any more; null: it is. */
+/** Returns why a failover or remount is no longer needed; null if it is still needed. */
 function whyStop(
   builder: Builder,
   { kind, from, mode, plan }: Operation,
@@ -191,8 +191,8 @@ function waitsForProof(builder: Builder, { startedAtMs }: Operation, route: Rout
 }
 
 /**
- * The open-file check of this cycle, even a slow one: a check that did not count would be repeated for ever. null:
- * there was none, or the share was mounted or unmounted after it.
+ * Returns this cycle's check for open files; null if there was none, or if the share was mounted or unmounted after
+ * it. A slow check counts, too: otherwise it would be repeated for ever.
  */
 export function checkedOpenFiles({ seen }: Builder): OpenFilesSeen | null {
   const { openFiles, lastStep, routes } = seen;
@@ -243,8 +243,8 @@ function foldMounted(builder: Builder, last: MountStepSeen): void {
 }
 
 /**
- * Why a successful mount counts as failed: it ended at once. If it counted as a success, it would be repeated without
- * a pause. null: it counts as a success.
+ * Returns why a mount that succeeded counts as failed, so that it is not repeated without a pause: it ended at once.
+ * null: the mount counts as a success.
  */
 function whyUseless(mount: MountSeen | null): string | null {
   if (mount === null) return "the mount vanished as soon as it was made";
@@ -324,7 +324,10 @@ export function looksDead(builder: Builder): boolean {
   return mount.found.processGone || (mount.look.state === "answered" && isDeadErrno(mount.look.errno));
 }
 
-/** Routes to try for a remount: `route` first, but the fallback if the share is held to it. */
+/**
+ * Routes to try for a remount, in this order: `route` first, but the fallback first if the share is held to the
+ * fallback.
+ */
 export function routesFrom({ memory }: Builder, route: RouteName): RouteName[] {
   return route === "tb" && memory.held !== "fallback" ? ["tb", "fallback"] : ["fallback", "tb"];
 }

@@ -65,7 +65,8 @@ function applyTable(builder: Builder, mount: MountSeen): Step | null {
   }
   const files = checkedOpenFiles(builder);
   if (files === null) return { kind: "check_open_files", mount: mount.found };
-  // Mountaineer's own programs on the share have to end first. Until then, their calls in flight count as open files.
+  // Mountaineer's own programs on the share have to end first. Until then, calls in flight of these programs count as
+  // open files.
   if (files.state === "none" && !hasRoom(builder)) return null;
   setState(builder, { tableAppliedWith: toggles(builder) });
   announceCheck(builder, files);

@@ -28,7 +28,7 @@ const SILENT_GOAL_MS = 3_000;
 type UnmountRequest = Extract<ShareRequest, { kind: "unmount" }>;
 type SwitchRequest = Extract<ShareRequest, { kind: "switch" }>;
 
-/** The first step for the request; null: it is answered, waits, or is left to the rules. */
+/** Returns the first step for the request; null if the request is answered, must wait, or is left to the rules. */
 export function takeRequest(builder: Builder): Step | null {
   const { request } = builder;
   switch (request?.kind) {

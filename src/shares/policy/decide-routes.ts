@@ -124,8 +124,8 @@ function judgeSilence(
 }
 
 /**
- * Judges a silent host by a look that began at `sinceMs` or later. If there is none yet, plans a look at the
- * mount.
+ * Judges a host that does not answer by a look at the mount. Only a look that began at `sinceMs` or later counts; if
+ * there is none, plans one.
  */
 export function judgeByLook(builder: Builder, look: MountSeen["look"], sinceMs: number): OwnRoute {
   const { atMs } = builder.seen;

@@ -10,8 +10,8 @@ export const PACKETS_AT_MS = [0, 2_000, 6_000];
 export const WAKES_WITHIN_MS = 60_000;
 const LOOK_MS = 1_000;
 /**
- * Requests of programs with pauses shorter than this, ms, are one demand. Longer than the 5 min after which
- * rclone repeats an upload.
+ * Requests of programs that follow each other within this time, ms, count as one demand. Longer than 5 min, after
+ * which rclone repeats an upload.
  */
 const QUIET_MS = 360_000;
 /** Maximum number of remembered addresses: one for each route. */
@@ -29,8 +29,8 @@ export function foldWakeAddresses(builder: Builder): void {
 }
 
 /**
- * Notes whether a person or a program asks for the share, and starts, continues or ends waking its NAS. Call
- * it once for each look.
+ * Notes whether a person or a program asks for the share. Then starts, continues or ends the waking of the share's
+ * NAS. Call it once for each look.
  */
 export function foldWake(builder: Builder): void {
   const { seen, policy, request } = builder;

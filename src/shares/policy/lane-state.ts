@@ -73,7 +73,7 @@ export interface LaneState {
    * none.
    */
   readonly silentGoal: { readonly request: ShareRequest; readonly sinceMs: number } | null;
-  /** Waking the NAS: since when, packets sent, whether the time to wake has passed (`isOver`); null: not wanted. */
+  /** null: the NAS is not to be woken. `isOver`: the time allowed for waking it has passed. */
   readonly waking: {
     readonly sinceMs: number;
     readonly sent: number;
@@ -108,7 +108,7 @@ export interface LaneState {
    */
   readonly roomAsked: boolean;
   readonly roomBackoff: Backoff;
-  /** Start of each condition by code, wall ms. */
+  /** When each condition began, wall ms. The key is the condition's code. */
   readonly conditionsSince: ReadonlyMap<string, number>;
 }
 

@@ -46,7 +46,7 @@ export interface MountSeen {
 type Timed = "lastAnswerAtMs" | "unansweredSinceMs" | "routeLostAtMs";
 type Counted = "outage" | "outageAtMove" | "witness" | "epoch";
 
-/** The carrier's report on one mount. `server`: id of the server that it was mounted from. */
+/** The carrier's report on one mount. `server`: id of the server from which the mount was made. */
 export interface CarriedSeen
   extends Pick<CarriedState, "port" | "phase" | "server" | "encrypted" | Timed | Counted> {
   /** The route in use. Absent: the route in the mount table. */
@@ -127,7 +127,6 @@ interface StepResult<Kind extends Step["kind"], Outcome> {
   readonly tookMs: number;
 }
 
-/** Why a link was not made or repaired. */
 export interface LinkBlocked {
   readonly result: "blocked";
   readonly by: string;
@@ -160,8 +159,8 @@ export interface ShareSeen {
   /** A mount of something else at our path. */
   readonly taken: FoundMount | null;
   /**
-   * Why the driver could not mount the share now, also set while the share is mounted. null: the driver could, or has
-   * not answered in time.
+   * Why the driver cannot mount the share at present; also set while the share is mounted. null: the driver can, or
+   * has not answered in time.
    */
   readonly driverProblem: Lacking | null;
   /** The address and port to which both routes' hosts resolve; null: they differ. */
@@ -186,8 +185,8 @@ export interface ShareSeen {
 
 export interface ShareLogonSeen extends LogonSeen {
   /**
-   * Whether the carrier holds back the mount's logins because the server refused one. `same`: the refused login is the
-   * configured one. `other`: another, or unknown. null: logins pass.
+   * Whether the carrier holds back the mount's logins because the server refused one. `same`: the refused login is
+   * the configured one; `other`: it is a different login or unknown; null: logins pass.
    */
   readonly shut: "same" | "other" | null;
 }

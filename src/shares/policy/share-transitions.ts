@@ -36,7 +36,7 @@ export type ShareTransition =
   | Named<"share.error", { reason: string }>
   | Named<"share.error_cleared", { reason: string }>;
 
-/** The mounts and moves that succeeded. */
+/** The transitions that report a successful mount or move. */
 export type ArrivalName =
   | "share.mounted"
   | "share.failover"

@@ -14,13 +14,15 @@ export type Step =
       readonly server?: string | null;
     }
   | { readonly kind: "unmount"; readonly mount: FoundMount; readonly mode: UnmountMode }
-  /** Moves the carried mount to another route, or to a new address of its route. `planned`: at a quiet moment. */
+  /**
+   * Moves the carried mount to another route, or to a new address of the route in use. `planned`: at a quiet moment.
+   */
   | { readonly kind: "move"; readonly route: RouteName; readonly planned: boolean }
   /** Makes the carrier hold the mount's connections back while no route is left. */
   | { readonly kind: "hold" }
   /**
-   * Makes the carrier let connections through again: the server was proved after the outage with this number,
-   * or, with `logon`, accepts the login again.
+   * Makes the carrier let connections through again. Without `logon`: the server was proved after the outage with
+   * this number; with `logon`: the server accepts the login again.
    */
   | { readonly kind: "confirm"; readonly outage: number | null; readonly logon?: true }
   /** Sends a wake-on-LAN packet to each address. */

@@ -1,5 +1,6 @@
-// Looks at a mount by a new random name: since macOS 15 the SMB client answers a readdir from its cache for up to a
-// minute, but it asks the server about a name that it never saw, and ENOENT from there is the proof of life.
+// Looks at a mount by asking for a new random name. Since macOS 15 the SMB client may answer a readdir from its cache
+// for up to a minute, but it asks the server about an unknown name; ENOENT from the server proves that the mount is
+// alive.
 import { randomUUID } from "node:crypto";
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";

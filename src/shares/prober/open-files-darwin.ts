@@ -8,8 +8,8 @@ import { withoutGroups } from "./process-family.ts";
 const LIBPROC = "/usr/lib/libproc.dylib";
 const PROC_ALL_PIDS = 1;
 /**
- * Flags of libproc: the path means its whole volume, and processes that only wait for its events do not
- * count.
+ * Flags of libproc: the path stands for its whole volume, and processes that only wait for events of the volume do
+ * not count.
  */
 const PATH_IS_VOLUME_NO_EVENTS = 1 | 2;
 const PIDS_AT_MOST = 16_384;

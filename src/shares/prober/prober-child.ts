@@ -31,7 +31,9 @@ const scanOpenFiles: OpenFilesScan =
 
 /** Time for which answers are gathered into one message, ms; too short to delay a failover. */
 const LINGER_MS = 3;
-/** When a look is late, all looks that are due within this part of the deadline are reported as late together. */
+/**
+ * When a look is late, looks that are due within this fraction of the deadline are reported as late together with it.
+ */
 const LATE_TOGETHER = 0.1;
 /** Deadline of a scan, ms. It reads hundreds of small kernel files, and a process stuck in the kernel can block one. */
 const SCAN_DEADLINE_MS = 5_000;

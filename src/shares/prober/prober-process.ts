@@ -64,8 +64,8 @@ export function startProber(options: ProberOptions): Prober {
   };
 
   /**
-   * Questions of the kind `places` that hang and whose answer nobody waits for: each question's first path, by the
-   * question's id.
+   * Hanging questions of the kind `places` whose answer nobody waits for. Keys: question ids; values: the first path
+   * of each question.
    */
   const hanging = new Map<number, string>();
 

@@ -137,7 +137,7 @@ export class ProberQuestions implements AsyncDisposable {
     return answerIn(question) ?? null;
   }
 
-  /** Resolves when the question is over, late or disposed, and after `waitMs` at most. */
+  /** Resolves when the question is over, late or disposed, or when `waitMs` has passed. */
   wait({ waiters, isOver, late }: Question, waitMs: number): Promise<void> {
     if (isOver || late) return Promise.resolve();
     return new Promise((resolve) => {
@@ -147,7 +147,8 @@ export class ProberQuestions implements AsyncDisposable {
         resolve();
       };
       waiters.add(done);
-      // After this process stood still, timers run before answers are read.
+      // If this process stood still, timers run before answers are read, so the time-out waits until waiting answers
+      // are read.
       const timer = this.#options.clock.setTimer(waitMs, () => void setImmediate(done));
     });
   }

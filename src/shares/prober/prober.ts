@@ -78,9 +78,9 @@ export type PathPlace =
 /** All times are monotonic ms. Questions of one turn of the event loop travel in one message. */
 export interface Prober extends AsyncDisposable {
   /**
-   * Looks at a mount by a question that only a live server can answer. A call during a pending look joins it.
-   * After a late look, no other look begins until that one is answered, or until the mount's id changes.
-   * Resolves after at most `waitMs`, with the state then.
+   * Asks the mount a question that only a live server can answer. A call during a pending look waits for the same
+   * look; after a late look, a new one begins only when the late one is answered or the mount's id changes. Resolves
+   * after at most `waitMs`, with the state at that time.
    */
   look(mountId: string, path: string, waitMs: number): Promise<Look>;
   /** The newest look, without beginning another one. */
@@ -96,8 +96,8 @@ export interface Prober extends AsyncDisposable {
   /** The real path of a path on local disks. null: it does not exist, or no answer in time. */
   realPath(path: string, waitMs: number): Promise<string | null>;
   /**
-   * Where each of these absolute paths leads, in their order. null: no answer in time, or too many questions with the
-   * same first path still hang.
+   * Returns where each of these absolute paths leads, in the same order. null: no answer in time, or too many earlier
+   * questions with the same first path are still unanswered.
    */
   places(paths: readonly string[], waitMs: number): Promise<readonly PathPlace[] | null>;
   /** Looks at a file, following symlinks. null: no answer in time. */

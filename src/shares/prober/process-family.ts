@@ -54,7 +54,7 @@ export async function kinFromPs(program: string = PS): Promise<KinOf> {
   return (pid) => all.get(pid) ?? null;
 }
 
-/** The processes outside the leaders' groups; all of them if `ps` fails. Never rejects. */
+/** Returns those of `pids` that are in no group of `leaders`; all of `pids` if `ps` fails. Never rejects. */
 export async function withoutGroups(
   pids: readonly number[],
   leaders: readonly number[],

@@ -96,7 +96,7 @@ function sideView(
 function differingKeys([one, other]: View): string[] {
   const differs = (key: string): boolean => one.facts.get(key) !== other.facts.get(key);
   const keys = [...new Set([...one.facts.keys(), ...other.facts.keys()])].filter(differs);
-  // An entry that only one side has counts as one difference: its creation time is left out.
+  // An entry that only one of the two has counts as one difference, so its creation time is left out.
   return keys.filter((key) => !key.startsWith(CREATED) || (one.facts.has(key) && other.facts.has(key)));
 }
 

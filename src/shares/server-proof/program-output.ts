@@ -19,8 +19,8 @@ export function parseRcloneLine(line: string): ListedEntry | null {
 export interface Birth {
   readonly createdMs: number;
   /**
-   * Whether the time is older than all other times of the file. If not, it may be made up: for files that were not
-   * created over SMB, Samba on Linux returns the oldest of the other times, which can change.
+   * Whether the creation time is older than all other times of the file. If not, it may be made up: for files that
+   * were not created over SMB, Samba on Linux returns the oldest of the other times, which can change.
    */
   readonly isOwn: boolean;
 }
@@ -36,7 +36,7 @@ export function smbclientScript(list: boolean, paths: readonly string[]): string
   return `${list ? "ls\n" : ""}${asked.join("")}`;
 }
 
-/** Parses the output of `smbclientScript` with `count` paths. */
+/** Parses the output of `smbclient` for a script of `smbclientScript` with `count` paths. */
 export function createSmbclientReader(count: number, onEntry: (entry: ListedEntry) => void) {
   const times = Array.from({ length: count }, () => new Map<string, number>());
   let at = -1;
@@ -59,9 +59,12 @@ export function createSmbclientReader(count: number, onEntry: (entry: ListedEntr
     },
     /** Creation times in the order of the paths; null: no answer. */
     births: (): readonly (Birth | null)[] => times.map(birthOf),
-    /** Whether smbclient has connected; its exit code is that of the last command only. */
+    /**
+     * Whether smbclient has connected. The exit code does not tell, because it is that of smbclient's last command
+     * only.
+     */
     isConnected: (): boolean => at !== -1,
-    /** The server's error instead of a listing; null: none. */
+    /** Returns the error that the server gave instead of a listing; null if there was none. */
     listingError: (): string | null => error,
   };
 }

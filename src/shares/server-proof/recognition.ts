@@ -8,7 +8,10 @@ export type Births = ReadonlyMap<string, Birth>;
 
 /** `text` continues a sentence that begins with the share's source: "//nas/core is empty: …". */
 type Recognition =
-  /** `by` names the evidence: an equal creation time, which a copy cannot have, or unchanged entries. */
+  /**
+   * `creation`: the creation times are equal; a copy would have another creation time. `entries`: the entries are
+   * unchanged.
+   */
   | { readonly kind: "same"; readonly by: "creation" | "entries" }
   | { readonly kind: "different"; readonly text: string }
   | { readonly kind: "unproved"; readonly text: string };

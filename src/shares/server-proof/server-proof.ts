@@ -1,4 +1,5 @@
-// Proves which server is behind each route of a share. Known servers have ids; the routes may lead to one or to two.
+// Proves which server is behind each route of a share. Both routes may lead to one server, or to two servers. Each
+// known server has an id.
 
 import type { ProbeEndpoint } from "../../network/probe/host-probe.ts";
 import type { HostProber } from "../../network/probe/probe-result.ts";
@@ -119,9 +120,9 @@ export function createServerProof(options: ServerProofOptions) {
 
   return {
     /**
-     * Reads the share's root over both routes, and identifies their server if both show the same. `isSteady`
-     * returns false if the server in use was lost meanwhile. `inUse`: id of the server to which the route in
-     * use has led all the time; null: none.
+     * Reads the share's root over both routes, and identifies the server if both roots are the same. `isSteady`
+     * returns false if the server in use was lost meanwhile. `inUse`: the id of the server to which the route in use
+     * has led all the time; null: none.
      */
     compare(
       share: ShareSpec,
@@ -160,7 +161,7 @@ export function createServerProof(options: ServerProofOptions) {
       });
     },
 
-    /** Identifies the server behind one route; `different`: another than the expected one. */
+    /** Identifies the server behind one route. `different`: the server is not the expected one. */
     recognise(
       share: ShareSpec,
       route: RouteName,
@@ -204,7 +205,7 @@ export function createServerProof(options: ServerProofOptions) {
       });
     },
 
-    /** Gives an id to a server that is mounted before its proof. Rejects with the system's error. */
+    /** Gives an id to a server that is mounted before it is proved. Rejects with the system's error. */
     async begin(share: ShareSpec, route: RouteName): Promise<string> {
       const id = newServerId();
       const { shareName } = share;
@@ -290,8 +291,8 @@ async function identify(
     const { server } = await keep(only?.id ?? newServerId());
     return { kind: "different", text: `${source} ${text}`, server };
   }
-  // If no recorded server matches, stores this evidence for the server in use (`certain`), which was mounted before
-  // its proof. It can be recognized from now on.
+  // If no recorded server matches, this evidence is stored for the server in use (`certain`), which was mounted
+  // before it was proved.
   return await keep(only?.id ?? certain ?? newServerId());
 }
 

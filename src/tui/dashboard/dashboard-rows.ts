@@ -119,7 +119,10 @@ function head(what: string, count: number, more: string | null): DashboardRow {
   return { kind: "head", text: `${what} (${count})${more === null ? "" : `  ${more}`}` };
 }
 
-/** A row that is gone is replaced by the first share or backend, else by the first row. null: no rows. */
+/**
+ * Returns the chosen row. If it is gone, returns the first share or backend, else the first row; null if there are no
+ * rows.
+ */
 export function chosenRow(rows: readonly DashboardRow[], chosen: string | null): ChoiceRow | null {
   const choices = rows.filter(isChoice);
   return choices.find(({ id }) => id === chosen) ?? choices.find(isOwner) ?? choices[0] ?? null;
@@ -129,7 +132,7 @@ function isOwner({ kind }: DashboardRow): boolean {
   return kind === "share" || kind === "backend";
 }
 
-/** Stops at both ends. `by`: rows downwards; negative: upwards. null: no rows. */
+/** Returns the row to choose after a move by `by` rows, downwards if positive; stops at both ends. null: no rows. */
 export function movedChoice(rows: readonly DashboardRow[], chosen: string | null, by: number): string | null {
   const choices = rows.filter(isChoice);
   const at = choices.findIndex(({ id }) => id === chosenRow(rows, chosen)?.id);

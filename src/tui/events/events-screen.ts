@@ -70,7 +70,7 @@ function kindOf({ name }: KeptEvent): string {
   return name.split(".", 1)[0] ?? name;
 }
 
-/** The filters after a key; null if the key changes none. */
+/** Returns the filters as the key changes them; null if the key changes no filter. */
 function turnedFilters(state: EventsState, ring: EventRing, key: Key): Partial<EventsState> | null {
   if (key.kind !== "character") return null;
   const filter = key.text.toLowerCase();

@@ -63,7 +63,7 @@ export function createCallForm(inputSchema: unknown, isCut = false): CallForm {
   return focusedRow({ ...UNFOCUSED, ...given, buttons: [{ kind: "raw" }, { kind: "send" }] }, 0);
 }
 
-/** A form of fields alone, without focus. */
+/** Returns a form that has only fields, and no focus. */
 export function createFieldsForm(root: FormNode): CallForm {
   return { ...UNFOCUSED, root, raw: null, buttons: [] };
 }

@@ -34,7 +34,7 @@ export function pressKey(state: PanelState, key: Key, needsReload: boolean): Pan
   return next({ ...state, form: step.state, refused, note: null });
 }
 
-/** In the panel, Enter also turns a checkbox, and all four arrows choose. */
+/** In the panel, Enter also switches a checkbox, and all four arrow keys change a choice. */
 function formKey(key: Key, kind: string): Key {
   if (kind === "flag" && isNamed(key, "enter")) return SPACE;
   if (kind === "choice" && isNamed(key, "down")) return { kind: "named", name: "right" };

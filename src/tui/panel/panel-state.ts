@@ -101,7 +101,7 @@ function withSettings(state: PanelState, settings: Settings): PanelState {
 
 export function withFile(state: PanelState, file: FileSeen): PanelState {
   const { seenSha256 } = state;
-  // The first read of the file may follow the user's first change. The file is still a valid base if its
+  // The first read of the file may follow the user's first change. That change can still be saved if the file's
   // content is what the user has seen.
   if (!isDirty(state) || seenSha256 === null || file.sha256 === seenSha256) {
     return { ...state, file, fileChanged: false };
@@ -112,7 +112,10 @@ export function withFile(state: PanelState, file: FileSeen): PanelState {
   return { ...state, fileChanged: file.sha256 !== state.file.sha256 };
 }
 
-/** Shows that the daemon has written the edit. `applied`: why it is not in effect yet, or null. */
+/**
+ * Shows that the daemon has written the edit. `applied`: the reason why the edit is not in effect yet; null if it is
+ * in effect.
+ */
 export function withSaved(
   state: PanelState,
   file: FileSeen,

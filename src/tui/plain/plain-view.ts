@@ -223,7 +223,7 @@ function runNamed(typed: string, commands: readonly Command[], print: PlainParts
 /** Each lookup asks the daemon anew. */
 function createLookups({ link, isElsewhere, print, signal }: PlainParts) {
   const items = async () => catalogItems(await link.ask("catalog", null, signal));
-  // Spells out line breaks, because one in a foreign name could begin a line that looks like the program's
+  // Spells out line breaks, because a line break in a foreign name could begin a line that looks like the program's
   // own.
   const printEach = (sentences: readonly string[]): void => {
     for (const sentence of sentences) print(harmless(sentence));

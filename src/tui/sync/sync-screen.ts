@@ -92,7 +92,7 @@ const AIRY_HEIGHT = 20;
 /** Up to this many rows of the table get their lines before notes and problems do. */
 const ROWS_MIN = 2;
 
-/** Divides `height`; the sum of all parts and gaps never exceeds it, however small it is. */
+/** Divides `height` among the parts. The sum of all parts and gaps never exceeds `height`. */
 export function shareHeight(height: number, parts: SyncParts) {
   const gap = height >= AIRY_HEIGHT ? 1 : 0;
   let left = height - 2 * gap;

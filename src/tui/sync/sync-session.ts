@@ -178,8 +178,8 @@ function createSyncStatusWidget() {
 type EventMark = Pick<SyncEvent, "id" | "iso">;
 
 /**
- * The events that are newer than `seen`, the newest known event. All of them if `seen` is of an earlier
- * daemon, whose ids have nothing to do with these.
+ * Returns the events that are newer than `seen`. Returns all of them if `seen` is of an earlier daemon, because the
+ * ids of two daemons cannot be compared.
  */
 export function unseenEvents(events: readonly SyncEvent[], seen: EventMark | null): readonly SyncEvent[] {
   if (seen === null) return events;

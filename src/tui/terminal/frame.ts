@@ -47,7 +47,8 @@ export function createFrame(options: FrameOptions) {
   const unregister = [
     shown.subscribe(onChange),
     prompt.state.subscribe(onChange),
-    // A lost connection may release held keys: some screens hold keys back only while a daemon is connected.
+    // When the connection is lost, held keys may be released: some screens hold keys back only while a daemon is
+    // connected.
     connection.subscribe(changed),
     ...screens.map(({ changes }) => changes.subscribe(changed)),
     strip?.changes.subscribe(onChange),

@@ -106,7 +106,10 @@ export function paragraph(text: string, width: number, limit: number, ellipsis: 
     : [...shown, cutText(`${last} ${ellipsis}${" ".repeat(room)}`, room, ellipsis)];
 }
 
-/** A paragraph behind `lead`, its further lines indented to the same column; at most `limit` lines. */
+/**
+ * Lays out a paragraph after `lead`, in at most `limit` lines. Further lines are indented to the column where the
+ * paragraph begins.
+ */
 export function hangingLines(
   lead: Span,
   text: string,

@@ -13,7 +13,6 @@ export interface ScrollPlace {
   top: number;
 }
 
-/** `Id`: the type of the rows' ids. */
 export interface ListState<Id extends number | string = number> {
   readonly filter: TypedText;
   /** True while typed characters go into the filter. */
@@ -69,7 +68,10 @@ function pressFilterKey<Id extends number | string>(state: ListState<Id>, key: K
   return filter === null ? state : { ...state, filter, chosen: null };
 }
 
-/** If the chosen row is gone, the next newer one counts as chosen, else the newest. null: no rows. */
+/**
+ * Returns the id of the chosen row; null if there are no rows. If the chosen row is gone, the next newer row counts
+ * as chosen, or the newest if none is newer.
+ */
 export function chosenId<Id extends number | string>(
   { chosen }: ListState<Id>,
   ids: readonly Id[],

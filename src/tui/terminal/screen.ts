@@ -30,7 +30,6 @@ export interface Screen {
   readonly view: ViewName;
   /** One word. */
   readonly title: string;
-  /** For the help. */
   readonly about: string;
   readonly keys: readonly KeyHelp[];
   /**
@@ -51,8 +50,8 @@ export interface Screen {
   /** Handles pasted text. False or absent: the screen gets the pasted characters as keys. */
   onPaste?(text: string): boolean;
   /**
-   * True while keys have to wait for a save or load. `changes` must announce when it becomes false. When another
-   * screen is shown, waiting keys are dropped, unless one of these keys opened that screen.
+   * True while keys have to wait for a save or load; `changes` must announce the end of the wait. If another screen
+   * is shown meanwhile, the waiting keys are dropped, unless one of them opened that screen.
    */
   holdsKeys?(): boolean;
   /** True if leaving now would lose unsaved changes; the screen then shows a warning. */

@@ -12,7 +12,7 @@ export interface TypedText {
   readonly caret: number;
 }
 
-/** The text after a key; null if the key has no meaning in a text. */
+/** Returns the text after a key press; null if the key does not edit text. */
 export function pressTextKey({ text, caret }: TypedText, key: Key): TypedText | null {
   const before = text.slice(0, caret);
   const after = text.slice(caret);

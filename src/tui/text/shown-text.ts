@@ -22,8 +22,8 @@ export function linesOf(text: string): string[] {
 }
 
 /**
- * A line, with control characters spelled out, in pieces of at most `width` columns; all but the first begin
- * with `indent`.
+ * Splits a line, with control characters spelled out, into pieces of at most `width` columns. All pieces but the
+ * first begin with `indent`.
  */
 export function folded(line: string, width: number, indent = ""): string[] {
   const shown = shownLine(line);

@@ -149,7 +149,8 @@ export class GivenUpCalls {
   }
 }
 
-// A server may mention the id of a URL or of a task in later messages; these records tell whose it is.
+// Maximum number of remembered ids of URLs and tasks. A server may mention such an id later, and the record tells to
+// whom it belongs.
 
 const REMEMBERED = 1_000;
 

@@ -51,7 +51,10 @@ export interface BackendCall {
   readonly port: CallPort | null;
   /** Begins again with each progress notification. */
   readonly timeoutMs: number;
-  /** When it aborts, the server gets notifications/cancelled with its reason, and the reply is an error. */
+  /**
+   * When this signal aborts, the server gets notifications/cancelled with the signal's reason, and the reply is an
+   * error.
+   */
   readonly signal: CallSignal;
   /** Called before an error reply that comes from the link. */
   readonly onLoss?: (loss: CallLoss) => void;

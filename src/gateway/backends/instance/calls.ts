@@ -122,8 +122,8 @@ export class InstanceCalls {
   }
 
   /**
-   * The given-up call that is kept for longest, if only given-up calls make it unclear to which call a message
-   * belongs; else null.
+   * Returns the given-up call that is kept for longest, if it is unclear only because of given-up calls to which call
+   * a message belongs. Otherwise null.
    */
   lingering(streamOf: RpcId | null): GivenUpCalls["waiting"] {
     const without = attribute(streamOf, this.#options.owner, this.pending, []);

@@ -56,8 +56,8 @@ export interface PendingRequest extends NewRequest {
   /** When the request was sent or last made progress, monotonic ms. */
   sinceMs: number;
   /**
-   * Questions that clients have not answered yet; while there are any, the request is not overdue. Most calls
-   * have none, so null saves a set.
+   * Questions that clients have not answered yet; while there are any, the request is not overdue. null: none, which
+   * saves a set for most calls.
    */
   attached: Set<Attached> | null;
   onAbort: (() => void) | null;
@@ -129,7 +129,7 @@ export class PendingRequests implements Iterable<PendingRequest>, Disposable {
     return this.#requests.get(typeof id === "string" ? Number(id) : id);
   }
 
-  /** Null: none. Looks at every request, so it is for status displays only. */
+  /** Returns null if no call has waited long. Looks at every request, so it is for status displays only. */
   longWaits(): LongWaits | null {
     if (this.calls === 0) return null;
     const nowMs = this.#options.clock.monotonicMs();

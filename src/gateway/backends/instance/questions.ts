@@ -131,7 +131,7 @@ export class Questions {
       this.#withdraw(question, why, answersServer);
   }
 
-  /** The client to ask, or a refusal for the server. */
+  /** Returns the client to ask, or the refusal that the server gets. */
   #addressee({ method, params }: RpcRequest, streamOf: RpcId | null): Addressee | Reply {
     if (method === "ping") return { result: {} };
     if (this.#open.size >= MOST_OPEN) {

@@ -84,7 +84,9 @@ export function createServerLogLevel(
       wanted = level;
     },
     send,
-    /** Settles when a call of a client with this level may be sent; null: now. */
+    /**
+     * Returns a promise that settles when a call of a client with this level may be sent; null if it may be sent now.
+     */
     before(level: McpLogLevel | null): Promise<void> | null {
       if (confirming === null || level === null || !mayOvertake()) return null;
       const isLower = confirmed === null || LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(confirmed);

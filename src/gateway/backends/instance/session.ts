@@ -65,7 +65,7 @@ export class ServerSession {
     if (request !== undefined) pending.restart(request);
   }
 
-  /** Null: success. */
+  /** Returns null on success. */
   async initialize(): Promise<LinkFailure | null> {
     const { backend, clientInfo, owner, initMs, downloadMs = 0 } = this.#options;
     const params = {
@@ -109,7 +109,7 @@ export class ServerSession {
   }
 }
 
-/** All capabilities of any client. Before a client is asked a question, its own capabilities are checked. */
+/** All capabilities that any client may have. Before a client is asked a question, its own capabilities are checked. */
 const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },

@@ -273,14 +273,14 @@ class RunningInstance {
     return this.#over === null ? this.#subscriptions.unsubscribe(uri, client) : { error: this.#over };
   }
 
-  /** Ends when the task has ended or the client is forgotten. */
+  /** Resolves when the task has ended or the client is forgotten. */
   async watchTask(...asked: Parameters<TaskWatchers["watch"]>): Promise<Reply> {
     return this.#over === null ? this.#watchers.watch(...asked) : { error: this.#over };
   }
 
   /**
-   * Takes over another instance's subscriptions. Never fails: if the server refuses one, that is logged, and its
-   * clients, who are not told, still count as subscribed.
+   * Takes over another instance's subscriptions, and never fails. If the server refuses a subscription, this is
+   * logged; the subscription's clients are not told, and still count as subscribed.
    */
   adopt(others: ReadonlyMap<string, ReadonlySet<ClientPort>>): void {
     if (this.#over === null) this.#subscriptions.adopt(others);
@@ -401,13 +401,13 @@ class RunningInstance {
     this.#calls.settle(request, request.own ? this.#withoutSecrets(reply) : reply, null);
   }
 
-  /** Errors of the gateway's own requests become conditions, which people see. */
+  /** Conditions show the errors of the gateway's own requests to people, so secrets are removed from them. */
   #withoutSecrets(reply: Reply): Reply {
     if (!isError(reply)) return reply;
     return { error: { ...reply.error, message: this.#log.clean(reply.error.message) } };
   }
 
-  /** Fails the request at once if the message seems to be its response. */
+  /** Fails the request with this `id` at once if the invalid message seems to be the response to that request. */
   #takeInvalid(value: unknown, id: RpcId | null, reason: string): void {
     this.#log.invalid(reason);
     if (id === null || !isJsonObject(value) || value["method"] !== undefined) return;

@@ -26,7 +26,7 @@ export interface LinkFailure {
     | "session_lost"
     /** HTTP: an error status. */
     | "refused"
-    /** HTTP: no valid token is available, now or for the next request; the server has not done the work. */
+    /** HTTP: no valid token is available for this request or the next one; the server has not done the work. */
     | "unauthorized"
     /** The server answered something that is not MCP. */
     | "protocol"
@@ -36,7 +36,9 @@ export interface LinkFailure {
   readonly hint: string | null;
   /** HTTP: the status of the refusal. */
   readonly status?: number;
-  /** HTTP: the address accepts no connections. Absent if its name, certificate or answers are wrong instead. */
+  /**
+   * HTTP: the address accepts no connections. Absent for other failures, such as a wrong name, certificate or answer.
+   */
   readonly isAway?: true;
 }
 

@@ -67,7 +67,7 @@ export function signing(
     }
   };
   return {
-    /** Calls `send` at once if the credential is known, else when it was obtained. */
+    /** Calls `send` at once if the credential is known, otherwise as soon as the credential is obtained. */
     start(): void {
       const { current } = authorization;
       if (current !== null) settle(current);

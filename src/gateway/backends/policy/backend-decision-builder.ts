@@ -46,7 +46,10 @@ export interface BackendSeen {
   readonly instances: readonly InstanceSeen[];
   /** Instances that belong to one client each. The pool ends these. */
   readonly clientInstances: number;
-  /** It is this backend's turn: starting a program blocks the thread, so backends start one by one. */
+  /**
+   * True if it is this backend's turn to start. Backends start one by one, because starting a program blocks the
+   * thread.
+   */
   readonly mayStart: boolean;
   readonly nextId: number;
   /** Several calls in a row timed out. */
@@ -177,7 +180,7 @@ export class DecisionBuilder {
     return this.hasRoutes ? this.routeOf(key) !== null : wanted.key === key;
   }
 
-  /** Null: none serves, or a replacement is needed. */
+  /** null if no instance serves, or if the serving one must be replaced. */
   get healthyServing(): Serving | null {
     const { serving } = this.memory;
     return serving !== null && this.isCurrent(serving) && !serving.distrusted ? serving : null;

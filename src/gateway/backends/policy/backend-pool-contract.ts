@@ -32,7 +32,7 @@ export interface BackendView {
   readonly pid: number | null;
   readonly server: { readonly name: string; readonly version: string } | null;
   readonly protocolVersion: string | null;
-  /** All that exist, also starting and draining ones and those of single clients. */
+  /** Number of all instances, including starting and draining ones and those of single clients. */
   readonly instances: number;
   readonly inFlight: number;
   /** Calls without progress for long. */

@@ -214,7 +214,10 @@ function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure
   }
 }
 
-/** Half to one and a half of the usual wait, so that backends that failed together are tried apart. */
+/**
+ * Waits half to one and a half times the usual wait, so that backends that failed together are not tried at the same
+ * time.
+ */
 export function backOffWithJitter({ now, seen }: DecisionBuilder, before: Backoff): Backoff {
   const nowMs = now.monotonicMs;
   const { failures, notBeforeMs } = backOff(before, nowMs);
@@ -250,7 +253,10 @@ export function foldStopFirst(builder: DecisionBuilder): void {
   }
 }
 
-/** Takes a draining instance back if the change was undone, or the data returned. */
+/**
+ * Takes a draining instance back into service if the change was undone, or the data that the backend requires is
+ * available again.
+ */
 export function foldKept(builder: DecisionBuilder): void {
   const { memory, spec } = builder;
   if (memory.serving !== null || memory.candidate !== null || memory.holding !== "replacement") return;

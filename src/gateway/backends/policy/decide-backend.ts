@@ -63,7 +63,7 @@ export interface BackendDecision {
   readonly wake: Wake | null;
   /** The backend's names are published unless its calls are refused. */
   readonly calls: CallRule;
-  /** Takes precedence over `calls`. */
+  /** Calls run only while `gate` is open and `calls` does not refuse them. */
   readonly gate: Gate;
   readonly phase: BackendPhase;
   readonly reason: string | null;
@@ -160,7 +160,9 @@ function closeStep(builder: DecisionBuilder): BackendStep | null {
   return null;
 }
 
-/** A health check of the serving instance, or another reading of its stale lists. */
+/**
+ * Returns a health check of the serving instance, or a step that reads its stale lists again; null if neither is due.
+ */
 function careStep(builder: DecisionBuilder): BackendStep | null {
   const { serving } = builder.memory;
   const seen = serving === null ? null : builder.seenOf(serving.id);
@@ -230,7 +232,7 @@ function candidateStart(builder: DecisionBuilder): (() => BackendStep) | null {
 function needsStart(builder: DecisionBuilder): boolean {
   const { spec, memory } = builder;
   if (spec.wanted.kind !== "connection" || memory.candidate !== null) return false;
-  // Without its folder a server would end at once, or serve an empty folder.
+  // A server whose folder is missing would end at once, or serve an empty folder.
   return !isMissing(spec) && builder.healthyServing === null;
 }
 
@@ -248,7 +250,6 @@ function isAway(builder: DecisionBuilder): boolean {
   return isWanted && !builder.hasRoutes && !isMissing(builder.spec) && tries.failure?.isAway === true;
 }
 
-/** Whether the address is only probed now, because a probe is cheaper than a start. */
 function isOnlyProbed(builder: DecisionBuilder): boolean {
   return isAway(builder) && builder.memory.tries.failures >= STARTS_WHILE_AWAY;
 }

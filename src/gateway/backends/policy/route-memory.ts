@@ -37,7 +37,7 @@ export const NO_TRIES: Tries = { ...NO_BACKOFF, failure: null };
 export interface Standby extends InstanceRef {
   /** When the instance was last asked, monotonic ms. */
   readonly checkedAtMs: number | null;
-  /** Its newest answer that counts in `health`, monotonic ms. */
+  /** When the instance last gave an answer that counts in `health`, monotonic ms. */
   readonly signMs: number | null;
 }
 

@@ -1,4 +1,4 @@
-// One backend with its instances, and the path of a call to the one that serves.
+// One backend with its instances, and how a call reaches the instance that serves.
 import { isDeepStrictEqual } from "node:util";
 import { routesOf } from "../../../config/backend-routes.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";
@@ -78,7 +78,7 @@ export class BackendLane {
     return !isWanted || isAway || (decision.phase !== "Pending" && decision.phase !== "Initializing");
   }
 
-  /** Null: the lists were read, or the backend is not wanted. */
+  /** Null if the lists were read, or if the backend should not run. */
   get unlisted(): Omit<CatalogSource, "listings"> | null {
     const { isWanted, name, config } = this.#state;
     if (!isWanted || !this.published.isUnlisted) return null;
@@ -133,7 +133,7 @@ export class BackendLane {
     return inFlightOf(this.#instances);
   }
 
-  /** Null: the backend is removed. Changes without a new connection take effect within the call. */
+  /** Null removes the backend. Changes that need no new connection take effect before the call returns. */
   configure(next: ServedBackend | null): void {
     const state = this.#state;
     const { config: before, isConfigured } = state;
@@ -179,7 +179,7 @@ export class BackendLane {
     return state.hasRoutes ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
   }
 
-  /** An unsent call is tried over the next route that serves, within its deadline. A sent call is never repeated. */
+  /** Tries an unsent call over the next route that serves, until the call's deadline. A sent call is never repeated. */
   async #overRoutes(call: PoolCall, deadlineMs: number): Promise<Reply> {
     const state = this.#state;
     const { clock } = state.tools;
@@ -418,7 +418,7 @@ export class BackendLane {
     return errorReply(BACKEND_UNAVAILABLE, state.unavailable);
   }
 
-  /** Adds to the answer of a failed call that required data was absent, because the server cannot know it. */
+  /** Adds to the answer of a failed call that required data was absent. The server cannot know that. */
   #withAbsence(answer: Promise<Reply>): Promise<Reply> {
     const state = this.#state;
     if (state.config.requires.length === 0) return answer;

@@ -144,7 +144,7 @@ export class BackendPool implements AsyncDisposable {
     return lane !== undefined;
   }
 
-  /** `to` null ends the hold of a route. Never rejects. */
+  /** If `to` is null, ends the hold on a route. Never rejects. */
   async switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     if (lane === undefined) return { ok: false, reason: "it is not configured" };
@@ -181,7 +181,7 @@ export class BackendPool implements AsyncDisposable {
   async firstList(backend: string): Promise<void> {
     const lane = this.#lanes.get(backend);
     if (lane?.isComing !== true) return;
-    // Another process still runs the backend, so the call may use its whole time to wait.
+    // Another process still runs the backend, so the call may wait until its time limit.
     const limitMs = lane.isHeldBack ? lane.callMs : Math.min(FIRST_LIST_MS, lane.callMs);
     await this.#untilOrAfter(limitMs, () => !lane.isComing);
   }
@@ -298,7 +298,7 @@ export class BackendPool implements AsyncDisposable {
     }
   }
 
-  /** `isSo` is checked after each change. Also resolves when the signal aborts. */
+  /** Resolves when `isSo` returns true, which is checked after each change, or when the signal aborts. */
   #until(isSo: () => boolean, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const look = (): void => {

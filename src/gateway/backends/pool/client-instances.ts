@@ -9,8 +9,8 @@ import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 import { createWaitingCalls, type WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
 
 /**
- * Beyond this, an idle client's instance ends. Draining instances do not count: otherwise a changed
- * configuration would lock out clients.
+ * Maximum number of instances that serve one client each; above this number, the instance of an idle client is ended.
+ * Draining instances do not count: otherwise a changed configuration would lock out clients.
  */
 const MAX_CLIENT_INSTANCES = 64;
 /** Missed checks after which the client's next call gets another instance. */
@@ -73,7 +73,6 @@ export class ClientInstances {
     return own.waiting.add((leftMs) => run(own.entry, leftMs), limits);
   }
 
-  /** Starts an instance if the client has none. */
   ensure(client: ClientPort): void {
     if (!this.#owned.has(client)) this.#startFor(client);
   }
@@ -171,7 +170,7 @@ export class ClientInstances {
     this.#end(...oldest, `${this.#backend}: the instance of this client gave way to a newer one`);
   }
 
-  /** A text: why no instance can start. */
+  /** Returns the reason as a text if no instance can start. */
   #startFor(client: ClientPort): Own | string {
     const base = this.#base;
     if (base === null) return `${this.#backend} is not running`;

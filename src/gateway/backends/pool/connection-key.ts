@@ -38,7 +38,7 @@ export type ResolvedConnection =
     }
   | FleetConnection;
 
-/** As logs show it: references as written, and `(hidden)` for possible secrets. */
+/** The program as logs show it: references as written, and `(hidden)` for possible secrets. */
 type ShownProgram = ReturnType<typeof shownProgram>;
 
 export type ConnectionOutcome =

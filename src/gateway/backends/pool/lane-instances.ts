@@ -62,7 +62,7 @@ export function createSharedInstances(state: LaneState, published: Published) {
       }
       state.trigger("drain");
     },
-    /** Calls in flight get the error. */
+    /** Calls in flight fail with `message`. */
     async close(message: string): Promise<void> {
       const all = [...instances.values()];
       await Promise.all(all.map((entry) => entry.close({ code: BACKEND_UNAVAILABLE, message })));
@@ -85,7 +85,7 @@ export function createSharedInstances(state: LaneState, published: Published) {
 
 /** A backend's published lists. Moves clients and subscriptions when another instance serves. */
 export class Published {
-  /** Null: nothing is published. The same object until a change. */
+  /** Null: nothing is published. The object stays the same until a change. */
   source: CatalogSource | null = null;
   /** The lists that are not published, because data that the backend requires is away. */
   hidden: CatalogSource | null = null;

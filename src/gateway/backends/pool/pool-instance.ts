@@ -77,7 +77,7 @@ export class PoolInstance {
     this.isReady = this.#seen.state.kind === "ready";
   }
 
-  /** The hot path. */
+  /** Every call of a client runs through this method, so it must be fast. */
   send({ method, params, port, signal, onLoss, onHome }: PoolCall, timeoutMs: number): Promise<Reply> {
     onHome?.(this.home);
     const call = { method, params, port, signal, timeoutMs };
@@ -100,7 +100,10 @@ export class PoolInstance {
     return reply;
   }
 
-  /** Resolves at the end or after `CLOSE_LIMIT_MS`; calls in flight get the error. Never rejects. */
+  /**
+   * Resolves when the instance has ended, or after `CLOSE_LIMIT_MS`. Calls in flight fail with `error`; never
+   * rejects.
+   */
   async close(error: { readonly code: number; readonly message: string }): Promise<void> {
     const { clock, logger, backend } = this.#options;
     try {

@@ -12,7 +12,7 @@ const CONNECT_MS = 2_000;
 export type ReachWatch = ReturnType<typeof createReachWatch>;
 
 export function createReachWatch(clock: Clock, onReached: () => void) {
-  /** `http://host:port`; null: nothing. */
+  /** `http://host:port` of the watched address; null: no address is watched. */
   let watched: string | null = null;
   let sinceMs = 0;
   let timer: Timer | null = null;
@@ -33,7 +33,7 @@ export function createReachWatch(clock: Clock, onReached: () => void) {
     }
     return isReached;
   };
-  /** Concurrent callers share one probe. False: refused, or nothing is watched. */
+  /** Concurrent callers share one probe. Resolves with false if the probe was refused, or if nothing is watched. */
   const ask = (): Promise<boolean> => {
     if (watched === null) return Promise.resolve(false);
     if (current === null) {

@@ -30,7 +30,10 @@ const methodNamed = reader(clientShape.fields.method);
 const SECRET_METHODS = ["client_secret_basic", "client_secret_post"] as const;
 const DEFAULT_NAME = "Mountaineer";
 
-/** Null: no client is configured, or only a metadata document, which the server does not support. */
+/**
+ * Returns null if no client is configured, or if only a metadata document is configured and the server does not
+ * support such documents.
+ */
 export function configuredClient(
   auth: ResolvedAuth | null,
   server: AuthorizationServer,

@@ -125,7 +125,7 @@ const grantShape = object({
   refreshToken: nullable(text),
   /** Wall ms. */
   obtainedAtMs: number,
-  /** Wall ms; null: the outcome of every renewal that began is stored. */
+  /** Start of a renewal whose outcome is not stored yet, wall ms; null: there is no such renewal. */
   renewingSinceMs: nullable(number),
   /** Why a person has to sign in again; null: no need. */
   ended: nullable(text),
@@ -134,7 +134,7 @@ export type Grant = Readonly<Omit<TypeOf<typeof grantShape>, "version" | "scopes
   readonly scopes: readonly string[] | null;
 };
 const readGrant = reader(grantShape);
-/** For grants that earlier versions stored. */
+/** Values for members that are missing in grants of earlier versions. */
 const DEFAULTS = {
   revocationEndpoint: null,
   redirectUri: null,

@@ -216,7 +216,10 @@ async function readable(reading: Promise<Grant | null>): Promise<Grant | null> {
   }
 }
 
-/** The challenges of a request without a token and of the gateway's last refused request. */
+/**
+ * Returns the challenges that the server sent to a request without a token, and to the gateway's last refused
+ * request.
+ */
 async function challengesOf(
   { backend, url, headers }: LoginRequest,
   grants: GrantStore,
@@ -279,7 +282,7 @@ function redirectUriAt(port: number): string {
   return `http://${HOST}:${port}${PATH}`;
 }
 
-/** Null: not one of our redirect addresses. */
+/** Returns null if the address is not one of our redirect addresses. */
 function redirectPortOf(redirectUri: string | null): number | null {
   const url = redirectUri === null ? null : URL.parse(redirectUri);
   return url !== null && url.hostname === HOST && url.pathname === PATH ? Number(url.port) : null;

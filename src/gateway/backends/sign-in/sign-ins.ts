@@ -56,7 +56,7 @@ export class SignIns implements AsyncDisposable {
     this.#grants = openGrantStore(options);
   }
 
-  /** Null: the configured headers authenticate the link, or the address is not safe for tokens. */
+  /** Returns null if the configured headers authenticate the link, or if the address is not safe for tokens. */
   authorize(backend: string, connection: SignedConnection): LinkAuthorization | null {
     const url = URL.parse(connection.url);
     const isByHand = Object.keys(connection.headers).some((name) => name.toLowerCase() === "authorization");
@@ -125,7 +125,7 @@ class SharedToken {
   #held: { readonly token: HeldToken; readonly credential: Credential } | null = null;
   /** There is no grant: requests carry no token. */
   #isNone = false;
-  /** The grant is read again before the next use. */
+  /** True: the grant must be read again before the next use. */
   #isUnread = true;
   #flight: Promise<Credential | LinkFailure> | null = null;
   #failure: Failure | null = null;
@@ -194,7 +194,10 @@ class SharedToken {
     return isUsable(held.token, this.#options.clock.wallMs()) ? held.credential : null;
   }
 
-  /** Obtains a token, or joins a request for one that is under way. `replaced`: a token that must not come back. */
+  /**
+   * Obtains a token. If a request for a token is already under way, waits for that request. `replaced`: a token that
+   * must not be returned again.
+   */
   #obtain(replaced: string | null): Promise<Credential | LinkFailure> {
     if (this.#flight !== null) return this.#flight;
     const failure = this.#failure;

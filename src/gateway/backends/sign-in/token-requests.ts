@@ -112,7 +112,7 @@ export async function codeRequestAddress(
     );
   }
   const url = new URL(server.authorization_endpoint);
-  // It must be neither a file nor a script, because a browser on this machine opens it.
+  // The address must lead neither to a file nor to a script, because a browser on this machine opens it.
   if (!isSafeForTokens(url)) {
     throw failed("never", `${server.issuer} wants people to sign in at an address that is not https`);
   }
@@ -184,7 +184,7 @@ export async function beginDeviceRequest(
   return {
     userCode: begun.user_code,
     address: begun.verification_uri,
-    /** Includes the code. */
+    /** The address with the user's code in it; null if the server gave none. */
     completeAddress: begun.verification_uri_complete ?? null,
     /** Waits for the person to agree. Rejects with `sign_in_failed` and `aborted`. */
     async tokens(signal: AbortSignal): Promise<Tokens> {

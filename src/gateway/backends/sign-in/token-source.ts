@@ -43,7 +43,7 @@ interface SourceOptions extends GatewayTools {
   readonly auth: ResolvedAuth | null;
 }
 
-/** `secrets`: hidden in the reason, since the server may repeat them. */
+/** The reason does not show `secrets`, which the server may have repeated in its error. */
 function outcomeOf(error: unknown, secrets: readonly (string | null)[] = []): TokenOutcome {
   const reason = withoutSecrets(errorText(error), secrets);
   // An unexpected error must not end the daemon.

@@ -16,7 +16,7 @@ import {
 } from "./request.ts";
 import type { FrontTools } from "./request-admission.ts";
 
-/** Deadline for the head of a stream's request, ms. */
+/** Time within which the head of the request on a stream must arrive, ms. */
 const HEAD_MS = 15_000;
 
 interface ForwardedOptions extends FrontTools {

@@ -17,7 +17,10 @@ import { type Exchange, hostOf, pathOf, type Visit } from "./request.ts";
 
 /** Maximum number of forwarded requests in flight, of one principal and of all; open listening streams count. */
 const MOST_FORWARDED = { ofOne: 512, ofAll: 1_024 };
-/** Maximum bytes of bodies that are not sent yet, of one principal and of all. A single body may be larger. */
+/**
+ * Maximum size of all bodies that are not sent yet, bytes: those of one principal, and those of all principals. A
+ * single body may be larger.
+ */
 const MOST_UNSENT = { ofOne: 64 * 1024 * 1024, ofAll: 256 * 1024 * 1024 };
 /** Maximum number of requests of one principal within `withinMs` for sessions that do not exist. */
 const GUESSES = { most: 30, withinMs: 10_000 };
@@ -203,7 +206,7 @@ export class Forwarding {
       response.end();
       return;
     }
-    // If either breaks, `pipeline` destroys the other: half an answer must not look complete.
+    // If one of the two streams breaks, `pipeline` destroys the other, because half an answer must not look complete.
     pipeline(answer, response, () => {});
   }
 
@@ -323,8 +326,8 @@ const LONGEST_NAME = 1_024;
 const LONGEST_CALLER = 32 * 1024;
 
 /**
- * Maximum bytes of the head of a forwarded request: more than a client's own may have, because it also
- * contains the principal.
+ * Maximum bytes of the head of a forwarded request. Exceeds the limit for a client's request, because a forwarded
+ * head also contains the principal.
  */
 export const LONGEST_HEAD = 64 * 1024;
 

@@ -70,7 +70,7 @@ interface HttpFrontOptions extends StoreOptions, AdmissionOptions {
   readonly peers?: (() => SessionPeers) | undefined;
 }
 
-/** A missing answer turns into an event stream after one to two times this long, ms. */
+/** If an answer takes longer than this, ms, it becomes an event stream, at the latest after twice this time. */
 const SLOW_MS = {
   usual: 5_000,
   /**

@@ -77,8 +77,8 @@ export class LegacySse {
   }
 
   /**
-   * Finds a stream by the proof of its id, for a client that another machine has authenticated as `said`.
-   * `principal`: as whom the client acts here. Null: no such stream, or not allowed.
+   * Finds a stream by the proof of its id. `said`: the principal that another machine has authenticated; `principal`:
+   * the client's principal on this machine. Returns null if there is no such stream, or the client may not use it.
    */
   findShared(proof: string, said: Principal): { readonly id: string; readonly principal: Principal } | null {
     const check = checkOf(proof);

@@ -20,12 +20,12 @@ const CLOSING_CONNECTIONS = 512;
 const HEADERS_TIMEOUT_MS = 15_000;
 /** Time for a client to send a whole request: 64 MiB at 4 Mbit/s. */
 const REQUEST_TIMEOUT_MS = 150_000;
-/** Longer than clients and proxies keep an idle connection: if the client closes it, no request is lost. */
+/** Longer than clients and proxies keep an idle connection, so that they close it first: then no request is lost. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 const CHECK_MS = 15_000;
 const CLOSE_IDLE_MS = 50;
 const BETWEEN_WARNINGS_MS = 60_000;
-/** Time for the requests that reached the new listener, before a rollback closes it. */
+/** How long a rollback waits for the requests that reached the new listener before it closes that listener, ms. */
 const ROLLBACK_GRACE_MS = 1_000;
 
 interface ListenerOptions extends GatewayTools {
@@ -338,7 +338,7 @@ export async function rebind(old: Listener, next: ListenerOptions) {
     const overlaps = next.port === old.port && systemErrorCode(error) === "EADDRINUSE";
     if (!overlaps) throw await listenFailed(error, next.host, next.port);
   }
-  // Paused, not stopped: clients that reconnected now would be refused.
+  // If the old listener stopped instead of pausing, clients that reconnect now would be refused.
   old.pauseListening();
   try {
     return rebinding(await new Listener(next).open());

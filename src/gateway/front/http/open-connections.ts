@@ -21,8 +21,8 @@ interface OpenConnection {
   requestedMs: number | null;
   /** The response to the newest request; null: there was no request, or its response is finished. */
   response: ServerResponse<IncomingMessage> | null;
-  // The listener checks with these whether the client still reads: bytes written and unread at the last check, and
-  // since when neither number has changed.
+  // The listener uses these to check whether the client still reads. `written` and `unread` are byte counts of the
+  // last check; `unreadSinceMs` is the time since which neither count has changed.
   written: number;
   unread: number;
   unreadSinceMs: number;

@@ -25,8 +25,8 @@ const ROUNDS = 20;
 const LEAST_AT_ONCE = 2;
 
 /**
- * Passes idle connections in rounds until the signal aborts, and at last all that are idle then. `allAtOnce`:
- * without pauses. Never rejects.
+ * Passes idle connections in rounds until the signal aborts, then passes those that are idle at that moment.
+ * `allAtOnce`: without pauses. Never rejects.
  */
 export async function passIdle(
   server: Server,

@@ -3,7 +3,7 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 
 export interface PortHolder {
   readonly pid: number;
-  /** The name of the process's program, without arguments, which may hold secrets. */
+  /** The name of the program without its arguments, because arguments may hold secrets. */
   readonly command: string;
 }
 

@@ -11,9 +11,11 @@ import type { Session } from "../session/session.ts";
 import { CoarseTimer } from "./coarse-timer.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
-/** Characters kept of an answer while its connection works; its last events may not have arrived. */
+/**
+ * How many characters of an answer are kept while its connection works, because the last events may not have arrived.
+ */
 const KEPT_CONNECTED = 256 * 1024;
-/** Characters kept of an answer whose connection is broken, or whose result is sent. */
+/** Maximum number of characters that are kept of an answer after its connection broke or its result was sent. */
 const KEPT_BROKEN = 8 * 1024 * 1024;
 /**
  * Maximum number of characters kept of all answers together. Beyond it, the principal with the most kept characters

@@ -59,7 +59,7 @@ export interface CallSuspension {
   outgoing(call: ModernCall, reply: Reply): Reply;
   /** Takes the reply of a suspended call. */
   early(call: ModernCall, reply: Reply): void;
-  /** The client has been away for so long that it may never come back. */
+  /** True if the client has been away for so long that it may never come back. */
   isIdle(call: ModernCall): boolean;
   /** Ends a suspended call, because another client needs the server. */
   giveWay(call: ModernCall): void;

@@ -14,13 +14,13 @@ import type { ModernRequest } from "./request.ts";
 export const IDLE_LIMIT_MS = 300_000;
 const CHECK_MS = 60_000;
 /**
- * How long an identity waits for a call that will come back: only the identity's own server process can read
- * the call's state.
+ * How long an identity is kept for a call that will come back, because only the server process of this identity can
+ * read the state of the call.
  */
 const EXPECTED_MS = 60_000;
 /**
- * Identities whose own server processes may run tasks are kept for `TASK_MS`, at most `MOST_WITH_TASKS` of each
- * principal.
+ * An identity whose own server processes may run tasks is kept for `TASK_MS`. At most `MOST_WITH_TASKS` such
+ * identities are kept for each principal.
  */
 const TASK_MS = 3_600_000;
 export const MOST_WITH_TASKS = 16;
@@ -38,9 +38,9 @@ export class Identity implements SessionPort {
   readonly sessionId = randomBytes(24).toString("base64url");
   /** An id that may become public, unlike `sessionId`. */
   readonly mark = randomBytes(9).toString("base64url");
-  /** Until then a call of this identity may come back; monotonic ms. */
+  /** Monotonic time, ms, until which a call of this identity may come back. */
   expectedUntilMs = 0;
-  /** Until then a task of this identity may exist; monotonic ms. */
+  /** A task of this identity may exist until this time, monotonic ms. */
   taskUntilMs = 0;
   /** Monotonic ms. */
   idleSinceMs = 0;
@@ -129,7 +129,7 @@ export class Identities implements Disposable {
     identity.taskUntilMs = Math.max(identity.taskUntilMs, this.#clock.monotonicMs() + forMs);
   }
 
-  /** Keeps the identity with that mark longer, because a client still asks for one of its tasks. */
+  /** Keeps the identity that has `mark` for longer, because a client still asks for a task of this identity. */
   keepMarked(principal: Principal, mark: string): void {
     const found = this.#idleOf(principal).find((one) => one.mark === mark);
     if (found !== undefined) this.keep(found, IDLE_LIMIT_MS);

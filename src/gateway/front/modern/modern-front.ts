@@ -120,7 +120,7 @@ export class ModernFront {
     this.#identities.endWithdrawn();
   }
 
-  /** Refuses new requests, waits `graceMs` at most for calls in flight, and ends all. */
+  /** Refuses new requests, waits at most `graceMs` for calls in flight, and then ends the remaining calls. */
   async end(graceMs: number, reason: string): Promise<void> {
     this.#isEnding = true;
     this.endListening();

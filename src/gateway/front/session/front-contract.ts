@@ -14,7 +14,7 @@ export type MetricsAnswer =
   | { readonly kind: "foreign" };
 
 export interface FrontGateway {
-  /** What serves new requests; a request in flight keeps the set that it began with. */
+  /** The serving set for new requests. A request in flight keeps the set with which it began. */
   readonly served: ServingSet;
   hasGroup(name: string): boolean;
   /** The result of initialize, without `protocolVersion`: capabilities, serverInfo, instructions. */

@@ -75,7 +75,10 @@ function readBatch(values: readonly unknown[], session: Session | null): Incomin
   return { kind: "batch", session, messages, errors, answers: requests + errors.length };
 }
 
-/** Gives each message of the batch to its session, and the answers to `outlet`. `refusal` answers all requests. */
+/**
+ * Gives each message of the batch to its session, and the answers to `outlet`. If `refusal` is given, all requests
+ * get it as their answer.
+ */
 export function serveBatch(
   { session, messages, errors }: Omit<Batch, "kind">,
   outlet: CallOutlet,

@@ -15,13 +15,16 @@ export const BACKLOG_LIMIT_BYTES = 8 * 1024 * 1024;
 
 /** One stream of messages to one client; compared by identity. */
 export interface Outlet {
-  /** Sends one message, given as JSON. False: the stream is closed, perhaps just now because too much is unread. */
+  /**
+   * Sends one message, given as JSON. Returns false if the stream is closed, perhaps just now because too much is
+   * unread.
+   */
   send(json: string): boolean;
   /** A promise that settles when the client has read enough or is gone; null: it keeps up. */
   readonly congested: Promise<void> | null;
 }
 
-/** Sends a notification of the call; if absent, `send` sends it. */
+/** The stream of one or more requests in flight. */
 export interface CallOutlet extends Outlet {
   readonly trace?: TraceHeaders;
   /** Sends a notification of the call; absent: `send` is used instead. */
@@ -36,8 +39,8 @@ export const NO_OUTLET: CallOutlet = { congested: null, send: () => false, answe
 const IN_FLIGHT_LIMIT = 512;
 
 /**
- * The refusal of a request whose id is already in flight (`isTaken`), or that exceeds the limit; null: it may
- * begin.
+ * Returns the refusal if a request with the same id is in flight (`isTaken`) or the limit is reached; null if the
+ * request may begin.
  */
 export function refusalInFlight(isTaken: boolean, inFlight: number, who: string): Reply | null {
   if (isTaken) return errorReply(INVALID_REQUEST, "a request with this id is in flight");

@@ -1,4 +1,4 @@
-// The open questions to one client: requests of servers that it has not answered yet.
+// The open questions to one client: requests of servers that the client has not answered yet.
 import { randomBytes } from "node:crypto";
 import { errorText } from "../../../runtime/errors.ts";
 import type { Question } from "../../client-port.ts";

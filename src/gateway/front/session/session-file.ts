@@ -1,5 +1,5 @@
-// The file of saved sessions: one line for each, by the SHA-256 of its id. Several changes share a write. If the file
-// cannot be read or written, sessions are lost, but the gateway runs.
+// The file of saved sessions: one line for each session, with the SHA-256 of the session's id. If the file cannot be
+// read or written, sessions are lost, but the gateway runs.
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { readRegularFile, removeLeftovers, setAside } from "../../../runtime/files/durable-file.ts";

@@ -45,7 +45,7 @@ export interface SessionRecord {
   readonly usedMs: number;
 }
 
-/** Null: the line would be too long even without the subscriptions, or cannot be written as JSON. */
+/** Returns null if the line would be too long even without the subscriptions, or cannot be written as JSON. */
 export function recordLine(hash: string, record: SessionRecord): string | null {
   const line = lineOf(hash, record);
   if (line !== null || record.subscriptions.length === 0) return line;
@@ -184,7 +184,7 @@ export function actingPrincipal(
   return isSame(roles, known.roles) ? known : { ...known, roles };
 }
 
-/** This machine does not get the sender's signed token, so the last token that it has seen counts. */
+/** This machine does not get the signed token from the sender, so the last token that this machine has seen counts. */
 function signed(own: Principal, served: Pick<ServingSet, "refresh">): Principal {
   const now = served.refresh(own);
   return now !== null && principalKey(now) === principalKey(own) ? now : own;

@@ -227,8 +227,8 @@ export class SessionStore {
   }
 
   /**
-   * Finds a session by the proof of its id, for a client that another machine has authenticated as `said`.
-   * The session gets the principal that this client acts as. "foreign": the session is not that of `said`.
+   * Finds a session by the proof of the session's id, for a client that another machine has authenticated as `said`.
+   * The session gets the principal that this client acts as. "foreign": the session does not belong to `said`.
    */
   findShared(proof: string, said: Principal): Session | "foreign" | null {
     const { served } = this.#options.gateway;
@@ -243,8 +243,8 @@ export class SessionStore {
     const own = { ...said, roles: dormant.record.shared?.roles ?? [] };
     const acting = principalKey(own) === dormant.record.principal ? actingPrincipal(said, own, served) : null;
     if (acting === null) return "foreign";
-    // This machine does not know the session's id, so it makes another one. When the client's requests come to this
-    // machine directly, `find` finds the session by the hash of their id.
+    // This machine does not know the session's id, so it makes another one. For requests that the client sends
+    // directly to this machine, `find` finds the session by the hash of the id in the request.
     const resumed = this.#resume(dormant, newSessionId(null), acting);
     resumed.own = own;
     return resumed.session;
@@ -395,7 +395,7 @@ export class SessionStore {
     if (file !== undefined) for (const active of changed) void this.#save(file, active);
   }
 
-  /** Saves changed sessions, and the time of use of the others. */
+  /** Saves all changed sessions; for the other sessions, saves only the time of their last use. */
   saveAll(): void {
     for (const active of this.#active.values()) {
       if (active.busy() || active.usedMs > active.savedMs) this.#changed.add(active);

@@ -126,7 +126,7 @@ export class Session implements SessionPort {
   }
 
   /**
-   * Adopts the principal of the newest request. False, without a change, if the session belongs to another
+   * Adopts the principal of the newest request. Returns false and changes nothing if the session belongs to another
    * principal.
    */
   identify(principal: Principal): boolean {

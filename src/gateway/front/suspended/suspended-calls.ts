@@ -46,7 +46,10 @@ export interface StateKey {
 
 /** The previous or the next daemon. The clients of its suspended calls may come to this daemon. */
 export interface OtherDaemon {
-  /** Answers on `outlet`. Call `gone` when the client closes the connection. Null: the other daemon has ended. */
+  /**
+   * Answers on `outlet`; the caller calls `gone` when the client closes the connection. Returns null if the other
+   * daemon has ended.
+   */
   resume(request: ModernRequest, outlet: CallOutlet): { readonly gone: () => void } | null;
 }
 
@@ -58,7 +61,7 @@ export class SuspendedCalls implements CallSuspension {
   readonly #byCall = new Map<ModernCall, SuspendedCall>();
   /** Calls whose client was asked for input, by the id in their `requestState`; the newest come last. */
   readonly #byId = new Map<string, SuspendedCall>();
-  /** The number of handovers before this daemon. */
+  /** The number of handovers before this daemon started. */
   #generation = 0;
   #previous: OtherDaemon | null = null;
   #next: OtherDaemon | null = null;
@@ -143,7 +146,7 @@ export class SuspendedCalls implements CallSuspension {
   outgoing(call: ModernCall, reply: Reply): Reply {
     const suspended = this.#byCall.get(call);
     suspended?.settled();
-    // The call has ended because its backend failed: the client can only make the call again.
+    // The call has ended because its backend failed, so the client has to make the call again.
     if (suspended?.endedEarly === true && isError(reply) && reply.error.code === BACKEND_UNAVAILABLE) {
       const message = `the call of this requestState has ended: ${reply.error.message}; make it again without it`;
       return errorReply(INVALID_PARAMS, message);
@@ -378,7 +381,10 @@ const TOO_DEEP = errorReply(
 
 /** The content of `requestState`: signed, not encrypted. `consent`: the id of a person's consent; null: none. */
 type State =
-  /** Resumes a suspended call. `generation`: number of handovers before the daemon that has the call. */
+  /**
+   * Resumes a suspended call. `generation`: the number of handovers before the start of the daemon that holds the
+   * call.
+   */
   | { readonly kind: "hold"; readonly call: string; readonly round: number; readonly generation: number }
   /** The state of a backend of 2026-07-28; null: the backend gave none. */
   | {

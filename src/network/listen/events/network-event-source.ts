@@ -29,6 +29,6 @@ export type RunningEventSource = AsyncDisposable;
 
 /** A slot of the Int32Array that a source shares with its thread; 1 asks the thread to stop. */
 export const STOP_SLOT = 0;
-/** The slot that holds the number of the eventfd plus one; the eventfd wakes the thread. 0: there is no eventfd yet. */
+/** This slot holds the eventfd's descriptor plus one; 0: there is no eventfd yet. The eventfd wakes the thread. */
 export const EVENT_FD_SLOT = 1;
 export const CONTROL_BYTES = 8;

@@ -152,8 +152,8 @@ function isOfLink(type: number): boolean {
 }
 
 /**
- * Whether a message is about a change: the kernel announces a link again and again, and an address at each advertisement
- * that extends its lifetime. The first message about each counts as a change.
+ * Returns true if a message reports a change. The kernel repeats messages about unchanged links and addresses; the
+ * first message about each one counts as a change.
  */
 function isChange(type: number, received: Buffer, lastFlags: Map<string, number>): boolean {
   const isLink = isOfLink(type);

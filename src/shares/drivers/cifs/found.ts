@@ -87,8 +87,8 @@ function sourceShown(
 }
 
 /**
- * Finds a mount's route by its host and port. The host of a carried mount is the one it was made for, even if its
- * bytes now take the other route.
+ * Finds a mount's route by the mount's host and port. A carried mount keeps the host for which it was made, even if
+ * its bytes now take the other route.
  */
 function routeBy(
   share: ShareSpec,

@@ -25,7 +25,7 @@ const noteOf = reader(noteShape);
 
 const FILE_NAME = "cifs.json";
 
-/** `folder`: the share's own. null: there is no note, or it is no note of ours. */
+/** `folder`: the share's own folder. Resolves with null if it has no note, or a note that Mountaineer did not write. */
 export async function readCifsNote(folder: string): Promise<CifsNote | null> {
   const content = await readIfPresent(join(folder, FILE_NAME));
   return noteOf({ carried: null, ...jsonObject(content ?? "") });

@@ -9,7 +9,7 @@ interface CifsMount {
   readonly route: RouteSpec;
   /** The host's address that the probe used, so that the mount goes there, too; null: none is known. */
   readonly address: string | null;
-  /** The owner of the files on this machine. */
+  /** The local user and group that own the mounted files. */
   readonly owner: { readonly uid: number; readonly gid: number };
   /** The carrier's port for the mount; null: the mount talks to the route's host directly. */
   readonly carried: Through | null;

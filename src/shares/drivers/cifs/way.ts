@@ -1,4 +1,5 @@
-// How the kernel's SMB client can mount a share on this machine: as root, or as fstab lets users.
+// How the kernel's SMB client can mount a share on this machine: as root, or by a line in fstab that lets users
+// mount.
 
 import { readFile } from "node:fs/promises";
 import { delimiter } from "node:path";
@@ -65,8 +66,8 @@ export function systemTools(): CifsTools {
 }
 
 /**
- * What this machine lacks for mounting any share; null: the machine can mount at least one share, as far as
- * can be known without the share's configuration.
+ * Returns what this machine lacks for mounting any share; null if nothing is known to be lacking. A share's own
+ * configuration may require more.
  */
 export async function lackingForCifs(tools: CifsTools): Promise<Lacking | null> {
   const lacking = await lackingProgram(tools);
@@ -95,7 +96,8 @@ export interface WayTo {
 }
 
 /**
- * What is missing to mount this share; null: it can be mounted, carried or over at least one of its routes.
+ * Resolves with what is missing to mount this share; null if it can be mounted, either carried or over at least one
+ * of its routes.
  */
 export async function lackingForShare(wayTo: WayTo): Promise<Lacking | null> {
   if ((await refusalToCarry(wayTo)) === null) return null;
@@ -114,7 +116,10 @@ export async function fixedPortOf({ tools, share, path }: WayTo): Promise<number
   return (await linesOf(tools, share, path))[0]?.carriedPort ?? null;
 }
 
-/** The account in a user's line in fstab; null: there is none, or this user cannot read it. */
+/**
+ * Returns the account in the fstab line that lets a user mount the share; null: there is none, or this user cannot
+ * read it.
+ */
 export async function accountInFstab({ tools, share, path }: WayTo): Promise<CifsAccount | null> {
   if (tools.userId === 0) return null;
   const [entry] = await linesOf(tools, share, path);
@@ -129,7 +134,7 @@ export async function refusalToCarry(wayTo: WayTo): Promise<Lacking | null> {
   return way.kind === "none" ? way.lacking : null;
 }
 
-/** How to mount the share through the carrier's port, or with `through` null directly over the route. */
+/** Returns how to mount the share: through the carrier's port, or directly over the route if `through` is null. */
 export async function wayToMount(
   { tools, share, path, addressesOf }: WayTo,
   routeName: RouteName,

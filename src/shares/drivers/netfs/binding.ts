@@ -106,7 +106,7 @@ export async function loadNetfs(
       );
       const mountOptions = own(
         cf.dictionary({
-          // A dead server ends requests with an error instead of holding programs for ever.
+          // Requests to a dead server then end with an error, instead of holding programs for ever.
           SoftMount: cf.boolean(true),
           ...(folder === null ? {} : { MountAtMountDir: cf.boolean(true) }),
         }),

@@ -111,7 +111,7 @@ export function createNetfsDriver(options: NetfsDriverOptions): MountDriver {
         await rmdir(mount.path).catch(() => {});
       return outcome;
     },
-    // The kernel's client writes back by itself, and a plain unmount waits for it.
+    // The kernel's client writes back by itself, and a plain unmount waits until everything is written.
     unsent: () => Promise.resolve([]),
     ownProcesses: () => Promise.resolve([]),
     openFilesPath: mounts.openFilesPath,
@@ -248,7 +248,7 @@ async function prove(
     return null;
   }
   if (look.errno === null) return null;
-  // A missing permission does not fail the mount: the next look makes it a condition.
+  // A missing permission does not fail the mount; the next look reports it as a condition.
   const denied = meaningOfDenied(look.errno, mount.path, isUnderLaunchd(process.env, process.ppid));
   if (denied === null) return failed("other", `the share does not list (${look.errno})`);
   logger.warn("the mount may not be read", { path: mount.path, reason: denied.title, hint: denied.hint });

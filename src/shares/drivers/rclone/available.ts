@@ -62,8 +62,8 @@ export function createRcloneCheck(clock: Clock, home: string) {
 
   return {
     /**
-     * Resolves with what is missing, or null; calls share a look in progress, because looks that hang must not take
-     * all threads of this process. A null from a look that began at `notBeforeMs` (monotonic) or later is reused.
+     * Resolves with what is missing, or with null. Calls share a look in progress, and a null is reused if its look
+     * began at `notBeforeMs` (monotonic) or later.
      */
     lacking(notBeforeMs = Number.POSITIVE_INFINITY): Promise<Lacking | null> {
       if (ableAtMs >= notBeforeMs) return Promise.resolve(null);

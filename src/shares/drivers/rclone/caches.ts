@@ -26,7 +26,7 @@ import { createUnsentWrites, type UnsentWrites } from "./unsent.ts";
 
 interface CachesOptions extends StateFolderTools {
   readonly unsent: UnsentWrites;
-  /** Called after a cache was renamed or replaced by another cache, so that its last review is outdated. */
+  /** Called after a cache was renamed or replaced by another cache. The last review of that cache is then outdated. */
   readonly onReplaced: (files: RcloneFiles) => void;
 }
 
@@ -238,7 +238,10 @@ async function noteSource(share: ShareSpec, { folder }: RcloneFiles): Promise<vo
   await writeDurably(path, `${JSON.stringify({ ...before, source })}\n`, { mode: 0o600 });
 }
 
-/** Renames a cache folder that spells the share's name in other case: rclone would not find the files in it. */
+/**
+ * Renames a cache folder whose name differs from the share's name only in case, because rclone would not find the
+ * files in it.
+ */
 async function spellAs({ cache }: RcloneFiles, shareName: string): Promise<boolean> {
   let isOther = false;
   for (const kind of ["vfs", "vfsMeta"]) {
@@ -273,7 +276,7 @@ async function waitingIn(
   return { server, ...facts, inUse, files: found.filter((file) => file !== null), folder };
 }
 
-/** The facts about a file that waits; null: somebody removed the file. */
+/** Describes a file that has not been sent yet. Returns null if somebody has removed the file. */
 async function unsentFile(folder: string, path: string): Promise<UnsentFile | null> {
   const found = await stat(join(folder, path)).catch(expecting("ENOENT", null));
   return found === null ? null : { path, bytes: found.size, writtenAtMs: found.mtimeMs };

@@ -15,7 +15,8 @@ export interface RcloneControl {
 }
 
 /**
- * `failed`: rclone answered that it could not do it. `unreachable`: nothing answered, or not as rclone does.
+ * `failed`: rclone answered that it could not do it. `unreachable`: nothing answered, or the answer was not one of
+ * rclone's.
  */
 type ControlAnswer = "done" | "failed" | "unreachable";
 
@@ -36,8 +37,8 @@ const ALL_MS = 2_000;
  */
 const PACED_MS = 300;
 /**
- * A question without an answer is aborted after this time, ms. It is long, because rclone answers an abort
- * with ten vain tries to connect, each of which lengthens its pauses.
+ * A question that rclone does not answer is aborted after this time, ms. The time is long, because an abort makes
+ * rclone try ten times in vain to connect, and each try lengthens rclone's pauses.
  */
 const GIVEN_UP_MS = 10 * 60_000;
 

@@ -74,7 +74,7 @@ export function rcloneFiles(stateFolder: string, shareName: string, server = FIR
   return rcloneFilesIn(shareFiles(stateFolder, shareName).folder, server);
 }
 
-/** `folder`: the share's own. */
+/** `folder`: the folder of one share. */
 export function rcloneFilesIn(folder: string, server = FIRST_SERVER): RcloneFiles {
   return {
     ...shareFilesIn(folder),
@@ -109,10 +109,9 @@ export function configText(share: ShareSpec, route: RouteSpec, obscured: string 
 }
 
 /**
- * An option in the config of carried mounts: the tries of a connect (rclone 1.71 and newer). With one try, a connect that a
- * planned move interrupts would fail a program. More tries cost more: an upload that was given up makes all of them in
- * vain, and each failure doubles the pause, up to 2 s, before the next connect of any program. Mounts without the carrier
- * lack the option, because each try with a wrong password would be another refused login.
+ * An option for carried mounts: how often rclone 1.71 and newer tries to connect. With one try, a planned move could
+ * make a program fail; each further try in vain lengthens the pause before any program's next connect. Mounts without
+ * the carrier lack the option, because each try with a wrong password would be another refused login.
  */
 export const CARRIED_CONNECTS = "override.low_level_retries = 3\n";
 
@@ -182,20 +181,23 @@ function retriesCarried(version: RcloneVersion | null): number {
   return rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
 }
 
-/** Marks the mount as carried, in case its note was never written. The argument has no effect on SMB. */
+/**
+ * Marks the mount as carried, for the case that the note of the mount was never written. The argument has no effect
+ * on SMB.
+ */
 const CARRIED_FLAG = ["--user-agent"] as const;
 
 /** rclone's remote control, on a port that the system picks, with the password in rclone's environment. */
 const CONTROL_ARGUMENTS = ["--rc", "--rc-addr", "127.0.0.1:0"] as const;
 
-/** The server whose cache a process with these arguments uses. `folder`: the share's own. */
+/** The server whose cache a process with these arguments uses. `folder`: the folder of the share. */
 export function serverOfArguments(args: readonly string[], folder: string): string {
   const cache = args[args.indexOf("--cache-dir") + 1] ?? "";
   const id = cache === join(folder, CACHE) ? FIRST_SERVER : basename(dirname(cache));
   return isServerId(id) ? id : FIRST_SERVER;
 }
 
-/** The port that a process with these arguments talks to; null: it is not carried. */
+/** Returns the carrier's port that a process with these arguments talks to; null if the mount is not carried. */
 export function carriedPortOf(args: readonly string[]): number | null {
   const port = Number(args[args.indexOf(CARRIED_FLAG[0]) + 1] ?? "");
   return args.includes(CARRIED_FLAG[0]) && Number.isInteger(port) && port > 0 ? port : null;
@@ -222,12 +224,12 @@ const noteShape = object({
 });
 const storedNote = reader(noteShape);
 
-/** The note of a process. Its pid and start time also identify the process. */
+/** The note about a process. Its members include the pid and the start time, which identify the process. */
 export type ProcessNote = Readonly<TypeOf<typeof noteShape>>;
 
 /**
- * Reads the note of the process that serves a share. null: the note is missing or invalid, or names a process of
- * another home folder, from which this folder was copied.
+ * Returns the note about the process that serves a share; null if the note is missing or invalid, or if it was copied
+ * with the folder from another home.
  */
 export async function readProcessNote({ folder, process }: RcloneFiles): Promise<ProcessNote | null> {
   const note = parseProcessNote(await readIfPresent(process));

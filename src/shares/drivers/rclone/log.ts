@@ -76,7 +76,9 @@ export function readStuckFiles(log: string): readonly string[] {
 const PASSING = /\.partial: file does not exist|delete pending|object not found/i;
 const PASSING_TRIES = 2;
 
-/** The upload that a line reports as failed. null: the line reports something else, or a temporary failure. */
+/**
+ * Returns the upload that a line reports as failed; null if the line reports something else, or a temporary failure.
+ */
 export function readRefusedUpload(line: string): RefusedUpload | null {
   const [, path, tries, why] =
     / ERROR : (.+): vfs cache: failed to upload try #(\d+), will retry in \S+: (.*)$/.exec(line) ?? [];

@@ -48,7 +48,10 @@ export function createRcloneLogs({ clock, logger, stateFolder }: StateFolderTool
   };
 }
 
-/** Prepares an empty log for a mount. A log with a crash is kept as `PATH.1`, the ones before it up to `PATH.3`. */
+/**
+ * Prepares an empty log for a mount. A log that shows a crash is kept as `PATH.1`; earlier ones are kept up to
+ * `PATH.3`.
+ */
 export async function beginLog(path: string): Promise<void> {
   try {
     if ((await stat(path)).size > MOST_BYTES) await cutLog(path, KEPT_BYTES);

@@ -20,8 +20,8 @@ interface Pause {
 
 const WRITTEN_WITHIN_MS = 1_000;
 /**
- * Pauses of a mount after failed refreshes, ms; they grow with each failure in a row. A refresh of a mount
- * that hangs may leave programs that cannot be killed.
+ * How long a mount is not refreshed after failed refreshes, ms; the time grows with each failure in a row. A refresh
+ * of a mount that hangs may leave programs that cannot be killed.
  */
 const PAUSE_MS = { first: 10_000, most: 300_000 };
 

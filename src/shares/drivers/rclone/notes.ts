@@ -99,7 +99,7 @@ export async function judgeNote(
 
 interface ZeroLooks {
   isZero(range: ByteRange): Promise<boolean>;
-  /** The runs of zeros within `range` for which `isWanted` returns true. */
+  /** Returns the runs of zeros within `range` that `isWanted` accepts. */
   zeroRuns(range: ByteRange, isWanted: (run: ByteRange) => boolean): Promise<readonly ByteRange[]>;
 }
 
@@ -111,9 +111,9 @@ interface RealBytes {
 }
 
 /**
- * Finds the real bytes of a cache file: those that its note lists, and other data that it holds. Zeros that
- * pad a block never count. Other zeros may be gaps between writes: they count if all listed ranges and the
- * file's sizes are multiples of a sector, as a database writes them; otherwise they are `doubtful`.
+ * Finds the real bytes of a cache file: the ranges that its note lists, and other data in the file. Zeros in other
+ * data are `doubtful`, because they may be gaps between writes, unless all listed ranges and the file's sizes are
+ * multiples of a sector. Zeros that pad a block never count.
  */
 export async function realBytes(
   note: CacheNote | null,

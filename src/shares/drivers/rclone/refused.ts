@@ -9,7 +9,7 @@ interface Reading {
   /** How far the log was read: the end of a line. */
   offset: number;
   inode: bigint;
-  /** The last line that was read: after a log was cut, the offset does not show where reading ended. */
+  /** The last line that was read. After a log was cut, the offset alone does not show where reading ended. */
   lastLine: string;
   readonly refused: Map<string, RefusedUpload>;
 }

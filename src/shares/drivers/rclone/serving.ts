@@ -160,8 +160,8 @@ export function createServingProcesses() {
 }
 
 /**
- * Returns a function that finds the rclone that serves a mount, by the mount path among its arguments. It
- * searches once for each mount.
+ * Returns a function that finds the rclone process of a mount by the mount path in the process's arguments. The
+ * function searches once for each mount.
  */
 function createForeignSearch(): (entry: MountEntry) => Promise<RcloneProcess | null> {
   const byMountId = new Map<string, RcloneProcess | null>();

@@ -72,7 +72,7 @@ export type SetAsideNote = Readonly<Omit<StoredNote, "real" | "doubtful">> &
   Readonly<Record<"real" | "doubtful", readonly ByteRange[]>>;
 
 interface CacheReview {
-  /** Paths that files were set aside to. */
+  /** The new paths of files that were set aside. */
   readonly aside: readonly string[];
   /** Files whose notes were corrected, by their paths in the cache. */
   readonly corrected: readonly string[];

@@ -17,8 +17,8 @@ type Seek = (fd: number, from: number, whence: number) => Promise<number>;
 let loading: Promise<Seek | null> | undefined;
 
 /**
- * The parts that hold data, in whole blocks, sorted. If the system cannot say, blocks of zeros count as holes. Rejects
- * with the system's error.
+ * Returns the parts of the file that hold data, in whole blocks and sorted. If the system cannot say, blocks of zeros
+ * count as holes; rejects with the system's error.
  */
 export async function dataOf(file: SparseFile, blockBytes: number): Promise<readonly ByteRange[]> {
   const { size } = await file.stat();
@@ -43,7 +43,7 @@ async function sought({ fd }: SparseFile, size: number, seek: Seek): Promise<rea
   const data: ByteRange[] = [];
   for (let from = 0; from < size; ) {
     const start = await seek(fd, from, SEEK_DATA);
-    // Also of a failing disk lseek finds no data: only a hole that begins here proves that there is none.
+    // On a failing disk, lseek finds no data either. Only a hole that begins here proves that there is no data.
     if (start < from) return (await seek(fd, from, SEEK_HOLE)) === from ? data : null;
     if (start >= size) break;
     const end = await seek(fd, start, SEEK_HOLE);

@@ -1,4 +1,5 @@
-// Adds a server of the public registry: a search by name, a form of its inputs, and what would run. Loads no images.
+// Adds a server from the public registry: a search by name, a form for the inputs of the server, and what would run.
+// Loads no images.
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { OutputOf } from "../../../api/operations.ts";

@@ -147,7 +147,7 @@ function Buttons({ node, path, label, onNode }: FormProps): ComponentChild {
   );
 }
 
-/** For a flag or choice its JSON; "" if left out. */
+/** Returns a field's value as text: the JSON of a flag or a choice, and "" for a field that is left out. */
 export function typedValue({ field: { of }, isSet, text, at }: FormNode): string {
   if (!isSet) return "";
   if (of.kind === "flag") return String(at === 1);

@@ -85,7 +85,7 @@ function TryIt({ app, tool }: ToolProps): ComponentChild {
   );
   // Fits the typed arguments to the tool's schema, which may have changed since they were typed.
   const given = useMemo(() => redrawn(drawn, typed), [drawn, typed]);
-  /** The newest arguments, with input that was typed since this was drawn. */
+  /** The newest arguments, with input that was typed since the form was drawn. */
   const newest = (): CallArguments => redrawn(drawn, store.get());
   const [isTried, setTried] = useState(false);
   const [state, setState] = useState<CallState>({ kind: "idle" });

@@ -164,7 +164,7 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Requests of reports; no report is requested twice at a time. */
+/** Requests reports. A report is not requested again while a request for it is in flight. */
 function createLooks(store: Store<PageState>, requests: Requests, signal: AbortSignal) {
   const look = (work: () => Promise<Partial<PageState>>): (() => void) =>
     onceMore(async () => {

@@ -308,7 +308,7 @@ function narrowDrawing({ machine, joined }: Picture): Drawing {
     const box = { x, y, width: NARROW - x, height: HEIGHTS[thing.kind] };
     thing.wires.forEach((each, index, { length }) => {
       const toY = y + (box.height * (index + 0.5)) / length;
-      // The direction in which calls are drawn.
+      // The line is drawn in the direction of the calls.
       const path = thing.kind === "agent" ? `M${x},${toY} H8` : `M8,${toY} H${x}`;
       wires.push({ ...each, path, labelX: 14, labelY: toY });
     });

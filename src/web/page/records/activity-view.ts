@@ -26,7 +26,7 @@ const TONES = { debug: "plain", info: "plain", warn: "warning", error: "bad" } a
   LogLine["level"],
   Tone
 >;
-/** Typed words filter once nothing was typed for this time. */
+/** Typed words filter the list after this time without typing, ms. */
 const QUIET_MS = 300;
 /** Maximum number of entries on the page. */
 const MOST_ITEMS = 2000;
@@ -162,7 +162,7 @@ function wholeEntries({ items, ends }: Page): readonly Entry[] {
   return items.filter(({ at }) => at >= known).toSorted((one, other) => (one.at < other.at ? 1 : -1));
 }
 
-/** A transition in words; any other line as logged. */
+/** Returns the entry for a line of the log: in words if the line reports a transition, otherwise as it was logged. */
 function lineEntry({ at, level, message, fields = {} }: LogLine): Entry {
   const transition = transitionOf({ message, fields });
   const known = transition === null ? null : transitionWords(transition);

@@ -72,7 +72,7 @@ interface PageProps {
   readonly restart: (because: string) => void;
 }
 
-/** The page from its opening, or from a sign-out, to the next sign-out. */
+/** The page until the next sign-out. A sign-out starts a new one. */
 function Page({ model, link, restart }: PageProps): ComponentChild {
   const { store, requests, secret } = model;
   const session = useStore(store, (state) => state.session);

@@ -84,7 +84,7 @@ function changeTable(sync: SyncReport): ComponentChild {
   );
 }
 
-// The form over `[sync]`. A save is refused if the file has changed since the form was drawn.
+// The form for the section `[sync]`. A save is refused if the file has changed since the form was drawn.
 
 const LABELS: Readonly<Record<string, string>> = {
   enabled: "Watch the file",

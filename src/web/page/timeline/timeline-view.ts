@@ -235,7 +235,7 @@ function callBars(
 // Spans of a day as stretches of a bar. Pure.
 
 interface Stretch {
-  /** Parts of the whole bar, 0 to 1. */
+  /** Fractions of the whole bar, 0 to 1. */
   readonly from: number;
   readonly width: number;
   readonly tone: Tone | "unknown";

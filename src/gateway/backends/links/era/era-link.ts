@@ -60,7 +60,7 @@ interface EraOptions extends GatewayTools {
   readonly over: "process" | "http" | "stream";
   /** Only protocol version 2026-07-28 is allowed. */
   readonly isPinned: boolean;
-  /** Marks each request with its client, for another machine's gateway. */
+  /** Marks each request with the client that sent it, for another machine's gateway. */
   readonly callerMarks?: CallerMarks;
   readonly memory: EraMemory;
 }
@@ -77,7 +77,6 @@ class EraLink implements BackendLink {
   #modern: ModernServer | null = null;
   /** Used beside `#modern` if the server speaks both versions. */
   #legacy: LegacySession | null = null;
-  /** Where subscriptions to resources go. */
   #subscribesOver: "modern" | "legacy" = "modern";
   /** The gateway's `initialize`, sent unchanged and not answered yet. */
   #initialize: RpcRequest | null = null;
@@ -351,7 +350,10 @@ function isAway(failure: LinkFailure): boolean {
 const MOST = 1_000;
 
 export class EraMemory {
-  /** Servers that did not answer a probe, by connection key, with their `serverInfo`; null: not known yet. */
+  /**
+   * Keys: the connections of servers that did not answer a probe. Values: the `serverInfo` of these servers; null:
+   * not known yet.
+   */
   readonly #unprobed = new Map<string, string | null>();
   readonly #spoken = new Map<string, SpokenVersion>();
 
@@ -370,8 +372,8 @@ export class EraMemory {
   }
 
   /**
-   * Call when the server has answered `initialize`. If `server` is another server or another release than before, it
-   * is probed at the next start.
+   * Call when the server has answered `initialize`. If `server` names another server or release than before, the
+   * server is probed again at the next start.
    */
   initialized(key: string, server: string): void {
     const known = this.#unprobed.get(key);

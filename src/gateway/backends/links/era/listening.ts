@@ -43,7 +43,7 @@ interface Opening extends Stream {
 interface ListeningOptions {
   readonly clock: Clock;
   readonly capabilities: unknown;
-  /** Requests a stream, whose end has to be reported to `ended`. */
+  /** Requests a stream. The end of the stream has to be reported to `ended`. */
   readonly listen: (notifications: JsonObject) => RpcId;
   readonly abandon: (id: RpcId) => void;
   /** The stream was interrupted and is open again; notices sent meanwhile are lost. */

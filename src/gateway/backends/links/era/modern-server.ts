@@ -150,7 +150,7 @@ export class ModernServer {
     this.#listening.start();
   }
 
-  /** Requests in flight fail with `failure`; null: they are dropped. */
+  /** Requests in flight fail with `failure`. If `failure` is null, they are dropped. */
   dispose(failure: LinkFailure | null): void {
     this.#over = true;
     this.#listening[Symbol.dispose]();
@@ -265,7 +265,7 @@ export class ModernServer {
   #dispatch({ message, sender, isModern: isAsIs, inner }: Flight, params: JsonObject | undefined): void {
     const { callerMarks } = this.#options;
     const modern = isAsIs ? params : modernParams(params, this.#clientMeta(sender));
-    // A mark identifies a session, which a modern client does not have.
+    // A mark identifies a session, and a modern client has no session.
     const mark = sender === null || isAsIs ? null : (callerMarks?.(sender) ?? null);
     const sent = callerMarks === undefined ? modern : withCaller(modern, mark);
     this.#post(rpcRequest(inner, message.method, sent));

@@ -40,7 +40,7 @@ interface RoundEvents<T extends Asker> {
   nextId(): RpcId;
   /** Sends a request of the server to the client. */
   ask(asker: T, request: RpcRequest): void;
-  /** Sends the request again. `isLater`: after a pause, as the server asked for no input. */
+  /** Sends the request again. `isLater`: after a pause, because the server asked for no input. */
   retry(asker: T, params: JsonObject, isLater: boolean): void;
   fail(asker: T, reply: Reply): void;
 }

@@ -264,7 +264,7 @@ class Connection implements ResponseParts {
     else this.destroy();
   }
 
-  /** While paused, the end waits until `resume` has delivered the bytes received before it. */
+  /** While paused, the connection's end is reported only after `resume` has delivered all received bytes. */
   #ended(): void {
     this.#keptMs = 0;
     if (this.#isPaused) return;

@@ -31,7 +31,6 @@ const IDEMPOTENT: ReadonlySet<string> = new Set([
   "notifications/roots/list_changed",
 ]);
 
-/** What all exchanges of a link share. */
 export interface LinkContext {
   readonly target: HttpTarget;
   readonly authorization: LinkAuthorization;
@@ -59,7 +58,10 @@ interface Outgoing extends Omit<SentRequest, "id"> {
   readonly hasSession: boolean;
   /** A broken event stream is resumed by its last event id. */
   readonly isResumable: boolean;
-  /** HTTP+SSE: the path to which messages are sent, whose responses carry no answers. null: the target's own path. */
+  /**
+   * HTTP+SSE: the path to which messages are sent; their answers do not come in the responses. null: the target's own
+   * path.
+   */
   readonly path: string | null;
   /** The server has received the message, or never will. Called once. */
   readonly onTaken: () => void;
@@ -87,7 +89,7 @@ export class Exchange {
   /** Attempts to resume since the last event. */
   #tries = 0;
 
-  /** Sends the message. Calls nothing back synchronously. */
+  /** Sends the message. No callback is called before the constructor returns. */
   constructor(context: LinkContext, outgoing: Outgoing) {
     const { message } = outgoing;
     this.#context = context;

@@ -32,7 +32,7 @@ export class ResponseReader {
   readonly #parts: ResponseParts;
   #state: "idle" | "head" | "sized" | "open" | "chunk" | "chunk size" | "chunk end" | "trailer" | "wrong" =
     "idle";
-  /** Bytes of the body, or of the chunk, that are still to come. */
+  /** Bytes that are still to come: of the current chunk if the body is chunked, otherwise of the body. */
   #leftBytes = 0;
   #trailerBytes = 0;
   #rest: Buffer | null = null;

@@ -8,7 +8,7 @@ import { type Asked, type CallEvents, CONNECT_TIMEOUT_MS, Connections, type Lost
 
 interface TargetOptions {
   readonly url: string;
-  /** From the configuration, with the values of secrets. */
+  /** The configured headers, with the values of secrets filled in. */
   readonly headers: Headers;
   readonly clock: Clock;
   readonly authorization: Pick<LinkAuthorization, "current">;

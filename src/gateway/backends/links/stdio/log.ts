@@ -87,7 +87,7 @@ const NODE_ENDS = /^Node\.js v\d/;
 const ERROR_HEAD = /^(?:Uncaught )?[\w$.]*(?:Error|Exception)(?: \[[^\]]+\])?: \S/;
 /** The last line of npm and npx, after the error. */
 const NPM_ENDS = /^npm (?:error|ERR!) A complete log of this run/;
-/** The first line of npm's error that is a sentence. */
+/** Matches the first line of an npm error that is a sentence for people. */
 const NPM_HEAD = /^npm (?:error|ERR!) (?!code |syscall |errno |path |dest |A complete log)\S+ \S/;
 
 /** Lines that `npx` and `uvx` write while they download a server. */

@@ -291,7 +291,7 @@ interface ProgramOptions {
   readonly args: readonly string[];
   /** With the values of secrets; added to the few variables that every child gets. Names: letters, digits and `_`. */
   readonly env: Readonly<Record<string, string>>;
-  /** Absolute. */
+  /** An absolute path. */
   readonly cwd: string;
   readonly warden: Warden;
   readonly sandbox?: ProgramSandbox;

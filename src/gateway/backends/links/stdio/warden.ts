@@ -60,7 +60,8 @@ export class Warden implements AsyncDisposable {
   async release(groupId: number): Promise<void> {
     const { clock } = this.#options;
     const signalled = signalGroup(groupId, "SIGKILL");
-    // The warden forgets the group before it is empty, because its number may soon belong to another group.
+    // The warden must forget the group before the group is empty, because the number of an empty group may soon
+    // belong to another group.
     if (this.#groups.delete(groupId)) this.#write(`-${groupId}\n`);
     if (!signalled) return;
     const deadlineMs = clock.monotonicMs() + RELEASE_MS;
@@ -131,7 +132,7 @@ export function programPath(name: "backend-launch.sh" | "backend-warden.sh"): st
   return fileURLToPath(new URL(`${folder}/${name}`, import.meta.url));
 }
 
-/** False: the group is empty. */
+/** Returns false if the group is empty. */
 export function signalGroup(groupId: number, signal: NodeJS.Signals | 0): boolean {
   try {
     process.kill(-groupId, signal);

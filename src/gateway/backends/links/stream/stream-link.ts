@@ -107,7 +107,8 @@ class StreamLink implements BackendLink {
   async #endInOrder(): Promise<void> {
     this.#messages.stop();
     this.#stream.end();
-    // The end that the other side sends is only seen after all data before it is read.
+    // Reads the remaining data, because the stream reports that the other side has ended it only after all data was
+    // read.
     this.#stream.resume();
     if (!this.#stream.destroyed) await settledWithin(this.#clock, CLOSE_MS, this.#gone.promise);
     this.#stream.destroy();
