@@ -20,10 +20,7 @@ interface SmbHome {
   readonly rig: PlainRig;
   /** Another way to the server over Thunderbolt: another host to whoever looks at names. */
   readonly otherTb: TcpRelay;
-  text(
-    shares: readonly SmbShare[],
-    roots?: { readonly mountRoot?: string; readonly sharesRoot?: string },
-  ): string;
+  text(shares: readonly SmbShare[]): string;
   mountPath(share: string): string;
 }
 
@@ -61,11 +58,10 @@ async function smbHome(t: TestContext): Promise<SmbHome> {
     rig,
     otherTb,
     mountPath: (share) => join(home.home, "volumes", share),
-    text(shares, { mountRoot, sharesRoot = "Shares" } = {}) {
+    text(shares) {
       const lines = [
         "[global]",
-        `shares_root = "${join(home.folder, sharesRoot)}"`,
-        ...(mountRoot === undefined ? [] : [`mount_root = "${join(home.folder, mountRoot)}"`]),
+        `shares_root = "${join(home.folder, "Shares")}"`,
         "check_interval_secs = 0.5",
         'carry = "off"',
         // No cable is pulled here: a server that is slow to answer is not gone.
@@ -121,81 +117,5 @@ test(
     );
     const moved = await home.logged("share.remounted");
     assertEach(moved, (line) => line["share"], ["CORE"]);
-  },
-);
-
-test(
-  "A6 a mount whose host and path are edited at once waits for open files, then is made anew at its path",
-  needsSmb,
-  async (t) => {
-    const { home, text, mountPath, otherTb } = await smbHome(t);
-    await home.writeConfig(text([{ name: "CORE" }]));
-    await home.start(["--unmount-on-exit"]);
-    await home.untilMounted("CORE");
-    const before = await mountIdAt(mountPath("CORE"));
-    const holder = await home.hold(mountPath("CORE"));
-
-    const tb = `${otherTb.host}:${otherTb.port}`;
-    const [mountRoot, sharesRoot] = ["elsewhere", "Links"];
-    await home.writeConfig(
-      text([{ name: "CORE", tb }], { mountRoot, sharesRoot }).replace(/^fallback_host.*\n/gm, ""),
-    );
-    const waiting = await untilWaiting(home, "CORE");
-    assert.deepEqual(
-      pluck(
-        waiting.conditions.flatMap(({ holders = [] }) => holders),
-        "pid",
-      ),
-      [holder.pid],
-    );
-    assert.equal(await mountIdAt(mountPath("CORE")), before, "nothing is unmounted while a file is open");
-    holder.kill("SIGKILL");
-    await eventually(async () => (await home.logged("share.remounted")).length === 1);
-    assert.equal(await mountIdAt(mountPath("CORE")), null);
-    assert.notEqual(await mountIdAt(join(home.folder, mountRoot, "CORE")), null);
-    assert.equal(await readFile(join(home.folder, sharesRoot, "CORE", "file"), "utf8"), "of CORE");
-  },
-);
-
-/** CORE by either driver, as texts of the configuration; the file that is `seen` tells which. */
-async function eitherDriver(t: TestContext) {
-  const { home, text, mountPath } = await smbHome(t);
-  const local = await home.text(["CORE"]);
-  await writeFile(join(home.folder, "CORE-tb", "file"), "of a folder");
-  const seen = join(home.folder, "Shares", "CORE", "file");
-  return { home, mountPath, overSmb: text([{ name: "CORE" }]), local, seen };
-}
-
-test(
-  "A6 a share whose driver changes, either way, waits for open files, then stands by the new driver",
-  needsSmb,
-  async (t) => {
-    const { home, mountPath, overSmb, local, seen } = await eitherDriver(t);
-    await home.writeConfig(local);
-    await home.start(["--unmount-on-exit"]);
-    await home.untilMounted("CORE");
-    assert.equal(await readFile(seen, "utf8"), "of a folder");
-    const untilItReads = (what: string) =>
-      // Whoever reads the file holds it open, and is waited for.
-      eventually(async () => (await readFile(seen, "utf8")) === what, SETTLES_MS, 500);
-
-    const first = await home.hold(join(home.folder, "Shares", "CORE"));
-    await home.writeConfig(overSmb);
-    await untilWaiting(home, "CORE");
-    assert.equal(await readFile(seen, "utf8"), "of a folder");
-    first.kill("SIGKILL");
-    await home.untilMounted("CORE");
-    await untilItReads("of CORE");
-    assert.notEqual(await mountIdAt(mountPath("CORE")), null);
-
-    const second = await home.hold(join(home.folder, "Shares", "CORE"));
-    await home.writeConfig(local);
-    await untilWaiting(home, "CORE");
-    assert.equal(await readFile(seen, "utf8"), "of CORE");
-    second.kill("SIGKILL");
-    await untilItReads("of a folder");
-    assert.equal(await mountIdAt(mountPath("CORE")), null);
-    const { last_error, conditions } = await home.shareStatus("CORE");
-    assert.deepEqual([last_error, conditions], [null, []]);
   },
 );
