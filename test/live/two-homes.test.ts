@@ -2,17 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { ShareStatus } from "../../src/api/contract.ts";
 import { eventually } from "../support/eventually.ts";
-import { type LiveHome, liveHome, SETTLES_MS } from "./live-home.ts";
-
-function untilToldOfOther(second: LiveHome): Promise<ShareStatus> {
-  return second.untilShare(
-    "CORE",
-    ({ conditions }) => conditions.some(({ code }) => code === "other_home"),
-    SETTLES_MS,
-  );
-}
+import { liveHome, SETTLES_MS } from "./live-home.ts";
 
 test("A13 of two homes with one mount path the first looks after it; the second touches nothing until that is gone", async (t) => {
   const [first, second] = [await liveHome(t), await liveHome(t)];
@@ -21,7 +12,11 @@ test("A13 of two homes with one mount path the first looks after it; the second 
   const monitor = await first.start();
   await first.untilMounted("CORE");
   await second.start();
-  const told = await untilToldOfOther(second);
+  const told = await second.untilShare(
+    "CORE",
+    ({ conditions }) => conditions.some(({ code }) => code === "other_home"),
+    SETTLES_MS,
+  );
   assert.match(JSON.stringify(told.conditions), new RegExp(`looked after by the daemon of ${first.home}"`));
   const unmounted = await second.cli(["unmount", "--share", "CORE", "--force"]);
   assert.notEqual(unmounted.code, 0);
@@ -32,20 +27,4 @@ test("A13 of two homes with one mount path the first looks after it; the second 
   await second.untilShare("CORE", ({ conditions }) => conditions.length === 0, SETTLES_MS);
   assert.equal((await second.cli(["unmount", "--share", "CORE"])).code, 0);
   await eventually(async () => (await second.shareStatus("CORE")).mount_state === "unmounted");
-});
-
-test("A13 a home that is given another mount_root leaves the path that it had to the other one", async (t) => {
-  const [first, second] = [await liveHome(t), await liveHome(t)];
-  const text = await first.text(["CORE"], { global: `mount_root = "${join(first.folder, "volumes")}"` });
-  for (const home of [first, second]) await home.writeConfig(text);
-  await first.start();
-  await first.untilMounted("CORE");
-  await second.start();
-  await untilToldOfOther(second);
-  await first.writeConfig(text.replace("/volumes", "/elsewhere"));
-  await second.untilShare(
-    "CORE",
-    ({ conditions }) => conditions.every(({ code }) => code !== "other_home"),
-    SETTLES_MS,
-  );
 });
