@@ -14,8 +14,6 @@ export interface Call {
   readonly tool: string;
   readonly text: string;
   readonly fromMs: number;
-  /** Whether its tool was taken away since it began. */
-  toolWent: boolean;
 }
 
 interface LoadOptions {
@@ -49,10 +47,7 @@ export interface LoadEnd {
 }
 
 export interface Load extends AsyncDisposable {
-  readonly begun: number;
-  /** From now on these may be called. */
-  permit(tools: ReadonlyMap<string, readonly string[]>): void;
-  /** The same; resolves when no other one is in flight. */
+  /** From now on these may be called; resolves when no other one is in flight. */
   allow(tools: ReadonlyMap<string, readonly string[]>): Promise<void>;
   /** Calls that have not ended. */
   readonly inFlight: ReadonlySet<Call>;
@@ -60,8 +55,6 @@ export interface Load extends AsyncDisposable {
   answeredSince(session: string, sinceMs: number): number | null;
   /** The longest of the calls that were under way between the two, ms. */
   longestBetween(fromMs: number, toMs: number): number;
-  /** How many calls ended between the two. */
-  endedBetween(fromMs: number, toMs: number): number;
   end(): Promise<LoadEnd>;
 }
 
@@ -81,7 +74,7 @@ export function startLoad(options: LoadOptions): Load {
   const make = async (session: (typeof sessions)[number], tool: string): Promise<void> => {
     const { name } = session;
     const text = `${name}-${++calls}`;
-    const call: Call = { session: name, tool, text, fromMs: performance.now(), toolWent: false };
+    const call: Call = { session: name, tool, text, fromMs: performance.now() };
     const request = requestOf(text);
     inFlight.add(call);
     counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -143,18 +136,10 @@ export function startLoad(options: LoadOptions): Load {
     };
   };
   const isGone = ({ session, tool }: Call): boolean => tools.get(session)?.includes(tool) !== true;
-  const permit = (next: typeof tools): void => {
-    tools = next;
-    for (const call of inFlight) call.toolWent ||= isGone(call);
-  };
   return {
     inFlight,
-    get begun() {
-      return calls;
-    },
-    permit,
     async allow(next) {
-      permit(next);
+      tools = next;
       await eventually(() => ![...inFlight].some(isGone), 60_000, TICK_MS);
     },
     answeredSince(session, sinceMs) {
@@ -165,7 +150,6 @@ export function startLoad(options: LoadOptions): Load {
       const under = ended.filter((each) => each.toMs >= fromMs && each.fromMs <= toMs);
       return under.reduce((most, each) => Math.max(most, each.toMs - each.fromMs), 0);
     },
-    endedBetween: (fromMs, toMs) => ended.filter((each) => each.toMs >= fromMs && each.toMs <= toMs).length,
     end() {
       end ??= finish();
       return end;
