@@ -21,7 +21,6 @@ const fleetShareShape = object({
   phase: text,
   /** `tb`, `fallback` or `none`. */
   route: text,
-  /** The problem; null without one. */
   reason: nullable(text),
   words,
 });

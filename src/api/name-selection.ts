@@ -51,7 +51,7 @@ const SHARES: NameKind = {
   none: "no share is configured yet",
 };
 
-/** As `selectNames`. Throws `share_unknown`. */
+/** Like `selectNames`, for shares. Throws `share_unknown`. */
 export function selectShares(
   selection: readonly string[] | null,
   known: readonly string[],

@@ -49,7 +49,7 @@ export interface CarriedShare {
   /** Bytes to the server since the share was opened; `bytesDown`: from the server. */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** The longest wait so far, ms: of a request for its answer, or of a connection that was held. */
+  /** The longest time so far, ms, that a request waited for its answer or that a connection was held. */
   readonly longestWaitMs: number;
   readonly moves: number;
   /** When the server's newest answer came, on the caller's monotonic clock, ms; null: none yet. */
@@ -193,8 +193,8 @@ export interface Carrier extends AsyncDisposable {
   /** Names the mount that uses the port; without a daemon, the carrier closes the share once that mount is gone. */
   bind(share: string, mount: CarriedMount, signal: AbortSignal): Promise<void>;
   /**
-   * Changes an open share, but not its route in use. `endpoints` has the other route only while both routes are
-   * proved to lead to one server: the carrier then keeps a connection open there.
+   * Changes an open share, but not its route in use. `endpoints` contains the other route only while both routes are
+   * proved to lead to one server; the carrier then keeps a connection to that server open over the other route.
    */
   configure(share: string, change: ConfigureRequest, signal: AbortSignal): Promise<void>;
   move(request: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;

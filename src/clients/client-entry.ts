@@ -36,7 +36,7 @@ interface Own {
  * PATH.
  */
 export function ownProgram({ launcher, home, configPath, environment }: Own): OwnProgram {
-  // npx removes the folder of a launcher in `_npx` after some time.
+  // A launcher in `_npx` does not last: npx removes its folder after some time.
   const isPassing = launcher.includes("/_npx/");
   const usual = findPlace({ ...environment, MOUNTAINEER_HOME: undefined }).home;
   return {

@@ -2,7 +2,7 @@
 import type { ConfigValue } from "../config/edit/edit-value.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 
-/** A server of any client, in one form. Texts keep their placeholders. */
+/** A server from any client's file, in one common form. Texts keep their placeholders. */
 export interface ForeignServer {
   readonly command: string | null;
   readonly args: readonly string[];

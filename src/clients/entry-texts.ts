@@ -47,8 +47,8 @@ function partsOf(text: string, userHome: string): Part[] {
 }
 
 /**
- * Makes a reader of texts with placeholders. `secretOf` names the secret for an input, or for a variable
- * without a value: a service has few of the variables of a user's shell.
+ * Makes a reader of texts with placeholders. `secretOf` names the secret that stands for an input, or for a variable
+ * without a value; a service has few of the variables of a user's shell.
  */
 export function createTextReader(
   { userHome, environment }: Pick<ClientSurroundings, "userHome" | "environment">,
@@ -79,8 +79,8 @@ export function createTextReader(
         }),
       ),
     /**
-     * Reads an argument, an address or a path. In the configuration these hold no references, and other users
-     * can read them.
+     * Reads an argument, an address or a path. None of them may contain a reference in the configuration, and other
+     * users can read them.
      */
     plain: (text: string): TextMeaning =>
       gather(text, (part) => {

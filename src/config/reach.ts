@@ -167,7 +167,7 @@ function pathOf(word: string, cwd: string | null, userHome: string): string | nu
   return cwd === null || /^-|^\w+:\/\//.test(meant) ? null : expandPath(join(cwd, meant), userHome);
 }
 
-/** Whether the file names the folder. Without `cwdGiven`, any folder but the default counts as named. */
+/** True if the configuration sets the folder. If `cwdGiven` is absent, any folder but the default counts as set. */
 function isNamedFolder({ cwd, cwdGiven }: StdioConnection, { userHome }: GuardedPlaces): boolean {
   return cwdGiven === true || plain(cwd) !== plain(userHome);
 }

@@ -25,7 +25,6 @@ export type ServerConfig = NonNullable<SettledFile["server"]>;
 export type ManagementConfig = ServerConfig["management"];
 /** The sandbox of a program, and the folders that it shows. */
 export type SandboxConfig = NonNullable<SettledBackend["sandbox"]>;
-/** How the gateway signs in to a server by OAuth. */
 export type BackendAuthConfig = NonNullable<SettledBackend["auth"]>;
 /** Globs over the server's own names (for resources, over URIs). `deny` overrides `allow`. */
 export type NameFilter = SettledBackend["filters"]["tools"];
@@ -204,7 +203,7 @@ export type AuthorizationConfig = Partially<
   "destructive" | "unannotated"
 > & { readonly policies: readonly PolicyConfig[] };
 
-/** The encoding of telemetry; both go over HTTP. */
+/** The encoding of telemetry. Protobuf and JSON are both sent over HTTP. */
 export type OtlpProtocol = TelemetryConfig["protocol"];
 
 /** The fleet's shared configuration, whose values the file overrides. */

@@ -18,7 +18,10 @@ import type { ServiceTransition } from "./events/service-transitions.ts";
 import type { GatewayPart } from "./gateway-part.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
-/** Longest wait for calls at a stop, ms: slightly longer than the gateway's, so that its answers still arrive. */
+/**
+ * Longest wait for calls at a stop, ms. It is slightly longer than the gateway's wait, so that the gateway's answers
+ * still arrive.
+ */
 const DRAIN_MS = 3_500;
 
 interface FleetPartOptions extends Pick<FleetOptions, "values" | "clock" | "logger" | "redact"> {

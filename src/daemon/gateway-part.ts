@@ -30,7 +30,7 @@ export function loadAhead(config: MountaineerConfig): void {
 }
 
 export function createGatewayPart(options: GatewayOptions) {
-  /** Kept when its configuration is removed, so that calls can end and sessions survive. */
+  /** The gateway is kept when its configuration is removed, so that calls can end and sessions survive. */
   let gateway: Gateway | null = null;
   let wanted = false;
   /** The settings of the audit; null if none is configured. */
@@ -92,8 +92,8 @@ export function createGatewayPart(options: GatewayOptions) {
       await first.open(gatewayConfig(config), listener);
     },
     /**
-     * The first half of `start`; resolves when each backend that may already start serves or has failed. With
-     * `rehearses` it also waits until the code that serves calls is compiled.
+     * The first half of `start`. Resolves when no backend is starting any more: each one serves, has failed, or may
+     * not start yet. With `rehearses`, also waits until the code that serves calls is compiled.
      */
     async build(config: MountaineerConfig, signal: AbortSignal, rehearses: boolean): Promise<void> {
       if (!wantsGateway(config)) return;

@@ -9,7 +9,10 @@ import type { MountTable } from "../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
 
 const KEYRING_WITHIN_MS = 30_000;
-/** Longest wait for the carrier's end, ms: it ends after its last mount, and writes files until then. */
+/**
+ * Longest wait for the carrier to end, ms. The carrier ends after its last mount is gone, and writes files until
+ * then.
+ */
 const ENDS_WITHIN_MS = 10_000;
 const BETWEEN_TRIES_MS = 100;
 /**

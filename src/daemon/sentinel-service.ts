@@ -83,7 +83,7 @@ interface ServiceOptions extends GatewayHomeOptions {
   /** Overrides the configuration's check interval, ms; null: no override. */
   readonly intervalMs: number | null;
   readonly unmountOnExit: boolean;
-  /** The approvals, if opening them began while the configuration was read. */
+  /** The approvals, if the caller has already begun to open them. */
   readonly approvals?: Promise<OpenedApprovals>;
   /** Default: child processes read and edit the configuration. */
   readonly startReader?: StartReader;

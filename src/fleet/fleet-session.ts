@@ -50,7 +50,7 @@ export interface SessionEvents {
   /** An entry of the bucket; `isNew`: it was written after the subscription began. */
   summary(key: string, bytes: Uint8Array, isNew: boolean): void;
   removed(key: string): void;
-  /** Called when `summary` has got all entries that the bucket had when the subscription began. */
+  /** Called when `summary` has been called with all entries that the bucket had when the subscription began. */
   caughtUp(): void;
   beat(name: string, instance: string): void;
   /** Called when the common configuration may have a new revision. */

@@ -273,7 +273,7 @@ export class Fleet {
     this.#subscription = { sinceMs, end: session.subscribe() };
   }
 
-  /** Writes this machine's summary unless the bucket has it; one write at a time. */
+  /** Stores this machine's summary in the fleet unless the same summary is stored already. One write runs at a time. */
   #publish(): void {
     const session = this.#session;
     if (session === null) return;

@@ -6,7 +6,7 @@ import { readSummary, type Summary } from "./summary.ts";
 
 /** Interval of the beats, the signs of life that each machine sends, ms. */
 export const BEAT_MS = 10_000;
-/** A machine counts as silent after this time, in which three beats are missing, ms. */
+/** A machine counts as silent after this time without a beat, ms. It is three times the interval of the beats. */
 const SILENT_AFTER_MS = 30_000;
 /** A machine answers a roll call within this time, ms. */
 export const ANSWERS_WITHIN_MS = 2_000;
@@ -82,8 +82,8 @@ export class Machines {
   }
 
   /**
-   * Records a beat; a beat of a machine without an entry is ignored. Returns true if the machine has just started, as
-   * `read` does, because a beat may arrive before the summary.
+   * Records a beat; ignores the beat of a machine without an entry. Returns true if the machine has just started;
+   * `read` returns the same, because a beat may arrive before the summary.
    */
   noteBeat(name: string, instance: string, nowMs: number): boolean {
     if (name === this.#own.name) {

@@ -16,7 +16,7 @@ export function createCallerMarks(): CallerMarks {
   );
 }
 
-/** Puts the mark into the params, in place of any other mark; null: removes any mark. */
+/** Puts the caller's mark into the params, in place of any mark there; null: removes any mark. */
 export function withCaller(params: JsonObject | undefined, mark: string | null): JsonObject | undefined {
   const plain = takeCaller(params).params;
   if (mark === null) return plain;

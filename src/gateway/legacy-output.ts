@@ -54,7 +54,7 @@ export function legacyToolResult(result: JsonObject, wraps: boolean): JsonObject
   return { ...result, structuredContent: { [KEY]: structuredContent } };
 }
 
-/** The schema with its internal references adjusted to its new place. */
+/** Returns the schema with its internal references changed, because the schema becomes a property of another schema. */
 function withMovedReferences(schema: unknown, levels: number): unknown {
   if (levels === 0 || typeof schema !== "object" || schema === null) return schema;
   if (Array.isArray(schema)) return schema.map((one) => withMovedReferences(one, levels - 1));

@@ -103,7 +103,7 @@ interface PassageOptions {
    * null if the line was too long to be held and has been passed on already. Returning false drops the line.
    */
   readonly onLine: (messages: readonly SeenMessage[], line: Buffer | null) => boolean;
-  /** Called with the messages of a line that `cut` has dropped, once the line is complete. */
+  /** When a line that `cut` has dropped is complete, this is called with the messages of that line. */
   readonly onCut?: (messages: readonly SeenMessage[]) => void;
   readonly write: (bytes: Buffer) => void;
 }

@@ -330,7 +330,7 @@ function unreachable(message: string, hint: string): MountaineerError {
   return new MountaineerError("daemon_unreachable", message, { hint, retry: "later" });
 }
 
-// When a daemon announces a handover, its client leaves at a moment without requests in flight.
+// When a daemon announces a handover, the bridge leaves this daemon at a moment without requests in flight.
 
 /** How long new requests still go to the daemon that hands over, ms. */
 const MOVES_WITHIN_MS = 5_000;

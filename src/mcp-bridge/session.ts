@@ -450,8 +450,8 @@ function createListening(sendToClient: (json: string) => void) {
       return asked;
     },
     /**
-     * True for the acknowledgement of a repeated request, which the client does not get. It gets notices of
-     * changed lists instead.
+     * True for the acknowledgement of a repeated request. The client does not get this acknowledgement; it gets
+     * notices of changed lists instead.
      */
     isAcknowledgedAgain({ _meta, notifications }: JsonMembers): boolean {
       const subscription = objectOf(_meta)[SUBSCRIPTION_ID];

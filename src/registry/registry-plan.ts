@@ -1,4 +1,4 @@
-// Plans a backend from a registry's entry: inputs are given or asked for, and secrets become references.
+// Plans a backend from an entry of the registry. The user is asked for missing inputs, and secrets become references.
 import { freeSecretName } from "../config/secret-names.ts";
 import { escaped, isStoredAlone } from "../config/values/secret-text.ts";
 import { MountaineerError } from "../runtime/errors.ts";

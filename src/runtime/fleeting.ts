@@ -1,6 +1,6 @@
-// A Map and a Set for short-lived entries, which replace their Map from time to time. V8 links each table of a Map to
-// its next one, so that a table in the old heap keeps all later ones alive: that was a third of the memory that calls
-// allocated.
+// A Map and a Set for short-lived entries. Both replace their inner Map from time to time: V8 links each table of a
+// Map to the next one, so a table in the old heap keeps all later tables alive. This was a third of the memory that
+// calls allocated.
 
 const CHAIN = 64;
 

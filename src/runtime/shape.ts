@@ -83,8 +83,8 @@ export function numberThat(expected: string, holds: (value: number) => boolean):
 }
 
 /**
- * Returns a function that checks a value. It returns the value without unknown members, or null if the value
- * has another shape.
+ * Returns a function that checks a value. That function returns the value without unknown members, or null if the
+ * value has another shape.
  */
 export function reader<T>(shape: Shape<T> & { readonly fields?: Fields }): (value: unknown) => T | null {
   const { fields } = shape;

@@ -7,7 +7,7 @@ import type { Keyring, KeyringLimits, KeyringOptions } from "./system-keyring.ts
 
 const PROGRAM = "security";
 const NOT_FOUND = 44;
-/** `security -i` reads its lines into 4,096 bytes, line end included, and silently cuts off the rest. */
+/** `security -i` reads each line into a buffer of 4,096 bytes, line end included, and silently cuts off the rest. */
 const LINE_AT_MOST_BYTES = 4_000;
 
 export function createKeychain({ home, clock }: KeyringOptions): Keyring {

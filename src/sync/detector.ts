@@ -22,8 +22,8 @@ export interface DetectorOptions {
   readonly pollIntervalMs: number;
   readonly folderEvents: FolderEvents;
   /**
-   * The file may have changed, at `atMs` (monotonic; default: now). Not called before the first look has ended, nor
-   * after disposal.
+   * Called when the file may have changed at `atMs` (monotonic; default: now). Not called before the first look has
+   * ended, nor after disposal.
    */
   readonly onChange: (atMs?: number) => void;
   /** Called when the operating system reports an event. The look that follows finds out whether the file changed. */

@@ -16,7 +16,7 @@ interface FileWatchOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly folderEvents: FolderEvents | undefined;
-  /** The file may have changed. `onDue` may follow after the debounce time. */
+  /** Called when the file may have changed. `onDue` may follow after the debounce time. */
   readonly onSign: () => void;
   readonly onDue: (reason: TriggerReason) => void;
   readonly onState: () => void;

@@ -39,7 +39,7 @@ interface TuiAppProps {
   readonly style: TuiStyle;
 }
 
-/** Draws on the process's terminal until its `unmount`, or until the user leaves. */
+/** Draws on the process's terminal until the returned instance is unmounted, or the user leaves. */
 export function renderApp(props: TuiAppProps): Instance {
   return render(h(TuiApp, props), {
     alternateScreen: true,

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { PageFile, PageFiles } from "../api/page-files.ts";
 
 const SHELL = "page.html";
-/** Prefix of the page's files in the build; the page's script requests its chunks by these names. */
+/** Prefix of the names of the page's files in the build. The page's script requests its chunks by their file names. */
 const PREFIX = "page-";
 const TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",

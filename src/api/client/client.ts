@@ -80,8 +80,8 @@ async function isListening(path: string): Promise<boolean> {
   }
   return new Promise((resolve, reject) => {
     const socket = connect(path);
-    // Connecting waits while the daemon's backlog is full, so a time-out, too, shows that a daemon listens.
-    // The request will show whether it hangs.
+    // Connecting waits while the daemon's backlog is full, so a time-out, too, shows that a daemon listens. The
+    // request will show whether the daemon hangs.
     socket.setTimeout(CONNECT_DEADLINE_MS, () => {
       socket.destroy();
       resolve(true);

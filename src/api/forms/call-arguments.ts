@@ -24,7 +24,7 @@ export function hasFields(root: FormNode): boolean {
   return root.field.of.kind !== "json";
 }
 
-/** The mistake in the JSON text; null: none, or the fields apply. */
+/** The mistake in the JSON text. null: the text has no mistake, or the form's fields are used instead of the text. */
 export function rawMistake({ raw }: CallArguments): string | null {
   if (raw === null) return null;
   const reading = readJson(raw);

@@ -239,7 +239,7 @@ export class HttpApi {
     }
   }
 
-  /** Handles a tab's request for the right to change what runs, or the return of this right. */
+  /** Handles a tab's request to get the right to change what runs, or to give this right back. */
   async #owner(exchange: Exchange, { access }: Opened): Promise<void> {
     const { request } = exchange;
     const visitor = visitorOf(request, access);

@@ -6,7 +6,7 @@ import { ERROR_STATUSES } from "../http-errors.ts";
 import { OPERATIONS } from "../operation-table.ts";
 import { OPERATION_NAMES, type OperationName } from "../operations.ts";
 
-/** Statuses of refusals before an operation is reached: by headers, body or token. */
+/** Statuses of requests that are refused before an operation runs, because of their headers, body or token. */
 const REFUSALS = [400, 401, 403, 404, 408, 413, 415];
 const MEANINGS: Readonly<Record<number, string>> = {
   200: "Done",

@@ -50,7 +50,7 @@ export function requireSocketPlace(home: string, kind: SocketKind = MANAGEMENT_S
   return privateSocket.requireSocketPlace(placeOf(home, kind));
 }
 
-/** Makes `server` listen for this home, as `runtime/process/private-socket.ts` says; the home's lock must be held. */
+/** Makes `server` listen on this home's socket of that kind. The caller must hold the home's lock. */
 export async function listenPrivately(server: Server, home: string, kind: SocketKind = MANAGEMENT_SOCKET) {
   const note = await readDaemonNote(home);
   const leftOver = note === null ? null : kind.noted(note);

@@ -43,7 +43,6 @@ export const SEVERITY_TONES = { info: "plain", warning: "warning", error: "bad" 
   Record<Condition["severity"], Tone>
 >;
 
-/** Code of the condition for an entry that waits for approval. */
 export const WAITING_CODE = "waiting_for_approval";
 
 /** The conditions that are warnings or errors. */

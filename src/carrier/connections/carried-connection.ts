@@ -1,5 +1,5 @@
-// Carries one connection of a mount to its server: held until the route is usable, then joined to a connection to the
-// server.
+// Carries one connection of a mount to its server. The connection is held until the route is usable, and is then
+// joined to a connection to the server.
 import type { Socket } from "node:net";
 import { connectOptions } from "../../network/probe/host-probe.ts";
 import { errorText } from "../../runtime/errors.ts";

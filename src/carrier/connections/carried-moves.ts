@@ -165,7 +165,7 @@ async function leaveQuietly(clock: Clock, leaving: ReadonlySet<CarriedConnection
         if (connection.holdsBackMore) quiet = false;
         void connection.reset();
       } else {
-        // Only a connection that is quiet twice in a row ends, so that its client has read the last answer.
+        // A connection ends only if two looks in a row find it quiet. By then the client has read the last answer.
         quietBefore.add(connection);
       }
     }

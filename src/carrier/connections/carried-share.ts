@@ -151,7 +151,7 @@ export class ShareCarrier implements AsyncDisposable {
 
   /**
    * True if a connection from before the loss has received bytes after the server began to answer again. This proves
-   * that it is the same server.
+   * that the server is still the same.
    */
   get outlivedDoubt(): boolean {
     const { answeredAtMs } = this.#route;
@@ -262,7 +262,7 @@ export class ShareCarrier implements AsyncDisposable {
     });
   }
 
-  /** While the route carries, connects the connections in the stage `held`, but only a limited number at a time. */
+  /** Connects the connections in the stage `held` while the route is usable, but only a limited number at a time. */
   #joinHeld(): void {
     const { settings, closed, connections } = this.#share;
     const target = endpointOf(settings);

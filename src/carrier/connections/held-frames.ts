@@ -15,7 +15,7 @@ const NOTHING = Buffer.alloc(0);
 export class HeldFrames {
   holding: Holding = "logon";
   readonly #mayLogOn: () => boolean;
-  /** Used while `holding` is `retire`: whether reads wait, too. */
+  /** True: reads wait, too. This flag has an effect only while `holding` is `retire`. */
   readsEnd = false;
   bytes: Buffer = NOTHING;
   /** True while a frame waits, with all bytes behind it. The owner resets it before it calls `pass` again. */

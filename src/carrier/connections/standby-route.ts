@@ -65,7 +65,7 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
     get held(): Standby | null {
       return held;
     },
-    /** Call with the other route's endpoint while its server is proved, else with undefined. */
+    /** Call this with the other route's endpoint while the server there is proved, and with undefined otherwise. */
     keep(endpoint: RouteEndpoint | undefined): void {
       const next = endpoint === undefined ? null : { route: otherRoute(settings.route), endpoint };
       if (isDeepStrictEqual(wanted, next)) return;
@@ -77,7 +77,7 @@ export function createStandbyRoute({ settings, clock, logger, prove, events, cut
       if (held?.id === id) await held.witness.stillThere(ENDS_WITHIN_MS);
       return held?.id !== id;
     },
-    /** Call after a move: drops the witness if its route is in use now. */
+    /** Call after a move. Drops the witness if the route of the witness is in use now. */
     moved(): void {
       if (wanted?.route === settings.route) drop();
     },

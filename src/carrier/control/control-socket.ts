@@ -53,7 +53,8 @@ async function notedPath(home: string): Promise<string | null> {
   const text = await readIfPresent(notePath(home));
   const { socket, home: noted } = (text === null ? null : jsonObject(text)) ?? {};
   if (typeof socket !== "string") return null;
-  // A note of an earlier version does not name the home. It exists only where the usual path is too long.
+  // A note of an earlier version does not name the home. Such a note exists only if the usual path is too long for a
+  // socket.
   const isOther =
     typeof noted === "string" ? await isOfOtherHome(noted, home) : !isTooLongForSocket(usualPath(home));
   return isOther ? null : socket;

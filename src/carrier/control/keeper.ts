@@ -10,8 +10,8 @@ import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 const GO_WITHIN_MS = 1_000;
 const AGAIN_AFTER_FAILURE_MS = 500;
 /**
- * Pause before a keeper ended by SIGTERM is replaced, ms: a system that shuts down ends the keeper and then
- * the carrier, and a new keeper would start the carrier again.
+ * Pause before the replacement of a keeper that SIGTERM has ended, ms. A system that shuts down ends the keeper and
+ * then the carrier, and a new keeper would start the carrier again.
  */
 const AGAIN_AFTER_SIGTERM_MS = 250;
 export const FIRST_INHERITED = 3;

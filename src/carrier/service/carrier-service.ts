@@ -27,7 +27,7 @@ const CLOSE_WITHIN_MS = 2_000;
 
 interface ServiceOptions extends Omit<ShareParts, "events" | "logons"> {
   readonly stateFile: CarrierStateFile;
-  /** `onChange`: called by the keeper when its process changes. */
+  /** The keeper calls `onChange` when the keeper's process changes. */
   readonly keeper: (onChange: () => Promise<void>) => Keeper;
   readonly onNotice: (notice: CarrierNotice) => boolean;
   /** `urgent`: a phase, a route or the list of shares has changed; else only counters. */

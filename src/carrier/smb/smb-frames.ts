@@ -182,7 +182,7 @@ export class FrameReader {
     this.#restLeft = this.#frameLeft;
   }
 
-  /** `at`: the start of the header in `bytes`, which hold all of it. */
+  /** `at`: the start of the header in `bytes`. The whole header is in `bytes`. */
   #readHeader(bytes: Uint8Array, at: number, length: number): void {
     this.#headerBytes = 0;
     this.#createBytes = CREATE_FIXED_BYTES;

@@ -1,5 +1,5 @@
-// The buffers into which a connection reads from its server. A client gets only whole frames: with a part of an
-// answer, it could get no other answer if the server were lost.
+// The buffers into which a connection reads from its server. A client gets only whole frames: if the server were
+// lost, a client that had got a part of an answer could get no other answer.
 import type { Socket } from "node:net";
 
 const SMALL_BUFFER_BYTES = 8 * 1024;

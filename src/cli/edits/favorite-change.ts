@@ -103,7 +103,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
   await clearAfter(context, name);
   if (planned.secrets.length > 0) await noteUnused(context, planned.secrets);
   return {
-    /** False: the share could not be unmounted, and nothing was changed. */
+    /** `removed` is false if the share could not be unmounted; nothing was changed then. */
     removed: true,
     /** False: the file no longer has the share, but the daemon could not apply the file. */
     runs,

@@ -39,7 +39,8 @@ export interface CommandContext {
    */
   readonly ask: ((question: string) => Promise<string>) | null;
   /**
-   * Until it is disposed, Ctrl-C goes to the child program in the foreground, and does not end the command.
+   * Ctrl-C goes to the child program in the foreground, and does not end the command, until the returned object is
+   * disposed.
    */
   readonly yieldInterrupts: () => Disposable;
 }
@@ -136,8 +137,8 @@ type ValueOf<Words, Declared> = Words extends `--no-${string}`
               : boolean;
 
 /**
- * The given values by camelCase names. `--no-x` makes `x` false; with both `--x` and `--no-x` declared, null
- * if neither is given.
+ * The given values, each under its name in camelCase. `--no-x` makes `x` false; if both `--x` and `--no-x` are
+ * declared and neither is given, `x` is null.
  */
 export type Given<Declared extends Takes> = {
   readonly [Words in keyof Declared as NameOf<Words>]: ValueOf<Words, Declared[Words]>;

@@ -43,7 +43,10 @@ export async function requireNamedFile(
   if (configPath !== null && (await read()) === null) throw noFileAt(path);
 }
 
-/** Runs `use` with an editor of the configuration: the daemon, else this process with the home's lock. */
+/**
+ * Runs `use` with a function that edits the configuration. The daemon makes the edits; if none runs, this process
+ * makes them and holds the home's lock.
+ */
 export function changeConfig<T>(
   context: CommandContext,
   use: (ask: Ask<EditOperation>, view: ConfigView) => Promise<T>,

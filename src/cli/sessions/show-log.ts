@@ -85,7 +85,7 @@ export function renderLogLine(line: string, color: boolean): string {
   return `${localDate(record.time)} ${readableLine(record, color)}`;
 }
 
-/** A line that is no record becomes the message of an object. */
+/** A line that is not a JSON object becomes the `message` of a new object. */
 export function logLineJson(line: string): string {
   if (jsonObject(line) !== null) return `${line}\n`;
   return `${JSON.stringify({ time: null, level: null, message: line })}\n`;

@@ -75,7 +75,7 @@ export function text(content: string, indent: string, view: View): string[] {
   return wrapped(content, view.width - columns(indent)).map((line) => `${indent}${line}`);
 }
 
-// Processes that hold files as text: the first few by name, the others as a count.
+// Lists the processes that hold files: the first few by name, the others as a count.
 
 const HOLDERS_SHOWN = 8;
 

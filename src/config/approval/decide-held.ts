@@ -142,9 +142,9 @@ export function decideHeld(input: HeldInput): Held {
 }
 
 /**
- * The first approvals of a home: everything that runs counts as approved, and at a start everything in the file
- * except the entries of a fleet's layer, because nobody at this machine has seen them. Disabled backends count as
- * switched off by a person.
+ * The first approvals of a home. Everything that runs counts as approved; at a start, this is the whole file except
+ * entries of a fleet's layer, which nobody at this machine has seen. Disabled backends count as switched off by a
+ * person.
  */
 function firstApprovals(running: MountaineerConfig, mode: ApproveMode, isStart: boolean): Approvals {
   const brought = new Set(isStart ? running.layer?.brings : []);

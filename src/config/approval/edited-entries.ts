@@ -47,9 +47,8 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
 }
 
 /**
- * For an edit by somebody who may approve nothing: the entries among `edited` that it removes or disables.
- * They stay removed or disabled until a person brings them back. An entry that the same edit also changes
- * loses its approval.
+ * For an edit by somebody who may approve nothing: returns the entries among `edited` that this edit removes or
+ * disables. They stay so until a person brings them back; an entry that the edit also changes loses its approval.
  */
 export function refusedEntries(
   edited: Grant,
@@ -70,7 +69,7 @@ function waitingIn(input: HeldInput): ReadonlySet<string> {
   return new Set(decideHeld(input).waiting.map(({ id }) => id));
 }
 
-/** The entries, none of them marked as disabled by a person. */
+/** Returns the entries without the mark that a person has disabled them. */
 function asSwitchedOn(entries: ReadonlyMap<string, ApprovedEntry>): ReadonlyMap<string, ApprovedEntry> {
   return new Map([...entries].map(([id, { live, parts }]) => [id, { live, parts }]));
 }

@@ -82,7 +82,7 @@ export function saveEdit(
       return await replace(target, before, edited.bytes, edited.changed);
     } catch (error) {
       if (!(error instanceof MountaineerError) || error.code !== "config_invalid") throw error;
-      // The file is broken as it is: report all that is wrong with it.
+      // The file was already invalid before the edit, so all mistakes in the file are reported.
       const loaded = await parseConfig(before ?? new Uint8Array(), target.path, target.place);
       if (loaded.ok) throw error;
       return loaded;
@@ -141,8 +141,8 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
     const isYoung = Math.abs(clock.wallMs() - changedMs) < YOUNG_MS;
     const isStill =
       before !== null && before.changedMs === changedMs && Buffer.compare(before.bytes, bytes) === 0;
-    // Most programs empty a file before they write it, so an empty file is read again until it has content or
-    // is no longer young.
+    // Most programs empty a file before they write it, so an empty file is read again until it has content or its
+    // last change is old enough.
     if (!isYoung || (isStill && !isEmpty)) return bytes;
     if (clock.monotonicMs() >= deadlineMs) {
       throw new MountaineerError("config_changed", `${path} is being written; nothing was written here`, {

@@ -15,9 +15,8 @@ import { isShowable } from "../values/secret-text.ts";
 import type { ConfigValue } from "./edit-value.ts";
 
 /**
- * The form of a key's value for its readers, with `(hidden)` for what they may not see. A `log` is read by
- * the file's owner, who may see all values but secrets. `command` is the program that the arguments belong
- * to.
+ * Returns the value as `audience` may see it, with `(hidden)` for the rest. The audience `log` is the file's owner,
+ * who may see everything but secrets. `command`: the program that the arguments belong to.
  */
 export function shownOfKey(
   { shown }: Pick<KeyDoc, "shown">,

@@ -79,7 +79,9 @@ function exampleHeader(section: SectionDoc, backend: string): string {
   return section.header.replace("NAME", backend).replace("TOOL", "search_files");
 }
 
-/** A backend is either a program or an address, so its keys make two blocks. */
+/**
+ * Returns the section's keys in blocks. Backends get two blocks, because a backend is either a program or an address.
+ */
 function blocksOf(section: SectionDoc): Block[] {
   const before = BEFORE_SECTION[section.name];
   const introduction = [

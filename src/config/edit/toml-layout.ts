@@ -9,7 +9,7 @@ type LineContainer = AST.TOMLTopLevelTable | AST.TOMLTable;
 /** One `key = value`, on a line or in an inline table. */
 export interface TomlEntry {
   readonly path: KeyPath;
-  /** The path of the table that contains the entry; the rest of `path` is its key, which may be dotted. */
+  /** The path of the table that contains the entry. The rest of `path` is the entry's key, which may be dotted. */
   readonly base: KeyPath;
   readonly node: AST.TOMLKeyValue;
   readonly container: LineContainer | AST.TOMLInlineTable;

@@ -88,7 +88,7 @@ function isWrittenNull({ yaml }: YamlLayout, node: Node | null): boolean {
   return yaml.isScalar(node) && node.value === null && !isUnwritten(node);
 }
 
-/** Adds lines below a key without a value, or with a null as in `global: ~`, which the lines replace. */
+/** Adds lines below a key that has no value. If the value is a null, as in `global: ~`, the lines replace it. */
 function linesBelow(
   layout: YamlLayout,
   { node }: YamlPlace,

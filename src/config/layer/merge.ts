@@ -23,7 +23,7 @@ type Origin = "file" | "layer";
 
 interface Place {
   readonly of: Origin;
-  /** The path in the file or in the layer, as `of` says. */
+  /** The path of the value; `of` says whether it is a path in the file or in the layer. */
   readonly path: KeyPath;
 }
 

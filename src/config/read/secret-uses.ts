@@ -5,7 +5,7 @@ import { type ConfigSnapshot, deepFreeze, type MountaineerConfig, snakeCase } fr
 
 interface SecretUse {
   readonly reference: SecretReference;
-  /** "share CORE", "backend files (env TOKEN)", "user ann". */
+  /** For example "share CORE", "backend files (env TOKEN)" or "user ann". */
   readonly usedBy: string;
 }
 

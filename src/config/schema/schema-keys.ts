@@ -2,7 +2,7 @@
 import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
 import { choice, type JsonSchema, number, toggle, type Value } from "./value-types.ts";
 
-/** The effect of a key, which decides in which mode a change of it waits for a person's approval. */
+/** The effect of a key. This effect decides in which approval mode a change of the key waits for a person. */
 export type EntryKind =
   /** Decides which program runs, and with which arguments and variables. */
   | "runs"

@@ -181,7 +181,7 @@ export interface SectionDoc {
   readonly meaning: string;
   /** The plural of the list's or table's members; null for a table that exists once. */
   readonly members: string | null;
-  /** The names of its keys; empty if people choose them (`isOpen`), or all members are tables. */
+  /** The names of the section's keys; empty if people choose them (`isOpen`), or if all members are tables. */
   readonly keys: readonly string[];
   readonly tables: readonly string[];
   /** True: users choose the names of the keys, and all keys have the same meaning. */

@@ -19,7 +19,7 @@ export interface Table<Out, M extends Members = Members> extends Node<Out>, Tabl
   readonly keys: M;
 }
 
-/** A table with keys that people choose, all of one meaning. */
+/** A table whose keys are names that people choose. All these keys have the same meaning. */
 interface OpenTable<Out> extends Node<Out>, TableText {
   readonly kind: "open";
   readonly key: Key<unknown>;

@@ -26,8 +26,8 @@ export function borrowedName(backend: string, machine: string): string {
 const ANY_MACHINE = "*";
 
 /**
- * The name under which the gateway publishes the tools that backends called `backend` on several other
- * machines have in common, if this machine has no such backend.
+ * Returns the name under which the gateway publishes tools that several other machines have in common. Each of these
+ * machines has a backend called `backend`; this machine has none.
  */
 export function commonName(backend: string): string {
   return borrowedName(backend, ANY_MACHINE);

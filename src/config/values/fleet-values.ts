@@ -30,8 +30,8 @@ export interface FleetSection {
 }
 
 /**
- * Whether a text can be a machine's name, which is part of NATS subjects and the key of what the machine
- * publishes.
+ * Whether a text can be a machine's name. The name is part of NATS subjects, and the machine publishes its summary
+ * under this key.
  */
 export function isMachineName(text: string): boolean {
   return /^[A-Za-z0-9-]{1,32}$/.test(text);

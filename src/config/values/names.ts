@@ -1,4 +1,5 @@
-// The rules for names of shares (ours, a path component, and the server's), users, interfaces and networks.
+// The rules for the names of shares, users, interfaces and networks. A share has two names: ours, which is a
+// component of a path, and the server's.
 
 export type TextReading =
   | { readonly ok: true; readonly value: string }

@@ -7,7 +7,7 @@ import type { ApartRequest, LoadedApart } from "./apart-messages.ts";
 import { askOnce, loadedApart } from "./load-apart.ts";
 import { type ReaderProcess, type StartReader, startReaderProcess } from "./reader-process.ts";
 
-/** How long a reader started in advance waits for content after the last sign of a change, ms. */
+/** How long a reader that was started in advance waits for content after the last sign of a change, ms. */
 const UNUSED_MS = 5_000;
 
 interface ConfigReaderOptions {

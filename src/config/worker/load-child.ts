@@ -1,5 +1,5 @@
-// The process in which configurations are read and edited. It takes one request a line on stdin, answers each with a line on
-// stdout, and ends with its input.
+// The process in which configurations are read and edited. Each request is a line on stdin, and each answer is a line
+// on stdout. The process ends when stdin ends.
 import { createInterface } from "node:readline";
 import { answerRequest } from "./answer-request.ts";
 import type { ApartRequest } from "./apart-messages.ts";

@@ -34,7 +34,7 @@ export interface JudgedFile {
   /** The part that may run; the same object as `file` if nothing is held back. */
   readonly effective: ConfigSnapshot;
   readonly held: Held;
-  /** True if other entries wait for approval than before. */
+  /** True if the entries that wait for approval have changed. */
   readonly changes: boolean;
   readonly granted: Grant | null;
 }
@@ -165,8 +165,8 @@ export function createApprovalKeeper(options: KeeperOptions) {
       if (held.approvals !== null) remember(held.approvals);
     },
     /**
-     * Writes the approvals from before the last grant to the disk again, because the content that was approved by
-     * that grant does not run. Never rejects.
+     * Restores the approvals on the disk to their state before the last grant, because the content that was approved
+     * by that grant does not run. Never rejects.
      */
     async withdraw(): Promise<void> {
       if (memory === null || !wantsWrite(memory)) return;

@@ -88,8 +88,8 @@ const MOST_TRIED = 10;
 type Accepted = Pick<OpenedHome, "snapshot" | "layer" | "layerMistakes"> & Pick<RejectedFile, "acceptedAt">;
 
 /**
- * The newest usable content in the file's history. If none is usable: the reason why the newest one is not;
- * null if nothing was ever accepted.
+ * Resolves with the newest usable content in the file's history. If no content is usable: with the reason why the
+ * newest one is not; with null if nothing was ever accepted.
  */
 async function lastAccepted(
   at: { readonly place: ConfigPlace; readonly path: string },

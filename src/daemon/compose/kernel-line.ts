@@ -56,8 +56,8 @@ function withoutPort(line: string): string | undefined {
 }
 
 /**
- * Adds or removes the line of a share. Rejects with `usage` or `driver_unavailable`, and the reason, if the
- * share can have no such line.
+ * Prepares to add the share's line to /etc/fstab, or to remove it; `save` writes the file. Rejects with `usage` or
+ * `driver_unavailable`, and the reason, if the share can have no line.
  */
 export async function kernelLine(
   home: string,

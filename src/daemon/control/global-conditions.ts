@@ -1,4 +1,4 @@
-// The conditions that concern no single share.
+// The conditions that do not belong to a single share.
 import type { Condition, GlobalStatus } from "../../api/contract.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { Memory } from "../../reconcile/memory.ts";

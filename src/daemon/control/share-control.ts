@@ -89,8 +89,8 @@ export function createShareControl(
   const control = {
     async verify({ shares = null, logon = false }, signal) {
       const lookAll = () => Promise.all(select(shares).map((name) => engine.look(name)));
-      // With `logon`, there are two looks: the first finds the routes for the logins, and the second one
-      // reports refused logins, which are conditions of their shares.
+      // With `logon`, the shares are looked at twice. The first look finds the routes for the logins, and the second
+      // look reports refused logins as conditions of the shares.
       const asked = logon ? await lookAll() : [];
       for (const { subject } of asked) logons.asked(subject.spec);
       const failed = await Promise.all(asked.map((view) => logOn(view, { home, logons }, signal)));

@@ -16,7 +16,7 @@ const CHANGES: Readonly<Record<string, string>> = {
 };
 
 export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">) {
-  /** Numbers of changes, by share and then by change. */
+  /** Counts of changes: by share, then by kind of change. */
   const changes = new Map<string, Map<string, number>>();
   const moves = new Map<string, number>();
   return {

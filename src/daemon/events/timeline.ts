@@ -241,8 +241,8 @@ class Changes<State> {
     const kept = new Set<Change<State>>();
     for (const [index, own] of calmFirst.entries()) {
       const room = (MOST_CHANGES / 2 - kept.size) / (calmFirst.length - index);
-      // Each subject keeps at least its current state. If its oldest kept change is a removal, that is
-      // dropped.
+      // Each subject keeps at least its current state. A removal is dropped if it would be the oldest change that is
+      // kept.
       const newest = own.slice(-Math.max(1, Math.floor(room)));
       for (const change of newest) if (change !== newest[0] || change.state !== null) kept.add(change);
     }

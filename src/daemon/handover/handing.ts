@@ -144,7 +144,8 @@ export function createHanding(service: HandingParts) {
       const graceMs = running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS;
       const pass = next.takesConnections ? (handle: object) => next.pass(handle, clock) : null;
       const left = gateway.handing?.leave(graceMs, onEnded, pass);
-      // Requests in flight in the previous daemon need this daemon, because it passes on their clients' messages.
+      // This daemon passes on clients' messages about requests that are in flight in the previous daemon. So it waits
+      // until those requests have ended.
       const before = elsewhere === undefined ? null : settledWithin(clock, graceMs, elsewhere.gone);
       await Promise.all([left, before]);
       await settledWithin(clock, LAST_MESSAGES_MS, next.allSent());

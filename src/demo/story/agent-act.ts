@@ -35,7 +35,7 @@ function createWatchedAgent(checks: Checks) {
     get forgiven() {
       return forgiven;
     },
-    /** Makes the checks ignore those failed calls so far whose error matches `words`. */
+    /** Makes the checks ignore earlier failed calls whose error matches `words`. */
     forgive(words: RegExp): void {
       const expected = current?.complaints.slice(forgiven).filter((complaint) => words.test(complaint));
       forgiven += expected?.length ?? 0;

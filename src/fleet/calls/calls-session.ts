@@ -29,7 +29,7 @@ export interface CallsEvents {
   offer(sender: string, bytes: Uint8Array): void;
   /** Another machine asks which backends this machine offers. */
   asked(): void;
-  /** The server reports that nobody is subscribed to frames for `machine`. */
+  /** Called when the server reports that nobody is subscribed to frames for `machine`. */
   nobodyThere(machine: string): void;
 }
 

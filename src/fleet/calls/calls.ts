@@ -35,7 +35,7 @@ const EXPECTED_WITHIN_MS = 15_000;
 const MOST_MACHINES = 1_000;
 /** Maximum number of borrowed backends. */
 const MOST_BORROWED = 200;
-/** Maximum number of absent machines that the conditions of the daemon name. */
+/** Maximum number of absent machines that the daemon's status lists. */
 const MOST_MISSED = 20;
 const FAREWELL_MS = 1_000;
 
@@ -220,7 +220,7 @@ export class Calls {
       }
       this.#isLeaving = true;
       await settledWithin(clock, graceMs, this.#switchboard.idle());
-      // Before the abort, so that the tunnels end with this reason.
+      // Called before the abort, so that the tunnels end with this reason.
       this.#over("this machine leaves");
       this.#ending.abort();
     }

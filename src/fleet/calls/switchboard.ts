@@ -370,8 +370,8 @@ class HeldBytes {
   readonly #tunnels = new Map<Tunnel, { readonly machine: string; readonly bytes: number }>();
 
   /**
-   * Records how many bytes the tunnel holds now. If a limit is exceeded, returns the tunnel to end: the largest one
-   * of the machine over its own limit, else the largest one of the machine with the most bytes.
+   * Records how many bytes the tunnel holds now. If a limit is exceeded, returns the tunnel to end: the largest
+   * tunnel of the machine that exceeds its own limit, or else of the machine that holds the most bytes.
    */
   note(tunnel: Tunnel, machine: string, bytes: number): Tunnel | null {
     this.#tunnels.delete(tunnel);

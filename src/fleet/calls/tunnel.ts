@@ -68,7 +68,7 @@ export class Tunnel {
   #takenBytes = 0;
   #unread = 0;
   #creditedBytes = 0;
-  /** Memory of the stream's reader for an incomplete last line, bytes. */
+  /** Bytes of an incomplete last line that the stream's reader keeps in memory. */
   #halfLine = 0;
   #heldBytes = 0;
   #hasEndedThere = false;

@@ -7,7 +7,7 @@ import { isSharesRoot, type LentPlace, placeIn, placeOf } from "./places.ts";
 
 export const MOST_OFFERED = 64;
 const LONGEST_OFFER = 8 * 1024;
-/** Bytes of an offer that are reserved for the JSON around the places. */
+/** Bytes of an offer that are reserved for the JSON around its places. */
 const ROOM_AROUND = 64;
 
 export interface Offer {

@@ -47,7 +47,7 @@ export function readHandover(value: unknown): Handover | null {
   return isSignedByUser(found.from, handoverText(found), found.signature) ? found : null;
 }
 
-/** null: one of them is not a signed handover, or there are more than `most`. */
+/** Returns null if an item is not a signed handover, or if there are more than `most` items. */
 export function readHandovers(value: unknown, most: number): readonly Handover[] | null {
   if (!Array.isArray(value) || value.length > most) return null;
   const all = value.map(readHandover);

@@ -93,9 +93,9 @@ export function openLayerBucket(connection: NatsConnection, onNews: () => void) 
       return all.toReversed();
     },
     /**
-     * Stores the document as the newest entry, and announces it. `previous`: the sequence of the entry that
-     * the caller has seen; 0: none. Resolves with false if the bucket has another newest entry. Rejects with
-     * `fleet_unreachable`, and with `permission_denied` if the server does not let this machine write.
+     * Stores the document as the newest entry, and announces it. `previous`: the sequence number of the entry that
+     * the caller has seen; 0: none. Resolves with false if another entry has become the newest meanwhile. Rejects
+     * with `fleet_unreachable`, and with `permission_denied` if the server does not let this machine write.
      */
     async put(document: string, previous: number): Promise<boolean> {
       if (previous === 0) {

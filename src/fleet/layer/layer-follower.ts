@@ -18,8 +18,8 @@ import type { OperatorTrust } from "./operator-trust.ts";
 import type { SignedLayer } from "./signed-layer.ts";
 
 /**
- * Interval of regular checks of the bucket, ms. They are needed because an announcement may be lost, and the
- * bucket may be made later.
+ * Interval at which the fleet's stored layer is checked, ms. The checks are needed because an announcement may be
+ * lost, and the store may be made later.
  */
 const LOOK_MS = 60_000;
 /**

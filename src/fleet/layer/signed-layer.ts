@@ -1,5 +1,5 @@
-// The common configuration as a document that the operator signs. Reading one checks everything, because any member can
-// write the bucket.
+// The common configuration as a document that the operator signs. Each reading checks everything, because any member
+// of the fleet can overwrite the stored document.
 import type { X509Certificate } from "node:crypto";
 import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
 import { isMachineName } from "../../config/values/fleet-values.ts";

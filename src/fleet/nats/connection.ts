@@ -71,7 +71,7 @@ export async function connectToServer(
       servers: [server.replace(/^tls:/, "nats:")],
       name: `mountaineer ${name}`,
       inboxPrefix: inbox,
-      // null: the client does not sign in to a server that requires TLS.
+      // With null, the client does not sign in to a server that requires TLS.
       tls: server.startsWith("tls:") ? secured : null,
       authenticator:
         credentials.kind === "nkey" ? nkeyAuthenticator(seed) : jwtAuthenticator(credentials.jwt, seed),

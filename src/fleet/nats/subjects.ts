@@ -70,7 +70,10 @@ export const LAYER_SUBJECT = `$KV.${LAYER_BUCKET}.layer`;
 /** Announces a new revision of the common configuration. */
 export const LAYER_NEWS = "mountaineer.fleet.config";
 
-/** True for a subject that a machine can do without. It is forbidden by a server that an earlier version has set up. */
+/**
+ * True if a machine can work without the subject. NATS servers that an earlier version has set up forbid such
+ * subjects.
+ */
 export function isOptionalSubject(subject: string): boolean {
   const isOfLayer = [LAYER_BUCKET, LAYER_NEWS].some((name) => subject.includes(name));
   return isOfLayer || subject === rollCallSubject(senderOf(subject));

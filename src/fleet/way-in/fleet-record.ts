@@ -24,8 +24,8 @@ const memberShape = object({
   name: machineName,
   key: userKeyShape,
   /**
-   * The next key, while a replacement is in progress. The server accepts it beside `key`, until the machine
-   * asks to use it; then it replaces `key`.
+   * The next key, while a replacement is in progress. Until the machine asks to use the next key, the server accepts
+   * both keys; then the next key replaces `key`.
    */
   nextKey: optional(userKeyShape),
 });

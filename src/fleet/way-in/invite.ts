@@ -153,8 +153,8 @@ function createAdmission(options: InviteOptions, context: JoinContext, expiresAt
     /** Resolves with the name of the admitted machine; rejects if the admission could not be recorded. */
     joined: admittedName.promise,
     /**
-     * Waits for a request in progress, after the code has expired. Resolves with the admitted machine; null:
-     * none.
+     * After the code has expired, waits for a request in progress. Resolves with the name of the admitted machine;
+     * null if none was admitted.
      */
     async lastJoined(): Promise<string | null> {
       await turn;

@@ -160,9 +160,9 @@ function refused(): MountaineerError {
 // accepts it, and then replaces it.
 
 /**
- * Begins or continues to replace the machine's key: `before` is the old key and `key` the new one (both `U…`);
- * `waitsFor` says why the server does not accept the new key yet, null: the key is replaced. Rejects with `usage` if
- * the credentials are not an nkey among the secrets, `secret_unavailable` and `lock_held`.
+ * Begins or continues to replace the machine's key `before` by the new one, `key` (both `U…`); `waitsFor`: why the
+ * server does not accept the new key yet, null if the key is replaced. Rejects with `secret_unavailable`, with
+ * `lock_held`, or with `usage` if the credentials are not an nkey among the secrets.
  */
 export function rotateByHand(options: HomeOptions, config: FleetConfig) {
   return withKeys(options, options.signal, () => rotateByHandInTurn(options, config));

@@ -121,7 +121,7 @@ export interface ResourceReach {
 }
 
 export interface SkillReach extends Pick<ResourceReach, "permits"> {
-  /** Only listed skills, because others need a person's approval. */
+  /** True: only listed skills may be read, because other skills need a person's approval. */
   readonly isHeld: boolean;
 }
 
@@ -148,7 +148,7 @@ export interface Catalog {
   readonly off: ReadonlyMap<string, CatalogEntry>;
   /** Names that entries get in this catalog for the first time. */
   readonly freshNames: NameOwners;
-  /** Entries with invisible characters; only the first ones of many. */
+  /** Entries with invisible characters. If there are many, only the first ones are kept. */
   readonly unseen: readonly UnseenEntry[];
   /** By `entryKey`: the backends of the entries that wait for approval. */
   readonly held: ReadonlyMap<string, string>;
@@ -156,7 +156,7 @@ export interface Catalog {
   readonly withheldTools: ReadonlyMap<string, number>;
   /** One for each backend with resources, templates or skills, in the sources' order. */
   readonly resourceReach: readonly ResourceReach[];
-  /** Only in a part of a catalog: true for URIs of backends that are left out. */
+  /** True for URIs of backends that are left out of this part of a catalog. Absent in a whole catalog. */
   readonly isElsewhere?: (uri: string) => boolean;
   readonly freshness: Readonly<Record<keyof Listings, Freshness>>;
 }

@@ -49,7 +49,10 @@ export function backendsIn(
   return (backend) => each.every((owners) => owners.some((isOwner) => isOwner(backend)));
 }
 
-/** True for a backend with all its resources, prompts and skills in these parts. */
+/**
+ * Returns a function that is true for a backend if each of the lists has a part with all resources, prompts and
+ * skills of that backend.
+ */
 export function wholeBackendsIn(lists: readonly (readonly CatalogPart[])[]): (backend: string) => boolean {
   return (backend) => lists.every((parts) => parts.some(({ hasBackend }) => hasBackend?.(backend) === true));
 }

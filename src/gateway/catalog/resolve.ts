@@ -76,8 +76,8 @@ export function heldBy(
 }
 
 /**
- * True if this machine's backend with the name is away, and another machine has the name now. Calls must then fail,
- * and not go to the other machine.
+ * True if a backend of this machine has the name but is away, and another machine provides the name now. Calls must
+ * then fail instead of going to the other machine.
  */
 function isTakenOver(
   { backend }: Resolved,

@@ -58,7 +58,7 @@ function withinSize(
   if (resultBytes === null || isError(reply)) return reply;
   if (isWithin(reply.result, resultBytes)) return reply;
   const { method, params, port } = request;
-  // A client of another machine could not read a result that is kept here, so that machine's gateway keeps it
+  // A client of another machine cannot read results that are kept here. The gateway of the other machine keeps them
   // instead.
   if (port.client.principal.kind === "machine") return reply;
   // The gateway's own lists are not limited. `mountaineer call` ends before it could read pieces.
@@ -192,7 +192,7 @@ function joined(content: readonly unknown[]): readonly unknown[] {
   return blocks;
 }
 
-/** The reply to resources/read has no room for a link, so an error says where the pieces are. */
+/** Replies with an error that says where the pieces are, because a result of resources/read has no room for a link. */
 function readInstead(large: Large, kept: KeptResults): Reply {
   const { result, client, limitBytes } = large;
   const { contents } = result;

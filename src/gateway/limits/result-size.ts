@@ -34,7 +34,7 @@ function count(value: unknown, before: number, enough: number, levels: number): 
     return size;
   }
   const members: Readonly<Record<string, unknown>> = value as Readonly<Record<string, unknown>>;
-  // Parsed JSON has no members of a prototype.
+  // Parsed JSON has no inherited members, so the loop visits only the object's own.
   for (const key in members) {
     size = count(members[key], size + key.length + AROUND_A_VALUE, enough, levels - 1);
     if (size > enough) return size;

@@ -121,7 +121,8 @@ export class AuditFile implements AsyncDisposable {
       const next = rotates
         ? await writeWithin(this.#file, this.#config, bytes, offset, size)
         : await this.#file.write(bytes, offset);
-      // Negative, and without lines, if a line's first part went into a file that is gone: the whole line is queued again.
+      // If the first part of a line went into a file that is gone, the whole line is queued again. `addedBytes` is
+      // then negative, and no lines are subtracted.
       const addedBytes = next - offset;
       this.#waitingBytes -= addedBytes;
       this.#waitingLines -= countLines(bytes, offset, next);

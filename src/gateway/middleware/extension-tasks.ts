@@ -1,5 +1,5 @@
-// Tasks of 2026-07-28 (extension `io.modelcontextprotocol/tasks`, SEP-2663): calls that their server answers
-// with a task, and requests about tasks, each of which goes to the backend that runs its task.
+// Tasks of 2026-07-28 (extension `io.modelcontextprotocol/tasks`, SEP-2663). A server may answer a call with a task;
+// each request about a task goes to the backend that runs the task.
 import {
   errorReply,
   INTERNAL_ERROR,

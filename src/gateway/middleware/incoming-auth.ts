@@ -16,8 +16,8 @@ export interface Authenticator extends Disposable {
    */
   refresh(principal: Principal): Principal | null;
   /**
-   * Whether the principal's token is no longer valid for anybody. False if the principal has no token, or an expired
-   * one.
+   * True if nobody can authenticate with the principal's token any more. False for a principal without a token, or
+   * with an expired one.
    */
   isWithdrawn(principal: Principal): boolean;
   /** References to tokens whose value is not set or is empty. Users with these tokens cannot authenticate. */
@@ -77,8 +77,7 @@ export const ANYBODY: Authenticator = {
 };
 
 /**
- * Remembers the token with which each principal authenticated, as a digest, while the principal's object
- * exists.
+ * Remembers a digest of the token with which each principal authenticated, as long as the principal's object exists.
  */
 export class TokensUsed {
   readonly #key = randomBytes(32);

@@ -60,7 +60,7 @@ interface CompiledPolicy {
   hasRole(principal: Principal): boolean;
   isAbout(target: PolicyTarget | null): boolean;
   isMethod(method: string): boolean;
-  /** null: any hints. */
+  /** null: the policy applies whatever the tool's hints are. */
   readonly hasHints: ((hints: ToolHints) => boolean) | null;
   readonly matches: ((given: unknown) => boolean) | null;
 }
@@ -160,8 +160,8 @@ function compileResources(resources: readonly string[] | null): CompiledPolicy["
   };
 }
 
-// Patterns for the arguments of a call. A policy that allows must match all of a value in every spelling; one that forbids or
-// asks applies if any part matches in any spelling.
+// Patterns for the arguments of a call. A policy that allows must match the whole value in every spelling; a policy
+// that forbids or asks applies if any part of the value matches in any spelling.
 
 /**
  * Longer lists are not examined: they never match an allowing policy, and they always match one that forbids or asks.

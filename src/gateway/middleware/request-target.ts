@@ -46,7 +46,7 @@ export function targetOf(method: string, params: JsonObject | undefined): Reques
   }
 }
 
-/** The request's target; for a task, the tool that began it. */
+/** The target of the request. For a request about a task, the tool whose call began the task. */
 export function subjectOf({
   method,
   params,

@@ -18,7 +18,7 @@ export interface RoutingServices {
   readonly together?: {
     /** Never rejects. */
     call(call: SharedCall): Promise<Reply>;
-    /** Params of a call with paths as this machine names them; `places`: the backends that have the tool. */
+    /** Returns the params with paths in the form that this machine uses. `places`: the backends that have the tool. */
     namedHere(places: readonly string[], params: JsonObject | undefined): JsonObject | undefined;
   };
   /** True if all enabled backends have listed their entries. */

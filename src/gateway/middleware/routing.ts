@@ -174,7 +174,7 @@ function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
   };
 }
 
-/** Calls a tool or gets a prompt, under the server's own name. */
+/** Calls a tool or gets a prompt, by the name that its own server gives it. */
 function callByName(services: RoutingServices, request: GatewayRequest, target: RequestTarget, found: Found) {
   const { method, params, port, signal, served } = request;
   const { backend } = found;

@@ -28,7 +28,7 @@ export interface OpenTask {
 export class TaskIds {
   readonly #key: () => string;
 
-  /** `key` signs the ids; each daemon passes it to the next. */
+  /** `key` returns the key that signs the ids. Each daemon passes this key to the next daemon. */
   constructor(key: () => string) {
     this.#key = key;
   }

@@ -153,7 +153,7 @@ function findable({ served, port: { client } }: GatewayRequest): ReadonlyMap<str
   return served.viewFor(client.principal).callable(client.protocolVersion);
 }
 
-/** Returns a text if the arguments are wrong: what is wrong with them. */
+/** If the arguments are wrong, returns a text that says what is wrong. */
 function queryOf(given: unknown): { readonly query: string; readonly limit: number } | string {
   const { query, limit = LIMIT.usual, ...stray } = isJsonObject(given) ? given : {};
   if (typeof query !== "string" || query.trim() === "") return "`query` is missing, or is no text";

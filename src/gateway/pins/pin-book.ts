@@ -6,7 +6,7 @@ import { objectOf } from "../../runtime/text/json-object.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isSkillPin } from "./pinned-entry.ts";
 
-/** Pinned entries of one backend. */
+/** Maximum number of pinned entries of one backend. */
 export const MOST_PINNED = 5_000;
 /** Approved versions that are kept for an entry: an earlier version needs no second approval. */
 const MOST_APPROVED = 8;

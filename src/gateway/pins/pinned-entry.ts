@@ -65,7 +65,7 @@ const skillPin = memoized(({ uri, frontmatter, resources }: JsonObject) => ({
   resources,
 }));
 
-/** A resource counts as the same after its file was written to, so its size and date are left out. */
+/** Leaves out the size and the date, so that a resource counts as the same after its file was written to. */
 const withoutVolatile = memoized((resource: JsonObject): JsonObject => {
   const { size, annotations, ...others } = resource;
   const isDated = isJsonObject(annotations) && isDate(annotations["lastModified"]);
@@ -109,8 +109,8 @@ function membersOf(entry: JsonObject): readonly string[] {
 }
 
 /**
- * True for the value that a missing `execution` stands for. Such a member is not pinned, because lists of 2025-11-25
- * contain it and those of 2026-07-28 do not.
+ * True if the value is what a missing `execution` stands for. A member with this value is not pinned, because lists
+ * of 2025-11-25 contain it and lists of 2026-07-28 do not.
  */
 function isUsual(execution: unknown): boolean {
   return canonical(execution) === '{"taskSupport":"forbidden"}';

@@ -28,7 +28,7 @@ import {
   shownOf,
 } from "./pinned-entry.ts";
 
-/** Changes of one list that are announced one by one. */
+/** Maximum number of changes of one list that are announced one by one. */
 const MOST_ANNOUNCED = 20;
 const MESSAGES = {
   unread: "the pins cannot be checked yet",
@@ -184,7 +184,8 @@ export class Pins {
   }
 
   /**
-   * Returns these sources, which are not published, without the entries that `admit` would withhold. Changes no pins.
+   * Returns the sources without the entries that `admit` would withhold. It is used for sources that are not
+   * published, and changes no pins.
    */
   approvedOf(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modeOf = modesOf(rules);
@@ -338,7 +339,7 @@ export function shortDiff(changes: readonly MemberChange[]): readonly string[] {
   });
 }
 
-/** Cut, and without control characters. */
+/** Returns the name without control characters, cut to `LONGEST_NAME` characters. */
 export function shownName(name: string): string {
   const text = harmless(name.slice(0, LONGEST_NAME));
   return name.length > LONGEST_NAME ? `${text}…` : text;

@@ -14,7 +14,7 @@ export type ViewRights = Pick<Policies, "rightsKey" | "isVisible" | "hidesFromOw
 
 type ViewFor = (principal: Principal) => CatalogView;
 
-/** For clients that search tools instead of listing all. */
+/** The tools that are listed to clients which search tools instead of listing all. */
 export interface ListedTools {
   /** Listed first. */
   readonly own: readonly JsonObject[];

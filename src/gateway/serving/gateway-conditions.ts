@@ -239,7 +239,7 @@ function whatOf(pending: readonly PendingChange[]): string {
   return pending.every(({ kind }) => kind === "tool") ? "tools" : "things";
 }
 
-/** For a tool the name alone; for any other entry the kind, too. */
+/** Names a tool by its name alone, and any other entry by kind and name. */
 function entryText({ kind, name }: PendingChange): string {
   return kind === "tool" ? shownName(name) : kind === name ? kind : `${kind} ${shownName(name)}`;
 }

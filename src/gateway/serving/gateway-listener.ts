@@ -101,7 +101,7 @@ export class GatewayListener {
     await Promise.all([this.#current?.drain(graceMs, pass, allAtOnce), ...old]);
   }
 
-  /** The previous daemon passes this connection. */
+  /** Takes a connection that the previous daemon passes on. */
   take(handle: object): void {
     if (this.#pass !== null) void this.#pass(handle).then(() => closeHandle(handle));
     else if (this.#current === null || this.#isClosed) closeHandle(handle);

@@ -1,4 +1,4 @@
-// The gateway's own result of `initialize`. Backends come and go while a session lasts, so it declares what
+// The gateway's own result of `initialize`. Backends come and go while a session lasts, so the result declares what
 // any backend may have.
 
 import { memoized } from "../../runtime/memo.ts";

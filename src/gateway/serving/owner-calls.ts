@@ -10,7 +10,7 @@ import { LATEST_VERSION } from "../protocol.ts";
 
 const STOPPING = "the gateway is stopping";
 
-/** The session begins with the first request, and ends when idle like any other. */
+/** The owner's session begins with the first request. It ends like any other session when it is idle. */
 export class OwnerCalls {
   readonly #sessions: SessionStore;
   #stopping = false;

@@ -1,5 +1,5 @@
-// Which part of the catalog a client is served, and whether it lists all tools: by its group's address and
-// the first profile that fits it.
+// Decides by the client's group address, and by the first profile that fits the client, which part of the catalog the
+// client is served and whether it lists all tools.
 import { isDeepStrictEqual } from "node:util";
 import type { GroupConfig, ProfileConfig } from "../../config/snapshot.ts";
 import { compileGlobs } from "../catalog/glob.ts";

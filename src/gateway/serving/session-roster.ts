@@ -177,7 +177,10 @@ export class ResumedSessions implements Disposable {
     if (this.#stage !== "starting") roster.release(served());
   }
 
-  /** Null: start now. Otherwise resolves when the requested entry is served, or certainly will not be. */
+  /**
+   * Returns null if the request can start now. Otherwise resolves when the requested entry is served, or certainly
+   * will not be.
+   */
   awaited(session: SessionPort, { method, params }: Asked): Promise<void> | null {
     const { roster } = this.#options;
     const served = (): ServingSet => this.#options.served().forClient(session);

@@ -9,7 +9,7 @@ const OTHER = "(other)";
 export interface RequestLabels {
   /** A method of the protocol, or `other`. */
   readonly method: string;
-  /** Empty: none. */
+  /** Empty: no backend. */
   readonly backend: string;
   /** A published name; empty: none. */
   readonly target: string;

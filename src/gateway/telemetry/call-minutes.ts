@@ -40,7 +40,10 @@ export type CallCounts = Omit<CallMinute, "atMs">;
 
 const NO_CALLS: CallCounts = { calls: 0, errors: 0, latencyMs: null };
 
-/** Counts errors of the protocol and of tools. A call costs two readings of the clock and a few additions. */
+/**
+ * Errors of the protocol and errors of tools both count as errors. A call costs two readings of the clock and a few
+ * additions.
+ */
 export class CallMinutes {
   readonly #clock: Clock;
   readonly #backends = new Map<string, BackendMinutes>();
@@ -203,7 +206,7 @@ function latencyOf(buckets: Uint32Array): Latency | null {
   return { p50: at(0.5), p99: at(0.99) };
 }
 
-/** To three digits. */
+/** Rounds to three significant digits. */
 function rounded(ms: number): number {
   return Number(ms.toPrecision(3));
 }

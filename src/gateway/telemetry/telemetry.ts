@@ -217,7 +217,10 @@ export class Telemetry implements AsyncDisposable {
   }
 }
 
-/** The labels contain only published names, because a URI may contain anything. */
+/**
+ * The labels contain names of tools and prompts in the catalog. They contain no URIs, because a URI may contain
+ * anything.
+ */
 function namesOf(request: GatewayRequest): RequestLabels {
   const { method, served } = request;
   const known = knownMethod(method);

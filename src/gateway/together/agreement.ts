@@ -16,7 +16,7 @@ export interface PlaceFacts {
   readonly sharesRoot: string;
   /** Folders below `sharesRoot` that the backend's command names, sorted. `""`: all of it. */
   readonly roots: readonly string[];
-  /** As `requirementText` writes them, sorted. */
+  /** The requirements, each as `requirementText` writes it, sorted. */
   readonly requires: readonly string[];
 }
 

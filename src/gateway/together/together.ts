@@ -51,7 +51,7 @@ interface TogetherOptions {
     /** Calls `listener` after each change of a backend. */
     watch(listener: () => void): void;
   };
-  /** The merged tools may have changed: call `merge` again. */
+  /** Called when the merged tools may have changed. The owner must then call `merge` again. */
   readonly onChanged: () => void;
 }
 

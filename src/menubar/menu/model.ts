@@ -203,7 +203,7 @@ function syncItems(world: MenuWorld): MenuItem[] {
   return [submenu("sync", `Configuration — ${state}`, items, wrong ? "bad" : "plain")];
 }
 
-/** The items without separators at the ends or in a row. */
+/** Returns the items without leading, trailing or repeated separators. */
 function tidied(items: readonly MenuItem[]): MenuItem[] {
   const kept: MenuItem[] = [];
   for (const item of items) {
@@ -287,7 +287,7 @@ function backendItem(backend: BackendStatus, actions: readonly Action[], world: 
   return submenu(key, label, items, words.tone);
 }
 
-/** Without times: the menu is drawn only when something changes. */
+/** The lines contain no times, because the menu is drawn only when something changes. */
 function routeLines(backend: BackendStatus, key: string): MenuItem[] {
   const lines = (backend.routes?.list ?? []).map((route) => {
     const { text: state, tone } = backendRouteWords(route, Number.NaN);

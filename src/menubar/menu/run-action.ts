@@ -43,7 +43,7 @@ export async function runAction(
   const late = new MountaineerError("timed_out", `no answer within ${limitMs / 1000} s`);
   try {
     return await withDeadline({ clock: ports.clock, limitMs, late }, signal, (until) =>
-      // Some work, such as a connect or a program, ends later than its signal.
+      // Some work, such as a connection attempt or a program, ends only some time after the signal has aborted.
       unlessAborted(perform(action, ports, until), until),
     );
   } catch (error) {

@@ -39,7 +39,7 @@ export function click(
   return { kind: "action", key, label: labelText(label), tone, action, enabled };
 }
 
-/** Disabled while its action runs. Use only while there is a daemon. */
+/** Makes an item that is disabled while its action runs. Call this only while there is a daemon. */
 export function act(
   prefix: string,
   label: string,

@@ -49,7 +49,7 @@ export interface MenuWorld {
   readonly failure: ActionOutcome | null;
   /** Actions refused because of open files, by share name, until they succeed or the share is unmounted. */
   readonly busy: ReadonlyMap<string, BusyShare>;
-  /** By `folderKey`; null if opened submenus are not reported, so that no folders are listed. */
+  /** The listed folders by `folderKey`. null: the desktop does not report opened submenus, so no folders are listed. */
   readonly folders: ReadonlyMap<string, FolderList> | null;
   /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;

@@ -124,7 +124,7 @@ async function showOnBus(
       await events.onShown();
     } catch (error) {
       if (!(error instanceof MountaineerError)) throw error;
-      // The panel has ended meanwhile; the next one announces its name.
+      // The panel has ended meanwhile. The next panel announces its own name.
       note(`the panel did not take the icon: ${errorText(error)}`);
     }
   };

@@ -8,8 +8,7 @@ export type CfRef = bigint;
 export const CORE_FOUNDATION_PATH = "/System/Library/Frameworks/CoreFoundation.framework/CoreFoundation";
 
 /**
- * Notes a reference from a Create or Copy function, so that it is released at the end of `owning`, and
- * returns it.
+ * Notes a reference from a Create or Copy function, and returns the reference. It is released at the end of `owning`.
  */
 type Own = <Ref extends CfRef | null>(ref: Ref) => Ref;
 

@@ -10,8 +10,8 @@ export type Place = ReturnType<typeof createPlace>;
 
 export interface Here {
   /**
-   * The networks that this machine is on, each as a mark with the name of its interface:
-   * `gateway:aa:bb:cc:dd:ee:ff` for each gateway, `subnet:10.0.0.0/24` for each link without a gateway.
+   * A mark for each network that this machine is on, mapped to the name of the interface: `gateway:aa:bb:cc:dd:ee:ff`
+   * for each gateway, `subnet:10.0.0.0/24` for each link without a gateway.
    */
   readonly marks: ReadonlyMap<string, string>;
   readonly gateways: readonly { readonly address: string; readonly mac: string | null }[];
@@ -184,7 +184,7 @@ function networkOf(bytes: Uint8Array, prefixLength: number): string {
   return formatIp(masked);
 }
 
-/** Makes the system learn a gateway's hardware address, by an empty datagram to the discard port. */
+/** Sends an empty datagram to the gateway's discard port, so that the system learns the gateway's hardware address. */
 function askGateway(address: string): void {
   const socket = createSocket("udp4");
   socket.on("error", () => {});

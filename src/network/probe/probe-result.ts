@@ -1,9 +1,9 @@
 // The possible results of probing a host.
 
 /**
- * - `answers`: SMB2 NEGOTIATE was answered.
- * - `gone`: certain at once: no route, link down, refused.
- * - `silent`: no proof either way: time-outs, a peer that does not speak SMB, a name without an address.
+ * `answers`: SMB2 NEGOTIATE was answered. `gone`: the host certainly does not answer (no route, link down, or
+ * connection refused). `silent`: not certain, because of a time-out, a peer that does not speak SMB, or a name
+ * without an address.
  */
 export type ProbeVerdict = "answers" | "gone" | "silent";
 
@@ -28,7 +28,10 @@ export interface ProbeResult {
   readonly tcpAnswered: boolean;
   /** The address that was probed; null if the name has none. */
   readonly address: string | null;
-  /** The interface the probe left by (its subnet holds the host, or it is configured); null when routed. */
+  /**
+   * The interface by which the probe left: the one whose subnet contains the host, or the configured one. null: the
+   * system's routes decided.
+   */
   readonly interfaceName: string | null;
   /** The address the probe left from, when it was bound to one; null when the system chose, or nothing was sent. */
   readonly localAddress: string | null;

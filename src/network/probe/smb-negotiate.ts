@@ -75,7 +75,7 @@ export function buildNegotiateRequest(clientGuid: Uint8Array): Buffer {
 const ECHO = 13;
 const COMMAND_OFFSET = TRANSPORT_HEADER_BYTES + 12;
 
-/** A whole ECHO request. `messageId`: one more than that of the request before it on the connection. */
+/** A whole ECHO request. `messageId`: one more than the id of the previous request on the connection. */
 export function buildEchoRequest(messageId: number): Buffer {
   const packet = Buffer.alloc(TRANSPORT_HEADER_BYTES + SMB2_HEADER_BYTES + 4);
   packet.writeUInt32BE(SMB2_HEADER_BYTES + 4, 0);

@@ -7,10 +7,8 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { buildNegotiateRequest, CLIENT_GUID_BYTES, createNegotiateReader } from "./smb-negotiate.ts";
 
 /**
- * - `negotiated`: the server answers SMB.
- * - `connected`: TCP was established, and no SMB answer came.
- * - `unreachable`: `nc` could not connect either.
- * - `unknown`: `nc` is missing, or gave no answer in time.
+ * `negotiated`: the server answers SMB. `connected`: TCP was established, but no SMB answer came. `unreachable`: `nc`
+ * could not connect. `unknown`: `nc` is missing, or gave no answer in time.
  */
 export type NcFinding =
   /** `serverGuid` as 32 hex digits; null if the answer does not contain it. */

@@ -84,8 +84,8 @@ export function shareWrites<T>(write: () => Promise<T>) {
   let settled: Promise<unknown> = Promise.resolve();
   return {
     /**
-     * Requests a write that begins after this call, once the present write has ended. Resolves with its
-     * outcome.
+     * Requests a write that begins once the write in progress has ended. Resolves with the outcome of the requested
+     * write.
      */
     write(): Promise<T> {
       if (next !== null) return next;

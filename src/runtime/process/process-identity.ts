@@ -91,8 +91,8 @@ export async function isAtRest(pid: number): Promise<boolean> {
 
 const LOOK_MS = 50;
 /**
- * The limit of the wait, ms: a process may be stuck in the kernel, or an unrelated group may reuse the
- * number.
+ * Longest wait for process groups to end, ms. A process may be stuck in the kernel, or an unrelated group may reuse
+ * the number of a group.
  */
 const GONE_MS = 30_000;
 

@@ -36,7 +36,10 @@ export function createDriverSuccession(drivers: readonly MountDriver[]) {
   const succeed = (driver: MountDriver): MountDriver =>
     era.former.size === 0 ? driver : withFormer(driver, era);
   return {
-    /** The driver for a share that is new to this process. It also sees mounts that a driver of the other kind has left. */
+    /**
+     * Returns the driver for a share that is new to this process. The driver also sees mounts that were left by
+     * drivers of the other kind (`local` or SMB).
+     */
     begin({ driver, spec }: DrivenShare): MountDriver {
       era = eraOf(driver, spec, []);
       return succeed(driver);

@@ -8,7 +8,6 @@ import type { RouteName, ShareSpec } from "../share-spec.ts";
 /** The addresses of a host that are known already; asks no resolver. */
 export type AddressesOf = (host: string) => readonly string[];
 
-/** Options of all drivers that mount SMB shares. */
 export interface SmbDriverOptions {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -208,7 +207,7 @@ export interface MountDriver {
    */
   unsent(share: ShareSpec): Promise<readonly string[]>;
   /**
-   * Unsent files that wait for servers of the share other than the mounted one; with `withInUse`, also those for the
+   * Unsent files of the share that wait for another server than the mounted one; `withInUse` adds the files for the
    * mounted one. Cheap enough for every look; never rejects.
    */
   waiting?(share: ShareSpec, withInUse?: boolean): Promise<readonly WaitingUnsent[]>;

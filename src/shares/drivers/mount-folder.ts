@@ -210,8 +210,8 @@ async function placeNew(notes: FolderNotes, place: SharePlace): Promise<MountFol
 }
 
 /**
- * Frees the mount path; null: it is free now. Otherwise resolves with an empty folder to use, or with the
- * failure.
+ * Frees the mount path. Resolves with null if the path is free now, otherwise with an empty folder to use, or with
+ * the failure.
  */
 async function makeWay(
   notes: FolderNotes,

@@ -50,7 +50,10 @@ export function shareFiles(stateFolder: string, shareName: string): ShareFiles {
   return shareFilesIn(join(shareMountsFolder(stateFolder), folderName(shareName)));
 }
 
-/** Holds a folder for each server that the share was ever mounted from. `folder`: of one share. */
+/**
+ * Returns the folder that contains one folder for each server from which the share was ever mounted. `folder`: the
+ * share's folder.
+ */
 export function serversFolder(folder: string): string {
   return join(folder, "servers");
 }

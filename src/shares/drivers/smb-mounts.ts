@@ -1,4 +1,4 @@
-// Which entries of the mount table are SMB shares, which share each is, and over which route.
+// Finds the SMB shares in the mount table: the share that each entry mounts, and the route in use.
 import { isIPv6 } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { memoized } from "../../runtime/memo.ts";
@@ -136,7 +136,10 @@ const REAL_PATH_MS = 1_000;
 export function createRealMountPaths(prober: Pick<Prober, "realPath">) {
   const realParents = new Map<string, string>();
   return {
-    /** `mountPath` below the real path of its parent folder; unchanged while the real path is unknown. */
+    /**
+     * Resolves with `mountPath` below the real path of the parent folder; with `mountPath` itself while that real
+     * path is not known.
+     */
     async find(mountPath: string): Promise<string> {
       const parent = dirname(mountPath);
       let real = realParents.get(parent);

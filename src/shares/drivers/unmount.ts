@@ -28,7 +28,7 @@ interface UnmountOptions {
     mode: UnmountMode,
   ) => readonly UnmountCommand[] | Promise<readonly UnmountCommand[]>;
   /**
-   * Makes the text for people when the mount is still there. `output`: what the last command printed; by default this
+   * Makes the text for people if the mount is still there. `output`: what the last command printed. Absent: `output`
    * is the text.
    */
   readonly explain?: (output: string, mode: UnmountMode) => string;

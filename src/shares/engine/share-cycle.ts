@@ -250,8 +250,8 @@ export class ShareCycle {
   /** Call this after the server in use has ended connections: another server may answer by now. */
   doubt(): void {
     const carried = this.#carriedNow();
-    // The doubt is noted only if the carrier does not count outages. Otherwise the next look compares the counts, and
-    // keeps proofs that began after the outage.
+    // If the carrier counts outages, the next look compares the counts and keeps proofs that began after the outage.
+    // Otherwise the doubt is noted here.
     if (carried?.outage === null) this.#trust?.doubt(carried.route);
   }
 

@@ -57,7 +57,7 @@ const ONE_REFUSAL_MS = 500;
  * account may change on the server.
  */
 const KNOWN_FOR_MS = 60_000;
-/** Limit for the wait for another try of the account, ms. */
+/** Longest wait until another login with the same account has ended, ms. */
 const TURN_MS = 15_000;
 const BEFORE = "the server refused it before this daemon was started";
 

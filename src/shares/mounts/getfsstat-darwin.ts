@@ -18,7 +18,7 @@ export async function loadGetfsstat(library: string | null = null): Promise<() =
   const declare = (name: string): Getfsstat => system.declare(name, "int", ["uint8_t *", "int", "int"]);
   let getfsstat: Getfsstat;
   try {
-    // On Intel the plain name is the old layout with 32-bit inode numbers.
+    // On Intel, `getfsstat` without the suffix fills the old layout with 32-bit inode numbers.
     getfsstat = declare("getfsstat$INODE64");
   } catch {
     getfsstat = declare("getfsstat");

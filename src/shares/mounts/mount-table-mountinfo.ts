@@ -5,7 +5,7 @@ export interface MountInfoLine extends Omit<MountEntry, "id"> {
   readonly mountId: number;
   /** `major:minor`. */
   readonly device: string;
-  /** The mounted part of the file system: `/`, or a folder of it, as after a bind. */
+  /** The mounted part of the file system: `/`, or a folder in it, as after a bind mount. */
   readonly root: string;
 }
 

@@ -82,7 +82,7 @@ export function decideCarried(
  */
 const RECONNECTS_MS = 20_000;
 
-/** How long programs of a share that is not carried may wait for the proof of its server, ms. */
+/** How long programs may wait until the server of a pinned mount is proved, ms. */
 const PINNED_DOUBT_MS = 10_000;
 
 /**

@@ -11,7 +11,7 @@ const STEADY_MS = 10_000;
 
 export type MountVerdict =
   | { readonly state: "alive" }
-  /** Whether the mount is alive is not known yet. */
+  /** It is not known yet whether the mount is alive. */
   | { readonly state: "unproven" }
   | { readonly state: "dead"; readonly reason: string };
 

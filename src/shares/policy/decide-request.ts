@@ -112,8 +112,8 @@ function isAskedAgain(builder: Builder, request: SwitchRequest): boolean {
 }
 
 /**
- * How to unmount for a person's request, or the step that looks up open files first; null: the request waits,
- * or is answered.
+ * Returns how to unmount for a person's request, or a step that looks up open files if that must happen first.
+ * Returns null if the request waits or is answered.
  */
 function chooseMode(
   builder: Builder,

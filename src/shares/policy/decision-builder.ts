@@ -14,7 +14,7 @@ export interface DecideInput {
   readonly policy: SharePolicy;
   /** How long the mount's client may answer a readdir from its cache, ms. */
   readonly cacheMs: number;
-  /** A look without an answer may mean that a dialog of the system waits for a person; absent: no. */
+  /** True if a look without an answer may mean that a dialog of the system waits for a person. Absent: false. */
   readonly mayWaitForPermission?: boolean;
   readonly seen: ShareSeen;
   /** This daemon runs programs on the share, which have to end before a remount. Absent: no. */
@@ -73,7 +73,10 @@ export function isBackingOff(builder: Builder): boolean {
   return true;
 }
 
-/** Interval at which programs that have to end are checked, ms; their end causes a check sooner. */
+/**
+ * Interval of the checks for programs that must end before a remount, ms. A check comes earlier when such a program
+ * ends.
+ */
 const ROOM_LOOK_MS = 1_000;
 
 /**

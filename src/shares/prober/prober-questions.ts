@@ -17,8 +17,8 @@ const ENDING_AT_MOST_MS = 1_000;
 const IDLE_MS = 60_000;
 
 /**
- * Kinds whose questions never join an equal one in progress: that one may have begun before the change that
- * the caller wants to see.
+ * Each question of these kinds is asked anew. An equal question in progress may have begun before the change that the
+ * caller wants to see.
  */
 const NEVER_JOINED: readonly QuestionKind[] = ["fileLook", "fileBytes", "places", "openFiles"];
 
@@ -50,7 +50,7 @@ interface Carrier {
   heardAtMs: number;
   /** The child finishes its late questions and gets no new ones. */
   retired: boolean;
-  /** Set while answers are outstanding; null: none is. */
+  /** Set while answers are outstanding, else null. */
   silenceTimer: Timer | null;
 }
 
@@ -126,7 +126,7 @@ export class ProberQuestions implements AsyncDisposable {
     return question;
   }
 
-  /** The answer within `waitMs`; null: none yet. */
+  /** Returns the answer; null if none has come within `waitMs`. */
   async answerTo<Kind extends QuestionKind>(
     kind: Kind,
     subject: SubjectOf<Kind>,

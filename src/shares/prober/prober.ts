@@ -114,8 +114,8 @@ export interface Prober extends AsyncDisposable {
    */
   folderLook(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
   /**
-   * Open files under each path, found without walking the share; a late or failed answer is a value. `exceptGroups`:
-   * leaders of process groups; their groups and descendants are left out.
+   * Finds open files under each path without walking the share. A late or failed answer does not reject.
+   * `exceptGroups`: leaders of the process groups to leave out, with all descendants.
    */
   openFiles(
     paths: readonly string[],

@@ -76,8 +76,8 @@ export function createConfigScreen(options: ConfigScreenOptions): Screen {
     },
     holdsKeys() {
       const { busy } = state.get();
-      // Holds keys back until the file is read, because the frame would use them to switch screens. Without a
-      // daemon it holds none back, so that the user can switch.
+      // Holds keys back until the file is read, because they would otherwise switch screens. Without a daemon no keys
+      // are held back, so that the user can switch screens.
       return busy === "read" ? link.connection.get().kind === "connected" : busy !== null;
     },
     saved,

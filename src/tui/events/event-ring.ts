@@ -17,7 +17,7 @@ const BEFORE = 500;
 /** In characters. */
 const TEXT_LIMIT = 2_000;
 
-/** An event in words. Its text is foreign: control characters must be spelled out before it is drawn. */
+/** An event in words. The text is not trusted, so control characters must be escaped before it is drawn. */
 export interface KeptEvent extends EventWords {
   /** Serial number of the event in this view; a restart of the daemon does not reset it. */
   readonly order: number;

@@ -20,7 +20,8 @@ const KEYS: readonly KeyHelp[] = [
 ];
 
 /**
- * Minimum time between two requests, ms. Polled, because events for a thousand machines would cost too much.
+ * Minimum time between two requests, ms. The screen polls, because events for a thousand machines would cost too
+ * much.
  */
 const AGAIN_MS = 1_000;
 /** The pause after a request, as a multiple of its duration: a large fleet is requested less often. */

@@ -52,7 +52,7 @@ export function toneMark(tone: Tone, symbols: TuiSymbols): string {
   return { good: symbols.on, plain: symbols.off, warning: symbols.warning, bad: symbols.error }[tone];
 }
 
-/** The symbol before the result of an action: a good one is a check mark. */
+/** The symbol before the result of an action. For a good result it is a check mark. */
 export function noteMark(tone: Tone, symbols: TuiSymbols): string {
   return tone === "good" ? symbols.same : toneMark(tone, symbols);
 }

@@ -252,7 +252,7 @@ export function progressTokenOf(params: JsonObject | undefined): RpcId | null {
   return isRpcId(token) ? token : null;
 }
 
-/** Other values stay the same objects. */
+/** Returns the params with the progress token. Other values are not copied. */
 export function withProgressToken(params: JsonObject, token: RpcId): JsonObject {
   const meta = params["_meta"];
   return { ...params, _meta: { ...(isJsonObject(meta) ? meta : {}), progressToken: token } };

@@ -36,7 +36,7 @@ export function errorAnswer(method: string, error: RpcError): LinkFailure {
   );
 }
 
-/** Ignores digits, such as a counter or a time. */
+/** Ignores digits, because they may be a counter or a time. */
 export function isSameFailure(one: string, other: string): boolean {
   const withoutDigits = (text: string): string => text.replace(/\d+/g, "0");
   return one === other || withoutDigits(one) === withoutDigits(other);

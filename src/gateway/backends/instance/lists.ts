@@ -343,7 +343,7 @@ export class InstanceLists implements Disposable {
     return isJsonObject(extensions) && isJsonObject(extensions[SKILLS_EXTENSION]);
   }
 
-  /** `ttlMs` 0: the server gives no time. */
+  /** `ttlMs` is 0 if the server gives no duration. */
   #followSkills(ttlMs: number): void {
     this.#skillsTimer?.[Symbol.dispose]();
     this.#skillsTimer = null;

@@ -38,7 +38,8 @@ export function createNotifications(parts: NotificationParts) {
     parts;
 
   /**
-   * Sends the notification within the first request of `within` that is a call of `client`, else outside of any call.
+   * Sends the notification to `client`, as part of the first request in `within` that is a call of `client`. If there
+   * is no such request, the notification belongs to no call.
    */
   const forward = (
     client: ClientPort,

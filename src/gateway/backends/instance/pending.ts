@@ -36,7 +36,7 @@ export interface NewRequest {
   readonly port: CallPort | null;
   /** A request of the gateway itself, such as a ping. It does not count as a call. */
   readonly own: boolean;
-  /** The client's own; null: none. */
+  /** The progress token that the client sent; null: it sent none. */
   readonly progressToken: RpcId | null;
   readonly timeoutMs: number;
   /** The timeout begins after this time, or at `restart`. Default 0. */
@@ -79,7 +79,7 @@ function isAsking({ attached }: PendingRequest): boolean {
  * moved or gone.
  */
 export class PendingRequests implements Iterable<PendingRequest>, Disposable {
-  /** Pending requests other than the gateway's own. */
+  /** Number of pending requests, without the gateway's own. */
   calls = 0;
   /** Ids count up from 1. */
   newestId = 0;

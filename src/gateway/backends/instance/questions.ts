@@ -239,8 +239,8 @@ function clientOf(addressee: Addressee): ClientPort {
 }
 
 /**
- * Null: the client supports it. The gateway declares all capabilities to a shared backend, so a server may
- * ask for one that this client lacks.
+ * Returns null if the client supports the request. The gateway declares all capabilities to a shared backend, so a
+ * server may ask for one that this client lacks.
  */
 function refusalFor(method: string, params: JsonObject | undefined, capabilities: JsonObject): Reply | null {
   const missing = (capability: string): Reply =>

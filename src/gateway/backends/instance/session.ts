@@ -114,8 +114,8 @@ const SHARED_CAPABILITIES: JsonObject = {
   sampling: { tools: {}, context: {} },
   elicitation: { form: {}, url: {} },
   roots: { listChanged: true },
-  // Harmless for clients that do not support them: a tool with a page also returns text, and skills are read
-  // only on request.
+  // These extensions are harmless for clients that do not support them: a tool with a page also returns text, and
+  // skills are read only on request.
   extensions: {
     "io.modelcontextprotocol/ui": { mimeTypes: ["text/html;profile=mcp-app"] },
     [SKILLS_EXTENSION]: {},

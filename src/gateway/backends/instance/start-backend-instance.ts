@@ -216,7 +216,7 @@ class RunningInstance {
     return this.#readyAtMs === null ? null : this.#lists.listings;
   }
 
-  /** The same object until it changes. */
+  /** Returns the same object until the freshness changes. */
   get freshness(): ListFreshness {
     return this.#lists.freshness;
   }

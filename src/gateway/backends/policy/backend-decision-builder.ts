@@ -35,7 +35,7 @@ export interface BackendSpec {
   readonly drainTimeoutMs: number;
   readonly signIn: SignInNotice | null;
   readonly needs: Needs;
-  /** A `stop-first` backend waits until no other process runs it. */
+  /** True if another process still runs this backend. A `stop-first` backend waits until that process has ended. */
   readonly runsElsewhere: boolean;
   /** Null: there is one connection, whose key is in `wanted`. */
   readonly routes: RoutesSpec | null;

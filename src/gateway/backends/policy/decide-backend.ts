@@ -43,7 +43,7 @@ import { awayOf, awayText, isMissing } from "./required-data.ts";
 const CHECK_EVERY_MS = 30_000;
 /** Time to the next check after a missed one, longer than a check may take. */
 const CHECK_AGAIN_MS = 10_000;
-/** To the next check after several calls timed out. */
+/** Time until the next check after several calls have timed out, ms. */
 const ASKED_CHECK_MS = 5_000;
 /** Time between two checks of a backend with routes, ms. It is longer than a check may take. */
 const ROUTE_CHECK_MS = 6_000;

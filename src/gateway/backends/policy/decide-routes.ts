@@ -97,7 +97,7 @@ function isReady(builder: DecisionBuilder, { id }: Standby): boolean {
   return seen?.state.kind === "ready" && seen.missedChecks === 0;
 }
 
-/** False: the standby is not ready. */
+/** Returns false if the standby instance is not ready. */
 function switchTo(builder: DecisionBuilder, name: string): boolean {
   const { standby } = builder.route(name);
   if (standby === null || !isReady(builder, standby)) return false;

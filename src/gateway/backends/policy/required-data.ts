@@ -46,7 +46,7 @@ export interface DataSource {
   onChange(listener: () => void): void;
   /** Resolves when these requirements have been checked, or after a time limit. Never rejects. */
   lookNow?(requires: ServedBackend["requires"]): Promise<void>;
-  /** A call needs these requirements. Never throws. */
+  /** Called when a call needs these requirements. Never throws. */
   want?(requires: ServedBackend["requires"]): void;
   /**
    * Called once; `running` lists all running programs. The returned function is called after each change of
@@ -71,7 +71,7 @@ export type Needs = {
   readonly whenUnavailable: ServedBackend["whenUnavailable"];
 } | null;
 
-/** As `share CORE is away: it is not mounted`. */
+/** Returns for example `share CORE is away: it is not mounted`. */
 export function awayText(data: Absence): string {
   const share = `share ${data.requirement}`;
   return data.kind === "moving" ? `${share} is being mounted anew` : `${share} is away: ${data.reason}`;

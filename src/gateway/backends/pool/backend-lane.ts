@@ -73,7 +73,7 @@ export class BackendLane {
   get isSettled(): boolean {
     const { isWanted, decision, isDue } = this.#state;
     if (isDue) return false;
-    // Required data may be away for days.
+    // A backend whose required data is away counts as settled, because the data may be away for days.
     const isAway = decision.gate.kind === "refuse";
     return !isWanted || isAway || (decision.phase !== "Pending" && decision.phase !== "Initializing");
   }
@@ -86,7 +86,7 @@ export class BackendLane {
     return { backend: name, filters, toolOverrides };
   }
 
-  /** The first list may still come. */
+  /** True if the backend's lists are missing but may still arrive. */
   get isComing(): boolean {
     return this.unlisted !== null && this.#state.stopped === null && !this.isSettled;
   }
@@ -99,7 +99,7 @@ export class BackendLane {
     return this.#state.spec.replace === "stop-first";
   }
 
-  /** Another process still runs the backend. */
+  /** True if another process still runs the backend. */
   get isHeldBack(): boolean {
     return this.runsOnce && this.#state.spec.runsElsewhere === true;
   }
@@ -293,7 +293,7 @@ export class BackendLane {
     };
   }
 
-  /** Null ends the hold. Never rejects. */
+  /** Switches to the route `to`. null: no route is held by hand any more. Never rejects. */
   async switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const state = this.#state;
     const failed = (reason: string): SwitchOutcome => ({ ok: false, reason });

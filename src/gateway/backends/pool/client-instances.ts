@@ -122,7 +122,7 @@ export class ClientInstances {
     return isPerClient && decision.calls.kind !== "refuse" ? base : null;
   }
 
-  /** A call was answered, or an instance has ended. */
+  /** Called when a call was answered, or when an instance has ended. */
   #settled(): void {
     const state = this.#state;
     if (!state.isWanted) state.trigger("drain");

@@ -7,7 +7,7 @@ import { BACKEND_UNAVAILABLE, errorReply, REQUEST_TIMEOUT, type Reply } from "..
 const MAX_WAITING_CALLS = 1_000;
 
 export interface WaitLimits {
-  /** For the wait and the call together. */
+  /** Deadline for the wait and the call together. */
   readonly deadlineMs: number;
   readonly signal: CallSignal;
 }

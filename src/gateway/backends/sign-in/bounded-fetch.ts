@@ -94,7 +94,7 @@ const LONGEST = 4_096;
 
 /**
  * Returns the address if it may be used, else null. Addresses of this machine are allowed only if the server is on
- * this machine, also with http; all others need https.
+ * this machine, and may use http; all other addresses need https.
  */
 export function allowedAddress(text: string, server: URL): URL | null {
   const url = text.length > LONGEST ? null : URL.parse(text);

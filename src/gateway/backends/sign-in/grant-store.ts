@@ -163,7 +163,7 @@ export function isUnreadable(error: unknown): error is MountaineerError {
   return error instanceof MountaineerError && error.code === "secret_unavailable" && error.retry === "never";
 }
 
-/** Null: another version, or no grant. */
+/** Returns null for a grant of another version, and for content that is no grant. */
 function parseGrant(content: string): Grant | null {
   const { client, ...said } = jsonObject(content) ?? {};
   const found = readGrant({ ...DEFAULTS, ...said, client: { ...NO_SECRET, ...objectOf(client) } });

@@ -36,7 +36,7 @@ export interface LoginRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly auth: ResolvedAuth | null;
   readonly way: "browser" | "paste" | "device";
-  /** Requested in addition to those that the server wants. */
+  /** Scopes that are requested in addition to the scopes that the server wants. */
   readonly moreScopes: readonly string[];
 }
 

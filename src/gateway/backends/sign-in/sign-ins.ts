@@ -365,7 +365,7 @@ class SharedToken {
     this.#options.onNotice(this.#options.backend);
   }
 
-  /** The time is random, so that many backends do not renew together. */
+  /** Sets the timer for the next renewal. The time is random, so that many backends do not renew together. */
   #arm(): void {
     this.#disarm();
     const token = this.#held?.token;

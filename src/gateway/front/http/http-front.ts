@@ -250,7 +250,7 @@ export class HttpFront implements AsyncDisposable {
     else this.#remove(visit);
   }
 
-  /** True: another machine holds the request's session, and gets the request. */
+  /** Returns true if another machine holds the request's session. That machine then gets the request. */
   #forwards(visit: Visit): boolean {
     const { request } = visit;
     const id = sessionId(request) ?? null;

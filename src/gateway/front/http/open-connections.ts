@@ -57,7 +57,7 @@ export class OpenConnections {
     this.#silent.delete(socket);
   }
 
-  /** The head of a request has arrived. */
+  /** Call this when the head of a request has arrived. */
   requested({ socket }: IncomingMessage, response: ServerResponse<IncomingMessage>): void {
     const connection = this.bySocket.get(socket);
     if (connection === undefined) return;

@@ -57,7 +57,7 @@ export interface AdmissionOptions {
 
 const UNKNOWN_SESSION = "the session is not known, or has ended; initialize anew";
 
-/** Each check that returns null or false has answered the request. */
+/** A check that returns null or false has already answered the request. */
 export class RequestAdmission {
   readonly #gateway: FrontGateway;
   readonly #sessions: SessionStore;

@@ -78,7 +78,7 @@ export class Resumption implements Disposable {
     this.#complete.delete(stream);
   }
 
-  /** The number of characters that streams keep has changed by `characters`. */
+  /** Call this when the number of characters that streams keep has changed by `characters`. */
   resized(characters: number): void {
     this.#keptCharacters += characters;
     if (characters <= 0) return;

@@ -46,7 +46,7 @@ export class SseStream implements ListeningOutlet, KeptStream {
     return this.#writer.backlog;
   }
 
-  /** Sends an event that is not a message; `lines`: its text without the empty line at its end. */
+  /** Sends an event that is not a message. `lines`: the text of the event without the empty line at the end. */
   sendEvent(lines: string): void {
     if (this.#open && !this.#ended) this.#writer.write(`${lines}\n\n`);
   }

@@ -138,7 +138,7 @@ export class ModernCall implements CallPort {
     this.isAgreed = true;
   }
 
-  /** Answers the open request; the call goes on without one. */
+  /** Answers the open request. The call continues without an open request. */
   detach(reply: Reply): void {
     const outlet = this.#outlet;
     this.#outlet = null;

@@ -10,7 +10,9 @@ import { type McpLogLevel, MODERN_VERSION } from "../../protocol.ts";
 import type { FrontGateway, SessionPort } from "../session/front-contract.ts";
 import type { ModernRequest } from "./request.ts";
 
-/** An idle identity without a task ends after this time, and with it the state that backends keep for it. */
+/**
+ * An idle identity without a task ends after this time. The state that backends keep for the identity ends then, too.
+ */
 export const IDLE_LIMIT_MS = 300_000;
 const CHECK_MS = 60_000;
 /**

@@ -266,7 +266,7 @@ class Listener implements SessionPort {
   }
 }
 
-/** A change of `a/b` is a change of `a`. */
+/** True if `uri` lies below `of`, because a change of `a/b` counts as a change of `a`. */
 function isPart(uri: string, of: string): boolean {
   return uri.startsWith(of.endsWith("/") ? of : `${of}/`);
 }
@@ -286,7 +286,7 @@ function subscriptionIn(filter: unknown): Subscription | string {
   return { lists, uris, taskIds };
 }
 
-/** The different strings under that key, or what is wrong with them. */
+/** Returns the strings under `key` without duplicates, or a text that says what is wrong with them. */
 function differentIn(filter: JsonObject, key: string, most: number): readonly string[] | string {
   const { [key]: names = [] } = filter;
   if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) {

@@ -50,7 +50,7 @@ export class Call implements CallPort {
     return this.#questions.ask(this.#outlet, ...question);
   }
 
-  /** Returns the outlet, the first time; then null. */
+  /** Returns the outlet at the first call, and null at later calls. */
   close(): CallOutlet | null {
     const outlet = this.#outlet;
     this.#outlet = null;

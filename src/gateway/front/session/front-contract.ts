@@ -36,7 +36,7 @@ export interface FrontGateway {
   ): Promise<void> | null;
   /** The session's `principal` has changed. */
   identified(session: SessionPort): void;
-  /** The session has ended; its state at the backends is dropped. */
+  /** Called when the session has ended. Drops the session's state at the backends. */
   closed(session: SessionPort): void;
   /** Takes a client's notification if the front does not handle it itself. */
   notified(session: SessionPort, method: string, params: JsonObject | undefined): void;

@@ -30,7 +30,7 @@ export const SHA256_HEX = /^[0-9a-f]{64}$/;
 export type ListsSeen = Readonly<Record<ListKind, string>>;
 
 export interface SessionRecord {
-  /** The `principalKey`. */
+  /** The result of `principalKey`. */
   readonly principal: string;
   readonly protocolVersion: ProtocolVersion;
   readonly capabilities: JsonObject;

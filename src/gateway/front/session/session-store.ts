@@ -46,7 +46,7 @@ interface Entry {
   usedMs: number;
   /** A request has come after `initialize`. */
   isUsed: boolean;
-  /** `principalKey` of the principal. */
+  /** Returns `principalKey` of the session's principal. */
   readonly owner: () => string;
   readonly busy: () => boolean;
   end(reason: string): void;

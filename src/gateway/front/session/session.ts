@@ -1,5 +1,5 @@
-// One client session, for all transports: what the client said at initialize, its calls in flight, the questions to it,
-// and notifications that it is still to get.
+// One client session, for all transports. It holds what the client said at initialize, calls in flight, questions to
+// the client, and notifications that are not delivered yet.
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { FleetingMap } from "../../../runtime/fleeting.ts";

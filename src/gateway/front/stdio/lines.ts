@@ -57,7 +57,7 @@ interface LinesOptions extends GatewayTools {
   readonly gateway: FrontGateway;
   readonly modern: ModernFront;
   readonly principal: Principal;
-  /** Serves the client this group alone; absent: it may choose one. */
+  /** The only group that the client gets. Absent: the client may choose a group. */
   readonly group?: string;
   /** Maximum length of a line. */
   readonly bodyLimitBytes: () => number;

@@ -23,9 +23,12 @@ import {
 export const GATHER_MS = 15;
 /** How long a call is suspended at most, ms: a person may have to answer. */
 export const SUSPENDED_MS = 600_000;
-/** How long a suspended call may keep its server from another client, ms: in its first round, and in later ones. */
+/**
+ * How long a suspended call may block a server for other clients, ms. The first round of questions has a shorter
+ * limit than later rounds.
+ */
 export const IDLE_MS = { first: 30_000, later: 120_000 };
-/** Bounds of the open questions of one call: number, and bytes of all together. */
+/** Limits for the open questions of one call: their number, and their bytes in total. */
 const MOST_QUESTIONS = 64;
 const MOST_QUESTION_BYTES = 1024 * 1024;
 
@@ -88,7 +91,7 @@ export class SuspendedCall {
     return this.#questions.size;
   }
 
-  /** Null: the call has ended. */
+  /** Resolves with null if the call has ended. */
   ask(...[method, params, signal]: Question): Promise<Reply | null> {
     if (this.#isOver) return Promise.resolve(null);
     if (signal.aborted) return refused("the question was withdrawn");

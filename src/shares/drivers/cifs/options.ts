@@ -16,8 +16,8 @@ interface CifsMount {
 }
 
 /**
- * Interval at which the kernel asks a silent server for a sign of life, s. It gives the server up after three
- * intervals, so a shorter one would cut off a server whose disks spin up for ten seconds.
+ * Interval at which the kernel asks a silent server for a sign of life, s. The kernel gives up after three intervals;
+ * a shorter interval would cut off a server whose disks spin up for ten seconds.
  */
 const ECHO_S = 5;
 /** The kernel's maximum for `echo_interval`, s. */

@@ -39,11 +39,10 @@ export interface NetfsRequest {
 export interface NetfsAnswer {
   /** 0, or a number that `failedByNetfs` explains. */
   readonly status: number;
-  /** The paths where it is mounted, which may differ from the expected one. */
+  /** The paths where the share is mounted. They may differ from the expected path. */
   readonly mountPoints: readonly string[];
 }
 
-/** A mount under way. */
 export interface NetfsCall {
   /**
    * Rejects when macOS cannot be asked. Never settles after a successful cancel, because macOS does not call back then.

@@ -1,7 +1,7 @@
 // The error numbers of NetFS (errnos, and NetAuth's), and what each means.
 import { type Failed, type FailureRow, failedAs } from "../mount-failure.ts";
 
-/** EEXIST: something is mounted already, which is success if it is that share. */
+/** EEXIST: something is mounted already. That is a success if the wanted share is what is mounted. */
 export const ALREADY_MOUNTED = 17;
 
 const KEYCHAIN_HINT = "give the share a password, or connect once in Finder and let it remember the password";

@@ -27,8 +27,8 @@ const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: NetfsMountsOptions) {
   const realPaths = createRealMountPaths(prober);
   /**
-   * The id of each share's last mount, which shows whose mount it is even after an edit of both path and
-   * source.
+   * The id of the last mount of each share. It shows which share a mount belongs to, even after an edit of both path
+   * and source.
    */
   const known = new Map<string, string>();
 

@@ -30,7 +30,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
   let version: RcloneVersion | null = null;
   let program = "rclone";
   let running: Promise<Lacking | null> | null = null;
-  /** When the last look that found everything began, monotonic ms. */
+  /** Start of the last look that found everything, monotonic ms. */
   let ableAtMs = Number.NEGATIVE_INFINITY;
   const find = createFinder(clock);
 

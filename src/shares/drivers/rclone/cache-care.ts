@@ -53,8 +53,8 @@ export function createCacheCare({ clock, logger, unsent, onChange, home }: Cache
       report(shareName, aside);
     },
     /**
-     * The files, by their paths in the cache, that keep a new rclone from mounting, as its log names them. `late`:
-     * rclone should have mounted by now; if its log names no file, the files that rclone has open are returned.
+     * Returns the cache paths of files that keep a new rclone from mounting, according to rclone's log. `late`:
+     * rclone should have mounted by now; if the log names no file, returns the files that rclone has open.
      */
     async stuck(
       files: RcloneFiles,

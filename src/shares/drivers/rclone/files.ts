@@ -236,7 +236,7 @@ export async function readProcessNote({ folder, process }: RcloneFiles): Promise
   return (await isOfOtherHome(note?.folder, folder)) ? null : note;
 }
 
-/** Parses a note; null: it is not a complete note of ours. */
+/** Returns the process note; null if the content is not a complete note. */
 export function parseProcessNote(content: string | null): ProcessNote | null {
   const defaults = { carriedPort: null, pinned: false, server: FIRST_SERVER };
   return storedNote({ ...defaults, ...jsonObject(content ?? "") });

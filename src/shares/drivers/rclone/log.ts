@@ -59,7 +59,10 @@ export function hasRouteTrouble(log: string): boolean {
   return log.split("\n").some((line) => line.includes(" ERROR : ") && ROUTE_TROUBLE.test(line));
 }
 
-/** Files, as paths in the share, that rclone cannot continue to send, so that it does not mount. */
+/**
+ * Returns the paths in the share of files that rclone cannot continue to send. rclone does not mount while there are
+ * such files.
+ */
 export function readStuckFiles(log: string): readonly string[] {
   const stuck = new Set<string>();
   for (const line of log.split("\n")) {

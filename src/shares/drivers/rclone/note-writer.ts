@@ -257,7 +257,7 @@ async function hasNotes(listed: FolderLists, cache: string): Promise<boolean> {
   return false;
 }
 
-/** Files of the cache that a process has open, by their paths in it. */
+/** Returns the cached files that the process `pid` has open, as paths within the cache. */
 export async function cachePathsOpenIn({ cache }: RcloneFiles, pid: number): Promise<ReadonlySet<string>> {
   const root = join(cache, "vfs");
   const paths = new Set<string>();

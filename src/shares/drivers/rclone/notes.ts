@@ -10,7 +10,7 @@ export interface ByteRange {
 }
 
 export interface CacheNote {
-  /** The file's size when the note was written; may be older than the ranges beside it. */
+  /** The file's size when the note was written. It may be older than `ranges`. */
   readonly size: number;
   /** The bytes that the cache file really holds; the rest comes from the server. Sorted, without overlaps. */
   readonly ranges: readonly ByteRange[];
@@ -26,7 +26,7 @@ export interface CacheNote {
 export interface CacheFile {
   readonly size: number;
   readonly mtimeNs: bigint;
-  /** Where the file system has data, in whole blocks; the rest are holes. Sorted. */
+  /** Ranges for which the file system stores data, in whole blocks; everything else is holes. Sorted. */
   readonly data: readonly ByteRange[];
   readonly blockBytes: number;
 }
@@ -65,9 +65,8 @@ export function serverEnd(note: CacheNote): number {
 }
 
 /**
- * Judges the note of a file that was not sent; `isZero` reads the cache file. Unlisted zeros in a block that the note
- * lists in part are padding, because the file system knows data in whole blocks; all other unlisted data was written
- * or fetched after the note.
+ * Judges the note of a file that was not sent; `isZero` reads the cache file. Data that the note does not list makes
+ * the verdict `unlisted`, except zeros that only pad a block of the file system.
  */
 export async function judgeNote(
   note: CacheNote,
@@ -106,7 +105,7 @@ interface ZeroLooks {
 interface RealBytes {
   /** Bytes that programs wrote, or rclone fetched; the rest comes from the server. */
   readonly real: readonly ByteRange[];
-  /** Zeros in unlisted blocks, which programs may or may not have written. */
+  /** Ranges of zeros in unlisted blocks. It is not known whether a program has written these zeros. */
   readonly doubtful: readonly ByteRange[];
 }
 

@@ -8,8 +8,8 @@ import type { Clock } from "../../../runtime/time/clock.ts";
 const DEADLINE_MS = 5_000;
 
 /**
- * Returns the function `obscure(password)`. It remembers results, so that a failover need not run rclone for
- * it.
+ * Returns the function `obscure(password)`. The function remembers its results, so that a failover need not run
+ * rclone to obscure a password.
  */
 export function createObscuredPasswords(clock: Clock, home: string): (password: string) => Promise<string> {
   const known = new Map<string, Promise<string>>();

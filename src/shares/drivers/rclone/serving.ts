@@ -120,7 +120,10 @@ export function createServingProcesses() {
       searched.add(share.shareName);
       return [...found, ...unnoted.map(({ identity }) => identity)];
     },
-    /** Notes a process that was just started; the note survives a kill of the daemon. null: it has exited already. */
+    /**
+     * Writes a note about a process that was just started. The note survives a kill of the daemon. null: the process
+     * has already exited.
+     */
     async started(
       { shareName, files, mountPath }: RclonePlace,
       child: DetachedProcess,

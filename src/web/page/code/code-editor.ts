@@ -101,7 +101,7 @@ const READING: Extension = [
 ];
 
 /**
- * When typed text replaces a selection, Chromium gives it inline styles, which the page's policy blocks; so
+ * Chromium gives inline styles to text that is typed over a selection, and the page's policy blocks such styles. So
  * the editor inserts the text itself.
  */
 const REPLACING = EditorView.domEventHandlers({

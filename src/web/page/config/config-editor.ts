@@ -65,7 +65,7 @@ function useEditor(app: App) {
   const [isOutdated, setOutdated] = useState(false);
   const isDirty = isEdited(memory);
 
-  // Replaces the base, and keeps the typed text.
+  // Replaces the version of the file that the edits are based on, and keeps the typed text.
   const rebase = (base: EditorBase): void => {
     store.set({ base });
     setRefused(null);

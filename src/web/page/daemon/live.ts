@@ -154,7 +154,6 @@ export function startLive({ store, requests, onEvent, showsFigures }: LiveOption
   });
   open();
   return {
-    /** Requests all reports now. */
     refresh: looks.all,
     [Symbol.dispose]: (): void => end.abort(),
   };

@@ -40,7 +40,7 @@ import { createFormStores, useFormStore } from "../parts/form-store.ts";
 import { forText, shown } from "../parts/text.ts";
 import { useFleet } from "./use-fleet.ts";
 
-/** Minimum number of machines with a search field; fewer fit on the screen. */
+/** The search field is shown from this number of machines on. Fewer machines fit on the screen. */
 const SEARCHED_FROM = 8;
 
 interface Search {

@@ -119,8 +119,8 @@ function Page({ model, link, restart }: PageProps): ComponentChild {
         secret.write(null);
         restart(OUT_ELSEWHERE);
       } else if (data.says === "signed-out" && signedOutBecause === ENDED) {
-        // The daemon refused this tab's session before the other tab's message came, so the shown reason is
-        // corrected.
+        // The daemon refused this tab's session before the other tab's message came. So the sign-out reason that is
+        // shown is replaced by the right one.
         secret.write(null);
         store.set({ signedOutBecause: OUT_ELSEWHERE });
       }

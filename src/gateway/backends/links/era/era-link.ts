@@ -52,7 +52,7 @@ const SUBSCRIPTION_METHODS: ReadonlySet<string> = new Set(["resources/subscribe"
 
 interface EraOptions extends GatewayTools {
   readonly backend: string;
-  /** Identifies the connection; `memory` keeps under this key what the link learns about the server. */
+  /** Identifies the connection. What the link learns about the server is kept in `memory` under this key. */
   readonly key: string;
   /** Opens the underlying link; over HTTP a second one may be opened for legacy clients. */
   readonly open: OpenLink;

@@ -116,7 +116,7 @@ export class Listening implements Disposable {
     if (this.#isStale) this.#renew();
   }
 
-  /** A stream has ended, with a reply or with a failure of the link. */
+  /** Called when a stream has ended, with a reply or with a failure of the link. */
   ended(id: RpcId, how: Reply | LinkFailure): void {
     const { clock } = this.#options;
     if (this.#opening?.id === id) {

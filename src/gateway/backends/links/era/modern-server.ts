@@ -87,7 +87,7 @@ interface ModernServerOptions {
   readonly link: BackendLink;
   readonly events: LinkEvents;
   readonly clock: Clock;
-  /** The params of the gateway's `initialize`. Their capabilities apply to requests without a sender. */
+  /** The params of the gateway's `initialize`. The capabilities in these params apply to requests without a sender. */
   readonly initialize: JsonObject;
   readonly discovered: JsonObject;
   readonly nextId: () => number;
@@ -393,7 +393,7 @@ export class ModernServer {
   }
 
   /**
-   * True if the server refused the form of the request and this was handled: the request has failed, or is
+   * True if the server refused the form of the request and the refusal was handled: the request has failed, or is
    * sent again with other headers.
    */
   #isHandled(flight: Flight, { error: { code } }: Extract<Reply, { error: unknown }>): boolean {

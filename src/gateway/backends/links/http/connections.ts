@@ -37,7 +37,7 @@ export interface CallEvents {
   /** The whole request has been handed to the operating system. */
   onTaken?(): void;
   onResponse(response: Response): void;
-  /** No response has begun, and none will. */
+  /** Called when no response has begun and none will. */
   onLost(lost: Lost): void;
 }
 

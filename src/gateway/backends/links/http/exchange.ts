@@ -41,7 +41,7 @@ export interface LinkContext {
   readonly clean: CleanLine;
   /** The server assigned a session in its response to `initialize`. */
   readonly onSession: (sessionId: string) => void;
-  /** The server refuses `initialize` with POST at this address: it may speak HTTP+SSE. */
+  /** Called when the server refuses `initialize` with POST at this address. Such a server may speak HTTP+SSE. */
   readonly onNotTaken: (initialize: SentRequest, failure: LinkFailure) => void;
 }
 

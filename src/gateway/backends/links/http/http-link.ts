@@ -311,7 +311,9 @@ const TRACESTATE = /^[\x20-\x7e]{1,512}$/;
 const BACKOFF_MS = { first: 1_000, most: 30_000 };
 /** The shortest delay that a server can ask for with `retry`. */
 const LEAST_RETRY_MS = 100;
-/** Statuses after which the stream is asked for again. 409: the server has not noticed that the last one ended. */
+/**
+ * Statuses after which the stream is asked for again. 409: the server has not noticed that the previous stream ended.
+ */
 const LATER: ReadonlySet<number> = new Set([408, 409, 429]);
 /** A stream that lasted this long resets the backoff. */
 const CALM_MS = 10_000;

@@ -69,7 +69,10 @@ export class SseSession implements Disposable {
     });
   }
 
-  /** Called before a message is sent. False: it cannot be sent; the failure of a request follows asynchronously. */
+  /**
+   * Called before a message is sent. Returns false if the message cannot be sent; the failure of a request is then
+   * reported later.
+   */
   expects(message: RpcMessage): boolean {
     if (!("method" in message)) return this.endpoint !== null;
     const id = "id" in message ? message.id : null;

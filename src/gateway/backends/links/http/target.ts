@@ -1,4 +1,5 @@
-// The address of an HTTP backend: writes the head of each request, opens connections, and words their failures.
+// The address of an HTTP backend: writes the head of each request, opens connections, and puts their failures into
+// words.
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";

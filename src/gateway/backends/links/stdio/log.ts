@@ -10,7 +10,7 @@ const WINDOW_MS = 1_000;
  */
 const WINDOW_LINES = 2_000;
 const WINDOW_BYTES = 512 * 1024;
-/** Beyond the limits one chunk (64 KiB) per pause is read and dropped: 13 MB/s, at little cost. */
+/** Above the limits, one chunk (64 KiB) per pause is read and dropped. That is 13 MB/s, at little cost. */
 const DROP_PAUSE_MS = 5;
 
 /**

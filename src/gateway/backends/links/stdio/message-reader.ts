@@ -16,7 +16,7 @@ interface ReaderEvents {
   /** A line that is not JSON. */
   onNoise(line: string): void;
   onFailure(failure: LinkFailure): void;
-  /** A pause that `onMessage` asked for is over. */
+  /** Called when a pause that `onMessage` requested has ended. */
   onSettled(): void;
 }
 
@@ -87,7 +87,6 @@ export function createMessageReader(
     get isHeld() {
       return isHeld;
     },
-    /** Delivers no further event. */
     stop(): void {
       stopped = true;
     },
