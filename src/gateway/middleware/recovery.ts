@@ -70,7 +70,7 @@ function withoutSecrets(reply: { readonly error: RpcError }, clean: (text: strin
   return errorReply(code, cleanMessage, cleanText === undefined ? undefined : parsedOrText(cleanText));
 }
 
-/** Returns the text itself if it is no longer valid JSON: a secret in it was a number, and was replaced. */
+/** Falls back to the text: replacing a secret that is a number makes invalid JSON. */
 function parsedOrText(json: string): unknown {
   try {
     return parseExactly(json);
@@ -84,9 +84,10 @@ function mended(reply: unknown, clean: (text: string) => string): Reply {
   const error = isJsonObject(reply) ? reply["error"] : undefined;
   if (!isJsonObject(error)) return errorReply(INTERNAL_ERROR, "the answer was malformed");
   const { code, message, data } = error;
-  return errorReply(
+  const { error: usable } = errorReply(
     typeof code === "number" && Number.isSafeInteger(code) ? code : INTERNAL_ERROR,
     typeof message === "string" ? sanitise(message, clean) : "the answer was malformed",
     data,
   );
+  return withoutSecrets({ error: usable }, clean);
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import type { AuthorizationConfig, PolicyConfig, ToolHint } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
@@ -243,6 +244,18 @@ test("E2 a call that is cancelled takes its question back", async () => {
   assert.ok(!isError(await reply));
   assert.equal(a.questions[0]?.[2].aborted, true);
   assert.equal(b.services.calls.length, 0);
+  const late = asked(says("cancel"));
+  await b.call(late.client, "delete", {}, abort.signal);
+  assert.equal(late.questions[0]?.[2].aborted, true, "it was cancelled before the question");
+});
+
+test("E2 after an answer nothing is left of a question", async () => {
+  const b = bench({ destructive: "ask" });
+  const a = asked(says("accept"));
+  const { signal } = new AbortController();
+  await b.call(a.client, "delete", {}, signal);
+  assert.equal(b.clock.pendingTimers, 0);
+  assert.deepEqual(getEventListeners(signal, "abort"), []);
 });
 
 test("E2 eight questions wait at one client, the ninth call is refused, and later ones are asked again", async () => {

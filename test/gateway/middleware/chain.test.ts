@@ -184,6 +184,11 @@ test("recovery: a server's error that repeats our secret is told without it, any
     await recovering(() => Promise.resolve(told)).reply(),
     errorReply(-32010, "401 for Bearer [redacted]", { headers: { authorization: "[redacted]" }, n: 1 }),
   );
+  const inData = errorReply(-32010, "no", ["hunter2"]);
+  assert.deepEqual(
+    await recovering(() => Promise.resolve(inData)).reply(),
+    errorReply(-32010, "no", ["[redacted]"]),
+  );
   const harmlessError = errorReply(-32010, "no such page", { page: 7 });
   assert.equal(await recovering(() => Promise.resolve(harmlessError)).reply(), harmlessError);
 });
@@ -220,6 +225,10 @@ test("recovery: a malformed one is mended as far as can be", async () => {
     [{ error: { code: "E1", message: "why" } }, errorReply(INTERNAL_ERROR, "why")],
     [{ error: { code: -5, data: 1 } }, errorReply(-5, malformed, 1)],
     [{ error: { code: 1.5, message: "x" } }, errorReply(INTERNAL_ERROR, "x")],
+    [
+      { error: { code: "E1", message: "hunter2\nx", data: ["hunter2"] } },
+      errorReply(INTERNAL_ERROR, "[redacted]", ["[redacted]"]),
+    ],
     [{ result: {}, error: { code: 1, message: "both" } }, errorReply(1, "both")],
   ] as const) {
     const { logger, reply } = recovering(() => Promise.resolve(answer));
