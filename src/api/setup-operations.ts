@@ -83,7 +83,10 @@ export const SETUP_OPERATIONS = {
     output: object({ address: text }),
     counts: "places",
   }),
-  /** Waits up to ten minutes, and restarts the backend. Rejects with `sign_in_failed` and `secret_unavailable`. */
+  /**
+   * Waits up to ten minutes for the sign-in, then restarts the backend. Rejects with `sign_in_failed` and
+   * `secret_unavailable`.
+   */
   awaitLogin: operation("POST backends/login/end", {
     says: "Wait until the person has signed in to the backend's server",
     reach: "with_commands",

@@ -11,7 +11,7 @@ export interface OwnProgram {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What an entry needs besides the program. */
+/** Members that an entry for Mountaineer needs besides command, arguments and variables. */
 const ALSO: Partial<Readonly<Record<ClientName, ConfigTable>>> = {
   "claude-code": { type: "stdio" },
   vscode: { type: "stdio" },

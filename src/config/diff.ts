@@ -18,7 +18,8 @@ export interface NamedDiff {
 
 export interface ConfigDiff {
   /**
-   * Keys as in the file, `global.check_interval_secs`; for a section that was added or removed, every key.
+   * The changed keys as in the file, for example `global.check_interval_secs`. For a section that was added or
+   * removed, every key.
    */
   readonly settings: readonly string[];
   readonly backends: NamedDiff & {
@@ -54,7 +55,7 @@ type Values = Readonly<Record<string, unknown>>;
 
 /** An absent key equals an undefined one. */
 function isSame<T extends object>(before: T, after: T): boolean {
-  // Values read from a file have no keys beyond their type, so the assertion holds.
+  // Values read from a file have no keys beyond their type, so this type assertion is safe.
   const keys = Object.keys({ ...before, ...after }) as (keyof T)[];
   return keys.every((key) => isDeepStrictEqual(before[key], after[key]));
 }

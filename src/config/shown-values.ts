@@ -226,7 +226,7 @@ function isHarmlessPart(part: string): boolean {
   // Words such as `Names`, `camelCase` and `README`. The next line accepts words of other scripts.
   if (/^(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*|[A-Z]+|[A-Z]{2,5}[a-z]+)$/.test(part)) return part.length <= 24;
   if (/[\u00a1-\uffff]/.test(part)) return part.length <= 24;
-  // `python3`, `v20`, `utf8`, `3d`, `x86`.
+  // Accepts, for example, `python3`, `v20`, `utf8`, `3d` and `x86`.
   return part.length <= 10 && /^(?:[A-Za-z]?[a-z]{0,8}\d{1,3}|\d{1,3}[a-z]{1,3})$/.test(part);
 }
 

@@ -1,4 +1,5 @@
-// What `uninstall --purge` removes besides the service: keyring entries, and folders, but nothing that is mounted in them.
+// What `uninstall --purge` removes besides the service: keyring entries and folders. Anything that is mounted in
+// these folders stays.
 import { lstat, readdir, realpath, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expecting, MountaineerError, systemErrorCode } from "../runtime/errors.ts";

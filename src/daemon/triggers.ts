@@ -32,7 +32,7 @@ type TriggerSettings = Pick<MountaineerConfig, "global" | "shares">;
 
 export type Triggers = ReturnType<typeof startTriggers>;
 
-/** Starts the triggers, which end with `stack`. */
+/** Starts the triggers; disposing `stack` ends them. */
 export function startTriggers(options: TriggerOptions, stack: DisposalStack) {
   const { clock, logger, engine, aliases, rcloneLogs, noteRefresh, hostProber, place, publish } = options;
   const intervalOf = ({ global }: TriggerSettings): number => options.intervalMs ?? global.checkIntervalMs;

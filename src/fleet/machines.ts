@@ -96,7 +96,7 @@ export class Machines {
     return noteInstance(known, instance, nowMs);
   }
 
-  /** Removes the machine of this key, for example because it has left and removed the key. */
+  /** Removes the machine with this key, for example after the machine has left the fleet. */
   forget(key: string): void {
     this.#known.delete(key);
     this.#refused.delete(key);

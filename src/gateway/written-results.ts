@@ -9,8 +9,8 @@ import { isJsonObject, type JsonObject, type RpcMessage } from "./json-rpc.ts";
 /** Smaller results are written anew, which costs little. */
 const LARGE_BYTES = 256 * 1024;
 /**
- * Number of bytes at each end of a message that are searched for the envelope; no real envelope is longer
- * there.
+ * Number of bytes that are searched for the envelope at each end of a message. No real envelope has a longer
+ * beginning or end.
  */
 const AROUND_BYTES = 128;
 
@@ -57,7 +57,8 @@ function parseLargeResponse(bytes: Buffer): RpcMessage | null {
     const written = bytes.subarray(before[0].length, bytes.length - after[0].length);
     let result: unknown;
     try {
-      // Parsing the result alone proves that it is one value, so the envelope has no further members.
+      // The result is parsed by itself. If that succeeds, the result is a single value, so the envelope has no
+      // further members.
       result = parseExactly(written.toString("utf8"));
     } catch {
       return null;

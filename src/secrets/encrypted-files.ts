@@ -79,8 +79,8 @@ export function openEncryptedFiles({ folder, store, clock }: EncryptedFilesOptio
      */
     alone,
     /**
-     * The text of that name; null when there is none. Rejects with `secret_unavailable`: `retry` is "later" if the key
-     * cannot be read now, "never" if the file cannot be decrypted with it.
+     * Returns the stored text; null if there is none. Rejects with `secret_unavailable`: `retry` is "later" if the
+     * key cannot be read now, "never" if the key does not decrypt the file.
      */
     async read(name: string, signal: AbortSignal): Promise<string | null> {
       const text = await presentText(name);

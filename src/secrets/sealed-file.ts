@@ -16,8 +16,8 @@ type SealedContent =
   /** The file was removed. `note` is the note of its newest content. */
   | { readonly state: "missing"; readonly note: string }
   /**
-   * The file is not the newest content that this home wrote: it was changed, or is an older copy. `note` is
-   * that of the newest content, "" if unknown. `claimed`: what the file says, unverified.
+   * The file is not the newest content that this home wrote: it was changed, or is an older copy. `note`: the note
+   * about the newest content, "" if unknown; `claimed`: the content of the file, unverified.
    */
   | { readonly state: "unsound"; readonly reason: string; readonly note: string; readonly claimed: unknown }
   /** The keyring with the key does not answer; try again later. */

@@ -40,8 +40,8 @@ export interface ConfigTurn<Snapshot> {
   /** Aborts when the lane ends. */
   readonly signal: AbortSignal;
   /**
-   * Applies a content that the work has written to the file. A content that cannot be applied stays in the file; the
-   * failure is announced and retried as after a save by hand.
+   * Applies content that was just written to the file. If the content cannot be applied, it stays in the file, and
+   * the failure is announced and retried as after a save by hand.
    */
   applySaved(content: CheckedContent<Snapshot>): Promise<ReloadResult>;
   /** Applies the running bytes again, because secrets may have changed; `snapshot` replaces the running one. */

@@ -187,8 +187,8 @@ interface ChangePollOptions {
 }
 
 /**
- * Polls the file. A change is a difference from the fingerprint seen last, not from the fingerprint of the running
- * content, so undoing a mistake is a change, too. While there is no file, the last fingerprint stays.
+ * Polls the file and reports each difference from the fingerprint seen last, so undoing a mistake is a change, too.
+ * While the file is missing, the last fingerprint is kept.
  */
 function startChangePoll(options: ChangePollOptions) {
   const { clock, intervalMs, fingerprint, onChange, onPresence } = options;

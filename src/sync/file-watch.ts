@@ -126,8 +126,8 @@ type DetectorSettings = Pick<SyncSettings, "detection" | "pollIntervalMs">;
 
 interface SlotOptions extends Omit<DetectorOptions, "pollIntervalMs"> {
   /**
-   * Called when a new detector has had its first look. The file must be read: the detector does not report
-   * earlier changes.
+   * Called when a new detector has had its first look. The callee must then read the file, because the detector does
+   * not report earlier changes.
    */
   readonly onReady: () => void;
 }

@@ -12,7 +12,7 @@ export interface SyncEvent {
   /** The generation that runs after the event. */
   readonly generation: number;
   readonly type: SyncEventType;
-  /** For people: `3 backends reloaded`, `no changes`, what is wrong and where. */
+  /** A text for people, for example `3 backends reloaded`, `no changes`, or a mistake and its place in the file. */
   readonly details: string;
 }
 

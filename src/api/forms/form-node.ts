@@ -19,7 +19,7 @@ export interface FormNode {
   readonly children: readonly FormNode[];
 }
 
-/** Child indexes from the root. */
+/** The index of the child at each level, from the root down. */
 export type FormPath = readonly number[];
 
 /** A longer list is edited as JSON. */

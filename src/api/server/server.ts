@@ -115,8 +115,8 @@ function startExchange(options: ManagementServerOptions) {
     });
   });
   /**
-   * Called after a client has ended its side: only a failing write shows whether the client is gone, or still
-   * reads the answer.
+   * Called after a client has ended its side of the connection. Only a write can show whether the client is gone or
+   * still reads the answer: the write fails if the client is gone.
    */
   const destroyIfGone = (socket: Socket): void => {
     const response = visits.get(socket)?.response ?? null;

@@ -27,8 +27,8 @@ export interface EventRow extends RowEvent {
 export type RowEvent = Pick<SyncEvent, "time" | "type" | "details">;
 
 /**
- * The rows with one more event, oldest first; keeps only the newest rows. Consecutive events without a change
- * share a row.
+ * Returns the rows, oldest first, with the event added, and keeps only the newest rows. Consecutive events without a
+ * change share a row.
  */
 export function withEvent(rows: readonly EventRow[], { time, type, details }: RowEvent): readonly EventRow[] {
   const last = rows.at(-1);

@@ -95,7 +95,8 @@ export function connectCarrier(options: ConnectOptions): Carrier {
         try {
           return await openAt(there, request, signal);
         } catch (error) {
-          // The carrier was just ending with its last share, so the share is opened in the next carrier.
+          // The carrier was just ending because its last share had been closed. The new share is opened in the next
+          // carrier.
           const hasEnded = error instanceof MountaineerError && error.code === "program_unavailable";
           if (!hasEnded || attempt >= 3) throw error;
         }

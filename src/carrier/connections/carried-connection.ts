@@ -370,7 +370,8 @@ export class CarriedConnection {
     let ended = 0;
     for (let at = 0; at < length; ) {
       at = fromServer.push(bytes, at, true);
-      // Without orphans, and in a stream that is not SMB, incomplete frames pass at once.
+      // If the share allows no orphaned connections, or if the stream is not SMB, incomplete frames are passed on at
+      // once.
       if (!this.#host.orphans || fromServer.broken || fromServer.atBoundary) ended = at;
     }
     const isTaken = this.#answers.pass(ended);

@@ -159,7 +159,7 @@ export class CarrierService implements AsyncDisposable {
     });
   }
 
-  /** Calls `onEmpty` if no share is open. Waits for shares that are being opened or closed first. */
+  /** Waits until no share is being opened or closed, then calls `onEmpty` if no share is open. */
   endIfEmpty(): void {
     void this.#inTurn(async () => this.#sayIfEmpty());
   }

@@ -67,7 +67,7 @@ interface OpenWanted {
   readonly access: number;
   readonly disposition: number;
   readonly options: number;
-  /** The name is empty: the share's root is opened. */
+  /** True if the name is empty, which means that the share's root is opened. */
   readonly isRoot: boolean;
 }
 

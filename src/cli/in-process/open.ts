@@ -14,7 +14,7 @@ export const openEngine = async (options: InProcessOptions) =>
 export const openGateway = async (options: InProcessOptions) =>
   (await import("../../daemon/in-process-gateway.ts")).openGatewayInProcess(options);
 
-/** Approvals in this process. Rejects with `config_…` and `lock_held`. */
+/** Opens the approvals in this process. Rejects with `config_…` and `lock_held`. */
 export const openApprovals = async (options: InProcessOptions) =>
   (await import("../../daemon/in-process-approvals.ts")).openApprovalsInProcess(options);
 

@@ -56,7 +56,7 @@ export function keepCompiledCode(program: string): void {
     // Mode 0o700, because a user who can write into the folder could run code as this user.
     mkdirSync(folder, { mode: 0o700 });
   } catch {
-    // The folder exists, or cannot be made; without a folder, Node caches nothing.
+    // If the folder cannot be made, Node caches nothing.
   }
   enableCompileCache(folder);
 }

@@ -1,6 +1,6 @@
 // Hints for words that are commands in other programs, but not here.
 
-/** By group ("" for none), each hint with the words that lead to it. */
+/** For each command group ("" for none): each hint, with the words that lead to the hint. */
 const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "": {
     "mountaineer up": "start run install",

@@ -227,7 +227,7 @@ export function withApproved(
   };
 }
 
-/** The configuration as it would be with all its backends switched on. */
+/** Returns `config` with every backend enabled. */
 export function withAllOn(config: MountaineerConfig): MountaineerConfig {
   return { ...config, backends: config.backends.map((backend) => ({ ...backend, enabled: true })) };
 }
@@ -293,8 +293,8 @@ function droppedRoutes(
 function isApprovedElsewhere(entry: Entry, { entries }: Approvals, mode: ApproveMode): boolean {
   const { group, parts } = entry;
   const covered = Object.entries(parts).filter(([, { kind }]) => waits(kind, mode));
-  // Policies refer to the tools of a backend by its name, so an approval under another name does not count
-  // where policies need approval.
+  // Policies refer to a backend's tools by the backend's name. Therefore an approval under another name does not
+  // count if policies need approval.
   const isBound = group === "backends" && waits("access", mode);
   return [...entries].some(([id, known]) => {
     if (known.isOff === true || (isBound ? id !== entry.id : !id.startsWith(`${group}.`))) return false;
@@ -397,7 +397,7 @@ function keptMembers<T extends { readonly name: string }>(
   });
 }
 
-/** `one` with its approved parts. */
+/** Returns `one` with the approved `parts` in place of its present values. */
 function restored<T extends object>(one: T, parts: PartValues): T {
   const values = Object.entries(parts).map(([name, value]) => {
     const now = (one as Record<string, unknown>)[name];

@@ -10,9 +10,9 @@ interface EditedInput extends Omit<HeldInput, "file"> {
 }
 
 /**
- * Approves the entries that an edit changed. An entry that waited before the edit, or would have waited if it
- * had been enabled, holds changes that the person was not shown: it keeps waiting, unless the edit removes or
- * disables it. Entries of the fleet's layer are not approved either.
+ * Approves the entries that an edit changed, except those of the fleet's layer. An entry that waited before the edit
+ * (a disabled one counts as enabled) keeps waiting unless the edit removes or disables it, because the person was not
+ * shown its earlier changes.
  */
 export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   const file = withAllOn(before);

@@ -91,8 +91,8 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
 }
 
 /**
- * The part of `management`. Its value is null for the defaults, so that approvals from before these keys
- * existed still hold.
+ * Returns the part of an entry for the keys of `management`. Its value is null if all these keys have their defaults,
+ * so that approvals from before these keys existed stay valid.
  */
 function managementPart(server: ServerConfig | null): EntryPart {
   const { management = MANAGEMENT_DEFAULT } = server ?? {};

@@ -88,7 +88,10 @@ function usersInFile(users: EntryValue): readonly (readonly [string, EntryValue]
     : [["users", users]];
 }
 
-/** Groups in the file's form: tables by name. The groups of a profile are names only, and stay unchanged. */
+/**
+ * Converts groups to the form in the file: a table of groups by name. A profile lists only names of groups; these
+ * stay unchanged.
+ */
 function groupsInFile(groups: EntryValue): EntryValue {
   if (!isList(groups) || groups.some((group) => typeof group === "string")) return groups;
   return Object.fromEntries(

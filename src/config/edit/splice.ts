@@ -71,7 +71,7 @@ export function beginsLine(text: string, offset: number): boolean {
   return isBlank(text.slice(lineStart(text, offset), offset));
 }
 
-/** Lines to be put after the line that holds `offset`; `lines` come without line breaks. */
+/** Returns the splice that inserts `lines`, given without line breaks, after the line that contains `offset`. */
 export function linesAfter(text: string, offset: number, lines: readonly string[]): Splice {
   const at = lineEnd(text, offset);
   const eol = lineBreak(text, offset);

@@ -176,7 +176,10 @@ function appending(text: string, layout: TomlLayout, path: KeyPath, value: Confi
   return [linesAfter(text, offset, lines)];
 }
 
-/** A new table is a block of its own, or an inline table if its neighbours are. */
+/**
+ * Returns two proposals: the new table as a block of its own, and the new table as an inline table, for neighbours
+ * that are inline tables.
+ */
 function addingTable(
   text: string,
   layout: TomlLayout,

@@ -34,8 +34,8 @@ export function commonName(backend: string): string {
 }
 
 /**
- * The prefix of the names of a backend's tools: the machine's name, or the backend's plain name if the backend stands
- * for several machines. null: the backend is of this machine.
+ * Returns the prefix for the names of a backend's tools: the machine's name, or the backend's plain name if the
+ * backend stands for several machines. Returns null if the backend belongs to this machine.
  */
 export function foreignPrefix(backendName: string): string | null {
   const machine = machineOf(backendName);

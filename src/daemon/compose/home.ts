@@ -25,7 +25,7 @@ export interface RejectedFile {
 interface OpenedHome extends Pick<LayeredLoad, "layer" | "layerMistakes" | "starterWritten"> {
   readonly place: ConfigPlace;
   readonly snapshot: ConfigSnapshot;
-  /** The file, if it was rejected; null: the snapshot is that of the file. */
+  /** The configuration file if it was rejected; null: the snapshot is the content of the file. */
   readonly rejected: RejectedFile | null;
 }
 

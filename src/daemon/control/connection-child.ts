@@ -96,7 +96,7 @@ function digestOf({ path, text: before, after }: ConnectionPlan): string {
 }
 
 async function answer(): Promise<object> {
-  // The assertion holds: only client-connections.ts starts this program.
+  // The type is right, because only client-connections.ts starts this program.
   const job = JSON.parse(await text(process.stdin)) as ConnectionJob;
   try {
     return await (job.connect === null ? known(job) : connect(job, job.connect));

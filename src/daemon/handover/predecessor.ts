@@ -138,7 +138,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       void say({ say: "taken", connections });
       self.channel?.unref();
     },
-    /** Sets who receives the sessions that clients still begin with the old daemon before it has ended. */
+    /** Sets the receiver of the sessions that clients begin with the old daemon while it still runs. */
     onSession: sessions.resolve,
     /** Sets the receiver of the old daemon's idle connections, by their handles. To be called once. */
     onConnection: connections.resolve,

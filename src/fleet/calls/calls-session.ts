@@ -78,7 +78,8 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
     return connection.subscribe(subject, {
       callback(error, message) {
         if (error !== null) over.resolve(failureOf(error, "listening"));
-        // A member can make JetStream deliver a bucket's messages here; their subjects have another prefix.
+        // A member of the fleet can make JetStream deliver stored messages here. Such messages have subjects with
+        // another prefix, and are ignored.
         else if (message.subject.startsWith(prefix)) take(message);
       },
     });

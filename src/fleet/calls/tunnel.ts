@@ -38,7 +38,10 @@ interface TunnelOptions {
   /** True: the reader of `stream` keeps each line in memory until the line is complete. */
   readonly isOfLines: boolean;
   readonly send: (kind: FrameKind, number: number, payload: Buffer) => void;
-  /** Called with the bytes in memory for the tunnel, 0 if they are few. May end the tunnel. */
+  /**
+   * Called with the number of bytes that the tunnel holds in memory; a small number is reported as 0. The callee may
+   * end the tunnel.
+   */
   readonly onHeld: (bytes: number) => void;
   readonly onOpen: () => void;
   /** Called once, however the tunnel ends. */

@@ -1,4 +1,4 @@
-// The two messages of calls that are JSON: the offer of a machine's backends, and the opening of a tunnel.
+// The two JSON messages of calls between machines: the offer of a machine's backends, and the opening of a tunnel.
 import { parseBackendName } from "../../config/values/backend-names.ts";
 import { anything, list, numberThat, object, optional, reader, textThat } from "../../runtime/shape.ts";
 import { jsonObject, objectOf } from "../../runtime/text/json-object.ts";

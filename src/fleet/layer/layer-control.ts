@@ -77,7 +77,7 @@ export function createLayerControl({ trust, follower, bucket }: ControlParts) {
       if (layer.revision <= highest) {
         throw new MountaineerError("usage", `revision ${layer.revision} is not above ${highest}`);
       }
-      // An abort does not cancel the write, so the caller has to read the bucket again.
+      // An abort does not cancel the write, so after an abort the caller must read the stored layer again.
       const isPut = await unlessAborted(target.put(document, expected), signal);
       if (!isPut) throw await changedMeanwhile(newest(signal).catch(() => null));
       // Also makes this machine trust the handovers in the document.

@@ -60,7 +60,7 @@ export class SessionMachines {
     this.#options = options;
   }
 
-  /** True if this machine's `[fleet].sessions` names that machine, or all machines. */
+  /** True if this machine's `[fleet].sessions` names `machine` or all machines. */
   shares(machine: string): boolean {
     const sessions = this.#options.config().sessions ?? [];
     return sessions.includes("*") || sessions.includes(machine);

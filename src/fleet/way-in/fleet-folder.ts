@@ -95,8 +95,8 @@ export async function makeServerCertificates(
   const { host } = splitAddress(address);
   const { authority, server } = makeCertificates([host, "127.0.0.1", "localhost"], clock.wallMs());
   await writeDurably(paths.key, server.key);
-  // The file contains the authority, too. A joining machine knows only the authority's fingerprint, and gets
-  // the authority itself from the server.
+  // The file also contains the certificate authority. A joining machine knows only the authority's fingerprint, and
+  // gets the authority itself from the server.
   await writeDurably(paths.certificate, server.certificate + authority.certificate);
   await writeDurably(paths.authority, authority.certificate);
   return fingerprintOf(authority.der).toString("hex");

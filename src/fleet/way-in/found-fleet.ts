@@ -134,9 +134,8 @@ async function written(
 }
 
 /**
- * Makes the buckets, which only the server's own machine may. They do not allow roll-ups, unlike the buckets
- * that the library makes: a hostile member could remove the entries of others by a roll-up. An existing
- * bucket is left unchanged.
+ * Makes the buckets, which only the server's own machine is allowed to do. They forbid roll-ups, by which a hostile
+ * member could remove the entries of others. An existing bucket is left unchanged.
  */
 async function makeBuckets(
   { signal }: FoundOptions,

@@ -1,5 +1,5 @@
-// The side that joins: sends a request with a code, and is a member once the server accepts its key. The membership is
-// recorded before the request, so that an interrupted join can continue.
+// Joins a fleet: sends a request with a code, and is a member once the NATS server accepts this machine's key. The
+// membership is recorded before the request, so that an interrupted join can continue.
 
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetSection } from "../../config/values/fleet-values.ts";

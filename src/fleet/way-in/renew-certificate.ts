@@ -50,7 +50,7 @@ export async function madeAuthority(
   return { ...made, made: isMade };
 }
 
-/** Makes the server use the new certificate, and new codes contain the new authority. */
+/** Makes the server use the new certificate. Codes that are made afterwards contain the new certificate authority. */
 export async function takeIntoUse(
   place: FleetPlace,
   { fingerprint }: NextAuthority,

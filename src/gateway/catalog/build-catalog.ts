@@ -30,7 +30,7 @@ export interface Permission {
   denies(name: string): boolean;
 }
 
-/** Maximum number of entries with unseen characters that the catalog reports, for all backends together. */
+/** Maximum number of entries with invisible characters that the catalog reports, for all backends together. */
 const MOST_UNSEEN = 200;
 
 const EVERYTHING: Permission = { permits: () => true, denies: () => false };

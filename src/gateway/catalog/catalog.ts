@@ -141,7 +141,7 @@ export interface Catalog {
   /** By backend, also for a backend that declares skills but has none. */
   readonly skillReach: ReadonlyMap<string, SkillReach>;
   readonly skillPlaces: SkillPlaces;
-  /** By the URI that clients use. */
+  /** The key is the URI that clients use. */
   readonly appPages: ReadonlyMap<string, Resolved>;
   readonly collisions: readonly Collision[];
   /** Tools that a person switched off, by published name. */

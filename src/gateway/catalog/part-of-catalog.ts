@@ -14,8 +14,8 @@ export interface CatalogPart {
 }
 
 /**
- * Returns the entries that are in some part of each of `lists`. `beside`: another catalog of the same backends, whose
- * URIs outside the parts also count for `isElsewhere`.
+ * Returns the entries that each of `lists` contains in at least one of its parts. `beside`: another catalog of the
+ * same backends, whose URIs outside the parts also count for `isElsewhere`.
  */
 export function partOfCatalog(
   catalog: Catalog,

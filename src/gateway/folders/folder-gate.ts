@@ -15,7 +15,10 @@ import { type PathBases, type Reading, readingsOf } from "./path-readings.ts";
 /** Where a path leads after following links. A missing end is appended. */
 type PathPlace = { readonly at: string; readonly exists: boolean } | { readonly unclear: string };
 
-/** In the order of the paths; null: not known within `waitMs`, for instance because a mount hangs. Never rejects. */
+/**
+ * Resolves with the places in the order of the paths; null: the places are not known within `waitMs`, for instance
+ * because a mount hangs. Never rejects.
+ */
 export type LookAtPlaces = (paths: readonly string[], waitMs: number) => Promise<readonly PathPlace[] | null>;
 
 interface FolderGateOptions {

@@ -9,7 +9,7 @@ export interface Reading {
   readonly onlyIf: string | null;
 }
 
-/** Empty: no path. `unclear`: why the paths cannot be told. */
+/** The paths that a text may mean; empty: the text means no path. `unclear`: why the paths cannot be determined. */
 export type Readings = readonly Reading[] | { readonly unclear: string };
 
 /** Absolute. */

@@ -201,7 +201,7 @@ function contents({ part, pieces, pieceCharacters, uri: whole }: Kept, uri: stri
   };
 }
 
-/** `at`, moved so that it does not split a surrogate pair. */
+/** Returns `at`, or the next index if a cut at `at` would split a surrogate pair. */
 function boundary(text: string, at: number): number {
   const unit = text.charCodeAt(at);
   return unit >= 0xdc00 && unit <= 0xdfff ? at + 1 : at;

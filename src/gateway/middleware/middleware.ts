@@ -132,7 +132,7 @@ export interface ServingSet {
   /** The gateway's own instructions for clients; null: none. */
   readonly introduction: string | null;
   /**
-   * For a call of `call_tool`: the call of the tool that it names. Any other request is returned unchanged.
+   * If `request` calls `call_tool`, returns the call of the tool that it names. Returns any other request unchanged.
    */
   meant(request: GatewayRequest): GatewayRequest;
   /** The params of the request that `meant` returns. */

@@ -137,7 +137,7 @@ function reading(pass: ToTarget): ToTarget {
   };
 }
 
-/** Kept results belong to the gateway, even if a backend's URI template matches. */
+/** The gateway answers reads of kept results itself, even if a backend's URI template matches the URI. */
 function readingKept({ kept }: RoutingServices, otherwise: Handle): Handle {
   return (request) => {
     const uri = request.params?.["uri"];

@@ -64,8 +64,8 @@ function checkedSkill(skill: unknown, uri: string): JsonObject | string {
 }
 
 /**
- * A folder's child under its published URI, if the client may see it. A child outside the folder is left out, so that a
- * server cannot list another server's resources as its own.
+ * Returns a folder's child with the child's published URI; [] if the client may not see the child. A child outside
+ * the folder is left out, so that a server cannot list another server's resources as its own.
  */
 function childOf({ served, port }: GatewayRequest, { backend, originalName }: Resolved, child: unknown) {
   if (!isJsonObject(child) || !isWritable(child)) return [];

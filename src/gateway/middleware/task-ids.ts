@@ -14,7 +14,10 @@ const LONGEST = 4_096;
 /** A task that began through this gateway, read from its id. */
 export interface OpenTask {
   readonly backend: string;
-  /** The tool that began the task: the name published then, and the server's own. */
+  /**
+   * `tool`: the published name, at that time, of the tool that began the task. `originalTool`: the server's name for
+   * the tool.
+   */
   readonly tool: string;
   readonly originalTool: string;
   /** The task's id at its server. */

@@ -1,5 +1,5 @@
-// The gateway's own two tools: `find_tool` finds tools that are not listed, `call_tool` calls them. A call of
-// `call_tool` becomes the call in it before any middleware sees it.
+// The gateway's own two tools: `find_tool` finds tools that are not listed, `call_tool` calls them. Before any
+// middleware sees a call of `call_tool`, the call of the named tool replaces it.
 import { errorText } from "../../runtime/errors.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";

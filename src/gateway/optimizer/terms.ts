@@ -15,7 +15,10 @@ const STOP_WORDS: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** A text with one of these words also gets the concept, which is the line's first word. */
+/**
+ * Each line is one concept: the first word names the concept. A text that contains any word of the line also gets the
+ * concept.
+ */
 const CONCEPTS: readonly string[] = [
   "find search look lookup query locate seek discover",
   "list enumerate browse show which who overview",

@@ -131,7 +131,7 @@ function isTextOrNull(value: unknown): value is string | null {
   return value === null || typeof value === "string";
 }
 
-/** The pinned tools whose whole text is kept, for a backend that has not listed its tools yet. */
+/** Returns the pinned tools whose whole text is kept. They are used for a backend that has not listed its tools yet. */
 export const recalledTools = memoized((pinned: ReadonlyMap<string, Pinned>) =>
   [...pinned].flatMap(([name, { approved, text, isListed }]): JsonObject[] => {
     if (!isListed || approved.length === 0 || text === null) return [];

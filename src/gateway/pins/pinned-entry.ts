@@ -116,7 +116,7 @@ function isUsual(execution: unknown): boolean {
   return canonical(execution) === '{"taskSupport":"forbidden"}';
 }
 
-/** Canonical JSON. */
+/** Returns the given members as canonical JSON. */
 function textOf(entry: JsonObject, members: readonly string[]): string {
   const parts = members.flatMap((member) => {
     const value = Object.hasOwn(entry, member) ? entry[member] : undefined;

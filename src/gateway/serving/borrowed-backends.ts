@@ -1,4 +1,5 @@
-// Other machines' backends, which the gateway runs like its own under a name with the machine's in it.
+// Other machines' backends, which the gateway runs like its own. Each backend's name contains the name of its
+// machine.
 import type { Duplex } from "node:stream";
 import type { FleetConnection, ServedBackend } from "../../config/snapshot.ts";
 import { borrowedName } from "../../config/values/backend-names.ts";

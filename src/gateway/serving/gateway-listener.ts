@@ -144,7 +144,7 @@ export class GatewayListener {
     };
   }
 
-  /** Connections have `graceMs` to end. */
+  /** Closes the listeners; their connections have `graceMs` to end. */
   async close(graceMs: number): Promise<void> {
     this.#closing.abort();
     this.#retry?.[Symbol.dispose]();

@@ -198,8 +198,8 @@ export class Gateway implements AsyncDisposable {
   }
 
   /**
-   * This gateway takes over the home, and reads what the previous daemon wrote last. `begin` allows writing;
-   * it is called before the pins that were read are used.
+   * Takes over the home: reads the pins and names that the previous daemon wrote last. `begin` allows writing, and is
+   * called before these pins are used.
    */
   async takeHome(begin: () => void): Promise<void> {
     await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload()]);

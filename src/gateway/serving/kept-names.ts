@@ -28,7 +28,7 @@ export class KeptNames {
   owners: NameOwners = new Map();
   /** By `toolKey`. A new object after each change. */
   off: ReadonlySet<string> = new Set();
-  /** Why the stored names cannot be used. */
+  /** Why the stored names cannot be used; null if they can. */
   lost: string | null = null;
   /** Must be loaded before the first catalog is built. */
   readonly kept: KeptValue<Known>;

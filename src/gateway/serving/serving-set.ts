@@ -84,7 +84,7 @@ interface Compiled {
 }
 
 interface PartOptions extends ServingSetOptions {
-  /** The catalog is only a part of what is published. */
+  /** True if the catalog holds only a part of the published entries. */
   readonly isPart: boolean;
   /** Null: the client lists all tools. */
   readonly own: OwnTools | null;
@@ -157,7 +157,7 @@ function oneSet(
       const entry = catalog.tools.has(name) ? undefined : away?.tools.get(name);
       if (away === null || entry === undefined) return null;
       if (policies === null) return entry.backend;
-      // Without permission the tool counts as unknown. A call that waits would reveal it.
+      // Without permission the tool counts as unknown, because a call that waits would reveal that the tool exists.
       const isPermitted = isTargetPermitted(policies, away, principal, { kind: "tool", name }, "tools/call");
       return isPermitted ? entry.backend : null;
     },

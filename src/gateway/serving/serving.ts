@@ -1,4 +1,5 @@
-// What the gateway serves now, from the configuration and the backends' lists, and the swap to what it serves next.
+// Holds what the gateway serves now, built from the configuration and the backends' lists, and replaces it by what
+// the gateway serves next.
 import type { Redaction } from "../../runtime/log/log-redaction.ts";
 import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";

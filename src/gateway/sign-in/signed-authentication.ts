@@ -182,7 +182,7 @@ export class SignedAuthentication implements Authenticator {
   }
 
   /**
-   * Answers for a token with a valid signature, and remembers the answer. A required scope may still be
+   * Returns and remembers the authentication for a token with a valid signature. A required scope may still be
    * missing.
    */
   #admitted({ parts, set }: Admitted, digest: string): Authentication {

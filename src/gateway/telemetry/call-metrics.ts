@@ -18,7 +18,10 @@ export interface RequestLabels {
 export interface RequestKind extends RequestLabels {
   /** By outcome: `ok`, `tool_error`, `cancelled`, or a JSON-RPC code. */
   readonly outcomes: Map<string, number>;
-  /** One for each of `DURATION_BOUNDS_S`, and one for longer durations. */
+  /**
+   * The number of calls in each duration range: one range for each of `DURATION_BOUNDS_S`, and one for longer
+   * durations.
+   */
   readonly buckets: number[];
   count: number;
   sumS: number;

@@ -54,8 +54,9 @@ interface Merged {
 type Member = { readonly source: CatalogSource; readonly facts: PlaceFacts };
 
 /**
- * Leaves each common tool in one source only. A tool of this machine's backend keeps its name; without such a
- * backend, the first version seen keeps it until the backends that had this version change to another one.
+ * Leaves each common tool in one source only. If the versions of a tool differ, the version of this machine's backend
+ * keeps the name; without such a backend, the version seen first keeps the name until its backends change to another
+ * version.
  */
 export function mergeTools(input: MergeInput, held: HeldVersions): readonly CatalogSource[] {
   const { sources, own, places } = input;

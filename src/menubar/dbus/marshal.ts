@@ -47,7 +47,10 @@ interface BytesOf {
   readonly offset?: number;
 }
 
-/** `end`: position after the last value. Throws `protocol` if the bytes do not match the signature. */
+/**
+ * Returns the values and `end`, the position after the last value. Throws `protocol` if the bytes do not match the
+ * signature.
+ */
 export function unmarshal(signature: string, { bytes, littleEndian, offset = 0 }: BytesOf) {
   const reader: Reader = { bytes, littleEndian, at: offset };
   const values = parseSignature(signature).map((type) => read(reader, type, 0));

@@ -12,7 +12,7 @@ import { type BusyShare, isRunning, type MenuWorld } from "./world.ts";
 
 const HOLDERS_SHOWN = 8;
 
-/** "TB Ready – switch", while Thunderbolt is back and the share waits for the user. */
+/** Returns the item "TB Ready – switch" if Thunderbolt is back and the share waits for the user; else no item. */
 export function readyItems(share: ShareStatus, world: MenuWorld, prefix: string): MenuItem[] {
   if (!share.tb_recovery_pending) return [];
   const action = { kind: "do", id: toThunderbolt(share), force: false } as const;

@@ -24,7 +24,8 @@ export async function streamFrames(
     const frame = pluginFrame(menu, options);
     if (frame === shown) return;
     shown = frame;
-    // The reader drops a read that ends within a character, so whole lines are written in small parts.
+    // The reader drops a chunk that ends within a character. Therefore the frame is written in small parts of whole
+    // lines.
     for (const part of inParts(frame)) isFull = !output.write(part);
   };
   const onDrain = (): void => {

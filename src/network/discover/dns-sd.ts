@@ -1,4 +1,4 @@
-// Servers that advertise SMB by DNS-SD (`_smb._tcp`): the queries, and the claims of the answers. Pure.
+// Makes the DNS-SD queries for servers that advertise SMB (`_smb._tcp`), and reads what the answers claim. Pure.
 import {
   type DnsName,
   type DnsQuestion,

@@ -47,7 +47,7 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
   let poll: Timer | null = null;
   let ending: Promise<void> | null = null;
 
-  /** Emits the changes since the last look; if there are none, the `details` of an event. */
+  /** Emits the changes since the last look. If there are none, emits the `details` of an event. */
   const look = (details: readonly string[] = []): void => {
     if (ending !== null) return;
     const now = read(clock.monotonicMs());

@@ -1,4 +1,5 @@
-// Private files whose content is old or new, but always whole, after a crash at any moment.
+// Writes private files. After a crash at any moment, a file holds either the whole old content or the whole new
+// content.
 import {
   access,
   constants,

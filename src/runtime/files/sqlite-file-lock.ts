@@ -43,8 +43,8 @@ export async function ensureLockFile(path: string): Promise<void> {
 }
 
 /**
- * Locks the file as soon as it is free; null: not within `withinMs`. Creates a missing file. Rejects with the signal's
- * reason, with the system's error, and as `beginExclusive` throws.
+ * Locks the file as soon as it is free; resolves with null if it is not free within `withinMs`. Creates a missing
+ * file. Rejects with the signal's reason, with the system's error, and with the errors of `beginExclusive`.
  */
 export async function waitExclusive(
   path: string,

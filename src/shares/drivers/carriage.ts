@@ -39,7 +39,7 @@ export interface Carriage {
    * Since when a carrier is needed but does not answer, monotonic ms; null: it answers, or none is needed.
    */
   readonly absentSinceMs: number | null;
-  /** Asks the carrier for its counters now: those in `of` may be seconds old. */
+  /** Asks the carrier for its counters now, because the counters that `of` returns may be seconds old. */
   recount(): Promise<void>;
   /** Resolves when a running carrier has reported its state, or when it is known that none runs. */
   ready(): Promise<void>;

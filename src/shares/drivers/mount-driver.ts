@@ -171,7 +171,7 @@ export interface MountDriver {
   unavailable(share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null>;
   /** A known defect of the installed mounting program that a newer one does not have; null or absent: none. */
   advice?(): Lacking | null;
-  /** All mounts of this share at any path, and any mount at its path. Never touches a mount. */
+  /** Finds all mounts of this share, and any other mount at the share's mount path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;
   /** Absent: the driver's mounts cannot be carried. */
   readonly carries?: CarryAbility;

@@ -62,9 +62,8 @@ export function routeOfSource(
 }
 
 /**
- * Whether a mount concerns the share: it is at the share's mount path, or it has the same share name and
- * either was made by a daemon with this home folder or leads to one of the share's hosts. Mounts of other
- * users cannot be read.
+ * True if a mount is at the share's mount path. Also true if the mount has the same share name and either was made by
+ * a daemon with this home folder or leads to one of the share's hosts.
  */
 export function concerns(
   { mountPath }: ShareSpec,

@@ -209,9 +209,9 @@ function startLook(tools: LookTools, subject: Subject, mount: FoundMount): Promi
 }
 
 /**
- * Waits for the look at the mount, unless the host is certainly gone: the answer may then take seconds and
- * changes nothing. After a host's first silent probe, the look continues in the background while the host is
- * probed again.
+ * Waits for the look at the mount, unless the host is certainly gone: a look may then take seconds, and its result
+ * changes nothing. After a host's first silent probe, the look continues in the background while the host is probed
+ * again.
  */
 async function chooseLook(
   { prober, rememberedPort }: LookTools,

@@ -54,8 +54,8 @@ type Subject = RouteName | "detour";
 const ALWAYS = (): boolean => true;
 const PROOF_DEADLINE_MS = 12_000;
 /**
- * While the carrier's connection over the other route (the witness) lasts, the server there is the same. If the
- * witness ends within this time, ms, the server probably ends connections that do not log in.
+ * The carrier keeps a connection over the other route (the witness): while the witness lasts, the server there is the
+ * same. If the witness ends within this time, ms, that server probably ends every connection that does not log in.
  */
 const WITNESS_LASTS_MS = 30_000;
 const LOST = Symbol("a route or its server was lost");
@@ -90,7 +90,6 @@ export class ServerTrust implements AsyncDisposable {
   #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
   #asking: AbortController | null = null;
-  /** What the proof in progress is about. */
   #subjects: readonly Subject[] = [];
   /** Resolves when the newest proof's programs have ended and its file with the login is removed. */
   #newest: Promise<void> = Promise.resolve();
@@ -331,8 +330,8 @@ export class ServerTrust implements AsyncDisposable {
   }
 
   /**
-   * Stores a proof's result, but only for those of its routes that were not lost meanwhile (`steady`). If the
-   * server in use was lost (`isSteady` is false), only the verdict `same` counts.
+   * Stores a proof's result, but only for the routes in `steady`, which were not lost during the proof. If the server
+   * in use was lost (`isSteady` is false), only the verdict `same` counts.
    */
   #take(verdict: ProofVerdict, steady: readonly Subject[], mounted: string | null, isSteady: boolean): void {
     if (verdict.kind === "same") {

@@ -11,7 +11,10 @@ export interface AliasSpec {
   readonly path: string;
   /** The folder's path from the share's root. */
   readonly targetSubpath: string;
-  /** Absolute: `<shares_root>/<SHARE>/<subpath>`, behind the share's stable link. Never looked at. */
+  /**
+   * The absolute path `<shares_root>/<SHARE>/<subpath>`, which leads through the share's stable link. No filesystem
+   * call is made on it.
+   */
   readonly target: string;
 }
 

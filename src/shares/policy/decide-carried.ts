@@ -273,7 +273,7 @@ function followHost(builder: Builder, mount: MountSeen, route: RouteName, isGone
   return leaveAddress(builder, mount, route, isGone);
 }
 
-/** `route`, or the other route if the configuration has none of that name any more. */
+/** Returns `route` if the configuration still has this route, else the other route. */
 function routeLeft({ spec }: Builder, route: RouteName): RouteName {
   return routesOf(spec).includes(route) ? route : otherRoute(route);
 }

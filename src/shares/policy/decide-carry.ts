@@ -1,4 +1,4 @@
-// Which mounts and moves the proofs of servers allow: whether a share may be carried, and over which routes.
+// Decides, from the proofs that both routes lead to one server, whether a share may be carried and over which routes.
 
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { WaitingUnsent } from "../drivers/mount-driver.ts";

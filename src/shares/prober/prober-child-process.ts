@@ -55,7 +55,7 @@ export function startProberChild(lookDeadlineMs: number, events: ProberChildEven
   }
   child.on("message", (message) => {
     if (over) return;
-    // Our own program, the same version, is at the other end.
+    // The type is right, because the message comes from our own program of the same version.
     const reply = message as ProberReply;
     if (reply.crash !== null) crash = reply.crash;
     events.onReply(reply);

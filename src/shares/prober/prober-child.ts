@@ -1,6 +1,5 @@
-// The program of the prober process. It makes every call that may hang, asynchronously, and never more at
-// once than libuv's pool has threads (AT_ONCE sets UV_THREADPOOL_SIZE), so that no begun question waits for a
-// thread.
+// The program of the prober process, which makes every call that may hang. It never makes more calls at once than
+// libuv's pool has threads (AT_ONCE sets UV_THREADPOOL_SIZE), so no call waits for a thread.
 import { lookup } from "node:dns/promises";
 import { stat } from "node:fs/promises";
 import { createSemaphore } from "../../network/probe/single-flight.ts";

@@ -25,7 +25,7 @@ const SHARES_AT_MOST = 200;
 const LETS_ANYBODY_IN =
   "this server lets anybody in as a guest; install smbclient so that the login can be checked, or leave the password empty for a guest";
 
-/** `share`: login and host; its share name is not used. Rejects only with the signal's reason. */
+/** Uses the login and the host of `share`, not its share name. Rejects only with the signal's reason. */
 export async function listShareNames(
   share: ShareSpec,
   stateFolder: string,

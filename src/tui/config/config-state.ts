@@ -85,7 +85,7 @@ export const EMPTY_CONFIG: ConfigState = {
   size: { width: 80, height: 20 },
 };
 
-/** Number of lines above every page; `FOOT`: below it. */
+/** Number of lines above every page (`HEAD`) and below every page (`FOOT`). */
 export const HEAD = 1;
 export const FOOT = 2;
 

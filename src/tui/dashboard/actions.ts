@@ -1,4 +1,4 @@
-// The actions on shares, backends and the daemon: asks before harmful ones, runs them, and shows their results.
+// Runs actions on shares, backends and the daemon: asks before harmful ones, and shows the results.
 import { type Action, actionsFor, actionWith, busyQuestion, type Question } from "../../api/words/actions.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import type { Prompt } from "../terminal/prompt.ts";

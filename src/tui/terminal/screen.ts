@@ -9,7 +9,7 @@ export interface ScreenSize extends View {
 }
 
 export interface KeyHelp {
-  /** `Tab, Shift-Tab`. */
+  /** For example `Tab, Shift-Tab`. */
   readonly keys: string;
   readonly does: string;
 }

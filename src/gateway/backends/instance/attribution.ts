@@ -73,7 +73,7 @@ function isClientCall(request: PendingRequest): request is ClientCall {
   return request.port !== null && !request.own;
 }
 
-/** Many servers ignore a cancellation of these, and go on sending messages until the work is done. */
+/** Requests whose cancellation many servers ignore: such servers go on sending messages until the work is done. */
 const WORKING: ReadonlySet<string> = new Set(["tools/call", "prompts/get", "resources/read"]);
 const LINGERS_MS = { working: 60_000, atMost: 600_000, other: 5_000 };
 

@@ -56,7 +56,7 @@ export class ServerSession {
     return isJsonObject(this.result?.capabilities[capability]);
   }
 
-  /** The first output begins the timeout of `initialize`. */
+  /** Starts the timeout of `initialize` at the server's first output. */
   onOutput(): void {
     if (this.#hasOutput) return;
     this.#hasOutput = true;

@@ -234,7 +234,7 @@ class RunningInstance {
     return [...this.#log.lines];
   }
 
-  /** For `adopt` of an instance that replaces this one. */
+  /** Passed to `adopt` of the instance that replaces this one. */
   get subscriptions(): ReadonlyMap<string, ReadonlySet<ClientPort>> {
     return this.#subscriptions.clients;
   }
@@ -249,7 +249,7 @@ class RunningInstance {
     this.#send(rpcNotification(method, params));
   }
 
-  /** The outcome is in `seen`. */
+  /** Starts a health check. The outcome appears in `seen`. */
   check(): void {
     if (this.#isOpen()) void this.#health.check();
   }

@@ -186,7 +186,10 @@ export class DecisionBuilder {
     return serving !== null && this.isCurrent(serving) && !serving.distrusted ? serving : null;
   }
 
-  /** Null: nobody asks, or this decision has answered already. */
+  /**
+   * The route to which a person asked to switch; null: nobody asked, or this decision has already answered the
+   * request.
+   */
   get asked(): string | null {
     const isAnswered = this.events.some(({ kind }) => kind === "asked_done" || kind === "asked_failed");
     return isAnswered ? null : (this.spec.routes?.asked ?? null);

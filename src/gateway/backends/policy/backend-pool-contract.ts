@@ -35,7 +35,7 @@ export interface BackendView {
   /** Number of all instances, including starting and draining ones and those of single clients. */
   readonly instances: number;
   readonly inFlight: number;
-  /** Calls without progress for long. */
+  /** Calls that have made no progress for a long time. */
   readonly longWaits: LongWaits | null;
   /** Calls in flight on draining instances. */
   readonly draining: number;

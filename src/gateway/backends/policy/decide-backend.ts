@@ -243,7 +243,10 @@ function retryAtMs(builder: DecisionBuilder): number | null {
   return isWaiting && Number.isFinite(notBeforeMs) ? Math.max(notBeforeMs, builder.now.monotonicMs) : null;
 }
 
-/** The address refuses connections. Never true with routes: another route is tried. */
+/**
+ * True if the address refuses connections. Always false for a backend with routes, because another route is tried
+ * instead.
+ */
 function isAway(builder: DecisionBuilder): boolean {
   const { serving, tries } = builder.memory;
   const isWanted = builder.spec.wanted.kind === "connection" && serving === null;

@@ -40,7 +40,7 @@ export type Absence = Exclude<RequiredData, { kind: "there" }>;
 export interface DataSource {
   /** The first missing requirement decides. Never throws. */
   look(requires: ServedBackend["requires"]): RequiredData;
-  /** The worst route of these requirements, as seen last. Never throws. */
+  /** Returns the worst of the routes over which the required shares are mounted, as last seen. Never throws. */
   route?(requires: ServedBackend["requires"]): DataRoute;
   /** Called after each change of what `look` returns. */
   onChange(listener: () => void): void;
@@ -100,7 +100,10 @@ export function looksCutOff(reply: Reply): boolean {
   });
 }
 
-/** Changes only errors that do not name the share already. */
+/**
+ * Adds that the share is away to a tool's error result, and to an error of a timeout or an unavailable backend. An
+ * error message that already names the share stays unchanged.
+ */
 export function withAbsence(reply: Reply, data: Absence, when: "now" | "meanwhile"): Reply {
   const text = when === "now" ? awayText(data) : `meanwhile ${awayText(data).replace(" is ", " was ")}`;
   if (isError(reply)) {

@@ -404,7 +404,7 @@ export class BackendLane {
     return this.#waiting.add(again, request);
   }
 
-  /** Probes the address, once for concurrent calls, and waits for an instance if it answers. */
+  /** Probes the address, with one probe for all concurrent calls. If the address answers, waits for an instance. */
   async #onceReached(
     { signal, deadlineMs }: WaitLimits,
     run: (leftMs: number) => Promise<Reply>,

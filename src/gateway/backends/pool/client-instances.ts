@@ -32,7 +32,7 @@ export class ClientInstances {
   readonly #owned = new Map<ClientPort, Own>();
   readonly #retired = new Map<PoolInstance, Timer>();
   readonly #closing = new Map<PoolInstance, Promise<void>>();
-  /** Several calls timed out in a row, so one missed check is enough to distrust the instance. */
+  /** Instances on which several calls in a row timed out. One missed check is enough to distrust such an instance. */
   readonly #doubted = new WeakSet<PoolInstance>();
   /** Instances that have become ready. The calls that waited for them have been sent to them. */
   readonly #begun = new WeakSet<PoolInstance>();

@@ -48,7 +48,7 @@ export class LaneState {
   resolved: readonly ResolvedRoute[] = [];
   /** The route to which a person wants to switch. */
   asked: AskedRoute | null = null;
-  /** The serving instance if it may be out of reach. Calls wait for the next decision. */
+  /** The serving instance if it may be unreachable, else null. Calls then wait for the next decision. */
   doubted: PoolInstance | null = null;
   /** A decision is due, so the backend is not settled. */
   isDue = false;

@@ -61,7 +61,7 @@ export async function renewTokens(
   return tokensOf(await oauth.processRefreshTokenResponse(server, client, response), tools, issuer);
 }
 
-/** For client credentials. Rejects like `renewTokens`. */
+/** Gets tokens with client credentials. Rejects like `renewTokens`. */
 export async function machineTokens(
   place: SignInPlace,
   auth: ResolvedAuth,

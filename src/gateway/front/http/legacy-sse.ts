@@ -95,7 +95,9 @@ export class LegacySse {
     for (const channel of [...this.#channels.values()]) channel.finishIfQuiet();
   }
 
-  /** Ends the streams without a session whose token was revoked. Other streams end with their session. */
+  /**
+   * Ends each stream that has no session and whose token was revoked. A stream with a session ends with the session.
+   */
   endWithdrawn(): void {
     const { served } = this.#tools.gateway;
     for (const channel of [...this.#channels.values()]) {

@@ -20,7 +20,9 @@ interface StreamHandle {
 
 const BETWEEN_ROUNDS_MS = 50;
 const MOST_AT_ONCE = 64;
-/** All connections take about 20 rounds, 1 s, because each is work for the process that takes it. */
+/**
+ * All connections are passed on in about 20 rounds (1 s), because each connection is work for the receiving process.
+ */
 const ROUNDS = 20;
 const LEAST_AT_ONCE = 2;
 

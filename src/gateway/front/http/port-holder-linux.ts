@@ -48,7 +48,7 @@ export function listeningSockets(table: string, port: number): string[] {
 
 /** True if a descriptor in `folder`, a folder of /proc, is one of `sockets`. Never rejects. */
 export async function holdsOne(folder: string, sockets: ReadonlySet<string>): Promise<boolean> {
-  // Fails if the process belongs to another user or has ended.
+  // Reading the folder fails if the process belongs to another user or has ended.
   for (const name of await readdir(folder).catch(() => [])) {
     // `readlink` fails if the descriptor was closed meanwhile.
     if (sockets.has(await readlink(`${folder}/${name}`).catch(() => ""))) return true;

@@ -33,7 +33,7 @@ export interface CallBegin {
   readonly params: JsonObject;
   /** A person agreed to the call in an earlier round. */
   readonly isAgreed: boolean;
-  /** `Identity.mark` of the identity of an earlier round. */
+  /** The `mark` of the identity that an earlier round of the call used. */
   readonly mark?: string | undefined;
   readonly task?: OpenTask | null;
 }

@@ -119,7 +119,10 @@ class Listener implements SessionPort {
   readonly #ended = new AbortController();
   /** The subscription as acknowledged; null: the acknowledgement is not sent yet. */
   #acknowledged: Subscription | null = null;
-  /** Notices of changes that arrived before the acknowledgement, by what has changed. They are sent after it. */
+  /**
+   * Change notices that arrived before the acknowledgement, and are sent after the acknowledgement. The key says what
+   * has changed.
+   */
   readonly #early = new Map<unknown, () => void>();
 
   constructor(
@@ -228,7 +231,10 @@ class Listener implements SessionPort {
     if (reply !== null) this.#outlet.answer(this.#id, reply);
   }
 
-  /** Makes a request of its own, so that all rules for requests apply; true: it has succeeded. */
+  /**
+   * Sends a request like a client's, so that all rules for requests apply. Resolves with true if the request has
+   * succeeded.
+   */
   async #request(method: string, params: JsonObject): Promise<boolean> {
     await this.#gateway.awaited(this, { method, params });
     const served = this.#gateway.served.forClient(this);

@@ -1,5 +1,5 @@
-// The saved form of a session, one line of JSON: enough to resume the session, but nobody can use it to take the session
-// over.
+// The saved form of a session, one line of JSON. It is enough to resume the session, but not enough for a reader of
+// the file to take the session over.
 
 import { randomBytes } from "node:crypto";
 import { isMachineName } from "../../../config/values/fleet-values.ts";

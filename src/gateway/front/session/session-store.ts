@@ -55,10 +55,7 @@ interface Entry {
 interface Active extends Entry {
   readonly session: Session;
   readonly isPassing: boolean;
-  /**
-   * The result of `checkOf` for the proof of the session's id, by which other machines find the session; null: the
-   * session is not shared.
-   */
+  /** The result of `checkOf`, with which other machines find the session; null: the session is not shared. */
   readonly check: string | null;
   /** The principal, as it was when this machine itself last authenticated the client. */
   own: Principal;

@@ -309,7 +309,7 @@ export class Session implements SessionPort {
     if (this.#ended.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the session has ended");
     if (method === "ping") return { result: {} };
     if (method === "initialize") return errorReply(INVALID_REQUEST, "this session is initialized already");
-    // The middleware would take the request for one of 2026-07-28.
+    // Otherwise the middleware would take the request for one of protocol 2026-07-28.
     if (isModern(params))
       return errorReply(UNSUPPORTED_VERSION, `this session speaks ${this.protocolVersion}`);
     return refusalInFlight(this.#calls.has(idKey(id)), this.inFlight, "this session");

@@ -79,7 +79,8 @@ function toServer(route: RouteSpec, address: string | null): string[] {
 function toCarrier({ port, patienceMs }: Through): string[] {
   return [
     `port=${port}`,
-    // Calls wait until the carrier has a route again or resets them. `soft` would lose mapped pages at a move.
+    // With `hard`, calls wait until the carrier has a route again or resets the connection. With `soft`, a move would
+    // lose changes of memory-mapped files.
     "hard",
     `echo_interval=${carriedEchoIntervalS(patienceMs)}`,
     // A DFS referral would bypass the carrier. So would further channels, but the kernel uses them only when

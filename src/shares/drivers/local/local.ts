@@ -207,8 +207,8 @@ interface KnownLinks {
 type LinkMemory = ReturnType<typeof createLinkMemory>;
 
 /**
- * Remembers which links are ours: they are at mount paths that were once configured, and lead to folders that were
- * once configured.
+ * Remembers the mount paths and the folders that were ever configured: a link from one of these paths to one of these
+ * folders is ours.
  */
 function createLinkMemory(stateFolder: string) {
   const byShare = new Map<string, KnownLinks>();

@@ -34,8 +34,8 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
 
   const isSystemNamed = ({ mountPath }: ShareSpec): boolean => dirname(mountPath) === volumes;
   /**
-   * The share's path, as the mount table spells it. In /Volumes, which is no link, macOS names the folder after the
-   * share's name on the server.
+   * Returns the share's path as the mount table spells it. In /Volumes, which is not a link, macOS gives the folder
+   * the share's name on the server.
    */
   const pathOf = async (share: ShareSpec): Promise<string> => {
     if (isSystemNamed(share)) return join(volumes, share.shareName);

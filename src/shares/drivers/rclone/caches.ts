@@ -1,5 +1,5 @@
-// The write caches of a share, one for each of its servers: unsent files in caches that no mount uses, and a person's
-// decisions about these files.
+// Finds unsent files in those write caches of a share that no mount uses, and applies a person's decisions about
+// these files. A share has one write cache for each of its servers.
 
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";

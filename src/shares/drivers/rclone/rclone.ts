@@ -198,8 +198,8 @@ function createRcloneFinding(
 ) {
   const userId = process.getuid?.() ?? null;
   /**
-   * For each share, the name on the server with which it was mounted; the configuration may name another by
-   * now.
+   * For each share, the server's name for the share at the time of the mount. The configuration may contain another
+   * name by now.
    */
   const servedNames = new Map<string, string>();
 

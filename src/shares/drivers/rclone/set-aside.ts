@@ -79,8 +79,8 @@ interface CacheReview {
 }
 
 /**
- * Reviews the files of `paths` in the cache whose notes mark them as unsent or cannot be read. `trusted`: rclone has
- * run since the last review without mounting, so data that a note does not list came from the server, and not from a
+ * Reviews those cached files of `paths` whose notes mark them as unsent or cannot be read. `trusted`: rclone has run
+ * since the last review without mounting, so data that a note does not list came from the server, and not from a
  * program. Rejects with the system's error.
  */
 export async function reviewCache(

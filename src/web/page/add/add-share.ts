@@ -24,7 +24,7 @@ const LOGIN = {
   User: neededText("Your name on that server."),
 };
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
-/** The choice of no second address. */
+/** The value of the choice "no second address". */
 const NONE = "none";
 const HERE = "this network alone";
 const EVERYWHERE = "every network";

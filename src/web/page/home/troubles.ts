@@ -1,4 +1,4 @@
-// What is wrong, worst first, in the words of conditions and states, each with its remedy. Pure.
+// Lists what is wrong, the worst first, each with its remedy. Pure.
 import type {
   BackendStatus,
   Condition,

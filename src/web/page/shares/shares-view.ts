@@ -38,8 +38,6 @@ export function SharesView({ app }: ViewProps): ComponentChild {
   );
 }
 
-// One share: its routes, its health, its conditions, and its actions.
-
 interface ShareCardProps extends ViewProps {
   readonly share: ShareStatus;
   readonly global: GlobalStatus;

@@ -30,7 +30,7 @@ interface PageView {
   readonly places: readonly [Place, ...Place[]];
   /** False: the navigation leaves the view out, because it has nothing to show. Absent: always true. */
   readonly isUsed?: (status: StatusReport) => boolean;
-  /** True: the view shows counters that no event announces. */
+  /** True if the view shows counters whose changes cause no event. */
   readonly hasFigures?: boolean;
 }
 

@@ -62,7 +62,7 @@ export function modernParams(
   params: JsonObject | undefined,
   { clientInfo, capabilities, logLevel, takesTasks = false }: ClientMeta,
 ): JsonObject {
-  // `task` asks for a task of 2025-11-25, which modern servers do not have.
+  // The member `task` requests a task as in protocol 2025-11-25, which modern servers do not have.
   const { _meta, task: _task, ...rest } = params ?? {};
   return {
     ...rest,

@@ -43,7 +43,7 @@ interface EventReader {
   onMessage(message: unknown): Promise<void> | null;
   /** The data of a `message` event that is not JSON. */
   onGarbage(text: string): void;
-  /** An event of another type; absent: such events are skipped. */
+  /** Called with each event whose type is not `message`; absent: such events are skipped. */
   onOther?(event: SseEvent): void;
   /** Called with the size of each received piece, after its complete events were delivered. */
   onPiece?(bytes: number): void;

@@ -103,7 +103,10 @@ export function createHttpTarget(options: TargetOptions) {
   };
 }
 
-/** The `Authorization` of the user in the address. Undefined: it names no user; null: the user cannot be decoded. */
+/**
+ * Returns the `Authorization` header for the user in the address: undefined if the address names no user, null if the
+ * user cannot be decoded.
+ */
 function basicOf({ username, password }: URL): string | null | undefined {
   if (username === "" && password === "") return undefined;
   try {
