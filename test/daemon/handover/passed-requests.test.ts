@@ -25,6 +25,8 @@ import { createManualClock, settle } from "../../support/manual-clock.ts";
 interface Next {
   readonly rig: SuspendedRig;
   readonly passed: PassedRequests;
+  /** The old daemon's end. */
+  readonly back: PassedRequests;
   readonly link: { isUp: boolean };
 }
 
@@ -47,7 +49,7 @@ function follow(old: SuspendedRig): Next {
   );
   suspended.follow(old.suspended.stateKey, passed);
   old.suspended.handOver(back);
-  return { rig: createSuspendedRig({ clock, suspended }), passed, link };
+  return { rig: createSuspendedRig({ clock, suspended }), passed, back, link };
 }
 
 async function parked(rig: SuspendedRig) {
@@ -127,6 +129,17 @@ test("B11 D2 when the old daemon has gone, so has what waited there", async () =
   const [reply] = retry.answers;
   assert.ok(reply !== undefined && isError(reply) && reply.error.code === -32000);
   assert.equal(codeOf(rig.send({ params: retryParams(second.state, {}) })), -32602);
+});
+
+test("B11 D2 when the next daemon has gone, what its clients had taken up is cancelled", async () => {
+  const old = createSuspendedRig();
+  const { call, state } = await parked(old);
+  const { rig, back } = follow(old);
+  rig.send({ params: retryParams(state, { q1: accept() }) });
+  await settle();
+  assert.equal(call.request.signal.aborted, false);
+  back.over();
+  assert.equal(call.request.signal.aborted, true);
 });
 
 test("B11 what another version says that is not understood ends nothing", () => {

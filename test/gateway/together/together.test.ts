@@ -55,11 +55,11 @@ function stage() {
       readiness.set(backend, next);
       for (const look of [...watchers]) look();
     },
-    call: (answer: (backend: string, told: Told) => Reply, isOwnAlone = false) =>
+    call: (answer: (backend: string, told: Told) => Reply, isOwnAlone = false, by = signal) =>
       together.call({
         places: ["files", "files@desktop", "files@nas"],
         params: {},
-        signal,
+        signal: by,
         isOwnAlone,
         async send(backend, _params, told) {
           sent.push(backend);
@@ -198,6 +198,10 @@ test("E4 calls that wait for a machine are bounded: one too many is told so at o
   assert.deepEqual(await call(() => DONE), errorReply(BACKEND_UNAVAILABLE, message));
   signal.abort("enough");
   await Promise.all(waiting);
+  const next = call(() => DONE, false, new CallAbort());
+  await settle();
+  become("files", "ready");
+  assert.deepEqual(await next, DONE, "those that have gone make room");
 });
 
 test("G1 tools that stay apart, though this machine has a backend of that name, say why", async () => {

@@ -241,9 +241,10 @@ test("Paths nothing is made over what is not ours: a file, a folder, a link that
 test("Paths nothing is made on a share's mount, also where a link leads onto it", async (t) => {
   const { folder, spec, ensure, made } = await scene(t);
   const mount = join(folder, "volumes", "CORE");
-  await mkdir(mount, { recursive: true });
+  await mkdir(join(mount, "there"), { recursive: true });
   await symlink(mount, join(folder, "way"));
-  for (const path of [join(mount, "docs"), join(mount, "new", "docs"), join(folder, "way", "a", "docs")]) {
+  const onMount = ["docs", "new/docs", "there/docs"].map((path) => join(mount, path));
+  for (const path of [...onMount, join(folder, "way", "a", "docs")]) {
     const outcome = await ensure({ ...spec, path });
     assert.ok(outcome.result === "blocked" && outcome.why === "failed", path);
     assert.match(outcome.by, /lies on the share/);

@@ -208,6 +208,19 @@ describe("when a child dies", () => {
     assert.notEqual(soleChild(asked), first);
   });
 
+  it("one that says nothing while only addresses are asked for is not replaced", async (t) => {
+    const clock = createManualClock();
+    const asked = prober(t, NEVER_LATE_MS, clock);
+    await asked.look("1", await temporaryFolder(t), 600_000);
+    const first = soleChild(asked);
+    process.kill(first, "SIGSTOP");
+    const addresses = asked.resolve("localhost", 600_000);
+    await clock.advance(30_000);
+    assert.equal(soleChild(asked), first);
+    process.kill(first, "SIGCONT");
+    assert.ok((await addresses).length > 0);
+  });
+
   it("it is there from the first question on, and not where nothing was asked for a minute", async (t) => {
     const folder = await temporaryFolder(t);
     const clock = createManualClock();

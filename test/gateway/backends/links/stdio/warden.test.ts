@@ -9,6 +9,7 @@ import { openStdioLink } from "../../../../../src/gateway/backends/links/stdio/s
 import { Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
+import { assertEach } from "../../../../support/assert-each.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../../../support/recording-logger.ts";
@@ -196,19 +197,20 @@ test("a backend starts while there is no warden", async (t) => {
 
 test("a released group is forgotten, so that its number may be another's", async (t) => {
   const warden = openWarden(t);
-  warden.channel();
+  const writer = warden.channel();
+  assert.ok(writer !== "ignore");
   const stranger = startGroup(t, "sleep 600; :");
   // As if a backend had had this number: released, though it is not ours to end.
   const { pid } = warden;
   assert.ok(pid);
   const gone = startGroup(t, ":");
   await once(gone, "exit");
+  const { mock: written } = t.mock.method(writer, "write");
   warden.watch(gone.pid);
   await warden.release(gone.pid);
+  assertEach(written.calls, (call) => call.arguments[0], [`+${gone.pid}\n`, `-${gone.pid}\n`]);
   warden.watch(stranger.pid);
-  const writer = warden.channel();
-  assert.notEqual(writer, "ignore");
-  if (writer !== "ignore") writer.write(`-${stranger.pid}\n+0\n+1\n+-1\n+x\n+\n\n-\n`);
+  writer.write(`-${stranger.pid}\n+0\n+1\n+-1\n+x\n+\n\n-\n`);
   await warden[Symbol.asyncDispose]();
   await eventually(async () => (await living([pid])).length === 0);
   assert.equal((await living([stranger.pid])).length > 0, true);
