@@ -9,7 +9,6 @@ interface LoginOrder {
   readonly moreScopes: readonly string[];
 }
 
-/** What a login shows to a person, and what it asks for. */
 export interface LoginPerson {
   /** Shows an address, and opens it in a browser if configured. */
   visit(address: string): void;

@@ -51,7 +51,7 @@ export const catalogToolShape = object({
   output_schema: optional(jsonObject),
   /** MCP's hints: `readOnlyHint`, `destructiveHint`, `idempotentHint`, `openWorldHint`, `title`. */
   annotations: optional(jsonObject),
-  /** Where the tool is served; absent: by `backend` only. */
+  /** The machines that serve the tool; absent: only `backend` serves it. */
   places: optional(toolPlacesShape),
 });
 export type CatalogTool = TypeOf<typeof catalogToolShape>;

@@ -82,7 +82,7 @@ const fleetMachineShape = object({
    * `unreadable`: its messages cannot be read.
    */
   presence: choice("here", "silent", "gone", "unheard", "unreadable"),
-  /** By this daemon's clock; null: not heard from yet. */
+  /** Seconds since this daemon last heard from the machine; null: not heard yet. */
   heard_secs_ago: nullable(count),
   /** Why the machine's messages cannot be read; null: they can be read. */
   problem: nullable(text),
@@ -117,7 +117,7 @@ export const fleetLayerEntryShape = object({
   revision: nullable(count),
   /** By the signing machine's clock. */
   time: nullable(text),
-  /** The machine where it was signed. */
+  /** The machine where the revision was signed. */
   by: nullable(text),
   problem: nullable(text),
   /** The sequence number that the NATS server gave this entry. */
@@ -129,8 +129,8 @@ export const fleetLayerReportShape = object({
   /** The operator's public key, `U…`; null: without one no revision is accepted. */
   operator: nullable(text),
   /**
-   * The operator's key in this machine's file. If it is another key than `operator`, handovers have replaced
-   * it.
+   * The operator's key in this machine's file. If `operator` is another key, handovers have replaced the key in the
+   * file.
    */
   line: optional(nullable(text)),
   /** The newest revision that this machine has accepted; 0: none. */

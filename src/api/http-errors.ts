@@ -47,7 +47,7 @@ export function errorBody(error: unknown) {
   return { error: { code: "internal", message: errorText(error), hint: "the daemon's log has more" } };
 }
 
-/** null: the body is not an error of ours. */
+/** Returns null if the body is not an error of ours. */
 export function errorFromBody(body: unknown): MountaineerError | null {
   if (typeof body !== "object" || body === null || !("error" in body)) return null;
   const { error } = body;

@@ -16,8 +16,8 @@ export interface NameKind {
 }
 
 /**
- * Returns the selected names in the order of `known`, each once; null selects all. Throws the error of the
- * kind; its hint has the known names and the closest one.
+ * Returns the selected names in the order of `known`, each once; all names if `selection` is null. For an unknown
+ * name, throws the error of the kind, with the known names and the closest one in the hint.
  */
 export function selectNames(
   selection: readonly string[] | null,

@@ -305,7 +305,7 @@ export const OPERATIONS = {
     says: "Publish a signed revision of the fleet's configuration",
     reach: "socket",
     input: strictObject({
-      /** Signed with the operator's key. */
+      /** The layer as the operator's key has signed it. */
       document: wellFormedText,
       /** The sequence of the newest revision that the caller has seen; 0: none. */
       expected_sequence: count,

@@ -42,7 +42,7 @@ export const registryServerShape = object({
       url: nullable(text),
       /** The backend's `env` or `headers` in the configuration. */
       texts: record(text),
-      /** The names of its stored secrets, by input. */
+      /** The name of the stored secret for each secret input. */
       secrets: record(text),
       notes: list(text),
     }),

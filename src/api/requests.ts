@@ -17,7 +17,6 @@ import { isObject } from "../runtime/text/json-object.ts";
 const addedList = choice("shares", "aliases");
 const removedFrom = choice("shares", "aliases", "backends");
 
-/** One change of the configuration file. */
 export const configEdit = union(
   /** `value`: TOML, or else a plain string; null unsets the key. */
   strictObject({ key: wellFormedText, value: nullable(wellFormedText) }),

@@ -106,8 +106,8 @@ export interface OpenRequest {
   /** True: the server must be proved again first, so connections are held until `confirm`. */
   readonly unproved?: boolean;
   /**
-   * The daemon's name for the login. Shares with the same name log in one after the other, and none of them after the
-   * server has refused the login. null or absent: this share has a login of its own.
+   * The daemon's name for the login. Shares with the same name log in one after the other; once the server has
+   * refused the login, none of them logs in. null or absent: this share has a login of its own.
    */
   readonly login?: string | null;
 }

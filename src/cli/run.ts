@@ -121,7 +121,9 @@ async function dispatch(
   });
 }
 
-/** The file of `--config` if the line has nothing else; null for an empty line, undefined for any other. */
+/**
+ * Returns the file of `--config` if the line has nothing else; null for an empty line, undefined for any other line.
+ */
 function readConfigAlone(args: readonly string[]): string | null | undefined {
   const [first, second, ...more] = args;
   if (first === undefined) return null;

@@ -12,7 +12,7 @@ export interface ForeignServer {
   readonly env: Readonly<Record<string, string | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly enabled: boolean;
-  /** The entry's settings for which backends have a key, too, by the names of these keys. */
+  /** Those settings of the entry that backends have, too, by the names of the backends' keys. */
   readonly settings: Readonly<Record<string, ConfigValue>>;
   /** The settings that a backend has no key for, or whose values were not understood. */
   readonly unknown: JsonMembers;

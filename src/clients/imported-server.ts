@@ -98,7 +98,7 @@ class ServerReading {
   readonly unset = new Set<string>();
   readonly #options: ImportOptions;
   readonly #reader: TextReader;
-  /** The names of secrets that stand for inputs and unset variables, by the input's or variable's id. */
+  /** The names of the secrets that stand for an input or an unset variable, by the id of the input or variable. */
   readonly #inputs = new Map<string, string>();
 
   constructor(name: string, options: ImportOptions) {
@@ -218,8 +218,8 @@ function withoutSecrets(key: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withoutSecrets(name, one)]));
 }
 
-// For `npx mcp-remote ADDRESS`, a program that connects to an address: a backend connects to the address
-// itself.
+// `npx mcp-remote ADDRESS` is a program that connects to an address. The imported backend connects to the address
+// itself instead.
 const RUNNER = /(?:^|[\\/])(?:npx|bunx|pnpx)(?:\.cmd)?$/i;
 const PACKAGE = /^mcp-remote(?:@[\w.-]+)?$/;
 const VARIABLE = new RegExp(`\\$\\{(${VARIABLE_NAME_FORM})\\}`, "g");

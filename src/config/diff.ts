@@ -110,8 +110,8 @@ function changedMiddleware(before: MountaineerConfig, after: MountaineerConfig):
 }
 
 /**
- * The changes from `before` to `after`. Shares, aliases and backends are matched by name; only the order of backends
- * is compared.
+ * Returns the changes from `before` to `after`. Shares, aliases and backends are matched by name; a new order counts
+ * as a change only for backends.
  */
 export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig): ConfigDiff {
   return {

@@ -39,10 +39,9 @@ const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDI
 const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
 
 /**
- * The ways in which a backend reaches the places: by an argument, by a `cwd` in the file, or by a variable
- * written out in `env`. A server at an address reaches none, nor does one in a sandbox, which hides the
- * places. The default `cwd`, the user's home folder, counts only together with an argument that refers to it
- * (`.`).
+ * The ways in which a backend reaches the places: by an argument, by a `cwd` in the file, or by a variable written
+ * out in `env`. A server at an address, or in a sandbox, reaches none of the places. The default `cwd`, the user's
+ * home folder, counts only together with an argument that refers to it (`.`).
  */
 export function backendReach(backend: BackendConfig, places: GuardedPlaces): readonly Reach[] {
   return routesOf(backend).flatMap(({ connection }, route) =>

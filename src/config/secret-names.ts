@@ -1,4 +1,4 @@
-// Names of secrets: those in a text, and new ones made of the name of a share or variable. Pure.
+// Names of secrets: names found in a text, and new names made from the name of a share or variable. Pure.
 import { SECRET_NAME_FORM } from "../runtime/text/name-forms.ts";
 import { referenceText } from "../secrets/reference.ts";
 import type { ShareConfig } from "./snapshot.ts";

@@ -66,7 +66,8 @@ export function shownArguments(
 
 /** An address with possible secrets hidden: user, password, values of the query, random parts of the path. */
 export function shownUrl(url: string, audience: Audience): string {
-  // What follows the first colon and is no port is a password, even with a `/`, `?` or `#` that is not encoded.
+  // Text after the first colon counts as a password unless it is a port, even if it contains a `/`, `?` or `#` that
+  // is not encoded.
   const [, scheme = "", authority = "", path = "", query = "", fragment = ""] =
     /^([a-z][\w+.-]*:\/\/)((?:[^:/?#@[]*:(?!\d*(?:[/?#]|$))[^/?#@]*[/?#].*@)?[^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?$/i.exec(
       url,
@@ -93,7 +94,10 @@ export function shownUrl(url: string, audience: Audience): string {
   ].join("");
 }
 
-/** A text of `env` or `headers`: references as in the file, and written values hidden if they may be secrets. */
+/**
+ * Returns the text of a value in `env` or `headers` as it may be shown. References stay as in the file; written
+ * values are hidden if they may be secrets.
+ */
 export function shownSecretText(name: string, text: SecretText, audience: Audience): string {
   return text
     .map((part) => {
@@ -104,13 +108,16 @@ export function shownSecretText(name: string, text: SecretText, audience: Audien
     .join("");
 }
 
-/** Shows a text of `env` or `headers`, as written in the file, in the form that `shownSecretText` returns. */
+/**
+ * Parses a text of `env` or `headers` as it is in the file, and returns what `shownSecretText` returns for the
+ * result.
+ */
 export function shownWritten(name: string, written: string, audience: Audience): string {
   const reading = parseSecretText(written);
   return reading.ok ? shownSecretText(name, reading.value, audience) : HIDDEN;
 }
 
-/** Any text with possible secrets hidden: an argument, a command line, a path. */
+/** Hides possible secrets in a text such as an argument, a command line or a path. */
 export function shownText(text: string, audience: Audience): string {
   return shownNested(text, audience, DEEPEST_PAIR);
 }

@@ -17,8 +17,8 @@ import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
 const LOCK_WAIT_MS = 10_000;
 
 /**
- * Opens the approvals. A command that only reads takes no lock and writes nothing. Rejects as the start of a daemon
- * does.
+ * Opens the approvals. A command that only reads takes no lock and writes nothing. Rejects with the same errors as
+ * the start of a daemon.
  */
 export async function openApprovalsInProcess(options: InProcessOptions): Promise<InProcessApprovals> {
   const { home, configPath, intent, command, signal } = options;

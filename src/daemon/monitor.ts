@@ -110,8 +110,8 @@ async function run(options: RunOptions): Promise<void> {
       ahead = null;
       return reader;
     };
-    // A successor rejects a file with mistakes, because its predecessor goes on. Any other start falls back to
-    // the last accepted content.
+    // A successor rejects a file with mistakes, and its predecessor then stays in charge. Any other start falls back
+    // to the last accepted content.
     const fallsBack = isFirst || predecessor.isNeeded;
     // The disk may hang, so a stop ends the wait.
     const opened = await unlessAborted(

@@ -380,8 +380,8 @@ async function stop(
   shares.triggers.stop();
   // A configuration that is applied now would start cycles, and mount shares again.
   await config[Symbol.asyncDispose]();
-  // Only begins to end the fleet's part, which publishes this machine's last state while the other parts
-  // still run. The stack waits for it.
+  // Only begins to end the fleet's part: that part publishes this machine's last state while the other parts still
+  // run. `stack` waits for the end.
   void fleet[Symbol.asyncDispose]();
   // Begins to end the gateway without waiting, so that calls end while shares are unmounted. `stack` waits for the
   // end.

@@ -1,5 +1,5 @@
-// The self-test's checks of carried mounts, which stay mounted while their route changes. Picks a configured
-// share for each driver, and stores the result for `netfs`.
+// The self-test's checks of carried mounts, which stay mounted while their route changes. Picks a configured share
+// for each driver; the result for `netfs` is stored.
 
 import type { RouteEndpoint } from "../carrier/carrier.ts";
 import { connectCarrier } from "../carrier/client/carrier-client.ts";

@@ -47,7 +47,9 @@ export const BUCKET_STREAM = {
 
 /** Callbacks of a session, called one at a time, in order. */
 export interface SessionEvents {
-  /** An entry of the bucket; `isNew`: it was written after the subscription began. */
+  /**
+   * Called for each entry of the KV bucket of summaries. `isNew`: the entry was written after the subscription began.
+   */
   summary(key: string, bytes: Uint8Array, isNew: boolean): void;
   removed(key: string): void;
   /** Called when `summary` has been called with all entries that the bucket had when the subscription began. */
@@ -165,7 +167,7 @@ async function begin(
     ended: over.promise,
     /** The NATS bucket of the fleet's shared configuration. A failure of this bucket does not end the session. */
     layers,
-    /** Number of summaries in the bucket when the session began; some of these machines may have left. */
+    /** Number of summaries in the bucket when the session began; the machines of some summaries may have left. */
     machineCount,
     /**
      * False if this machine gets no roll calls, because the server's permissions were written for an earlier
@@ -227,8 +229,8 @@ async function openBucket(connection: NatsConnection): Promise<{ bucket: KV; mac
 }
 
 /**
- * Begins a watch over the bucket. Entries with a higher revision than `before` were written after the watch
- * began; the library's own `isUpdate` is wrong for the revision `before`.
+ * Begins to watch the KV bucket in which machines publish their summaries. Entries with a higher revision than
+ * `before` were written after the watch began; the library's own `isUpdate` is wrong for the revision `before`.
  */
 async function watchBucket(bucket: KV) {
   const { streamInfo } = await bucket.status();

@@ -117,9 +117,7 @@ export class Fleet {
     return stateOf(this.#options.status(), this.#follower?.report() ?? null);
   }
 
-  /**
-   * The machines that are known now. In a large fleet whose list nobody looks at, only this machine is known.
-   */
+  /** The machines that are known now. In a large fleet, only this machine is known while nobody looks at the list. */
   report(): FleetReport {
     const { clock, config } = this.#options;
     const nowMs = clock.monotonicMs();

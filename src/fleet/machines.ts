@@ -11,8 +11,8 @@ const SILENT_AFTER_MS = 30_000;
 /** A machine answers a roll call within this time, ms. */
 export const ANSWERS_WITHIN_MS = 2_000;
 /**
- * A machine that has not been heard for this long is dropped from the list, ms. The bucket drops its summary
- * after the same time.
+ * A machine that has not been heard for this long, ms, is dropped from the list. The bucket drops the machine's
+ * summary after the same time.
  */
 export const FORGOTTEN_AFTER_MS = 7 * 24 * 60 * 60_000;
 

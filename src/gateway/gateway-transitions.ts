@@ -114,7 +114,7 @@ export type GatewayTransition =
       readonly name: "catalog.tools_added" | "catalog.tools_gone" | "catalog.tools_approved";
       readonly backend: string;
       readonly count: number;
-      /** At most 20 names; entries other than tools with their kind, as `prompt NAME`. */
+      /** At most 20 names. An entry that is not a tool is named with its kind: `prompt NAME`. */
       readonly tools: readonly string[];
     }
   | { readonly name: "gateway.listening"; readonly url: string }

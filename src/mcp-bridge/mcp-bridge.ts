@@ -283,8 +283,8 @@ class Bridge implements Disposable {
   }
 
   /**
-   * The daemon that runs now; null: none. Waits 5 s at most for its backends, because the client asks for the
-   * lists at once. Rejects with `gateway_off`, and as `find` does.
+   * Returns the daemon that runs now; null if none runs. Waits 5 s at most for the daemon's backends, because the
+   * client asks for the lists at once. Rejects with `gateway_off`, and as `find` does.
    */
   async #nextDaemon(): Promise<BridgedDaemon | null> {
     const daemon = await this.#means.find().catch(expecting("daemon_unreachable", null));

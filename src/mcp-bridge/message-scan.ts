@@ -12,7 +12,7 @@ export interface SeenMessage {
   readonly method: string | null;
 }
 
-/** Messages in one batch; the gateway refuses larger batches whole. */
+/** Maximum number of messages in one batch; the gateway refuses a larger batch as a whole. */
 const MOST_MESSAGES = 100;
 /** Longest key, id or method that is read, in bytes. */
 const MOST_BYTES = 4_096;

@@ -12,7 +12,7 @@ import type { ActionOutcome } from "./menu/world.ts";
 type MenubarPlace = Omit<DesktopOptions, "clock">;
 
 type MenubarFace =
-  /** An icon on the session's bus. */
+  /** An icon in the desktop's tray, through the session's D-Bus. */
   | { readonly kind: "tray" }
   /** Frames for SwiftBar or xbar; `command` comes before `--act ACTION`. */
   | {

@@ -1,4 +1,4 @@
-// The memory of a share across restarts, as the engine uses it; state-file.ts has the file.
+// The memory of a share across restarts, as the engine uses it. state-file.ts stores it.
 
 export interface ShareMemory {
   readonly activeInterface: "tb" | "fallback" | "none";

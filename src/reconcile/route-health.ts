@@ -118,7 +118,7 @@ export const NO_BACKOFF: Backoff = { failures: 0, notBeforeMs: Number.NEGATIVE_I
 
 export const BACKOFF_LIMIT_MS = 60_000;
 
-/** One more failure at `nowMs`: 1 s, 2 s, 4 s … at most 60 s. */
+/** Counts one more failure at `nowMs`. The pause grows from 1 s over 2 s and 4 s to at most 60 s. */
 export function backOff(before: Backoff, nowMs: number): Backoff {
   const failures = before.failures + 1;
   return {

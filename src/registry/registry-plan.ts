@@ -150,7 +150,10 @@ class Values {
     return texts;
   }
 
-  /** The text with references to its secrets. The registry's own text is escaped, so it cannot refer to a secret. */
+  /**
+   * Returns the text with a reference in place of each secret. The registry's own text is escaped, so it cannot refer
+   * to a secret.
+   */
   async #textOf(key: string, word: RegistryWord): Promise<MadeText | null> {
     let text = "";
     // The registry's own text is escaped as a whole, because an escape may span two parts.

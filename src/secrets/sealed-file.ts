@@ -13,7 +13,7 @@ type SealedContent =
   /** This home has never written the file. */
   | { readonly state: "never" }
   | { readonly state: "sound"; readonly value: unknown; readonly note: string }
-  /** The file was removed. `note` is the note of its newest content. */
+  /** The file was removed. `note`: the note about the newest content. */
   | { readonly state: "missing"; readonly note: string }
   /**
    * The file is not the newest content that this home wrote: it was changed, or is an older copy. `note`: the note

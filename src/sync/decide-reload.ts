@@ -24,8 +24,8 @@ export type SeenFile<Snapshot> =
 export interface ReloadMemory {
   readonly runningSha256: string;
   /**
-   * Hash of a content that the service has written and runs, and that no look has read yet; null: none. The look that
-   * reads it announces nothing.
+   * The hash of content that the service itself has written and now runs, until a look has read it; null otherwise.
+   * That look announces nothing.
    */
   readonly expectedSha256: string | null;
   readonly problem: {

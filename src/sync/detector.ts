@@ -182,7 +182,7 @@ interface ChangePollOptions {
   readonly fingerprint: () => Promise<string | null>;
   /** The fingerprint differs from the last one seen, or the file became unreadable or readable again. */
   readonly onChange: () => void;
-  /** Called with whether the file exists: after the first look, and after each look with another answer. */
+  /** Called after the first look, and after each look that finds that the file has appeared or disappeared. */
   readonly onPresence: (present: boolean) => void;
 }
 

@@ -73,7 +73,8 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     return asked || (watch.isWatching && !watch.window.isOpen && !watch.changeDue);
   };
 
-  // `asked`: a caller waits for the result. `breakOff` ends the look until `apply` begins; `signal` aborts `apply`.
+  // `asked`: a caller waits for the result. `breakOff` ends the look as long as `apply` has not begun; `signal`
+  // aborts `apply`.
   return async (asked: boolean, signal: AbortSignal, breakOff: AbortSignal): Promise<LookEnd<Snapshot>> => {
     if (!asked && !watch.isWatching) return { kind: "left" };
     // A change that the detector has not noticed yet is debounced as well, unless a caller waits.

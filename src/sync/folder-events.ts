@@ -12,7 +12,7 @@ export interface FolderListener {
    * `name` is the folder's own.
    */
   readonly onName: (name: string | null) => void;
-  /** No more events will come. */
+  /** Called when no more events will come. */
   readonly onEnd: () => void;
 }
 

@@ -127,7 +127,10 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       const { kind, reason, since } = problem;
       return { lastSync, lastError: { kind, reason, since } };
     },
-    /** When to retry a failed reload; null: no retry, or an open debounce window will lead to a look. */
+    /**
+     * Returns when to retry a failed reload; null if there is no retry, or if an open debounce window leads to a look
+     * anyway.
+     */
     retry(): Wake | null {
       const { problem } = record;
       const { settings, isWatching, window } = watch;
@@ -147,14 +150,13 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       watch.resume();
       if (applied === null) return;
       noteRunning();
-      // If no look has read these bytes yet, the next one finds them and announces nothing.
+      // If no look has read the saved bytes yet, the next look finds them and announces nothing.
       record = { ...record, expectedSha256: sha256 === record.lastReadSha256 ? null : sha256 };
       announceApplied(applied.changed, applied.details);
     },
     announceApplied,
     settle(end: LookEnd<unknown>, runningSha256: string, asked: boolean): ReloadResult {
       const result = settle(end, runningSha256, asked);
-      // Once a look has read the expected bytes, they are no longer expected.
       if (record.lastReadSha256 === record.expectedSha256) record = { ...record, expectedSha256: null };
       return result;
     },

@@ -18,7 +18,10 @@ export interface WatchedFile {
   readonly path: string;
   /** Follows symlinks; null: no such file. Rejects with the system's error, and when `signal` aborts. */
   stat(signal: AbortSignal): Promise<FileStat | null>;
-  /** All bytes, bounded; null: no such file. Rejects when they cannot be read, or when `signal` aborts. */
+  /**
+   * Resolves with all bytes, up to a limit; null if there is no such file. Rejects when the file cannot be read, or
+   * when `signal` aborts.
+   */
   read(signal: AbortSignal): Promise<Uint8Array | null>;
   /** `path` with all symlinks resolved; null: no such path, or not known at the moment. Never rejects. */
   realPath(path: string): Promise<string | null>;

@@ -8,15 +8,15 @@ import type { TuiOptions } from "./live-view.ts";
  */
 export async function startTui(options: TuiOptions): Promise<void> {
   prepareEnvironment(options.style.color);
-  // Set before the first drawing, because the terminal would echo typed keys into it.
+  // Set before the first drawing; otherwise the terminal would echo typed keys into the drawing.
   process.stdin.setRawMode(true);
   const { showLiveView } = await import("./live-view.ts");
   await showLiveView(options);
 }
 
 /**
- * Sets the variable by which the view library switches colours on or off; without it, CI would switch them
- * off. Call before the library is loaded, because it reads the variable then.
+ * Sets `FORCE_COLOR`, which decides whether the view library uses colours; without the variable, the library would
+ * use none in CI. Call this before the library is loaded.
  */
 function prepareEnvironment(color: boolean): void {
   process.env["FORCE_COLOR"] = color ? "1" : "0";

@@ -57,7 +57,7 @@ interface Silence {
   allow(limitMs: number): void;
   sign(): void;
   stop(): void;
-  /** The reason for which this side ended the stream; null: it did not. */
+  /** The error with which this side ended the stream; null: this side did not end it. */
   readonly failure: MountaineerError | null;
 }
 

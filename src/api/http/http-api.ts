@@ -256,7 +256,7 @@ export class HttpApi {
     }
   }
 
-  /** When the tab's right to change what runs ends, Unix ms; null: the tab does not have that right. */
+  /** Returns when this tab loses the right to change what runs, Unix ms; null if the tab does not have the right. */
   #ownerUntilMs(request: IncomingMessage, visitor: Visitor): number | null {
     const right = request.headers["x-mountaineer-owner"];
     if (typeof right !== "string" || visitor === "token" || !isOnLoopback(request)) return null;

@@ -27,8 +27,8 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
 
   return {
     /**
-     * Resolves with the answer. Rejects with `daemon_unreachable` if too many operations of its kind run. `isPatient`: the
-     * client needs no 102s.
+     * Resolves with the answer. Rejects with `daemon_unreachable` if too many operations of the same kind run.
+     * `isPatient`: the client needs no 102 responses while it waits.
      */
     async perform(
       operation: AskedOperation,

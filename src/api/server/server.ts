@@ -41,9 +41,9 @@ interface ManagementServerOptions {
 export type ManagementServer = Awaited<ReturnType<typeof startManagementServer>>;
 
 /**
- * Serves `control` and `events` over the home's socket, and writes its path to `<home>/daemon.json`. The home's lock must
- * be held. Disposing removes both files, aborts requests in flight, and closes the remaining connections after a second.
- * Rejects with `path_taken` and `home_unwritable`.
+ * Serves `control` and `events` over the home's socket, and writes the socket's path to `<home>/daemon.json`. The
+ * home's lock must be held. Disposing removes the socket and this file, aborts requests in flight, and closes the
+ * remaining connections after a second. Rejects with `path_taken` and `home_unwritable`.
  */
 export async function startManagementServer(options: ManagementServerOptions) {
   const { home, mcpSocket, clock, logger, version } = options;

@@ -34,7 +34,7 @@ export function eventWords(event: StreamEvent): EventWords | null {
   }
 }
 
-/** The transition in a log line; null if the line is another message. */
+/** Returns the transition in a log line; null if the line reports no transition. */
 export function transitionOf({ message, fields = {} }: Pick<LogLine, "message" | "fields">) {
   return /^[a-z]+\.[a-z_]+$/.test(message) ? { ...fields, name: message } : null;
 }

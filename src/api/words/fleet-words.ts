@@ -46,7 +46,7 @@ export function presenceWords(machine: FleetMachine): Words {
   }
 }
 
-/** The presence without durations, so that the text changes only with the presence. */
+/** The text contains no duration, so that it changes only when the presence changes. */
 export function presenceWord({ presence, own }: Pick<FleetMachine, "presence" | "own">): string {
   if (own) return "this machine";
   return presence === "gone" ? "stopped" : presence === "unheard" ? "not heard" : presence;

@@ -135,7 +135,7 @@ export class CarriedConnection {
     return this.#held.waitsMore;
   }
 
-  /** True while the client logs in: it has begun, and has sent no other request yet. */
+  /** True while the client logs in and has sent no other request yet. */
   get isLoggingOn(): boolean {
     return this.#isLoggingOn && this.#held.holding === "logon";
   }

@@ -9,8 +9,8 @@ import type { ShareContext } from "./share-settings.ts";
 const MOVE_PROOF_MS = 1_000;
 
 /**
- * A running probe does not notice that its link has gone down, but a new probe does at once; so a second one
- * begins after this time, ms.
+ * After this time, ms, a second probe begins. If the link has gone down, a new probe notices that at once, while a
+ * running probe does not.
  */
 const ASK_AGAIN_MS = 200;
 const QUIET_WAIT_MS = 2_000;

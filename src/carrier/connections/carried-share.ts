@@ -179,7 +179,7 @@ export class ShareCarrier implements AsyncDisposable {
     this.#route.lost();
   }
 
-  /** Confirms the server, unless it was lost again since `outage`; null: confirms in any case. */
+  /** Confirms the server, unless the server was lost again since `outage`. With null, confirms in any case. */
   confirm(outage: number | null): void {
     const { phase: before, lossAtMs, outage: newest } = this.#route;
     if (outage !== null && outage !== newest) return;

@@ -37,7 +37,7 @@ interface RouteStateOptions {
   readonly onUnconfirmed: (proof: Proved) => void;
   /**
    * Called when the server has been unproved for `patienceMs`. Connections that received nothing since `lostAtMs`
-   * have to end; with Infinity, all.
+   * have to end; if `lostAtMs` is Infinity, all connections.
    */
   readonly onImpatient: (lostAtMs: number) => void;
 }
@@ -47,8 +47,8 @@ type Proved = Extract<ServerProof, { ok: true }>;
 export class RouteState implements Disposable {
   readonly #options: RouteStateOptions;
   /**
-   * Grows when the route is lost, and when the server ends a connection. A proof that began before can then be
-   * refused.
+   * Grows when the route is lost, and when the server ends a connection. A proof that began before the last growth
+   * can be refused.
    */
   outage: number;
   /**
@@ -251,8 +251,9 @@ export class RouteState implements Disposable {
   }
 
   /**
-   * Makes the server unconfirmed, because another server may have taken over the address. `counts` is false if the
-   * server ends idle connections by habit; then only an end right after its answer makes it unconfirmed.
+   * Marks the server as unconfirmed after a connection has ended, because another server may have taken over the
+   * address. `counts` is false if the server often ends idle connections; then only an end right after the server's
+   * answer has this effect.
    */
   #witnessEnded(counts: boolean, answeredAtMs: number): void {
     const isAtOnce = this.#options.clock.monotonicMs() - answeredAtMs < LASTS_FOR_MS;

@@ -46,8 +46,8 @@ function notePath(home: string): string {
 }
 
 /**
- * The path in the note; null: there is no note, or it came into this home with a copy of another home, whose
- * carrier may still listen at that path.
+ * Returns the path in the note. Returns null if there is no note, or if the note was copied from another home: that
+ * home's carrier may still listen at the path.
  */
 async function notedPath(home: string): Promise<string | null> {
   const text = await readIfPresent(notePath(home));

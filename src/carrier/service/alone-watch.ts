@@ -14,8 +14,8 @@ const UNANSWERED_FOR_MS = 2_000;
 const STALLED_FOR_MS = 300;
 const PROOF_MS = 1_000;
 /**
- * The carrier decides alone only after this time: a daemon that restarts, or is busy for a moment, answers
- * within it and knows more than the carrier.
+ * The carrier decides alone only after this time. A daemon that restarts, or is busy for a moment, answers sooner,
+ * and knows more than the carrier.
  */
 const ALONE_FOR_MS = 3_000;
 const UNBOUND_AT_MOST_MS = 60_000;

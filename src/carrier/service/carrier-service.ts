@@ -105,7 +105,7 @@ export class CarrierService implements AsyncDisposable {
     });
   }
 
-  /** Rejects with `share_unknown`; with `aborted` if the carrier has acted alone since `epoch` (null: any epoch). */
+  /** Rejects with `share_unknown`, or with `aborted` if the carrier has acted alone since `epoch` (null: any epoch). */
   find(share: string, epoch: number | null = null): ShareCarrier {
     const carrier = this.served.get(share);
     if (carrier === undefined) throw new MountaineerError("share_unknown", `${share} is not carried`);

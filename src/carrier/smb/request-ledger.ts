@@ -34,7 +34,7 @@ interface Request {
 interface LedgerListener {
   /** Called when a request is sent while no other request is unanswered. */
   asked(): void;
-  /** An answer has come `waitedMs` after its request, or an unreadable frame has come. */
+  /** Call when an answer has come, `waitedMs` after its request, or when an unreadable frame has come. */
   answered(nowMs: number, waitedMs: number): void;
   /** The server has answered a request to log in. */
   loggedOn?(status: number): void;

@@ -264,8 +264,8 @@ export function isHarmlessToLose(bytes: Uint8Array): boolean | undefined {
 }
 
 /**
- * True if rclone opens the share's root only to check a connection before it goes back to the pool, or to read the
- * free space.
+ * True if rclone opens the share's root only to read the free space, or to check a connection before the connection
+ * goes back to the pool.
  */
 export function isLookAtRoot({ access, isRoot }: Pick<OpenWanted, "access" | "isRoot">): boolean {
   return isRoot && access === FILE_READ_ATTRIBUTES;
@@ -304,7 +304,10 @@ export function isEnoughToJudge(bytes: Uint8Array): boolean {
   return bytes.length >= PREFIX_BYTES + frameLength(bytes);
 }
 
-/** The header of the first frame in `bytes`, and the bytes after the frame; null unless it has exactly one message. */
+/**
+ * Returns the header of the first frame in `bytes`, and the bytes after that frame; null unless the frame has exactly
+ * one message.
+ */
 export function firstMessage(
   bytes: Buffer,
 ): { readonly header: Uint8Array; readonly following: Buffer } | null {

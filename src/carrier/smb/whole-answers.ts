@@ -10,7 +10,10 @@ const STORE_BYTES = 1_200_000;
 /** 52 stores have 62 MB. While all of them are in use, the next answer is passed on in parts. */
 const STORES_AT_MOST = 52;
 const SPARE_STORES = 4;
-/** With less room than this behind the kept bytes, they are moved to the front before the next read. */
+/**
+ * If fewer bytes than this are free behind the kept bytes, the kept bytes are moved to the front before the next
+ * read.
+ */
 const ROOM_BYTES = LARGE_BUFFER_BYTES;
 
 /** Large buffers for answers that come in parts, shared by all connections of a share. */
@@ -39,7 +42,7 @@ export class WholeAnswers {
   readonly #stores: AnswerStores;
   #own = Buffer.allocUnsafeSlow(SMALL_BUFFER_BYTES);
   #store: Buffer | null = null;
-  /** A store whose bytes are all handed to the client's socket, which has not sent all of them yet. */
+  /** A store whose bytes were all handed to the client's socket, while the socket has not sent all of them yet. */
   #leaving: Buffer | null = null;
   /** The kept bytes are between `keptFrom` and `filledTo`; those of the last read begin at `cameFrom`. */
   #keptFrom = 0;
@@ -70,8 +73,8 @@ export class WholeAnswers {
   }
 
   /**
-   * `ended`: where the last whole frame ends in the bytes that `came` returned. Passes on all bytes up to there, and
-   * keeps the rest. False: nothing may be read until the client's socket has sent all.
+   * Passes on all bytes up to `ended`, which is the end of the last whole frame in the bytes that `came` returned,
+   * and keeps the rest. Returns false if nothing may be read until the client's socket has sent everything.
    */
   pass(ended: number): boolean {
     if (ended > 0) {

@@ -36,8 +36,8 @@ export function parseOwners(four: string, six: string): OwnerTable {
 }
 
 /**
- * Rows: `sl local remote state queues timer retransmits uid …`. Each connection has a row for either end; in
- * the client's, `local` is the client's address.
+ * Rows: `sl local remote state queues timer retransmits uid …`. Each connection has a row for either end; `local` in
+ * the client's row is the client's address.
  */
 function find(table: string, wanted: string): number | null {
   // The blank in front excludes longer addresses with the same end.

@@ -5,7 +5,7 @@ import type { OwnerTable } from "./owner-table.ts";
 import { readOwnersDarwin } from "./socket-owner-darwin.ts";
 import { readOwnersLinux } from "./socket-owner-linux.ts";
 
-/** Maximum number of concurrent readings of single ports; each runs a command. */
+/** Maximum number of ports that are looked up at the same time; each look-up runs a command. */
 const PORTS_AT_ONCE = 4;
 
 interface OwnerReader {

@@ -35,7 +35,7 @@ import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
 
 interface ImportOptions {
-  /** Names of clients and paths of files; empty for every client with a file on this machine. */
+  /** Names of clients and paths of files; empty: every client that has a file on this machine. */
   readonly words: readonly string[];
   readonly yes: boolean;
   readonly allowLiteral: boolean;

@@ -82,7 +82,7 @@ export async function addBackend(
   return hasToken ? { ...added, tokenLines: tokenLines(context, made, url) } : added;
 }
 
-/** Completes an address without a path by the path at which a server answers. */
+/** Adds to an address without a path the path at which a server answers. */
 async function withPath(context: CommandContext, typed: TypedBackend): Promise<TypedBackend> {
   const { url } = typed;
   if (url === null || !hasNoPath(url)) return typed;

@@ -20,8 +20,8 @@ export async function rollBack(context: CommandContext, n: number, asks: boolean
   if (asks && context.ask !== null) {
     const shown = await show(context, n);
     if (shown.differs && !(await agrees(context, "Put it back so?", "no"))) return FAILED_EXIT;
-    // Another edit during the question renumbers the history's entries. The daemon detects this by these
-    // hashes.
+    // Another edit during the question would renumber the history's entries; the daemon detects that by the hashes in
+    // `seen`.
     seen = shown.seen;
   }
   return changeConfig(context, async (ask) =>

@@ -40,9 +40,9 @@ function find<Named extends { readonly name: string }>(
 }
 
 /**
- * Makes the edits that `editsFor` returns for the present configuration; none means no change. If the file is
- * saved but the daemon could not apply it, notes this, and `runs` is false. Rejects with `config_…`; nothing
- * is written then.
+ * Makes the edits that `editsFor` returns for the present configuration; without edits, nothing changes. If the
+ * daemon could not apply the saved file, prints a note, and `runs` is false. Rejects with `config_…`; nothing is
+ * written then.
  */
 export function editMembers(
   context: CommandContext,

@@ -35,7 +35,7 @@ export interface ApprovedEntry {
 }
 
 export interface Grant {
-  /** The ids of the entries to approve; one that the file no longer has loses its approval instead. */
+  /** The ids of the entries to approve. An entry that the file no longer has loses its approval instead. */
   readonly ids: ReadonlySet<string>;
   /** Those of `ids` that this grant does not approve. If they have an approval, it is removed. */
   readonly forgets?: ReadonlySet<string>;
@@ -167,7 +167,7 @@ function isBackend(id: string): boolean {
   return id.startsWith(BACKEND);
 }
 
-/** The waiting entry for the order of backends; empty if the order that the file asks for already runs. */
+/** Returns the waiting entry for the order of backends; empty if the running order is already that of the file. */
 function waitingOrder(wanted: MountaineerConfig, effective: MountaineerConfig): readonly WaitingEntry[] {
   const [approved, waiting] = [{ order: orderOf(effective) }, { order: orderOf(wanted) }];
   if (isSameMeaning(approved, waiting)) return [];
@@ -241,8 +241,8 @@ function switchedOffEntry({ parts }: Entry): ApprovedEntry {
 }
 
 /**
- * The entry with its parts that wait; null: no part waits. `tightens`: the file's mode is at least as strict as the
- * approved one, so the mode itself needs no approval.
+ * Returns the entry with only those parts that wait for approval; null if none waits. `tightens`: the file's mode is
+ * at least as strict as the approved one, so the mode itself needs no approval.
  */
 function waitingEntry(
   entry: Entry,

@@ -41,7 +41,7 @@ export interface Entry {
   /** `backends.files`, `shares.CORE`, `incoming_auth`. */
   readonly id: string;
   readonly group: EntryGroup;
-  /** `files`, `CORE`, `incoming_auth`. */
+  /** For example `files`, `CORE` or `incoming_auth`. */
   readonly name: string;
   readonly parts: EntryParts;
 }
@@ -56,7 +56,7 @@ const BACKEND_FIELDS: Kinds = {
   enabled: "free",
 };
 const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends" };
-/** `management` is `free` here because `entriesOf` adds its part, which `managementPart` makes. */
+/** `management` is `free` here, because `entriesOf` adds the part of this key with `managementPart`. */
 const SERVER_FIELDS: Kinds = { ...approvalsIn(serverKeys), management: "free" };
 
 const SECTION_KINDS = approvalsIn(configFile.keys);

@@ -220,7 +220,10 @@ export function firstDifference(one: unknown, other: unknown, path: KeyPath = []
   return null;
 }
 
-/** The path of the first difference between an edited text's values and the step's meaning; null: equal. */
+/**
+ * Returns the path of the first difference between `held` (the values of the edited text) and `meant` (the values
+ * that the step intends); null if there is none.
+ */
 export function difference(held: unknown, meant: unknown, step: EditStep): KeyPath | null {
   const path = step.kind === "append" ? [...step.path, 0] : step.path;
   return firstDifference(withoutEmpties(held, path), withoutEmpties(meant, path));

@@ -138,8 +138,8 @@ async function blocksOf({ bytes, format, place }: ConfigSource): Promise<Effecti
 }
 
 /**
- * Moves the tables of a named entry directly behind it, because a TOML table inside a member of a list
- * belongs to the last member above it.
+ * Puts the tables of a named entry directly behind the entry. In TOML, a table inside a member of a list belongs to
+ * the last member above the table.
  */
 function inTableOrder(blocks: readonly EffectiveBlock[]): EffectiveBlock[] {
   const groups = Map.groupBy(blocks, ({ path }) => JSON.stringify(path.slice(0, 2)));

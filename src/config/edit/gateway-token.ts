@@ -22,9 +22,9 @@ interface TokenOptions {
 }
 
 /**
- * Whether the edit also makes a token: as `asked` says, else only with the first MCP server, and not if the file has
- * `[incoming_auth]`. A gateway that already serves without a token gets one only on request, because a token would
- * lock out its clients. Throws `usage` if a token is asked for although the file has `[incoming_auth]`.
+ * Whether the edit also makes a token. If `asked` is null, only the first MCP server causes a token, and only without
+ * `[incoming_auth]` in the file: a new token would lock out the clients of a gateway that already serves without one.
+ * Throws `usage` if a token is asked for although the file has `[incoming_auth]`.
  */
 export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenOptions): boolean {
   const says = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);

@@ -134,7 +134,7 @@ function fromToml(text: string): ConfigValue | undefined {
   return plainValue(value);
 }
 
-/** undefined for a date, because no key takes one: the typed text counts instead. */
+/** Returns undefined for a date: no key takes a date, so the typed text is used unchanged. */
 function plainValue(value: unknown): ConfigValue | undefined {
   if (Array.isArray(value)) {
     const parts = value.map(plainValue).filter((part) => part !== undefined);
@@ -175,7 +175,7 @@ export function parseConfigValue(text: string, { section, key, path }: ConfigKey
   const [finding] = keyFindings(section, key, value);
   if (finding === undefined) return value;
   const { found, expected, hint } = finding;
-  // The finding's path begins at the key, and may lead into its value.
+  // The finding's path begins at the key, and may lead into the key's value.
   const at = [...path.slice(0, -1), ...finding.path];
   const message = `${keyName(at)} cannot be that: found ${found}, expected ${expected}`;
   throw new MountaineerError("usage", message, { hint });

@@ -12,7 +12,7 @@ import { plain } from "./edit-value.ts";
 import { shownCommand, shownOfKey } from "./shown-key.ts";
 import { tomlValue } from "./toml-value.ts";
 
-/** The report of a valid file. Rejects with `config_invalid` if the file cannot be parsed. */
+/** Returns the text that reports show for a valid file. Rejects with `config_invalid` if the file cannot be parsed. */
 export async function reportedConfig(bytes: Uint8Array, format: ConfigFormat): Promise<string> {
   const lines: string[] = [];
   const visit = (path: KeyPath, value: unknown, around: unknown): void => {

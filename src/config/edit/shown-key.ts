@@ -1,4 +1,4 @@
-// The shown form of a key's written value, by the kind of the key.
+// How the value of a key is shown, depending on the kind of the key.
 import { parseReference } from "../../secrets/reference.ts";
 import type { KeyDoc } from "../schema/schema-keys.ts";
 import {
@@ -45,8 +45,8 @@ export function shownOfKey(
 }
 
 /**
- * The shown form of a program. A single word is shown to every audience as in a log. A text with blanks may be a
- * whole command line, so more of it may be hidden in a report.
+ * Returns the program as it may be shown. A text with blanks may be a whole command line, so reports may hide more of
+ * such a text.
  */
 export function shownCommand(command: string, audience: Audience): string {
   return shownText(command, /\s/.test(command) ? audience : "log");

@@ -188,7 +188,9 @@ function pairRemoval(layout: YamlLayout, map: YAMLMap, pair: Pair, isSection: bo
   return hasCommentLines(text, end, nextStart) ? [[alone]] : [[moved], [alone]];
 }
 
-/** The end of the item's own comment lines below it. These lines are indented deeper than the item's dash. */
+/**
+ * Returns where an item's own comment lines below the item end. These lines are indented deeper than the item's dash.
+ */
 function afterInnerComments(text: string, offset: number, dashColumn: number): number {
   let inner = offset;
   for (let at = lineEnd(text, offset); at < text.length; at = lineEnd(text, at)) {

@@ -207,7 +207,9 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
       const hint = entries.length === 0 ? "it is empty" : `its entries are 0 to ${entries.length - 1}`;
       throw new MountaineerError("history_unknown", `the history has no entry ${n}`, { hint });
     },
-    /** The entries of `list`, each with its bytes and the path of its history file. Writes nothing. */
+    /**
+     * Returns the entries that `list` returns, each with its bytes and the path of its history file. Writes nothing.
+     */
     async newest(): Promise<readonly Omit<Stored, keyof EntryPlace>[]> {
       return (await newest()).map(({ file, entry, bytes }) => ({ file: join(folder, file), entry, bytes }));
     },

@@ -29,8 +29,8 @@ const SHARE_HINT = "each machine's own file says where its shares are";
 const TRUST_HINT = "each machine's own file says what it trusts, and which changes wait for approval there";
 
 /**
- * The keys that only a machine's own file may have. At some of these paths Mountaineer writes files and
- * links, so no other machine may choose them.
+ * The keys that only a machine's own file may have. Some of them hold paths at which Mountaineer writes files and
+ * links, so no other machine may choose these paths.
  */
 const FORBIDDEN: readonly (readonly [pattern: KeyPath, found: string, hint: string])[] = [
   [["server"], "`[server]`", "each machine's own file says where it listens"],

@@ -53,7 +53,7 @@ export function mergeUnder(file: unknown, layer: unknown) {
     value: merged,
     /** The sections that have a value from the layer. */
     sections: Object.keys(merged).filter((name) => !isOwn(name)),
-    /** The origin of a path of `value`: the text, and the path in that text. */
+    /** Returns where the value at `path` comes from: the text, and the path in that text. */
     placeOf(path: KeyPath): Place {
       const [section, key, ...rest] = path;
       if (section === undefined || key === undefined) return { of: originOf(own, section), path };

@@ -1,4 +1,4 @@
-// The rules between keys of `[incoming_auth]` and `[server]`. They read the file's unchecked values.
+// The rules between keys of `[incoming_auth]` and `[server]`. The rules read the file's unchecked values.
 import { isLoopback, parseListenAddress } from "../values/host.ts";
 import { type Finding, type KeyPath, pathText, quoted } from "../values/mistakes.ts";
 import { isKeysAddress } from "../values/sign-in-values.ts";

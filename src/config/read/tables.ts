@@ -17,7 +17,7 @@ export function has(table: Table, key: string): boolean {
   return (table[key] ?? null) !== null;
 }
 
-/** The list under a key; empty for any other value, which is a mistake of its own. */
+/** Returns the list under a key; empty if the value is no list. */
 export function listIn(table: Table | null, key: string): readonly unknown[] {
   const value = table?.[key];
   return Array.isArray(value) ? value : [];

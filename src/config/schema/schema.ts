@@ -179,7 +179,7 @@ export interface SectionDoc {
   readonly pattern: readonly string[];
   readonly header: string;
   readonly meaning: string;
-  /** The plural of the list's or table's members; null for a table that exists once. */
+  /** The word for several members of the list or table; null for a table that exists once. */
   readonly members: string | null;
   /** The names of the section's keys; empty if people choose them (`isOpen`), or if all members are tables. */
   readonly keys: readonly string[];
@@ -255,8 +255,8 @@ export function sectionAt(path: KeyPath): SectionDoc | null {
 }
 
 /**
- * The section of the table at a path that a person typed: a list's member may be given by its name instead of its
- * index. null: there is no such table.
+ * Returns the section for the table at a path that a person typed; null if there is no such table. In the path, a
+ * member of a list may have its name instead of its index.
  */
 export function sectionNamed(path: KeyPath): SectionDoc | null {
   return SECTIONS.find(({ pattern }) => pattern.length === path.length && fits(pattern, path, true)) ?? null;

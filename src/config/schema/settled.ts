@@ -48,7 +48,7 @@ export function camelCase(name: string): string {
   return name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** The engine's name of a key or table, as in the type `SettledName`. */
+/** Returns the name that a key or table has in the type `SettledName`. */
 export function settledName(name: string, place: Place): string {
   const unit = place.kind === "key" ? place.doc.unit : null;
   if (unit === "seconds") return `${camelCase(name.replace(/_secs$/, ""))}Ms`;

@@ -30,7 +30,7 @@ export interface Value<Out> {
   readonly json: JsonSchema;
   /** Converts a value for the engine; absent: no conversion. */
   settle?(value: unknown, userHome: string): unknown;
-  /** Reads the value; undefined if it called `refuse`. */
+  /** Returns the value that was read; undefined if `refuse` was called. */
   read(value: unknown, refuse: Refuse, at?: KeyPath): Out | undefined;
 }
 
@@ -171,7 +171,10 @@ export const reference = text<SecretReference>(
   { type: "reference", expected: REFERENCE_FORMS, describe: describeKind },
 );
 
-/** A text with references in it. Mistakes never show the text, as most such texts are secrets. */
+/**
+ * A text that may contain references to secrets. Messages about mistakes never show the text, as most such texts are
+ * secrets.
+ */
 export function secretText(
   isAllowed: (text: string) => boolean,
   expected: string,

@@ -114,7 +114,7 @@ export function parseHeaderName(text: string): TextReading {
   return { ok: true, value: text };
 }
 
-/** A header that carries a person's credentials and nothing else. */
+/** Returns true for a header that carries only a person's credentials. */
 export function isCredentialHeader(name: string): boolean {
   return /^(?:proxy-)?authorization$/i.test(name);
 }

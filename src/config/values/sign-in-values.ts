@@ -81,7 +81,7 @@ export const parseScope = textReader(
   "a scope: visible ASCII characters without spaces, quotes and backslashes",
 );
 
-/** A claim's name, or the names on the way to it with dots between. */
+/** The name of a claim; for a nested claim, all names down to the claim, separated by dots. */
 export const parseClaimPath = textReader(
   (text) => isLine(text, 256) && !/\s/.test(text),
   "the name of a claim, such as `roles` or `realm_access.roles`",

@@ -68,7 +68,7 @@ function ask(request: ApartRequest, options: ApartOptions): Promise<ApartReply> 
   return askOnce(startReader(clock), request, signal);
 }
 
-/** Asks the reader as its `ask` does, and ends it. */
+/** Asks the reader once, like `reader.ask`, and then ends the reader. */
 export async function askOnce(
   reader: ReaderProcess,
   request: ApartRequest,

@@ -72,9 +72,9 @@ export function startReaderProcess(clock: Clock) {
       return isRunning;
     },
     /**
-     * Sends a request; must not be called before the previous one is settled. Rejects with the error that the
-     * process reports, with `config_unreadable` if it takes longer than 10 s or ends without an answer (`retry`
-     * is "now" only then), and with `aborted`. After a rejection, the process has ended.
+     * Sends a request; must not be called before the previous one is settled. Rejects with the error that the process
+     * reports, with `aborted`, and with `config_unreadable` if no answer comes within 10 s or the process ends first
+     * (`retry` is "now" only in this case). After a rejection, the process has ended.
      */
     async ask(request: ApartRequest, signal?: AbortSignal): Promise<ApartReply> {
       const { path } = request;

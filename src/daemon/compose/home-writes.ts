@@ -7,7 +7,7 @@ import type { KeyringOptions } from "../../secrets/system-keyring.ts";
 import { openHeldRoutes } from "./held-routes.ts";
 import { sealedPinStore } from "./pin-store.ts";
 
-/** Longest wait for a disk or a keyring at the end, ms. */
+/** When the daemon ends, the longest wait for a disk or a keyring, ms. */
 const END_MS = 2_000;
 
 interface HomeWritesOptions extends KeyringOptions {
@@ -51,8 +51,8 @@ export function openHomeWrites(options: HomeWritesOptions) {
       settled: () => settledWithin(clock, END_MS, heldRoutes.settled()),
     },
     /**
-     * Number of changes of data that a daemon reads only at its start. If it grows while a successor starts, that
-     * successor is out of date.
+     * Number of changes of data that a daemon reads only at its start. A successor is out of date if this number
+     * grows while the successor starts.
      */
     get changes(): number {
       return changes;

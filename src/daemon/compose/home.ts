@@ -130,7 +130,7 @@ type KeptLayer = (operator: string) => Promise<ConfigLayer | null>;
 interface LayeredLoad extends LoadedApart {
   /** The fleet's layer under the file; null if there is none. */
   readonly layer: ConfigLayer | null;
-  /** The reasons why a kept layer is left out: it no longer fits the file. */
+  /** Why the kept layer no longer fits the file and is left out; empty if it fits. */
   readonly layerMistakes: readonly ConfigMistake[];
 }
 

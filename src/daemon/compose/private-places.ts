@@ -27,7 +27,7 @@ export function privatePaths(home: string, configPath: string): readonly string[
 }
 
 /**
- * The faults of the places. `exposures` has one element for each of `privatePaths`; `snapshot` is the
+ * Returns what is wrong with the places. `exposures` has one element for each of `privatePaths`; `snapshot` is the
  * configuration that will run. Pure.
  */
 export function placeFaults(
@@ -107,7 +107,7 @@ export type PrivatePlaces = ReturnType<typeof createPrivatePlaces>;
 export function createPrivatePlaces({ home, look, clock, logger }: PrivatePlacesOptions) {
   let conditions: readonly Condition[] = [];
   return {
-    /** Rejects with `open_to_others` if a fault keeps this configuration from running. */
+    /** Rejects with `open_to_others` if the access of other users keeps this configuration from running. */
     async require(snapshot: ConfigSnapshot): Promise<void> {
       const exposures = await look(privatePaths(home, snapshot.path));
       if (exposures === null) {

@@ -83,7 +83,7 @@ export async function openFirstMeeting(home: string, signal: AbortSignal): Promi
       if (first.verdict !== "answers" || endpoints.tb === null) return { kind: "unproved", text: first.text };
       if (second.verdict !== "answers" || endpoints.fallback === null)
         return { kind: "unproved", text: second.text };
-      // Before logging in to either server, the proof compares what they tell about themselves.
+      // The proof first compares what both servers tell about themselves without a login.
       const { tb, fallback } = endpoints;
       const spec = specOf(share, other);
       const verdict = await proof.compare(spec, { tb, fallback }, null, () => true, signal);

@@ -10,7 +10,7 @@ import { type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts"
 import type { Clock } from "../../runtime/time/clock.ts";
 
 const DEADLINE_MS = 5_000;
-/** Size limit of a page, characters of its lines. */
+/** Maximum size of a page: number of characters of all lines together. */
 const MOST_OF_PAGE = 2 * 1024 * 1024;
 
 interface PageRequest<Record> {

@@ -22,8 +22,8 @@ const FOLDER_LOOK_MS = 5_000;
 const FOLDER_THERE_MS = 10_000;
 const FOLDER_MISSING_MS = 1_900;
 /**
- * For this long after a folder disappears, ms, it is looked for again after short pauses, so that a brief
- * absence is not reported. Uneven pauses do not all fall into a periodic absence.
+ * For this long after a folder disappears, ms, the folder is looked for again after short pauses, so that a brief
+ * absence is not reported. The pauses are uneven, so that not all of them fall into a periodic absence.
  */
 const FOLDER_GONE_MS = 10_000;
 const FOLDER_PAUSES_MS = [230, 410, 310, 530, 370];
@@ -212,10 +212,7 @@ class Watched implements Disposable {
     if (missing !== null) this.#lookAgainSoon();
   }
 
-  /**
-   * Looks for the folder again soon. The share's cycles are rarer, and might all fall into periodic absences of the
-   * folder.
-   */
+  /** Looks for the folder again soon. The share's cycles are rarer, and the folder might be absent at each of them. */
   #lookAgainSoon(): void {
     const { clock } = this.#tools;
     if (this.presence.kind !== "away" || this.#isForgotten) return;

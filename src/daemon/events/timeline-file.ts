@@ -62,7 +62,7 @@ export async function keepTimeline(options: KeptTimelineOptions) {
   const beat = (): void => {
     timer = clock.setTimer(SAVE_AFTER_MS, beat);
     beats += 1;
-    // Compares the backends' last calls, because minutes that are dropped after a day are no reason to save.
+    // Compares the backends' last calls. The removal of minutes that are a day old is no reason to save.
     const hasNewCalls =
       beats % CALLS_EVERY === 0 && [...lastCalls(options)].some((one) => !saved.calls.has(one));
     if (mayWrite && (timeline.changes !== saved.changes || hasNewCalls)) void save();

@@ -35,8 +35,8 @@ export const MOST_MINUTES = 10_000;
 /** How many minutes a report may sum into one, if there are too many. Each number divides a day. */
 const STEPS = [1, 5, 15, 60] as const;
 /**
- * Maximum number of changes of all shares, and of all backends. Beyond it, half as many are kept: subjects with
- * many changes lose their oldest.
+ * Maximum number of changes of all shares, and of all backends. If there are more, only half as many are kept:
+ * subjects with many changes lose their oldest ones.
  */
 export const MOST_CHANGES = 5_000;
 /** How many gaps are kept at most, the newest ones. A gap is a period without known states. */
@@ -136,7 +136,7 @@ export function startTimeline(
   const known = (): KnownTimeline => {
     look();
     const own = [...minutes()].map(([backend, all]) => ({ backend, list: all.filter(isOfLastDay) }));
-    // Minutes later than now, from before the clock was set back, are dropped.
+    // Drops minutes that lie in the future because the clock was set back.
     const earlier = (past?.minutes ?? []).map(({ backend, list: all }) => ({
       backend,
       list: all.filter((one) => isOfLastDay(one) && one.atMs <= watchedMs),
@@ -230,8 +230,8 @@ class Changes<State> {
   }
 
   /**
-   * Limits the number of changes: each subject may keep an equal part, its newest changes. What a subject
-   * does not need is divided among the others.
+   * Limits the number of changes. Each subject keeps its newest changes, up to an equal part of the limit; what a
+   * subject does not need is divided among the others.
    */
   bound(): void {
     if (this.list.length <= MOST_CHANGES) return;

@@ -71,8 +71,7 @@ export type MessageFromNew =
 export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";
 
 /**
- * Environment variable that is also set for a successor if its parent has already given up the home. Older versions
- * do not set it.
+ * Environment variable, set for a successor whose parent has already given up the home. Older versions do not set it.
  */
 export const NEEDED_MARK = "MOUNTAINEER_SUCCESSOR_NEEDED";
 

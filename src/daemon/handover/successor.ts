@@ -29,7 +29,10 @@ export class Successor {
   readonly pid: number | null;
   /** Called with messages that clients send to the successor about requests in flight here. */
   onClientMessage: (words: ClientMessage) => void = () => {};
-  /** The successor was stopped while it took over, or its own successor has ended: the whole service ends. */
+  /**
+   * True if the whole service ends, because the successor was stopped while it took over, or because the successor's
+   * own successor has ended.
+   */
   wasStopped = false;
   /** The successor has taken over, and takes idle connections. */
   takesConnections = false;

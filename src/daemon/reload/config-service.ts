@@ -60,7 +60,7 @@ interface ConfigServiceOptions {
 
 export type ConfigService = ReturnType<typeof createConfigService>;
 
-/** Disposing stops watching, refuses further edits, and resolves when the current one has ended. */
+/** Disposing stops watching and refuses further edits. It resolves when the edit in progress has ended. */
 export function createConfigService(options: ConfigServiceOptions) {
   const { home, place, snapshot, rejected, file, startReader, clock, logger, stream, publish } = options;
   const history = createUnkeptHistory(openHistory(home, snapshot.path, options.realPath), options);
@@ -137,7 +137,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     },
     /** Begins to watch; resolves when no later change can be missed. */
     async start() {
-      // The newest history entry must be the running content, whatever its source.
+      // The newest history entry must hold the running content, wherever that content came from.
       const bytes = await file.read(ending.signal).catch((error: unknown) => {
         logger.warn("the running configuration could not be kept", { reason: errorText(error) });
         return null;

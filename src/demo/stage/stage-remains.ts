@@ -41,7 +41,6 @@ export async function findRemains(marks: StageMarks) {
   return { processes, mounts };
 }
 
-/** One line for each process and mount. */
 export function describeRemains({ processes, mounts }: Remains): string[] {
   return [
     ...processes.map(({ identity, command }) => `process ${identity.pid} (${command}) still runs`),
@@ -126,7 +125,7 @@ export async function mountTable(): Promise<readonly { readonly id: string; read
   });
 }
 
-/** Decodes the table's octal escapes of blanks and backslashes: `\040`. */
+/** Decodes octal escapes such as `\040` in a field of the mount table. */
 function unescaped(field: string): string {
   return field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),

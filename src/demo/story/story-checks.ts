@@ -69,7 +69,7 @@ export function createChecks(stage: Stage, signal: AbortSignal) {
         await systemClock.sleep(BETWEEN_LOOKS_MS, signal);
       }
     },
-    /** Calls `missing` until nothing is missing (null). Resolves with the time that passed, ms. */
+    /** Calls `missing` until it resolves with null. Resolves with the time that this took, ms. */
     eventually: (what: string, missing: () => Promise<string | null>): Promise<number> =>
       waitFor(what, BETWEEN_LOOKS_MS, missing),
     async sameMount(id: string | null): Promise<void> {

@@ -23,7 +23,7 @@ const LEAST_DATA = 1_024;
 /** The server's status for a message whose subject has no subscriber. */
 const NO_RESPONDERS = 503;
 
-/** Called one at a time, and for each machine in the order of its messages. */
+/** The methods are called one at a time; for each machine, in the order of that machine's messages. */
 export interface CallsEvents {
   frame(sender: string, bytes: Uint8Array): void;
   offer(sender: string, bytes: Uint8Array): void;

@@ -76,7 +76,10 @@ export class Calls {
   readonly #ending = new AbortController();
   readonly #link: Link;
   readonly #offers = new Map<string, Offer & { readonly heardAtMs: number }>();
-  /** Machines that went away without withdrawing their offer. The value is when they went, Unix ms. */
+  /**
+   * Machines that went away without withdrawing their offer. The value is the time at which the machine went away,
+   * Unix ms.
+   */
   readonly #missed = new Map<string, number>();
   readonly #offerSoon;
   readonly #followSoon;
@@ -172,8 +175,8 @@ export class Calls {
   }
 
   /**
-   * Applies a new configuration of a fleet whose name and servers stay the same. Ends only those calls that
-   * it no longer allows.
+   * Applies a new configuration of a fleet whose name and servers stay the same. Ends only those calls that the new
+   * configuration no longer allows.
    */
   configure(config: FleetConfig): void {
     if (this.#ending.signal.aborted) return;
@@ -343,7 +346,7 @@ export class Calls {
     this.#borrow();
   }
 
-  /** The machines that a condition shows as away, each with the time since when, Unix ms. */
+  /** For each machine that a condition shows as away: since when it is missing, Unix ms. */
   #missing(): ReadonlyMap<string, number> {
     const { clock } = this.#options;
     const missing = new Map(this.#missed);

@@ -54,7 +54,7 @@ export function frameBytes(frame: SentFrame): Buffer {
   return bytes;
 }
 
-/** null: the bytes are not a frame. */
+/** Returns null if the bytes are not a frame. */
 export function readFrame(given: Uint8Array): Frame | null {
   const head = given[0];
   if (head === undefined || given.length < HEAD_BYTES) return null;

@@ -1,6 +1,5 @@
-// The place of an exported backend: the folders that it works on in its machine's shares, the route to them,
-// and its load. Other machines need the places to merge tools that they have in common. A place from another
-// machine is checked before use.
+// The place of an exported backend: the folders in shares on which the backend works, the route to these folders, and
+// the backend's load. Other machines need places to merge common tools, and check each place before use.
 import { posix } from "node:path";
 import { choice, list, nullable, numberThat, object, reader, textThat } from "../../runtime/shape.ts";
 

@@ -142,7 +142,7 @@ export class Switchboard {
     return stream;
   }
 
-  /** Asks that machine for the id of its current daemon. The answer arrives by a call of `sessions.found`. */
+  /** Asks the machine for the id of its current daemon. The answer arrives as a call of `sessions.found`. */
   ask(machine: string): void {
     this.#probe(machine, ANY_DAEMON, true);
   }
@@ -391,7 +391,6 @@ class HeldBytes {
   }
 }
 
-/** The key of the largest value. */
 function largest<T>(sizes: Iterable<readonly [T, number]>): T | null {
   return [...sizes].toSorted(([, one], [, other]) => other - one)[0]?.[0] ?? null;
 }

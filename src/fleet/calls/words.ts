@@ -56,7 +56,7 @@ const offerOf = reader(
   }),
 );
 
-/** null: not an offer that this version understands. */
+/** Returns null if the bytes are not an offer that this version understands. */
 export function readOffer(bytes: Uint8Array): Offer | null {
   const offer = bytes.length > LONGEST_OFFER ? null : offerOf(jsonObject(new TextDecoder().decode(bytes)));
   if (offer === null) return null;

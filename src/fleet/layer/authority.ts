@@ -17,7 +17,7 @@ export function signAuthority(certificate: string, key: Uint8Array) {
   return { certificate, signature: signText(key, authorityText(userKey(key), certificate)) };
 }
 
-/** null: not an authority that this operator has signed. */
+/** Returns the certificate; null if `value` is not an authority that this operator has signed. */
 export function readAuthority(value: unknown, operator: string): X509Certificate | null {
   const found = signedAuthorityOf(value);
   if (found === null) return null;

@@ -77,8 +77,8 @@ export function handoversTo(operator: string, handovers: readonly Handover[]): r
 }
 
 /**
- * The handovers that lead from `operator` to `signer` without a gap; null: none do. `earlier`: replaced keys,
- * which no handover may make current again.
+ * Returns the handovers that lead from `operator` to `signer` without a gap; null if there are none. `earlier`:
+ * replaced keys, which no handover may make current again.
  */
 export function stepsBetween(
   operator: string,

@@ -1,4 +1,5 @@
-// Operations of the management API on the fleet's layer. Each operation reads the bucket again.
+// Operations of the management API on the fleet's common configuration ("layer"). Each operation reads the layer's
+// bucket on the NATS server again.
 import type { FleetLayerEntry } from "../../api/fleet-contract.ts";
 import type { Control } from "../../api/operations.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
@@ -14,7 +15,7 @@ interface ControlParts {
   /** null: no operator is configured. */
   readonly trust: OperatorTrust | null;
   readonly follower: LayerFollower;
-  /** null: there is no link. */
+  /** Returns the place where the fleet's server keeps the layer; null while there is no connection to that server. */
   readonly bucket: () => LayerBucket | null;
 }
 

@@ -87,7 +87,7 @@ export class LayerFollower {
   #authority: string | null = null;
   #problem: (Problem & Pick<Condition, "since">) | null = null;
   #failures = 0;
-  /** A layer that the machine's current file rejects, by its sequence in the bucket. */
+  /** A layer that does not fit the machine's current file: its sequence number in the bucket, and the problem. */
   #rejected: { readonly sequence: number; readonly problem: Problem } | null = null;
   #nextLook: Timer | null = null;
 

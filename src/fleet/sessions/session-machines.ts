@@ -50,7 +50,7 @@ interface Search {
 
 export class SessionMachines {
   readonly #options: SessionMachinesOptions;
-  /** Ids of the daemons that were found, by machine. */
+  /** Maps each machine to the id of its daemon, as far as the daemons were found. */
   readonly #known = new Map<string, string>();
   readonly #searches = new Map<string, Search>();
   /** Machines of `[fleet].sessions` that could not be reached. */

@@ -34,9 +34,9 @@ export interface FoundOptions extends HomeOptions {
 }
 
 /**
- * Resolves when the server answers and this machine is a member. After an interruption, a second call continues. Rejects
- * with `usage` where this machine is in a fleet with another server, `program_unavailable`, `fleet_server_failed` and
- * `secret_unavailable`.
+ * Resolves when the server answers and this machine is a member. After an interruption, a second call continues.
+ * Rejects with `program_unavailable`, `fleet_server_failed`, `secret_unavailable`, and with `usage` if this machine
+ * is in a fleet with another server.
  */
 export async function foundFleet(options: FoundOptions): Promise<Membership> {
   const { home, name, address, signal, environment, writeSection } = options;

@@ -48,7 +48,7 @@ export function writeRequest(
   });
 }
 
-/** null: the sender does not have the code, or the key that the request names. */
+/** Returns null if the message does not prove that the sender has the code, and the key that the request names. */
 export function readRequest(said: string, context: JoinContext, proofKey: Uint8Array): JoinRequest | null {
   const found = said.length > LONGEST_MESSAGE ? null : provedRequestOf(jsonObject(said));
   if (found === null) return null;
@@ -73,7 +73,7 @@ export function writeOutcome(
   });
 }
 
-/** null: not the operator's answer to this request. */
+/** Returns null if the message is not the operator's answer to this request. */
 export function readOutcome(said: string, request: JoinRequest, context: JoinContext): JoinOutcome | null {
   const found = said.length > LONGEST_MESSAGE ? null : outcomeOf(jsonObject(said));
   if (found === null) return null;

@@ -1,6 +1,5 @@
-// Replaces a machine's key in two steps. After `add`, the server accepts both the current and the next key;
-// after `use`, only the next one. Contains the requests, and their effect on the record of the server's
-// machine.
+// Replaces a machine's key in two steps. After `add`, the server accepts both the current and the next key; after
+// `use`, only the next one. This file has the requests, and their effect on the fleet's record.
 import { choice, object, reader, type TypeOf, text } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedByUser, signedLines, signText, userKey, userKeyShape } from "../keys/nkey.ts";

@@ -45,8 +45,8 @@ type Row = readonly [
 ];
 
 /**
- * What a machine must be permitted, and for what. It may request from JetStream only what it may read anyway,
- * because JetStream checks no permissions when it delivers.
+ * What a machine must be permitted, and for what. A machine may request from JetStream only what the machine may read
+ * anyway, because JetStream checks no permissions when it delivers.
  */
 function rowsOf({ name, calls, sessions, signs, asksForKeys }: MachineUse): readonly Row[] {
   const lending = "export and import";

@@ -1,5 +1,5 @@
-// Replaces this machine's key: the next key is kept beside the current one, the server accepts it, and only
-// then does it replace the current one. At every instant the server accepts the key in the machine's secret.
+// Replaces this machine's key. The next key is kept beside the current one until the server accepts it, so that the
+// server accepts the key in the machine's secret at every instant.
 import { randomBytes } from "node:crypto";
 import type { HomeOptions } from "../../api/client/start-daemon.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";

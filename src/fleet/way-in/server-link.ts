@@ -26,7 +26,7 @@ export interface LinkOptions {
 
 export type ServerLink = NonNullable<Awaited<ReturnType<typeof openOnce>>>;
 
-/** null: the server knows no such user. Rejects with `fleet_unreachable`. */
+/** Resolves with null if the server does not know the user. Rejects with `fleet_unreachable`. */
 export async function openLink(options: LinkOptions, signal: AbortSignal): Promise<ServerLink | null> {
   const link = await openOnce(options, signal);
   if (link !== null) return link;
@@ -147,7 +147,8 @@ function greeting(socket: Socket): Promise<void> {
 /** Returns the certificate with this fingerprint from those that the server shows; null if none has it. */
 function presented(socket: Socket, fingerprint: Uint8Array): Promise<Buffer | null> {
   return new Promise((resolve, reject) => {
-    // The loop below checks the fingerprint instead, and nothing is sent that a wrong server could use.
+    // Node's own check of the certificate is off, because the loop below checks the fingerprint. Nothing is sent that
+    // a wrong server could use.
     const secure = connectSecurely({ socket, rejectUnauthorized: false }, () => {
       const seen = new Set<DetailedPeerCertificate>();
       let shown: DetailedPeerCertificate | undefined = secure.getPeerCertificate(true);

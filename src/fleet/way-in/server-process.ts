@@ -231,7 +231,10 @@ async function sizeOf(path: string): Promise<number> {
   );
 }
 
-/** Text appended to the log after `from`, and its end. A log that is shorter has been rotated and is read from its start. */
+/**
+ * Resolves with the log's text from offset `from` on, and with the offset of the log's end. A log shorter than `from`
+ * has been rotated and is read from its start.
+ */
 async function textFrom(path: string, from: number): Promise<{ text: string; to: number }> {
   const size = await sizeOf(path);
   const begin = size < from ? 0 : from;

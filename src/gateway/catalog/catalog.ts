@@ -3,7 +3,7 @@ import type { BackendConfig, ToolOverride } from "../../config/snapshot.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import type { NameOwners } from "./names.ts";
 
-/** The server's own objects, in its order. Objects without a name or URI are left out. */
+/** The server's own objects, in the server's order. Objects without a name or URI are left out. */
 export interface Listings {
   /** Each tool has a string `name`. */
   readonly tools: readonly JsonObject[];
@@ -112,7 +112,7 @@ export interface UnseenEntry {
   readonly faults: readonly string[];
 }
 
-/** Which of a backend's resources clients may read. It also decides about resources that are in no list. */
+/** Decides which of a backend's resources clients may read, including resources that are in no list. */
 export interface ResourceReach {
   readonly backend: string;
   /** Allowed and not denied. */
@@ -172,7 +172,10 @@ export function freshnessOf({ ttlMs, cacheScope }: JsonObject): Freshness {
   return { ttlMs: isTime ? ttlMs : 0, cacheScope: cacheScope === "public" ? "public" : "private" };
 }
 
-/** Returns the shorter time. The scope is private if either scope is private. */
+/**
+ * Combines two values: the shorter time, and a private scope if either scope is private. If one is null, returns the
+ * other.
+ */
 export function leastFresh(one: Freshness | null, other: Freshness | null): Freshness | null {
   if (one === null || other === null) return one ?? other;
   const isPublic = one.cacheScope === "public" && other.cacheScope === "public";

@@ -177,7 +177,7 @@ const TOOL: Rules = {
 };
 const MODERN_TOOL: Rules = { ...TOOL, outputSchema: outputSchema(true) };
 
-/** Clients only display the name, so the title or the member `key` can replace it. */
+/** Clients only display the name, so an invalid name is replaced by the title or by the member `key`. */
 function nameOr(key: string): Rule {
   return (value, path, note, { title, [key]: id }) => {
     if (isText(value)) return value;
@@ -231,7 +231,7 @@ function isListOfTexts(value: unknown): boolean {
   return Array.isArray(value) && value.every(isText);
 }
 
-/** Clients would read a larger number as infinity. */
+/** Refuses numbers that are too large for a double, because clients would read them as infinity. */
 function isNumber(value: unknown): boolean {
   return typeof value === "number" || (isRawNumber(value) && Number.isFinite(Number(value.rawJSON)));
 }

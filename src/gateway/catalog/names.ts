@@ -17,7 +17,7 @@ export interface KnownNames {
   readonly owners: NameOwners;
   /** If false, other backends may take the names of this backend. */
   isConfigured(backend: string): boolean;
-  /** `tool`: the server's own name. */
+  /** `tool`: the name that the server gives the tool. */
   isOff(backend: string, tool: string): boolean;
 }
 
@@ -27,7 +27,7 @@ export function nameKey(kind: NamedEntry["kind"], name: string): string {
   return `${kind} ${name}`;
 }
 
-/** For one catalog. Call `nameOf` in order of precedence. */
+/** Gives names to the entries of one catalog. Call `nameOf` in order of precedence. */
 export class Namer {
   /** Names given for the first time, by `nameKey`. */
   readonly fresh = new Map<string, NamedEntry>();

@@ -51,10 +51,7 @@ export function resolveServed(served: Served, target: Pick<CatalogEntry, "kind" 
 /** Maximum number of templates that are tried, because a server may list any number. */
 const MOST_TRIED = 200;
 
-/**
- * The backend of an entry that waits for approval: of the entry with this name, or of a template that matches the
- * name.
- */
+/** Returns the backend whose entry of this name, or whose template that matches the name, waits for approval. */
 export function heldBy(
   { catalog, away }: Served,
   { kind, name }: Pick<CatalogEntry, "kind" | "name">,
@@ -91,9 +88,9 @@ function isTakenOver(
 }
 
 /**
- * Finds the backend for the URI, in this order: it lists the URI, a tool of it names the URI as its page, one of its
- * skills contains the URI, its template matches. Servers also serve unlisted URIs, so a single backend with resources
- * (for `skill://`: skills) comes last. null: denied, or left out of this catalog.
+ * Finds the backend for the URI. The order: a backend that lists the URI, one with a tool whose page is the URI, one
+ * with a skill that contains the URI, one with a matching template. Servers also serve unlisted URIs, so a single
+ * backend with resources (for `skill://`: skills) comes last. null: denied, or left out of this catalog.
  */
 function resolveResource(catalog: Catalog, uri: string): Resolved | null {
   const entry = catalog.resources.get(uri);

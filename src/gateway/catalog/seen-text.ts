@@ -5,7 +5,7 @@ import { unseenText, withoutUnseen } from "../../runtime/text/unseen-characters.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
 interface SeenEntry {
-  /** The entry after the removal; the same object if nothing was removed. */
+  /** The entry without invisible characters; the same object if nothing was removed. */
   readonly entry: JsonObject;
   readonly faults: readonly string[];
 }

@@ -76,7 +76,7 @@ function lastSegment(root: string): string {
   }
 }
 
-/** Null: the skill must be withheld. */
+/** Returns null if the skill must be withheld. */
 function checkFiles(resources: unknown, uri: string, faults: string[]): readonly unknown[] | null {
   const refused = (fault: string): null => {
     faults.push(fault);

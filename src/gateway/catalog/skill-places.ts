@@ -120,8 +120,9 @@ function under(backend: string, uri: string): string {
 }
 
 /**
- * Returns a function that finds the resources of other backends whose URIs begin with the name of `backend`; a new
- * root must not contain them. The function searches at its first call, because most catalogs rename no root.
+ * Returns a function that lists the URIs that begin with the name of `backend` and belong to resources of other
+ * backends; a new root must not contain these URIs. The function searches at its first call, because most catalogs
+ * rename no root.
  */
 function listedNear(sources: readonly SkillSource[], backend: string): () => readonly string[] {
   let found: readonly string[] | null = null;

@@ -35,7 +35,7 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
 };
 const SIMPLE: Operator = { lead: "", excluded: "/", excludedInList: "/" };
 
-/** Null: the template is invalid or not supported. */
+/** Returns null if the template is invalid or not supported. */
 export function compileUriTemplate(template: string): ((uri: string) => boolean) | null {
   if (template.length > MAX_TEMPLATE_LENGTH) return null;
   const steps: Step[] = [];

@@ -12,7 +12,10 @@ import type { RoutingServices } from "../middleware/routing-services.ts";
 import { namedPaths } from "../together/agreement.ts";
 import { type PathBases, type Reading, readingsOf } from "./path-readings.ts";
 
-/** Where a path leads after following links. A missing end is appended. */
+/**
+ * Where a path leads after its links are followed. If the end of the path does not exist, `at` contains that end
+ * unchanged.
+ */
 type PathPlace = { readonly at: string; readonly exists: boolean } | { readonly unclear: string };
 
 /**
@@ -180,8 +183,8 @@ function takesParts(tool: CatalogEntry | null, argument: string): boolean {
 }
 
 /**
- * The parsed text. For invalid JSON, the quoted strings in it, because a server in Python may still parse words such
- * as `True`.
+ * Returns the parsed text. For invalid JSON, returns the quoted strings in the text, because a server in Python may
+ * still parse a text with words such as `True`.
  */
 function partsIn(text: string): unknown {
   const quoted = text.match(/"(?:[^"\\]|\\.)*"/gs) ?? [];

@@ -12,7 +12,7 @@ export interface Reading {
 /** The paths that a text may mean; empty: the text means no path. `unclear`: why the paths cannot be determined. */
 export type Readings = readonly Reading[] | { readonly unclear: string };
 
-/** Absolute. */
+/** All paths are absolute. */
 export interface PathBases {
   readonly cwd: string;
   /** Folders that the server's command names. The server may resolve relative paths there. */
@@ -28,7 +28,7 @@ const LONGEST_TEXT = 32 * 1024;
 /** `isNamedPath`: the argument's name says that it is a path. */
 export function readingsOf(given: string, bases: PathBases, isNamedPath: boolean): Readings {
   if (given.includes("\0")) return { unclear: "it has a NUL character" };
-  // Servers remove these characters, so a path can be padded with them to any length.
+  // Servers remove edge characters, quotes and redundant slashes, so a path can be padded with these to any length.
   const text = given.length > LONGEST_TEXT ? within(given, isEdgeOrQuote).replace(LEFT_OUT, "/") : given;
   if (text.length > LONGEST_TEXT) {
     if (STEP_UP_SOMEHOW.test(text)) return { unclear: "it is too long to be looked at, and has `..` in it" };

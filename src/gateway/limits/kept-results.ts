@@ -53,7 +53,7 @@ interface Kept extends KeptPart {
 export class KeptResults implements Disposable {
   readonly #clock: Clock;
   readonly #bounds: KeepBounds;
-  /** By id, oldest first. */
+  /** The kept results by id, oldest first. */
   readonly #kept = new Map<string, Kept>();
   #timer: Timer | null = null;
 

@@ -13,7 +13,7 @@ interface AskingOptions {
   readonly clock: Clock;
   /** Removes registered secrets from a text. */
   readonly clean: (text: string) => string;
-  /** Timeout of the backend's calls, ms; it also holds for the question. */
+  /** Timeout of a call of the backend, and of the question, ms. */
   readonly callMs: (backend: string) => number;
 }
 

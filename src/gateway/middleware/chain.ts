@@ -21,7 +21,7 @@ export interface ChainParts {
   readonly routing: Handle;
 }
 
-/** The chain of the parts that are on; never rejects. */
+/** Builds the chain of those parts that are configured. The chain never rejects. */
 export function composeChain(parts: ChainParts): Handle {
   const { policies, ask, limits, between, audit, recovery, routing } = parts;
   const outer: Middleware[] = [];

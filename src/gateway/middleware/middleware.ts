@@ -16,7 +16,7 @@ export interface TraceHeaders {
   readonly tracestate: string | undefined;
 }
 
-/** A client's request in the chain. `served` is the set with which it began. */
+/** A client's request in the chain. `served`: the `ServingSet` that was in use when the request began. */
 export interface GatewayRequest {
   readonly method: string;
   readonly params: JsonObject | undefined;
@@ -79,10 +79,12 @@ export interface CatalogView {
   };
   /** Tools by name, including unlisted ones. */
   callable(version: SpokenVersion): ReadonlyMap<string, JsonObject>;
-  /** True if the view has an entry of the backend. Only such clients get the backend's log messages. */
+  /**
+   * True if the client's view has an entry of the backend. Only then does the client get the backend's log messages.
+   */
   sees(backend: string): boolean;
   /**
-   * A digest of each visible list, which shows whether the list changed; that of resources also covers
+   * A digest of each visible list, which shows whether the list changed. The digest of resources also covers
    * templates and skills.
    */
   readonly digests: Readonly<Record<ListKind, string>>;

@@ -32,8 +32,8 @@ export interface Policies {
    */
   decide(principal: Principal, target: PolicyTarget | null, method: string): Decision;
   /**
-   * The effect for a URI that is not listed: the strictest over all its spellings, so that no spelling
-   * circumvents a policy.
+   * Returns the effect for a URI that is in no list: the strictest effect of all spellings of the URI, so that no
+   * spelling circumvents a policy.
    */
   effectUnlisted(principal: Principal, target: PolicyTarget, method: string): Effect;
   /** Whether the policies allow the target with at least some arguments. */

@@ -60,7 +60,10 @@ function isWellFormed(reply: unknown): reply is Reply {
   );
 }
 
-/** A server may repeat its credential in an error. Returns the same object if there is no secret in it. */
+/**
+ * Removes secrets from an error, because a server may repeat its credential there. Returns the same object if there
+ * is no secret in it.
+ */
 function withoutSecrets(reply: { readonly error: RpcError }, clean: (text: string) => string): Reply {
   const { code, message, data } = reply.error;
   const cleanMessage = clean(message);

@@ -1,5 +1,5 @@
-// Audits requests that were refused before a session served them. Anybody can send any number of them, so
-// most are only counted: they would fill the audit's files.
+// Audits requests that were refused before a session served them. Most of these requests are only counted, because
+// anybody can send any number of them and so fill the audit's files.
 import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 
@@ -59,8 +59,8 @@ interface Counted {
 }
 
 /**
- * For each reason, writes a sender's first request at once, for at most 32 senders an hour. All other
- * requests are only counted; one line with their number follows a minute after the first of them.
+ * For each reason, writes the first request of a sender at once, for at most 32 senders an hour. All other requests
+ * are only counted; one line with their number follows a minute after the first counted request.
  */
 export class RefusalAudit {
   readonly #options: RefusalAuditOptions;

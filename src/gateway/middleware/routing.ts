@@ -28,7 +28,10 @@ import { sanitise } from "./sanitise.ts";
 import { createSkillRouting } from "./skill-routing.ts";
 import { createTaskListing, createTaskRouting, rememberingTask } from "./task-routing.ts";
 
-/** Methods of the session, or from server to client: never passed on, even to a sole backend. */
+/**
+ * Methods that concern the session, or that only a server sends to a client. They are never passed on to a backend,
+ * not even to a sole one.
+ */
 const NEVER_PASSED_ON: ReadonlySet<string> = new Set([
   "initialize",
   "sampling/createMessage",
@@ -312,7 +315,7 @@ function isOtherMachines(found: Found, before: Found): boolean {
   return machineOf(found.backend) !== machineOf(before.backend) && found.originalName !== before.originalName;
 }
 
-/** Replaces a prompt's published name in the params by its server's own name. */
+/** Replaces the published name of a prompt in the params with the name that the prompt has at its server. */
 function completion(request: GatewayRequest, { originalName }: Found): GatewayRequest {
   const { params } = request;
   const reference = params?.["ref"];

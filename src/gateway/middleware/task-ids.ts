@@ -42,7 +42,7 @@ export class TaskIds {
     return signText(this.#bytes, [backend, tool, originalTool, id, home, mark], boundTo(principal));
   }
 
-  /** null for an id that is not ours, or another principal's. */
+  /** Returns null for an id that is not ours, or that belongs to another principal. */
   open(token: unknown, principal: Principal): OpenTask | null {
     if (typeof token !== "string" || token.length > LONGEST) return null;
     const opened = openSigned(this.#bytes, token, boundTo(principal));

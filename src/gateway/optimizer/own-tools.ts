@@ -168,7 +168,7 @@ function queryOf(given: unknown): { readonly query: string; readonly limit: numb
   return { query, limit };
 }
 
-/** The arguments as `params` of tools/call, or a text that says what is wrong with them. */
+/** Returns the given arguments as `params` of tools/call, or a text that says what is wrong with them. */
 function callOf(given: unknown): { readonly name: string; readonly arguments?: JsonObject } | string {
   const { name, arguments: inner, ...stray } = isJsonObject(given) ? given : {};
   if (typeof name !== "string" || name === "") return "`name` is missing, or is no text";

@@ -158,7 +158,7 @@ const canonical: ReadonlyMap<string, string> = new Map(
 
 const conceptsByTerm: ReadonlyMap<string, readonly string[]> = conceptTable();
 
-/** In order, with repetitions. camelCase and snake_case are split. */
+/** Returns the words of the text in order, with repetitions. camelCase and snake_case are split. */
 export function termsOf(text: string): readonly string[] {
   const terms: string[] = [];
   for (const word of wordsOf(text)) {

@@ -21,7 +21,10 @@ const FIELD_WEIGHTS = {
 const FIELDS = ["name", "nameConcepts", "backend", "args", "description", "concepts"] as const;
 /** Weights of words that only begin with a word of the query, or are spelled similarly. */
 const GUESSED = { prefix: 0.2, fuzzy: 0.2 };
-/** Words of a query that no tool has are compared with all tools' words. This bounds their number and length. */
+/**
+ * A word of a query that occurs in no tool is compared with the words of all tools. These constants limit the number
+ * and the length of such words.
+ */
 const MOST_GUESSED = 8;
 const LONGEST_GUESSED = 24;
 /** This many of the best matches of single words are ranked again, by how much of the query they cover. */
@@ -182,9 +185,9 @@ function textOr(value: unknown): string {
 
 // How much of a query a tool covers, and how much of the tool's name the query contains. Pure.
 
-/** Weights of a match by a common concept, for words of the query and of the name. */
+/** How much a match by a common concept counts, for a word of the query and for a word of the tool's name. */
 const BY_CONCEPT = { query: 0.7, name: 0.6 };
-/** The highest rarity of a word. A word that one tool in 400 has reaches it. */
+/** Upper limit of a word's rarity, reached by a word that only one tool in 400 has. */
 const MOST_RARITY = 6;
 /** The rarity of a word if no tool has it. */
 const UNKNOWN_RARITY = 0.5;

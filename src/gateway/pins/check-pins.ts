@@ -16,12 +16,12 @@ import {
 export interface PendingEntry extends Shown {
   readonly change: "changed" | "new";
   readonly digest: string;
-  /** As approved; null: unknown, or too long to keep. */
+  /** The content as approved; null: it is unknown, or was too long to keep. */
   readonly before: string | null;
 }
 
 export interface PinCheck {
-  /** By `pinKey`. The given object if nothing changed. */
+  /** The pins by `pinKey`; the object that was passed in if nothing changed. */
   readonly pins: ReadonlyMap<string, Pinned>;
   readonly pending: readonly PendingEntry[];
   /** The part of `pending` that was not announced yet. */
@@ -38,13 +38,13 @@ export interface PinCheck {
 interface Known {
   /** By `pinKey`. */
   readonly pins: ReadonlyMap<string, Pinned>;
-  /** Earlier pins were lost, so a backend without pins may not be new. */
+  /** Earlier pins were lost, so a backend without pins is not necessarily new. */
   readonly isLost: boolean;
 }
 
 /**
- * Pins a new backend's entries at once, and those of a kind that was not pinned before. Other new entries
- * wait for approval in mode "block"; in mode "tell" they are pinned and announced.
+ * Pins all entries of a new backend at once, and all entries of a kind that was never pinned for the backend. In mode
+ * "block" other new entries wait for approval; in mode "tell" they are pinned and announced.
  */
 export function checkPins(
   listed: readonly Shown[],

@@ -81,7 +81,7 @@ function isDate(value: unknown): boolean {
   return typeof value === "string" && /^\d{4}-\d\d-\d\d[T ]?[\d:.,+Z-]*$/.test(value);
 }
 
-/** A tool's pin always has an input schema: the gateway makes up a missing one. */
+/** A tool's pin always has an input schema, because the gateway adds one to a tool that lacks it. */
 export function isSkillPin({ inputSchema, frontmatter }: JsonObject): boolean {
   return inputSchema === undefined && frontmatter !== undefined;
 }
@@ -94,7 +94,10 @@ export function entryPin(entry: JsonObject): { readonly digest: string; readonly
   return { digest: `${WHOLE}${hash("sha256", text, "base64url")}`, text };
 }
 
-/** The entry was approved with an older digest, and none of the members in it has changed. */
+/**
+ * True if the entry was approved with a digest of the older form, and none of the members that this digest covers has
+ * changed.
+ */
 export function hasLegacyApproval(entry: JsonObject, approved: readonly string[]): boolean {
   if (approved.length === 0 || approved.some((digest) => digest.startsWith(WHOLE))) return false;
   const members = isSkillPin(entry) ? ["name", "frontmatter", "resources"] : FIRST_MEMBERS;
@@ -126,8 +129,8 @@ function textOf(entry: JsonObject, members: readonly string[]): string {
 }
 
 /**
- * Speeds up `entryDigest` for a list that is read again: call `digestOf` instead. `seen` of one read is `before` of
- * the next.
+ * Makes `entryDigest` faster for a list that is read again: call `digestOf` in its place. `seen` of one read becomes
+ * `before` of the next read.
  */
 export function listDigests(before: ReadonlyMap<string, string>) {
   const seen = new Map<string, string>();
@@ -163,6 +166,6 @@ export function memberChanges(before: string | null, after: JsonObject): readonl
 function readable(value: unknown): string | null {
   if (value === undefined) return null;
   if (typeof value === "string") return value;
-  // A different order of keys is no difference.
+  // The keys are sorted, so that their order does not count as a difference.
   return JSON.stringify(parseExactly(canonical(value)), null, 2);
 }

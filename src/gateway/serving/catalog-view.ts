@@ -16,7 +16,7 @@ type ViewFor = (principal: Principal) => CatalogView;
 
 /** The tools that are listed to clients which search tools instead of listing all. */
 export interface ListedTools {
-  /** Listed first. */
+  /** Tools that come first in the list. */
   readonly own: readonly JsonObject[];
   /** Returns true if the backend's tool `name` is listed after the tools in `own`. */
   keeps(name: string): boolean;

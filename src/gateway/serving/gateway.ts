@@ -306,7 +306,7 @@ export class Gateway implements AsyncDisposable {
     return outcome;
   }
 
-  /** For events that are not a client's request. */
+  /** Writes a record of an event that is not a client's request. */
   note(record: NoticeRecord): void {
     this.serving.rules.auditFile?.write(record);
   }

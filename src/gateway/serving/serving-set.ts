@@ -52,7 +52,9 @@ const ABOUT_TASKS: ReadonlySet<string> = new Set(["tasks/get", "tasks/update", "
 
 const DEFAULT_CALL_MS = 60_000;
 
-/** Cheap: views and digests are computed on first use, and the middleware once for each selection. */
+/**
+ * Takes little time: views and digests are computed on first use, and each selection's middleware is built only once.
+ */
 export function buildServingSet(options: ServingSetOptions): ServingSet {
   const { authorization, audit, clock, clean, selections } = options;
   const compiled: Compiled = {

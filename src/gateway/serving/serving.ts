@@ -172,7 +172,10 @@ export class Serving {
     });
   }
 
-  /** Approved entries whose data is away, or whose server is down or has listed nothing yet. */
+  /**
+   * Approved entries of backends whose required share or folder is missing, whose server is down, or whose server has
+   * listed nothing yet.
+   */
   #away(config: GatewayRules["config"]): readonly CatalogSource[] {
     const { pool, pins } = this.#options;
     const { hidden, down, unlisted } = pool;

@@ -52,7 +52,7 @@ export class SessionRoster {
     this.#sessions.delete(session);
   }
 
-  /** Notifies sessions of lists that changed for them, and ends those whose token was withdrawn. */
+  /** Notifies sessions of changed lists, and ends sessions whose token was withdrawn. */
   notifyChanges(served: ServingSet): void {
     for (const [session, was] of [...this.#sessions]) {
       if (served.isWithdrawn(session.principal)) {
@@ -67,7 +67,10 @@ export class SessionRoster {
     }
   }
 
-  /** A request came with another principal or other roles, so the session's lists may have changed. */
+  /**
+   * Call when a request has come with another principal or other roles, because the session's lists may then have
+   * changed.
+   */
   identified(session: SessionPort, served: ServingSet): void {
     const was = this.#sessions.get(session);
     if (was !== undefined) this.#compare(session, was, viewOf(session, session.principal, served));
@@ -224,7 +227,7 @@ export class ResumedSessions implements Disposable {
     return promise;
   }
 
-  /** The tool's backend, if it had this tool and is about to list its tools; null: no such backend. */
+  /** Returns the backend that had the tool before and is about to list its tools; null if there is none. */
   #comingFrom(session: SessionPort, target: RequestTarget | null): string | null {
     if (target?.kind !== "tool") return null;
     const { served, isComing } = this.#options;

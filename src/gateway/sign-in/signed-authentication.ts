@@ -53,7 +53,7 @@ type Admitted = Extract<Checked, { readonly kind: "valid" }>;
 
 /** What is remembered of an accepted token. */
 interface SignedProof {
-  /** See `LastKeys.from`. */
+  /** Identifies the issuer, and the place of the issuer's keys. */
   readonly from: string;
   readonly parts: TokenParts;
   readonly scopes: readonly string[];
@@ -151,8 +151,8 @@ export class SignedAuthentication implements Authenticator {
   }
 
   /**
-   * Why an accepted token is no longer valid; null: it is valid. Clients with an expired token get a new one
-   * by themselves.
+   * Returns why an accepted token is no longer valid; null if it is valid. Clients with an expired token get a new
+   * one by themselves.
    */
   #fault({ from, parts, scopes }: SignedProof): "expired" | "withdrawn" | null {
     const { tokens, clock } = this.#options;
@@ -277,7 +277,9 @@ export function createAuthentication(
 
 const WELL_KNOWN = "/.well-known/oauth-protected-resource";
 const MCP_PATH = "/mcp";
-/** The path of the legacy transport. Its clients expect the metadata to name the address that they use. */
+/**
+ * The path of the legacy transport. Clients of this transport expect the metadata to name the address that they use.
+ */
 const SSE_PATH = "/sse";
 const LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"] as const;
 

@@ -86,7 +86,7 @@ export function refusalOf(
   return lacks ? REFUSED.claim : null;
 }
 
-/** Milliseconds since the epoch; null: not a time. */
+/** Returns milliseconds since the epoch; null if `value` is not a time. */
 export function secondsAsMs(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) ? value * 1000 : null;
 }

@@ -97,7 +97,7 @@ export class Telemetry implements AsyncDisposable {
     return this.#exporter?.failure ?? null;
   }
 
-  /** Spans that did not reach the receiver. */
+  /** Number of spans that did not reach the receiver. */
   get dropped(): number {
     return this.#exporter?.dropped ?? 0;
   }
@@ -111,7 +111,7 @@ export class Telemetry implements AsyncDisposable {
     return { ...pool, call: (backend, call) => this.#tracedCall(pool, backend, call) };
   }
 
-  /** Null: `/metrics` is not configured. `isOwnMachine`: the request comes from this machine. */
+  /** Returns null if `/metrics` is not configured. `isOwnMachine`: the request comes from this machine. */
   metrics(authorization: string | undefined, isOwnMachine: boolean): MetricsAnswer | null {
     const { prometheus, metricsToken } = this.#config;
     if (!prometheus) return null;
@@ -285,7 +285,7 @@ const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(
 const LONGEST_STATE = 512;
 const SAMPLED = 1;
 
-/** Null: not a valid context. */
+/** Returns null if `traceparent` is not valid. */
 export function readContext(traceparent: unknown, tracestate: unknown): TraceContext | null {
   if (typeof traceparent !== "string") return null;
   const match = TRACEPARENT.exec(traceparent);

@@ -24,7 +24,7 @@ export interface PlaceFacts {
 export interface SharedPlace extends PlaceFacts {
   readonly machine: string;
   readonly backend: string;
-  /** The worst route over which a required share is mounted; null: it requires none. */
+  /** The worst route over which a required share is mounted; null: the backend requires no share. */
   readonly standing: DataRoute | null;
   /** Calls in flight, of all clients. */
   readonly busy: number;

@@ -156,7 +156,7 @@ function amongOthers(
     const before = held.get(key);
     const isThere = offers.some(({ version }) => version === before?.version);
     // If no backend offers the held version any more, the name goes to the new version of a backend that had the held
-    // one. If no such backend is connected, the tool is not published.
+    // version. If no such backend is connected, the tool is not published.
     const next =
       before === undefined || isThere ? offers[0] : offers.find(({ place }) => before.places.includes(place));
     const kept = before !== undefined && isThere ? before : next;
@@ -206,8 +206,8 @@ interface PathNames {
   /** Roots that all machines have, relative to each machine's folder of shares. */
   readonly roots: readonly string[];
   /**
-   * The machines' folders of shares, this machine's first. A path in that first folder is never taken for another
-   * machine's.
+   * The folder of shares of each machine, this machine's first. A path in this machine's folder never counts as a
+   * path of another machine.
    */
   readonly sharesRoots: readonly string[];
   /** Folders of this machine. A path in one of them never counts as another machine's path. */

@@ -142,8 +142,8 @@ export class Together {
   }
 
   /**
-   * Why another machine's backend does not share its tools with this machine's backend of the same name; null: it
-   * shares them, or this machine has no such backend.
+   * Returns why another machine's backend of the same name does not share its tools with this machine's backend.
+   * Returns null if it shares them, or if this machine has no such backend.
    */
   apart(backend: string): Apart | null {
     return this.#apart.get(backend) ?? null;
@@ -316,7 +316,7 @@ export class Together {
     known.set(place.machine, place.sharesRoot);
     const [oldest] = this.#sharesRoots.keys();
     const isFull = !this.#sharesRoots.has(key) && this.#sharesRoots.size >= MOST_REMEMBERED;
-    // The next `notePlaces` remembers a connected machine again.
+    // If the removed machines are connected, the next call of `notePlaces` adds them again.
     if (oldest !== undefined && isFull) this.#sharesRoots.delete(oldest);
     this.#sharesRoots.set(key, known);
   }

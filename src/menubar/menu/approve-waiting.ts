@@ -38,7 +38,10 @@ export async function approveWaiting(
   return approved.length === 0 ? "nothing was approved" : approved.map(harmless).join(", ");
 }
 
-/** The text of the window: the entry and its difference. null: too long for a window. */
+/**
+ * Returns the window's text: the entry, and how the waiting version differs from the approved one. Returns null if
+ * the text is too long for a window.
+ */
 function textOf({ id, summary, approved, waiting }: WaitingEntryWire): string | null {
   const diff = diffText(approved, waiting, { before: "approved", after: "waiting" });
   const lines = [`${id}: ${summary}`, "", ...diff.split("\n").slice(2, -1)].map((line) =>

@@ -307,7 +307,7 @@ function routeLines(backend: BackendStatus, key: string): MenuItem[] {
 /** More folders would not fit the screen; a window shows them all. */
 const FOLDERS_SHOWN = 40;
 
-/** Empty without shares. */
+/** Returns no items if there are no shares. */
 function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWorld): MenuItem[] {
   if (shares.length === 0) return [];
   const usable = new Set(shares.filter(isUsable).map(({ name }) => name));

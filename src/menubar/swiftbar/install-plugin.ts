@@ -7,7 +7,7 @@ import { runCommand } from "../../runtime/process/child-process.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
-/** The plugin's name in SwiftBar. A streamable plugin ignores the interval in it. */
+/** The plugin's file name in SwiftBar. SwiftBar ignores the interval `1d`, because the plugin is streamable. */
 export const PLUGIN_FILE = "mountaineer.1d.sh";
 
 const DEFAULTS_DEADLINE_MS = 5_000;

@@ -92,8 +92,8 @@ export function createHeard(own: readonly OwnAddress[]) {
   const found = new Map<string, Omit<HeardServer, "link">>();
   const links = new Set(own.map(({ interfaceName }) => interfaceName)).size;
   const ofOneLink = Math.max(OF_ONE_LINK_AT_LEAST, Math.floor(SERVERS_AT_MOST / links));
-  // The limit is counted for each link, and separately for neighbours, so that made-up servers on one link
-  // displace no others.
+  // The limit applies to each link, and separately to neighbours, so that invented servers on one link displace no
+  // other servers.
   const isFull = (link: OwnAddress, by: HeardBy): boolean =>
     [...found.values()].filter(
       (one) =>

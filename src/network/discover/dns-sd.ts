@@ -74,7 +74,7 @@ function contentOf(record: DnsRecord): string {
   return `${record.type === "SRV" ? record.port : ""} ${nameKey(record.target)}`;
 }
 
-/** The claims that follow from the records together, and questions for records that are still missing. */
+/** Returns the claims that follow from all records together, and the questions for records that are still missing. */
 function claimsOf(find: Find): {
   readonly claims: readonly Claim[];
   readonly missing: readonly DnsQuestion[];

@@ -56,7 +56,7 @@ export function createTriggerWindow({ clock, windowMs, onCycle }: TriggerWindowO
       if (remainingMs() > 0) arm();
       else run();
     },
-    /** Changes the window's length at once, also that of an open window. */
+    /** Changes the window's length at once, also for a window that is open now. */
     setWindowMs(newLengthMs: number): void {
       lengthMs = newLengthMs;
       if (timer !== null) arm();

@@ -209,7 +209,7 @@ export function startHostProbe(
     finding: promise,
     async stillThere(withinMs) {
       if (!kept || ended) return false;
-      // The server grants credit for one request at a time, so callers share the answer to one ECHO.
+      // The server grants credit for one request at a time, so all callers get the answer to the same ECHO.
       if (echo === null) {
         const asked = Promise.withResolvers<boolean>();
         echo = asked;

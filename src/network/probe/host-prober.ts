@@ -65,7 +65,7 @@ export function createHostProber(options: HostProberOptions): AddressedHostProbe
           ...{ address, interfaceName, finding },
           localAddress: endpoint.localAddress,
         }));
-        // No answer can come over a link that went down meanwhile, so the probe ends at once.
+        // Ends the probe at once when its link has gone down, because no answer can come over that link.
         return unlessCutOff(underWay, asked, () => {
           const now = plan(address, target, interfaces.snapshot(clock.monotonicMs()));
           return "finding" in now ? now : null;
@@ -165,8 +165,8 @@ function createEndpointProbes(clock: Clock, maxAtOnce: number) {
  */
 function createAddressPlans() {
   /**
-   * The last interface whose subnet held a target's address. If no subnet holds the address now, the link of that
-   * interface is down.
+   * For each address, the interface whose subnet last held that address. If no subnet holds the address now, the link
+   * of this interface is down.
    */
   const lastOnLink = new Map<string, string | null>();
 

@@ -93,7 +93,7 @@ export function createNameResolution(options: NameResolutionOptions) {
   };
 }
 
-/** Without duplicates, in the order of the resolver, which is its preference. */
+/** Returns the addresses without duplicates, in the resolver's order of preference. */
 function canonicalSet(addresses: readonly string[]): readonly string[] {
   const canonical = addresses.map(canonicalIp).filter((address) => address !== null);
   return [...new Set(canonical)];

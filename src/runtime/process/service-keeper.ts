@@ -42,7 +42,7 @@ export function findServiceKeeper(environment: NodeJS.ProcessEnv) {
       signals?.destroy();
       signals = null;
     },
-    /** Lets the successor report the service's exit code instead of this process. */
+    /** From now on the successor reports the service's exit code, and this process does not. */
     giveUpCharge(): void {
       process.off("exit", reportExit);
     },

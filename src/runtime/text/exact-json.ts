@@ -21,8 +21,8 @@ const exactJson = JSON as unknown as {
  */
 const LONG = /[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]{3}[0-9.]|[0-9][eE][+-]?[0-9]{3}/;
 /**
- * Finds numbers that a double may not hold exactly: all of a long number without its sign, or the end of a number
- * with an exponent of three digits. Slower than `LONG`, so used only where `LONG` matches.
+ * Matches numbers that a double may not hold exactly: a whole long number without its sign, or the end of a number
+ * with a three-digit exponent. Slower than `LONG`, so used only where `LONG` matches.
  */
 const LONG_NUMBERS = /[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][eE][+-]?[0-9]{3}/g;
 
@@ -51,8 +51,8 @@ export function keepsDigits(text: string): boolean {
 }
 
 /**
- * True if a number in the text may lose digits. Checks only the long numbers: most of them fit a double, and
- * parsing the text with a reviver would cost more.
+ * True if a number in the text may lose digits when it is parsed. Checks only long numbers; parsing the whole text
+ * with a reviver would cost more.
  */
 function mayBeInexact(text: string): boolean {
   if (!LONG.test(text)) return false;

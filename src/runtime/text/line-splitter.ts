@@ -8,8 +8,8 @@ const CARRIAGE_RETURN = 13;
 export type LineSplitter = ReturnType<typeof createLineSplitter>;
 
 /**
- * `limitBytes`: the longest line. A longer line is skipped, with one call of `onTooLong`; without `onTooLong` it ends the
- * splitting (`overlong`). Time and memory are linear in the pushed bytes.
+ * `limitBytes`: the longest line. A longer line is skipped and reported to `onTooLong`; without `onTooLong` the
+ * splitting ends (`overlong`). Time and memory are linear in the pushed bytes.
  */
 export function createLineSplitter(limitBytes: number | (() => number), onTooLong?: () => void) {
   const limit = typeof limitBytes === "number" ? () => limitBytes : limitBytes;

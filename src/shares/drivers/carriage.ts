@@ -50,8 +50,9 @@ export interface Carriage {
   bind(share: string, mount: FoundMount, pids: readonly number[]): Promise<void>;
   move(target: MoveRequest, signal: AbortSignal): Promise<MoveOutcome>;
   /**
-   * Tells the carrier the newest endpoint of the route in use, and that of the other route while its server is
-   * proved. Skips an unchanged call, unless the carrier has no connection over the other route.
+   * Tells the carrier the newest endpoint of the route in use; while the server of the other route is proved, also
+   * the endpoint of that route. Does nothing if nothing has changed, unless the carrier has no connection over the
+   * other route.
    */
   keepEndpoints(share: string, change: ConfigureRequest): void;
   hold(share: string, epoch: number | null): Promise<void>;

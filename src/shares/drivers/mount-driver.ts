@@ -227,9 +227,9 @@ export interface MountDriver {
    */
   refusedUploads?(share: ShareSpec): Promise<readonly RefusedUpload[]>;
   /**
-   * Makes the share's carried mount find its dead connections before programs do. Absent if the mount finds
-   * them by itself. `kept`: the maximum number of connections that it may have. Ends within a few seconds and
-   * never rejects.
+   * Makes the share's carried mount find its dead connections before programs do; absent if the mount finds them by
+   * itself. `kept`: the maximum number of connections that the mount may have. Ends within a few seconds and never
+   * rejects.
    */
   dropLost?(share: ShareSpec, kept: number): Promise<void>;
   /** Processes that serve this mount, which never count as "open files". */

@@ -18,12 +18,12 @@ export function failed(reason: MountFailure, text: string): Failed {
   return { ok: false, reason, text };
 }
 
-/** Makes a failure of a row. `said`: the program's own words or number; "": it said nothing. */
+/** Turns a row of a table into a failure. `said`: the program's own words or number; "" if it said nothing. */
 export function failedAs([reason, text, hint]: FailureRow, said: string): Failed {
   return failed(reason, `${text}${said === "" ? "" : ` (${said})`}${hint === undefined ? "" : `; ${hint}`}`);
 }
 
-/** The failure that an error means; its text has `…` in place of `secret`. */
+/** Turns an error into a failure. In the failure's text, `…` replaces `secret`. */
 export function failedBy(error: unknown, secret: string | null): Failed {
   return failed(reasonOf(error), withoutSecret(errorText(error), secret));
 }
@@ -71,7 +71,10 @@ interface ListingLimits {
   readonly tolerated?: readonly string[];
 }
 
-/** Why a mount is not proved; null: its root was listed. Only a listing proves that the mount shows a share. */
+/**
+ * Returns why a mount is not proved; null if it is proved. Only a listing of the mount's root proves that the mount
+ * shows a share.
+ */
 export async function whyNotListed(
   { clock, prober }: { readonly clock: Clock; readonly prober: Prober },
   mount: NewMount,

@@ -54,8 +54,8 @@ export function createMountFolders({ clock, logger }: { clock: Clock; logger: Lo
 
   return {
     /**
-     * Makes sure that an empty folder is at the mount path. Call it just before mounting, and only when
-     * nothing is mounted there. After a failure nothing may be undone: what stands at the path is not ours.
+     * Makes sure that an empty folder is at the mount path. Call it just before mounting, and only when nothing is
+     * mounted there. After a failure remove nothing: what is at the path was not made by Mountaineer.
      */
     async ensure(place: SharePlace): Promise<MountFolder> {
       const { mountPath } = place;

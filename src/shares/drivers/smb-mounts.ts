@@ -82,7 +82,7 @@ export function isReadable(entry: MountEntry, userId: number | null): boolean {
   return Number(owner) === userId || entry.options.includes("allow_other");
 }
 
-/** The kernel's client shows the address it uses, and the port where it is not the usual one. */
+/** The kernel's SMB client shows the address that it uses, and the port if the port is not the usual one. */
 function addressesOfMount(entry: MountEntry, source: SmbSource, addressesOf: AddressesOf): readonly string[] {
   const used = optionValue(entry, "addr") ?? optionValue(entry, "ip");
   return [source.host, ...addressesOf(source.host), ...(used === null ? [] : [used])];

@@ -120,7 +120,7 @@ export async function observeAfterStep(
   return { ...before, ...now, atMs, wallMs, twins, taken, logon: tools.logon?.() ?? null, lastStep };
 }
 
-/** Why the driver could not mount the share; null: it could, or there was no answer in time. */
+/** Returns why the driver could not mount the share; null if it could, or did not answer in time. */
 export async function findDriverProblem(
   { clock }: Pick<LookTools, "clock">,
   { spec, driver }: Subject,
@@ -236,7 +236,7 @@ async function hardwareOf({ place }: LookTools, routes: ShareSeen["routes"]): Pr
   return (await Promise.all(macs)).flatMap(([mac, address]) => (mac === null ? [] : `${mac}@${address}`));
 }
 
-/** Why the hosts may not be asked from this network; null: they may. */
+/** Returns why the hosts may not be asked from this network; null if they may be asked. */
 async function awayFrom(
   { place, carriage }: LookTools,
   { spec, policy }: Subject,

@@ -61,7 +61,7 @@ export function epochOf({ mount }: ShareSeen): number | null {
   return (mount?.carried ?? mount?.pinned)?.epoch ?? null;
 }
 
-/** Mounts, and gives up at once when the host goes away: two probes in a row without an answer. */
+/** Mounts, and gives up as soon as two probes of the host in a row have had no answer. */
 export async function mountWatched(
   tools: MountTools,
   subject: Subject,
@@ -97,8 +97,8 @@ export async function mountWatched(
 }
 
 /**
- * Whether the mount goes through the carrier to a server with a known id. The carrier then holds the mount's
- * requests back until a new proof shows that it is this server.
+ * Whether the mount goes through the carrier to a server with a known id. If so, the carrier holds back the mount's
+ * requests until a new proof shows the same id.
  */
 function isGated(
   { carriage, serverProof }: MountTools,

@@ -1,4 +1,4 @@
-// Which servers a share's two routes are proved to lead to. A route that was away is proved again.
+// Keeps which server each of a share's two routes is proved to lead to. A route that was away is proved again.
 import { backOff, NO_BACKOFF } from "../../reconcile/route-health.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -178,7 +178,7 @@ export class ServerTrust implements AsyncDisposable {
     const identity = isAway ? one.identity : `${probe.address} ${probe.serverGuid ?? ""}`;
     const isOther = one.identity !== null && identity !== one.identity;
     one.identity = identity;
-    // Also for a route that was not proved: the other route's server may answer over this route later.
+    // Reset even if the lost route was not proved: the other route's server may answer over the lost route later.
     if (isAway) this.#areTwo = false;
     const isAsked = this.#asking !== null && this.#subjects.includes(route);
     if (isAway ? one.server !== null || one.asked || isAsked : isOther) this.doubt(route);
@@ -196,7 +196,7 @@ export class ServerTrust implements AsyncDisposable {
     this.#inUseBefore = inUse;
     if (before === null && inUse !== null) this.#assumed = this.#known[inUse.route].server ?? FIRST_SERVER;
     if (before?.server !== inUse?.server) this.#better = null;
-    // A proof about one former address must not count for the next one.
+    // A proof about a former address must not count for the next address.
     const { server, asked } = this.#known.detour;
     if ((inUse?.detour ?? null) === null && (server !== null || asked)) this.doubt("detour");
     const lost = inUse === null ? [] : routesLost(before, inUse);

@@ -18,7 +18,7 @@ import type { Subject } from "./share-subject.ts";
 /** `settle` waits for a confirming cycle (a second probe or look) if it is due within this time, ms. */
 const SETTLE_WITHIN_MS = 1500;
 const SETTLE_ROUNDS = 8;
-/** How long the engine's end waits for aborted proofs, ms: their programs are killed at once. */
+/** When the engine ends, how long it waits for aborted proofs, ms. The programs of the proofs are killed at once. */
 const PROOFS_END_MS = 1_000;
 
 interface EngineTools extends CycleTools {
@@ -29,7 +29,6 @@ interface EngineTools extends CycleTools {
   readonly onCycle?: (share: string) => void;
 }
 
-/** A configured share and its lane. */
 interface RunningShare {
   readonly lane: Lane;
   readonly cycle: ShareCycle;

@@ -68,14 +68,14 @@ interface HurryInput {
    * answer.
    */
   readonly inDoubt: boolean;
-  /** Duration of the hosts' answers at the last look, ms; null: no answer. */
+  /** How long each host took to answer at the last look, ms; null: no answer. */
   readonly tookMs: Readonly<Record<RouteName, number | null>>;
 }
 
 const SHORT_MS = 300;
 /**
- * While programs wait for a route, probes have a short time limit. One look in this many uses the configured limit
- * instead, so that slow hosts are found, too.
+ * While programs wait for a route, probes have a short time limit. Every `PATIENT_LOOK`-th look uses the configured
+ * limit instead, so that slow hosts are found, too.
  */
 const PATIENT_LOOK = 4;
 /** Stands for "no shorter limit": the configured limit applies. */

@@ -65,7 +65,7 @@ interface Known {
   detail: string | null;
   /** When the link was last found right, monotonic ms. */
   rightAtMs: number;
-  /** Start of the obstacle, ISO 8601. */
+  /** When the obstacle began, ISO 8601. */
   since: string | null;
 }
 

@@ -36,8 +36,8 @@ export async function ensureLink(
     await (found === "missing" ? createLink(path, target) : replaceLink(path, target));
     return { result: found === "missing" ? "created" : "repaired" };
   } catch (error) {
-    // EEXIST from mkdir does not mean that the link's path is taken: a file is where a folder above the link
-    // should be.
+    // EEXIST from mkdir means that a file is in the place of a folder above the link; the link's own path may be
+    // free.
     const isTaken =
       systemErrorCode(error) === "EEXIST" && (error as NodeJS.ErrnoException).syscall === "symlink";
     return isTaken
@@ -46,7 +46,9 @@ export async function ensureLink(
   }
 }
 
-/** The state of a link, given a look; "ours": the link is ours and has another target. */
+/**
+ * Returns the state of a link after a look at it. "ours": Mountaineer made the link, but the link has another target.
+ */
 export function judgeLink(
   look: LinkLook | undefined,
   path: string,

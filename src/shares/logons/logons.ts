@@ -6,7 +6,7 @@ import type { Clock } from "../../runtime/time/clock.ts";
 import { ROUTE_NAMES, type ShareSpec } from "../share-spec.ts";
 import { decideLogon, isRecent, type Refusal } from "./decide-logon.ts";
 
-/** The server's answer to a login. `refused`: its reason. `unknown`: there was no answer. */
+/** What the server answered to a login. `refused`: the reason that the server gave. `unknown`: there was no answer. */
 export type LogonResult = "accepted" | "unknown" | { readonly refused: string };
 
 /** A login and the hosts of its server. */
@@ -50,7 +50,7 @@ interface Account {
   turn: Promise<unknown> | null;
 }
 
-/** Two reports of a refusal whose times differ by at most this, ms, are about the same refusal. */
+/** Reports of a refusal count as one refusal if their times differ by at most this, ms. */
 const ONE_REFUSAL_MS = 500;
 /**
  * For this time after the server has accepted a login, ms, several tries may run in parallel. Limited because the
@@ -126,9 +126,9 @@ export function createLogons(clock: Clock) {
     /** The carrier's name for connections with this login. */
     nameOf: (share: LoginOf): string => loginOf(accountOf(share), share).name,
     /**
-     * Runs `run`, which logs in. Runs for one account wait for each other, unless the server has recently
-     * accepted the login. `judge`: what its result says about the login. `otherwise`: the result if the login
-     * may not be tried.
+     * Runs `run`, which logs in. Runs for one account wait for each other, unless the server has recently accepted
+     * the login. `judge` says what a result means for the login; `otherwise` makes the result if the login may not be
+     * tried.
      */
     async attempt<T>(
       share: LoginOf,

@@ -95,7 +95,7 @@ export async function accountOf({ options }: FstabEntry): Promise<CifsAccount | 
   return { username: domain === null ? username : `${domain}\\${username}`, password };
 }
 
-/** The value of the last `name=value`. */
+/** Returns the value of the last `NAME=value` whose NAME matches `name`; null if there is none. */
 function lastOf(members: readonly string[], name: RegExp): string | null {
   const member = members.findLast((one) => one.includes("=") && name.test(one.slice(0, one.indexOf("="))));
   return member === undefined ? null : member.slice(member.indexOf("=") + 1);

@@ -124,7 +124,10 @@ export function gvfsSource(name: string): string | null {
   return sourceOf({ host, port }, share.replaceAll("%", "%25"));
 }
 
-/** The values in a folder's name, `smb-share:server=HOST,share=SHARE`, by their keys; null: another kind of mount. */
+/**
+ * Returns the keys and values in a folder's name such as `smb-share:server=HOST,share=SHARE`; null for another kind
+ * of mount.
+ */
 function gvfsValues(name: string): ReadonlyMap<string, string> | null {
   if (!name.startsWith("smb-share:")) return null;
   const values = new Map<string, string>();

@@ -134,7 +134,7 @@ function judgeOwnCarried(
 }
 
 /**
- * Whether a carried mount is dead. Waiting for a route is no sign of that: only an ended process counts, or a
+ * Whether a carried mount is dead. Waiting for a route does not make a mount dead: only an ended process counts, or a
  * failed look that began after the route answered.
  */
 function judgeCarried(

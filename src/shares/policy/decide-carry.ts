@@ -30,7 +30,7 @@ export function awaitsProof(builder: Builder, route: RouteName, sinceMs: number 
   const server = carry?.trust.servers?.[route];
   const isUnknown = carry?.asks === true && server?.id === null;
   const isDue = server?.asked === false && (sinceMs === null || atMs - sinceMs < PROOF_AT_MOST_MS);
-  // As long as the server is not recognized, its mount would lack the unsent files that are kept for it, and
+  // A mount of a server that is not recognized would lack the unsent files that are kept for this server, and would
   // show older versions.
   if (isUnknown && (isDue || keptForKnown(builder) !== null)) return true;
   const trust = trustToCarry(builder);
@@ -44,8 +44,8 @@ function keptForKnown({ seen: { waiting = [] } }: Builder): WaitingUnsent | null
 }
 
 /**
- * Why a mount over `route` has to wait after the proof of its server has failed: the mount would lack unsent files
- * that are kept for a known server. null: no wait is needed.
+ * Returns why a mount over `route` has to wait after a failed proof; null if it need not wait. The mount would lack
+ * unsent files that are kept for a known server.
  */
 export function whyNotProved(builder: Builder, route: RouteName): string | null {
   const { carry = null, routes } = builder.seen;

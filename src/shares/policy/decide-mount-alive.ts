@@ -6,7 +6,7 @@ import { isDeadErrno, isLocalErrno, SILENT_LOOK_MS } from "./decide-routes.ts";
 import { type Builder, lookAt, type NewCondition, setState } from "./decision-builder.ts";
 import type { MountSeen } from "./share-seen.ts";
 
-/** Once the newest mount has lasted this long, ms, mounts are made without pauses again. */
+/** After a mount has lasted this long, ms, the next mount is made without a pause. */
 const STEADY_MS = 10_000;
 
 export type MountVerdict =

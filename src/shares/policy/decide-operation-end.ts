@@ -78,8 +78,8 @@ function recoveryPause(
 }
 
 /**
- * Updates `held` after a mount. A person's switch to the fallback holds the share there; a mount over
- * Thunderbolt ends that.
+ * Updates `held` after a mount. A person's switch to the fallback holds the share on that route; a mount over
+ * Thunderbolt ends the hold.
  */
 function holdAfterArrival(builder: Builder, operation: Operation, route: RouteName, missed: boolean): void {
   if (operation.kind === "switch") {

@@ -32,7 +32,7 @@ import type { Step } from "./step.ts";
  */
 const COUNT_FRESH_MS = 3000;
 
-/** Pause before the next look, ms, for a mount that waits for a proof: the look begins that proof. */
+/** Pause before the next look at a mount that waits for a proof, ms. The next look begins the proof. */
 const ASK_SOON_MS = 250;
 
 type OperationStart = Pick<Operation, "kind" | "reason" | "mode" | "plan" | "moves"> & {

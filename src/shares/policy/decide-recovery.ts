@@ -9,8 +9,8 @@ import type { MountSeen, OpenFilesSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
 
 /**
- * Begins the return to Thunderbolt when it is due, for a share that is mounted over the fallback and whose
- * mount answers. Never closes open files for it.
+ * Begins the return to Thunderbolt when it is due, for a share that is mounted over the fallback and whose mount
+ * answers. Never closes open files.
  */
 export function decideRecovery(builder: Builder, mount: MountSeen): Step | null {
   if (builder.memory.held !== null || !answers(builder, "tb") || mayMoveSoon(builder, "tb")) return null;
@@ -27,8 +27,8 @@ function toggles({ policy }: Builder): string {
 }
 
 /**
- * Whether to apply the table now: at the end of the stability window, after a change of either toggle, and,
- * with `lsof_recheck` on, in each cycle while a recovery is pending.
+ * Whether to call `applyTable` now: at the end of the stability window, after a change of either toggle, and, with
+ * `lsof_recheck` on, in each cycle while a recovery is pending.
  */
 function isTableDue(builder: Builder): boolean {
   if (builder.state.tableAppliedWith !== toggles(builder)) return true;

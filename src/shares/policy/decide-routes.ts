@@ -81,8 +81,8 @@ export function judgeOwnRoute(builder: Builder, route: RouteName, mount: MountSe
 }
 
 /**
- * Judges the route by its probes alone. `silentSinceMs`: since when the probes have had no answer, which proves
- * nothing by itself.
+ * Judges the route by its probes alone. `silentSinceMs`: since when no probe has been answered. Silence alone proves
+ * nothing.
  */
 export function judgeByProbes(
   builder: Builder,

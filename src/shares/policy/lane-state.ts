@@ -58,8 +58,8 @@ export interface LaneState {
   /** When the carried mount was last moved, monotonic ms. */
   readonly movedAtMs: number | null;
   /**
-   * Since when the server behind the route in use answers while programs wait for its proof, monotonic ms;
-   * null: none wait.
+   * Since when programs wait for a proof although the server behind the route in use answers, monotonic ms; null: no
+   * program waits.
    */
   readonly doubtAtMs: number | null;
   /**
@@ -82,7 +82,7 @@ export interface LaneState {
   } | null;
   /** The last request that counted as a reason to wake the NAS. */
   readonly wakeAskedBy: ShareRequest | null;
-  /** Pauses after failed mounts; any network or config event or a person's command resets them. */
+  /** Pauses after failed mounts. Any network or config event, or a person's command, resets the pauses. */
   readonly mountBackoff: Backoff;
   /** Pauses after recoveries that were rolled back. */
   readonly recoveryBackoff: Backoff;

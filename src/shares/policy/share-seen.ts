@@ -64,18 +64,15 @@ export interface TrustSeen {
   /** Why the servers are different, or not proved. */
   readonly text: string | null;
   /**
-   * For each route: whether it is proved, since the route last came up, that it leads to the mounted server. Without
-   * a mount: that it leads to a known server.
+   * For each route: whether a proof since the route last came up shows that the route leads to the mounted server or,
+   * without a mount, to a known server.
    */
   readonly proved: Readonly<Record<RouteName, boolean>>;
-  /** Whether the address in use, if no longer configured, is proved to lead to the mounted server. */
+  /** For an address in use that is no longer configured: whether it is proved to lead to the mounted server. */
   readonly detourProved?: boolean;
   /** The server behind each route. Absent: no proofs are made. */
   readonly servers?: Readonly<Record<RouteName, ServerSeen>>;
-  /**
-   * The id by which a proof recognized the server in use, if the mount was made under another id; null or
-   * absent: none.
-   */
+  /** The server's id according to a proof, if the mount was made under another id; null or absent if it was not. */
   readonly better?: string | null;
 }
 

@@ -52,7 +52,7 @@ interface Arrival {
   duration_ms: number;
   /** The mount stayed, and its connections were moved. */
   carried?: true;
-  /** No request was cut off by the move. */
+  /** True: the move cut off no request. */
   quiet?: boolean;
   /** Connections that the move ended. */
   connections?: number;

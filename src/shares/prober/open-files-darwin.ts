@@ -18,7 +18,7 @@ const NAME_BYTES = 64;
 
 type Libproc = Awaited<ReturnType<typeof loadLibproc>>;
 
-/** Rejects when koffi or the library cannot be had. */
+/** Rejects when koffi or the library cannot be loaded. */
 export async function loadLibproc(path: string = LIBPROC) {
   const library = await loadForeignLibrary(path);
   const list = library.declareInPool("proc_listpidspath", "int", [

@@ -11,7 +11,7 @@ interface ProberOptions {
   readonly logger: Logger;
   /** A look without an answer for this long is late. Default 1,000 ms. */
   readonly lookDeadlineMs?: number;
-  /** Whether the process starts at once, or at the first question (default). */
+  /** True: the process starts at once. Default: the process starts at the first question. */
   readonly startsAhead?: boolean;
 }
 

@@ -95,7 +95,7 @@ export class ProberQuestions implements AsyncDisposable {
     this.#watchIdle();
   }
 
-  /** Asks, or joins the open question with the same `about`. Once disposed, the question is over at once. */
+  /** Asks a question, or joins the open question with the same `about`. After disposal, a new question ends at once. */
   ask<Kind extends QuestionKind>(
     kind: Kind,
     about: string,
@@ -217,7 +217,10 @@ export class ProberQuestions implements AsyncDisposable {
     if (carrier.retired && carrier.carried.size === 0) void this.#end(carrier);
   }
 
-  /** Replaces a child with hanging threads: it keeps only its late questions, and a new child gets the others. */
+  /**
+   * Replaces a child process whose threads hang. The old child keeps only its late questions; a new child gets all
+   * others.
+   */
   #retire(carrier: Carrier): void {
     if (carrier.retired) return;
     carrier.retired = true;
@@ -248,7 +251,7 @@ export class ProberQuestions implements AsyncDisposable {
     this.#idleTimer = this.#options.clock.setTimer(IDLE_MS, () => {
       const carrier = this.#current;
       if (carrier === null) return;
-      // Questions of this turn of the event loop are sent at its end.
+      // Questions that are asked in one turn of the event loop are sent together at the end of that turn.
       if (carrier.carried.size > 0 || this.#toSend.length > 0) this.#watchIdle();
       else {
         this.#current = null;

@@ -75,7 +75,7 @@ const GUID_AGAIN_MS = 1_000;
 const DEADLINE_MS = 10_000;
 
 export interface Expected {
-  /** The server of the mount; null: without a mount, any server is accepted. */
+  /** The mount's server; null if there is no mount, so that any server is accepted. */
   readonly server: string | null;
   /** The server of the other route, if an earlier proof found that this route leads to a different server. */
   readonly not?: string | null;
@@ -237,7 +237,7 @@ interface Identifying {
    */
   readonly more: () => Promise<Births | null>;
   readonly source: string;
-  /** Id of the server if it is known without a look at the root; null: the root has to show it. */
+  /** The server's id if it is known without reading the share's root folder; null if that folder has to be read. */
   readonly certain: string | null;
   readonly expected: Expected;
 }
@@ -271,8 +271,8 @@ async function identify(
     recognised: recogniseRoot(witness, listing, births),
     lacksCreation: births === null && witness.rootCreatedMs !== null,
   }));
-  // An earlier proof found that this route does not lead to the server `not`, the server of the other route. Only
-  // creation times that agree now outweigh that proof.
+  // An earlier proof found that this route does not lead to `not`, the server of the other route. Only matching
+  // creation times outweigh that proof.
   const same = likely.flatMap(({ id, recognised }) =>
     recognised.kind === "same" && (id !== expected.not || recognised.by === "creation")
       ? [{ id, by: recognised.by }]
@@ -374,7 +374,10 @@ interface FailedRoute {
   readonly route: RouteName;
 }
 
-/** Lists both routes at the same time, with the first program that can do it. Then reads creation times if possible. */
+/**
+ * Lists both routes at the same time, with the first program that can list them. Then reads creation times if
+ * possible.
+ */
 async function readBoth({ reader, programs, requests }: ComparingParts): Promise<Reading | FailedRoute> {
   let failure: FailedRoute | null = null;
   for (const program of programs) {
@@ -457,7 +460,10 @@ function bothSources(share: ShareSpec): string {
     .join(" and ");
 }
 
-/** The source that messages name: that of `route` if the share has this route, else that of its only route. */
+/**
+ * Returns the source to show in messages: that of `route` if the share has this route, else that of the share's only
+ * route.
+ */
 function sourceOn(share: ShareSpec, route: RouteName): string {
   const isThere = routesOf(share).includes(route);
   return sourceOf(isThere ? share.routes[route] : preferredRoute(share), share.shareName);

@@ -111,7 +111,7 @@ function parseServer(id: string, content: string | null): KnownServer | null {
   const members = jsonObject(content ?? "") ?? {};
   const { version, shareName, source, witness } = members;
   if (typeof shareName !== "string") return null;
-  // In version 1, a share had one server, and the evidence (`witness`) was at the top level of its file.
+  // In version 1, a share had one server, and the evidence (`witness`) was at the top level of the file.
   const known = version === 1 ? members : witness;
   if (version !== 1 && version !== VERSION) return null;
   return { id, shareName, source: typeof source === "string" ? source : null, witness: witnessOf(known) };

@@ -44,7 +44,8 @@ export async function listShareNames(
     const byProgram = (asked: ShareSpec): Promise<ShareNames> =>
       byRclone(rclone ?? "rclone", asked, stateFolder, folder, signal);
     if (share.password !== null) {
-      // rclone does not notice a guest's session. A random login shows first whether the server accepts anybody.
+      // rclone does not notice that it was let in as a guest. So a random login is tried first: it shows whether the
+      // server accepts anybody.
       const [username, password] = [randomBytes(8).toString("hex"), randomBytes(16).toString("hex")];
       const stranger = await byProgram({ ...share, username, password });
       if (stranger.kind === "listed") return { kind: "refused", text: LETS_ANYBODY_IN };

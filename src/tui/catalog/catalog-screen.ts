@@ -73,7 +73,7 @@ export function createCatalogScreen({
       ),
     signal,
   );
-  /** If `work` fails before `until` aborts, the last line shows `what` and the error. */
+  /** Runs `work`. If `work` fails before `until` aborts, shows `what` and the error in the last line. */
   const noting = (work: () => Promise<void>, what: string, until = signal): Promise<void> =>
     attempt(work, (error) => prompt.note({ tone: "bad", text: `${what}${errorLine(error)}` }), until);
 

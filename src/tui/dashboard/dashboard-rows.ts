@@ -106,7 +106,7 @@ function conditionRows(subject: string | null, owner: OwnerRow | null, condition
   });
 }
 
-/** Without rows, no heading. */
+/** Returns no heading if `all` is empty. */
 function headed<T>(
   what: string,
   all: readonly T[],

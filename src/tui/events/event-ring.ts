@@ -35,7 +35,10 @@ const GAP: EventWords = {
 
 export type EventRing = ReturnType<typeof createEventRing>;
 
-/** Collects events until `signal` aborts, at first those in the log. Drops events without words for people. */
+/**
+ * Collects events until `signal` aborts, beginning with those in the log. Drops events for which there is no text to
+ * show.
+ */
 export function createEventRing(
   listen: (listener: (notice: FollowNotice) => void) => () => void,
   clock: Clock,

@@ -314,7 +314,7 @@ function choiceLike({ field: { of }, at, isSet }: FormNode, letter: string): num
 
 const GRAPHEMES = new Intl.Segmenter();
 
-/** Where the character before `column` begins. */
+/** Returns the column at which the character before `column` begins. */
 function previousEdge(line: string, column: number): number {
   return GRAPHEMES.segment(line).containing(column - 1)?.index ?? 0;
 }

@@ -81,7 +81,7 @@ export function takesText(state: PanelState): boolean {
   return kind === "number" || kind === "text";
 }
 
-/** Fields that the user has changed keep their draft. */
+/** Takes over the running settings. Fields that the user has changed keep their draft. */
 export function withRunning(state: PanelState, settings: Settings, sha256: string): PanelState {
   const next = withSettings(state, settings);
   return isDirty(state) ? next : { ...next, seenSha256: sha256 };

@@ -140,7 +140,7 @@ export function startSyncSession({ link, configPath, signal }: SyncOptions) {
       if (step.action !== null) perform[step.action]();
       return step.used;
     },
-    /** Waits for the save under way, and resolves with the reason of its failure; null: none failed. */
+    /** Waits for the save in progress. Resolves with the reason if the save failed, else with null. */
     async saved(): Promise<string | null> {
       if (!panel.get().saving || saving === null) return null;
       await saving;

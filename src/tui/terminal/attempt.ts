@@ -1,4 +1,4 @@
-// Asking the daemon from a screen: a MountaineerError is shown there, any other error is thrown.
+// Asks the daemon for a screen: a MountaineerError is shown on the screen, any other error is thrown.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 

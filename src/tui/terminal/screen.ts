@@ -20,7 +20,10 @@ export interface Command {
   run(): void;
 }
 
-/** The views that the first line of the terminal and the web page offer. Each screen belongs to one view. */
+/**
+ * The views, which are the same in the first line of the terminal and on the web page. Each screen belongs to one
+ * view.
+ */
 export type ViewName = "Home" | "Shares" | "Servers" | "Activity" | "Settings";
 
 /** One entry of `screens.ts`. Created once; keeps its state while another screen is shown. */

@@ -40,7 +40,9 @@ function foldedText(text: string, width: number): readonly string[] {
   return linesOf(text).flatMap((line) => folded(line, Math.max(1, width), diffMark(line)));
 }
 
-/** The indent of a folded line's further pieces: a removed or added line repeats its mark. */
+/**
+ * Returns what each further piece of a folded line begins with: the mark of a removed or added line, else an indent.
+ */
 function diffMark(line: string): string {
   return line.startsWith("+") || line.startsWith("-") ? `${line.slice(0, 1)} ` : INDENT;
 }

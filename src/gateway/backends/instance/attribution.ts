@@ -114,7 +114,7 @@ export class GivenUpCalls {
     this.#calls.set(request.id, { client, sinceMs, untilMs: sinceMs + lingersMs(request), isCancelled });
   }
 
-  /** The server sent a message that may belong to one of these calls. */
+  /** Call when the server has sent a message that may belong to one of these calls. */
   heard(): void {
     if (this.#calls.size === 0) return;
     this.#dropOld();
@@ -130,7 +130,7 @@ export class GivenUpCalls {
     return [...this.#calls.values()].map(({ client }) => client);
   }
 
-  /** Of the calls that were given up, the one that is kept until the latest time; null: none. */
+  /** Describes the given-up call that will be dropped last; null if there is none. */
   get waiting(): { readonly leftMs: number; readonly isCancelled: boolean } | null {
     this.#dropOld();
     let last: GivenUp | null = null;

@@ -23,7 +23,7 @@ export type InstanceState =
 /** Immutable. */
 export interface InstanceSeen {
   readonly id: number;
-  /** Configurations with equal `connectionKey`s can share the connection. */
+  /** The `connectionKey` of the configuration. Configurations with equal keys can share the connection. */
   readonly key: string;
   readonly state: InstanceState;
   /** Monotonic ms. */

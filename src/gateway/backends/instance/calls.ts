@@ -134,7 +134,10 @@ export class InstanceCalls {
     return attribute(streamOf, this.#options.owner, this.pending, this.#givenUp.clients());
   }
 
-  /** Ends the calls of clients that seem to have left, if the message then certainly belongs to one remaining call. */
+  /**
+   * Ends the calls of clients that seem to have left, but only if the message can then belong to just one remaining
+   * call.
+   */
   endIdle(streamOf: RpcId | null): void {
     const idle = new Set([...this.pending].filter(({ port }) => port?.mayGiveWay === true));
     if (idle.size === 0) return;
@@ -188,7 +191,9 @@ export class InstanceCalls {
     this.#giveUp(request, { reason: text, reply: errorReply(REQUEST_TIMEOUT, text), failure });
   }
 
-  /** `reason` is for the server; null: none. `failure` is null if the client cancelled the call or has gone. */
+  /**
+   * `reason` is sent to the server; null: no reason. `failure` is null if the client cancelled the call or has gone.
+   */
   #giveUp(
     request: PendingRequest,
     { reason, reply, failure }: { reason: string | null; reply: Reply; failure: LinkFailure | null },

@@ -13,7 +13,7 @@ export function unavailable(backend: string, failure: LinkFailure): { readonly e
   return errorReply(BACKEND_UNAVAILABLE, `backend ${backend}: ${oneLine(failure.message)}`);
 }
 
-/** As `0.5 s`. */
+/** Formats a duration such as `0.5 s`. */
 export function seconds(ms: number): string {
   return `${Math.round(ms / 100) / 10} s`;
 }

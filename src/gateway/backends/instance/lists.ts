@@ -25,7 +25,7 @@ const MAX_PAGES = 1_000;
 const MAX_ENTRIES = 100_000;
 const MAX_CHARACTERS = 64 * 1024 * 1024;
 
-/** Maximum number of withheld entries that are reported for one list, and of corrected ones. */
+/** For one list, at most this many withheld entries are reported, and at most this many corrected entries. */
 const MOST_REPORTED = 100;
 
 /** An entry that strict clients would refuse. */

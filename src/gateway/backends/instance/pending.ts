@@ -17,7 +17,7 @@ export type Ask = (
   timeoutMs: number,
 ) => Promise<Asked>;
 
-/** A call without an answer or progress for this long may wait for a server that hangs. */
+/** A call that has had no answer and no progress for this long, ms, may be waiting for a server that hangs. */
 const LONG_WAIT_MS = 10_000;
 
 export interface LongWaits {

@@ -216,7 +216,7 @@ export class Questions {
     question.abort.abort(why);
   }
 
-  /** False: it was closed before. */
+  /** Returns false if the question was closed before. */
   #close(question: Question): boolean {
     const key = idKey(question.id);
     if (this.#open.get(key) !== question) return false;

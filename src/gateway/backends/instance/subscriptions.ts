@@ -143,7 +143,8 @@ export class Subscriptions {
   }
 
   /**
-   * Subscribes or unsubscribes at the server until its state fits the topic's clients. Resolves with the last answer.
+   * Subscribes or unsubscribes at the server until the subscription fits the topic's clients. Resolves with the
+   * server's last answer.
    */
   async #settle(topic: Topic): Promise<Reply> {
     const { backend, logger, listMs } = this.#options;
@@ -183,7 +184,7 @@ interface Watched {
 export type TaskWatchers = ReturnType<typeof createTaskWatchers>;
 
 export function createTaskWatchers({ backend, listMs }: InstanceOptions, session: ServerSession) {
-  /** By the server's id of the task. */
+  /** The watched tasks. Keys: the server's ids of the tasks. */
   const tasks = new Map<string, Watched>();
 
   const ask = async (method: string, taskId: string): Promise<Reply> => {

@@ -29,9 +29,8 @@ export interface LinkAuthorization extends Disposable {
   /** Waits for a credential, within a deadline of its own. Never rejects. */
   obtain(): Promise<Credential | LinkFailure>;
   /**
-   * Called after the server refused a request, and did not do the work. Resolves with another credential, to
-   * send the request once more, or with the reason why there is none. Null: the refusal is not about tokens.
-   * Never rejects.
+   * Called after the server has refused a request without doing the work. Resolves with another credential for a
+   * second attempt, or with the reason why there is none; null if the refusal is not about tokens. Never rejects.
    */
   refused(refusal: AuthorizationRefusal): Promise<Credential | LinkFailure | null>;
   /** Removes tokens from a text. */

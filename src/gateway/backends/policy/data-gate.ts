@@ -1,4 +1,4 @@
-// Whether calls may reach a backend whose required data is away. Pure.
+// Decides whether calls may reach a backend while the shares that it requires are away. Pure.
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import type { BackendMemory, BackendSpec, DecisionBuilder } from "./backend-decision-builder.ts";
 import { dropStandbys } from "./decide-routes.ts";

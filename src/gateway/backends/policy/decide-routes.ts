@@ -77,7 +77,10 @@ function giveUp(builder: DecisionBuilder, name: string, failure: LinkFailure): v
   if (builder.asked === name) failAsked(builder, failure.message);
 }
 
-/** Without a healthy serving instance, a ready standby serves, or a starting one becomes the candidate. */
+/**
+ * If no healthy instance serves, lets a ready standby serve; if none is ready, a starting standby becomes the
+ * candidate.
+ */
 function takeOver(builder: DecisionBuilder): void {
   if (builder.healthyServing !== null) return;
   if (builder.routeList.some(({ name }) => switchTo(builder, name))) {
@@ -209,7 +212,7 @@ function clearPending(builder: DecisionBuilder, reason: string): void {
   builder.events.push({ kind: "route_ready_cleared", route: pending.route, reason });
 }
 
-/** Announces a change of the route. `switched` is its reason; null: the earlier route failed. */
+/** Announces a change of the route. `switched`: why the route was changed; null: the earlier route failed. */
 function noteUsed(builder: DecisionBuilder, switched: Reason | null): void {
   const { serving, routes } = builder.memory;
   const to = serving === null ? null : (builder.routeOf(serving.key)?.name ?? null);

@@ -215,8 +215,8 @@ export class BackendLane {
       return this.#withAbsence(serving.send(call, deadlineMs));
     const { signal, port } = call;
     const run = (entry: PoolInstance, leftMs: number): Promise<Reply> => {
-      // `renew` is called only for a wanted backend. For a removed one it would refuse a call that was accepted
-      // earlier.
+      // `renew` is called only for a wanted backend: for a removed backend, `renew` would refuse a call that was
+      // accepted earlier.
       const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
       return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
     };

@@ -36,7 +36,7 @@ export class BackendPool implements AsyncDisposable {
   published: readonly CatalogSource[] = [];
   readonly #options: PoolOptions;
   readonly #laneTools: LaneTools;
-  /** In the file's order; then removed backends that still drain. */
+  /** Returns the backends in the order of the file, then removed backends that still drain. */
   readonly #lanes = new Map<string, BackendLane>();
   readonly #listeners = new Set<() => void>();
   readonly #watchers = new Set<() => void>();
@@ -137,7 +137,10 @@ export class BackendPool implements AsyncDisposable {
     return [...this.#lanes.values()].map((lane) => lane.view());
   }
 
-  /** Ignores backoff; the old instance serves until the new one is ready. False: no such backend. */
+  /**
+   * Restarts the backend at once, without backoff; the old instance serves until the new one is ready. Returns false
+   * if there is no such backend.
+   */
   restart(backend: string): boolean {
     const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
     lane?.restart();
@@ -177,7 +180,7 @@ export class BackendPool implements AsyncDisposable {
     return this.#lanes.get(backend)?.isComing === true;
   }
 
-  /** Resolves when the list is there, or will take longer than calls wait. */
+  /** Resolves when the backend's list is there, or when calls do not wait for the list any longer. */
   async firstList(backend: string): Promise<void> {
     const lane = this.#lanes.get(backend);
     if (lane?.isComing !== true) return;
@@ -266,7 +269,7 @@ export class BackendPool implements AsyncDisposable {
     return errorReply(BACKEND_UNAVAILABLE, message);
   }
 
-  /** Lists whose required data is away. */
+  /** The published lists of the backends whose required shares are away. */
   get hidden(): readonly CatalogSource[] {
     return this.#order.flatMap((name) => this.#lanes.get(name)?.published.hidden ?? []);
   }

@@ -69,7 +69,7 @@ export function createLaneCycles({ state, waiting, own, shared, published, reach
       if (next !== null) published.takeOver(next, before);
     }
     published.publish();
-    // This follows the swap, because calls that wait for a client's own instance may now go to the shared instance.
+    // Done after the swap, because calls that wait for a client's own instance may now go to the shared instance.
     if (!state.isPerClient) own.retire(() => false, "replaced");
     else if (gate.kind === "refuse" && gate.mode === "stop") own.retire(() => false, "data_away");
     else if (makesRoom(state.spec)) own.retire(() => false, "data_moves");

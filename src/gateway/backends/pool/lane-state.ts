@@ -245,7 +245,7 @@ export class LaneState {
     this.revision++;
   }
 
-  /** The error of a call, with the time of the next try. */
+  /** The error text for a call that this backend cannot serve now, with the time of the next try. */
   get unavailable(): string {
     const backend = `backend ${this.name}`;
     if (this.stopped !== null) return this.stopped;

@@ -122,7 +122,7 @@ interface SignInContext {
   readonly library: OAuthTools;
   readonly place: SignInPlace;
   readonly scopes: readonly string[] | null;
-  /** The registration of this earlier grant can be used again. */
+  /** An earlier grant, whose client registration can be used again; null: there is none. */
   readonly known: Grant | null;
   readonly signal: AbortSignal;
 }
@@ -248,8 +248,8 @@ async function challengesOf(
 }
 
 /**
- * Null: the server chooses. If the server refused a token for lack of scopes, the scopes of the earlier grant are
- * requested again, too.
+ * Returns null if the server is to choose the scopes. If the server refused a token for lack of scopes, the scopes of
+ * the earlier grant are requested again, too.
  */
 function scopesToAskFor(
   { auth, moreScopes }: LoginRequest,

@@ -38,7 +38,7 @@ const LONGEST_TEXT = 200;
 /** After these errors of RFC 6749 and 8628, the same request may succeed. */
 const PASSING: ReadonlySet<string> = new Set(["temporarily_unavailable", "server_error", "slow_down"]);
 
-/** Null: not an answer of the authorization server. */
+/** Returns null if the error is no answer of the authorization server. */
 export function serversRefusal(oauth: OAuthLibrary, error: unknown) {
   if (error instanceof oauth.WWWAuthenticateChallengeError) {
     return { mayPass: false, text: `it refuses this client (HTTP ${error.status})` };
@@ -71,7 +71,7 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
   return error;
 }
 
-/** For `.catch`; rejects with `sign_in_failed`. */
+/** Returns a handler for `.catch` that throws `sign_in_failed`. */
 export function signInFailure({ oauth }: Pick<OAuthTools, "oauth">, who: string): (error: unknown) => never {
   return (error) => {
     throw asSignInFailure(oauth, error, who);

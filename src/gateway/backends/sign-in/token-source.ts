@@ -133,7 +133,7 @@ export function createGrantSource(options: GrantSourceOptions): TokenSource {
     }
   };
 
-  /** Null: the token has to be renewed. */
+  /** Returns null if the token has to be renewed. */
   const known = (grant: Grant | null, replaced: string | null): TokenOutcome | null => {
     if (grant === null || grant.serverUrl !== url.href) return { kind: "none" };
     const isValid = isUsable(grant, clock.wallMs());
@@ -170,7 +170,7 @@ function heldOf(grant: Grant): HeldToken {
   return { value, obtainedAtMs, expiresAtMs, isRenewable: refreshToken !== null && ended === null };
 }
 
-/** For client credentials. These tokens are never stored. */
+/** Creates the source of tokens for client credentials. These tokens are never stored. */
 export function createMachineSource(options: SourceOptions & { readonly auth: ResolvedAuth }): TokenSource {
   const { url, auth, clock } = options;
   return async (_replaced, challenge, signal) => {

@@ -239,7 +239,7 @@ export class Forwarding {
     return isOver ? { status: 503, message, headers: { "Retry-After": "1" } } : null;
   }
 
-  /** Limits requests with made-up ids, because each costs two machines a message. */
+  /** Limits requests with made-up ids, because each such request costs two machines a message. */
   #tooManyGuesses(principal: Principal, proof: string): Refusal | null {
     if (this.#known.has(proof) || this.#guessesOf(principal) < GUESSES.most) return null;
     const message = "too many sessions were asked for that are not there; try again in 10 s";

@@ -79,8 +79,8 @@ const SLOW_MS = {
    */
   staysJson: 120_000,
   /**
-   * For requests of 2026-07-28. Not later, because proxies close a silent connection after 60 s; not sooner, because
-   * the status of a stream is always 200.
+   * For requests of 2026-07-28. Not longer, because proxies close a silent connection after 60 s; not shorter,
+   * because an answer that has become a stream always has status 200.
    */
   modern: 15_000,
 };

@@ -417,7 +417,7 @@ function answerClientError(error: Error, socket: Duplex & { readonly bytesWritte
     "400 Bad Request",
     "the request is not HTTP",
   ];
-  // After the beginning of a response the client would take these bytes for its body.
+  // If a response has begun, the client would take these bytes for a part of the response's body.
   if (!socket.writable || socket.bytesWritten !== 0) {
     socket.destroy();
     return;

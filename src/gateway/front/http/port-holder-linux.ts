@@ -26,7 +26,7 @@ export async function findPortHolderLinux(port: number): Promise<PortHolder | nu
       }
     }
   } catch {
-    // The error message then does not name the process.
+    // Without a result, the error message does not name the process.
   }
   return null;
 }

@@ -1,5 +1,4 @@
-// The answer to one POST: JSON if the reply is the first message and comes soon; otherwise an event stream, which starts
-// with the first other message, or when the reply is slow.
+// The answer to one POST: JSON if the reply comes soon and before any other message; otherwise an event stream.
 import type { ServerResponse } from "node:http";
 import type { Timer } from "../../../runtime/time/clock.ts";
 import {

@@ -117,7 +117,7 @@ export class RequestAdmission {
     return false;
   }
 
-  /** False: the token lacks a scope. */
+  /** Returns false if the token lacks a scope for the request; the request is then refused. */
   mayAsk(visit: Visit, client: ServedClient, { id, method, params }: RpcRequest): boolean {
     const served = this.#gateway.served.forClient(client);
     const lacking = served.missingScope(visit.principal, method, params);

@@ -167,7 +167,7 @@ export function accepted(header: string | undefined): Accepts {
   };
 }
 
-/** The largest event that the clients of `refusesLargeEvents` read. */
+/** Maximum size of an event for the clients of which `refusesLargeEvents` is true. */
 export const LARGEST_EVENT_BYTES = 1_048_576;
 
 /**

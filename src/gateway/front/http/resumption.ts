@@ -35,7 +35,10 @@ const COMPLETE_KEPT_MS = 10_000;
 const MOST_COMPLETE = 256;
 /** Time after which a client reconnects. */
 const RETRY_MS = 1_000;
-/** A longer request id is left out of event ids, and then a lost answer gets no error. */
+/**
+ * A longer request id does not become part of event ids. If the answer to such a request is lost, the client gets no
+ * error.
+ */
 const LONGEST_ID = 256;
 
 const LOST =
@@ -45,7 +48,7 @@ export class Resumption implements Disposable {
   readonly parts: StreamParts;
   /** Distinguishes event ids of this process from those of an earlier one. */
   readonly #prefix = randomBytes(6).toString("base64url");
-  /** By key, the oldest first. */
+  /** The streams by key, oldest first. */
   readonly #streams = new Map<string, ResumableStream>();
   /** Streams whose whole answer is written. */
   readonly #complete: CoarseTimer<ResumableStream>;
@@ -57,7 +60,7 @@ export class Resumption implements Disposable {
     this.#complete = new CoarseTimer(parts.clock, COMPLETE_KEPT_MS, (stream) => stream.giveUp());
   }
 
-  /** Opens the stream on `response` that answers the request `id`. */
+  /** Opens a stream on `response`. The stream answers the request `id`. */
   open(session: Session, id: RpcId, response: ServerResponse, handlers: StreamHandlers): ResumableStream {
     this.#count += 1;
     const key = `${this.#prefix}-${this.#count}`;
@@ -134,7 +137,7 @@ interface StreamHandlers {
    * The connection has been broken for `ASKED_WITHIN_MS`: servers no longer wait for this client's answers.
    */
   onSilent(): void;
-  /** The answer can no longer be resumed; called once. */
+  /** Called once, when the answer can no longer be resumed. */
   onGone(): void;
 }
 
@@ -242,7 +245,7 @@ export class ResumableStream {
     this.giveUp();
   }
 
-  /** Gives up the answer, which can then not be resumed; does nothing while a connection carries it. */
+  /** Gives up the answer, so that it cannot be resumed. Does nothing while a connection carries the answer. */
   giveUp(): void {
     if (this.#isGone || this.#stream !== null) return;
     this.#isGone = true;

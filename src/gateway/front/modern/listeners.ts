@@ -277,7 +277,7 @@ function isPart(uri: string, of: string): boolean {
   return uri.startsWith(of.endsWith("/") ? of : `${of}/`);
 }
 
-/** The requested subscription, or what is wrong with it. */
+/** Returns the requested subscription, or a text that says what is wrong with `filter`. */
 function subscriptionIn(filter: unknown): Subscription | string {
   if (!isJsonObject(filter)) return "subscriptions/listen needs an object `notifications`";
   const wrong = LIST_KINDS.find(

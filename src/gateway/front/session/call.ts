@@ -1,4 +1,4 @@
-// One call of a session in flight.
+// A call in flight that belongs to a session.
 import { CallAbort } from "../../call-signal.ts";
 import type { CallPort, Question } from "../../client-port.ts";
 import { type JsonObject, jsonOf, type Reply, type RpcId, type RpcRequest } from "../../json-rpc.ts";

@@ -20,7 +20,7 @@ export interface Outlet {
    * unread.
    */
   send(json: string): boolean;
-  /** A promise that settles when the client has read enough or is gone; null: it keeps up. */
+  /** A promise that settles when the client has read enough or is gone; null: the client reads fast enough. */
   readonly congested: Promise<void> | null;
 }
 

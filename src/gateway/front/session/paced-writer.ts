@@ -34,7 +34,7 @@ export class PacedWriter {
     this.#clock = clock;
   }
 
-  /** What the reader has not taken yet, in bytes. Short texts count in characters. */
+  /** Number of bytes that the reader has not taken yet; for short texts, the number of characters. */
   get backlog(): number {
     return this.#writtenBytes + this.#queuedBytes;
   }

@@ -70,8 +70,8 @@ function lineOf(hash: string, record: SessionRecord): string | null {
 }
 
 /**
- * Null: the line is corrupt. `record` null: the session has ended, or this build does not know its protocol
- * version.
+ * Returns null for a corrupt line. `record` is null if the session has ended, or if this build does not know the
+ * session's protocol version.
  */
 export function readRecordLine(line: string) {
   const value = parsed(line);
@@ -151,7 +151,9 @@ export function proofOf(id: string): string {
   return sha256Of(`mountaineer session proof\n${id}`);
 }
 
-/** Verifies a proof. Safe to save: nobody can derive the proof from it. */
+/**
+ * Returns a hash with which a proof can be verified. It is safe to save, because nobody can derive the proof from it.
+ */
 export function checkOf(proof: string): string {
   return sha256Of(`mountaineer session check\n${proof}`);
 }
@@ -164,8 +166,9 @@ interface SharedRecord {
 }
 
 /**
- * The principal of a forwarded request in a session of `own`, with the roles that both machines give it. Null:
- * `said`, the principal that the other machine authenticated, is another principal or is not admitted here.
+ * Returns the principal for a forwarded request in a session of `own`, with only those roles that both machines give.
+ * Returns null if `said`, the principal that the other machine authenticated, is another principal or is not admitted
+ * here.
  */
 export function actingPrincipal(
   said: Principal,

@@ -1,5 +1,5 @@
-// The sessions over HTTP: limits on their number, which end to make room, how all end together, and how they are saved
-// and resumed after a restart.
+// The sessions over HTTP: limits their number, ends some to make room or all together, saves them, and resumes them
+// after a restart.
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
@@ -42,7 +42,7 @@ export interface StoreOptions extends GatewayTools {
 
 interface Entry {
   readonly hash: string;
-  /** Monotonic ms. */
+  /** When the session was last used, monotonic ms. */
   usedMs: number;
   /** A request has come after `initialize`. */
   isUsed: boolean;

@@ -169,7 +169,7 @@ export class Session implements SessionPort {
     return reply ?? errorReply(BACKEND_UNAVAILABLE, "the client closed the stream it was asked on");
   }
 
-  /** Starts a call; `outlet` gets its answer, at the latest when the session ends. */
+  /** Starts a call; `outlet` gets the answer, at the latest when the session ends. */
   serve(message: RpcRequest, outlet: CallOutlet): void {
     const immediate = this.#immediateReply(message);
     if (immediate !== null) {
@@ -220,7 +220,7 @@ export class Session implements SessionPort {
     } else if (!this.#settle(message.id, message.reply)) onForeign?.(responseJson(message.id, message.reply));
   }
 
-  /** False: the notification is about a call or a question that is not known here. */
+  /** Returns false if the notification is about a call or a question that is not known here. */
   #handleNotification({ method, params }: RpcNotification): boolean {
     if (this.#ended.signal.aborted || method === "notifications/initialized") return true;
     if (method === "notifications/cancelled") return this.#cancel(params);

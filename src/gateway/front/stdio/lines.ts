@@ -291,7 +291,7 @@ class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
     void congested.then(() => this.#stream.resume());
   }
 
-  /** The session's own stream stays open until the session ends. */
+  /** Does nothing: the session's own stream stays open until the session ends. */
   end(): void {}
 
   /** Ends the stream once everything is written. */

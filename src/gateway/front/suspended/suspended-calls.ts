@@ -158,7 +158,8 @@ export class SuspendedCalls implements CallSuspension {
     if (result["resultType"] !== "input_required") return reply;
     const given = result["requestState"];
     const state = typeof given === "string" ? given : null;
-    // Without a state and a consent there is nothing to sign. The backend gets the client's answers all the same.
+    // With neither a state nor a consent there is nothing to sign. The backend gets the client's answers all the
+    // same.
     if (state === null && !call.isAgreed) return reply;
     const consent = this.#consentOf(call);
     const requestState = this.#sealed(
@@ -213,18 +214,18 @@ export class SuspendedCalls implements CallSuspension {
   }
 
   /**
-   * The state in a `requestState`. Null: not signed by this daemon or the previous one, signed for another
-   * request, or out of time.
+   * Returns the state in a `requestState`. Returns null if the state has expired, was signed for another request, or
+   * was not signed by this daemon or the previous one.
    */
   #open(request: ModernRequest, token: unknown): State | null {
     const bound = boundOf(request);
     if (typeof token !== "string" || bound === null) return null;
-    // The signature proves that the content is a state.
+    // A valid signature proves that the content has the type `State`.
     const state = openSigned(this.#key, token, bound) as (State & { readonly untilMs: number }) | undefined;
     return state !== undefined && state.untilMs > this.#clock.wallMs() ? state : null;
   }
 
-  /** Signs a state for this request alone. The time is wall time, because the next daemon checks it, too. */
+  /** Signs a state for this request alone. The time of expiry is wall time, because the next daemon checks it, too. */
   #sealed(request: ModernRequest, state: State, forMs: number): string | null {
     const bound = boundOf(request);
     return bound === null
@@ -356,7 +357,7 @@ class Consents {
   }
 }
 
-/** The reply if a person did not open all URLs; null: the call is made again. */
+/** Returns the reply for a person who did not open all URLs; null if the call is to be made again. */
 function declinedVisit(keys: readonly string[], { method, params }: ModernRequest): Reply | null {
   const responses = responsesIn(params);
   const isDeclined = keys.some((key) => {
@@ -386,7 +387,7 @@ type State =
    * call.
    */
   | { readonly kind: "hold"; readonly call: string; readonly round: number; readonly generation: number }
-  /** The state of a backend of 2026-07-28; null: the backend gave none. */
+  /** The state that a backend of protocol 2026-07-28 gave; `state` null: the backend gave none. */
   | {
       readonly kind: "backend";
       readonly state: string | null;
@@ -398,8 +399,8 @@ type State =
   | { readonly kind: "visit"; readonly keys: readonly string[]; readonly consent: string | null };
 
 /**
- * What a state is valid for: the principal and the request, without regard to the order of keys. Null: the
- * params are nested too deep.
+ * Returns what a state is valid for: the principal and the request, without regard to the order of keys. Returns null
+ * if the params are nested too deep.
  */
 function boundOf({ principal, method, params }: ModernRequest): readonly string[] | null {
   const { _meta, inputResponses, requestState, ...own } = params;

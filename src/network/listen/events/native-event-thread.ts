@@ -17,7 +17,7 @@ export interface NativeEventThread {
   readonly name: NetworkEventSource["name"];
   readonly url: URL;
   readonly workerData: unknown;
-  /** Asks the thread to end, through shared memory: while it waits in the system, it reads no messages. */
+  /** Asks the thread to end, through shared memory: the thread reads no messages while it waits in a system call. */
   readonly stop: () => void;
   readonly stopDeadlineMs: number;
   readonly onGone?: () => void;

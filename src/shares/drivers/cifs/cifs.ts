@@ -133,7 +133,6 @@ export function createCifsDriver(options: CifsDriverOptions): MountDriver {
   };
 }
 
-/** Returns the driver's `find`. */
 function createCifsFinding(
   { mountTable, addressesOf, tools }: CifsDriverOptions & { readonly tools: CifsTools },
   placeOf: (share: ShareSpec) => Promise<SharePlace>,
@@ -209,7 +208,7 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
   return failure;
 }
 
-/** Runs the command that mounts; null: it reported success. */
+/** Runs the mount command. Resolves with null if the command reported success. */
 async function runMount(
   { clock, addressesOf }: AttemptTools,
   { share, place, route, through, way, untilMs, signal }: Attempt,

@@ -7,7 +7,7 @@ import { account } from "../rclone/files.ts";
 interface CifsMount {
   readonly share: ShareSpec;
   readonly route: RouteSpec;
-  /** The host's address that the probe used, so that the mount goes there, too; null: none is known. */
+  /** The address of the host that the probe used, and that the mount uses, too; null: none is known. */
   readonly address: string | null;
   /** The local user and group that own the mounted files. */
   readonly owner: { readonly uid: number; readonly gid: number };

@@ -22,7 +22,7 @@ import { accountOptions, carriedEchoIntervalS, cifsSource } from "./options.ts";
 
 export interface CifsTools {
   readonly userId: number;
-  /** Folders to look for programs in, in order. */
+  /** Folders in which programs are looked up, in this order. */
   readonly programFolders: readonly string[];
   readonly fstab: string;
   /**
@@ -129,7 +129,7 @@ export async function accountInFstab({ tools, share, path }: WayTo): Promise<Cif
 /** Why this share cannot be carried here; null: it can. */
 export async function refusalToCarry(wayTo: WayTo): Promise<Lacking | null> {
   const port = (await fixedPortOf(wayTo)) ?? 0;
-  // The patience does not affect the answer.
+  // `patienceMs` does not change the result.
   const way = await wayToMount(wayTo, "tb", { port, patienceMs: PATIENCE_MS });
   return way.kind === "none" ? way.lacking : null;
 }

@@ -22,7 +22,7 @@ import { shareFiles, writeIfChanged } from "../share-files.ts";
 interface LocalDriverOptions {
   readonly clock: Clock;
   readonly prober: Prober;
-  /** Holds a folder per share, `mounts/<NAME>`, with the note of its link. */
+  /** Holds a folder per share, `mounts/<NAME>`, with the note about the share's link. */
   readonly stateFolder: string;
 }
 

@@ -68,7 +68,7 @@ const POINTER = "const void *";
 const BLOCK_PARAMETERS = ["int", "void *", POINTER];
 const LOOPBACK = /^smb:\/\/(?:[^@/]*@)?(?:127\.|localhost(?:[:/]|$)|\[::1\])/i;
 
-/** Rejects when koffi or a library is missing. The call throws if `url` is not a URL. */
+/** Rejects when koffi or a library is missing. The returned function throws if `url` is not a URL. */
 export async function loadNetfs(
   libraries: NetfsLibraries = NETFS_LIBRARIES,
 ): Promise<(request: NetfsRequest) => NetfsCall> {

@@ -11,7 +11,7 @@ import type { Lacking } from "../mount-driver.ts";
 
 export interface CarryProof {
   readonly proved: boolean;
-  /** For people: since when it is proved, or what is missing. */
+  /** A text for people: since when the proof exists, or what is missing for a proof. */
   readonly reason: string;
 }
 

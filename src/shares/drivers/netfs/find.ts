@@ -112,8 +112,8 @@ function canonicalPath(path: string): string {
 }
 
 /**
- * Finds the route of a mount from Finder's sidebar. Its source names the service, `My NAS._smb._tcp.local`,
- * whose host is `My-NAS.local`.
+ * Finds the route of a mount that was made in Finder's sidebar. The mount's source names the service, `My
+ * NAS._smb._tcp.local`; the service's host is `My-NAS.local`.
  */
 function routeOfBonjour(share: ShareSpec, mount: SmbMount, addressesOf: AddressesOf): RouteName | null {
   const { source } = mount;

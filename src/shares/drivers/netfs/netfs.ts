@@ -49,7 +49,7 @@ const MACOS: NetfsTools = {
   netfs: mountByNetfs,
 };
 
-/** Each look asks the server for a new name, so no cache can answer. */
+/** Each look asks the server about another name, so no cache can answer. */
 const CACHE_MS = 0;
 const TABLE_POLL_MS = 20;
 /** After NetFS has answered, the table must show the mount within this time. */

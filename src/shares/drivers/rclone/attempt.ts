@@ -33,7 +33,7 @@ import type { UnsentWrites } from "./unsent.ts";
 
 const MOUNT_POLL_MS = 5;
 
-/** Interval at which a mount that does not come up is checked for files that hold it up, ms. */
+/** While a mount does not come up, interval of the checks for files that delay the mount, ms. */
 const STUCK_POLL_MS = 250;
 
 /**
@@ -207,9 +207,9 @@ const FILES_AT_ONCE = 200;
 const ALL_MS = 2_000;
 
 /**
- * Opens the unsent files of `paths` (in the share) once each, so that rclone knows which file of the mount each cache
- * file belongs to. Begins with the files that rclone sends last, and ends within 2 s; rclone also sends the files
- * that were not opened. Before and after, rclone lists the folders anew, because it sends some files meanwhile.
+ * Reads one byte of each unsent file in `paths` (relative to the share); only such a read tells rclone which file of
+ * the mount a cache file belongs to. Begins with the files that rclone sends last, and stops after 2 s; rclone sends
+ * the other files, too.
  */
 async function openReloaded(
   { clock, serving }: AttemptTools,
@@ -229,7 +229,8 @@ async function openReloaded(
   const last = paths.map((path) => join(place.mountPath, path)).toReversed();
   for (let at = 0; at < last.length && leftMs() > 0; at += FILES_AT_ONCE) {
     const some = last.slice(at, at + FILES_AT_ONCE);
-    // A separate program, because the mount may hang. It reads: rclone opens its cache file only at a read.
+    // A separate program, because the mount may hang. The program must read, because rclone opens a cache file only
+    // when a program reads it.
     const limits = { clock, deadlineMs: leftMs(), killGraceMs: 0, maxOutputBytes: 1 };
     const ran = await runCommand("head", ["-q", "-c", "1", "--", ...some], limits).catch(
       expecting(isOwnError, null),

@@ -83,8 +83,8 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
     all: look,
 
     /**
-     * Leaves an order to send the files that wait for `server` to the server `inUse`, at the next mount of that
-     * server.
+     * Orders that the files that wait for `server` go to the server `inUse`. They are sent at the next mount of
+     * `inUse`.
      */
     async sendHere(server: string, inUse: RcloneFiles): Promise<void> {
       if (!(await unsent.isNone(inUse.cache))) {
@@ -101,7 +101,10 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
       looked.clear();
     },
 
-    /** Moves the files that wait for `server` to the share's set-aside folder. No process may use that cache. */
+    /**
+     * Moves the files that wait for `server` to the share's set-aside folder. No process may use the cache of
+     * `server` meanwhile.
+     */
     async setAside({ name, shareName }: ShareSpec, server: string): Promise<void> {
       const files = rcloneFilesIn(shareFiles(stateFolder, name).folder, server);
       const paths = (await unsent.of(files.cache, shareName)).map((path) =>

@@ -28,7 +28,7 @@ const PIECE_BYTES = 1024 * 1024;
 /** Times that differ by at most this count as equal, ms: servers round the times of files differently. */
 const SAME_TIME_MS = 2;
 const FLAGS = ["--contimeout", "5s", "--timeout", "30s", "--low-level-retries", "3", "--retries", "1"];
-/** Kills a command at once. Only for commands that write nothing that a kill could damage. */
+/** Options that kill a command at once. Only for commands that leave no damage when they are killed. */
 const ENDED_AT_ONCE = { killGroup: true, killGraceMs: 0 };
 
 export function createCompletion({ clock, logger, home }: { clock: Clock; logger: Logger; home: string }) {

@@ -25,8 +25,8 @@ const PASSWORD_BYTES = 32;
 const ANSWER_CHARACTERS = 64 * 1024;
 
 /**
- * Number of questions that are asked at once in the last round, so that rclone has as many working connections. A
- * reader whose connection is dead then gets one of these.
+ * Number of questions asked at once in the last round, so that rclone opens as many working connections for readers
+ * whose own connection is dead.
  */
 const STAND_READY = 6;
 const QUESTIONS_AT_MOST = 2_048;
@@ -81,11 +81,11 @@ export async function controlOf(
 }
 
 /**
- * Makes rclone drop the dead connections that it keeps, because an operation on one of them fails. Each question uses
- * up one connection, the oldest first, so once a question has reached the server, no older dead connection is left.
- * The questions go through the remote control: through the mount, they would have to wait behind programs. `kept`:
- * the maximum number of connections that rclone has. Ends after 2 s, and at the first late or missing answer; does
- * nothing while an earlier question is unanswered. Never rejects.
+ * Makes rclone drop its dead connections, because an operation on a dead connection fails. Asks questions over the
+ * remote control, each of which uses up the oldest connection, until one question reaches the server; through the
+ * mount, the questions would have to wait behind programs. `kept`: the maximum number of connections that rclone has.
+ * Ends after 2 s, and at the first late or missing answer; does nothing while an earlier question is unanswered.
+ * Never rejects.
  */
 export async function dropLostConnections(
   clock: Clock,

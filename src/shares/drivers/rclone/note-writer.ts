@@ -34,8 +34,8 @@ interface OpenCacheFile {
 const FILES_AT_MOST = 200;
 const AT_ONCE = 8;
 /**
- * After a touch without an answer, the file is left alone for this long, ms: rclone may be fetching its
- * missing parts before it sends the file.
+ * Pause for a file after a touch that got no answer, ms: rclone may be fetching the file's missing parts before it
+ * sends the file.
  */
 const LEFT_ALONE_MS = 5_000;
 /** Maximum age of writes that a new note may lack, ns: rclone records a write only after performing it. */
@@ -163,7 +163,7 @@ async function touch(
     hanging.set(file.cacheFile, clock.monotonicMs() + LEFT_ALONE_MS);
   if (exitCode !== 0) return false;
   const after = await stat(file.noteFile, { bigint: true });
-  // rclone writes a note in place, so the note's time changes.
+  // rclone writes a changed note into the same file, so the file's time changes.
   if (after.mtimeNs === before.mtimeNs && after.ctimeNs === before.ctimeNs) return false;
   noted.set(file.cacheFile, looksOf(await stat(file.cacheFile, { bigint: true })));
   return true;
@@ -195,8 +195,8 @@ async function writersOf(
 }
 
 /**
- * Open files below a mount, of all processes whose files can be seen. A separate program reads the many links, so this
- * process waits neither for a process nor for a file system.
+ * Open files below a mount, of all processes whose files can be seen. The program `find` reads the links in `/proc`,
+ * so that this process waits neither for a process nor for a file system.
  */
 async function descriptorsBelow(
   clock: Clock,
@@ -269,8 +269,8 @@ export async function cachePathsOpenIn({ cache }: RcloneFiles, pid: number): Pro
 }
 
 /**
- * Whether the note marks the file as changed. Only such files are touched: for others rclone would set the
- * time on the server.
+ * True if the note marks the file as changed. Only changed files are touched; after a touch of another file, rclone
+ * would set that file's time on the server.
  */
 async function isNotedDirty(noteFile: string): Promise<boolean> {
   return /"Dirty":\s*true/.test(await readFile(noteFile, "utf8"));

@@ -196,7 +196,7 @@ export function union(ranges: readonly ByteRange[]): readonly ByteRange[] {
   return merged;
 }
 
-/** The parts of the ranges before `end`. */
+/** Returns the ranges without everything from `end` on. */
 function clip(ranges: readonly ByteRange[], end: number): readonly ByteRange[] {
   return ranges
     .map((range) => ({ start: range.start, end: Math.min(range.end, end) }))

@@ -35,8 +35,8 @@ interface RcloneDriverOptions extends SmbDriverOptions {
   /** Holds a folder per share, `mounts/<NAME>`: config, write cache, log. */
   readonly stateFolder: string;
   /**
-   * The note writer. note-refresh.ts must use the same one, because it remembers which files are open.
-   * Default: a new one.
+   * The note writer, which remembers the files that are open; note-refresh.ts must use the same one. Default: a new
+   * one.
    */
   readonly notes?: NoteWriter;
 }

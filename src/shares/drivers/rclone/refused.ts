@@ -52,9 +52,8 @@ export function createRefusedUploads() {
     /** Whether the last look found refused uploads. */
     isAny: (shareName: string): boolean => (readings.get(shareName)?.refused.size ?? 0) > 0,
     /**
-     * The refused files among those that are not on the server yet. Cheap while nothing new is logged:
-     * `unsent`, which returns the paths of unsent files in the share, is called only while there are refused
-     * files. Rejects with the system's error.
+     * Returns the refused files that are not on the server yet. `unsent` returns the paths of unsent files in the
+     * share; it is called only while there are refused files. Rejects with the system's error.
      */
     async of(
       shareName: string,

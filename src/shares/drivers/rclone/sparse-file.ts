@@ -71,7 +71,10 @@ async function scanned(file: SparseFile, size: number, blockBytes: number): Prom
   return data;
 }
 
-/** Fills `piece` up to the file's end: before a bad sector of a disk, a single read ends early and without an error. */
+/**
+ * Fills `piece`, or reads up to the file's end. Several reads may be needed, because a single read ends early and
+ * without an error before a bad sector of a disk.
+ */
 async function readWhole(file: SparseFile, piece: Buffer, from: number): Promise<number> {
   for (let at = 0; at < piece.length; ) {
     const { bytesRead } = await file.read(piece, at, piece.length - at, from + at);

@@ -42,7 +42,7 @@ export function createUnsentWrites(most = NOTES_AT_MOST) {
       .map(([path]) => path)
       .sort();
   return {
-    /** Paths inside the share, sorted. A missing cache has none. */
+    /** Returns paths inside the share, sorted; empty if there is no cache. */
     of: (cacheFolder: string, shareName: string): Promise<readonly string[]> =>
       unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
     /** Paths in the whole cache, sorted: the remote's name, the share's name, and the path inside the share. */

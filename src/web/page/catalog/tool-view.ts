@@ -66,7 +66,6 @@ function askToCall(app: App, { name, backend }: CatalogTool): Promise<boolean> {
   });
 }
 
-/** The typed arguments, by tool. */
 const ARGUMENTS = createFormStores<CallArguments>();
 
 type CallState =

@@ -12,7 +12,7 @@ export interface KeyHint {
   readonly description: string | null;
   /** `items`: a list of sections. */
   readonly kind: "section" | "items" | "value";
-  /** The allowed values as JSON, of an enumeration or a boolean. */
+  /** The allowed values of an enumeration or a boolean, as JSON. */
   readonly choices: readonly string[];
   readonly keys: readonly string[];
 }

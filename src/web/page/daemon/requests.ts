@@ -58,7 +58,7 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
     throw new MountaineerError("permission_denied", "the session has ended");
   };
   return {
-    /** Once the session has ended, rejects with `permission_denied`, after `onSignedOut` was called. */
+    /** Rejects with `permission_denied` if the session has ended; `onSignedOut` is called before that. */
     async ask<Name extends OperationName>(
       name: Name,
       input: InputOf<Name> | null = null,

@@ -24,7 +24,7 @@ export interface Thing {
   /** The second line of text, which says what is wrong. */
   readonly trouble?: string;
   readonly tone: Tone;
-  /** The view that it links to: the part of the address after `#/`. */
+  /** The view that a click on the thing opens: the part of the address after `#/`. */
   readonly at: string;
   /** True for a placeholder: the number of things left out, or a hint that there are none. */
   readonly isHint?: boolean;

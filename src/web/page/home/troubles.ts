@@ -55,7 +55,7 @@ export function findTroubles(status: StatusReport, approvals: PageState["approva
   return [...troubles.filter(({ tone }) => tone === "bad"), ...troubles.filter(({ tone }) => tone !== "bad")];
 }
 
-/** A share that is only on its second route has no remedy here: the cable must be plugged in. */
+/** A share that is only on its second route gets no button, because only plugging in the cable helps. */
 function shareTrouble(share: ShareStatus, global: GlobalStatus): readonly Trouble[] {
   const hint = secondBestHint(share, global);
   if (hint === null)

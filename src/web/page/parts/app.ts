@@ -28,7 +28,6 @@ export interface App {
   readonly notify: (tone: Tone, text: string, undo?: Undo) => void;
   /** Runs `work` and resolves with true; if it rejects with a `MountaineerError`, shows why and resolves with false. */
   readonly attempt: (what: string, work: () => Promise<void>) => Promise<boolean>;
-  /** Requests all reports now. */
   readonly refresh: () => void;
 }
 

@@ -24,8 +24,8 @@ export function createFormStores<Form extends object>() {
 }
 
 /**
- * The form's contents at this rendering, and its store. A handler that awaits a request reads the store
- * afterwards: the contents lack what was typed meanwhile.
+ * Returns the form's contents at this rendering, and the store of the form. After a handler has awaited a request, it
+ * reads the store, because the contents lack what was typed meanwhile.
  */
 export function useFormStore<Form extends object>(
   stores: FormStores<Form>,

@@ -28,7 +28,6 @@ const TONES = { debug: "plain", info: "plain", warn: "warning", error: "bad" } a
 >;
 /** Typed words filter the list after this time without typing, ms. */
 const QUIET_MS = 300;
-/** Maximum number of entries on the page. */
 const MOST_ITEMS = 2000;
 const KINDS = ["everything", "the log", "calls and audit"] as const;
 

@@ -114,7 +114,8 @@ function Page({ model, link, restart }: PageProps): ComponentChild {
         secret.write(data.secret);
         if (own === "signed-out") void begin(null);
       } else if (data.says === "signed-out" && own !== "signed-out") {
-        // Ends this tab's session, which may differ from the other tab's: each opened link has begun its own.
+        // Ends this tab's session, too: each opened link begins a session of its own, so the other tab may have had
+        // another one.
         void requests.signOut().catch(() => {});
         secret.write(null);
         restart(OUT_ELSEWHERE);

@@ -90,7 +90,7 @@ const MOVED: ReadonlyMap<string, string> = new Map([
   ...["records", "activity/log", "activity/audit"].map((name) => [name, "activity"] as const),
 ]);
 
-/** The view at an address; Home if there is none. */
+/** Returns the view for an address; Home if the address has no view. */
 export function placeAt(hash: string): { readonly view: PageView; readonly place: Place } {
   const name = hash.replace(/^#\//, "");
   const wanted = MOVED.get(name) ?? name;

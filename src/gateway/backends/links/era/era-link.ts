@@ -114,7 +114,10 @@ class EraLink implements BackendLink {
     else if (this.#probe === null) this.#sendLegacy(message);
   }
 
-  /** A request goes out in its client's version; an answer or a cancellation in the version of its request. */
+  /**
+   * A request goes out in the version of its client; an answer or a cancellation goes out in the version of the
+   * request to which it belongs.
+   */
   #sendEither(modern: ModernServer, message: RpcMessage, sender: Sender | null): void {
     const legacy = this.#legacy;
     if (legacy === null) modern.send(message, sender);

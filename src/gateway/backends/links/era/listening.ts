@@ -23,7 +23,10 @@ const CALM_MS = 10_000;
 
 const DONE: Reply = { result: {} };
 
-/** A resource by its URI, or a task by its id. The first word is the member of the listen request that lists it. */
+/**
+ * A resource by its URI, or a task by its id. The first word is the member of the listen request that lists the
+ * topic.
+ */
 type Topic = `${"resourceSubscriptions" | "taskIds"} ${string}`;
 const KINDS = ["resourceSubscriptions", "taskIds"] as const;
 

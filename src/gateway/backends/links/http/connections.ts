@@ -58,7 +58,7 @@ export interface Response extends Pick<ResponseHead, "status" | "headers"> {
 
 /** A request that is in flight, or waits for a connection. */
 export interface Asked {
-  /** Ends its connection, or stops waiting for one. */
+  /** Ends the request's connection, or stops the wait for a connection. */
   destroy(): void;
 }
 

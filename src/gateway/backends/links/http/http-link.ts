@@ -37,7 +37,10 @@ const DELETE_MS = 1_000;
 
 export interface HttpLinkOptions {
   readonly url: string;
-  /** With the values of secrets. `Accept`, `Content-Type` and the headers of MCP override them. */
+  /**
+   * The configured headers, with the values of secrets. `Accept`, `Content-Type` and the headers of MCP override
+   * headers of the same name.
+   */
   readonly headers: Headers;
   readonly clock: Clock;
   /** Makes the authorization of one link; null or absent: `headers` are its only credentials. */

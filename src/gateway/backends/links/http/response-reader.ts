@@ -42,7 +42,7 @@ export class ResponseReader {
     this.#parts = parts;
   }
 
-  /** A request was sent, so a response may begin. */
+  /** Call when a request was sent, because a response may begin from then on. */
   expect(): void {
     this.#state = "head";
   }

@@ -6,7 +6,8 @@ import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 const LINE_BYTES = 64 * 1024;
 const WINDOW_MS = 1_000;
 /**
- * Limits of what is read in one time window, enough for a server that logs each of a thousand calls a second.
+ * Maximum of what is read in one time window. It is enough for a server that logs a line for each of a thousand calls
+ * a second.
  */
 const WINDOW_LINES = 2_000;
 const WINDOW_BYTES = 512 * 1024;

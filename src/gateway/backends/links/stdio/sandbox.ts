@@ -90,7 +90,7 @@ function foldersInWritable({ read, write }: SandboxConfig): readonly (readonly [
 }
 
 /**
- * Pairs of a configured path and one of Mountaineer's own, of which neither contains the other: only a link
+ * Returns pairs of a configured path and one of Mountaineer's own paths where neither contains the other. Only a link
  * could lead from one to the other.
  */
 function namedAndGuarded({ config, guarded }: ProgramSandbox): readonly (readonly [string, string])[] {

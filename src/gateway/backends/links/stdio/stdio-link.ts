@@ -1,5 +1,5 @@
-// MCP over a child process' stdin and stdout: newline-delimited JSON in both directions within limits. The whole process
-// group ends with the program.
+// MCP over stdin and stdout of a child process, as newline-delimited JSON with limits. When the program ends, its
+// whole process group ends.
 
 import type { ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
@@ -289,7 +289,10 @@ class StdioLink implements BackendLink {
 interface ProgramOptions {
   readonly command: string;
   readonly args: readonly string[];
-  /** With the values of secrets; added to the few variables that every child gets. Names: letters, digits and `_`. */
+  /**
+   * Variables for the program, with the values of secrets, besides the few that every child gets. Names: letters,
+   * digits and `_`.
+   */
   readonly env: Readonly<Record<string, string>>;
   /** An absolute path. */
   readonly cwd: string;
@@ -352,7 +355,7 @@ function launchPrefix(options: ProgramOptions): readonly string[] | LinkFailure 
   return "kind" in wrapped ? wrapped : ["/", ...sandboxCommand(sandbox), ...wrapped];
 }
 
-/** The failure of a program that never ran, by exit code and last line; null: it ran. */
+/** Returns the failure of a program that never ran, found by exit code and last line; null if the program ran. */
 function startFailure(
   options: ProgramOptions,
   exitCode: number | null,
