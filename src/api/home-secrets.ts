@@ -58,15 +58,17 @@ export async function keepWhile<T>(
   write: () => Promise<T>,
 ): Promise<T> {
   const kept: string[] = [];
+  let isWriting = false;
   try {
     for (const [name, value] of secrets) {
       await store.set(name, value, null, signal);
       kept.push(name);
     }
+    isWriting = true;
     return await write();
   } catch (error) {
-    const isRefused = error instanceof MountaineerError && !UNCERTAIN.has(error.code);
-    for (const name of isRefused ? kept : []) await store.remove(name, signal).catch(() => {});
+    const isUnwritten = !isWriting || (error instanceof MountaineerError && !UNCERTAIN.has(error.code));
+    for (const name of isUnwritten ? kept : []) await store.remove(name, signal).catch(() => {});
     throw error;
   }
 }

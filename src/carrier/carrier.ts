@@ -25,7 +25,8 @@ export interface CarriedMount {
  * - `carrying`: connections pass.
  * - `waiting`: the server cannot be reached; connections are held.
  * - `unconfirmed`: the server answers, and must be proved again to be the mounted one. New connections are held
- *   until `confirm`.
+ *   until `confirm`. While no daemon answers, the carrier confirms by itself once a connection from before the loss
+ *   receives bytes.
  * - `refusing`: connections were held for the whole patience (`patienceMs`); they are reset until the server
  *   answers.
  */

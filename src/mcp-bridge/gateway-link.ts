@@ -39,8 +39,11 @@ function linkOn(socket: Socket, { output, onLine, onRoom, onEnd }: LinkOptions) 
   const passage = createPassage({ onLine, write: (bytes) => void output.write(bytes) });
   const closed = Promise.withResolvers<void>();
   let said = false;
+  let hasEnded = false;
 
   const end = (): void => {
+    if (hasEnded) return;
+    hasEnded = true;
     if (onEnd()) passage.end();
     // The client has received part of a line, so the next message must begin on a new line.
     else if (passage.cut()) output.write("\n");

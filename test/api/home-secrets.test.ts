@@ -33,6 +33,17 @@ test("secrets that the refused file would have named are removed again, and stay
     assert.equal(await keptAfter(new MountaineerError(code, "the answer was lost")), 2, code);
   assert.equal(await keptAfter(new Error("the schema beside the file cannot be written")), 2);
   kept.clear();
+  const late = new MountaineerError("timed_out", "the keyring does not answer");
+  const half = {
+    ...keeper,
+    set: (name: string, value: string) => (name === "nas" ? Promise.reject(late) : keeper.set(name, value)),
+  };
+  const reversed = [...secrets].reverse();
+  await assert.rejects(
+    keepWhile(half, reversed, t.signal, () => assert.fail("written all the same")),
+    late,
+  );
+  assert.equal(kept.size, 0);
   assert.equal(await keepWhile(keeper, secrets, t.signal, () => Promise.resolve("written")), "written");
   assert.deepEqual([...kept.keys()], ["nas", "core"]);
 });

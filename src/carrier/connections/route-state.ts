@@ -36,8 +36,8 @@ interface RouteStateOptions {
   /** Called when the server answers again, and is not confirmed yet. */
   readonly onUnconfirmed: (proof: Proved) => void;
   /**
-   * Called when the server has been unproved for `patienceMs`. Connections that received nothing since `lostAtMs`
-   * have to end; if `lostAtMs` is Infinity, all connections.
+   * Called when the patience is over, and by `leave`. Connections that received nothing since `lostAtMs` have to end;
+   * if `lostAtMs` is Infinity, all connections.
    */
   readonly onImpatient: (lostAtMs: number) => void;
 }

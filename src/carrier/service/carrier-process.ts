@@ -47,7 +47,7 @@ async function main(): Promise<void> {
   const inheritedCount = socketsText === undefined ? 0 : Number(socketsText);
 
   // A carrier that a daemon has just started may hold the lock for a moment. Only a process that inherited ports
-  // waits for it: the keeper gives the ports up when that process exits.
+  // waits for it: if this process exited with 0, its keeper would give the ports up.
   const withinMs = inheritedCount > 0 ? LOCKED_FOR_A_LOOK_MS : 0;
   const lock = await waitExclusive(join(folder, "lock.db"), { clock, withinMs });
   // Another carrier runs. This process ends, and with it the keeper that started it, if any.

@@ -56,7 +56,7 @@ const SAYS: Readonly<Record<string, readonly string[]>> = {
     "/home/ada/.mountaineer/config.toml",
     "0123456789ab",
     "live",
-    " h ago",
+    " ago",
     "1 share reloaded",
     "Notice changes by",
   ],

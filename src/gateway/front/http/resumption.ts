@@ -27,8 +27,8 @@ const RESUMED_WITHIN_MS = 120_000;
 /** How long a question on a broken connection waits for its client: other clients may need the server. */
 const ASKED_WITHIN_MS = 15_000;
 /**
- * How long a completely written answer is kept at least, in case it has not arrived. No answer is kept longer than
- * twice this time.
+ * A completely written answer is kept for one to two times this long in case it has not arrived, unless the bounds
+ * on number and size remove it earlier.
  */
 const COMPLETE_KEPT_MS = 10_000;
 /** Maximum number of completely written answers that are kept. */

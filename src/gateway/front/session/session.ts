@@ -330,7 +330,7 @@ export class Session implements SessionPort {
     const call = isRpcId(id) ? this.#calls.get(idKey(id)) : undefined;
     if (call === undefined) return false;
     const reason = params?.["reason"];
-    const text = typeof reason === "string" ? reason : "the client cancelled the request";
+    const text = typeof reason === "string" && reason !== "" ? reason : "the client cancelled the request";
     this.#close(call, null, new MountaineerError("aborted", text));
     return true;
   }

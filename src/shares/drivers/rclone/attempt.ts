@@ -43,7 +43,7 @@ const STUCK_POLL_MS = 250;
 const LATE_SHARE = 0.6;
 
 /**
- * A process that has moved fewer bytes since the last check counts as idle: threads of Go's runtime wake each
+ * A process that has moved fewer bytes since it last counted as working is idle. Threads of Go's runtime wake each
  * other even without work.
  */
 const WORK_BYTES = 1_024;
