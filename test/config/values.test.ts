@@ -227,9 +227,12 @@ test("a way into a share has no slash around it, and leads nowhere else", () => 
     "a//b",
     "a\nb",
     long,
+    `a/${"ä".repeat(128)}`,
+    `${"aä/".repeat(767)}abcde`,
   ])
     assert.equal(read(wrong), null, JSON.stringify(wrong));
-  assert.equal(read(long.slice(1)), long.slice(1));
+  for (const longest of [long.slice(1), `a/${"ä".repeat(127)}b`, `${"aä/".repeat(767)}abcd`])
+    assert.equal(read(longest), longest);
 });
 
 test("paths are absolute or below the home folder", () => {

@@ -12,6 +12,7 @@ import {
   symlink,
   writeFile,
 } from "node:fs/promises";
+import { Server } from "node:net";
 import { delimiter, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
@@ -602,4 +603,16 @@ test("a port that another program has taken meanwhile is not waited for", async 
   assert.notEqual(url, first.url);
   assert.equal(access.pagePort, Number(new URL(url).port));
   assert.equal((await fetch(url)).status, 404);
+});
+
+test("a page whose address could not be opened is opened when it is asked for again", async (t) => {
+  const clock = createManualClock();
+  const access = await Access.open({ home: await temporaryFolder(t), clock, logger: silentLogger });
+  await using page = new PageListener({ take: () => false, access, clock, logger: silentLogger });
+  const refuse = (): never => {
+    throw new Error("too many open files");
+  };
+  t.mock.method(Server.prototype, "listen", refuse, { times: 1 });
+  await assert.rejects(page.url(), /too many open files/);
+  assert.equal((await fetch(await page.url())).status, 404);
 });

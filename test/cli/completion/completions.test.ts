@@ -124,6 +124,8 @@ test("commands, options and choices come from the definitions; what takes a file
   assert.deepEqual(words("monitor", "--interval", ""), [":nothing"]);
   assert.deepEqual(words("call", "tool", ""), [":nothing"]);
   assert.deepEqual(words("backends", "restart", "files", ""), [":live"], "several can be named");
+  for (const word of ["-", "--config="])
+    assert.deepEqual(words("backends", "add", "x", "--", "server", word), [":nothing"], "not our options");
   for (const command of ["login", "logout"]) assert.deepEqual(words("backends", command, ""), [":live"]);
 });
 

@@ -317,8 +317,10 @@ test("a user without a password is a guest for rclone, and the Keychain's for Ne
   assert.deepEqual((await loaded(text, MAC)).warnings, []);
 });
 
+const ANY_ADDRESS = '[server]\nhost = "0.0.0.0"\n';
 const OIDC = '[incoming_auth]\ntype = "oidc"\nissuer = "https://login.example.com"\n';
 const JWT = '[incoming_auth]\ntype = "jwt"\nissuer = "https://login.example.com"\n';
+const JWT_WITH_KEYS = `${JWT}jwks = "https://login.example.com/jwks"\n`;
 
 describe("signed tokens in the configuration", () => {
   test("E1 an issuer is enough, and the defaults are safe", async () => {
@@ -387,7 +389,8 @@ hd = ["example.com"]
       '[incoming_auth]\ntype = "local"\ntoken = "${T}"\nissuer = "https://a.example"\n',
       /`issuer` with type `local`/,
     ],
-    ["an address that is any", `[server]\nhost = "0.0.0.0"\n${OIDC}`, /public_url/],
+    ["any address with oidc", `${ANY_ADDRESS}${OIDC}`, /without a name that tokens could be for/],
+    ["any address with jwt", `${ANY_ADDRESS}${JWT_WITH_KEYS}`, /without a name that tokens could be for/],
     ["a scope with a space", `${OIDC}required_scopes = ["a b"]\n`, /required_scopes/],
   ];
   for (const [what, text, expected] of mistakes) {
@@ -399,7 +402,10 @@ hd = ["example.com"]
   test("E1 an issuer on this machine may speak plainly, and any address may be bound with it", async () => {
     await accepted(OIDC.replace("https://login.example.com", "http://127.0.0.1:8080/realm"));
     await accepted(`[server]\nhost = "192.168.1.4"\n${OIDC}`);
-    await accepted(`[server]\nhost = "0.0.0.0"\npublic_url = "https://mcp.example.com/mcp"\n${OIDC}`);
+    for (const text of [OIDC, JWT_WITH_KEYS]) {
+      await accepted(`${ANY_ADDRESS}public_url = "https://mcp.example.com/mcp"\n${text}`);
+      await accepted(`${ANY_ADDRESS}${text}audience = ["api"]\n`);
+    }
   });
 });
 

@@ -14,6 +14,7 @@ import type { Key, KeyName } from "../../../src/tui/terminal/key.ts";
 import { createStore } from "../../../src/tui/terminal/store.ts";
 import { sampleSyncEvent, sampleSyncState } from "../../api/sample-config.ts";
 import { sampleAudit } from "../../api/sample-gateway.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { textOf, viewOf } from "../views.ts";
 
 function rig() {
@@ -45,6 +46,24 @@ function rig() {
     });
   return { ring, emit, transition, stop, listeners, text, press, audits: () => audits };
 }
+
+test("what happens while the log is read, and is in it already, is one event", async () => {
+  const { ring, transition, listeners } = rig();
+  const line = (share: string, fromNowMs: number) => ({
+    at: new Date(Date.now() + fromNowMs).toISOString(),
+    level: "info" as const,
+    message: "share.mounted",
+    fields: { share },
+  });
+  const lines = [line("NEW", 1_000), line("OLD", -1_000)];
+  const client = {
+    ask: askOf({ daemonLog: async () => ({ path: "/log", lines, more: false, next: null }) }),
+  };
+  for (const listener of listeners) listener({ kind: "connected", client } as unknown as FollowNotice);
+  transition("share.mounted", { share: "NEW" });
+  await turn();
+  assertEach(ring.newest(), ({ about }) => about, ["NEW", "OLD"]);
+});
 
 test("F2 a hundred thousand events keep two thousand, the newest, and say how many came", () => {
   const { ring, transition } = rig();
