@@ -152,8 +152,8 @@ async function begin(
       if (stopped.aborted) return;
       if (operation === "PUT") events.summary(key, value, revision > before);
       else events.removed(key);
-      // `delta`: how many entries are still to come. An empty bucket gets to 0, too, with the entry that this
-      // machine writes itself.
+      // `delta` is the number of entries still to come. An empty bucket sends no entry at first; then the entry that
+      // this machine writes itself arrives with 0.
       if (isCaughtUp || delta !== 0) continue;
       isCaughtUp = true;
       events.caughtUp();

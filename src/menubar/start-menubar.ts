@@ -14,7 +14,7 @@ type MenubarPlace = Omit<DesktopOptions, "clock">;
 type MenubarFace =
   /** An icon in the desktop's tray, through the session's D-Bus. */
   | { readonly kind: "tray" }
-  /** Frames for SwiftBar or xbar; `command` comes before `--act ACTION`. */
+  /** Frames for SwiftBar or xbar. A click on a line of the menu runs `command` followed by `--act ACTION`. */
   | {
       readonly kind: "swiftbar";
       readonly output: Writable;

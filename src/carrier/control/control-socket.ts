@@ -53,8 +53,8 @@ async function notedPath(home: string): Promise<string | null> {
   const text = await readIfPresent(notePath(home));
   const { socket, home: noted } = (text === null ? null : jsonObject(text)) ?? {};
   if (typeof socket !== "string") return null;
-  // A note of an earlier version does not name the home. Such a note exists only if the usual path is too long for a
-  // socket.
+  // A note of an earlier version does not name the home. It was written only where the home's usual path is too long
+  // for a socket; if this home's path is not too long, the note was copied from another home.
   const isOther =
     typeof noted === "string" ? await isOfOtherHome(noted, home) : !isTooLongForSocket(usualPath(home));
   return isOther ? null : socket;

@@ -15,8 +15,8 @@ const DEFAULTS = Buffer.from("[server]\n");
 const SETTINGS: readonly string[] = ["global", "sync", "server"];
 
 /**
- * Reports a reload from an empty configuration: all shares and backends are added, and settings that are not
- * the default are changed.
+ * Makes the report of a reload from an empty configuration. It lists all shares and backends as added, and each
+ * setting that differs from its default as changed.
  */
 export async function firstStart({ path, place, format, read }: ConfigView): Promise<ReloadReport> {
   const bytes = (await read()) ?? new Uint8Array();

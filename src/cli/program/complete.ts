@@ -27,9 +27,9 @@ const LONGEST_DESCRIPTION = 80;
 const FILES = ":files";
 
 /**
- * Arguments: `SHELL WORD…`, where the last word is being typed. For bash, which splits words at `:` and `=`:
- * `bash CURRENT LINE`, with bash's current word and the line up to the cursor. Prints a candidate per line,
- * with its description after a tab.
+ * Prints a candidate per line, with its description after a tab. The arguments are `SHELL WORD…`, where the last word
+ * is being typed. bash splits words at `:` and `=`, so its arguments are `bash CURRENT LINE`: what bash takes for the
+ * current word, and the line up to the cursor.
  */
 export async function complete(args: readonly string[], options: CompleteOptions): Promise<number> {
   const [shell = "", ...rest] = args;

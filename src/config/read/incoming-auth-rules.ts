@@ -132,8 +132,8 @@ function listenFindings(server: Table, auth: Table): Finding[] {
 }
 
 /**
- * Reports a server that listens on any address while no key gives the name that tokens are issued for. An
- * authorization server issues the tokens of all users for one name of the gateway.
+ * Reports a server that listens on all addresses (`0.0.0.0`, `::`) with neither `public_url` nor `audience`: tokens
+ * are issued for one name of the gateway, and then nothing says which.
  */
 function resourceFindings(server: Table, auth: Table): Finding[] {
   const { host } = server;

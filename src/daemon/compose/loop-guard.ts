@@ -14,7 +14,7 @@ export function loopGuard(configPath: string, environment: Environment): Readonl
 /** Throws `gateway_off` if this process descends from a backend of the same configuration. */
 export function requireNoOwnBackend(configPath: string, environment: Environment): void {
   if (!lineageOf(environment).includes(configPath)) return;
-  // This error has no hint, because most people see only the last line of the backend's log.
+  // The remedy is in the message and not in a hint, because most people see only the last line of the backend's log.
   throw new MountaineerError(
     "gateway_off",
     `the gateway of ${configPath} would start itself again and again; remove the backend that runs mountaineer from it`,

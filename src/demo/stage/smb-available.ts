@@ -12,7 +12,10 @@ const VERSION_WITHIN_MS = 15_000;
 const TRIAL_WAIT_SECS = 15;
 const TRIAL_WITHIN_MS = 20_000;
 
-/** Why real SMB is not available, for people; null: it is available. `parent`: a folder for the trial mount. */
+/**
+ * Resolves with the reason why real SMB is not available, in words for people; null: it is available. `parent`: a folder
+ * for the trial mount.
+ */
 export async function lackingForSmb(
   parent: string,
   environment: Readonly<Record<string, string>>,

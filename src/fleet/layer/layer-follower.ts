@@ -176,8 +176,8 @@ export class LayerFollower {
       const stored = await unlessAborted(bucket.newest(), signal);
       problem = stored === null ? null : await this.#take(stored);
     } catch (error) {
-      // While the link is lost, a failed read says nothing about the layer. A machine without an operator
-      // needs no layer.
+      // This is no problem of the layer if the link was lost meanwhile, or if no operator's key is configured
+      // (`trust` is null): then no layer is applied.
       if (signal.aborted || bucket !== this.#bucket || this.#options.trust === null) return;
       problem = unread(errorText(error));
     }

@@ -29,7 +29,7 @@ export function nameKey(kind: NamedEntry["kind"], name: string): string {
 
 /** Gives names to the entries of one catalog. Call `nameOf` in order of precedence. */
 export class Namer {
-  /** Names given for the first time, by `nameKey`. */
+  /** The entries whose name is new or has changed, with `nameKey` as the key. */
   readonly fresh = new Map<string, NamedEntry>();
   readonly #known: KnownNames;
   readonly #conflict: ConflictConfig;

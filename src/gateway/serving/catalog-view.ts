@@ -18,7 +18,7 @@ type ViewFor = (principal: Principal) => CatalogView;
 export interface ListedTools {
   /** Tools that come first in the list. */
   readonly own: readonly JsonObject[];
-  /** Returns true if the backend's tool `name` is listed after the tools in `own`. */
+  /** True if `name`, a tool of the backend, is listed too; such tools come after `own`. */
   keeps(name: string): boolean;
 }
 

@@ -26,7 +26,7 @@ interface NamesOptions extends GatewayTools {
 
 export class KeptNames {
   owners: NameOwners = new Map();
-  /** By `toolKey`. A new object after each change. */
+  /** The `toolKey`s of the tools that are switched off. Each change makes a new set. */
   off: ReadonlySet<string> = new Set();
   /** Why the stored names cannot be used; null if they can. */
   lost: string | null = null;

@@ -72,7 +72,7 @@ function switchItems(share: ShareStatus, world: MenuWorld, key: string): MenuIte
     .map((action) => actionItem(key, action, world));
 }
 
-/** Forcing an action takes a second click, next to the programs whose open files would be lost. */
+/** Forcing an action takes a second click, in a submenu that lists the programs whose unsaved work would be lost. */
 function forceItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem[] {
   const refused = world.busy.get(share.name) ?? null;
   const items: MenuItem[] = [];

@@ -22,8 +22,8 @@ import { createHurry, type Hurried, type Subject } from "./share-subject.ts";
 
 const MOST_STEPS = 16;
 /**
- * After a connection has ended, rclone repeats the requests of our own look for this long, ms; they do not
- * count as a program's.
+ * How long rclone may repeat the requests of our own look after a connection has ended, ms. Traffic in that time does
+ * not count as a program's use of the share.
  */
 const OWN_LOOK_MS = 2_000;
 const MOUNT_DEADLINE_MS = 20_000;

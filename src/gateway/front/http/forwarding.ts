@@ -67,7 +67,7 @@ interface Message {
 export class Forwarding {
   readonly #options: ForwardingOptions;
   readonly #inFlight = new Set<Forwarded>();
-  /** Proofs of sessions that other machines are known to hold, the newest last. */
+  /** Sessions that are known to be on other machines, each by its proof (`proofOf`); the newest last. */
   readonly #known = new Map<string, true>();
   readonly #guesses = new Map<string, { count: number; readonly sinceMs: number }>();
   #idle: PromiseWithResolvers<void> | null = null;

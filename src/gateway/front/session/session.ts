@@ -233,7 +233,10 @@ export class Session implements SessionPort {
     return typeof id === "string" && this.#questions.settle(id, reply);
   }
 
-  /** Settles the question of an invalid response with an error, so that the server does not wait in vain. */
+  /**
+   * If an invalid response names a server's question, answers that question with an error, so that the server does
+   * not wait in vain.
+   */
   settleInvalid(value: unknown, id: RpcId | null): void {
     if (!isJsonObject(value) || value["method"] !== undefined) return;
     this.#settle(id, errorReply(INVALID_REQUEST, "the client's answer is no JSON-RPC response"));
