@@ -1,7 +1,7 @@
 #!/bin/sh
 # Becomes a backend: `backend-launch.sh FOLDER COMMAND ARGS…`, in a session of its own. Tells the warden (descriptor 3)
 # of its process group before anything of the backend runs; whatever may hang on a dead mount is done here, not in the
-# daemon. Why it could not start is its last line on stderr, as stdio/start.ts reads it.
+# daemon. Why it could not start is its last line on stderr, which stdio-link.ts reads.
 
 trap '' PIPE
 printf '+%s\n' "$$" 2>/dev/null >&3
