@@ -2,6 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import type { Server } from "node:net";
 import { errorText } from "../../runtime/errors.ts";
+import { shareWrites } from "../../runtime/files/durable-value.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { spawnChild } from "../../runtime/process/child-process.ts";
 import { type ProcessIdentity, processIdentity } from "../../runtime/process/process-identity.ts";
@@ -55,7 +56,6 @@ export function createKeeper(options: KeeperOptions) {
   let current: { child: ChildProcess; identity: ProcessIdentity | null } | null = null;
   let servers: readonly Server[] = [];
   let ended = false;
-  let changing: Promise<void> = Promise.resolve();
 
   const start = async (): Promise<void> => {
     if (servers.length === 0) {
@@ -79,30 +79,26 @@ export function createKeeper(options: KeeperOptions) {
     child.once("exit", (_, signal) => {
       if (current !== started) return;
       logger.warn("the keeper ended and is started again", { signal });
-      if (signal === "SIGTERM") clock.setTimer(AGAIN_AFTER_SIGTERM_MS, () => void change());
-      else void change();
+      if (signal === "SIGTERM") clock.setTimer(AGAIN_AFTER_SIGTERM_MS, () => void changes.write());
+      else void changes.write();
     });
     // The process may have exited before the listener was registered.
     if (child.exitCode !== null || child.signalCode !== null) throw new Error("the keeper ended at once");
     await options.onChange(started.identity);
   };
-  const change = (): Promise<void> => {
-    const next = changing.then(async () => {
-      if (ended) return;
-      const before = current;
-      try {
-        await start();
-      } catch (error) {
-        current = before;
-        logger.error("cannot start a new keeper of the ports", { error: errorText(error) });
-        clock.setTimer(AGAIN_AFTER_FAILURE_MS, () => void change());
-        return;
-      }
-      if (before !== null) await dismiss(before.child);
-    });
-    changing = next.catch(() => {});
-    return next;
-  };
+  const changes = shareWrites(async (): Promise<void> => {
+    if (ended) return;
+    const before = current;
+    try {
+      await start();
+    } catch (error) {
+      current = before;
+      logger.error("cannot start a new keeper of the ports", { error: errorText(error) });
+      clock.setTimer(AGAIN_AFTER_FAILURE_MS, () => void changes.write());
+      return;
+    }
+    if (before !== null) await dismiss(before.child);
+  });
   const dismiss = async (child: ChildProcess): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
@@ -118,12 +114,12 @@ export function createKeeper(options: KeeperOptions) {
     /** Holds these sockets instead of the previous ones. Resolves when they are held and the previous keeper has ended. */
     hold(next: readonly Server[]): Promise<void> {
       servers = [...next];
-      return change();
+      return changes.write();
     },
     /** Ends the keeper, so that the carrier is not started again. */
     async [Symbol.asyncDispose]() {
       ended = true;
-      await changing;
+      await changes.settled;
       const last = current;
       current = null;
       if (last !== null) await dismiss(last.child);

@@ -22,6 +22,12 @@ import { createControlServer } from "./control-server.ts";
 
 /** A new carrier ends if no share is opened within this time. */
 const FIRST_SHARE_WITHIN_MS = 15_000;
+/**
+ * After its last share is closed, a carrier waits this long for another while a daemon is connected: a mount per route
+ * that moves closes its port and opens the next, and the start of a new carrier would take as long as the rest of the
+ * move.
+ */
+const NEXT_SHARE_WITHIN_MS = 3_000;
 const GOODBYE_WITHIN_MS = 3_000;
 const LOCKED_FOR_A_LOOK_MS = 2_000;
 const LOG_BYTES_AT_MOST = 1024 * 1024;
@@ -62,12 +68,21 @@ async function main(): Promise<void> {
   const program = fileURLToPath(import.meta.url);
   const prove = createServerProof(clock);
   const ending = Promise.withResolvers<void>();
+  let daemons = 0;
+  const endIfEmpty = (): void => {
+    if (service.isEmpty) ending.resolve();
+  };
+  let pause = clock.setTimer(FIRST_SHARE_WITHIN_MS, endIfEmpty);
   const control = createControlServer({
     clock,
     logger,
     service: () => service,
     program: basename(dirname(program)).replace(/^program-/u, ""),
-    onDaemons: (count) => watch.daemons(count),
+    onDaemons(count) {
+      watch.daemons(count);
+      daemons = count;
+      if (count === 0) endIfEmpty();
+    },
     onHeard: () => watch.heard(),
   });
   const service: CarrierService = new CarrierService({
@@ -91,7 +106,10 @@ async function main(): Promise<void> {
       control.changed(urgent);
       if (urgent) watch.changed();
     },
-    onEmpty: () => ending.resolve(),
+    onEmpty() {
+      pause[Symbol.dispose]();
+      pause = clock.setTimer(daemons === 0 ? 0 : NEXT_SHARE_WITHIN_MS, endIfEmpty);
+    },
   });
   const watch: AloneWatch = new AloneWatch({
     clock,
@@ -108,12 +126,11 @@ async function main(): Promise<void> {
   const removeSocket = await listenForControl(control.server, home);
   if (inheritedCount > 0) {
     logger.warn("the carrier died and goes on", { shares: [...service.served.keys()] });
-    service.endIfEmpty();
+    endIfEmpty();
   }
-  const firstShare = clock.setTimer(FIRST_SHARE_WITHIN_MS, () => service.endIfEmpty());
   await ending.promise;
 
-  firstShare[Symbol.dispose]();
+  pause[Symbol.dispose]();
   watch[Symbol.dispose]();
   await removeSocket();
   control.end();

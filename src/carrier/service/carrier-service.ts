@@ -32,7 +32,7 @@ interface ServiceOptions extends Omit<ShareParts, "events" | "logons"> {
   readonly onNotice: (notice: CarrierNotice) => boolean;
   /** `urgent`: a phase, a route or the list of shares has changed; else only counters. */
   readonly onChanged: (urgent: boolean) => void;
-  /** Called when the last share is gone and the request that closed it is about to be answered. */
+  /** Called each time that `isEmpty` has become true. */
   readonly onEmpty: () => void;
 }
 
@@ -40,7 +40,10 @@ export function listenerFor(): Server {
   return createServer({ pauseOnConnect: true, allowHalfOpen: true, highWaterMark: 1 });
 }
 
-/** All open shares. Operations that change the set of ports run one after the other. */
+/**
+ * All open shares. Changes of the set of ports are made one after the other; the keeper and the file then take several
+ * of them at once.
+ */
 export class CarrierService implements AsyncDisposable {
   readonly #options: ServiceOptions;
   readonly served = new Map<string, ShareCarrier>();
@@ -49,6 +52,8 @@ export class CarrierService implements AsyncDisposable {
   readonly #logons = new Map<string, LogonGate>();
   #journal: readonly JournalEntry[] = [];
   #changing: Promise<unknown> = Promise.resolve();
+  /** How many shares are being opened or closed. */
+  #changes = 0;
   #isEnded = false;
 
   constructor(options: ServiceOptions) {
@@ -80,29 +85,8 @@ export class CarrierService implements AsyncDisposable {
     });
   }
 
-  open({ wantedPort, unproved = false, ...request }: OpenRequest): Promise<CarriedShare> {
-    return this.#inTurn(async () => {
-      const { share, route } = request;
-      // The caller has nothing mounted, so connections of an earlier mount end.
-      const known = this.served.get(share);
-      this.served.delete(share);
-      await known?.[Symbol.asyncDispose]();
-      if (known !== undefined) await this.#holdPorts();
-      if (this.served.size >= SHARES_AT_MOST)
-        throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be carried`);
-      const server = listenerFor();
-      // With port 0 the system picks one.
-      await listen(server, { host: "127.0.0.1", port: wantedPort ?? 0, backlog: BACKLOG });
-      const port = portOf(server);
-      const settings = { ...request, port, mount: null, guid: null, confirmed: !unproved, epoch: 0 };
-      const carrier = this.#serve(server, settings);
-      carrier.configure(request);
-      await this.#holdPorts();
-      await this.#save();
-      this.#options.logger.info("a share is carried", { share, port, route });
-      this.#options.onChanged(true);
-      return carrier.state();
-    });
+  open(request: OpenRequest): Promise<CarriedShare> {
+    return this.#counted(() => this.#open(request));
   }
 
   /** Rejects with `share_unknown`, or with `aborted` if the carrier has acted alone since `epoch` (null: any epoch). */
@@ -144,24 +128,12 @@ export class CarrierService implements AsyncDisposable {
   }
 
   close(share: string): Promise<void> {
-    const { clock, logger, onChanged, onNotice } = this.#options;
-    return this.#inTurn(async () => {
-      const carrier = this.served.get(share);
-      if (carrier === undefined) return;
-      this.served.delete(share);
-      await settledWithin(clock, CLOSE_WITHIN_MS, carrier[Symbol.asyncDispose]());
-      await this.#holdPorts();
-      await this.#save();
-      logger.info("a share is no longer carried", { share, port: carrier.settings.port });
-      onChanged(true);
-      onNotice({ share, what: "gone" });
-      this.#sayIfEmpty();
-    });
+    return this.#counted(() => this.#close(share));
   }
 
-  /** Waits until no share is being opened or closed, then calls `onEmpty` if no share is open. */
-  endIfEmpty(): void {
-    void this.#inTurn(async () => this.#sayIfEmpty());
+  /** Whether no share is open, and none is being opened or closed. */
+  get isEmpty(): boolean {
+    return this.served.size === 0 && this.#changes === 0;
   }
 
   async takeJournal(): Promise<readonly JournalEntry[]> {
@@ -182,6 +154,60 @@ export class CarrierService implements AsyncDisposable {
     for (const carrier of this.served.values())
       await settledWithin(this.#options.clock, CLOSE_WITHIN_MS, carrier[Symbol.asyncDispose]());
     await this.#keeper[Symbol.asyncDispose]();
+  }
+
+  async #open({ wantedPort, unproved = false, ...request }: OpenRequest): Promise<CarriedShare> {
+    const carrier = await this.#inTurn(async () => {
+      const { share } = request;
+      // The caller has nothing mounted, so connections of an earlier mount end.
+      const known = this.served.get(share);
+      this.served.delete(share);
+      await known?.[Symbol.asyncDispose]();
+      if (known !== undefined) await this.#holdPorts();
+      if (this.served.size >= SHARES_AT_MOST)
+        throw new MountaineerError("internal", `more than ${SHARES_AT_MOST} shares cannot be carried`);
+      const server = listenerFor();
+      // With port 0 the system picks one.
+      await listen(server, { host: "127.0.0.1", port: wantedPort ?? 0, backlog: BACKLOG });
+      const port = portOf(server);
+      const settings = { ...request, port, mount: null, guid: null, confirmed: !unproved, epoch: 0 };
+      const opened = this.#serve(server, settings);
+      opened.configure(request);
+      return opened;
+    });
+    await this.#holdPorts();
+    await this.#save();
+    const { share, port, route } = carrier.settings;
+    this.#options.logger.info("a share is carried", { share, port, route });
+    this.#options.onChanged(true);
+    return carrier.state();
+  }
+
+  async #close(share: string): Promise<void> {
+    const { clock, logger, onChanged, onNotice } = this.#options;
+    const carrier = await this.#inTurn(async () => {
+      const found = this.served.get(share);
+      this.served.delete(share);
+      if (found !== undefined) await settledWithin(clock, CLOSE_WITHIN_MS, found[Symbol.asyncDispose]());
+      return found;
+    });
+    if (carrier === undefined) return;
+    await this.#holdPorts();
+    await this.#save();
+    logger.info("a share is no longer carried", { share, port: carrier.settings.port });
+    onChanged(true);
+    onNotice({ share, what: "gone" });
+  }
+
+  /** Does `work`, which opens or closes a share. `onEmpty` is called after it at the earliest. */
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
+    this.#changes += 1;
+    try {
+      return await work();
+    } finally {
+      this.#changes -= 1;
+      if (this.isEmpty) this.#options.onEmpty();
+    }
   }
 
   #serve(server: Server, settings: ShareSettings): ShareCarrier {
@@ -223,10 +249,6 @@ export class CarrierService implements AsyncDisposable {
     const logons = known ?? new LogonGate(this.#options.clock, settings.refusedLogon ?? null);
     this.#logons.set(key, logons);
     return logons;
-  }
-
-  #sayIfEmpty(): void {
-    if (this.served.size === 0) this.#options.onEmpty();
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -47,7 +47,7 @@ export type ProofVerdict =
   | { readonly kind: "unproved"; readonly text: string; readonly isBlank?: true };
 
 /**
- * At most two proofs run at once, and at most one for each share. A proof takes at most 12 s, then ends as
+ * At most four proofs run at once, and at most one for each share. A proof takes at most 12 s, then ends as
  * `unproved`. Rejects only when the signal aborts.
  */
 export type ServerProof = ReturnType<typeof createServerProof>;
@@ -70,7 +70,7 @@ export interface ServerProofOptions extends StateFolderTools {
   readonly known?: KnownServers;
 }
 
-const PROOFS_AT_ONCE = 2;
+const PROOFS_AT_ONCE = 4;
 const GUID_AGAIN_MS = 1_000;
 const DEADLINE_MS = 10_000;
 

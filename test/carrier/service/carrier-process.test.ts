@@ -62,10 +62,14 @@ describe("the carrier's process", () => {
     assert.equal((await stat(join(folder, "state.json"))).mode & 0o777, 0o600);
     assert.equal((await bench.keepers()).length, 1);
 
+    const pid = await bench.carrierPid();
     await carrier.close("CORE", signal);
-    await eventually(async () => (await bench.carriers()).length + (await bench.keepers()).length === 0);
     assert.equal(carrier.shares.size, 0);
     assert.equal(await mayBind(share.port), true);
+    await carrier.open(openRequest("DATA", nas), signal);
+    assert.equal(await bench.carrierPid(), pid, "a mount that moves finds it there");
+    await carrier.close("DATA", signal);
+    await eventually(async () => (await bench.carriers()).length + (await bench.keepers()).length === 0);
     assert.deepEqual(
       (await readdir(folder)).filter((name) => name.endsWith(".sock")),
       [],
@@ -233,8 +237,9 @@ describe("the carrier's process", () => {
     const [old] = await programs();
     await next.close("CORE", signal);
     await next.close("DATA", signal);
+    await next[Symbol.asyncDispose]();
     await eventually(async () => (await bench.carriers()).length === 0);
-    await next.open(openRequest("CORE", nas), signal);
+    await bench.connect(newer).open(openRequest("CORE", nas), signal);
     assert.notEqual(await bench.carrierPid(), pid);
     await eventually(async () => (await programs()).length === 1);
     assert.notEqual((await programs())[0], old, "the old copy is gone");
@@ -252,6 +257,7 @@ describe("the carrier's process", () => {
     // It serves its port a moment before it can be asked.
     await eventually(async () => (await carrier.refresh(signal)).size === 1);
     await carrier.close("CORE", signal);
+    await carrier[Symbol.asyncDispose]();
     await eventually(async () => (await bench.carriers()).length === 0);
     await assert.rejects(stat(socket), { code: "ENOENT" });
   });
@@ -265,6 +271,7 @@ describe("the carrier's process", () => {
     await systemClock.sleep(1_100);
     await rm(bench.home, { recursive: true });
     await carrier.close("CORE", signal);
+    await carrier[Symbol.asyncDispose]();
     await eventually(async () => (await bench.carriers()).length === 0);
     await assert.rejects(stat(bench.home), { code: "ENOENT" });
   });
