@@ -1,4 +1,7 @@
 // Shapes of answers about the configuration file: what was read of it, its mistakes, edits, checks and history.
+
+import type { syncKeys } from "../config/schema/schema.ts";
+import type { SectionSettings } from "../config/section-settings.ts";
 import {
   choice,
   flag,
@@ -7,6 +10,7 @@ import {
   number,
   object,
   optional,
+  type Shape,
   type TypeOf,
   text,
 } from "../runtime/shape.ts";
@@ -25,16 +29,18 @@ export const syncEventShape = object({
 });
 export type SyncEvent = TypeOf<typeof syncEventShape>;
 
-export const syncSettingsWireShape = object({
-  enabled: flag,
-  /** Seconds. */
-  poll_interval: number,
-  /** Seconds. */
-  debounce: number,
-  detection: choice("mtime", "hash", "inotify"),
-  on_failure: choice("backoff", "fixed", "stop"),
-});
-export type SyncSettingsWire = TypeOf<typeof syncSettingsWireShape>;
+/**
+ * The keys of a section. The shape checks none of them, so that a client accepts the answer of a daemon that has other
+ * keys.
+ */
+export function sectionShape<Keys>(section: string): Shape<SectionSettings<Keys>> {
+  const description = `Has every key of \`[${section}]\`, with the value in use.`;
+  return {
+    expected: `every key of [${section}]`,
+    schema: () => ({ type: "object", description }),
+    faultIn: () => null,
+  };
+}
 
 export const syncStateShape = object({
   config_path: text,
@@ -55,7 +61,7 @@ export const syncStateShape = object({
   file_missing: flag,
   /** Summaries of the entries that wait for approval; absent: none. */
   waiting: optional(list(text)),
-  settings: syncSettingsWireShape,
+  settings: sectionShape<typeof syncKeys>("sync"),
 });
 
 export const syncReportShape = object({

@@ -1,6 +1,6 @@
 // Shapes of the management API's answers and of `--json` outputs. The wire uses snake_case, and ISO 8601 UTC for times.
 
-import type { GlobalSettings } from "../config/global-settings.ts";
+import type { globalKeys } from "../config/schema/share-schema.ts";
 import {
   anything,
   both,
@@ -12,13 +12,12 @@ import {
   number,
   object,
   optional,
-  type Shape,
   type TypeOf,
   text,
   union,
 } from "../runtime/shape.ts";
 import { toolPlacesShape } from "./catalog-contract.ts";
-import { syncEventShape, syncStateShape } from "./config-contract.ts";
+import { sectionShape, syncEventShape, syncStateShape } from "./config-contract.ts";
 
 /** The prefix of all paths of the management API. A breaking change of a shape needs another version. */
 export const MANAGE_PREFIX = "/manage/v1";
@@ -140,15 +139,6 @@ export const foldersReportShape = object({
 });
 export type FoldersReport = TypeOf<typeof foldersReportShape>;
 
-/**
- * The shape checks none of these keys, so that a client accepts the status of a daemon that has other keys.
- */
-const globalSettingsShape: Shape<GlobalSettings> = {
-  expected: "every key of [global]",
-  schema: () => ({ type: "object", description: "Has every key of `[global]` too, with the value in use." }),
-  faultIn: () => null,
-};
-
 export const daemonStatusShape = object({
   version: text,
   /** null: no daemon runs, and the command itself made this status. */
@@ -159,7 +149,7 @@ export const daemonStatusShape = object({
   network_events: choice("rtnetlink", "scdynamicstore", "scutil", "polling", "off"),
   conditions: list(conditionShape),
 });
-const globalStatusShape = both(daemonStatusShape, globalSettingsShape);
+const globalStatusShape = both(daemonStatusShape, sectionShape<typeof globalKeys>("global"));
 export type GlobalStatus = TypeOf<typeof globalStatusShape>;
 
 export const gatewayStatusShape = object({

@@ -4,7 +4,8 @@ import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts"
 import type { EngineOperation, InProcessEngine, InProcessOptions } from "../api/in-process.ts";
 import { askOf } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
-import { globalSettings } from "../config/global-settings.ts";
+import { globalKeys } from "../config/schema/share-schema.ts";
+import { sectionSettings } from "../config/section-settings.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { openMemory } from "../reconcile/state-file.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
@@ -144,7 +145,7 @@ function globalStatus(
     started_at: null,
     config_path: snapshot.path,
     home,
-    ...globalSettings(snapshot.config.global),
+    ...sectionSettings(globalKeys, snapshot.config.global),
     network_events: "off",
     conditions: [...configWarningConditions(snapshot, startedAt), ...waiting],
   };

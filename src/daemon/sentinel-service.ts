@@ -4,8 +4,9 @@ import type { ReloadReport } from "../api/config-contract.ts";
 import type { Condition, FlowEvent, StatusReport } from "../api/contract.ts";
 import type { Control } from "../api/operations.ts";
 import { packageVersion } from "../api/version.ts";
-import { globalSettings } from "../config/global-settings.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
+import { globalKeys } from "../config/schema/share-schema.ts";
+import { sectionSettings } from "../config/section-settings.ts";
 import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
 import { type StartReader, startReaderProcess } from "../config/worker/reader-process.ts";
 import type { GatewayView, HandedListener } from "../gateway/serving/gateway-contract.ts";
@@ -452,7 +453,10 @@ function createServiceControl(
           started_at: startedAt,
           config_path: snapshot.path,
           home,
-          ...globalSettings({ ...global, checkIntervalMs: intervalMs ?? global.checkIntervalMs }),
+          ...sectionSettings(globalKeys, {
+            ...global,
+            checkIntervalMs: intervalMs ?? global.checkIntervalMs,
+          }),
           network_events: triggers.networkEvents(),
           conditions: globalConditions(),
         },

@@ -53,7 +53,6 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [contract.conditionShape, "code severity title hint since holders"],
   [contract.stepResultShape, "share result active_interface detail hint holders unsent"],
   [contract.verifyFindingShape, "share severity code text hint"],
-  [config.syncSettingsWireShape, "enabled poll_interval debounce detection on_failure"],
   [
     config.syncReportShape,
     "config_path sha256 generation watching last_sync last_error degraded file_missing waiting settings events",

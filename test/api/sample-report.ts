@@ -9,8 +9,8 @@ import type {
 } from "../../src/api/contract.ts";
 import { selectShares } from "../../src/api/name-selection.ts";
 import type { Control } from "../../src/api/operations.ts";
-import type { GlobalSettings } from "../../src/config/global-settings.ts";
 import { globalKeys } from "../../src/config/schema/share-schema.ts";
+import type { SectionSettings } from "../../src/config/section-settings.ts";
 
 export const SAMPLE_NOW = Date.UTC(2026, 0, 2, 12, 0, 0);
 
@@ -24,7 +24,7 @@ const SETTINGS = {
   ...Object.fromEntries(Object.entries(globalKeys).map(([name, { fallback }]) => [name, fallback])),
   shares_root: "/home/ada/Shares",
   mount_root: "/home/ada/.mountaineer/volumes",
-} as GlobalSettings;
+} as SectionSettings<typeof globalKeys>;
 
 export function sampleGlobal(changes: Partial<GlobalStatus> = {}): GlobalStatus {
   return {

@@ -29,6 +29,8 @@ export interface Bound {
 export interface SchemaField {
   /** The property's name; "" for the item of a list. */
   readonly name: string;
+  /** The schema's title, foreign text; absent if it has none. */
+  readonly title?: string;
   /** The schema's description, foreign text; "" without one. */
   readonly about: string;
   readonly isRequired: boolean;
@@ -88,7 +90,8 @@ function fieldOf(name: string, given: unknown, isRequired: boolean, place: Place
   const outer = isObject(given) ? given : {};
   const byDefault = [outer, schema, inner.schema].find((each) => Object.hasOwn(each, "default"));
   const about = [outer, schema, inner.schema].map(aboutOf).find((each) => each !== "") ?? "";
-  const base = { name, about, isRequired, isNullable };
+  const { title } = outer;
+  const base = { name, ...(typeof title === "string" ? { title } : {}), about, isRequired, isNullable };
   const of: FieldKind =
     inner.fault === null
       ? kindOf(inner.schema, { ...place, open: inner.open })

@@ -161,6 +161,11 @@ export function optionalNumberKey<const Unit extends string | null>(
   return keyOf<number | undefined, Unit>(approval, number(min, max, whole, unit), doc, undefined);
 }
 
+/** The key under a name for people, in forms. */
+export function titled<K extends Key<unknown>>(title: string, key: K): K {
+  return { ...key, json: () => ({ title, ...key.json() }) };
+}
+
 export function toggleKey(approval: Approval, absent: boolean, meaning: string): Key<boolean> {
   return defaulted(approval, toggle, absent, { meaning, absent: String(absent), example: String(absent) });
 }

@@ -8,7 +8,7 @@ import { auditKeys, backendKeys, conflictKeys, serverKeys } from "./gateway-sche
 import { incomingAuthKeys } from "./incoming-auth-schema.ts";
 import { limitsKeys } from "./limits-schema.ts";
 import { authorizationKeys } from "./policy-schema.ts";
-import { choiceKey, type Key, type KeyDoc, numberKey, type OutOf, toggleKey } from "./schema-keys.ts";
+import { choiceKey, type Key, type KeyDoc, numberKey, type OutOf, titled, toggleKey } from "./schema-keys.ts";
 import { aliasKeys, globalKeys, shareKeys } from "./share-schema.ts";
 import { listOf, type Members, named, optionalTable, orAbsent, type Place, table } from "./tables.ts";
 import { telemetryKeys } from "./telemetry-schema.ts";
@@ -18,36 +18,51 @@ const DETECTION_CHOICES = ["mtime", "hash", "inotify"] as const;
 const ON_FAILURE_CHOICES = ["backoff", "fixed", "stop"] as const;
 
 export const syncKeys = {
-  enabled: toggleKey(
-    "free",
-    true,
-    "Watch this file and apply every change at once. When false, only `mountaineer reload`, SIGHUP and Mountaineer's own edits apply it.",
+  enabled: titled(
+    "Watch the file",
+    toggleKey(
+      "free",
+      true,
+      "Watch this file and apply every change at once. When false, only `mountaineer reload`, SIGHUP and Mountaineer's own edits apply it.",
+    ),
   ),
-  poll_interval: numberKey("free", {
-    min: 0.05,
-    max: 3600,
-    absent: 2,
-    unit: "seconds",
-    meaning: "How often the file is checked; fractions are allowed.",
-  }),
-  debounce: numberKey("free", {
-    min: 0.01,
-    max: 60,
-    absent: 1,
-    unit: "seconds",
-    meaning:
-      "How long the file must stay unchanged before it is read, so that several saves cause one reload.",
-  }),
-  detection: choiceKey("free", DETECTION_CHOICES, "mtime", {
-    meaning:
-      "How changes are detected: `mtime` by the file's time, `hash` by its content (for network file systems with " +
-      "unreliable times), `inotify` by the system's events.",
-  }),
-  on_failure: choiceKey("free", ON_FAILURE_CHOICES, "backoff", {
-    meaning:
-      "After a failed reload: `backoff` retries at growing intervals of up to a minute, `fixed` at " +
-      "`poll_interval`, `stop` stops watching until `mountaineer reload`.",
-  }),
+  poll_interval: titled(
+    "Look every (seconds)",
+    numberKey("free", {
+      min: 0.05,
+      max: 3600,
+      absent: 2,
+      unit: "seconds",
+      meaning: "How often the file is checked; fractions are allowed.",
+    }),
+  ),
+  debounce: titled(
+    "Wait after last save (s)",
+    numberKey("free", {
+      min: 0.01,
+      max: 60,
+      absent: 1,
+      unit: "seconds",
+      meaning:
+        "How long the file must stay unchanged before it is read, so that several saves cause one reload.",
+    }),
+  ),
+  detection: titled(
+    "Notice changes by",
+    choiceKey("free", DETECTION_CHOICES, "mtime", {
+      meaning:
+        "How changes are detected: `mtime` by the file's time, `hash` by its content (for network file systems with " +
+        "unreliable times), `inotify` by the system's events.",
+    }),
+  ),
+  on_failure: titled(
+    "After a failed reload",
+    choiceKey("free", ON_FAILURE_CHOICES, "backoff", {
+      meaning:
+        "After a failed reload: `backoff` retries at growing intervals of up to a minute, `fixed` at " +
+        "`poll_interval`, `stop` stops watching until `mountaineer reload`.",
+    }),
+  ),
 };
 
 export const notifyKeys = {

@@ -7,6 +7,8 @@ import { openHistory } from "../../config/history/history.ts";
 import type { RealPath } from "../../config/history/history-owner.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
+import { syncKeys } from "../../config/schema/schema.ts";
+import { sectionSettings } from "../../config/section-settings.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { createConfigReader } from "../../config/worker/config-reader.ts";
 import type { StartReader } from "../../config/worker/reader-process.ts";
@@ -197,7 +199,6 @@ function syncReport(
 ) {
   const { watching, lastSync, lastError, detector, fileMissing } = state;
   const { sha256, generation, snapshot } = running;
-  const { enabled, pollIntervalMs, debounceMs, detection, onFailure } = snapshot.config.sync;
   return {
     config_path: path,
     sha256,
@@ -208,13 +209,7 @@ function syncReport(
     degraded: detector.degraded,
     file_missing: fileMissing,
     ...(waiting.length === 0 ? {} : { waiting: waiting.map(entrySummary) }),
-    settings: {
-      enabled,
-      poll_interval: pollIntervalMs / 1000,
-      debounce: debounceMs / 1000,
-      detection,
-      on_failure: onFailure,
-    },
+    settings: sectionSettings(syncKeys, snapshot.config.sync),
   };
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { SyncSettingsWire } from "../../../src/api/config-contract.ts";
+import type { SyncReport } from "../../../src/api/config-contract.ts";
 import { type PanelStep, pressKey } from "../../../src/tui/panel/panel-keys.ts";
 import {
   createPanel,
@@ -19,7 +19,7 @@ import {
 import { fc } from "../../support/properties.ts";
 import { keys } from "../keys.ts";
 
-const SETTINGS: SyncSettingsWire = {
+const SETTINGS: SyncReport["settings"] = {
   enabled: true,
   poll_interval: 2,
   debounce: 1,

@@ -86,18 +86,10 @@ function changeTable(sync: SyncReport): ComponentChild {
 
 // The form for the section `[sync]`. A save is refused if the file has changed since the form was drawn.
 
-const LABELS: Readonly<Record<string, string>> = {
-  enabled: "Watch the file",
-  poll_interval: "Look every (seconds)",
-  debounce: "Wait after last save (s)",
-  detection: "Notice changes by",
-  on_failure: "After a failed reload",
-};
-
 /** `schema`: the JSON Schema of the configuration. */
 export function settingsForm(schema: unknown, settings: Settings): FormNode {
   const root = sectionForm(schema, "sync", settings);
-  const children = root.children.map((child) => ({ ...child, label: LABELS[child.label] ?? child.label }));
+  const children = root.children.map((child) => ({ ...child, label: child.field.title ?? child.label }));
   return { ...root, children };
 }
 
