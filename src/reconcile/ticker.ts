@@ -1,8 +1,6 @@
 // A regular beat that does not drift, and skips the beats that were missed while the process was suspended.
 import type { Clock, Timer } from "../runtime/time/clock.ts";
 
-export type Ticker = ReturnType<typeof startTicker>;
-
 /**
  * A value for `sinceMs`: tickers with this start and the same interval beat together, so that the process
  * wakes once.

@@ -34,7 +34,6 @@ export const ERROR_CODES = {
   share_busy: { exit: 7, means: "files are open or unsent; nothing was changed" },
   mount_failed: { exit: 1, means: "a mount did not come up" },
   unmount_failed: { exit: 1, means: "a mount did not go away" },
-  route_unreachable: { exit: 1, means: "the host of that route does not answer" },
   path_taken: { exit: 1, means: "something else is at the path" },
   driver_unavailable: { exit: 1, means: "the machine lacks what the driver needs" },
   program_unavailable: { exit: 1, means: "a required program cannot be started" },

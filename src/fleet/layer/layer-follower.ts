@@ -176,10 +176,9 @@ export class LayerFollower {
       const stored = await unlessAborted(bucket.newest(), signal);
       problem = stored === null ? null : await this.#take(stored);
     } catch (error) {
-      // This is no problem of the layer if the link was lost meanwhile, or if no operator's key is configured
-      // (`trust` is null): then no layer is applied.
-      if (signal.aborted || bucket !== this.#bucket || this.#options.trust === null) return;
-      problem = unread(errorText(error));
+      if (signal.aborted || bucket !== this.#bucket) return;
+      // Without an operator's key (`trust`) no layer is applied, so one that cannot be read is no problem.
+      problem = this.#options.trust === null ? this.#problem : unread(errorText(error));
     }
     this.#setProblem(problem);
     this.#failures = problem?.mayPass === true ? this.#failures + 1 : 0;

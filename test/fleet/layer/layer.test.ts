@@ -253,15 +253,17 @@ test("G1 a kept layer that could not be read at first still lets no older one be
   assert.equal(world.applied, 0);
 });
 
-test("G1 a machine without an operator's key says that it leaves the layer alone, and of no other failure", async (t) => {
+test("G1 a machine without an operator's key says that it leaves the layer alone, is silent of a failed look, and looks again", async (t) => {
   const { follower, world, pass, code } = await following(t, { hasOperator: false });
   await pass(() => code() === "fleet_layer_unheeded");
   assert.equal(await follower.highest(), 0);
   world.newest = () => assert.fail("no answer in time");
   follower.noteConfig();
-  await pass(() => world.asked === 2);
+  await pass(() => world.asked === 3);
   await setImmediate();
   assert.deepEqual([code(), world.applied], ["fleet_layer_unheeded", 0]);
+  world.newest = () => null;
+  await pass(() => code() === undefined);
 });
 
 test("G1 what may pass is tried again after a second and longer, all else after a minute", async (t) => {
