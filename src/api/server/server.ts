@@ -52,32 +52,27 @@ export async function startManagementServer(options: ManagementServerOptions) {
   });
   const exchange = startExchange(options);
   stack.defer(() => exchange.stop());
+  const socket = stack.use(await listenPrivately(exchange.server, home));
+  stack.defer(() => removeDaemonNote(home, process.pid));
   try {
-    const socket = stack.use(await listenPrivately(exchange.server, home));
-    stack.defer(() => removeDaemonNote(home, process.pid));
-    try {
-      const started_at = isoTime(clock.wallMs());
-      await writeDaemonNote(home, {
-        pid: process.pid,
-        socket: socket.path,
-        ...(mcpSocket === null ? {} : { mcp_socket: mcpSocket }),
-        version,
-        started_at,
-      });
-    } catch (error) {
-      // A full disk must not keep the daemon from serving; clients find the default path without daemon.json.
-      logger.warn("daemon.json could not be written", { error: errorText(error) });
-    }
-    return {
-      socketPath: socket.path,
-      /** Resolves when the operations that run now have ended. */
-      settled: exchange.settled,
-      [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
-    };
+    const started_at = isoTime(clock.wallMs());
+    await writeDaemonNote(home, {
+      pid: process.pid,
+      socket: socket.path,
+      ...(mcpSocket === null ? {} : { mcp_socket: mcpSocket }),
+      version,
+      started_at,
+    });
   } catch (error) {
-    await stack[Symbol.asyncDispose]();
-    throw error;
+    // A full disk must not keep the daemon from serving; clients find the default path without daemon.json.
+    logger.warn("daemon.json could not be written", { error: errorText(error) });
   }
+  return {
+    socketPath: socket.path,
+    /** Resolves when the operations that run now have ended. */
+    settled: exchange.settled,
+    [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
+  };
 }
 
 /** A connection; each carries one request. */

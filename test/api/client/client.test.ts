@@ -250,6 +250,17 @@ test("an answer that breaks the contract is a protocol error that says where, an
   }
 });
 
+test("an answer of more than 64 MiB is not read to its end", async (t) => {
+  for (const [bytes, message] of [
+    [64 * 1024 * 1024, /not JSON/],
+    [64 * 1024 * 1024 + 1, /no end/],
+  ] as const) {
+    const home = await answering(t, 200, " ".repeat(bytes));
+    const error = await failureAt(home, (client) => client.ask("status", null, never));
+    assert.match(error.message, message);
+  }
+});
+
 test("a daemon that knows another method at the path is of another version", async (t) => {
   const home = await answering(t, 405, '{"error":{"code":"protocol","message":"x"}}');
   const { message } = await failureAt(home, (client) => client.ask("status", null, never));

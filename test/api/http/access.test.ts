@@ -35,9 +35,13 @@ test("E2 a token that cannot be written is not in force, and the one before it s
   const { token } = await access.makeToken();
   await rm(path);
   await mkdir(path);
-  await assert.rejects(access.makeToken(), { code: "home_unwritable" });
+  const [, link] = await Promise.all([
+    assert.rejects(access.makeToken(), { code: "home_unwritable" }),
+    access.makeLink(),
+  ]);
   await assert.rejects(access.forgetToken(), { code: "home_unwritable" });
   assert.equal(access.isToken(token), true);
+  assert.notEqual(await access.redeem(link.secret), null, "a link that was made meanwhile is good");
 });
 
 test("E2 a file that is not understood lets nobody in, and keeps no daemon from starting", async (t) => {

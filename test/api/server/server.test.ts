@@ -123,6 +123,39 @@ test("a client that says it sends nothing more still gets its answer", async (t)
   }
 });
 
+test("a client that says so gets an answer that takes its time, too", async (t) => {
+  const gate = Promise.withResolvers<void>();
+  const control = scriptedControl(sampleReport(), async (share) => {
+    await gate.promise;
+    return sampleResult({ share });
+  });
+  const { server } = await startRig(t, { control });
+  const socket = connect({ path: server.socketPath, allowHalfOpen: true }, () =>
+    socket.end(post("mount", "{}")),
+  );
+  await eventually(() => control.calls.length === 1);
+  // Once another one is answered, the server has heard of that end.
+  await talk(server.socketPath, get("nothing"));
+  gate.resolve();
+  assert.match(await text(socket), /HTTP\/1\.1 200 OK\r\n/);
+});
+
+test("of more connections than 128 the last is closed, and the others are served", async (t) => {
+  const logger = createRecordingLogger();
+  const clock = createManualClock();
+  const { server } = await startRig(t, { clock, logger });
+  const sockets = Array.from({ length: 128 }, () => connect(server.socketPath));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  await eventually(() => clock.pendingTimers === 128);
+  await once(connect(server.socketPath).resume(), "close");
+  assert.deepEqual(pluck(logger.lines, "message"), ["management connection dropped"]);
+  sockets[0]?.destroy();
+  await eventually(() => clock.pendingTimers === 127);
+  assert.equal((await talk(server.socketPath, get("status"))).status, 200);
+});
+
 test("a client that says so while a long answer is on its way gets the whole of it", async (t) => {
   const logger = createRecordingLogger();
   const shares = Array.from({ length: 5_000 }, (_, index) => sampleShare({ name: `S${index}` }));

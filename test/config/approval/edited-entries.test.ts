@@ -50,6 +50,28 @@ test("E2 a command that changed while its backend was off is not approved by swi
   assert.deepEqual(await home.edit(FILES + OTHER.replace("rm", "evil")), ["serve"]);
   const more = `${OTHER.replace("rm", "evil")}[backends.other.env]\nMORE = "1"\n`;
   assert.deepEqual(await home.edit(FILES + more), ["serve"], "nor by another edit of it");
+  await home.outside(FILES + OFF);
+  assert.deepEqual(await home.edit(FILES + OTHER), ["serve", "rm"], "its earlier command stays approved");
+});
+
+test("E2 an edit loosens no approval, whoever makes it", async () => {
+  const all = '[trust]\napprove = "all"\n';
+  const none = '[trust]\napprove = "none"\n';
+  for (const moved of [FILES + OTHER, OTHER + FILES]) {
+    const home = await homeWith(FILES + OTHER + all);
+    await home.edit(moved + none);
+    const changed = await home.outside((moved + none).replace("rm", "evil"));
+    assert.deepEqual(changed.toSorted(), ["rm", "serve"]);
+  }
+  const [before, after] = [(await accepted(FILES + all)).config, (await accepted(FILES + none)).config];
+  const { approvals } = decideHeld({ file: before, running: null, approvals: null, places: PLACES });
+  assert.ok(approvals !== null);
+  const edited = editedEntries({ before, after, running: before, approvals, places: PLACES });
+  const refused = refusedEntries(edited, { before, after });
+  assert.equal(
+    withApproved(approvals, { file: after, running: before, places: PLACES }, refused).mode,
+    "all",
+  );
 });
 
 test("E2 one that stood switched off when approvals began is switched on by its person, as it stood, and by nobody else", async () => {
@@ -112,6 +134,7 @@ test("E2 who may approve nothing takes approvals away by removing and switching 
   const evil = (text: string): string => FILES + text.replace("rm", "evil");
   for (const [what, was, is, ids, forgets] of [
     ["one that is off is removed", FILES + OFF, FILES, ["backends.other"], []],
+    ["one that runs changes", FILES + OTHER, evil(OTHER), [], []],
     ["one that is off changes", FILES + OFF, evil(OFF), [], []],
     ["one that waits is switched off", evil(OTHER), evil(OFF), ["backends.other"], ["backends.other"]],
   ] as const) {

@@ -3,7 +3,18 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { rmSync, statSync, writeFileSync } from "node:fs";
-import { chmod, lstat, mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  lstat,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { ConfigEdit } from "../../../src/config/edit/edit-meaning.ts";
@@ -232,25 +243,38 @@ test("a file that another is just writing in place is waited for, and its keys a
 
 test("a file that another goes on writing is left alone after 3 s, and one dated in the future is not waited for", async (t) => {
   const path = join(await temporaryFolder(t), "config.toml");
-  await writeFile(path, TEXT);
   const target = { path, place: PLACE, seenSha256: null, edits: interval(5) };
-  const time = createManualClock();
-  let writes = 0;
-  const sleep: typeof time.sleep = async (delayMs) => {
-    writes += 1;
-    await writeFile(path, `${TEXT}# ${writes}`);
-    await time.advance(delayMs);
+  const laterSecs = Date.now() / 1_000 + 3_600;
+  const changedMs = (): number => Math.max(statSync(path).ctimeMs, statSync(path).mtimeMs);
+  const writeDated = async (count: number, atSecs: number): Promise<void> => {
+    await writeFile(path, `${TEXT}# ${count}`);
+    await utimes(path, atSecs, atSecs);
   };
-  const clock = {
-    ...time,
-    sleep,
-    wallMs: () => statSync(path).ctimeMs,
-    monotonicMs: () => time.monotonicMs(),
-  };
-  await assert.rejects(saveEdit({ ...target, clock }), hasCode("config_changed"));
-  assert.deepEqual([await readFile(path, "utf8"), writes], [`${TEXT}# 12`, 12]);
-  const past = { ...time, sleep: () => assert.fail("waited"), wallMs: () => statSync(path).ctimeMs - 60_000 };
-  assert.ok((await saveEdit({ ...target, clock: past })).ok);
+  for (const [what, write] of [
+    ["other bytes", (count: number) => writeFile(path, `${TEXT}# ${count}`)],
+    ["the same bytes again", (count: number) => utimes(path, laterSecs, laterSecs + count)],
+    ["other bytes, dated back", (count: number) => writeDated(count, 0)],
+    [
+      "other bytes at the same time, on a file system with coarse times",
+      (count: number) => writeDated(count, laterSecs),
+    ],
+  ] as const) {
+    await writeFile(path, TEXT);
+    await write(0);
+    const time = createManualClock();
+    let writes = 0;
+    const sleep: typeof time.sleep = async (delayMs) => {
+      writes += 1;
+      await write(writes);
+      await time.advance(delayMs);
+    };
+    const clock = { ...time, sleep, wallMs: changedMs, monotonicMs: () => time.monotonicMs() };
+    await assert.rejects(saveEdit({ ...target, clock }), hasCode("config_changed"), what);
+    assert.equal(writes, 12, what);
+    assert.ok((await readFile(path, "utf8")).startsWith(TEXT));
+    const past = { ...time, sleep: () => assert.fail("waited"), wallMs: () => changedMs() - 60_000 };
+    assert.ok((await saveEdit({ ...target, clock: past })).ok, what);
+  }
 });
 
 test("B3 what a service runs is not replaced by one key where the file is empty or gone", async (t) => {

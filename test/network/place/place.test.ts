@@ -12,7 +12,12 @@ const OTHER = "aa:bb:cc:dd:ee:99";
 const GATEWAY = { address: "192.168.1.1", interfaceName: "wlan0" };
 const WLAN = { wlan0: [{ address: "192.168.1.9", netmask: "", cidr: "192.168.1.9/24" }] };
 const CABLE = { tb0: [{ address: "10.10.10.2", netmask: "", cidr: "10.10.10.2/24" }] };
-const LOOPBACK = { lo: [{ address: "127.0.0.1", netmask: "", cidr: "127.0.0.1/8" }] };
+const LOOPBACK = {
+  lo: [
+    { address: "127.0.0.1", netmask: "", cidr: "127.0.0.1/8" },
+    { address: "::1", netmask: "", cidr: "::1/128" },
+  ],
+};
 
 const here = (links: Parameters<typeof snapshotOf>[0], mac: string | null, gateways = [GATEWAY]) =>
   hereFrom(snapshotOf({ ...LOOPBACK, ...links }, 0), gateways, mac === null ? [] : [{ ...GATEWAY, mac }]);
@@ -63,6 +68,12 @@ describe("F3 the networks of a NAS that was found", () => {
       "a tunnel of one address",
       here({ tun0: [{ address: "10.8.0.2", netmask: "", cidr: "10.8.0.2/32" }] }, null, []),
       ["10.8.0.2"],
+      null,
+    ],
+    [
+      "an IPv6 address of one link, whose subnet every link has",
+      here({ tb0: [{ address: "fe80::2", netmask: "", cidr: "fe80::2/10" }] }, null, []),
+      ["fe80::1"],
       null,
     ],
     [

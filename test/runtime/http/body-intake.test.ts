@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
-import { answerEarly } from "../../../src/runtime/http/answer-early.ts";
+import { answerEarly, awaitsMuch } from "../../../src/runtime/http/answer-early.ts";
 import { BodyIntake } from "../../../src/runtime/http/body-intake.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 
@@ -12,9 +12,9 @@ const TOTAL = 1_000;
 function rig() {
   const clock = createManualClock();
   const bodies = new BodyIntake(clock, TOTAL);
-  const begin = (sender: string, limitBytes = TOTAL) => {
+  const begin = (sender: string, limitBytes = TOTAL, headers = {}) => {
     // The intake uses only the headers and the events of a request.
-    const request = Object.assign(new EventEmitter(), { headers: {} }) as IncomingMessage;
+    const request = Object.assign(new EventEmitter(), { headers }) as IncomingMessage;
     const ends: string[] = [];
     bodies.receive({ request, limitBytes, sender, done: ({ kind }) => ends.push(kind) });
     return {
@@ -24,7 +24,7 @@ function rig() {
       close: () => request.emit("close"),
     };
   };
-  return { clock, begin };
+  return { clock, bodies, begin };
 }
 
 test("E4 a body is refused or complete once, whatever comes after, and no longer counts", () => {
@@ -48,6 +48,22 @@ test("E4 a body is refused or complete once, whatever comes after, and no longer
   large.end();
   large.close();
   assert.deepEqual(large.ends, ["too_large"]);
+  const [one, two] = [begin("a"), begin("b")];
+  one.receive(501);
+  two.receive(500);
+  assert.deepEqual([...one.ends, ...two.ends], ["busy"], "and none counts for less than nothing");
+});
+
+test("E4 a body that is declared too large is refused before any of it comes", () => {
+  const { clock, begin } = rig();
+  const large = begin("a", 500, { "content-length": "501" });
+  assert.deepEqual(large.ends, ["too_large"]);
+  assert.equal(clock.pendingTimers, 0, "nothing is waited for");
+  large.receive(501);
+  const whole = begin("a", 500, { "content-length": "500" });
+  whole.receive(500);
+  whole.end();
+  assert.deepEqual([...large.ends, ...whole.ends], ["too_large", "whole"]);
 });
 
 test("E4 too much all together is refused to the oldest body with bytes, and a large limit is above the total", () => {
@@ -59,6 +75,15 @@ test("E4 too much all together is refused to the oldest body with bytes, and a l
   assert.deepEqual(
     [empty, older, newer, other].map(({ ends }) => ends.join()),
     ["", "busy", "", ""],
+  );
+  const fair = rig();
+  const [small, ...large] = [fair.begin("a"), fair.begin("b"), fair.begin("b")];
+  small?.receive(350);
+  for (const body of large) body.receive(330);
+  assert.deepEqual(
+    [small, ...large].map((body) => body?.ends.join()),
+    ["", "busy", ""],
+    "the sender with the most bytes, not the first",
   );
   const alone = rig().begin("a", 2 * TOTAL);
   alone.receive(2 * TOTAL);
@@ -84,6 +109,31 @@ test("E4 each body has time for its size, and a slow one is refused after others
   );
   await clock.advance(5_000);
   assert.equal(clock.pendingTimers, 0);
+});
+
+test("E4 after its end an intake checks no speed, and still receives", async () => {
+  const { clock, bodies, begin } = rig();
+  const slow = begin("a");
+  bodies[Symbol.dispose]();
+  await clock.advance(60_000);
+  slow.end();
+  assert.deepEqual(slow.ends, ["whole"]);
+});
+
+test("E4 only a refused body of more than 64 KiB, or of unknown size, is answered early", () => {
+  // Only the headers and whether the body is complete are read.
+  for (const [headers, complete, isMuch] of [
+    [{}, false, false],
+    [{ "content-length": "65536" }, false, false],
+    [{ "content-length": "65537" }, false, true],
+    [{ "content-length": "65537" }, true, false],
+    [{ "transfer-encoding": "chunked" }, false, true],
+  ] as const)
+    assert.equal(
+      awaitsMuch({ headers, complete } as unknown as IncomingMessage),
+      isMuch,
+      JSON.stringify(headers),
+    );
 });
 
 const MEBIBYTES_128 = 128 * 1024 * 1024;
