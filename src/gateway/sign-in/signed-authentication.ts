@@ -23,7 +23,6 @@ import { createKeySource } from "./key-source.ts";
 import { type Checked, createTokenCheck, TokenMemory, tokenDigest } from "./token-check.ts";
 import {
   type ExpectedOfToken,
-  LONGEST_TOKEN,
   principalOf,
   REFUSED,
   refusalOf,
@@ -116,7 +115,6 @@ export class SignedAuthentication implements Authenticator {
     if (bytes === null) return this.#challenge({ ok: false, reason: NO_TOKEN });
     const user = this.#options.users.byToken(bytes);
     if (user !== null) return { ok: true, principal: user };
-    if (bytes.length > LONGEST_TOKEN) return this.#invalid(REFUSED.large);
     const token = bytes.toString("latin1");
     const digest = tokenDigest(token);
     this.#forgetWithOldKeys();

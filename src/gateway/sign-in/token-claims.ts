@@ -4,8 +4,6 @@ import { isObject, type JsonMembers, jsonObject } from "../../runtime/text/json-
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Principal } from "../client-port.ts";
 
-/** Bytes; a larger token is not read. */
-export const LONGEST_TOKEN = 16 * 1024;
 const LONGEST_NAME = 200;
 const MOST_ROLES = 500;
 const LONGEST_ROLE = 256;
@@ -16,7 +14,6 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/;
 /** The texts of refusals: a fixed set, since they are counted, logged and sent to the client. */
 export const REFUSED = {
   unreadable: "the bearer token is not accepted",
-  large: "the token is too large",
   algorithm: "the token is signed in a way that is not accepted",
   issuer: "the token is another issuer's",
   audience: "the token is for another audience",

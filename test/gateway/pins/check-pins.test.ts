@@ -12,7 +12,13 @@ import {
   readBook,
   withinBounds,
 } from "../../../src/gateway/pins/pin-book.ts";
-import { entryPin, INSTRUCTIONS_KEY, pinOf, shownOf } from "../../../src/gateway/pins/pinned-entry.ts";
+import {
+  entryPin,
+  INSTRUCTIONS_KEY,
+  pinOf,
+  type Shown,
+  shownOf,
+} from "../../../src/gateway/pins/pinned-entry.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
@@ -66,7 +72,9 @@ for (const mode of ["tell", "block"] as const) {
     const back = check([one], pinned, mode);
     assert.deepEqual(changes(back), NOTHING);
     assert.equal(back.pins.get("a")?.text, entryPin(one).text, "it is what a later change is told against");
-    assert.deepEqual(changes(check([two], back.pins, mode)), NOTHING);
+    const again = check([two], back.pins, mode);
+    assert.deepEqual(changes(again), NOTHING);
+    assert.equal(again.pins.get("a")?.approved.length, 2, "each version is kept once");
   });
 
   test(`E3 tools against their pins: ${mode}: a change that is taken back is no change, and told anew when it is made again`, () => {
@@ -83,7 +91,9 @@ for (const mode of ["tell", "block"] as const) {
     const second = check([tool("a")], first.pins, mode);
     assert.deepEqual(changes(second), { ...NOTHING, gone: ["b"] });
     assert.deepEqual(changes(check([tool("a")], second.pins, mode)), NOTHING);
-    assert.deepEqual(changes(check([tool("a"), tool("b")], second.pins, mode)), NOTHING);
+    const returned = check([tool("a"), tool("b")], second.pins, mode);
+    assert.deepEqual(changes(returned), NOTHING);
+    assert.deepEqual(changes(check([tool("a")], returned.pins, mode)).gone, ["b"]);
     const other = check([tool("a"), tool("b", { title: "B" })], second.pins, mode);
     assert.deepEqual(changes(other).pending, ["changed b"]);
     const away = check([tool("a")], other.pins, mode);
@@ -102,6 +112,21 @@ test("E3 tools against their pins: a new tool of a known backend is pinned and t
   assert.deepEqual(changes(check([tool("a"), tool("b")], blocking.pins, "block")).unannounced, []);
   const later = check([tool("a"), tool("b")], blocking.pins, "tell");
   assert.deepEqual(changes(later), { ...NOTHING, added: ["b"] }, "what waited is pinned once it need not");
+});
+
+test("E3 of pins from before all kinds were pinned, only the other kinds are taken as they are", () => {
+  const { pins } = check([tool("a")], null, "block");
+  const older = new Map([...pins].filter(([key]) => key !== INSTRUCTIONS_KEY));
+  const shown = (kind: Shown["kind"], name: string): Shown => ({ kind, name, definition: tool(name) });
+  const listed = [
+    shown("tool", "a"),
+    shown("tool", "b"),
+    shown("skill", "skill://s/SKILL.md"),
+    shown("prompt", "p"),
+  ];
+  const checked = checkPins(listed, { pins: older, isLost: false }, "block");
+  assert.deepEqual(pluck(checked.pending, "name"), ["b", "skill://s/SKILL.md"]);
+  assert.deepEqual([checked.first, checked.added], [0, []], "the backend is not new");
 });
 
 test("E3 tools against their pins: of two tools of one name the first counts", () => {

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { exportJWK, exportPKCS8, exportSPKI, SignJWT } from "jose";
 import type { SignedTokensConfig, SigningKeysPlace } from "../../../src/config/snapshot.ts";
-import { readLocalUsers, TokensUsed } from "../../../src/gateway/middleware/incoming-auth.ts";
+import { type LastKeys, readLocalUsers, TokensUsed } from "../../../src/gateway/middleware/incoming-auth.ts";
+import { UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/sign-in/key-ring.ts";
 import {
   createKeySource,
   fetchDocument,
@@ -156,6 +157,7 @@ function authenticationBy(
   path: string,
   change: Partial<SignedTokensConfig> = {},
   clock: Clock = systemClock,
+  more: { readonly last?: LastKeys | null; readonly listens?: boolean } = {},
 ) {
   const authenticator = new SignedAuthentication({
     tokens: signedTokens(ISSUER, { keys: { kind: "file", path }, ...change }),
@@ -165,6 +167,7 @@ function authenticationBy(
     clock,
     logger: silentLogger,
     listens: true,
+    ...more,
   });
   t.after(() => authenticator[Symbol.dispose]());
   return authenticator;
@@ -209,12 +212,52 @@ test("E1 keys that cannot be read are tried again ever later, and once they were
   }
 });
 
+test("E1 an edit goes on with the keys of before only if issuer and place of the keys are the same", async (t) => {
+  const folder = await temporaryFolder(t);
+  const [path, elsewhere] = [join(folder, "keys"), join(folder, "others")];
+  const own = await newKey("own");
+  await writeFile(path, await exportSPKI(own.publicKey));
+  const before = authenticationBy(t, path);
+  const last = await eventually(() => before.signed.lastKeys);
+  const authorization = `Bearer ${await signed(own, "RS256")}`;
+  for (const [place, isOk] of [
+    [path, true],
+    [elsewhere, false],
+  ] as const) {
+    // It reads no keys of its own.
+    const after = authenticationBy(t, place, {}, systemClock, { last, listens: false });
+    assert.equal((await after.authenticate({ authorization })).ok, isOk, place);
+  }
+});
+
 test("E1 one public key in PEM is for tokens of whatever key name, and for no other key's", async (t) => {
   const [own, other] = await Promise.all([newKey("own"), newKey("other")]);
   const come = await comeWith(t, await exportSPKI(own.publicKey));
   assert.equal(await come(await signed(own, "RS256")), "ok");
   assert.equal(await come(await signed(own, "RS256", "any-name")), "ok");
   assert.equal(await come(await signed(other, "RS256")), REFUSED.signature);
+});
+
+test("E1 a wrong signature has the keys read again only if neither key nor token has a name", async (t) => {
+  const [before, after] = await Promise.all([newKey("own"), newKey("own")]);
+  const setOf = async ({ publicKey }: SigningKey): Promise<string> =>
+    JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: "own" }] });
+  const pemOf = ({ publicKey }: SigningKey): Promise<string> => exportSPKI(publicKey);
+  for (const [textOf, kid, expected] of [
+    [pemOf, undefined, null],
+    [setOf, "own", REFUSED.signature],
+  ] as const) {
+    const path = join(await temporaryFolder(t), "keys");
+    await writeFile(path, await textOf(before));
+    const clock = createManualClock(Date.now());
+    const authenticator = authenticationBy(t, path, {}, clock);
+    await eventually(() => authenticator.signed.lastKeys);
+    await writeFile(path, await textOf(after));
+    await clock.advance(UNKNOWN_KEY_PAUSE_MS);
+    const authorization = `Bearer ${await signed(after, "RS256", kid)}`;
+    const answer = await authenticator.authenticate({ authorization });
+    assert.equal(answer.ok ? null : answer.reason, expected);
+  }
 });
 
 test("E1 of several keys without names, each is tried", async (t) => {

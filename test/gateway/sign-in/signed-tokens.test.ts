@@ -4,6 +4,7 @@ import { createHmac } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { exportSPKI } from "jose";
 import type { SignedTokensConfig } from "../../../src/config/snapshot.ts";
+import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
 import {
   ANYBODY,
   type Authenticator,
@@ -220,6 +221,34 @@ test("E1 an edit of the configuration takes back the tokens that it would not le
   assert.deepEqual([same.refresh(principal), same.isWithdrawn(principal)], [null, false]);
   // Its calls may go on after it has expired, and not after such an edit.
   for (const other of others) assert.equal(other.isWithdrawn(principal), true);
+});
+
+test("E1 whoever has no signed token of this process keeps what its kind may keep", async (t) => {
+  const { server, authenticator } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
+  const from = (issuer: string): Principal => ({
+    kind: "user",
+    id: JSON.stringify([issuer, "ann"]),
+    name: "ann",
+    roles: ["admin"],
+  });
+  for (const [what, principal, isKept, isWithdrawn] of [
+    ["the owner", OWNER, true, false],
+    ["anybody, from before tokens were required", ANONYMOUS, false, false],
+    ["who signed in at the daemon before", from(server.issuer), false, false],
+    ["another issuer's", from("https://other.example"), false, true],
+    ["a user of the file that is not in it", { kind: "user", name: "ann", roles: [] }, false, true],
+  ] as const) {
+    assert.equal(authenticator.refresh(principal), isKept ? principal : null, what);
+    assert.equal(authenticator.isWithdrawn(principal), isWithdrawn, what);
+  }
+});
+
+test("E1 no keys are read for a gateway that does not listen", async (t) => {
+  const { server, clock, next } = await authenticatorOf(t, "http://127.0.0.1:9000/mcp");
+  await eventually(() => server.asked.get("/jwks"));
+  const before = clock.pendingTimers;
+  next({});
+  assert.equal(clock.pendingTimers, before);
 });
 
 async function authenticatorOf(t: TestContext, resource: string, change: Partial<SignedTokensConfig> = {}) {

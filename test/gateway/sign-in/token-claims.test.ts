@@ -6,6 +6,7 @@ import {
   acceptedAudience,
   createProtectedResource,
 } from "../../../src/gateway/sign-in/signed-authentication.ts";
+import { TokenMemory } from "../../../src/gateway/sign-in/token-check.ts";
 import {
   principalOf,
   REFUSED,
@@ -196,6 +197,17 @@ test("E1 tokens are for the gateway, under each of its own names and under no ot
     "http://192.168.1.4:9000/sse/",
   ]);
   assert.deepEqual(acceptedAudience(PUBLIC, ["api"]), ["api"]);
+});
+
+test("E1 the 4,096 tokens that were used last are remembered, each until it expires", () => {
+  const memory = new TokenMemory();
+  const answer = { ok: false, reason: REFUSED.scope } as const;
+  memory.remember("kept", answer, NOW + 1);
+  memory.remember("dropped", answer, NOW + 1);
+  assert.equal(memory.find("kept", NOW), answer);
+  for (let count = 0; count < 4_095; count++) memory.remember(String(count), answer, NOW + 1);
+  assert.deepEqual([memory.find("kept", NOW), memory.find("dropped", NOW)], [answer, null]);
+  assert.equal(memory.find("kept", NOW + 1), null);
 });
 
 const MINUTE = 60_000;

@@ -269,7 +269,7 @@ export class Listener {
         Object.assign(seen, { written, unread, unreadSinceMs: nowMs });
       } else if (nowMs - seen.unreadSinceMs >= STALL_LIMIT_MS) socket.destroy();
       const isOld = nowMs - seen.openedMs >= KEEP_ALIVE_TIMEOUT_MS;
-      if (isOld && this.#passed.has(socket) && isSilent(socket)) socket.destroy();
+      if (isOld && isSilent(socket)) socket.destroy();
     }
     this.#timer = this.#connections.size > 0 ? clock.setTimer(CHECK_MS, this.#check) : null;
   };

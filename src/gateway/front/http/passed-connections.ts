@@ -13,7 +13,6 @@ export type PassConnection = (handle: object) => Promise<PassedTo>;
 
 /** A socket's libuv handle, which Node's types leave out. */
 interface StreamHandle {
-  readonly writeQueueSize?: number;
   readStart(): unknown;
   readStop(): unknown;
 }
@@ -88,10 +87,9 @@ function idleOf(server: Server, sockets: readonly Socket[]): Socket[] {
   }
   // Node counts a connection without any request as one whose request has begun.
   for (const socket of sockets) if (socket.bytesRead === 0) idle.push(socket);
-  return idle.filter((socket) => {
-    const unsent = handleOf(socket)?.writeQueueSize ?? 0;
-    return !socket.destroyed && !socket.writableEnded && socket.writableLength === 0 && unsent === 0;
-  });
+  return idle.filter(
+    ({ destroyed, writableEnded, writableLength }) => !destroyed && !writableEnded && writableLength === 0,
+  );
 }
 
 /** Stops reading before the connection is sent, so that every byte is read by one process alone. */
@@ -102,7 +100,7 @@ async function passOne(socket: Socket, pass: PassConnection): Promise<PassedTo> 
   const where = await pass(handle);
   // Closes this process's descriptor; the connection stays open in the other process.
   if (where !== "here") socket.destroy();
-  else if (!socket.destroyed) handle.readStart();
+  else handle.readStart();
   return where;
 }
 

@@ -183,7 +183,7 @@ export class ResumableStream {
 
   /** False: the last event was dropped, so the answer cannot be resumed. */
   get hasEnd(): boolean {
-    return !this.#isEnded || this.#events.at(-1)?.number === this.#lastNumber;
+    return !this.#isEnded || this.#events.length > 0;
   }
 
   /** Sends an empty event, whose id the client can resume from if the connection breaks before the next event. */

@@ -186,34 +186,31 @@ test("D2 a question waits for a quarter of a minute, an answer for two; who come
   assert.match(error.message, /not known whether the call took effect/);
 });
 
-test("D2 who comes back after a quarter of a minute gets what is told from then on", async (t) => {
-  const clock = createManualClock();
-  const gate = Promise.withResolvers<void>();
-  const { rig } = await openFront(
-    t,
-    {
-      async steps({ port }) {
-        port.notify(...progress(1));
-        await gate.promise;
-        port.notify(...progress(2));
-        return text("done");
-      },
-    },
-    { clock },
-  );
-  const headers = await begin(rig);
-  const { request, response } = await rig.open("POST", headers, callMessage(1, "steps"));
-  const told = reading(response);
-  await eventually(() => told.events.length === 1);
-  request.destroy();
-  await eventually(() => rig.listener.connections === 0);
-  await clock.advance(20_000);
-  const late = await resume(rig, headers, told.events[0]?.id ?? "");
-  await eventually(() => late.told.events.length === 1);
-  gate.resolve();
-  await eventually(() => late.told.ended());
-  assert.match(late.told.events.map(({ data }) => data).join(), /"progress":2.*done/s);
-});
+for (const [awayMs, thenMs] of [
+  [20_000, 0],
+  [10_000, 10_000],
+] as const)
+  test(`D2 who comes back after ${awayMs / 1_000} s gets what is told from then on, also ${thenMs / 1_000} s later`, async (t) => {
+    const clock = createManualClock();
+    const { rig, held } = await openFront(t, {}, { clock });
+    const headers = await begin(rig);
+    const opening = rig.open("POST", headers, callMessage(1, "held"));
+    const { port } = await eventually(() => held.started[0]);
+    port.notify(...progress(1));
+    const { request, response } = await opening;
+    const told = reading(response);
+    await eventually(() => told.events.length === 1);
+    request.destroy();
+    await eventually(() => rig.listener.connections === 0);
+    await clock.advance(awayMs);
+    const late = await resume(rig, headers, told.events[0]?.id ?? "");
+    await eventually(() => late.told.events.length === 1);
+    await clock.advance(thenMs);
+    port.notify(...progress(2));
+    held.release(text("done"));
+    await eventually(() => late.told.ended());
+    assert.match(late.told.events.map(({ data }) => data).join(), /"progress":2.*done/s);
+  });
 
 test("D2 of answers that were written whole the newest are kept for a while, in case they were not read", async (t) => {
   const clock = createManualClock();
@@ -256,6 +253,41 @@ test("D2 what is too large to be kept is sent all the same to a client that is c
   held.release(text("done"));
   await eventually(() => told.ended());
   assert.equal(JSON.parse(told.events.at(-1)?.data ?? "{}").id, 1);
+});
+
+for (const [size, what, expected] of [
+  [7, "can be had for two minutes", /xxx/],
+  [24, "is too large to be kept, and told as lost", /no longer kept/],
+] as const)
+  test(`D2 an answer of ${size} MiB that broke off while it was sent ${what}`, async (t) => {
+    const clock = createManualClock();
+    const { rig, held } = await openFront(t, {}, { clock });
+    const headers = await begin(rig);
+    const opening = rig.open("POST", headers, callMessage(1, "held"));
+    (await eventually(() => held.started[0])).port.notify(...progress(1));
+    const { request, response } = await opening;
+    const told = reading(response);
+    const [first] = await eventually(() => told.events.length === 1 && told.events);
+    response.pause();
+    held.release(text("x".repeat(size * 1024 * 1024)));
+    await eventually(() => rig.front.inFlight === 0);
+    request.destroy();
+    await eventually(() => rig.listener.connections === 0);
+    await clock.advance(100_000);
+    const again = await resume(rig, headers, first?.id ?? "");
+    await eventually(() => again.told.ended());
+    assert.match(again.told.events.at(-1)?.data ?? "", expected);
+  });
+
+test("D2 a long request id is no part of the ids of events, which clients send in a header", async (t) => {
+  const { rig, held } = await openFront(t);
+  const opening = rig.open("POST", await begin(rig), callMessage("x".repeat(300), "held"));
+  (await eventually(() => held.started[0])).port.notify(...progress(1));
+  const { response } = await opening;
+  const told = reading(response);
+  const [first] = await eventually(() => told.events.length === 1 && told.events);
+  assert.ok((first?.id.length ?? 0) < 100);
+  held.release(text("done"));
 });
 
 test("E4 what is kept for one principal takes no other's place", async (t) => {

@@ -188,7 +188,7 @@ class StdioLink implements BackendLink {
 
   /** Ends a process that has closed its pipes but keeps running: calls to it would only time out. */
   #onPipeClosed(message: string): void {
-    if (this.#exit !== null || this.#closing !== null || this.#silent || this.#pipeTimer !== null) return;
+    if (this.#exit !== null || this.#silent || this.#pipeTimer !== null) return;
     this.#pipeTimer = this.#options.clock.setTimer(PIPE_CLOSED_MS, () => {
       this.#pipeTimer = null;
       if (this.#messages.isHeld) this.#onPipeClosed(message);
@@ -229,13 +229,8 @@ class StdioLink implements BackendLink {
 
   #limitDrain(): void {
     this.#drainTimer = this.#options.clock.setTimer(DRAIN_MS, () => {
-      if (this.#messages.isHeld) {
-        this.#limitDrain();
-        return;
-      }
-      this.#reading.clear();
-      this.#destroyPipes();
-      this.#finishWhenRead();
+      if (this.#messages.isHeld) this.#limitDrain();
+      else this.#destroyPipes();
     });
   }
 
@@ -273,7 +268,7 @@ class StdioLink implements BackendLink {
     this.#child.stdin.end();
     if (!this.#killed && (await isGone(CLOSE_MS.term))) return;
     signal("SIGTERM");
-    if (!this.#killed && this.#exit === null && (await isGone(CLOSE_MS.kill))) return;
+    if (!this.#killed && (await isGone(CLOSE_MS.kill))) return;
     signal("SIGKILL");
     if (await isGone(CLOSE_MS.giveUp)) return;
     // The kernel has not ended the process yet. The daemon no longer waits for it; the warden still watches

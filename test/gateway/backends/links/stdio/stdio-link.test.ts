@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { chmod, mkdir, readlink, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { chmod, mkdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { promisify } from "node:util";
 import {
   openStdioLink,
   type StdioLinkOptions,
@@ -11,7 +13,7 @@ import { silentLogger as logger } from "../../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../../../support/assert-each.ts";
 import { eventually } from "../../../../support/eventually.ts";
-import { createManualClock, type ManualClock } from "../../../../support/manual-clock.ts";
+import { createManualClock, type ManualClock, settle } from "../../../../support/manual-clock.ts";
 import { runOutOfFiles } from "../../../../support/out-of-files.ts";
 import { pluck } from "../../../../support/pluck.ts";
 import { temporaryFolder } from "../../../../support/temporary-folder.ts";
@@ -241,12 +243,12 @@ test("one message at a time goes out at once, several in a turn go together, and
   assert.deepEqual(await sent("6", "7"), [true, true], "the turn before had several");
   assert.deepEqual(await sent("8"), [true], "the turn before had several");
   assert.deepEqual(await sent("9"), [false]);
-  await sent("10", "x".repeat(20_000), "11");
-  await eventually(() => received.length === 12);
+  await sent("10", "11", "x".repeat(20_000), "12");
+  await eventually(() => received.length === 13);
   const texts = received.map(({ message }) => (message as { params: { text: string } }).params.text);
   assert.deepEqual(
     texts.map((text) => text.slice(0, 2)),
-    ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "xx", "11"],
+    ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "xx", "12"],
   );
 });
 
@@ -348,12 +350,104 @@ test("a held reader still gets all that was written before the end", async (t) =
   assert.equal(recorded.received.length, 3_000);
 });
 
+test("what a program left behind writes is read however long the reader is held", async (t) => {
+  const go = join(await temporaryFolder(t), "go");
+  await promisify(execFile)("mkfifo", [go]);
+  const big = `head -c 300000 /dev/zero | tr "\\0" " "; printf "{\\"n\\":2}\\n{\\"n\\":3}\\n"`;
+  const child = `setsid sh -c 'echo up >&2; read -r x <${go}; echo "{\\"n\\":1}"; ${big}' &`;
+  const { recorded, manual } = runStill(t, `${child} read -r go; exit 3`);
+  const { promise: isFree, resolve: letGo } = Promise.withResolvers<void>();
+  recorded.hold = () => [null, isFree, settle()][recorded.received.length] ?? null;
+  await eventually(() => recorded.logLines.length === 1);
+  recorded.link.send({ jsonrpc: "2.0", method: "go" });
+  await eventually(() => manual.pendingTimers === 1);
+  await writeFile(go, "\n");
+  await eventually(() => recorded.received.length === 1);
+  for (let look = 0; look < 3; look++) await manual.advance(500);
+  letGo();
+  await recorded.untilClosed();
+  assertEach(recorded.received, ({ message }) => Reflect.get(Object(message), "n"), [1, 2, 3]);
+});
+
+test("a program that closes its output is not ended while the reader is held", async (t) => {
+  const { recorded, manual } = runStill(t, `printf '{"n":1}\\n{"n":2}\\n'; exec >&-; sleep 600`);
+  const { promise: isFree, resolve: letGo } = Promise.withResolvers<void>();
+  recorded.hold = () => (recorded.received.length === 1 ? isFree : null);
+  await eventually(() => recorded.received.length === 1);
+  for (let look = 0; look < 3; look++) await manual.advance(1_000);
+  letGo();
+  await eventually(() => recorded.received.length === 2 && manual.pendingTimers > 0);
+  await manual.advance(1_000);
+  assert.match((await recorded.untilClosed()).message, /closed its standard output/);
+});
+
+test("a program that closes its output and then ends is told to have ended, while a child of it holds a pipe", async (t) => {
+  const child = "setsid sh -c 'echo $$ >&2; exec sleep 600' >&- &";
+  const { recorded, manual } = runStill(t, `${child} exec >&-; read -r go; exit 4`);
+  const runaway = await eventually(() => Number(recorded.logLines[0]));
+  t.after(() => process.kill(runaway, "SIGKILL"));
+  await eventually(() => manual.pendingTimers === 1);
+  await manual.advance(900);
+  recorded.link.send({ jsonrpc: "2.0", method: "go" });
+  await eventually(() => manual.pendingTimers === 2);
+  await manual.advance(500);
+  assert.match((await recorded.untilClosed()).message, /exit code 4/);
+});
+
 test("close asks first: a server that ends with its input is not signalled", async (t) => {
   const { recorded } = runStill(t, "trap 'echo signalled >&2' TERM; echo up >&2; cat; exit 0");
   await eventually(() => recorded.logLines.includes("up"));
   // The clock stands still: the second after which it would be signalled never ends.
   await recorded.link.close();
   assert.throws(() => process.kill(recorded.link.pid ?? 0, 0));
+});
+
+test("close sends first what was sent in the same turn", async (t) => {
+  const file = join(await temporaryFolder(t), "sent");
+  const { recorded } = runStill(t, `cat >${file}`);
+  for (const method of ["one", "two", "three"]) recorded.link.send({ jsonrpc: "2.0", method });
+  await recorded.link.close();
+  assert.match(await readFile(file, "utf8"), /one.*\n.*two.*\n.*three.*\n$/);
+});
+
+test("close reads on for a server that would wait at a full pipe, though the reader was held", async (t) => {
+  const { recorded } = runStill(
+    t,
+    `echo '{"n":1}'; head -c 2000000 /dev/zero; head -c 2000000 /dev/zero >&2; cat`,
+  );
+  recorded.hold = () => new Promise(() => {});
+  await eventually(() => recorded.received.length === 1);
+  // The clock stands still, so nothing but the end of its input ends it.
+  await recorded.link.close();
+});
+
+test("close waits a second for a program that was killed, and then leaves it to the warden", async (t) => {
+  const { recorded, manual } = runStill(t, "printf %02000d 1; exec sleep 600", { limitBytes: 1_000 });
+  const { pid } = recorded.link;
+  assert.ok(pid !== null);
+  const held = () => process.getActiveResourcesInfo().filter((kind) => /Process|Pipe/.test(kind)).length;
+  const before = held();
+  // As if the kernel could not end it.
+  const { mock: signals } = t.mock.method(process, "kill", () => true);
+  await recorded.untilClosed();
+  const closing = recorded.link.close();
+  assert.deepEqual(await recorded.untilClosed(), recorded.closed[0]);
+  await manual.advance(1_000);
+  await closing;
+  signals.restore();
+  await eventually(() => held() < before);
+  process.kill(pid, 0);
+});
+
+test("nothing is told after close, not even why the link ended in the same turn", async (t) => {
+  const { recorded } = runStill(t, `printf '{"n":1}\\n%02000d' 1; exec cat`, { limitBytes: 1_000 });
+  recorded.hold = () => {
+    queueMicrotask(() => void recorded.link.close());
+    return null;
+  };
+  await eventually(() => recorded.received.length === 1);
+  await recorded.link.close();
+  assert.deepEqual(recorded.closed, []);
 });
 
 test("close ends a server that minds neither its input nor SIGTERM, with all it started, after 3 s", async (t) => {
@@ -403,5 +497,6 @@ test("30 starts and ends leave no process, descriptor or timer", {
     await Promise.all(links.map((link) => link.close()));
     for (const { pid } of links) assert.throws(() => process.kill(pid ?? 0, 0));
   }
+  await eventually(() => still.pendingTimers === 0);
   await eventually(async () => (await descriptors()) <= before);
 });

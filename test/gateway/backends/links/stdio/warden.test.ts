@@ -6,7 +6,7 @@ import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { openStdioLink } from "../../../../../src/gateway/backends/links/stdio/stdio-link.ts";
-import { Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
+import { signalGroup, Warden } from "../../../../../src/gateway/backends/links/stdio/warden.ts";
 import { silentLogger as logger } from "../../../../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../../../support/assert-each.ts";
@@ -214,6 +214,18 @@ test("a released group is forgotten, so that its number may be another's", async
   await warden[Symbol.asyncDispose]();
   await eventually(async () => (await living([pid])).length === 0);
   assert.equal((await living([stranger.pid])).length > 0, true);
+});
+
+test("a group is empty when the system knows none of it, not when it is another user's", (t) => {
+  for (const [code, isThere] of [
+    ["EPERM", true],
+    ["ESRCH", false],
+  ] as const) {
+    t.mock.method(process, "kill", () => {
+      throw Object.assign(new Error(code), { code });
+    });
+    assert.equal(signalGroup(4_242, 0), isThere, code);
+  }
 });
 
 test("release ends what the leader left behind", async (t) => {
