@@ -137,7 +137,7 @@ export class ProberQuestions implements AsyncDisposable {
     return answerIn(question) ?? null;
   }
 
-  /** Resolves when the question is over, late or disposed, or when `waitMs` has passed. */
+  /** Resolves at once if the question is over or late, else when it is over or disposed, or when `waitMs` has passed. */
   wait({ waiters, isOver, late }: Question, waitMs: number): Promise<void> {
     if (isOver || late) return Promise.resolve();
     return new Promise((resolve) => {

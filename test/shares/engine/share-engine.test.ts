@@ -4,10 +4,13 @@ import { getEventListeners } from "node:events";
 import { test } from "node:test";
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
 import type { CarriageNotice } from "../../../src/shares/drivers/carriage.ts";
-import type { FoundMount } from "../../../src/shares/drivers/mount-driver.ts";
+import type { FoundMount, MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import type { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
 import type { ShareRequest } from "../../../src/shares/policy/share-request.ts";
+import type { ProofVerdict } from "../../../src/shares/server-proof/server-proof.ts";
+import { UNASKED_DRIVER } from "../../daemon/shares.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { routeTo } from "../share-spec.ts";
 import { POLICY, SPEC } from "../world.ts";
@@ -263,6 +266,104 @@ test("shares that are wanted first begin first; the end waits for the cycle that
   await ended;
 });
 
+test("a share that is removed and added again begins no cycle before its earlier one has ended", async () => {
+  const { clock, machine, daemon, engine } = start();
+  await clock.advance(5_000);
+  const local = machine.localDriver();
+  const looks: (() => void)[] = [];
+  const driver = {
+    ...local,
+    async find(spec: typeof LOCAL, notBeforeMs: number) {
+      await new Promise<void>((resolve) => looks.push(resolve));
+      return local.find(spec, notBeforeMs);
+    },
+  };
+  const subject = { spec: LOCAL, policy: POLICY, driver };
+  engine.apply([subject]);
+  engine.trigger("CORE", "config");
+  await settle();
+  for (let times = 0; times < 2; times++) {
+    engine.apply([]);
+    engine.apply([subject]);
+  }
+  engine.trigger("CORE", "config");
+  await settle();
+  assert.equal(looks.length, 1);
+  looks[0]?.();
+  await settle();
+  assert.equal(looks.length, 2);
+  daemon.apply(null);
+  looks[1]?.();
+});
+
+test("a program that waits for a share starts a cycle of it, which knows of the program", async () => {
+  const logger = createRecordingLogger();
+  const { clock, engine } = start({ logger });
+  await clock.advance(5_000);
+  assert.equal(engine.view("CORE").seen?.wanted, false);
+  const before = logger.lines.length;
+  engine.want("CORE");
+  engine.want("OTHER");
+  await settle();
+  assert.equal(engine.view("CORE").seen?.wanted, true);
+  const cycles = logger.lines.slice(before).filter(({ message }) => message === "cycle");
+  assert.deepEqual(pluck(cycles, "fields"), [{ share: "CORE", trigger: ["data"] }]);
+});
+
+test("a share that is not configured is not known, whatever is asked of it", async () => {
+  const { engine } = start({ carriage: undefined as never });
+  const { signal } = new AbortController();
+  const isUnknown = { code: "share_unknown", message: /OTHER/ };
+  assert.throws(() => engine.view("OTHER"), isUnknown);
+  await assert.rejects(engine.ask("OTHER", { kind: "mount", waitUntilMs: 0 }, signal), isUnknown);
+  await assert.rejects(engine.settle("OTHER", signal), isUnknown);
+});
+
+test("a driver of the other kind is asked once for what it may have left", async () => {
+  let looks = 0;
+  const find = async () => {
+    looks++;
+    return [];
+  };
+  const former = { ...UNASKED_DRIVER, name: "rclone", cacheMs: 0, find } as MountDriver;
+  const { clock } = start({ drivers: [former] });
+  await clock.advance(10_000);
+  assert.equal(looks, 1);
+});
+
+test("the end waits for proofs, whose programs it ends, but not for long", async () => {
+  for (const isQuick of [true, false]) {
+    const ended = Promise.withResolvers<ProofVerdict>();
+    let signal: AbortSignal | undefined;
+    const prove = (...given: readonly unknown[]) => {
+      signal = given.find((one) => one instanceof AbortSignal);
+      return ended.promise;
+    };
+    const serverProof = { compare: prove, recognise: prove, begin: async () => null };
+    const { clock, machine, engine } = start({ serverProof: serverProof as never });
+    const nas = { name: "nas", guid: "aa", rootCreatedMs: 0, entries: new Map() };
+    for (const address of ["10.0.1.2", "10.0.2.2"]) machine.network.put(address, nas);
+    engine.apply([
+      {
+        spec: SPEC,
+        policy: { ...POLICY, carry: "auto" },
+        driver: machine.driver(clock, machine.prober(clock)),
+      },
+    ]);
+    await clock.advance(5_000);
+    assert.equal(signal?.aborted, false);
+    let isOver = false;
+    const over = engine[Symbol.asyncDispose]().then(() => {
+      isOver = true;
+    });
+    await clock.advance(999);
+    assert.deepEqual([signal?.aborted, isOver], [true, false]);
+    if (isQuick) ended.resolve({ kind: "unproved", text: "aborted" });
+    else await clock.advance(1);
+    await over;
+  }
+});
+
 test("A9 what keeps a share from working is logged again when the share is added again", async () => {
   const logger = createRecordingLogger();
   const { clock, daemon } = start({ logger });
@@ -275,31 +376,66 @@ test("A9 what keeps a share from working is logged again when the share is added
   }
 });
 
-test("By hand: a share that waits for a retry, or long for a confirmation, has settled", async () => {
+/** A local share over tb whose mount answers no look. */
+function startHanging() {
   const pending = { state: "pending", startedAtMs: 1_000 } as const;
-  const prober = { ...{ pids: [] }, lastLook: () => pending, look: async () => pending, forget() {} };
-  const { machine, engine } = start({ prober: prober as never });
-  const local = machine.localDriver();
+  const prober = {
+    ...{ pids: [], lastLook: () => pending, look: async () => pending, forget() {} },
+    ...{ folderExists: async () => true, openFiles: async () => [] },
+  };
+  const logger = createRecordingLogger();
+  const started = start({ prober: prober as never, logger });
   const mount: FoundMount = {
     ...{ id: "m", path: LOCAL.mountPath, source: "/tb", sameShare: true, route: "tb" },
     ...{ processGone: false, madeByDriver: true },
   };
-  for (const driver of [
-    {
-      ...local,
-      find: async () => [],
-      mount: async () => ({ ok: false, reason: "other", text: "no" }) as const,
-    },
-    { ...local, find: async () => [mount] },
-  ]) {
-    engine.apply([{ spec: LOCAL, policy: POLICY, driver }]);
+  const failed = { ok: false, reason: "other", text: "no" } as const;
+  const driver: MountDriver = {
+    ...started.machine.localDriver(),
+    find: async () => [mount],
+    mount: async () => failed,
+    unmount: async () => ({ ...failed, reason: "failed" }),
+  };
+  /** Resolves to true once the share has settled. */
+  const settles = (parts: Partial<MountDriver>, mountHangMs: number) => {
+    const { engine } = started;
+    const policy = { ...POLICY, mountHangMs };
+    engine.apply([{ spec: LOCAL, policy, driver: { ...driver, ...parts } }]);
     engine.trigger("CORE", "config");
-    const { signal } = new AbortController();
-    let hasSettled = false;
-    void engine.settle("CORE", signal).then(() => {
-      hasSettled = true;
+    const seen = { hasSettled: false };
+    void engine.settle("CORE", new AbortController().signal).then(() => {
+      seen.hasSettled = true;
     });
+    return seen;
+  };
+  const failures = () => logger.lines.filter(({ message }) => message === "cycle failed");
+  return { ...started, mount, settles, failures };
+}
+
+test("By hand: a share that waits for a retry, or long for a confirmation, has settled", async () => {
+  const { settles, failures } = startHanging();
+  for (const parts of [{ find: async () => [] }, {}]) {
+    const share = settles(parts, 1_501);
     await settle();
-    assert.ok(hasSettled);
+    assert.ok(share.hasSettled);
   }
+  assert.deepEqual(failures(), []);
+});
+
+test("By hand: a share has settled once its cycle has ended, and a confirmation that is due soon has come", async () => {
+  const { clock, mount, settles, failures } = startHanging();
+  const gate = Promise.withResolvers<void>();
+  const find = async () => {
+    await gate.promise;
+    return [mount];
+  };
+  const share = settles({ find }, 1_500);
+  await settle();
+  assert.ok(!share.hasSettled, "its cycle has not ended");
+  gate.resolve();
+  await clock.advance(1_499);
+  assert.ok(!share.hasSettled, "whether it hangs is not confirmed");
+  await clock.advance(2);
+  assert.ok(share.hasSettled);
+  assert.deepEqual(failures(), []);
 });

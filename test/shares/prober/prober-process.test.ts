@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir, readFile, realpath, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it, type TestContext, test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
@@ -46,6 +47,15 @@ test("a process is there before the first question only where it is to start ahe
   assert.deepEqual(later.pids, []);
   assert.equal(await ahead.folderExists(await temporaryFolder(t), PATIENT_MS), true);
   assert.equal(soleChild(ahead), pid);
+});
+
+test("a process that starts ahead ends where nothing is asked for a minute", async () => {
+  const clock = createManualClock();
+  await using ahead = startProber({ clock, logger: silentLogger, startsAhead: true });
+  await clock.advance(59_999);
+  const pid = soleChild(ahead);
+  await clock.advance(1);
+  await eventually(() => isGone(pid) && ahead.pids.length === 0);
 });
 
 describe("what the prober answers", () => {
@@ -173,6 +183,26 @@ describe("what the prober answers", () => {
     assert.deepEqual(await asked.resolve("::1", 0), ["::1"]);
     assert.deepEqual(await asked.resolve("no such name", PATIENT_MS), []);
   });
+});
+
+test("whoever asks about a file after a change sees the change, while an equal question is open", async (t) => {
+  const file = join(await temporaryFolder(t), "file");
+  await writeFile(file, "old");
+  const asked = prober(t);
+  const ask = () => Promise.all([asked.fileLook(file, PATIENT_MS), asked.fileBytes(file, PATIENT_MS)]);
+  await ask();
+  const messages = `/proc/${soleChild(asked)}/io`;
+  const said = (): string | undefined => /^wchar: .*$/m.exec(readFileSync(messages, "utf8"))?.[0];
+  const before = said();
+  const first = ask();
+  await nextTurn();
+  // The answers are there, and this process has not read them.
+  while (said() === before);
+  writeFileSync(file, "newer");
+  const [look, bytes] = await ask();
+  assert.ok(look?.state === "file" && bytes?.state === "read");
+  assert.deepEqual([look.size, atob(bytes.base64)], ["5", "newer"]);
+  await first;
 });
 
 describe("when a child dies", () => {
@@ -390,6 +420,20 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     assert.deepEqual(await asked.places(["/"], PATIENT_MS), [{ at: "/", exists: true }]);
     hung.goOn();
     await eventually(async () => (await asked.places(at(0), PATIENT_MS))?.length === 2);
+    await eventually(() => asked.pids.length === 1);
+  });
+
+  it("however often a file on it is asked about, one process hangs in it", async (t) => {
+    const asked = prober(t, SOON_LATE_MS);
+    await hung.hang();
+    const ask = (waitMs: number) => asked.fileLook(join(hung.path, "file"), waitMs);
+    await ask(10);
+    await eventually(() => asked.pids.length === 2);
+    // Known at once, however long one would wait.
+    for (let times = 0; times < 3; times++) assert.equal(await ask(PATIENT_MS), null);
+    assert.equal(await asked.folderExists(folder, PATIENT_MS), true);
+    assert.equal(asked.pids.length, 2);
+    hung.goOn();
     await eventually(() => asked.pids.length === 1);
   });
 
