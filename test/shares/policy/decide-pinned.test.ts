@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/memory.ts";
 import { decide } from "../../../src/shares/policy/decide.ts";
-import { NEW_LANE_STATE } from "../../../src/shares/policy/lane-state.ts";
+import { type LaneState, NEW_LANE_STATE } from "../../../src/shares/policy/lane-state.ts";
 import {
   type CarriedSeen,
   type MountSeen,
@@ -13,6 +13,8 @@ import {
   type ShareSeen,
   type TrustSeen,
 } from "../../../src/shares/policy/share-seen.ts";
+import type { ShareSpec } from "../../../src/shares/share-spec.ts";
+import { routeTo } from "../share-spec.ts";
 import { CACHE_MS, POLICY, SPEC, WALL_START } from "../world.ts";
 
 const NOW_MS = 100_000;
@@ -36,6 +38,8 @@ function probed(verdict: "answers" | "silent" | "gone"): RouteSeen {
 interface DecidedOf extends Partial<Pick<ShareMemory, "held">> {
   /** The share is carried: its mount may move. */
   readonly moves?: boolean;
+  readonly spec?: ShareSpec;
+  readonly state?: Partial<LaneState>;
 }
 
 /** `pinned`: null for one that talks to its host itself. What is decided about a mount over tb that answered last before its host was lost, which two probes have seen. */
@@ -50,6 +54,8 @@ function decided(
     unguarded,
     moves = false,
     held = null,
+    spec = SPEC,
+    state = {},
   }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> & DecidedOf = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
@@ -70,13 +76,14 @@ function decided(
   const carried = moves ? { carried: pinned } : { pinned };
   const direct = unguarded === true ? { found, look, unguarded } : { found, look };
   return decide({
-    ...{ spec: SPEC, policy: POLICY, cacheMs: CACHE_MS, request: null },
+    ...{ spec, policy: POLICY, cacheMs: CACHE_MS, request: null },
     memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "tb", held },
     state: {
       ...NEW_LANE_STATE,
       mountId: found.id,
       announced: { tb: { up: false, atMs: 0 }, fallback: { up: true, atMs: 0 } },
       suspicion: isAnswering ? null : { key: "tb 1", firstAtMs: LOST_AT_MS, certain: isGone },
+      ...state,
     },
     seen: {
       ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured, away: null },
@@ -146,6 +153,106 @@ test("A10 an edit of the address to another server's closes no file of a carried
   assert.equal(decided({ ...waits, rerouted: true }, routes, routes, seen).state.operation, null);
   const mode = decided(waits, routes, routes, seen).state.operation?.mode;
   assert.equal(mode, "force", "while nobody has edited it, what waits is another server's");
+});
+
+const ANSWERING = { tb: probed("answers"), fallback: probed("answers") };
+const JUDGED: ServerSeen = { id: "a", asked: true };
+const CLOSED = { atMs: NOW_MS, state: "none", holders: [], unsent: [], text: null } as const;
+const PAUSED = { mountBackoff: { failures: 1, notBeforeMs: NOW_MS + 1 } };
+
+/** What is decided about a carried mount whose address was edited; `trust`: of the new addresses. */
+function edited(
+  phase: CarriedSeen["phase"],
+  trust: Partial<TrustSeen> = {},
+  { inUse = ANSWERING, ...more }: Parameters<typeof decided>[3] & { inUse?: ShareSeen["routes"] } = {},
+) {
+  const servers = { tb: JUDGED, fallback: JUDGED };
+  const at = (route: RouteSeen): RouteSeen => ({ ...route, probe: { ...route.probe, address: "10.0.9.9" } });
+  const configured = { tb: at(probed("answers")), fallback: at(inUse.fallback) };
+  const carry = { unable: null, trust: { ...NO_TRUST, servers, ...trust }, asks: true };
+  const seen = { carry, openFiles: CLOSED, moves: true, ...more };
+  const { step, state, ...rest } = decided({ ...CARRIED, phase, rerouted: true }, inUse, configured, seen);
+  const { operation } = state;
+  const found = operation === null ? null : `${operation.kind} ${operation.mode} ${operation.plan.join()}`;
+  return { step: step?.kind ?? null, operation: found, ...rest };
+}
+
+test("A10 once the same server is proved at the new address, a carried mount moves there over open files", () => {
+  const open = { ...CLOSED, state: "open", unsent: ["file"] } as const;
+  const proved = { tb: true, fallback: false };
+  const { step, operation, conditions } = edited("carrying", { proved }, { openFiles: open });
+  assert.deepEqual([step, operation, conditions], ["move", "remount plain tb", []]);
+  assert.equal(edited("carrying", { proved }, { state: PAUSED }).step, null, "not while it pauses");
+  const { step: held } = edited("carrying", { proved }, { held: "unmounted" });
+  assert.equal(held, null, "not while a person holds it unmounted");
+});
+
+test("A10 a carried mount whose route was taken away moves to the other one", () => {
+  const spec = { ...SPEC, routes: { ...SPEC.routes, tb: routeTo(null) } };
+  const { operation } = edited("carrying", { proved: { tb: false, fallback: true } }, { spec });
+  assert.equal(operation, "remount plain fallback");
+});
+
+test("A10 another server at the new address gets no open file: the mount stays until it is closed, and says so", () => {
+  const open = { ...CLOSED, state: "open", unsent: ["file"] } as const;
+  const stays = edited("carrying", { text: "they list different files" }, { openFiles: open });
+  assert.equal(stays.step, null);
+  assert.deepEqual(
+    stays.conditions.map(({ code }) => code),
+    ["host_unproved", "waiting_for_close"],
+  );
+  assert.match(stays.conditions[0]?.title ?? "", /^Another server answers at 10.0.1.2:445.*different files$/);
+  const unknown = { tb: { id: null, asked: true }, fallback: JUDGED };
+  const [unproved] = edited("carrying", { servers: unknown }).conditions;
+  assert.match(unproved?.title ?? "", /^10.0.1.2:445 is not proved to be the server.*it is being asked$/);
+  assert.deepEqual(
+    [edited("carrying").step, edited("carrying").operation],
+    ["unmount", "remount plain tb,fallback"],
+  );
+  for (const waits of [edited("carrying", { asking: true }), edited("carrying", {}, { state: PAUSED })])
+    assert.deepEqual([waits.step, waits.operation], [null, null]);
+  const neither = { id: null, asked: false };
+  assert.equal(edited("carrying", { servers: { tb: neither, fallback: neither } }).operation, null);
+});
+
+test("A10 while the address in use waits for its proof, it goes on if that is the same server, and is left by force once closed", () => {
+  assert.equal(edited("unconfirmed", { detourProved: true }).step, "confirm");
+  assert.equal(edited("unconfirmed").operation, "remount force tb,fallback");
+  const lastStep = { kind: "gate" } as const;
+  const { step, operation, wake } = edited("unconfirmed", { detourProved: true }, { lastStep });
+  assert.deepEqual([step, operation, wake?.atMs], [null, null, NOW_MS + 250], "its proof is older");
+});
+
+test("A10 nothing passes to a route that a probe has just lost, and a slow one is told", () => {
+  const trust = { ...NO_TRUST, proved: { tb: true, fallback: false } };
+  const seen = { carry: { unable: null, trust, asks: true }, moves: true };
+  const lost = { tb: probed("gone"), fallback: probed("answers") };
+  const waits = { ...CARRIED, phase: "unconfirmed" } as const;
+  const { step } = decided(waits, lost, lost, { ...seen, state: { suspicion: null } });
+  assert.equal(step, null);
+  const silent = { tb: probed("silent"), fallback: probed("answers") };
+  const { conditions } = decided({ ...CARRIED, lastAnswerAtMs: NOW_MS }, silent, silent, seen);
+  assert.deepEqual(
+    conditions.map(({ code }) => code),
+    ["route_slow"],
+  );
+});
+
+test("A10 once the address in use is gone, programs wait, and go on over the other route only if that is proved", () => {
+  const inUse = { tb: probed("gone"), fallback: probed("answers") };
+  const held = edited("carrying", {}, { inUse });
+  assert.deepEqual(
+    [held.step, held.memory.lastError],
+    ["hold", "10.0.1.2 is not proved, and the address in use is gone"],
+  );
+  const waiting = edited("waiting", { asking: true }, { inUse });
+  assert.deepEqual([waiting.step, waiting.wake?.atMs], [null, NOW_MS + 400]);
+  assert.equal(edited("waiting", {}, { inUse }).operation, "remount force tb,fallback");
+  const proved = { tb: false, fallback: true };
+  assert.equal(edited("waiting", { proved }, { inUse }).operation, "failover plain fallback");
+  const gone = { tb: probed("gone"), fallback: probed("gone") };
+  assert.equal(edited("waiting", { proved }, { inUse: gone }).operation, "remount force tb");
+  assert.equal(edited("waiting", { proved }, { inUse, state: PAUSED }).operation, null);
 });
 
 test('By hand: with carry = "off", what waits for a proof is left as it is while a person holds the share unmounted', () => {

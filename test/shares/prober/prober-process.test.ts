@@ -423,6 +423,20 @@ describe("a mount that hangs", { skip: missingForFuse() ?? false }, () => {
     await eventually(() => asked.pids.length === 1);
   });
 
+  it("a look that is forgotten at once never begins, and keeps no process", async (t) => {
+    const clock = createManualClock();
+    const asked = prober(t, SOON_LATE_MS, clock);
+    await hung.hang();
+    const forgotten = asked.look("forgotten", hung.path, PATIENT_MS);
+    asked.forget("forgotten");
+    await forgotten;
+    assert.equal(clock.pendingTimers, 0);
+    void asked.look("hung", hung.path, PATIENT_MS);
+    await eventually(() => asked.pids.length === 2);
+    asked.forget("hung");
+    await eventually(() => asked.pids.length === 1);
+  });
+
   it("however often a file on it is asked about, one process hangs in it", async (t) => {
     const asked = prober(t, SOON_LATE_MS);
     await hung.hang();
