@@ -1,7 +1,7 @@
 // From the files of clients to backends, and back: what is read, imported, connected and undone.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdir, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { withBackends } from "../../src/clients/backend-block.ts";
@@ -271,6 +271,80 @@ describe("F1 taking over", () => {
     assert.equal((await plan(file)).record?.before, null, "as it was before Mountaineer");
     await writePlan(home, await planUndo(CLIENTS.cursor, { ...OPTIONS, home, file: other }));
     assert.equal((await readRecord(home, "cursor"))?.path, file, "an undo elsewhere keeps the way back");
+  });
+
+  it("F1 an undo restores the file that it is given, and of one that was never connected it changes nothing", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [file, home] = [join(folder, "a.json"), join(folder, "home")];
+    await mkdir(home);
+    const text = '{"mcpServers": {"a": {"command": "a"}}}';
+    await writeFile(file, text);
+    const here = { ...OPTIONS, home, file };
+    assert.equal((await planUndo(CLIENTS.cursor, here)).after, text);
+    await writePlan(home, await planConnection(CLIENTS.cursor, PROGRAM, null, here));
+    await writePlan(home, await planUndo(CLIENTS.cursor, here));
+    assert.deepEqual([await readClientFile(file), await readRecord(home, "cursor")], [text, null]);
+  });
+
+  it("F1 a server is taken out if one of the backends that are the same serves, also one with a secret in its arguments", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [file, home] = [join(folder, "a.json"), join(folder, "home")];
+    const server = { command: "a", args: ["--token", "ghp_0123456789abcdefghijABCDEFGHIJ012345"] };
+    await writeFile(file, JSON.stringify({ mcpServers: { a: server } }));
+    const plan = (ready: readonly string[]) => {
+      const known = {
+        config: () => Promise.resolve({ backends: { one: server, two: server } }),
+        serving: (names: readonly string[]) => Promise.resolve(names.filter((name) => ready.includes(name))),
+      };
+      return planConnection(CLIENTS.cursor, PROGRAM, known, { ...OPTIONS, home, file });
+    };
+    assert.deepEqual((await plan(["two"])).record?.taken, ["a"]);
+    const left = await plan([]);
+    assert.deepEqual(left.record?.taken, []);
+    assert.match(left.notes.join(), /left in Cursor, as they do not serve here: a;/);
+  });
+
+  it("F1 an undo takes out an entry that stood there before any connection, and puts back what an earlier one took", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [file, home] = [join(folder, "a.json"), join(folder, "home")];
+    await mkdir(home);
+    const here = { ...OPTIONS, home, file };
+    const namesAfter = async () => namesIn((await planUndo(CLIENTS.cursor, here)).after ?? "", "a.json");
+    await writeFile(file, (await planConnection(CLIENTS.cursor, PROGRAM, null, here)).after ?? "");
+    await writePlan(home, await planConnection(CLIENTS.cursor, PROGRAM, null, here));
+    assert.deepEqual(await namesAfter(), []);
+    await writeFile(file, '{"mcpServers": {"a": {"command": "a"}}}');
+    const known = {
+      config: () => Promise.resolve({ backends: { a: { command: "a" } } }),
+      serving: (names: readonly string[]) => Promise.resolve(names),
+    };
+    await writePlan(home, await planConnection(CLIENTS.cursor, PROGRAM, known, here));
+    const moved = { ...PROGRAM, command: "/usr/bin/mountaineer" };
+    await writePlan(home, await planConnection(CLIENTS.cursor, moved, known, here));
+    const now = (await readClientFile(file)) ?? "";
+    assert.deepEqual(await namesIn(now, "a.json"), [OWN_NAME]);
+    await writeFile(file, `${now}\n`);
+    assert.deepEqual(await namesAfter(), ["a"]);
+  });
+
+  it("F1 a client without a folder, and a record that was changed, are not connected", async (t) => {
+    const folder = await temporaryFolder(t);
+    const home = join(folder, "home");
+    const plan = (file: string) =>
+      planConnection(CLIENTS.cursor, PROGRAM, null, { ...OPTIONS, home, file: join(folder, file) });
+    await assert.rejects(plan("none/a.json"), { code: "client_unreadable", message: /has no folder at/ });
+    await mkdir(join(home, "connections"), { recursive: true });
+    await writeFile(join(home, "connections", "cursor.json"), '{"path": "/a"}');
+    await assert.rejects(plan("a.json"), { code: "client_unreadable", message: /is not as it was written/ });
+  });
+
+  it("E1 what an interrupted write left beside a client's file goes with the next one", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [file, home] = [join(folder, "a.json"), join(folder, "home")];
+    await mkdir(home);
+    await writeFile(join(folder, ".a.json.999999999-0123456789ab.tmp"), "a secret");
+    await writePlan(home, await planConnection(CLIENTS.cursor, PROGRAM, null, { ...OPTIONS, home, file }));
+    assert.deepEqual(await readdir(folder), ["a.json", "home"]);
   });
 
   it("F1 a broken file is not connected, and a plan shows neither an escaped secret nor a whole long line", async (t) => {

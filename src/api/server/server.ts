@@ -253,7 +253,6 @@ function createAnswers({
     response.writeHead(status, {
       "Content-Type": isText ? "text/plain; charset=utf-8" : "application/json",
       "Content-Length": Buffer.byteLength(text),
-      "Cache-Control": "no-store",
     });
     response.end(text);
     visit.timer = clock.setTimer(DRAIN_DEADLINE_MS, () => response.destroy());

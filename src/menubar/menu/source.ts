@@ -71,7 +71,6 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
           lookAgain();
           break;
         case "lost":
-          client = null;
           life.abort();
           update({ connection: withoutDaemon(notice.reason), status: null, sync: null });
           break;
@@ -84,10 +83,7 @@ export function startMenuSource({ home, clock, signal, onGlance }: MenuSourceOpt
     }
   };
 
-  const ended = follow().finally(() => {
-    client = null;
-    life.abort();
-  });
+  const ended = follow().finally(() => life.abort());
   return {
     /** Asks for another read of the status; calls in a burst are combined. */
     lookAgain,

@@ -10,6 +10,7 @@ import { HEARTBEAT_MS } from "../../../src/api/contract.ts";
 import { LISTENER_LIMIT } from "../../../src/api/server/event-streams.ts";
 import { ERROR_CODES, MountaineerError } from "../../../src/runtime/errors.ts";
 import type { Logger } from "../../../src/runtime/log/log.ts";
+import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
@@ -101,6 +102,9 @@ test("a query string, a body to come and a body in chunks are understood", async
     post("mount", '{"shares":["CORE"]}', "Expect: 100-continue\r\n"),
   );
   assert.equal(expecting.status, 200);
+  assert.match(expecting.text, /^HTTP\/1\.1 100 Continue\r\n/);
+  const other = await talk(server.socketPath, post("mount", "{}", "Expect: something\r\n"));
+  assert.equal(other.status, 200);
   const chunked =
     "POST /manage/v1/mount HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n";
   assert.equal((await talk(server.socketPath, chunked)).status, 200);
@@ -289,6 +293,34 @@ test("a client that goes away aborts its request, and no other", async (t) => {
   assert.equal(control.calls.find(({ name }) => name === "mount")?.signal.aborted, false);
 });
 
+test("a client that goes away leaves no timer, and no error in the log", async (t) => {
+  for (const request of [post("mount", "{}").slice(0, -1), post("mount", "{}")]) {
+    const clock = createManualClock();
+    const logger = createRecordingLogger();
+    const control = scriptedControl(sampleReport(), async (share, { signal }) => {
+      if (!signal.aborted) await once(signal, "abort");
+      return sampleResult({ share });
+    });
+    const { server } = await startRig(t, { control, clock, logger });
+    const socket = connect(server.socketPath, () => socket.write(request));
+    await eventually(() => clock.pendingTimers === 1);
+    // Once another one is answered, this one has been read.
+    await talk(server.socketPath, get("nothing"));
+    socket.destroy();
+    await eventually(() => logger.lines.length === 2);
+    await eventually(() => clock.pendingTimers === 0);
+    assertEach(logger.lines, ({ level }) => level, ["debug", "debug"]);
+  }
+});
+
+test("a body without end is refused after 8 MiB more than it may have", async (t) => {
+  // Time stands still: no deadline of the server's ends it.
+  const { server } = await startRig(t, { clock: createManualClock() });
+  const head = "POST /manage/v1/mount HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n";
+  const body = " ".repeat(64 * 1024 + 8 * 1024 * 1024 + 1);
+  assertError(await talk(server.socketPath, head + body), 413, /larger than 65536/);
+});
+
 test("a request under way is told so every 2 s, then answered", async (t) => {
   const clock = createManualClock();
   let finish = (): void => {};
@@ -471,6 +503,24 @@ test("ending removes socket and note, cuts idle connections and aborts requests 
   assert.deepEqual(await readdir(home), []);
 });
 
+test("what fails because of the end says so, and what fails otherwise keeps its own words", async (t) => {
+  for (const [failure, code] of [
+    [new MountaineerError("aborted", "cancelled"), "daemon_unreachable"],
+    [new TypeError("x is undefined"), "daemon_unreachable"],
+    [new MountaineerError("lock_held", "somebody changes this home"), "lock_held"],
+  ] as const) {
+    const control = scriptedControl(sampleReport(), async (_share, { signal }) => {
+      await once(signal, "abort");
+      throw failure;
+    });
+    const { server } = await startRig(t, { control });
+    const asking = talk(server.socketPath, post("mount", "{}"));
+    await eventually(() => control.calls.length === 1);
+    await server[Symbol.asyncDispose]();
+    assert.equal(JSON.parse((await asking).body).error.code, code);
+  }
+});
+
 test("ending does not wait longer than a second for a request that does not end", async (t) => {
   const clock = createManualClock();
   const control = scriptedControl(sampleReport(), () => new Promise(() => {}));
@@ -588,6 +638,15 @@ test("a Last-Event-ID that is none, another method, and a server without configu
   const { server: without } = await startRig(t);
   assert.equal((await talk(without.socketPath, get(STREAM))).status, 404);
   assert.equal((await talk(without.socketPath, get("sync"))).status, 404);
+});
+
+test("a reader that sends more than its request is cut, and no error stands among its events", async (t) => {
+  const { server } = await startRig(t, { config: scriptedConfig() });
+  const listening = listenTo(t, server.socketPath);
+  await eventually(() => listening.text().includes(": connected"));
+  listening.socket.write("not http\r\n\r\n");
+  await listening.closed;
+  assert.doesNotMatch(listening.text(), /HTTP\/1\.1 400/);
 });
 
 test("a stream without events shows every 15 s that it lives", async (t) => {

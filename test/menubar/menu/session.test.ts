@@ -319,17 +319,39 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
   api.goOn();
 });
 
+test("A8 a silent daemon is asked again after pauses that grow to 8 s, and then as soon as before", async (t) => {
+  const { server } = await startRig(t, { config: scriptedConfig() });
+  const api = await startHangingApi(t, server.socketPath);
+  const clock = createManualClock();
+  const pauses: number[] = [];
+  const sleep: typeof clock.sleep = (delayMs, signal) => {
+    pauses.push(delayMs);
+    return clock.sleep(delayMs, signal);
+  };
+  const { session } = start(t, api.home, {
+    clock: { ...clock, monotonicMs: () => clock.monotonicMs(), sleep },
+  });
+  await passTimeUntil(clock, () => pauses.length === 1, 50);
+  api.hang();
+  session.open(null);
+  await passTimeUntil(clock, () => pauses.length === 7, 500);
+  api.goOn();
+  await passTimeUntil(clock, () => pauses.length === 8, 500);
+  assert.deepEqual(pauses, [50, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 50]);
+});
+
 test("a daemon that goes while it is asked is gone, and not silent", async (t) => {
   const { server } = await startRig(t, { config: scriptedConfig() });
   const api = await startHangingApi(t, server.socketPath);
-  const { session } = start(t, api.home);
+  // Time stands still at its end: nobody looks for the next one.
+  const clock = createManualClock();
+  const { session } = start(t, api.home, { clock });
   await eventually(() => session.menu().state === "healthy");
   api.hang();
   session.open(null);
-  await eventually(() => api.waiting > 0);
-  api.end();
+  await passTimeUntil(clock, () => api.waiting > 0, 50);
+  await server[Symbol.asyncDispose]();
   await eventually(() => itemOf(session, "Start Mountaineer"));
-  session.open(null);
   await eventually(() => api.waiting === 0);
   assert.ok(itemOf(session, "Start Mountaineer"));
 });

@@ -176,6 +176,13 @@ test("A10 a gateway with the NAS's address is not asked: that would be a packet 
   assert.deepEqual(asked, []);
 });
 
+test("A10 a network with another known gateway is away at once", async () => {
+  const { world, place, away } = start();
+  world.mac = OTHER;
+  place.networkChanged();
+  assert.match((await away()) ?? "", /which is none of its networks/);
+});
+
 test("A10 a link that is up before it has a route is given a second for its gateway", async () => {
   const { clock, world, away } = start();
   world.gateways = [];
