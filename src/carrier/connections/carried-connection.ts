@@ -170,19 +170,15 @@ export class CarriedConnection {
     this.#server = socket;
     const gone = Promise.withResolvers<void>();
     this.#serverGone = gone.promise;
-    // An abandoned socket may still emit events, which must not affect the connection's next socket.
+    // The close of an abandoned socket must not affect the connection's next socket.
     const failed = (error: Error): void => {
       if (this.#server === socket) this.#serverFailed(error);
     };
     socket.once("close", gone.resolve);
     socket.once("close", () => failed(new Error("the server's side is closed")));
     socket.on("error", failed);
-    socket.once("connect", () => {
-      if (this.#server === socket) this.#onConnect();
-    });
-    socket.on("end", () => {
-      if (this.#server === socket) this.#serverEnded();
-    });
+    socket.once("connect", () => this.#onConnect());
+    socket.on("end", () => this.#serverEnded());
     socket.on("drain", () => this.#onServerDrain());
     this.#setTimer(CONNECT_WITHIN_MS, () => failed(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`)));
     try {
@@ -329,7 +325,6 @@ export class CarriedConnection {
       this.#close();
       return;
     }
-    if (this.#held.holding === "nothing") this.#send(this.#held.take());
     this.#endServerSide();
     this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
   }
@@ -389,7 +384,7 @@ export class CarriedConnection {
     const server = this.#server;
     // With unsent bytes, the end waits for "drain": a socket whose end is queued behind bytes cannot be
     // reset.
-    if (server !== null && server.writableLength === 0 && !server.writableEnded) server.end();
+    if (server?.writableLength === 0) server.end();
   }
 
   #serverEnded(): void {

@@ -1,6 +1,7 @@
 // One share's connections: relayed, held, counted, and turned away.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { startTcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
@@ -125,6 +126,7 @@ describe("the connections of a carried share", () => {
       nas.joined().map(({ bytes }) => bytes.length > 0),
       [false, true],
     );
+    await eventually(() => nas.joined()[0]?.ending !== "open");
   });
 
   test("A10 a FIN of the client reaches the server after what it sent, and casts no doubt on it", async (t) => {
@@ -137,6 +139,86 @@ describe("the connections of a carried share", () => {
     assert.equal(client.received.length, answerTo(0, 0).length, "the answer still came");
     await eventually(() => bench.share.state().connections === 0);
     assert.equal(bench.share.state().phase, "carrying");
+  });
+
+  test("A10 a connection that only one side has ended lives 10 s at most", async (t) => {
+    const [nas, clock] = [await startFakeNas(), createManualClock()];
+    const bench = await startShare(t, { nas, clock, kind: "cifs" });
+    const byClient = await bench.client();
+    await byClient.ask(COMMAND.create, 1);
+    const byServer = await bench.client(true);
+    await byServer.ask(COMMAND.create, 1);
+    const [first, second] = nas.joined();
+    first?.socket.removeAllListeners("end");
+    byClient.socket.end();
+    await eventually(() => first?.socket.readableEnded);
+    second?.socket.end();
+    await eventually(() => byServer.ending === "end");
+    await clock.advance(9_999);
+    assert.equal(bench.share.state().connections, 2);
+    await clock.advance(1);
+    await eventually(() => byClient.ending === "reset");
+    assert.equal(bench.share.state().connections, 0);
+  });
+
+  for (const what of ["sends again", "was held back in the middle of a write"] as const) {
+    test(`A10 a client that ${what} when its server has ended the connection is reset at once`, async (t) => {
+      const nas = await startFakeNas();
+      const bench = await startShare(t, { nas, clock: createManualClock(), kind: "cifs" });
+      const client = await bench.client(true);
+      if (what === "sends again") await client.ask(COMMAND.create, 1);
+      else {
+        nas.mode = "deaf";
+        client.send(request(COMMAND.write, 1, Buffer.alloc(64 * 1024 * 1024)));
+        await untilSteady(bench, "bytesUp");
+      }
+      const [server] = await joined(nas);
+      server?.socket.end();
+      if (what === "sends again") {
+        await eventually(() => client.ending === "end");
+        client.send(request(COMMAND.read, 2).subarray(0, 4));
+      }
+      await eventually(() => bench.share.state().connections === 0);
+    });
+  }
+
+  test("A10 a connect that cannot be tried, or that nobody answers within 2 s, loses the route", async (t) => {
+    const [nas, clock] = [await startFakeNas(), createManualClock()];
+    const silent = await startTcpRelay({ targetHost: "127.0.0.1", targetPort: nas.endpoint.port });
+    t.after(() => silent[Symbol.asyncDispose]());
+    await silent.setMode("drop");
+    const { host: address, port } = silent;
+    for (const [endpoint, afterMs] of [
+      [{ ...nas.endpoint, localAddress: "nowhere" }, 0],
+      [{ address, port, localAddress: null }, 2_000],
+    ] as const) {
+      const bench = await startShare(t, { nas, clock });
+      bench.share.settings.endpoints = { tb: endpoint };
+      await bench.client();
+      await eventually(() => bench.share.state().connections === 1);
+      if (afterMs > 0) await clock.advance(afterMs - 1);
+      assert.equal(bench.share.state().phase, afterMs > 0 ? "carrying" : "waiting");
+      await clock.advance(1);
+      assert.equal(bench.share.state().phase, "waiting");
+    }
+  });
+
+  test("A10 a server that ends the connection of a client that has logged off is not doubted", async (t) => {
+    const { nas, bench, client } = await withClient(oneRoute(t));
+    await client.ask(COMMAND.logoff, 1);
+    nas.joined()[0]?.socket.end();
+    await eventually(() => client.ending === "end");
+    await eventually(() => bench.share.state().connections === 0);
+    assert.equal(bench.share.state().phase, "carrying");
+  });
+
+  test("A10 a client that goes after its server was lost is gone at once", async (t) => {
+    const [nas, clock] = [await startFakeNas(), createManualClock()];
+    const { bench, client } = await withClient(startShare(t, { nas, clock }).then((bench) => ({ bench })));
+    await client.ask(COMMAND.create, 1);
+    await loseServer(bench, nas);
+    client.socket.end();
+    await eventually(() => bench.share.state().connections === 0);
   });
 
   test("A10 rclone hears that the server ended its connections when what it keeps of them is used up: by looks at the root, which end at once", async (t) => {
@@ -448,14 +530,20 @@ describe("the connections of a carried share", () => {
       const [nas, clock] = [await startFakeNas(), createManualClock()];
       const bench = await startShare(t, { nas, clock, kind });
       const [stuck, lively, idle] = [await bench.client(), await bench.client(), await bench.client()];
-      for (const client of [stuck, lively, idle]) {
+      const half = await bench.client();
+      for (const client of [stuck, lively, idle, half]) {
         client.send(request(COMMAND.create, 1));
         await eventually(() => client.received.length > 0);
       }
       nas.mode = "withhold";
       await clock.advance(10);
-      for (const client of [stuck, lively]) client.send(request(COMMAND.read, 2));
-      await eventually(() => nas.joined().filter(({ unanswered }) => unanswered.length > 0).length === 2);
+      const reads = Buffer.concat([request(COMMAND.read, 2), request(COMMAND.read, 3)]);
+      for (const client of [stuck, lively]) client.send(reads);
+      half.send(request(COMMAND.read, 2));
+      await eventually(() => nas.joined().filter(({ unanswered }) => unanswered.length > 0).length === 3);
+      const { bytesDown } = bench.share.state();
+      nas.joined()[3]?.socket.write(answerTo(COMMAND.read, 2).subarray(0, 70));
+      await eventually(() => bench.share.state().bytesDown === bytesDown + 70);
       await clock.advance(10);
       bench.share.hold();
       await eventually(() => bench.unconfirmed() > 0);
@@ -468,14 +556,14 @@ describe("the connections of a carried share", () => {
       await clock.advance(299);
       assert.equal(nas.joined()[0]?.ending, "open", "it may still go on by itself");
       await clock.advance(1);
-      await eventually(() => nas.joined()[0]?.ending === "reset");
+      await eventually(() => [0, 3].every((index) => nas.joined()[index]?.ending === "reset"));
       await eventually(() => {
         bench.share.usedUp();
         return stuck.ending === "reset";
       });
       for (const client of [lively, idle]) {
         const soFar = client.received.length;
-        client.send(request(COMMAND.read, 3));
+        client.send(request(COMMAND.read, 4));
         await eventually(() => client.received.length > soFar);
       }
       assert.equal(bench.share.state().phase, "carrying");

@@ -94,6 +94,15 @@ describe("logging in through the carrier", () => {
     await eventually(() => asked(nas) === 2);
     await clock.advance(2_000);
     await eventually(() => asked(nas) === 3);
+    const fourth = await bench.client();
+    fourth.send(request(COMMAND.sessionSetup, 1));
+    await eventually(() => nas.joined().length === 4);
+    // The server ends the one whose turn it is.
+    nas
+      .joined()
+      .findLast(({ bytes }) => bytes.length > 0)
+      ?.socket.end();
+    await eventually(() => asked(nas) === 4);
   });
 
   test("A14 one that is gone has no turn, and once a login was refused and is said to be right, one tries it alone", () => {

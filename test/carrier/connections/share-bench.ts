@@ -30,7 +30,8 @@ export interface ShareBench {
   readonly ownerQuestions: () => number;
   /** The carrier's ends of the clients' connections, as they came. */
   readonly accepted: readonly Socket[];
-  client(): Promise<BenchClient>;
+  /** `halfOpen`: does not end its side by itself when the carrier ends the other. */
+  client(halfOpen?: boolean): Promise<BenchClient>;
   move(to: CarriedRoute, nas: FakeNas, planned?: boolean): ReturnType<ShareCarrier["move"]>;
 }
 
@@ -117,8 +118,8 @@ export async function startShare(t: TestContext, options: ShareBenchOptions): Pr
     unconfirmed: () => notices.filter((what) => what === "unconfirmed").length,
     ownerQuestions: () => questions,
     accepted,
-    async client() {
-      const socket = connect({ host: "127.0.0.1", port });
+    async client(halfOpen = false) {
+      const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: halfOpen });
       sockets.push(socket);
       const client: BenchClient = {
         socket,

@@ -1,11 +1,12 @@
 // When a carrier is told that it carries nothing: never in the middle of a change.
 import assert from "node:assert/strict";
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import type { ShareSettings } from "../../../src/carrier/connections/share-settings.ts";
 import type { Keeper } from "../../../src/carrier/control/keeper.ts";
-import { CarrierService } from "../../../src/carrier/service/carrier-service.ts";
+import { CarrierService, listenerFor } from "../../../src/carrier/service/carrier-service.ts";
 import {
   type CarrierMemory,
   createCarrierStateFile,
@@ -15,6 +16,7 @@ import {
 import { createServerProof } from "../../../src/carrier/smb/server-proof.ts";
 import { createSocketOwners } from "../../../src/carrier/system/socket-owner.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { listen } from "../../../src/runtime/process/private-socket.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -32,19 +34,21 @@ const NO_KEEPER: Keeper = {
 /** `told`: whether each change that it tells is urgent. */
 async function startService(t: TestContext, keeper: Keeper, events: string[] = []) {
   const told: boolean[] = [];
+  const logger = createRecordingLogger();
+  const stateFile = createCarrierStateFile(await temporaryFolder(t), systemClock, silentLogger);
   const service = new CarrierService({
     clock: systemClock,
-    logger: silentLogger,
+    logger,
     owners: createSocketOwners(systemClock),
     prove: createServerProof(systemClock),
     uid: process.getuid?.() ?? 0,
-    stateFile: createCarrierStateFile(await temporaryFolder(t), systemClock, silentLogger),
+    stateFile,
     keeper: () => keeper,
     onNotice: () => true,
     onChanged: (isUrgent) => void told.push(isUrgent),
     onEmpty: () => void events.push("empty"),
   });
-  return { service, told };
+  return { service, told, logger, stateFile };
 }
 
 describe("the carrier's shares", () => {
@@ -79,6 +83,78 @@ describe("the carrier's shares", () => {
     assert.equal(await opened("CORE", { login: "ada", refusedLogon: "wrong password" }), "wrong password");
     assert.equal(await opened("MEDIA", { login: "ada" }), "wrong password");
     assert.equal(await opened("OTHER", { login: "bob" }), undefined);
+    for (const share of ["CORE", "MEDIA"]) await service.close(share);
+    assert.equal(await opened("CORE", { login: "ada" }), undefined, "it is tried again");
+  });
+
+  test("A10 at most 200 shares are carried, and one of them can be opened anew", async (t) => {
+    await using nas = await startFakeNas();
+    const { service } = await startService(t, NO_KEEPER);
+    await using _service = service;
+    const open = (name: number) => service.open(openRequest(`S${name}`, nas));
+    await Promise.all(Array.from({ length: 200 }, (_, name) => open(name)));
+    await assert.rejects(open(200), /more than 200 shares cannot be carried/);
+    await open(0);
+    assert.equal(service.states().length, 200);
+  });
+
+  test("A10 a share that is opened anew ends its earlier mount's connections, and gets its port again", async (t) => {
+    await using nas = await startFakeNas();
+    const held: number[] = [];
+    const keeper: Keeper = { ...NO_KEEPER, hold: async ({ length }) => void held.push(length) };
+    const { service } = await startService(t, keeper);
+    await using _service = service;
+    const { port } = await service.open(openRequest("CORE", nas));
+    const client = connect(port, "127.0.0.1");
+    client.on("error", () => {});
+    await eventually(() => service.states()[0]?.connections === 1);
+    const again = await service.open({ ...openRequest("CORE", nas), wantedPort: port });
+    assert.equal(again.port, port);
+    await eventually(() => client.destroyed);
+    assert.deepEqual(held, [1, 0, 1], "the keeper does not keep the port from it");
+  });
+
+  test("A10 after a death each port serves its share again, over the route in use alone and unproved; others are given up", async (t) => {
+    await using nas = await startFakeNas();
+    const { service, logger, stateFile } = await startService(t, NO_KEEPER);
+    await using _service = service;
+    const servers = [listenerFor(), listenerFor()] as const;
+    for (const server of servers) await listen(server, { host: "127.0.0.1", port: 0 });
+    const { port } = servers[0].address() as AddressInfo;
+    const endpoints = { tb: nas.endpoint, fallback: nas.endpoint };
+    const core = { ...SHARE, endpoints, port, confirmed: true, away: false, refusedLogon: null };
+    await service.restore({ ...MEMORY, shares: [core, { ...core, share: "LOST", port: 1 }] }, servers);
+    const [restored, ...others] = (await stateFile.read()).shares;
+    assert.deepEqual(others, []);
+    assert.deepEqual(restored, { ...core, endpoints: { tb: nas.endpoint }, confirmed: false });
+    assert.deepEqual(
+      servers.map(({ listening }) => listening),
+      [true, false],
+    );
+    const lost = logger.lines.filter(({ level }) => level === "error").map(({ fields }) => fields);
+    assert.deepEqual(lost, [{ share: "LOST", port: 1 }]);
+    assert.deepEqual(await service.takeJournal(), MEMORY.journal);
+  });
+
+  test("A10 what changes is on disk before the answer, so that a killed carrier knows it", async (t) => {
+    await using nas = await startFakeNas();
+    await using other = await startFakeNas({ host: "127.0.0.2" });
+    const { service, stateFile } = await startService(t, NO_KEEPER);
+    await using _service = service;
+    const saved = async () => (await stateFile.read()).shares[0];
+    await service.open(openRequest("CORE", nas, other));
+    assert.equal((await saved())?.share, "CORE");
+    const mount = { id: "m1", path: "/mnt", process: null };
+    await service.bind("CORE", mount);
+    assert.deepEqual((await saved())?.mount, mount);
+    await service.configure("CORE", { endpoints: {}, patienceMs: 7 });
+    assert.equal((await saved())?.patienceMs, 7);
+    const move = { share: "CORE", to: "fallback", endpoint: other.endpoint, planned: false } as const;
+    const outcome = await service.move(move, systemClock.monotonicMs() + 10_000);
+    assert.ok(outcome.ok);
+    assert.equal((await saved())?.route, "fallback");
+    await service.close("CORE");
+    assert.equal(await saved(), undefined);
   });
 
   test("A10 a carrier is not empty before whoever closed its last share can be told", async (t) => {
