@@ -184,7 +184,11 @@ describe("the connections of a carried share", () => {
 
   test("A10 a connect that cannot be tried, or that nobody answers within 2 s, loses the route", async (t) => {
     const [nas, clock] = [await startFakeNas(), createManualClock()];
-    const silent = await startTcpRelay({ targetHost: "127.0.0.1", targetPort: nas.endpoint.port });
+    const silent = await startTcpRelay({
+      host: "127.0.0.4",
+      targetHost: "127.0.0.1",
+      targetPort: nas.endpoint.port,
+    });
     t.after(() => silent[Symbol.asyncDispose]());
     await silent.setMode("drop");
     const { host: address, port } = silent;

@@ -9,16 +9,17 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type Charge, Handover } from "../../../src/daemon/handover/hand-over.ts";
 import { handedSessions } from "../../../src/daemon/handover/handed-sessions.ts";
-import { createHanding } from "../../../src/daemon/handover/handing.ts";
+import { createHanding, type HandingGateway } from "../../../src/daemon/handover/handing.ts";
 import { Successor } from "../../../src/daemon/handover/successor.ts";
 import { SessionLines } from "../../../src/gateway/front/session/session-file.ts";
 import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
+import { whenAborted } from "../../../src/runtime/abort.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { groupsGone } from "../../../src/runtime/process/process-identity.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { hashOf, recordOf } from "../../support/session-records.ts";
@@ -247,6 +248,33 @@ test("B11 once the line is crossed the next one is started until one has taken o
   assert.equal(String(next?.pid), await readFile(join(folder, "5"), "utf8"));
 });
 
+test("B11 the second next daemon is started at once, and the third after a pause", async (t) => {
+  const clock = createManualClock();
+  const { handover, logger } = await setUp(t, { ends: "2", clock });
+  await handover.begin(NEVER);
+  const failed = (count: number) =>
+    eventually(async () => {
+      await clock.advance(0);
+      return (
+        logger.lines.filter(({ level }) => level === "error").length === count && clock.pendingTimers > 0
+      );
+    });
+  await failed(2);
+  const second = handover.successor;
+  await clock.advance(249);
+  assert.equal(handover.successor, second);
+  await clock.advance(1);
+  assert.notEqual(handover.successor, second);
+  assert.equal(await passTimeUntilSettled(clock, handover.done, 10), handover.successor);
+});
+
+test("B11 a daemon that nothing keeps in its place does not hand over, and says how to start it again", async () => {
+  const program = { command: process.execPath, args: [] };
+  const { logger, charge } = { logger: silentLogger, charge: {} as Charge };
+  const handover = new Handover({ program, keeper: null, charge, clock: systemClock, logger });
+  await assert.rejects(handover.begin(NEVER), { code: "handover_failed", hint: /mountaineer up/ });
+});
+
 test("B11 a session that its client ends with the old daemon after the line ends with the next one, too", async (t) => {
   const { folder, handover } = await setUp(t, { ends: "0" });
   await handover.begin(NEVER);
@@ -275,13 +303,16 @@ test("B11 an old daemon that is told to stop while another takes over ends that,
 
 // What the running service gives up when it hands over, and how long it stays.
 
-/** A service without a gateway, and a next daemon that never says anything. */
-async function setUpHanding(t: TestContext, before?: Promise<void>) {
+/** A service without a gateway, unless `parts` has one, and a next daemon that never says anything, unless `script` does. */
+async function setUpHanding(
+  t: TestContext,
+  { before, script = "setInterval(() => {}, 1000)", parts = {} }: HandingGiven = {},
+) {
   const clock = createManualClock();
   const path = join(await temporaryFolder(t), "sessions.jsonl");
   const sessions = handedSessions(new SessionLines({ path, clock, logger: silentLogger }));
   const snapshot = { config: { server: null, backends: [] } };
-  const handing = createHanding({
+  const given = {
     clock,
     memory: { flush: async () => {}, unsavedBecause: null },
     force: new AbortController(),
@@ -302,17 +333,140 @@ async function setUpHanding(t: TestContext, before?: Promise<void>) {
       suspended: new SuspendedCalls(clock),
     },
     elsewhere: before === undefined ? undefined : { gone: before, ended: before, once: [] },
-  });
-  const args = ["-e", "setInterval(() => {}, 1000)"];
-  const next = new Successor({ command: process.execPath, args }, KEEPER, false);
+    ...parts,
+  };
+  const handing = createHanding(given);
+  const next = new Successor({ command: process.execPath, args: ["-e", script] }, KEEPER, false);
   t.after(() => next.kill());
-  return { clock, sessions, handing, next };
+  return { clock, path, sessions, handing, next, given };
+}
+
+interface HandingGiven {
+  readonly before?: Promise<void>;
+  readonly script?: string;
+  readonly parts?: Partial<Parameters<typeof createHanding>[0]>;
 }
 
 test("B11 G1 a daemon hands over while the server of its fleet hangs", async (t) => {
   const { handing, next } = await setUpHanding(t);
   await handing.giveUp(() => next);
 });
+
+test("B11 a daemon that gives up its home ends its steps and saves everything first, the state of the shares last", async (t) => {
+  const steps: string[] = [];
+  const ends = (name: string) => ({ [Symbol.asyncDispose]: async () => void steps.push(name) });
+  const running = { snapshot: { config: { server: null, backends: [] } }, sha256: "", generation: 1 };
+  const written = Promise.withResolvers<void>();
+  const { clock, sessions, path, handing, next, given } = await setUpHanding(t, {
+    parts: {
+      triggers: { stop: () => void steps.push("triggers") },
+      required: { rest: () => void steps.push("required") },
+      config: { watcher: { running }, ...ends("config") },
+      parts: ends("parts"),
+      memory: { flush: async () => void steps.push("state"), unsavedBecause: null },
+      // The keyring does not answer.
+      gateway: { handing: gateway({ save: () => new Promise<never>(() => {}) }) },
+    },
+  });
+  given.gatewayOwn.handOver = () => written.promise;
+  void sessions.keep(hashOf(1), recordOf(1));
+  const giving = handing.giveUp(() => next);
+  await clock.advance(1_999);
+  assert.deepEqual(steps, ["triggers", "required", "config"]);
+  await clock.advance(1);
+  await eventually(() => steps.includes("parts"));
+  await settle();
+  assert.equal(steps.includes("state"), false, "what commands have changed is still being written");
+  written.resolve();
+  await giving;
+  assert.deepEqual(steps, ["triggers", "required", "config", "parts", "state"]);
+  assert.match(await readFile(path, "utf8"), new RegExp(hashOf(1)));
+  assert.equal(given.force.signal.aborted, false);
+});
+
+test("B11 a step of the shares that does not end is aborted after 15 s", async (t) => {
+  const force = new AbortController();
+  const parts = { [Symbol.asyncDispose]: () => whenAborted(force.signal) };
+  const { clock, handing, next } = await setUpHanding(t, { parts: { force, parts } });
+  const giving = handing.giveUp(() => next);
+  await clock.advance(14_999);
+  assert.equal(force.signal.aborted, false);
+  await clock.advance(1);
+  await giving;
+});
+
+test("B11 only backends that serve here, and can run twice, must serve in the next daemon", async (t) => {
+  const backends = [
+    { name: "serves", replace: "start-first", requires: [] },
+    { name: "alone", replace: "stop-first", requires: [] },
+    { name: "on a share", replace: "start-first", requires: ["CORE"] },
+    { name: "off", replace: "start-first", requires: [] },
+    { name: "fails", replace: "start-first", requires: [] },
+  ];
+  const view = {
+    backends: backends.map(({ name }) => ({
+      name,
+      enabled: name !== "off",
+      phase: name === "fails" ? "Failed" : "Ready",
+    })),
+  };
+  const config = { server: null, backends: backends as never };
+  const { handing } = await setUpHanding(t, {
+    parts: {
+      config: {
+        watcher: { running: { snapshot: { config }, sha256: "", generation: 1 } },
+        async [Symbol.asyncDispose]() {},
+      },
+      gateway: { handing: gateway({ view: () => view as never }) },
+    },
+  });
+  assert.deepEqual(handing.mustServe(), ["serves"]);
+});
+
+test("B11 the next daemon hears when what cannot run twice has ended here and in the daemon before, and gets idle connections only if it takes them", async (t) => {
+  const left = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+  t.after(() => left.kill("SIGKILL"));
+  const before = Promise.withResolvers<void>();
+  const script = 'process.on("message", ({ say }) => say === "ended" && process.exit(0))';
+  const passes: unknown[] = [];
+  const { clock, handing, next } = await setUpHanding(t, {
+    script,
+    parts: {
+      elsewhere: { gone: Promise.resolve(), ended: before.promise, once: [99_999_999] },
+      gateway: {
+        handing: gateway({
+          pool: { runOnce: [left.pid ?? 0] } as never,
+          async leave(_graceMs, onEnded, pass) {
+            passes.push(pass);
+            await onEnded();
+          },
+        }),
+      },
+    },
+  });
+  assert.deepEqual(handing.runOnce(), [left.pid, 99_999_999]);
+  let hasLeft = false;
+  const leaving = handing.leave(next).then(() => {
+    hasLeft = true;
+  });
+  const isWaiting = async (): Promise<void> => {
+    await clock.advance(1_000);
+    assert.equal(hasLeft, false);
+  };
+  await isWaiting();
+  before.resolve();
+  await isWaiting();
+  const exit = once(left, "exit");
+  left.kill("SIGKILL");
+  await exit;
+  await passTimeUntilSettled(clock, Promise.all([leaving, next.gone]), 10);
+  assert.deepEqual(passes, [null]);
+});
+
+/** A gateway with nothing in it but what the test gives it. */
+function gateway(parts: Partial<HandingGateway>): HandingGateway {
+  return { save: async () => {}, pool: { runOnce: [] }, ...parts } as HandingGateway;
+}
 
 test("B11 a client that begins a session waits 2 s at most for a next daemon that is long in coming", async (t) => {
   const { clock, sessions, handing, next } = await setUpHanding(t);
@@ -331,7 +485,7 @@ test("B11 a client that begins a session waits 2 s at most for a next daemon tha
 test("B11 a daemon between two others stays until the one before it has ended, or its own time is over", async (t) => {
   for (const ends of [true, false]) {
     const before = Promise.withResolvers<void>();
-    const { clock, handing, next } = await setUpHanding(t, before.promise);
+    const { clock, handing, next } = await setUpHanding(t, { before: before.promise });
     let hasLeft = false;
     const leaving = handing.leave(next).then(() => {
       hasLeft = true;

@@ -4,22 +4,24 @@ import { type TestContext, test } from "node:test";
 import { Successor } from "../../../src/daemon/handover/successor.ts";
 import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { hashOf, recordOf } from "../../support/session-records.ts";
 
 const NEVER = new AbortController().signal;
 const WAIT = { clock: systemClock, deadlineMs: 30_000 };
 
+const KEEPER = {
+  descriptors: [1, 2] as const,
+  environment: { KEPT: "kept" },
+  takeCharge() {},
+  resumeSignals() {},
+  pauseSignals() {},
+  giveUpCharge() {},
+};
+
 function start(t: TestContext, script: string, isNeeded = false): Successor {
-  const keeper = {
-    descriptors: [1, 2] as const,
-    environment: { KEPT: "kept" },
-    takeCharge() {},
-    resumeSignals() {},
-    pauseSignals() {},
-    giveUpCharge() {},
-  };
-  const next = new Successor({ command: process.execPath, args: ["-e", script] }, keeper, isNeeded);
+  const next = new Successor({ command: process.execPath, args: ["-e", script] }, KEEPER, isNeeded);
   t.after(() => next.kill());
   return next;
 }
@@ -91,4 +93,38 @@ test("B11 a next daemon finds the service's keeper, and whether it is needed", a
     const { version } = await start(t, script, isNeeded).ready(systemClock, WAIT.deadlineMs, NEVER);
     assert.equal(version, expected);
   }
+});
+
+test("B11 a next daemon that cannot be started, or refuses, says why and what to do", async (t) => {
+  const none = new Successor({ command: "/nowhere/node", args: [] }, KEEPER, false);
+  await assert.rejects(none.ready(systemClock, WAIT.deadlineMs, NEVER), {
+    code: "handover_failed",
+    message: /it cannot be started: .*ENOENT/,
+    hint: /continues unchanged/,
+  });
+  await none.stop(systemClock);
+  await none.kill();
+  const refusing = start(t, 'process.send({ say: "failed", message: "no", hint: "mend it" })');
+  await assert.rejects(refusing.ready(systemClock, WAIT.deadlineMs, NEVER), { hint: "mend it" });
+});
+
+test("B11 a next daemon that does not stop within 10 s is killed", async (t) => {
+  const clock = createManualClock();
+  const ready = 'process.send({ say: "ready", version: "1", backends: {} })';
+  const next = start(t, `process.on("SIGTERM", () => {}); ${ready}; setInterval(() => {}, 1_000)`);
+  await next.ready(systemClock, WAIT.deadlineMs, NEVER);
+  const stopping = next.stop(clock);
+  await clock.advance(9_999);
+  assert.ok(process.kill(next.pid ?? 0, 0));
+  await clock.advance(1);
+  await stopping;
+  assert.throws(() => process.kill(next.pid ?? 0, 0), { code: "ESRCH" });
+});
+
+test("B11 a connection stays here when the next daemon hears nothing any more", async (t) => {
+  const next = start(t, "process.disconnect(); setInterval(() => {}, 1_000)");
+  const passing = next.passing(new SuspendedCalls(systemClock));
+  const outlet = { congested: null, send: () => true, answer: () => {} };
+  await eventually(() => passing.resume({ id: 7 } as never, outlet as never) === null);
+  assert.equal(await next.pass({}, createManualClock()), "here");
 });
