@@ -155,7 +155,7 @@ function textsOf(params: JsonObject, members: readonly string[], tool: () => Cat
       for (const [key, part] of Object.entries(value)) {
         // A name with other characters than a plain word may be a path.
         if (/[^\w\s-]/.test(key)) texts.push({ label: `a name in ${label}`, text: key, isNamedPath: false });
-        const isArgument = label === "arguments" && value === params[label];
+        const isArgument = label === "arguments";
         left.push({
           label: below(`.${key}`),
           value: part,

@@ -56,7 +56,7 @@ export function createAsking({ clock, clean, callMs }: AskingOptions) {
     const limitMs = call.backend === null ? DEFAULT_MS : callMs(call.backend);
     let isLate = false;
     const timer = clock.setTimer(limitMs, () => {
-      isLate = !limit.signal.aborted;
+      isLate = true;
       limit.abort("nobody answered in time");
     });
     const takenBack = (): void => limit.abort(request.signal.reason);

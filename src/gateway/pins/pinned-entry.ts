@@ -99,7 +99,7 @@ export function entryPin(entry: JsonObject): { readonly digest: string; readonly
  * changed.
  */
 export function hasLegacyApproval(entry: JsonObject, approved: readonly string[]): boolean {
-  if (approved.length === 0 || approved.some((digest) => digest.startsWith(WHOLE))) return false;
+  if (approved.some((digest) => digest.startsWith(WHOLE))) return false;
   const members = isSkillPin(entry) ? ["name", "frontmatter", "resources"] : FIRST_MEMBERS;
   return approved.includes(hash("sha256", textOf(entry, members), "base64url"));
 }
@@ -122,7 +122,7 @@ function isUsual(execution: unknown): boolean {
 /** Returns the given members as canonical JSON. */
 function textOf(entry: JsonObject, members: readonly string[]): string {
   const parts = members.flatMap((member) => {
-    const value = Object.hasOwn(entry, member) ? entry[member] : undefined;
+    const value = entry[member];
     return value === undefined ? [] : [`${JSON.stringify(member)}:${canonical(value)}`];
   });
   return `{${parts.join(",")}}`;

@@ -188,8 +188,9 @@ describe("the folders of a backend", () => {
         refusalIn(await ask("tools/call", { name: "write", arguments: given }));
       for (const name of ["path", "filePath", "file_name_or_path", "outputDir", "filepath", "file2", "paths"])
         for (const text of ["new.txt", "new/deeper", ".", ""]) {
-          const given = { [name]: name === "paths" ? [text] : text };
-          assert.match((await refusalOf(given)) ?? "", /leads out of its folders/u, JSON.stringify(given));
+          const ways = name === "paths" ? [[text], JSON.stringify([text])] : [text];
+          for (const given of ways.map((way) => ({ [name]: way })))
+            assert.match((await refusalOf(given)) ?? "", /leads out of its folders/u, JSON.stringify(given));
         }
       assert.match((await refusalOf({ any: "." })) ?? "", /leads out of its folders/u);
       assert.equal(
@@ -236,6 +237,7 @@ describe("the folders of a backend", () => {
     const asked: readonly (readonly [string, JsonObject])[] = [
       ["prompts/get", { name: "review", arguments: { file: secret } }],
       ["completion/complete", { ref: {}, argument: { name: "path", value: secret } }],
+      ["completion/complete", { ref: {}, argument: {}, context: { arguments: { folder: secret } } }],
       ["resources/read", { uri: `file://${secret}` }],
       ["resources/directory/read", { uri: `file://${at("private")}` }],
       ["skills/get", { uri: `file://${at("private/SKILL.md")}` }],

@@ -172,8 +172,22 @@ for (const [how, answer] of [
     assert.deepEqual(await reply(), errorReply(INTERNAL_ERROR, "internal error"));
     const detail = String(logger.lines[0]?.fields["error"]);
     assert.match(detail, /boom/);
+    assert.equal(/chain\.test/.test(detail), how !== "rejects with no error at all", "it says where");
     assert.doesNotMatch(detail, /hunter2/);
   });
+
+test("recovery: the log has the first 4,000 characters of a long error", async () => {
+  const { logger, reply } = recovering(() => Promise.reject(new Error("x".repeat(9_000))));
+  await reply();
+  assert.equal(String(logger.lines[0]?.fields["error"]).length, 4_000);
+});
+
+test("recovery: an error that is nested too deep to be written is an internal error", async () => {
+  let data: unknown = null;
+  for (let depth = 0; depth < 100_000; depth++) data = [data];
+  const { reply } = recovering(() => Promise.resolve({ error: { code: -1, message: "no", data } }));
+  assert.deepEqual(await reply(), errorReply(INTERNAL_ERROR, "internal error"));
+});
 
 test("recovery: a server's error that repeats our secret is told without it, any other as the very object", async () => {
   const told = errorReply(-32010, "401 for Bearer hunter2", {

@@ -16,6 +16,7 @@ import type { ServingSetOptions } from "../../../src/gateway/serving/serving-set
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { pluck } from "../../support/pluck.ts";
 import { catalogOf, source } from "../catalog/sources.ts";
 import { callPort, client, policy, recordingServices, servingSet, user } from "../middleware/requests.ts";
 
@@ -92,12 +93,46 @@ test("D4 tools that are not listed: find_tool answers names, descriptions and in
   assert.match(nothing, /No tool fits "zeppelin"\. Say in other words .*5 tools can be found here/);
 });
 
+test("D4 tools that are not listed: find_tool answers as many as are asked for, the one of that very name first", async () => {
+  class NoisyIndex extends ToolIndex {
+    override search(_: string, most: number, isWanted: (name: string) => boolean): string[] {
+      return ["another's", "create_issue", "list_issues"].filter(isWanted).slice(0, most);
+    }
+  }
+  const ownTools = createOwnTools({
+    index: new NoisyIndex(),
+    clock: createManualClock(),
+    logger: silentLogger,
+  });
+  const { ask } = await rig({ ownTools });
+  const found = async (query: string): Promise<unknown[]> => {
+    const { tools } = JSON.parse(textOf(await ask(...call("find_tool", { query, limit: 2 }))));
+    return pluck(tools as JsonObject[], "name");
+  };
+  assert.deepEqual(await found("issues"), ["create_issue", "list_issues"]);
+  assert.deepEqual(await found(" delete_file "), ["delete_file", "create_issue"]);
+});
+
+test("D4 tools that are not listed: what call_tool means is read once, and a direct call's error is the server's way", async () => {
+  const { served, ask } = await rig();
+  const set = served.forClient(client());
+  const [method, params] = call("call_tool", {
+    name: "call_tool",
+    arguments: { name: "create_issue", arguments: {} },
+  });
+  const signal = new AbortController().signal;
+  const meant = set.meant({ method, params, port: callPort(client()), signal, served: set });
+  assert.equal(set.meant(meant), meant);
+  assert.ok(isError(await ask(...call("no_such_tool", {}))));
+});
+
 test("D4 tools that are not listed: find_tool that is asked wrongly says what it takes", async () => {
   const { ask } = await rig();
   const told = async (given: JsonObject) => failureOf(await ask(...call("find_tool", given)));
   assert.match(await told({}), /`query` is missing, or is no text\. find_tool takes \{"query"/);
   assert.match(await told({ query: "x", top: 3 }), /`top` is not known/);
-  assert.match(await told({ query: "x", limit: 0 }), /`limit` must be a whole number from 1 to 20/);
+  for (const limit of [0, 21])
+    assert.match(await told({ query: "x", limit }), /`limit` must be a whole number from 1 to 20/);
   assert.match(
     await told({ query: "x".repeat(1_001) }),
     /1001 characters, of 1000 at most: say it in a few words/,
@@ -362,10 +397,17 @@ test("E4 a question is answered from what is indexed when the rest takes longer 
     index.follow(tools);
     const ownTools = createOwnTools({ index, clock, logger: silentLogger });
     const { ask } = await rig({ ownTools });
-    const reply = ask(...call("find_tool", { query: "write a file" }));
-    await clock.advance(5_000);
+    let isAnswered = false;
+    const reply = ask(...call("find_tool", { query: "write a file" })).finally(() => {
+      isAnswered = true;
+    });
+    await clock.advance(4_999);
+    assert.equal(isAnswered, false);
+    await clock.advance(1);
     assert.match(textOf(await reply), answer);
   }
+  const { ask } = await rig({}, []);
+  assert.match(textOf(await ask(...call("find_tool", { query: "write a file" }))), /No tool fits/);
 });
 
 test("E4 a question's first words are guessed where no tool has them, and no more than eight", async () => {
@@ -401,6 +443,9 @@ test("D4 a large schema is shown without its texts, and of a huge one the argume
   const [large] = JSON.parse(foundText([toolWith(50, "x".repeat(500))], "big", 1)).tools;
   assert.equal(Object.keys(large.inputSchema.properties).length, 50);
   assert.equal(large.inputSchema.properties.arg0.description, undefined);
+  const texts = { $comment: "x".repeat(20_000), examples: ["x"], title: "x", default: "x" };
+  const [plain] = JSON.parse(foundText([{ name: "n".repeat(300), inputSchema: texts }], "n", 1)).tools;
+  assert.deepEqual([plain.name.length, plain.inputSchema], [256, { default: "x" }]);
   const [huge] = JSON.parse(foundText([toolWith(50, "x".repeat(5_000))], "big", 1)).tools;
   assert.equal(huge.inputSchema, undefined);
   assert.match(huge.note, /^takes arg0, arg1, .* arg39$/);

@@ -284,6 +284,8 @@ test("E3 what is not a book is none", () => {
     { version: 1, lost: null, backends: [["a", [["t", "x", null, null, true]]]] },
     { version: 1, lost: null, backends: [["a", [[1, [], null, null, true]]]] },
     { version: 1, lost: null, backends: ["a"] },
+    { version: 1, lost: null, backends: [["a", [["t", [], null, null, 1]]]] },
+    { version: 1, lost: null, backends: [["a", [["t", [], null, 5, true]]]] },
   ])
     assert.equal(readBook(value), null, JSON.stringify(value));
 });

@@ -20,7 +20,7 @@ import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
-import { skill } from "../catalog/sources.ts";
+import { skill, source } from "../catalog/sources.ts";
 import { listing, type MemoryStore, memoryStore, startPins, tool } from "./tools.ts";
 
 async function bench(t: TestContext, store: MemoryStore = memoryStore(), mode: PinMode = "block") {
@@ -60,6 +60,12 @@ test("E3 `block` withholds a changed and a new tool until they are approved", as
     withheld: true,
     more: 0,
   });
+  const isNew = b.announced[2];
+  assert.deepEqual(
+    isNew?.name === "catalog.tool_new" && isNew.members,
+    [],
+    "of a new one no member has changed",
+  );
   // Its server is down: what others may serve in its stead was approved, too.
   assert.deepEqual(b.unpublished(CHANGED, tool("b"), tool("c")), ["b"]);
   assert.deepEqual(b.unpublished(tool("a"), tool("b")), ["a", "b"]);
@@ -78,6 +84,7 @@ test("E3 `tell` withholds nothing, `off` remembers nothing", async (t) => {
   b.admitted(tool("a"));
   assert.deepEqual(b.admitted(CHANGED, tool("n")), ["a", "n"]);
   assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tool_changed", "catalog.tools_added"]);
+  assert.equal(b.announced[1]?.name === "catalog.tool_changed" && b.announced[1].withheld, false);
   assert.equal(b.pins.state.pending.length, 1);
   b.admit(listing("loose", [tool("a")]));
   b.admit(listing("loose", [CHANGED]));
@@ -149,8 +156,10 @@ for (const kept of [
     const [web] = again.admit(listing("web", [tool("w")]));
     assert.deepEqual(web?.listings.tools, []);
     again.admitted(tool("a"));
-    again.approveAll();
+    again.pins.approve(again.pins.pending, false);
     assert.deepEqual(again.admitted(tool("a")), ["a"]);
+    assert.notEqual(again.pins.state.lost, null, "one tool was approved, and not that the others are lost");
+    again.approveAll();
     assert.equal(again.pins.state.lost, null);
   });
 
@@ -218,8 +227,11 @@ test("E3 what is approved is what was seen: another version by now is left", asy
   b.admitted(CHANGED);
   const seen = [...b.pins.pending, { backend: "nowhere", name: "x", digest: "d" }];
   assert.deepEqual(b.admitted(tool("a", { description: "Worse." })), []);
+  await settle();
+  const { writes } = b.store;
   const { approved, left } = b.pins.approve(seen, false);
-  assert.deepEqual([approved.length, left.length], [0, 2]);
+  await settle();
+  assert.deepEqual([approved.length, left.length, b.store.writes], [0, 2, writes]);
   assert.deepEqual(b.admitted(tool("a", { description: "Worse." })), []);
 });
 
@@ -291,13 +303,19 @@ test("E3 a server that changes everything is told in twenty events", async (t) =
   assert.ok(last?.name === "catalog.tool_changed");
   assert.equal(last.more, 80);
   assert.equal(b.pins.pending.length, 100);
+  b.approveAll();
+  b.admitted();
+  for (const one of b.announced.slice(21))
+    assert.equal("tools" in one && Array.isArray(one.tools) && one.tools.length, 20, one.name);
+  assert.deepEqual(b.names().slice(21), ["catalog.tools_approved", "catalog.tools_gone"]);
 });
 
 test("E3 of a server beyond what is remembered, it is told whether its tools are withheld", async (t) => {
   const many = Array.from({ length: 5_001 }, (_, at) => tool(`t${at}`));
   for (const mode of ["block", "tell"] as const) {
     const b = await bench(t, memoryStore(), mode);
-    b.admitted(...many);
+    // One of them is what the server says of itself.
+    assert.equal(b.admitted(...many).length, mode === "block" ? 4_999 : 5_001);
     assert.deepEqual([...b.pins.state.beyond.values()], [{ count: 2, isWithheld: mode === "block" }]);
   }
 });
@@ -375,6 +393,18 @@ test("E3 a skill is pinned by its frontmatter and its files", () => {
   assert.notEqual(digestOf(pin), digestOf(pinOf("skill", changed[0][0])));
 });
 
+test("E3 of a server that lists nothing yet, the tools that it listed last are recalled, and nothing else", async (t) => {
+  const b = await bench(t);
+  const listed = source("files", { tools: ["a", "gone"], prompts: ["p"], resources: ["r"], skills: ["s"] });
+  const { tools } = listed.listings;
+  const posing = tool("posing", { frontmatter: {} });
+  b.admit({ ...listed, listings: { ...listed.listings, tools: [...tools, posing] } });
+  b.admit({ ...listed, listings: { ...listed.listings, tools: [...tools.slice(0, 1), posing] } });
+  const recalled = b.pins.recalled([listed, listing("never seen", [])]);
+  assertEach(recalled[0]?.listings.tools ?? [], ({ name }) => name, ["a", "posing"]);
+  assert.equal(recalled.length, 1);
+});
+
 test("D5 a tool is the same in the lists of either version of MCP", () => {
   const modern = tool("read", { title: "Read" });
   assert.equal(entryDigest({ ...modern, execution: { taskSupport: "forbidden" } }), entryDigest(modern));
@@ -392,6 +422,11 @@ test("E3 what an earlier version remembered holds for what it covered, and only 
   assert.equal(hasLegacyApproval(withMore, []), false);
   const whole = entryDigest(withMore);
   assert.equal(hasLegacyApproval({ ...withMore, icons: [1] }, [whole, earlier]), false);
+  const pin = pinOf("skill", skill("git", "Works with git."));
+  const earlierSkill = hash("sha256", entryPin(pin).text, "base64url");
+  assert.equal(hasLegacyApproval(pin, [earlierSkill]), true);
+  const other = pinOf("skill", skill("git", "Works with git.", ["b.md"]));
+  assert.equal(hasLegacyApproval(other, [earlierSkill]), false);
 });
 
 test("E3 numbers count with all their digits, and odd keys like any other", () => {

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
-import { isError, isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import { errorReply, isError, isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
+import type { LimitParts } from "../../../src/gateway/limits/limits.ts";
+import type { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
 import {
   authenticateUsers,
   NO_TOKEN,
@@ -13,7 +15,15 @@ import type { SpokenVersion } from "../../../src/gateway/protocol.ts";
 import { createViews, type ViewRights } from "../../../src/gateway/serving/catalog-view.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
 import { catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
-import { ask, client, policy, recordingServices, servingSet, user } from "../middleware/requests.ts";
+import {
+  ask,
+  callPort,
+  client,
+  policy,
+  recordingServices,
+  servingSet,
+  user,
+} from "../middleware/requests.ts";
 
 const sources = [source("a", { tools: ["read", "write"], prompts: ["p"] })];
 const onlyRead = {
@@ -101,6 +111,53 @@ test("B7 the serving set: digests differ exactly for whom an edit of the policie
   assert.notEqual(digests(after, "reader").tools, digests(before, "reader").tools);
   assert.notEqual(digests(after, "reader").tools, digests(after).tools);
   assert.deepEqual({ ...after.viewFor(OWNER).digests }, digests(before));
+});
+
+test("E1 a task is named by requests about tasks alone, and followed by those who may call its tool now", () => {
+  const users = ["ann", "ben"].map((name) => ({
+    name,
+    token: { kind: "environment" as const, variable: name },
+    roles: name === "ann" ? ["reader"] : [],
+  }));
+  const authentication = authenticateUsers(
+    readLocalUsers(users, { ann: "t", ben: "u" }, () => {}, new TokensUsed()),
+  );
+  const services = recordingServices();
+  const served = servingSet(sources, services, { authorization: onlyRead, authentication });
+  const task = { backend: "a", tool: "read", originalTool: "read", id: "1", home: "here", mark: null };
+  const ann = user("ann", "reader");
+  const taskId = services.taskIds.seal(task, ann);
+  for (const method of ["tasks/get", "tasks/update", "tasks/cancel"])
+    assert.deepEqual(served.taskOf(ann, method, { taskId }), task);
+  // Otherwise the right to the task's tool would do for any other.
+  assert.equal(served.taskOf(ann, "tools/call", { name: "write", taskId }), null);
+  const mayFollow = [ann, user("ben", "reader"), user("gone", "reader"), OWNER].map((who) =>
+    served.mayFollow(who, task),
+  );
+  assert.deepEqual(mayFollow, [true, false, false, true]);
+});
+
+test("E1 E4 a call that goes on is stopped by a policy for good, by the rate limit for now", () => {
+  const limited = errorReply(-32_000, "too many");
+  let isLimited = false;
+  const limiter = { count: () => (isLimited ? limited : null) } as unknown as PrincipalLimiter;
+  const kept = {} as LimitParts["kept"];
+  const served = servingSet(sources, recordingServices(), {
+    authorization: onlyRead,
+    limits: { limiter, kept },
+  });
+  const stopped = (name: string) =>
+    served.stopped({
+      method: "tools/call",
+      params: { name },
+      port: callPort(client(user("ann", "reader"))),
+      signal: new AbortController().signal,
+      served,
+    });
+  assert.equal(stopped("read"), null);
+  assert.equal(stopped("write")?.isOver, true);
+  isLimited = true;
+  assert.deepEqual(stopped("read"), { reply: limited, isOver: false });
 });
 
 test("the serving set: a request is judged by what the client is at that moment", async () => {
@@ -294,6 +351,9 @@ test("D1 extensions of a sole server pass; of several those that need no methods
   const other = { "example.com/other": { a: 1 } };
   assert.deepEqual(of(true, { ...ui, ...other }), { ...ui, ...other });
   assert.deepEqual(of(false, ui, skills), { ...ui, ...skills });
+  // Tasks work only between client and server of 2026-07-28, and skills are the gateway's own.
+  for (const own of ["tasks", "skills"])
+    assert.equal(of(true, { [`io.modelcontextprotocol/${own}`]: "yes" }), undefined, own);
   assert.equal(of(false, other, other), undefined);
   assert.deepEqual(of(false, { ...ui, ...other }), ui, "the other one has not answered yet");
   const folders = { "io.modelcontextprotocol/skills": { directoryRead: true } };
@@ -341,6 +401,7 @@ test("D3 a server of a thousand plain names adds twenty of them to its instructi
     passesAll: false,
   });
   assert.match(String(instructions), /`aa` is `a_aa`.*, and 80 more\.\)$/su);
+  assert.equal(String(instructions).split(" is `").length - 1, 20);
 });
 
 test("D1 the extension of tasks is promised to clients of 2026-07-28, where a server of it has it", () => {

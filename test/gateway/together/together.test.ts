@@ -2,10 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Readiness, SharedCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import type { DataSource } from "../../../src/gateway/backends/policy/required-data.ts";
 import { CallAbort } from "../../../src/gateway/call-signal.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import { type CatalogSource, NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
-import { BACKEND_UNAVAILABLE, errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  type JsonObject,
+  type Reply,
+} from "../../../src/gateway/json-rpc.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { Together } from "../../../src/gateway/together/together.ts";
 import { assertEach } from "../../support/assert-each.ts";
@@ -20,17 +26,19 @@ const NOTHING = () => ({ last: [], pending: [] });
 
 type Told = Parameters<SharedCall["send"]>[2];
 
-function stage() {
+function stage(data?: DataSource) {
   const clock = createManualClock();
   const readiness = new Map<string, Readiness>();
+  const inFlight = new Map<string, number>();
   const watchers = new Set<() => void>();
   const sent: string[] = [];
   const signal = new CallAbort();
   const together = new Together({
     clock,
+    ...(data === undefined ? {} : { data }),
     pool: {
       readiness: (backend) => readiness.get(backend) ?? "ready",
-      inFlight: () => 0,
+      inFlight: (backend) => inFlight.get(backend) ?? 0,
       watch(listener) {
         watchers.add(listener);
       },
@@ -51,6 +59,7 @@ function stage() {
     clock,
     sent,
     signal,
+    inFlight,
     become(backend: string, next: Readiness) {
       readiness.set(backend, next);
       for (const look of [...watchers]) look();
@@ -164,6 +173,8 @@ test("G1 what another machine asks is not lent on", async () => {
   become("files", "refuses");
   assert.deepEqual(await call(() => LOST, true), LOST);
   assert.deepEqual(sent, ["files"]);
+  become("files", "waits");
+  assert.deepEqual(await call(() => DONE, true), DONE, "it waits at the one machine that it may go to");
 });
 
 test("G1 a call waits for the first machine that is ready, no longer than it may take", async () => {
@@ -186,6 +197,96 @@ test("G1 a call waits for the first machine that is ready, no longer than it may
   one.signal.abort("enough");
   assert.ok("error" in (await given));
   assert.deepEqual([one.sent.length, one.clock.pendingTimers], [1, 0]);
+});
+
+test("G1 a call that was given up waits for no machine, and the time of the backend holds for the whole", async () => {
+  const { together, call, become, clock, sent } = stage();
+  for (const place of ["files", "files@desktop", "files@nas"]) become(place, "waits");
+  const given = new CallAbort();
+  given.abort("enough");
+  assert.ok("error" in (await call(() => DONE, false, given)));
+  const { timeouts, ...config } = backendConfig("files");
+  const backends = [{ ...config, timeouts: { ...timeouts, callMs: 5_000 } }];
+  together.merge([], { backends, together: { sharesRoot: "/s", with: ["*"] } }, NOTHING);
+  const late = call(() => DONE);
+  await settle();
+  await clock.advance(5_000);
+  const reply = await late;
+  assert.ok("error" in reply && /in time/.test(reply.error.message));
+  assert.deepEqual(sent, []);
+});
+
+test("G1 a call goes to the machine with the fewest calls, those that this one sent it included", async () => {
+  const { call, become, inFlight, sent } = stage();
+  become("files", "refuses");
+  inFlight.set("files@desktop", 1);
+  await call(() => DONE);
+  assert.deepEqual(sent, ["files@nas"]);
+});
+
+test("G1 a call waits for a machine that has the share, and goes as soon as one has it", async () => {
+  let isThere = false;
+  const heard: (() => void)[] = [];
+  const AWAY = { kind: "away", requirement: "CORE", reason: "it is not mounted", sinceMs: 0 } as const;
+  const requires = [{ share: "CORE", folder: null }] as const;
+  const { together, call, sent } = stage({
+    look: () => (isThere ? { kind: "there", mounts: "" } : AWAY),
+    onChange: (listener) => void heard.push(listener),
+  });
+  const backends = [{ ...backendConfig("files"), requires }];
+  together.merge([], { backends, together: { sharesRoot: "/s", with: ["*"] } }, NOTHING);
+  const theirs = { ...PLACE, machine: "desktop", requires: ["CORE"] };
+  // Nothing is known of its share.
+  together.notePlaces([theirs]);
+  const first = call(() => DONE);
+  await settle();
+  assert.deepEqual(sent, []);
+  together.notePlaces([{ ...theirs, standing: "fallback" }]);
+  await first;
+  assert.deepEqual(sent, ["files@desktop"]);
+  together.notePlaces([theirs]);
+  const second = call(() => DONE);
+  await settle();
+  isThere = true;
+  for (const tell of heard) tell();
+  await second;
+  assert.deepEqual(sent, ["files@desktop", "files"]);
+});
+
+test("G1 E1 paths of another machine are read as this one's while it is approved, connected or not", () => {
+  const { together } = stage();
+  const config = backendConfig("files");
+  const connection = { ...config.connection, args: ["/s/CORE"] } as const;
+  const merge = (...approved: readonly string[]): void => {
+    const rules = { backends: [{ ...config, connection }], together: { sharesRoot: "/s", with: approved } };
+    together.merge([], rules, NOTHING);
+  };
+  const at = (machine: string, sharesRoot: string) => ({ ...PLACE, machine, sharesRoot, roots: ["CORE"] });
+  const here = (root: string): unknown => {
+    const given = together.namedHere(["files"], { arguments: { path: `${root}/CORE/x` } });
+    return (given?.["arguments"] as JsonObject | undefined)?.["path"];
+  };
+  const isKnown = (root: string): boolean => {
+    const path = here(root);
+    assert.ok(path === "/s/CORE/x" || path === `${root}/CORE/x`, String(path));
+    return path === "/s/CORE/x";
+  };
+  merge("*");
+  together.notePlaces([at("desktop", "/d"), at("nas", "/n")]);
+  assert.deepEqual(["/d", "/n"].map(isKnown), [true, true]);
+  together.notePlaces([]);
+  assert.deepEqual(["/d", "/n"].map(isKnown), [true, true]);
+  merge("nas");
+  assert.deepEqual(["/d", "/n"].map(isKnown), [false, true]);
+  together.notePlaces([at("desktop", "/d")]);
+  assert.deepEqual(["/d", "/n"].map(isKnown), [false, true]);
+  merge("nas", "desktop");
+  assert.deepEqual(["/d", "/n"].map(isKnown), [true, true]);
+  // Of one backend, 200 machines.
+  merge("*");
+  const many = Array.from({ length: 199 }, (_, count) => at(`m${count}`, `/m${count}`));
+  together.notePlaces([...many, at("nas", "/moved")]);
+  assert.deepEqual(["/m197", "/m198", "/n", "/moved"].map(isKnown), [true, false, false, true]);
 });
 
 test("E4 calls that wait for a machine are bounded: one too many is told so at once", async () => {

@@ -161,7 +161,6 @@ export class Forwarding {
     // Not imported: that would load 16 MB of fetch and WebSocket, too.
     const http = process.getBuiltinModule("node:http");
     const headers = forwardedHeaders(visit.request, principal, proof);
-    if (body !== null) headers["content-length"] = body.length;
     const request = http.request({
       createConnection: () => stream,
       method,
@@ -169,10 +168,9 @@ export class Forwarding {
       headers,
       setHost: false,
     });
-    let isAnswered = false;
     const broken = (): void => {
       stream.destroy();
-      if (!isAnswered) this.#brokeOff(visit, message);
+      this.#brokeOff(visit, message);
     };
     request.once("response", (answer) => {
       const { statusCode: status = 0 } = answer;
@@ -180,7 +178,6 @@ export class Forwarding {
         broken();
         return;
       }
-      isAnswered = true;
       this.#answer(visit, proof, status, answer);
     });
     request.once("finish", () => {

@@ -7,10 +7,12 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import type { BackendRoute } from "../../../../src/config/snapshot.ts";
+import type { CallLoss } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import type { RoutesView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../../../../src/gateway/backends/policy/route-memory.ts";
 import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-lane-contract.ts";
 import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/free-port.ts";
 import { settle } from "../../../support/manual-clock.ts";
@@ -358,6 +360,28 @@ test("C2 only a call that a broken connection lost after it was sent says so, an
     assert.match(errorText(await call), text);
     assert.equal(last.checks, checks, kind);
   }
+});
+
+test("C2 a call that was lost before it was sent is sent again for the rest of its time, and its sender is told", async () => {
+  const b = await scripted(["here", "lan"]);
+  const { last } = b.script;
+  const losses: CallLoss[] = [];
+  const call = b.pool.call("a", { ...callOf(null), onLoss: (loss) => void losses.push(loss) });
+  const lose = async (): Promise<void> => {
+    const failure = { kind: "closed", message: "lost", hint: null } as const;
+    last.calls.at(-1)?.onLoss?.({ failure, wasSent: false });
+    last.answer(errorReply(-32_000, "lost"));
+    await settle();
+  };
+  await b.clock.advance(20_000);
+  await lose();
+  const { callMs } = b.config.timeouts;
+  assertEach(last.calls, ({ timeoutMs }) => timeoutMs, [callMs, callMs - 20_000]);
+  await b.clock.advance(callMs - 20_000);
+  await lose();
+  assert.equal(errorText(await call), "lost");
+  assertEach(losses, ({ wasSent }) => wasSent, [false, false]);
+  assert.equal(last.calls.length, 2, "its time is over");
 });
 
 test("C2 it goes back as soon as the calls that held it up have ended", async () => {

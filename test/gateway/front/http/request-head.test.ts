@@ -6,7 +6,7 @@ import { type AddressInfo, Socket } from "node:net";
 import { type Duplex, duplexPair } from "node:stream";
 import { test } from "node:test";
 import type { Refusal } from "../../../../src/gateway/front/http/answer.ts";
-import { Forwarding } from "../../../../src/gateway/front/http/forwarding.ts";
+import { Forwarding, type SessionPeers } from "../../../../src/gateway/front/http/forwarding.ts";
 import { SseStream } from "../../../../src/gateway/front/http/sse-stream.ts";
 import type { KeepAlive } from "../../../../src/gateway/front/session/paced-writer.ts";
 import { newSessionId } from "../../../../src/gateway/front/session/session-record.ts";
@@ -170,7 +170,7 @@ test("a machine's answer is the client's", async () => {
   assert.deepEqual(await passed(words), { status: 202, text: "ok" });
 });
 
-for (const status of ["000", "099", "101"])
+for (const status of ["000", "099", "101", "600"])
   test(`a machine that answers with status ${status} costs that request alone`, async () => {
     const head = status === "101" ? "Connection: upgrade\r\nUpgrade: x\r\n" : "";
     const { status: told, text } = await passed(`HTTP/1.1 ${status} No\r\n${head}Content-Length: 0\r\n\r\n`);
@@ -279,6 +279,14 @@ test("sessions that are not there may be asked for thirty times in ten seconds; 
   assert.equal(await statusOf("ann"), 404);
 });
 
+test("a session that the other machine does not know is one that is not there", async () => {
+  const { peer, pass, statusOf } = forwarder();
+  peer.reach = async () => answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+  const asked = Array.from({ length: 30 }, () => pass("ann"));
+  await eventually(() => asked.every(({ headersSent }) => headersSent));
+  assert.equal(await statusOf("ann"), 429);
+});
+
 test("how often clients asked for sessions that are not there is remembered of the last 1,024 clients alone", async () => {
   const { peer, statusOf, pass } = forwarder();
   peer.reach = async () => null;
@@ -300,6 +308,14 @@ test("a stream that another machine opens too late is closed, and what it breaks
   late.resolve(ours);
   await settle();
   assert.ok(ours.destroyed);
+  const [reached] = duplexPair();
+  peer.reach = async () => reached;
+  const left = pass("ann");
+  await settle();
+  assert.ok(!reached.destroyed);
+  left.destroy();
+  await settle();
+  assert.ok(reached.destroyed, "its work there is cancelled");
   peer.reach = async () => answering("");
   for (const [length, id] of [
     [10, 7],
@@ -309,6 +325,8 @@ test("a stream that another machine opens too late is closed, and what it breaks
     const refusal = await eventually(() => refused.pop());
     assert.deepEqual([refusal.status, refusal.id], [502, id]);
   }
+  pass("ann", null, newSessionId("nas"), "DELETE");
+  assert.equal((await eventually(() => refused.pop())).status, 404, "no message may have taken effect");
 });
 
 test("a daemon that leaves ends the listening streams that other machines answer, also those answered later", async () => {
@@ -327,8 +345,15 @@ test("a daemon that leaves ends the listening streams that other machines answer
   const reached = Promise.withResolvers<Duplex>();
   peer.reach = () => reached.promise;
   const later = pass("ann", null, newSessionId("nas"), "GET");
+  peer.reach = async () => stream();
+  const call = pass("ann", Buffer.from("{}"));
+  await eventually(() => call.headersSent);
   forwarding.leave();
   assert.deepEqual([early.writableEnded, later.writableEnded], [true, false]);
+  assert.equal(call.writableEnded, false, "its answer is still to come");
+  const second = pass("ann", Buffer.from("{}"));
+  await eventually(() => second.headersSent);
+  assert.equal(second.writableEnded, false);
   reached.resolve(stream());
   await eventually(() => later.writableEnded);
 });
@@ -348,6 +373,23 @@ test("at the end, requests at other machines are waited for, and those that go o
     await ending;
     assert.ok(response.destroyed);
   }
+});
+
+test("a session is another machine's if both are in one fleet, and that one shares its sessions", () => {
+  const id = newSessionId("nas");
+  const holder = (peers?: SessionPeers): string | null =>
+    new Forwarding({
+      logger: silentLogger,
+      clock: systemClock,
+      peers: peers && (() => peers),
+      refuse() {},
+    }).holder(id);
+  const peers = { machine: "laptop", shares: () => true, reach: async () => null };
+  assert.equal(holder(peers), "nas");
+  assert.equal(holder(), null);
+  assert.equal(holder({ ...peers, machine: null }), null);
+  assert.equal(holder({ ...peers, machine: "nas" }), null);
+  assert.equal(holder({ ...peers, shares: (machine) => machine !== "nas" }), null);
 });
 
 test("a session that began under this machine's earlier name is still this machine's", async () => {
