@@ -82,9 +82,10 @@ export function createNotifications(options: NotificationsOptions) {
   };
 
   const schedule = (): void => {
-    if (timer !== null || running !== null || queue.size === 0 || ending.signal.aborted) return;
+    if (timer !== null || queue.size === 0 || ending.signal.aborted) return;
     timer = clock.setTimer(Math.max(GATHER_MS, nextAtMs - clock.monotonicMs()), () => {
       timer = null;
+      // One program runs at a time; when it has ended, this is scheduled again.
       const next = running === null ? queue.take() : null;
       if (next !== null) begin(() => show(next));
     });
@@ -104,8 +105,7 @@ export function createNotifications(options: NotificationsOptions) {
           const wasOn = settings.enabled;
           settings = after.notify;
           queue.keepOnly(wanted);
-          if (!settings.enabled) unavailable = null;
-          else if (!wasOn) probe();
+          if (!wasOn) probe();
         },
       }),
   };

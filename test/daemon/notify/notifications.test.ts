@@ -190,7 +190,10 @@ test("a program that is missing is told once, and is a condition until one is th
   await each.install("echo denied >&2; exit 1");
   notifications.handle(failover("A"));
   await clock.advance(300);
-  await eventually(() => notifications.conditions()[0]?.title.includes("denied"));
+  const later = await eventually(() =>
+    notifications.conditions().find(({ title }) => title.includes("denied")),
+  );
+  assert.equal(later.since, condition.since);
   await each.install();
   notifications.handle(failover("B"));
   await clock.advance(1_000);
@@ -209,20 +212,40 @@ test("a program that fails says why in the condition, bounded and harmless", asy
   assert.match(condition.hint ?? "", /session of a desktop/);
 });
 
-test("a program that hangs is ended after three seconds, and the next is shown", async (t) => {
+test("a program that says nothing is told of by how it ended", async (t) => {
+  for (const [last, how] of [
+    ["exit 4", /: notify-send ended with 4$/],
+    ["kill -KILL $$", /: notify-send was ended by SIGKILL$/],
+  ] as const) {
+    const each = await desk(t, { last });
+    each.notifications.handle(failover("A"));
+    const condition = await eventually(() => each.notifications.conditions()[0]);
+    assert.match(condition.title, how);
+  }
+});
+
+test("a stop before a notification is shown leaves no timer", async (t) => {
+  const clock = createManualClock();
+  const { notifications } = await desk(t, { clock });
+  notifications.handle(failover("A"));
+  await notifications[Symbol.asyncDispose]();
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test("a program that hangs is ended after three seconds, and only then the next is shown", async (t) => {
   const clock = createManualClock();
   const each = await desk(t, { clock, last: "while :; do /bin/sleep 60; done" });
   const { notifications } = each;
   notifications.handle(failover("A"));
   await clock.advance(300);
   await eventually(async () => (await each.shown()).length === 1);
+  notifications.handle(tbReady("A"));
+  await each.install();
   await clock.advance(2_999);
-  assert.deepEqual(notifications.conditions(), []);
+  assert.deepEqual([notifications.conditions(), (await each.shown()).length], [[], 1]);
   await clock.advance(600);
   const condition = await eventually(() => notifications.conditions()[0]);
   assert.match(condition.title, /did not end within 3 s/);
-  await each.install();
-  notifications.handle(tbReady("A"));
   await clock.advance(1_000);
   await eventually(() => notifications.conditions().length === 0);
   assert.deepEqual(await titles(each), ["A failed over to the fallback", "A: Thunderbolt is ready"]);
@@ -238,7 +261,7 @@ test("a stop does not wait for what hangs, and nothing is shown after it", async
   // Time stands still: no deadline passes meanwhile.
   await each.notifications[Symbol.asyncDispose]();
   each.notifications.handle(failover("C"));
-  await clock.advance(10_000);
+  assert.equal(clock.pendingTimers, 0);
   assert.equal((await each.shown()).length, 1);
   assert.deepEqual([each.notifications.conditions(), each.logger.lines], [[], []]);
 });

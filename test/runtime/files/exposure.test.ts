@@ -151,6 +151,10 @@ test("E2 a group is private when it is the user's own by number, name and member
     [100, { ...own, uid: 1001, gid: 100 }, false],
     [1000, { ...own, group: GROUP.replace("ann:x:1000:", "ann:x:1000:bob") }, false],
     [1000, { ...own, passwd: `${PASSWD}eve:x:1002:1000::/:/bin/sh\n` }, false],
+    // Root may do everything anyway.
+    [1000, { ...own, group: GROUP.replace("ann:x:1000:", "ann:x:1000:root,ann") }, true],
+    [1000, { ...own, passwd: PASSWD.replace("root:x:0:0:", "root:x:0:1000:") }, true],
+    [0, { ...own, group: GROUP.replace("root:x:0:", "root:x:0:bob") }, false],
     // macOS, where everybody's group is staff and no file lists the users.
     [20, { uid: 501, gid: 20, passwd: "root:*:0:0::/:/bin/sh\n", group: "staff:*:20:root\n" }, false],
     // A directory's user: no file lists it.

@@ -1,0 +1,49 @@
+// How long refusals of wrong tokens are delayed, by a clock that the test moves.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { WrongTokens } from "../../../src/runtime/http/wrong-tokens.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+
+function rig() {
+  const clock = createManualClock();
+  const wrong = new WrongTokens(clock);
+  /** Refuses so many from the address; resolves with how many were answered at once. */
+  const refuse = (address: string | null, count: number): number => {
+    let answered = 0;
+    for (let index = 0; index < count; index++) wrong.refuse(address, () => answered++);
+    return answered;
+  };
+  return { clock, refuse };
+}
+
+test("E4 of one address ten wrong tokens a minute are refused at once, the others half a second later", async () => {
+  const { clock, refuse } = rig();
+  assert.equal(refuse("10.0.0.1", 11), 10);
+  assert.equal(refuse("10.0.0.2", 1), 1, "another address");
+  assert.equal(clock.pendingTimers, 1);
+  await clock.advance(500);
+  assert.equal(clock.pendingTimers, 0);
+  await clock.advance(59_499);
+  assert.equal(refuse("10.0.0.1", 1), 0);
+  await clock.advance(1);
+  assert.equal(refuse("10.0.0.1", 11), 10, "a minute later it begins afresh");
+});
+
+test("E4 at most 256 refusals wait at a time, and those that were answered count no more", async () => {
+  const { clock, refuse } = rig();
+  assert.equal(refuse(null, 10 + 256 + 5), 10 + 5);
+  await clock.advance(500);
+  assert.equal(refuse(null, 256), 0);
+});
+
+test("E4 the wrong tokens of the last 1,024 addresses are counted", async () => {
+  const { clock, refuse } = rig();
+  refuse("renewed", 10);
+  refuse("other", 10);
+  await clock.advance(60_000);
+  assert.equal(refuse("renewed", 11), 10);
+  for (let index = 0; index < 1_023; index++) refuse(`10.0.0.${index}`, 1);
+  assert.equal(refuse("renewed", 1), 0);
+  refuse("one more", 1);
+  assert.equal(refuse("renewed", 1), 1);
+});
