@@ -221,10 +221,11 @@ test("a group is empty when the system knows none of it, not when it is another 
     ["EPERM", true],
     ["ESRCH", false],
   ] as const) {
-    t.mock.method(process, "kill", () => {
+    const { mock } = t.mock.method(process, "kill", () => {
       throw Object.assign(new Error(code), { code });
     });
     assert.equal(signalGroup(4_242, 0), isThere, code);
+    mock.restore();
   }
 });
 
