@@ -237,6 +237,17 @@ test("E2 a kill between the file and its key's count leaves the newest file soun
   assert.equal((await opened().read(LIMITS)).state, "unsound", "the count goes on from the newest file");
 });
 
+test("E2 a keyring that does not take the count makes no write fail, and no newest file unsound", async (t) => {
+  const keyring = memoryKeyring();
+  const { opened } = await scene(t, keyring);
+  const file = opened();
+  await file.write({ n: 1 }, LIMITS);
+  keyring.lockedBecause = "it is locked";
+  await file.write({ n: 2 }, LIMITS);
+  keyring.lockedBecause = null;
+  assert.deepEqual(await opened().read(LIMITS), { state: "sound", value: { n: 2 }, note: "" });
+});
+
 test("E2 a new home whose session's bus is gone is a new home; one that has sealed something waits for its keyring", async (t) => {
   const keyring = memoryKeyring();
   const { home, opened } = await scene(t, keyring);

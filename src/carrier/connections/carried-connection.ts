@@ -149,7 +149,6 @@ export class CarriedConnection {
     if (this.stage !== "joined" || !this.isLoggingOn) return;
     this.#held.isWaiting = false;
     this.#sendWhatMayPass();
-    if (!this.#held.isWaiting) this.#client.resume();
   }
 
   /** True if a request or a part of a frame is under way, and the server has sent nothing since `atMs`. */
@@ -215,8 +214,6 @@ export class CarriedConnection {
    * because their frames cannot be read.
    */
   retire(from: CarriedRoute): void {
-    const { holding } = this.#held;
-    if (holding !== "nothing" && holding !== "logon") return;
     this.retiringFrom = from;
     this.#held.holding = "retire";
     this.#watchRetiring();
@@ -365,9 +362,8 @@ export class CarriedConnection {
     let ended = 0;
     for (let at = 0; at < length; ) {
       at = fromServer.push(bytes, at, true);
-      // If the share allows no orphaned connections, or if the stream is not SMB, incomplete frames are passed on at
-      // once.
-      if (!this.#host.orphans || fromServer.broken || fromServer.atBoundary) ended = at;
+      // If the share allows no orphaned connections, incomplete frames are passed on at once.
+      if (!this.#host.orphans || fromServer.atBoundary) ended = at;
     }
     const isTaken = this.#answers.pass(ended);
     this.#endIfRetired();
@@ -462,8 +458,7 @@ export class CarriedConnection {
       isEnoughToJudge(this.#orphansQuestion)
     ) {
       const question = firstMessage(this.#orphansQuestion);
-      this.#orphansQuestion =
-        question === null || question.following.length === 0 ? null : question.following;
+      this.#orphansQuestion = question?.following ?? null;
       if (question === null || !this.#answerAlone(question.header)) this.#close();
       this.#host.foundOut();
     }

@@ -418,6 +418,48 @@ describe("the connections of a carried share", () => {
     assert.equal(client.received.readUInt32LE(opened + 4 + 8), 0xc000020c);
   });
 
+  test("A10 a request of which a part had gone when the server was lost ends with a reset", async (t) => {
+    const { nas, bench, client } = await withClient(oneRoute(t));
+    const opened = await opens(client);
+    client.send(request(COMMAND.read, 2).subarray(0, 70));
+    await eventually(() => nas.joined()[0]?.bytes.length === opening(1).length + 70);
+    await loseServer(bench, nas);
+    await usedUp(bench);
+    await eventually(() => client.ending === "reset");
+    assert.equal(client.received.length, opened);
+  });
+
+  const READ = request(COMMAND.read, 2);
+  for (const [what, kind, ...pieces] of [
+    ["the beginning of a kernel's request", "cifs", READ.subarray(0, 3)],
+    ["the last bytes of a request", "rclone", READ.subarray(0, -3), READ.subarray(-3)],
+    ["what is no SMB", "rclone", Buffer.from("no SMB"), Buffer.from("at")],
+  ] as const) {
+    test(`A10 ${what} passes at once`, async (t) => {
+      const { nas, client } = await withClient(oneRoute(t, { kind }));
+      await client.ask(COMMAND.create, 1);
+      let passed = request(COMMAND.create, 1).length;
+      for (const piece of pieces) {
+        client.send(piece);
+        passed += piece.length;
+        await eventually(() => nas.joined()[0]?.bytes.length === passed);
+      }
+    });
+  }
+
+  for (const [what, kind, piece] of [
+    ["a part of an answer to a kernel", "cifs", answerTo(COMMAND.read, 2).subarray(0, 70)],
+    ["an answer that is no SMB", "rclone", Buffer.from("no SMB")],
+  ] as const) {
+    test(`A10 ${what} passes at once`, async (t) => {
+      const { nas, client } = await withClient(oneRoute(t, { kind }));
+      await client.ask(COMMAND.create, 1);
+      const before = client.received.length;
+      nas.joined()[0]?.socket.write(piece);
+      await eventually(() => client.received.length === before + piece.length);
+    });
+  }
+
   test("A10 a whole answer passes although half of the next one came with it", async (t) => {
     const { nas, client } = await withClient(oneRoute(t));
     const opened = await opens(client);

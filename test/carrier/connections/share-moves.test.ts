@@ -416,6 +416,56 @@ describe("a move of a carried share", () => {
     assert.equal(client.ending, "open");
   });
 
+  /** A listing waits for its answer on the route that a planned move has left, and a check of the root is held back. */
+  async function leftListing(t: TestContext) {
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock: createManualClock() }));
+    await client.ask(COMMAND.queryDirectory, 1);
+    assert.ok((await bench.move("fallback", other, true)).ok);
+    nas.mode = "withhold";
+    client.send(request(COMMAND.queryDirectory, 2));
+    const [server] = await eventually(() => (nas.joined()[0]?.unanswered.length === 1 ? nas.joined() : null));
+    assert.ok(server !== undefined);
+    const check = request(COMMAND.create, 3, lookAtRoot());
+    client.send(check);
+    const sent = 2 * request(COMMAND.queryDirectory, 1).length + check.length;
+    await eventually(() => bench.accepted[0]?.bytesRead === sent);
+    return { nas, bench, client, server };
+  }
+
+  test("A10 a planned one that returns sends what was held back on its route", async (t) => {
+    const { nas, bench, server } = await leftListing(t);
+    assert.ok((await bench.move("tb", nas, true)).ok);
+    await eventually(() => server.unanswered.length === 2);
+  });
+
+  test("A10 a planned one ends what it left on the old route only after the whole of the last answer", async (t) => {
+    const { bench, client, server } = await leftListing(t);
+    const answer = answerTo(COMMAND.queryDirectory, 2);
+    const { bytesDown } = bench.share.state();
+    server.socket.write(answer.subarray(0, 70));
+    await eventually(() => bench.share.state().bytesDown === bytesDown + 70);
+    await settle();
+    server.socket.write(answer.subarray(70));
+    await eventually(() => client.ending === "reset");
+    assert.equal(client.received.length, answerTo(0, 0).length + answer.length);
+  });
+
+  test("A10 what a planned one left on the old route is reset when a request there has no answer for 2 s", async (t) => {
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock }));
+    await client.ask(COMMAND.queryDirectory, 1);
+    assert.ok((await bench.move("fallback", other, true)).ok);
+    nas.mode = "withhold";
+    await clock.advance(1_500);
+    client.send(request(COMMAND.queryDirectory, 2));
+    await eventually(() => nas.joined()[0]?.unanswered.length === 1);
+    await clock.advance(1_999);
+    assert.equal(bench.share.state().connections, 1);
+    // It is looked at every 2 s.
+    await clock.advance(501);
+    await eventually(() => client.ending === "reset");
+  });
+
   test("A10 a planned one that cuts off what was held back after 1.4 s says that it was not quiet", async (t) => {
     const { clock, nas, other, bench, client } = await kernelMount(t);
     nas.mode = "withhold";

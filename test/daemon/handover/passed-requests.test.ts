@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PassedMessage } from "../../../src/daemon/handover/link-messages.ts";
 import { PassedRequests } from "../../../src/daemon/handover/passed-requests.ts";
+import type { CallOutlet } from "../../../src/gateway/front/session/outlet.ts";
 import { GATHER_MS } from "../../../src/gateway/front/suspended/suspended-call.ts";
 import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
@@ -156,5 +157,64 @@ test("B11 what another version says that is not understood ends nothing", () => 
   assertEach(said, ({ say, n }) => [say, n], [
     ["answer", 1],
     ["answer", 2],
+  ]);
+});
+
+/** One end, whose requests from the other daemon all go on, and what it says and cancels. */
+function oneEnd() {
+  const said: PassedMessage[] = [];
+  const gone: string[] = [];
+  const outlets: CallOutlet[] = [];
+  const resume: SuspendedCalls["resume"] = (request, outlet) => {
+    outlets.push(outlet);
+    if (request.id === "early") outlet.answer(null, { result: {} });
+    return { kind: "goes_on", gone: () => void gone.push("gone") };
+  };
+  const end = new PassedRequests({ resume }, (message) => said.push(message) > 0);
+  const request = JSON.stringify({ params: {}, principal: {}, declared: {} });
+  return { end, said, gone, outlets, request };
+}
+
+test("B11 D2 a passed call that was answered or given up is not cancelled when the other daemon ends", () => {
+  const { end, said, gone, outlets, request } = oneEnd();
+  for (const n of [1, 2, 3]) end.hear({ say: "request", n, request });
+  end.hear({ say: "request", n: 4, request: JSON.stringify({ ...JSON.parse(request), id: "early" }) });
+  outlets[0]?.answer(null, { result: {} });
+  end.hear({ say: "gone", n: 1 });
+  assert.deepEqual(gone, []);
+  end.hear({ say: "gone", n: 2 });
+  assert.deepEqual(gone, ["gone"]);
+  end.over();
+  assert.deepEqual(gone, ["gone", "gone"], "the third");
+  // JSON has no such number.
+  outlets[2]?.answer(null, { result: { n: 1n } } as never);
+  assertEach(said, (message) => message.say === "answer" && isError(JSON.parse(message.reply)), [
+    false,
+    false,
+    true,
+  ]);
+});
+
+test("B11 D2 a passed request is answered once, and its client's leaving is told only before that", () => {
+  const { end, said } = oneEnd();
+  const answers: unknown[] = [];
+  const outlet = { congested: null, send: () => true, answer: (id: unknown) => void answers.push(id) };
+  const passed = end.resume({ id: 7 } as never, outlet as never);
+  for (const _time of ["first", "again"]) end.hear({ say: "answer", n: 1, reply: '{"result":{}}' });
+  passed?.gone();
+  end.over();
+  assert.deepEqual(answers, [7]);
+  assertEach(said, ({ say }) => say, ["request"]);
+});
+
+test("B11 D2 a passed request that lacks what this version needs is answered with an error, and not taken up", () => {
+  const { end, said, outlets, request } = oneEnd();
+  for (const member of ["params", "principal", "declared"])
+    end.hear({ say: "request", n: 1, request: JSON.stringify({ ...JSON.parse(request), [member]: 1 }) });
+  assert.deepEqual(outlets, []);
+  assertEach(said, (message) => message.say === "answer" && isError(JSON.parse(message.reply)), [
+    true,
+    true,
+    true,
   ]);
 });

@@ -30,7 +30,12 @@ import {
   splitAddress,
   writeJoinCode,
 } from "../../../src/fleet/way-in/join-code.ts";
-import { writeOutcome, writeRequest } from "../../../src/fleet/way-in/join-messages.ts";
+import {
+  newRequest,
+  readRequest,
+  writeOutcome,
+  writeRequest,
+} from "../../../src/fleet/way-in/join-messages.ts";
 import {
   exchanged,
   type KeyRequest,
@@ -169,6 +174,7 @@ test("a code that lacks a letter, or has another one, is none; what was typed is
     `${text.slice(0, 30)}${text[30] === "A" ? "B" : "A"}${text.slice(31)}`,
     `${text} ${text}`,
     writeJoinCode(someCode("no address")),
+    writeJoinCode(someCode(`${"x".repeat(256)}:4222`)),
     "x".repeat(5_000),
   ];
   for (const one of wrong) {
@@ -273,6 +279,8 @@ test("G1 whoever has neither key, another machine's name, or a key that is taken
     // By the key that went, played back.
     [used, "laptop", asked("add", OLD, OTHER)],
     [RECORD, "laptop", asked("use", OLD, NEXT)],
+    // Its next key would still let it in.
+    [added, "laptop", asked("use", OLD, OLD)],
     [RECORD, "desktop", asked("add", OLD, NEXT, "desktop")],
     // Of somebody else: that one would be let in under two names.
     [RECORD, "laptop", asked("add", OLD, NAS)],
@@ -292,6 +300,28 @@ test("G1 whoever has neither key, another machine's name, or a key that is taken
     "[]",
   ];
   for (const message of forged) assert.equal(readKeyRequest(message, "laptop"), null);
+});
+
+test("G1 a machine is let in only with the code's proof and its own key's signature, both of what it asks", () => {
+  const context = { id: "0011223344556677", authority: "ab", operator: "cd" };
+  const request = newRequest("laptop", OLD);
+  const text = writeRequest(request, context, NAS, OLD);
+  assert.deepEqual(readRequest(text, context, NAS), request);
+  const { proof: proofOfOther } = JSON.parse(writeRequest(request, context, OTHER, OLD));
+  const { signature: signatureOfOther } = JSON.parse(writeRequest(request, context, NAS, OTHER));
+  for (const change of [
+    { proof: proofOfOther },
+    { proof: "" },
+    { signature: signatureOfOther },
+    { name: "desktop" },
+    { name: "no name" },
+    { key: userKey(OTHER) },
+  ]) {
+    const changed = JSON.stringify({ ...JSON.parse(text), ...change });
+    assert.equal(readRequest(changed, context, NAS), null, Object.keys(change).join());
+  }
+  assert.equal(readRequest(text, { ...context, operator: "ef" }, NAS), null);
+  assert.equal(readRequest(text.padEnd(4_097), context, NAS), null);
 });
 
 test("G1 of a machine one request waits at a time, and what the server did not address to the queue is left", async (t) => {
