@@ -7,11 +7,9 @@ import { test } from "node:test";
 import { connectCarrier } from "../../../src/carrier/client/carrier-client.ts";
 import { formatLine, PROTOCOL_VERSION } from "../../../src/carrier/control/control-messages.ts";
 import { listenForControl } from "../../../src/carrier/control/control-socket.ts";
-import { errorText } from "../../../src/runtime/errors.ts";
 import { jsonObject } from "../../../src/runtime/text/json-object.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
-import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { openRequest, signal } from "../carrier-bench.ts";
@@ -92,35 +90,4 @@ test("A10 a share is asked for at the next carrier when one is just ending, thre
   await using nas = await startFakeNas();
   await assert.rejects(carrier.open(openRequest("CORE", nas), signal), { code: "program_unavailable" });
   assert.equal(asked, 3);
-});
-
-test("A10 a carrier that does not answer is asked 1,000 things at once at most, and nothing more when it does not read", async (t) => {
-  const home = join(await temporaryFolder(t), "home");
-  await mkdir(join(home, "carrier"), { recursive: true });
-  let isDeaf = false;
-  const server = createServer((socket) => {
-    socket.on("error", () => {});
-    socket.write(HELLO);
-    if (isDeaf) socket.pause();
-    else socket.resume();
-  });
-  const stopListening = await listenForControl(server, home);
-  t.after(async () => {
-    server.close();
-    await stopListening();
-  });
-  for (const [deaf, most] of [
-    [false, 1_000],
-    [true, 1],
-  ] as const) {
-    isDeaf = deaf;
-    const carrier = connectCarrier({ home, clock: createManualClock(), logger: createRecordingLogger() });
-    const share = "x".repeat(deaf ? 4 * 1024 * 1024 : 1);
-    const asked = Array.from({ length: most }, () => carrier.reopen(share, signal));
-    const one = await Promise.race([carrier.reopen("x", signal).catch((error: unknown) => error), ...asked]);
-    assert.match(errorText(one), /too busy to answer/);
-    const ended = assert.rejects(Promise.all(asked), /closed the connection/);
-    await carrier[Symbol.asyncDispose]();
-    await ended;
-  }
 });

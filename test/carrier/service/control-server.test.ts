@@ -230,6 +230,25 @@ describe("the control socket", () => {
     for (const socket of sockets) socket.destroy();
   });
 
+  test("A10 a carrier that does not read is asked nothing more once more than 1 MiB waits for it", async (t) => {
+    const path = join(await temporaryFolder(t), "s");
+    const carrier = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION, program: "abc" } }));
+      socket.pause();
+    });
+    t.after(() => carrier.close());
+    carrier.listen(path);
+    await once(carrier, "listening");
+    const connection = await connectControl(path, createManualClock(), { onPush() {}, onEnd() {} });
+    assert.ok(connection);
+    const ask = (share: string) => connection.ask("close", { share }, 5_000, signal);
+    const first = assert.rejects(ask("x".repeat(4 * 1024 * 1024)), /closed the connection/);
+    await assert.rejects(ask("X"), /too busy/);
+    connection[Symbol.dispose]();
+    await first;
+  });
+
   test("A10 ends a connection whose line is no line, or has no end", async (t) => {
     const { path, daemons } = await start(t, {});
     const { socket, said } = await raw(t, path);

@@ -306,7 +306,8 @@ for (const [how, spoil] of [
     const home = await homeOf(t, SYNC + files("serve"));
     await (await home.start()).stop();
     await spoil(join(home.home, "approvals.sealed"));
-    await writeFile(home.path, `${SYNC}${files("evil")}[trust]\napprove = "none"\n`);
+    const file = `${SYNC}${files("evil")}[trust]\napprove = "none"\n`;
+    await writeFile(home.path, file);
     const daemon = await home.start();
     assert.deepEqual(runs(daemon), []);
     assertEach(daemon.conditions(), ({ code }) => code, [
@@ -315,7 +316,14 @@ for (const [how, spoil] of [
       "waiting_for_approval",
     ]);
     assert.deepEqual(daemon.service.control.approvals().mode, "commands");
+    const edits = [{ key: "backends.files.enabled", value: "false" }];
+    assert.equal(
+      (await daemon.service.control.edit({ edits, source: "http" }, NEVER, VISITOR)).changed,
+      true,
+    );
+    assert.equal(daemon.conditions()[0]?.code, "approvals_lost", "a visitor's edit does not replace them");
     await daemon.stop();
+    await writeFile(home.path, file);
     const next = await home.start();
     assert.deepEqual(runs(next), [], "nor the next time");
     await approve(next, "backends.files");

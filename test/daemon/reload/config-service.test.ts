@@ -152,6 +152,8 @@ test("a rollback of an entry or over a file that is not the one seen is refused,
   // Entry 1 is another one by now, and so is the file.
   await assert.rejects(control.rollback(seen, NEVER), { code: "config_changed" });
   await assert.rejects(control.rollback({ ...seen, n: 2 }, NEVER), { code: "config_changed" });
+  const known = { ...seen, expected_sha256: sha256(text(803)) };
+  await assert.rejects(control.rollback(known, NEVER), { code: "config_changed" });
   assert.equal(await readFile(path, "utf8"), text(803));
   // Nor is what stands in the file kept, as nothing replaces it.
   const kept = await control.history();
