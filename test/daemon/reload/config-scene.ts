@@ -53,6 +53,9 @@ export interface SceneOptions {
   readonly appliers?: readonly ConfigApplier[];
   /** What decides what runs waits for a person. */
   readonly approvals?: boolean;
+  /** As `createConfigService` takes them; default: no secrets, and nobody else who may write the file. */
+  readonly bindSecrets?: Parameters<typeof createConfigService>[0]["bindSecrets"];
+  readonly requirePrivate?: () => Promise<void>;
   /** Default: reads in the test's own process. */
   readonly startReader?: StartReader;
 }
@@ -87,7 +90,8 @@ export async function scene(t: TestContext, first: string, options: SceneOptions
 /** On the file that is in the home. */
 export async function openScene(home: string, options: SceneOptions = {}): Promise<Scene> {
   const { wrap = (file) => file, appliers = [], approvals = false } = options;
-  const { startReader = readersInProcess() } = options;
+  const { startReader = readersInProcess(), bindSecrets = async (each) => each } = options;
+  const { requirePrivate = async () => {} } = options;
   const path = join(home, "config.toml");
   const place = findPlace({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
   const loaded = await loadConfig(path, place);
@@ -125,8 +129,8 @@ export async function openScene(home: string, options: SceneOptions = {}): Promi
     approvals: keeper,
     layer: null,
     rejected: null,
-    bindSecrets: async (each) => each,
-    requirePrivate: async () => {},
+    bindSecrets,
+    requirePrivate,
     file: wrap(createLocalFile(path, readConfigBytes)),
     realPath: ownRealPath,
     appliers: [section, ...appliers],

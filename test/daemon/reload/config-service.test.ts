@@ -188,6 +188,55 @@ test("G1 a layer that cannot be applied leaves the one before under what is read
   await eventually(() => config().global.connectTimeoutMs === 803);
 });
 
+test("G1 a layer goes under what runs, not under what waits in the file, and only for the operator that the file names", async (t) => {
+  const [operator, other] = ["A", "B"].map((letter) => `U${letter.repeat(55)}`);
+  const fleet = `[fleet]\nname = "here"\nservers = ["nats://127.0.0.1"]\ncredentials = "secret:x"\noperator = "${operator}"\n`;
+  const { service, config, path } = await scene(t, `${text(801)}${fleet}`);
+  const layer = (revision: number, by = operator) =>
+    service.layers.apply({ text: "[notify]\nenabled = true\n", revision, operator: by ?? "" });
+  assert.deepEqual(await layer(1, other), {
+    kind: "failed",
+    reason: "[fleet].operator is another one by now",
+  });
+  await writeFile(path, `${text(802)}${fleet}`);
+  assert.equal((await layer(1)).kind, "applied");
+  assert.deepEqual([service.layers.revision(), config().global.connectTimeoutMs], [1, 801]);
+  await writeFile(path, text(803));
+  assert.equal((await service.control.reload({}, NEVER)).reloaded, true);
+  assert.equal(service.layers.current, null, "nobody is named any more");
+});
+
+test("a file that others may write, or whose secret cannot be read, is not applied, and a reload says why", async (t) => {
+  let wrong: string | null = null;
+  const check = async (): Promise<void> => {
+    if (wrong !== null) throw new Error(wrong);
+  };
+  let secrets: string | null = null;
+  const { service, config, path } = await scene(t, text(801), {
+    requirePrivate: check,
+    async bindSecrets(snapshot) {
+      if (secrets !== null) throw new Error(secrets);
+      return snapshot;
+    },
+  });
+  secrets = "the keyring is locked";
+  assert.match((await service.control.reload({}, NEVER)).failure ?? "", /keyring is locked/);
+  secrets = null;
+  await writeFile(path, text(802));
+  wrong = "others may write it";
+  assert.match((await service.control.reload({}, NEVER)).failure ?? "", /others may write it/);
+  wrong = null;
+  assert.equal((await service.control.reload({ secrets: true }, NEVER)).reloaded, false);
+  assert.equal(config().global.connectTimeoutMs, 801, "only secrets are read again");
+});
+
+test("a file that has changed since it was loaded is not in the history as what runs", async (t) => {
+  const { service } = await scene(t, text(801), {
+    wrap: (file) => ({ ...file, read: async () => Buffer.from(text(900)) }),
+  });
+  assert.deepEqual((await service.control.history()).entries, []);
+});
+
 test("what was read while an edit was saved is read again, so that nothing old runs after it", async (t) => {
   let hold: Promise<void> | null = null;
   const { service, edit } = await scene(t, text(801), {
