@@ -363,6 +363,16 @@ test("B11 a client does not move on while it owes an answer", () => {
   assert.equal(session.mayMove, false);
   says({ id: "m-1", result: {} });
   assert.equal(session.mayMove, true);
+  says({ id: 1, method: "tools/call" });
+  assert.equal(session.mayMove, false, "nor while it is owed one");
+  answers({ id: 1, result: {} });
+  assert.equal(session.mayMove, true);
+  session.lost();
+  assert.deepEqual(
+    [session.mayMove, session.movesOn],
+    [false, false],
+    "the next daemon has handed over nothing",
+  );
 });
 
 test("D2 a client of 2026-07-28 goes on listening with the next daemon, and is told what may have changed", async () => {
@@ -407,6 +417,8 @@ test("D2 a stream that was taken back is not asked for again, and one too long t
   scene.says(listenRequest(2, { resourceSubscriptions: ["x".repeat(70_000)] }));
   session.lost();
   assertEach(client, ({ id, error }) => [id, error?.code], [[2, -32000]]);
+  session.lost();
+  assert.equal(client.length, 1, "once");
   await session.resume();
   assert.deepEqual(gateway, []);
 });

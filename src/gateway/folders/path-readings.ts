@@ -129,7 +129,8 @@ function fileUriIn(text: string): string | null {
 function ofFileUri(uri: string, bases: PathBases): Readings {
   if (!URL.canParse(uri)) return { unclear: "it is no valid file URI" };
   const { hostname, pathname } = new URL(uri);
-  if (hostname !== "" && hostname !== "localhost") return { unclear: "its file URI names a host" };
+  // `URL` leaves out `localhost`.
+  if (hostname !== "") return { unclear: "its file URI names a host" };
   const paths = [pathname, unescaped(pathname), unescaped(unescaped(pathname))];
   // Some servers only cut off the scheme, and take `?` and `#` as part of the path.
   const rest = uri.replace(/^file:(?:\/\/(?:localhost(?=\/))?)?/i, "");

@@ -143,6 +143,7 @@ describe("the folders of a backend", () => {
       `${at("private")}/../pub/a.txt`,
       `file://${at("pub/a.txt")}`,
       `file://${at("pub")}/a%20b.txt`,
+      `file://localhost${at("pub/a.txt")}`,
       at("pub/100% sure.txt"),
       at("pub/a b (1).txt"),
       at("pub/ünïcode 文件.txt"),

@@ -195,6 +195,12 @@ test("E2 what is not destructive is not asked about; silence is read as the conf
   assert.equal(a.questions.length, 1);
 });
 
+test("E2 a call that was to run as a task, and that a person declines, is an error: there is no task", async () => {
+  const b = bench({ destructive: "ask" });
+  const reply = await ask(b.served, "tools/call", { name: "plain", task: {} }, asked(says("decline")).client);
+  assert.ok(isError(reply) && /declined it/u.test(reply.error.message));
+});
+
 for (const [answer, says_, told] of [
   [says("decline"), "decline", /declined it/u],
   [says("cancel"), "cancel", /gave no answer/u],

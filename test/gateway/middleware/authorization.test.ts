@@ -234,6 +234,8 @@ test("a kept result is read by its own client, whatever policies say of a templa
   assert.ok(isError(reply) && reply.error.message === "nothing is kept");
   const other = await ask(served, "resources/read", { uri: "mountaineer://other/x" });
   assert.ok(isError(other) && other.error.message === "Resource not found");
+  const subscribed = await ask(served, "resources/subscribe", { uri: "mountaineer://results/x" });
+  assert.ok(isError(subscribed), "it is read, and nothing else");
   assert.deepEqual(reading.calls, []);
 });
 

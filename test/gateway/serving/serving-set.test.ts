@@ -135,6 +135,14 @@ test("E1 a task is named by requests about tasks alone, and followed by those wh
     served.mayFollow(who, task),
   );
   assert.deepEqual(mayFollow, [true, false, false, true]);
+  // The tool says by now that it destroys.
+  const [a] = sources;
+  assert.ok(a !== undefined);
+  const tools = a.listings.tools.map((tool) => ({ ...tool, annotations: { destructiveHint: true } }));
+  const careful = { defaultEffect: "allow", policies: [], destructive: "refuse" } as const;
+  const changed = [{ ...a, listings: { ...a.listings, tools } }];
+  const later = servingSet(changed, services, { authorization: careful, authentication });
+  assert.equal(later.mayFollow(ann, task), false);
 });
 
 test("E1 E4 a call that goes on is stopped by a policy for good, by the rate limit for now", () => {

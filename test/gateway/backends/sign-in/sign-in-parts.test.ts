@@ -13,6 +13,7 @@ import {
   issuerMetadataAddresses,
   resourceMetadataAddresses,
   resourceOf,
+  shownAddress,
 } from "../../../../src/gateway/backends/sign-in/bounded-fetch.ts";
 import { bearerChallenge } from "../../../../src/gateway/backends/sign-in/challenge.ts";
 import { machineAuth } from "../../../../src/gateway/backends/sign-in/client.ts";
@@ -103,6 +104,7 @@ test("E1 a server leads to https addresses alone, and to this machine only from 
     ["http://[::1]:9000/", false, true],
     ["https://user:pw@login.example/", false, false],
     ["https://:pw@login.example/", false, false],
+    ["https://user@login.example/", false, false],
     ["file:///etc/passwd", false, false],
     ["javascript:alert(1)", false, false],
     ["not an address", false, false],
@@ -111,6 +113,7 @@ test("E1 a server leads to https addresses alone, and to this machine only from 
     assert.equal(allowedAddress(address, remote) !== null, ofRemote, `${address} of a remote server`);
     assert.equal(allowedAddress(address, local) !== null, ofLocal, `${address} of a local server`);
   }
+  assert.equal(shownAddress("https://login.example/a?token=hunter2#b"), "https://login.example/a");
   assert.ok(isSafeForTokens(remote) && isSafeForTokens(local));
   assert.ok(!isSafeForTokens(new URL("http://nas.example/mcp")));
 });
@@ -266,6 +269,12 @@ test("E1 a renewed token that cannot be kept is used all the same, and kept as s
   const { accessToken: newer } = await rig.signIn();
   const after = await source(null, null, signal);
   assert.equal(after.kind === "token" && after.token.value, newer);
+  // Also before the last one could be kept.
+  isFull = true;
+  assert.equal((await source(newer, null, signal)).kind, "token");
+  const { accessToken: newest } = await rig.signIn();
+  const found = await source(null, null, signal);
+  assert.equal(found.kind === "token" && found.token.value, newest);
 });
 
 test("E1 a login that was kept at last is not put in the place of a later one with the same access token", async (t) => {

@@ -196,6 +196,8 @@ test("E4 a retry over the limit is refused, and its call still waits for it", as
   const { call, retry } = await parked(rig);
   rig.gateway.stopped = () => ({ reply: errorReply(-32029, "too many", { retryAfterMs: 1 }), isOver: false });
   assert.deepEqual([codeOf(rig.send({ params: retry })), call.request.signal.aborted], [-32029, false]);
+  const guessed = rig.send({ params: { ...retry, requestState: "x.y" } });
+  assert.equal(codeOf(guessed), -32029, "guessing counts as calls do");
   assert.equal(rig.gateway.deniedRequests.length, 0);
   rig.gateway.stopped = () => null;
   const sent = rig.send({ params: retry });
