@@ -25,6 +25,14 @@ test("F1 mcp-remote is left out where its arguments are an address and what is k
   const url = "https://a.example/mcp";
   assert.deepEqual(tableOf("mcp-remote", url, "--transport", "http-only"), { url });
   assert.deepEqual(tableOf("mcp-remote", url, "--debug", "--header", "A: b"), { url, headers: { A: "b" } });
+  for (const command of ["npx", "/usr/bin/bunx"])
+    assert.deepEqual(imported("a", { command, args: ["--yes", "mcp-remote", url] })?.table, { url });
+  const other = { command: "node", args: ["mcp-remote", url] };
+  assert.deepEqual(imported("a", other)?.table, other);
+  const header = ["--header", "Authorization: Bearer ${TOKEN}"];
+  assert.deepEqual(imported("a", { command: "npx", args: ["mcp-remote", url, ...header] })?.table, {
+    ...{ url, enabled: false, headers: { Authorization: "Bearer ${secret:a-token}" } },
+  });
   for (const args of [
     ["mcp-remote", url, "--transport", "other"],
     ["mcp-remote", "a.example/mcp"],
@@ -33,6 +41,12 @@ test("F1 mcp-remote is left out where its arguments are an address and what is k
     ["another", url],
   ])
     assert.deepEqual(tableOf(...args), { command: "npx", args: ["-y", ...args] });
+});
+
+test("F1 cmd /c is left out, and no other program's /c", () => {
+  const tableOf = (command: string) => imported("a", { command, args: ["/c", "serve", "x"] })?.table;
+  assert.deepEqual(tableOf("CMD.EXE"), { command: "serve", args: ["x"] });
+  assert.deepEqual(tableOf("tar"), { command: "tar", args: ["/c", "serve", "x"] });
 });
 
 test("F1 a client's limits become the nearest ones that a backend may have", () => {
@@ -67,6 +81,15 @@ test("F1 a setting that is left over shows no value of a secret's name", () => {
     'auth = {"clientSecret":"(hidden)","scope":"read"}',
     'note = "(hidden)"',
   ]);
+  const lists = {
+    command: "x",
+    tokens: ["plainword"],
+    more: [{ password: "plainword" }],
+    long: Array.from({ length: 99 }, () => "word"),
+  };
+  const [tokens, more, long = ""] = imported("a", lists)?.leftOver ?? [];
+  assert.deepEqual([tokens, more], ['tokens = ["(hidden)"]', 'more = [{"password":"(hidden)"}]']);
+  assert.ok(long !== "" && long.length < 220, long);
 });
 
 test("F1 a project's servers are those of its folder and of the folders in it, whatever begins alike", () => {

@@ -168,6 +168,17 @@ describe("home lock", () => {
     await eventually(() => time.pendingTimers === 1);
     aborting.abort(reason);
     await refused;
+    const free = { command: "mount", waitMs: 0, clock, signal: aborting.signal };
+    await assert.rejects(acquireHomeLock(await temporaryFolder(t), free), reason);
+  });
+
+  it("is waited for by a monitor that follows one", async (t) => {
+    const home = await temporaryFolder(t);
+    const monitor = await contend(t, home, "monitor", "0");
+    const request = { command: "monitor", waitMs: 60_000, followsMonitor: true, clock };
+    const [lock] = await Promise.all([acquireHomeLock(home, request), release(monitor)]);
+    assert.equal(lock.holder.pid, process.pid);
+    await lock[Symbol.asyncDispose]();
   });
 
   it("is free at once after a kill -9, and its dead holder is nobody", async (t) => {
@@ -238,7 +249,7 @@ describe("home lock", () => {
     await mkdir(join(home, "lock.json"));
     await assert.rejects(acquire(home), { code: "home_unwritable" });
     await rm(join(home, "lock.json"), { recursive: true });
-    await (await acquire(home))[Symbol.asyncDispose]();
+    await (await acquireAtOnce(home))[Symbol.asyncDispose]();
   });
 
   it("is free again when its holder's name cannot be written", async (t) => {
@@ -263,6 +274,7 @@ describe("home lock", () => {
       );
     };
     assert.equal(await named(process.ppid, "monitor", true), "taken");
+    assert.equal(await named(process.pid, "mount", false), "taken", "its own name, which a release left");
     assert.equal(await named(process.ppid, "monitor", false), "already_running");
     assert.equal(await named(process.ppid, "mount", true), "lock_held");
     assert.equal(await named(other, "monitor", true), "already_running");
