@@ -155,7 +155,7 @@ export class AloneWatch implements Disposable {
     if (this.#silentMs() < LOOK_EVERY_MS) return;
     if (await this.#closeIfUnused(watch)) return;
     const reason = await this.#whyGone(watch.carrier);
-    if (reason === null || this.#silentSinceMs === null) return;
+    if (reason === null) return;
     const leftMs = ALONE_FOR_MS - this.#silentMs();
     if (leftMs > PROOF_MS) return;
     if (leftMs > 0) await this.#options.clock.sleep(leftMs);

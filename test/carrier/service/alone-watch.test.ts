@@ -88,6 +88,7 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
     confirm() {
       told.push("confirm CORE");
       world.doubtedAtMs = null;
+      world.outlivedDoubt = false;
       world.state = { ...world.state, phase: "carrying" };
     },
     hold() {
@@ -146,6 +147,7 @@ const ACTS: readonly Act<World>[] = [
   [/^(\d+) (ms|s)$/, ({ clock }, count, unit) => clock.advance(Number(count) * (unit === "s" ? 1000 : 1))],
   [/^its route takes nothing$/, ({ lose }) => lose()],
   [/^a request waits$/, (all) => inState(all, { unansweredSinceMs: all.clock.monotonicMs() })],
+  [/^a request is answered$/, (all) => inState(all, { unansweredSinceMs: null })],
   [/^a server is back$/, (all) => inState(all, { phase: "unconfirmed", routeLostAtMs: null })],
   [/^(\d) connections?$/, (all, connections) => inState(all, { connections: Number(connections) })],
   [/^its server (falls silent|answers)$/, ({ world }, how) => (world.tb = how === "answers" ? SAME : SILENT)],
@@ -158,6 +160,7 @@ const ACTS: readonly Act<World>[] = [
   [/^a daemon is heard meanwhile$/, ({ world }) => (world.isHeardMeanwhile = true)],
   [/^a daemon is heard$/, ({ watch }) => watch.heard()],
   [/^it changes$/, ({ watch }) => watch.changed()],
+  [/^it ends$/, ({ watch }) => watch[Symbol.dispose]()],
 ];
 const FACTS: readonly Fact<World>[] = [
   [/^did nothing$/, ({ told }) => [told, []]],
@@ -213,8 +216,19 @@ A15 a daemon that is there and gives no answer for 3 s counts as gone, until it 
 A15 a daemon that is held up for less is waited for
   mounted, a daemon comes, its route takes nothing, it changes, 2800 ms, a daemon is heard, daemons answer, 60 s
   : did nothing
-A10 it closes a share whose mount is gone, seen twice
+A15 a daemon that gave no answer and then goes has been silent since it was asked
+  mounted, a daemon comes, its route takes nothing, it changes, 2500 ms, a daemon goes, 600 ms: did move fallback
+A10 what is over before the carrier is alone, or before it may act, changes nothing
+  mounted, its server falls silent, a request waits, 2600 ms, a request is answered, 5 s: did nothing
+  mounted, its route takes nothing, 2600 ms, it ends, 5 s: did nothing
+A13 each time that it waits anew is written down
+  mounted, 10 s, nothing is held of the other, its server falls silent, a request waits, 60 s: did hold CORE
+  a connection from before goes on, a request is answered, 5 s: did hold CORE > confirm CORE
+  a request waits, 60 s: did hold CORE > confirm CORE > hold CORE
+A10 it closes a share whose mount is gone, seen twice in a row
   mounted, 10 s, its mount is gone, 2 s: did nothing; 2500 ms: did close CORE
+  mounted, 10 s, its mount is gone, 1 s, its mount is there, 2 s, its mount is gone, 2 s: did nothing
+  2 s: did close CORE
 A10 it closes none while a daemon is back
   mounted, 10 s, its mount is gone, 2 s, a daemon is heard meanwhile, 60 s: did nothing
 A10 it closes a share that nothing was ever mounted through, after a minute alone, unless somebody uses it
@@ -223,5 +237,6 @@ A10 it closes a share that nothing was ever mounted through, after a minute alon
 A10 it learns the server's GUID when it has none, once, and not more often than each 5 s
   without a GUID, a daemon comes, daemons answer, 30 s: GUID same, proved 1 time
   without a GUID, its server falls silent, 6 s: proved 2 times
+  without a GUID, nothing is held of the other, its route takes nothing, 10 s: proved 0 times
 `,
 );
