@@ -45,6 +45,8 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
     proofs: 0,
     /** A daemon is heard while its mount is looked at. */
     isHeardMeanwhile: false,
+    isMoveRefused: false,
+    openedAtMs: clock.monotonicMs(),
     /** Daemons answer pings. */
     isAnswering: false,
     state: {
@@ -66,7 +68,9 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
   };
   const carrier = {
     settings,
-    openedAtMs: clock.monotonicMs(),
+    get openedAtMs() {
+      return world.openedAtMs;
+    },
     state: () => ({ ...world.state }),
     get doubtedAtMs() {
       return world.doubtedAtMs;
@@ -107,6 +111,8 @@ function start(t: TestContext, changes: Partial<ShareSettings> = {}) {
     },
     move({ to }: { readonly to: "tb" | "fallback" }) {
       told.push(`move ${to}`);
+      if (world.isMoveRefused)
+        return Promise.resolve({ ok: false, reason: "refused", text: "another server" } as const);
       settings.route = to;
       world.isWitnessed = false;
       world.doubtedAtMs = null;
@@ -148,6 +154,9 @@ const ACTS: readonly Act<World>[] = [
   [/^its route takes nothing$/, ({ lose }) => lose()],
   [/^a request waits$/, (all) => inState(all, { unansweredSinceMs: all.clock.monotonicMs() })],
   [/^a request is answered$/, (all) => inState(all, { unansweredSinceMs: null })],
+  [/^another is answered$/, (all) => inState(all, { lastAnswerAtMs: all.clock.monotonicMs() })],
+  [/^moves are refused$/, ({ world }) => (world.isMoveRefused = true)],
+  [/^it is opened$/, ({ world, clock }) => (world.openedAtMs = clock.monotonicMs())],
   [/^a server is back$/, (all) => inState(all, { phase: "unconfirmed", routeLostAtMs: null })],
   [/^(\d) connections?$/, (all, connections) => inState(all, { connections: Number(connections) })],
   [/^its server (falls silent|answers)$/, ({ world }, how) => (world.tb = how === "answers" ? SAME : SILENT)],
@@ -173,6 +182,7 @@ const FACTS: readonly Fact<World>[] = [
     /^wrote why it waits$/,
     ({ journal }) => [journal.map(({ from, to, reason }) => [from, to, reason]), [["tb", "tb", UNCERTAIN]]],
   ],
+  [/^wrote nothing$/, ({ journal }) => [journal, []]],
   [/^epoch (\d)$/, ({ settings }, epoch) => [settings.epoch, Number(epoch)]],
   [/^GUID (\w+)$/, ({ settings }, guid) => [settings.guid, guid]],
   [/^asked (\d) times?$/, ({ world }, times) => [world.pings, Number(times)]],
@@ -195,6 +205,9 @@ A10 it takes the other route two seconds after its own took no connections, writ
   : wrote tb to fallback because the route takes no connections; its server answers, 600 s: did move fallback
 A10 it takes the other when a request has no answer for 2 s and its server, which may be slow, none for NEGOTIATE
   mounted, 10 s, a request waits, 20 s: did nothing; its server falls silent, 1 s: did move fallback
+  mounted, 10 s, its server falls silent, a request waits, 1500 ms, another is answered, 1500 ms: did nothing
+A10 a move that is refused is not written down
+  mounted, 10 s, moves are refused, its server falls silent, a request waits, 2100 ms: did move fallback, wrote nothing
 A13 alone, it waits when the other route is not certain: nothing was held there while it was proved
   mounted, 10 s, nothing is held of the other, its server falls silent, a request waits, 60 s: did hold CORE, epoch 1
   : wrote why it waits
@@ -234,6 +247,7 @@ A10 it closes none while a daemon is back
 A10 it closes a share that nothing was ever mounted through, after a minute alone, unless somebody uses it
   never mounted, a daemon comes, 300 s, a daemon goes, 1 connection, 300 s: did nothing
   0 connections, a daemon comes, a daemon goes, 59 s: did nothing; 2 s: did close CORE
+  never mounted, 50 s, it is opened, 50 s: did nothing; 11 s: did close CORE
 A10 it learns the server's GUID when it has none, once, and not more often than each 5 s
   without a GUID, a daemon comes, daemons answer, 30 s: GUID same, proved 1 time
   without a GUID, its server falls silent, 6 s: proved 2 times
