@@ -30,16 +30,22 @@ const CARRIED: CarriedSeen = {
   rerouted: false,
 };
 
+const LOOK_AT_MS = LOST_AT_MS - 1_000;
+const LOOKED = {
+  ...{ state: "answered", startedAtMs: LOOK_AT_MS, finishedAtMs: LOOK_AT_MS, errno: null },
+} as const;
+
 function probed(verdict: "answers" | "silent" | "gone"): RouteSeen {
   const probe = { verdict, tcpAnswered: verdict === "answers", address: null, interfaceName: null };
   return { atMs: NOW_MS, probe: { ...probe, text: verdict } };
 }
 
-interface DecidedOf extends Partial<Pick<ShareMemory, "held">> {
+interface DecidedOf extends Partial<Pick<ShareMemory, "held" | "lastError">> {
   /** The share is carried: its mount may move. */
   readonly moves?: boolean;
   readonly spec?: ShareSpec;
   readonly state?: Partial<LaneState>;
+  readonly look?: MountSeen["look"];
 }
 
 /** `pinned`: null for one that talks to its host itself. What is decided about a mount over tb that answered last before its host was lost, which two probes have seen. */
@@ -56,6 +62,8 @@ function decided(
     held = null,
     spec = SPEC,
     state = {},
+    lastError = null,
+    look = LOOKED,
   }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> & DecidedOf = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
@@ -71,13 +79,11 @@ function decided(
     carriedPort: pinned?.port ?? null,
     pinned: pinned !== null,
   };
-  const atMs = LOST_AT_MS - 1_000;
-  const look = { state: "answered", startedAtMs: atMs, finishedAtMs: atMs, errno: null } as const;
   const carried = moves ? { carried: pinned } : { pinned };
   const direct = unguarded === true ? { found, look, unguarded } : { found, look };
   return decide({
     ...{ spec, policy: POLICY, cacheMs: CACHE_MS, request: null },
-    memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "tb", held },
+    memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "tb", held, lastError },
     state: {
       ...NEW_LANE_STATE,
       mountId: found.id,
@@ -221,6 +227,50 @@ test("A10 while the address in use waits for its proof, it goes on if that is th
   const lastStep = { kind: "gate" } as const;
   const { step, operation, wake } = edited("unconfirmed", { detourProved: true }, { lastStep });
   assert.deepEqual([step, operation, wake?.atMs], [null, null, NOW_MS + 250], "its proof is older");
+});
+
+for (const moves of [true, false])
+  test(`What to mount: once a ${moves ? "carried" : "pinned"} mount has answered, its error is over and the next failure has a short pause`, () => {
+    const seen = { moves, lastError: "it failed", state: { mountBackoff: { failures: 3, notBeforeMs: 0 } } };
+    const after = (more: Parameters<typeof decided>[3]) => {
+      const { memory, state } = decided(CARRIED, ANSWERING, ANSWERING, { ...seen, ...more });
+      return [memory.lastError, state.mountBackoff.failures];
+    };
+    assert.deepEqual(after({}), [null, 0]);
+    assert.deepEqual(after({ look: { state: "never" } }), ["it failed", 3]);
+    const young = { ...seen.state, mountedAtMs: NOW_MS - 9_999 };
+    assert.deepEqual(after({ state: young }), [null, 3], "it has not lasted for 10 s");
+    assert.deepEqual(after({ state: { ...young, mountedAtMs: NOW_MS - 10_000 } }), [null, 0]);
+  });
+
+test("A10 a route whose probes are silent is gone once a request has waited 300 ms, and only slow while others are answered", () => {
+  const routes = { tb: probed("silent"), fallback: probed("answers") };
+  const trust = { ...NO_TRUST, proved: { tb: true, fallback: true } };
+  const seen = { carry: { unable: null, trust, asks: true }, moves: true };
+  const pending = (agoMs: number) => ({ state: "pending", startedAtMs: NOW_MS - agoMs }) as const;
+  const asked = (agoMs: number, answeredAgoMs: number | null) => ({
+    unansweredSinceMs: NOW_MS - agoMs,
+    lastAnswerAtMs: answeredAgoMs === null ? null : NOW_MS - answeredAgoMs,
+  });
+  for (const [carried, look, expected] of [
+    [asked(300, null), LOOKED, "gone"],
+    [asked(299, null), LOOKED, NOW_MS + 1],
+    [asked(400, 300), LOOKED, "gone"],
+    [asked(400, 299), LOOKED, "slow"],
+    [{}, pending(300), "gone"],
+    [{}, pending(299), NOW_MS + 1],
+    [{ lastAnswerAtMs: LOST_AT_MS + 1 }, LOOKED, "slow"],
+    [{ lastAnswerAtMs: LOST_AT_MS }, LOOKED, NOW_MS + 1],
+    [{ lastAnswerAtMs: NOW_MS, phase: "waiting" }, LOOKED, "gone"],
+  ] as const) {
+    const { state, conditions, wake } = decided({ ...CARRIED, ...carried }, routes, routes, {
+      ...seen,
+      look,
+    });
+    const isSlow = conditions.some(({ code }) => code === "route_slow");
+    const found = state.operation !== null ? "gone" : isSlow ? "slow" : wake?.atMs;
+    assert.equal(found, expected, JSON.stringify({ carried, look }));
+  }
 });
 
 test("A10 nothing passes to a route that a probe has just lost, and a slow one is told", () => {

@@ -186,6 +186,16 @@ test("a mount is carried if it is the share's, comes from this machine, and no r
     const [mount] = await found([line], share);
     assert.deepEqual([mount?.carriedPort, mount?.path], [port, "/Volumes/Größe"], line);
   }
+  const [elsewhere] = await found([
+    "//ann@10.9.9.9:24450/Gr%C3%B6%C3%9Fe on /Volumes/Größe (smbfs, mounted by ann)",
+  ]);
+  assert.equal(elsewhere?.carriedPort, null);
+});
+
+test("what takes the folder that macOS makes for a share is found, whatever the share's path is", async () => {
+  const named = { ...SHARE, mountPath: "/Volumes/Mine" };
+  const mounts = await found(["//ann@elsewhere/other on /Volumes/Größe (smbfs, mounted by ann)"], named);
+  assert.deepEqual(inShort(mounts), [["/Volumes/Größe", null, false]]);
 });
 
 test("a mount is known again at another path if it was the share's, over a route or carried", async () => {

@@ -276,6 +276,80 @@ test("A13 a process that was started and not noted is known by its arguments, an
   assert.equal((await createServingProcesses().newest(share))?.server, "first");
 });
 
+/** What serves CORE, with a process that stands for rclone. */
+async function serve(t: TestContext) {
+  const files = rcloneFiles(await temporaryFolder(t), "CORE", "0123456789abcdef");
+  await mkdir(files.folder, { recursive: true });
+  const serving = createServingProcesses();
+  const place = { shareName: "CORE", files, mountPath: "/v/CORE" };
+  const begin = async () => {
+    const child = spawn("cat", { stdio: ["pipe", "ignore", "ignore"] });
+    t.after(() => child.kill("SIGKILL"));
+    await once(child, "spawn");
+    const exited = Promise.withResolvers<void>();
+    const onExit = (listener: () => void) => {
+      void exited.promise.then(listener);
+      return () => {};
+    };
+    const own = { pid: child.pid ?? 0, onExit };
+    const identity = await serving.started(place, own, null);
+    const end = async () => {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      exited.resolve();
+      await exited.promise;
+    };
+    return { own, identity, end };
+  };
+  const at = (id: string) =>
+    serving.of(place, { id, path: "/v/CORE", type: "fuse.rclone", source: "x", options: [], deviceMinor: 0 });
+  return { serving, place, files, begin, at };
+}
+
+test("A2 the end of a share's process is told, unless it was asked to end or another has taken its place", async (t) => {
+  const { serving, place, files, begin } = await serve(t);
+  const told: string[] = [];
+  const unregister = serving.onUnexpectedExit((share) => told.push(share));
+  const [replaced, asked] = [await begin(), await begin()];
+  await replaced.end();
+  serving.ending("CORE", true);
+  await asked.end();
+  assert.deepEqual(told, []);
+  const crashed = await begin();
+  serving.ending("CORE", true);
+  serving.ending("CORE", false);
+  assert.deepEqual(pluck(await serving.running(place), "pid"), [crashed.identity?.pid]);
+  await crashed.end();
+  assert.deepEqual(told, ["CORE"]);
+  assert.deepEqual([await serving.newestRunning(place), await serving.running(place)], [null, []]);
+  assert.ok((await serving.newest(place)) !== null, "it is known which one has exited");
+  unregister();
+  await (await begin()).end();
+  assert.deepEqual(told, ["CORE"]);
+  await serving.ended(place);
+  assert.equal(await serving.started(place, crashed.own, null), null, "it has exited already");
+  assert.deepEqual([await serving.newest(place), await readProcessNote(files)], [null, null]);
+});
+
+test("A2 a mount's process is gone once that has exited, and one that served a mount serves no other at its path", async (t) => {
+  const { begin, at } = await serve(t);
+  const unseen = await begin();
+  await unseen.end();
+  assert.deepEqual(await at("0"), {
+    ...{ identity: null, gone: true, own: true },
+    ...{ carriedPort: null, pinned: false, server: null },
+  });
+  const { identity, end } = await begin();
+  const { gone, own, server, identity: found } = await at("1");
+  assert.deepEqual([found, gone, own, server], [identity, false, true, "0123456789abcdef"]);
+  const other = await at("2");
+  assert.deepEqual([other.identity, other.gone], [null, false]);
+  await end();
+  const ended = await at("1");
+  assert.deepEqual([ended.identity, ended.gone, ended.server], [null, true, "0123456789abcdef"]);
+  assert.equal((await at("2")).gone, false);
+});
+
 test("What to mount: where the system lists no processes, as macOS, none of rclone's is found, and nothing fails", async (t) => {
   assert.deepEqual(await listRcloneMounts(join(await temporaryFolder(t), "proc")), []);
 });
