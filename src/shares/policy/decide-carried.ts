@@ -146,7 +146,7 @@ function judgeCarried(
   const { found, look } = mount;
   if (found.processGone) return judgeMount(builder, mount);
   const healthySince = builder.state.health[route].healthySince?.monotonicMs ?? null;
-  if (phase !== "carrying" || healthySince === null || !answers(builder, route)) {
+  if (phase !== "carrying" || healthySince === null) {
     if (builder.state.deadLook !== null) setState(builder, { deadLook: null });
     return { state: "unproven" };
   }

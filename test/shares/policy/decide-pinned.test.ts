@@ -273,6 +273,33 @@ test("A10 a route whose probes are silent is gone once a request has waited 300 
   }
 });
 
+test("A10 a look that failed before an outage does not count after it: two later ones must fail", () => {
+  const seen = { moves: true, look: { ...LOOKED, startedAtMs: NOW_MS, errno: "EIO" } };
+  const first = { deadLook: { startedAtMs: LOOK_AT_MS } };
+  const silent = { tb: probed("silent"), fallback: probed("answers") };
+  const after = [decided({ ...CARRIED, phase: "waiting" }, ANSWERING, ANSWERING, { ...seen, state: first })];
+  after.push(decided(CARRIED, silent, silent, { ...seen, state: first }));
+  for (const { state } of after) assert.deepEqual([state.deadLook, state.operation], [null, null]);
+  const { state } = decided(CARRIED, ANSWERING, ANSWERING, { ...seen, state: first });
+  assert.equal(state.operation?.kind, "remount");
+});
+
+test("A10 a look that hangs makes no carried mount dead while the server has answered others since", () => {
+  const startedAtMs = NOW_MS - POLICY.mountHangMs;
+  const look = { state: "pending", startedAtMs } as const;
+  const at = (ms: number) => ({ monotonicMs: ms, wallMs: WALL_START - (NOW_MS - ms) });
+  const tb = { reachableSince: at(0), healthySince: at(0), observedAt: at(NOW_MS - 1_000) };
+  const state = {
+    health: { ...NEW_LANE_STATE.health, tb },
+    pendingLook: { startedAtMs, seenAtMs: startedAtMs },
+  };
+  const operation = (lastAnswerAtMs: number) =>
+    decided({ ...CARRIED, lastAnswerAtMs }, ANSWERING, ANSWERING, { moves: true, look, state }).state
+      .operation;
+  assert.equal(operation(startedAtMs), null);
+  assert.equal(operation(startedAtMs - 1)?.kind, "remount");
+});
+
 test("A10 nothing passes to a route that a probe has just lost, and a slow one is told", () => {
   const trust = { ...NO_TRUST, proved: { tb: true, fallback: false } };
   const seen = { carry: { unable: null, trust, asks: true }, moves: true };
