@@ -217,6 +217,11 @@ test("A10 another server at the new address gets no open file: the mount stays u
   );
   for (const waits of [edited("carrying", { asking: true }), edited("carrying", {}, { state: PAUSED })])
     assert.deepEqual([waits.step, waits.operation], [null, null]);
+  const failed = { id: null, asked: true };
+  assert.equal(edited("carrying", { servers: { tb: failed, fallback: failed } }).step, "unmount");
+  const rerouted = { ...CARRIED, rerouted: true };
+  const unresolved = decided(rerouted, ANSWERING, ANSWERING, { moves: true }).conditions;
+  assert.deepEqual(unresolved, [], "its new host has no address yet");
   const neither = { id: null, asked: false };
   assert.equal(edited("carrying", { servers: { tb: neither, fallback: neither } }).operation, null);
 });
@@ -282,6 +287,24 @@ test("A10 a look that failed before an outage does not count after it: two later
   for (const { state } of after) assert.deepEqual([state.deadLook, state.operation], [null, null]);
   const { state } = decided(CARRIED, ANSWERING, ANSWERING, { ...seen, state: first });
   assert.equal(state.operation?.kind, "remount");
+  const others = decided({ ...CARRIED, lastAnswerAtMs: NOW_MS }, ANSWERING, ANSWERING, {
+    ...seen,
+    state: first,
+  });
+  assert.deepEqual([others.state.operation, others.wake?.atMs], [null, NOW_MS + 250], "others are answered");
+});
+
+test("A10 programs wait as long as outage_patience_secs for a proof: of the other route since the loss, of their own since it answers", () => {
+  const lost = { tb: probed("gone"), fallback: probed("answers") };
+  const carry = { unable: null, trust: NO_TRUST, asks: true };
+  const waits = { ...CARRIED, phase: "waiting" } as const;
+  const after = (ms: number) => {
+    const suspicion = { key: "tb 1", firstAtMs: NOW_MS - ms, certain: true };
+    return decided(waits, lost, lost, { carry, moves: true, state: { suspicion } }).state;
+  };
+  assert.deepEqual([after(59_999).operation, after(60_000).operation?.mode], [null, "force"]);
+  assert.equal(after(59_999).doubtAtMs, null, "its own does not answer");
+  assert.equal(decided(waits, ANSWERING, ANSWERING, { carry, moves: true }).state.doubtAtMs, NOW_MS);
 });
 
 test("A10 a look that hangs makes no carried mount dead while the server has answered others since", () => {

@@ -292,14 +292,21 @@ const comparisons: readonly (readonly [title: string, scene: Scene, told: Told])
     { options: { hostProber: answering(OTHER_GUID) } },
     ["unproved", /was lost meanwhile$/],
   ],
+  [
+    "A10 nor when another one answers over one of the two routes",
+    { options: { hostProber: answering(OTHER_GUID, "fallback.test") } },
+    ["unproved", /was lost meanwhile$/],
+  ],
   ["A10 it counts when the same one does", { options: { hostProber: answering(GUID) } }, "same"],
 ];
 
-function answering(serverGuid: string): NonNullable<ServerProofOptions["hostProber"]> {
+/** `only`: the address at which this server answers; at others the first one still does. */
+function answering(serverGuid: string, only?: string): NonNullable<ServerProofOptions["hostProber"]> {
   return {
     probe: async ({ host: address }) => ({
       ...({ verdict: "answers", reason: "negotiated", tcpAnswered: true } as const),
-      ...{ text: "it answers", tookMs: 1, address, serverGuid, interfaceName: null, localAddress: null },
+      ...{ text: "it answers", tookMs: 1, address, interfaceName: null, localAddress: null },
+      serverGuid: only === undefined || only === address ? serverGuid : GUID,
     }),
   };
 }
@@ -324,6 +331,37 @@ test("A10 a root where everything goes on changing proves nothing", async (t) =>
   bench.programs = ["rclone"];
   bench.at.tb.entries.set("log", entry({ size: 99 }));
   assertTold(await bench.compare(), ["unproved", /^all entries of .* keep changing$/]);
+  assert.equal(bench.ran.filter((one) => one === "rclone").length, 6, "three readings of both routes");
+});
+
+test("A14 a proof that is cancelled, or whose password is missing, runs no program", async (t) => {
+  const bench = await startBench(t);
+  await bench.meet();
+  bench.ran.length = 0;
+  const [tb, fallback] = [bench.endpoint("tb"), bench.endpoint("fallback")];
+  const gone = AbortSignal.abort(new Error("gone"));
+  const proof = bench.proof();
+  await assert.rejects(
+    proof.compare(SHARE, { tb, fallback }, null, () => true, gone),
+    /gone/,
+  );
+  await assert.rejects(proof.recognise(SHARE, "tb", tb, { server: null }, gone), /gone/);
+  bench.share = { ...SHARE, missingVariable: "NAS_PASSWORD" };
+  for (const verdict of [await bench.compare(), await bench.recognise("tb", { server: null })])
+    assertTold(verdict, ["unproved", /the password is missing$/]);
+  assert.deepEqual(bench.ran, []);
+});
+
+test("A10 the creation times of a new server's files are read once more, those of a known one are not", async (t) => {
+  const bench = await startBench(t);
+  for (const births of [2, 1]) {
+    bench.ran.length = 0;
+    assertTold(await bench.recognise("tb", { server: null }), "same");
+    assert.deepEqual(
+      bench.ran,
+      Array.from({ length: births }, () => "smbclient births"),
+    );
+  }
 });
 
 test("A14 a refused login is not tried by a second program", async (t) => {
@@ -378,6 +416,27 @@ test("A10 a server that was mounted before it could be proved keeps its id", asy
   for (const file of [...bench.at.tb.entries.keys()]) bench.at.tb.entries.set(file, entry({ size: 2 }));
   assert.equal(sameServer(await bench.compare({ inUse: id })), id, "whatever became of its root meanwhile");
   assert.equal((await bench.known()).length, 1);
+});
+
+test("A13 a server that was mounted before it could be proved, and was known before, has the id from before", async (t) => {
+  const bench = await startBench(t);
+  const server = await bench.meet();
+  const id = await bench.proof().begin(SHARE, "tb");
+  assert.equal(sameServer(await bench.compare({ inUse: id })), server);
+});
+
+test("A13 another share of a known server is another server, even where both show the same files", async (t) => {
+  const bench = await startBench(t);
+  const server = await bench.meet();
+  bench.share = { ...SHARE, shareName: "OTHER" };
+  assert.notEqual(sameServer(await bench.recognise("tb", { server: null })), server);
+});
+
+test("A13 the other route's server is known by its creation times, although a proof took the routes for two servers", async (t) => {
+  const bench = await startBench(t);
+  bench.at.tb = bench.at.fallback = nas(undefined, { createdMs: BORN_MS });
+  const server = await bench.meet();
+  assert.equal(sameServer(await bench.recognise("tb", { server: null, not: server })), server);
 });
 
 /** The server was met over both routes; then `scene`. Default: that server is expected. */
