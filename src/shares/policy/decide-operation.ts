@@ -146,7 +146,8 @@ function whyStop(
   }
   // A look that was answered before the carrier held connections back says nothing about the server now.
   const through = carried ?? pinned;
-  const isHeld = through !== null && through.phase !== "carrying";
+  // Nor does one that the server denied to a login that was changed.
+  const isHeld = through !== null && (through.phase !== "carrying" || builder.seen.logon?.shut === "other");
   const isAlive = !isHeld && !found.processGone && look.state === "answered" && !isDeadErrno(look.errno);
   return mode === "force" && isAlive ? "the mount answers again" : null;
 }

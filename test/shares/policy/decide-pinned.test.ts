@@ -32,7 +32,10 @@ const CARRIED: CarriedSeen = {
 
 const LOOK_AT_MS = LOST_AT_MS - 1_000;
 const LOOKED = {
-  ...{ state: "answered", startedAtMs: LOOK_AT_MS, finishedAtMs: LOOK_AT_MS, errno: null },
+  state: "answered",
+  startedAtMs: LOOK_AT_MS,
+  finishedAtMs: LOOK_AT_MS,
+  errno: null,
 } as const;
 
 function probed(verdict: "answers" | "silent" | "gone"): RouteSeen {
@@ -64,6 +67,7 @@ function decided(
     state = {},
     lastError = null,
     look = LOOKED,
+    logon = null,
   }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> & DecidedOf = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
@@ -95,7 +99,7 @@ function decided(
       ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured, away: null },
       mount: pinned === null ? direct : { found, look, ...carried },
       ...{ twins: [], taken: null, driverProblem: null, oneAddress: null, openFiles, unsent: null },
-      ...{ linkBlocked: null, lastStep, carry },
+      ...{ linkBlocked: null, lastStep, carry, logon },
     },
   });
 }
@@ -321,6 +325,48 @@ test("A10 a look that hangs makes no carried mount dead while the server has ans
       .operation;
   assert.equal(operation(startedAtMs), null);
   assert.equal(operation(startedAtMs - 1)?.kind, "remount");
+});
+
+test("A14 logins that the carrier holds back pass again once, if the login may be tried and its server is the mounted one", () => {
+  const logon = { refusal: null, may: true, accepted: true, refusedAt: [], shut: "same" } as const;
+  const confirms = (more: Parameters<typeof decided>[3], carried: Partial<CarriedSeen> = {}) => {
+    const { step, wake } = decided({ ...CARRIED, ...carried }, ANSWERING, ANSWERING, { logon, ...more });
+    return step?.kind === "confirm" ? [step.outage, step.logon] : (wake?.atMs ?? null);
+  };
+  const state = (asking: boolean, known: TrustSeen["state"]) => ({
+    carry: { unable: null, trust: { ...NO_TRUST, asking, state: known }, asks: true },
+  });
+  const once = [null, true];
+  assert.deepEqual(confirms({}), once);
+  assert.equal(confirms({ lastStep: { kind: "gate" } }), NOW_MS + 250);
+  const unknown = { ...logon, accepted: false };
+  assert.deepEqual(
+    confirms({ logon: unknown, ...state(false, "unproved") }),
+    once,
+    "its server cannot be known",
+  );
+  for (const refused of [
+    { logon: { ...logon, may: false } },
+    { logon: { ...logon, shut: null } },
+    { logon: unknown, ...state(true, "unproved") },
+    { logon: unknown, ...state(false, "same") },
+    { held: "unmounted" },
+    { state: PAUSED },
+  ] as const)
+    assert.ok(!Array.isArray(confirms(refused)), JSON.stringify(refused));
+  assert.ok(!Array.isArray(confirms({ moves: true }, { phase: "waiting", outage: 1 })), "no route carries");
+});
+
+test("A14 a mount whose login was changed is mounted anew once closed, by force if a look at it waits or was refused", () => {
+  const logon = { refusal: null, may: true, accepted: true, refusedAt: [], shut: "other" } as const;
+  for (const [look, mode] of [
+    [LOOKED, "plain"],
+    [{ ...LOOKED, errno: "EACCES" }, "force"],
+    [{ state: "pending", startedAtMs: NOW_MS }, "force"],
+  ] as const) {
+    const { operation } = decided(CARRIED, ANSWERING, ANSWERING, { logon, look, openFiles: CLOSED }).state;
+    assert.deepEqual([operation?.kind, operation?.mode], ["remount", mode], look.state);
+  }
 });
 
 test("A10 nothing passes to a route that a probe has just lost, and a slow one is told", () => {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext, test } from "node:test";
 import { entryExists } from "../../../../src/runtime/files/durable-file.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { startDetached } from "../../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { type AttemptTools, attemptMount } from "../../../../src/shares/drivers/rclone/attempt.ts";
 import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rclone/available.ts";
@@ -21,7 +22,7 @@ import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone
 import { createServingProcesses, listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
 import { fileProber } from "../../../support/file-prober.ts";
-import { createManualClock } from "../../../support/manual-clock.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../../support/tiny-disk.ts";
@@ -283,22 +284,20 @@ async function serve(t: TestContext) {
   const serving = createServingProcesses();
   const place = { shareName: "CORE", files, mountPath: "/v/CORE" };
   const begin = async () => {
-    const child = spawn("cat", { stdio: ["pipe", "ignore", "ignore"] });
-    t.after(() => child.kill("SIGKILL"));
-    await once(child, "spawn");
-    const exited = Promise.withResolvers<void>();
-    const onExit = (listener: () => void) => {
-      void exited.promise.then(listener);
-      return () => {};
-    };
-    const own = { pid: child.pid ?? 0, onExit };
+    const own = await startDetached("sleep", ["60"], { logPath: null });
     const identity = await serving.started(place, own, null);
     const end = async () => {
-      child.kill("SIGKILL");
-      await once(child, "exit");
-      exited.resolve();
-      await exited.promise;
+      process.kill(own.pid, "SIGKILL");
+      await own.exited;
+      await settle();
     };
+    t.after(() => {
+      try {
+        process.kill(own.pid, "SIGKILL");
+      } catch {
+        // It has ended.
+      }
+    });
     return { own, identity, end };
   };
   const at = (id: string) =>
