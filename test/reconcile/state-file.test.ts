@@ -288,6 +288,7 @@ describe("a corrupt state file", () => {
     "a list of shares": '{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":[]}',
     "a share that is none": '{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":null}}',
     "a time that is none": `{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":{${good.replace('"last_switch_at":null', '"last_switch_at":"yesterday"')},"last_error":null}}}`,
+    "a time that no calendar has": `{"version":1,"observed_at":"2026-11-20T12:00:00.000Z","shares":{"CORE":{${good.replace('"last_switch_at":null', '"last_switch_at":"2026-13-40T00:00:00Z"')},"last_error":null}}}`,
   };
   for (const port of [0, 65_536, 1.5]) {
     cases[`port ${port}`] =

@@ -119,6 +119,7 @@ test('What to mount: with carry = "off", a host that has another address now is 
   const rerouted = { ...CARRIED, phase: "waiting", rerouted: true } as const;
   const { state } = decided(rerouted, inUse, configured);
   assert.deepEqual([state.operation?.kind, state.operation?.plan], ["failover", ["tb", "fallback"]]);
+  assert.equal(decided(rerouted, inUse, configured, { state: PAUSED }).state.operation, null);
   const other = { tb: probed("gone"), fallback: probed("answers") };
   assert.deepEqual(decided(rerouted, other).state.operation?.plan, ["fallback", "fallback"]);
 });
@@ -367,6 +368,31 @@ test("A14 a mount whose login was changed is mounted anew once closed, by force 
     const { operation } = decided(CARRIED, ANSWERING, ANSWERING, { logon, look, openFiles: CLOSED }).state;
     assert.deepEqual([operation?.kind, operation?.mode], ["remount", mode], look.state);
   }
+});
+
+for (const moves of [true, false])
+  test(`A15 a ${moves ? "carried" : "pinned"} mount whose server is known only since is mounted anew for the files that wait for it, once`, () => {
+    const after = (better: string, state: Partial<LaneState> = {}) => {
+      const carry = { unable: null, trust: { ...NO_TRUST, better }, asks: true };
+      const seen = { carry, openFiles: CLOSED, moves, state };
+      return decided({ ...CARRIED, server: "a" }, ANSWERING, ANSWERING, seen).state.operation?.plan;
+    };
+    assert.deepEqual(
+      [after("b"), after("a"), after("b", { ...PAUSED, mountedAtMs: NOW_MS })],
+      [["tb"], undefined, undefined],
+    );
+  });
+
+test("What to mount: a failover waits 250 ms after the other route came, as a server that starts answers over one first; not where the link is down", () => {
+  const announced = { tb: { up: false, atMs: 0 }, fallback: { up: true, atMs: NOW_MS } };
+  const after = (reason?: "link_down") => {
+    const tb = probed("gone");
+    const probe = reason === undefined ? tb.probe : { ...tb.probe, reason };
+    const routes = { tb: { ...tb, probe }, fallback: probed("answers") };
+    return decided(null, routes, routes, { state: { announced } });
+  };
+  assert.deepEqual([after().state.operation, after().wake?.atMs], [null, NOW_MS + 250]);
+  assert.equal(after("link_down").state.operation?.kind, "failover");
 });
 
 test("A10 nothing passes to a route that a probe has just lost, and a slow one is told", () => {
