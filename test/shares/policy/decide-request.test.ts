@@ -130,6 +130,8 @@ describe("unmount and mount", () => {
     `
 By hand: unmount holds, across ticks, events and a restart
   held unmounted, 30 s, event, restart, 30 s: on none, held unmounted, no steps, no error
+By hand: unmount ends the error of a mount whose host is gone
+  over tb, both link_down, event, 2 s: some error; unmount --force without hold: result unmounted, no error
 By hand: unmount of what is unmounted holds it, too
   a new share, both link_down, 2 s, unmount: result skipped, held unmounted; tb answers, 10 s: on none
 By hand: --unmount-on-exit sets no hold, and mounts nothing on its way
