@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmod, mkdir, readdir, stat, symlink, utimes, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, stat, symlink, utimes, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, it, type TestContext, test } from "node:test";
@@ -243,12 +243,21 @@ test("a home that others can enter, and a file in it that they can read, are tol
   assert.deepEqual(codes(await examineHome(join(folder, "loop"))), ["home_denied"]);
 });
 
-test("a disk without room for a further file is full, and one that does not count files is not", async (t) => {
+test("a home of another user is told", { skip: process.getuid?.() !== 0 && "needs root" }, async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home, { mode: 0o700 });
+  await chown(home, 12_345, 12_345);
+  assert.deepEqual(codes(await examineHome(home)), ["home_of_another"]);
+});
+
+test("a disk with little room is told, without room for a further file it is full, and one that does not count files is not", async (t) => {
   for (const [options, expected] of [
-    ["nr_inodes=0", []],
-    ["nr_inodes=1", ["disk_full"]],
+    ["size=100m,nr_inodes=0", []],
+    ["size=100m,nr_inodes=1", ["disk_full"]],
+    ["size=60m", ["disk_low"]],
+    ["size=64k", ["disk_full"]],
   ] as const) {
-    const disk = await mountTmpfs(t, `size=100m,mode=0700,${options}`);
+    const disk = await mountTmpfs(t, `mode=0700,${options}`);
     if (disk === null) return;
     assert.deepEqual(codes(await examineHome(disk)), expected, options);
   }
