@@ -2,7 +2,7 @@
 // over to the new version.
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
-import { chmod, mkdtemp, readlink, rename, rm, symlink } from "node:fs/promises";
+import { mkdtemp, readlink, rename, rm, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -115,7 +115,6 @@ async function unpacked(
     const found = hash.digest("hex");
     if (found !== sha256)
       throw refused(`${file} is not what was signed: its digest is ${found}, not ${sha256}`);
-    await chmod(copy, 0o700);
     const { exitCode, stdout, stderr } = await runCommand("/bin/sh", [copy], {
       clock: systemClock,
       deadlineMs: UNPACKED_WITHIN_MS,

@@ -10,39 +10,23 @@ import type { CommandContext } from "../../../src/cli/input/command.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { contextOf } from "../command-context.ts";
 import { environmentOf, runCommand, serveHere } from "../command-line.ts";
-
-function contextOf(home: string, ask: CommandContext["ask"]): CommandContext {
-  const never = new AbortController().signal;
-  return {
-    home,
-    command: "connect",
-    configPath: null,
-    json: false,
-    stdoutStyle: { width: 80, color: false, unicode: false },
-    isTerminal: false,
-    stdin: process.stdin,
-    ask,
-    yieldInterrupts: () => ({ [Symbol.dispose]() {} }),
-    signal: never,
-    forceSignal: never,
-    print() {},
-    note() {},
-  };
-}
 
 test("F1 a file that was not there before is not removed over what its client wrote meanwhile", async (t) => {
   const home = await temporaryFolder(t);
   const file = join(home, "mcp.json");
   await mkdir(join(home, "own"));
   const manner = { client: "cursor", file, yes: false, keepOthers: true } as const;
-  const yes = contextOf(join(home, "own"), async () => "y");
+  const yes = contextOf(join(home, "own"), { ask: async () => "y" });
   assert.equal(await connectClient(yes, manner), 0);
   const connected = await readFile(file, "utf8");
   const written = '{"mcpServers": {"mine": {"command": "mine"}}}';
-  const busy = contextOf(join(home, "own"), async () => {
-    await writeFile(file, written);
-    return "y";
+  const busy = contextOf(join(home, "own"), {
+    async ask() {
+      await writeFile(file, written);
+      return "y";
+    },
   });
   await assert.rejects(disconnectClient(busy, manner), /changed meanwhile; nothing was written/);
   assert.equal(await readFile(file, "utf8"), written);
@@ -67,7 +51,7 @@ test("F1 a file with bytes that are no UTF-8 is left as it is", async (t) => {
   const bytes = Buffer.from('{"mcpServers": {}} // caf\xe9\n', "latin1");
   await mkdir(join(home, "own"));
   await writeFile(file, bytes);
-  const yes = contextOf(join(home, "own"), async () => "y");
+  const yes = contextOf(join(home, "own"), { ask: async () => "y" });
   const manner = { client: "cursor", file, yes: false, keepOthers: true } as const;
   await assert.rejects(connectClient(yes, manner), { code: "client_unreadable", message: /is not UTF-8/ });
   assert.deepEqual(await readFile(file), bytes);
@@ -371,7 +355,7 @@ test("F1 connect waits for a server that is being started, and then takes it out
   assert.equal((await run("import", "claude", "--yes", "--wait", "0")).code, 0);
   const notes: string[] = [];
   const context: CommandContext = {
-    ...contextOf(home, null),
+    ...contextOf(home),
     note(line) {
       notes.push(line);
       if (/^looking which servers/.test(line)) void writeFile(gate, "");

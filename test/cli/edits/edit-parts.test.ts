@@ -4,16 +4,25 @@ import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { askOf } from "../../../src/api/operations.ts";
+import { approveEntries } from "../../../src/cli/edits/approve-entries.ts";
 import { outcomeLines, settledBackend } from "../../../src/cli/edits/backend-outcome.ts";
 import { jsonText, valueText } from "../../../src/cli/edits/config-key-change.ts";
 import { paintFor } from "../../../src/cli/views/terminal-style.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { startRig } from "../../api/management-rig.ts";
-import { SHA256, scriptedConfig } from "../../api/sample-config.ts";
+import {
+  type ConfigScript,
+  SHA256,
+  sampleApprovals,
+  sampleEdit,
+  sampleMistake,
+  scriptedConfig,
+} from "../../api/sample-config.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
 import { sampleReport, scriptedControl } from "../../api/sample-report.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { contextOf } from "../command-context.ts";
 import { runCommand } from "../command-line.ts";
 
 test("texts are bare, everything else is as TOML writes it", () => {
@@ -59,6 +68,7 @@ test("E2 a daemon that hands over while a backend is waited for is away for a mo
   const found = waitFor(() => looks === 2);
   await clock.advance(5_000);
   assert.equal((await found)?.name, "files");
+  assert.equal(looks, 5, "three looks after it came back");
   const rejected = assert.rejects(
     waitFor(() => true),
     { code: "daemon_unreachable" },
@@ -76,21 +86,45 @@ test("E2 a backend that failed, or that runs on as before, is waited for no long
     since: "2026-01-05T12:00:00.000Z",
   } as const;
   const changes = { phase: "Ready", instances: 2, draining: 0 } as const;
+  const begins = { phase: "Pending", instances: 0 } as const;
+  const waits = (code: string) => sampleBackend({ ...begins, conditions: [{ ...failed, code }] });
   for (const [backend, isWaitedFor] of [
     [sampleBackend({ phase: "Failed" }), false],
     [sampleBackend({ ...changes, conditions: [failed] }), false],
     [sampleBackend(changes), true],
+    [sampleBackend({ ...changes, draining: 1 }), false],
+    [sampleBackend(begins), true],
+    [sampleBackend({ ...begins, enabled: false }), false],
+    [waits("secret_missing"), false],
+    [waits("waiting_for_approval"), false],
+    [sampleBackend({ ...begins, name: "another" }), false],
   ] as const) {
     const clock = createManualClock();
     let isWaiting = true;
     const ask = askOf<"status">({ status: () => ({ ...sampleReport(), backends: [backend] }) });
-    const end = settledBackend({ ask }, backend.name, 10_000, new AbortController().signal, clock);
+    const end = settledBackend({ ask }, "files", 10_000, new AbortController().signal, clock);
     void end.then(() => (isWaiting = false));
     await clock.advance(2_000);
-    assert.equal(isWaiting, isWaitedFor);
+    assert.equal(isWaiting, isWaitedFor, JSON.stringify(backend));
     await clock.advance(10_000);
     await end;
   }
+});
+
+test("E2 a daemon that refuses to say how a backend is is not asked again", async () => {
+  const refusal = new MountaineerError("owner_only", "no");
+  const clock = createManualClock();
+  let looks = 0;
+  const status = () => {
+    looks += 1;
+    throw refusal;
+  };
+  const ask = askOf<"status">({ status });
+  const end = settledBackend({ ask }, "files", 10_000, new AbortController().signal, clock);
+  const rejected = assert.rejects(end, refusal);
+  await clock.advance(15_000);
+  await rejected;
+  assert.equal(looks, 1);
 });
 
 const CONFIG = `[[shares]]
@@ -124,13 +158,16 @@ test("Paths an alias that leads elsewhere is not added under the name of another
   assert.equal(await readFile(file, "utf8"), CONFIG);
 });
 
-async function daemonWith(t: TestContext) {
+async function daemonWith(t: TestContext, script: ConfigScript & { lost?: string } = {}) {
   const home = await temporaryFolder(t);
   const file = join(home, "elsewhere.toml");
   await writeFile(file, "");
-  const config = scriptedConfig();
-  await startRig(t, { home, control: scriptedControl(sampleReport([], { config_path: file })), config });
-  return { config, run: (...args: string[]) => runCommand(["approve", ...args], { home }) };
+  const config = scriptedConfig(script);
+  const { lost = null } = script;
+  const approvals = () => ({ ...sampleApprovals(), waiting: config.waiting, lost });
+  const control = scriptedControl(sampleReport([], { config_path: file }));
+  await startRig(t, { home, control, config: { ...config, approvals } });
+  return { home, config, run: (...args: string[]) => runCommand(["approve", ...args], { home }) };
 }
 
 test("E2 what waits is shown beside what serves, and nobody says yes where nobody is asked", async (t) => {
@@ -151,6 +188,56 @@ test("E2 a yes goes to the daemon with the digest of what was shown", async (t) 
   assert.deepEqual([done.code, done.stdout], [0, "✓ approved: backends.files\n"]);
   const asked = config.calls.map(({ name, request }) => [name, request]);
   assert.deepEqual(asked, [["approve", { entries: [{ id: "backends.files", digest: SHA256 }] }]]);
+});
+
+test("E2 at a terminal each entry is shown before its question, and only what gets a yes is approved", async (t) => {
+  const { home, config } = await daemonWith(t);
+  const [files] = config.waiting;
+  assert.ok(files !== undefined);
+  config.waiting.push({ ...files, id: "shares.A", name: "A" });
+  const approve = async (all: boolean, ...answers: readonly string[]) => {
+    const said: string[] = [];
+    const left = [...answers];
+    const say = (text: string): void => void said.push(text);
+    const ask = async (question: string): Promise<string> => {
+      say(question);
+      return left.shift() ?? assert.fail(question);
+    };
+    config.approved.length = 0;
+    const context = contextOf(home, { command: "approve", ask, print: say, note: say });
+    const exit = await approveEntries(context, [], { asks: true, all });
+    assert.deepEqual(left, []);
+    const approved = config.approved.flatMap(({ entries }) => entries.map(({ id }) => id));
+    return { exit, approved, said: said.join("") };
+  };
+  const some = await approve(false, "n", "YES");
+  assert.deepEqual([some.exit, some.approved], [1, ["shares.A"]]);
+  const [shown, first] = [some.said.indexOf("would run evil"), some.said.indexOf("Approve backends.files?")];
+  assert.ok(shown !== -1 && shown < first, some.said);
+  assert.deepEqual((await approve(false, "y", "y")).exit, 0);
+  const none = await approve(false, "", "yeah");
+  assert.deepEqual([none.exit, none.approved], [1, []]);
+  assert.match(none.said, /nothing was approved$/);
+  const all = await approve(true, "y");
+  assert.deepEqual([all.exit, all.approved], [0, ["backends.files", "shares.A"]]);
+  assert.match(all.said, /would run evil[\s\S]*Approve all 2\?/);
+  assert.deepEqual((await approve(true, "n")).approved, []);
+});
+
+test("E2 the list says why nothing counts as approved, and keeps to what is named, by its id, too", async (t) => {
+  const { run } = await daemonWith(t, { lost: "the seal is not ours" });
+  assert.match((await run("--list", "backends.files")).stdout, /nothing counts as approved: the seal is not/);
+  assert.equal((await run("--list", "shares.A")).code, 2);
+});
+
+test("E2 a mode that the file does not take is not approved; the default one goes out of the file", async (t) => {
+  const refused = { changed: false, errors: [sampleMistake()], reload: null };
+  const { config, run } = await daemonWith(t, { edit: () => sampleEdit(refused) });
+  assert.equal((await run("--mode", "default", "--yes")).code, 3);
+  assert.deepEqual(
+    config.calls.map(({ name, request }) => [name, request]),
+    [["edit", { edits: [{ key: "trust.approve", value: null }], source: "cli" }]],
+  );
 });
 
 test("E2 a mode is put into the file, and then approved", async (t) => {

@@ -15,26 +15,7 @@ import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntil } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
-
-function contextOf(home: string, changes: Partial<CommandContext> = {}): CommandContext {
-  const never = new AbortController().signal;
-  return {
-    home,
-    command: "mount",
-    json: false,
-    configPath: null,
-    stdoutStyle: { width: 80, color: false, unicode: false },
-    isTerminal: false,
-    stdin: process.stdin,
-    ask: null,
-    yieldInterrupts: () => ({ [Symbol.dispose]() {} }),
-    signal: never,
-    forceSignal: never,
-    print() {},
-    note() {},
-    ...changes,
-  };
-}
+import { contextOf } from "../command-context.ts";
 
 /** A home whose lock a monitor holds that does not serve yet. */
 async function startingHome(t: TestContext): Promise<string> {

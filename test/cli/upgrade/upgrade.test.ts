@@ -1,7 +1,7 @@
 // What `mountaineer upgrade` takes and refuses, on files that stand for a release: scripts that unpack one file.
 import assert from "node:assert/strict";
 import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { mkdir, readdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type Bundle, readBundle } from "../../../src/cli/input/launcher-path.ts";
@@ -47,11 +47,14 @@ mkdir -p "$new" && echo "$new"
     assert.ok(own !== null);
     const served: string[] = [];
     const handOver = async (): Promise<void> => void served.push(await readlink(join(base, "current")));
-    const run = (wish: { bundle?: Bundle | null; older?: boolean; handOver?: () => Promise<void> } = {}) =>
-      upgrade(
-        { signal: new AbortController().signal },
-        { file, older: false, handOver, bundle: own, ...wish },
-      );
+    interface Wish {
+      readonly bundle?: Bundle | null;
+      readonly older?: boolean;
+      readonly handOver?: () => Promise<void>;
+      readonly signal?: AbortSignal;
+    }
+    const run = ({ signal = new AbortController().signal, ...wish }: Wish = {}) =>
+      upgrade({ signal }, { file, older: false, handOver, bundle: own, ...wish });
     const refusal = async (wish: Parameters<typeof run>[0] = {}): Promise<string> => {
       const error: unknown = await run(wish).then(
         () => null,
@@ -72,6 +75,23 @@ mkdir -p "$new" && echo "$new"
     await writeFile(file, full);
     await writeFile(`${file}.sig`, signature(NEXT, full));
     assert.match(await refusal(), /cannot be unpacked: no space left/);
+  });
+
+  it("F3 says that the file or its signature cannot be read, and leaves no copy", async (t) => {
+    const { file, refusal } = await scene(await temporaryFolder(t));
+    await rm(file);
+    assert.match(await refusal(), /next\.run cannot be copied: ENOENT/);
+    await rm(`${file}.sig`);
+    assert.match(await refusal(), /no signature at .*next\.run\.sig/);
+    await mkdir(`${file}.sig`);
+    assert.match(await refusal(), /next\.run\.sig cannot be read: EISDIR/);
+  });
+
+  it("F3 Ctrl-C while the file is copied is no refusal, and leaves no copy", async (t) => {
+    const { base, run } = await scene(await temporaryFolder(t));
+    const interrupted = new MountaineerError("aborted", "stopped by SIGINT");
+    await assert.rejects(run({ signal: AbortSignal.abort(interrupted) }), interrupted);
+    assert.deepEqual(await readdir(base), ["0.1.0-0123456789ab", "current"]);
   });
 
   it("F3 makes the newer version current before the daemon hands over to it, and leaves both there", async (t) => {
@@ -151,7 +171,9 @@ mkdir -p "$new" && echo "$new"
 describe("versions", () => {
   it("are ordered by their numbers, and a pre-release comes before its release", () => {
     const sorted = ["0.9.0", "0.10.0-rc.2", "0.10.0-rc.10", "0.10.0", "0.10.1", "1.0.0"];
-    assert.deepEqual([...sorted].reverse().sort(compareVersions), sorted);
+    for (const [index, one] of sorted.entries())
+      for (const [other, two] of sorted.entries())
+        assert.equal(Math.sign(compareVersions(one, two)), Math.sign(index - other), `${one}, ${two}`);
   });
 
   it("are read from a signature as they were signed", () => {

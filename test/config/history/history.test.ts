@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
-import { mkdir, readdir, readFile, stat, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -34,6 +34,7 @@ test("the newest content is entry 0, and every content comes back byte for byte"
   const home = await temporaryFolder(t);
   const history = openHistory(home);
   assert.deepEqual(await history.list(), []);
+  await assert.rejects(history.entry(0), { code: "history_unknown", hint: "it is empty" });
   assert.deepEqual(await readdir(home), [], "looking makes nothing");
   const first = content("a\r\n\0ü");
   assert.deepEqual(await history.record(first), { added: true, setAside: [] });
@@ -132,7 +133,12 @@ test("an entry that cannot be used is left out, and set aside with the next reco
         .at(-1) ?? "";
     await writeFile(join(folder, newest), "");
   }
-  assert.ok((await readdir(folder)).filter((file) => file.endsWith(".corrupt")).length <= 11);
+  const kept = (await readdir(folder)).filter((file) => file.endsWith(".corrupt"));
+  assert.equal(kept.length, 10, "the newest ten are kept aside");
+  assert.deepEqual(
+    kept.filter((file) => left.includes(file)),
+    [],
+  );
   assertEach(await history.list(), ({ summary }) => summary, ["about five", "about four"]);
 });
 
@@ -185,6 +191,15 @@ test("an entry in the other format, or not the one seen, is not put back", async
   });
   assert.throws(() => refuseOtherEntry(entry, "0".repeat(64), "/x/a.toml"), { code: "config_changed" });
   refuseOtherEntry(entry, entry.sha256, "/x/a.toml");
+});
+
+test("an entry that goes while the history is read is left out, and is none that cannot be used", async (t) => {
+  const home = await temporaryFolder(t);
+  const history = openHistory(home);
+  await history.record(content("a"));
+  await symlink("gone", join(home, "history", "0000000009-00000000.entry"));
+  assert.equal((await history.list()).length, 1);
+  assert.deepEqual(await history.corrupt(), []);
 });
 
 test("a folder in an entry's place is one that cannot be used, and is set aside", async (t) => {
