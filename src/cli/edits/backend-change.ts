@@ -190,8 +190,7 @@ function otherWay(
   const connection = backends.find((backend) => backend.name === name)?.connection;
   if (connection === undefined) return [];
   if (url !== null && connection.type === "stdio") {
-    const given = connection.cwdGiven === true ? ["cwd"] : [];
-    return ["type", "command", "args", ...given, "env"];
+    return ["type", "command", "args", "cwd", "env"];
   }
   if (command !== null && connection.type !== "stdio") {
     return ["type", "url", "headers"];

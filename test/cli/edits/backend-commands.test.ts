@@ -1,12 +1,16 @@
 // `mountaineer backends add|edit|remove|enable|disable`, with a real monitor, and without one.
 import assert from "node:assert/strict";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { addBackend } from "../../../src/cli/edits/backend-change.ts";
+import { BACKEND_OPTIONS, readBackendOptions } from "../../../src/cli/input/backend-options.ts";
+import { givenOf } from "../../../src/cli/input/command.ts";
 import { LIGHT_SERVER } from "../../mcp/fixture-programs.ts";
 import type { Ran } from "../../support/collect.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { contextOf } from "../command-context.ts";
 import { runCommand, type Served, serveHere } from "../command-line.ts";
 
 interface Rig {
@@ -95,10 +99,13 @@ enabled = false
     /backends\.git\.args\[0\], backends\.git\.env\.MODE[\s\S]*backends edit git --env/,
   );
   assert.match((await run("backends enable web")).stderr, /backends\.web\.url, which says \(hidden\)/);
+  assert.equal((await run("backends disable git")).code, 0, "a disabled one may stay as it is");
   assert.equal(await text(), before);
   const edited = await run("backends edit git --env MODE=plain -- server plain");
   assert.equal(edited.code, 0, edited.stderr);
   assert.equal((await run("backends enable git")).code, 0);
+  const off = await run("backends disable git");
+  assert.match(off.stdout, /git {2}is disabled/, "whatever another one is");
 });
 
 test("E2 a backend that does not start is saved, and the reason is said", async (t) => {
@@ -135,6 +142,44 @@ test("E2 a value that looks like a secret is refused without a terminal, with wh
   for (const { stdout, stderr } of [variable, header, argument])
     assert.doesNotMatch(stdout + stderr, /hunter2/);
   assert.equal(await text(), before);
+});
+
+test("E2 at a terminal a value that looks like a secret is kept apart with a yes, and each by a name of its own", async (t) => {
+  const { home, text } = await startRig(t, { monitor: false });
+  const typed = (words: readonly string[], env: Record<string, string> = {}) => ({
+    ...readBackendOptions(givenOf(BACKEND_OPTIONS, {}, []), words),
+    env: new Map(Object.entries(env)),
+  });
+  const add = async (
+    name: string,
+    one: ReturnType<typeof typed>,
+    answer: string,
+    before = async () => {},
+  ) => {
+    const ask = async (): Promise<string> => {
+      await before();
+      return answer;
+    };
+    const context = contextOf(home, { command: "backends add", ask });
+    return addBackend(context, name, one, { waitMs: 0, allowLiteral: false, token: null });
+  };
+  const values = { API_TOKEN: "ghp_hunter2hunter2", api_token: "ghp_hunter3hunter3" };
+  await add("kept", typed(["server"], values), "");
+  const kept = await text();
+  assert.match(
+    kept,
+    /API_TOKEN = "\$\{secret:kept-api-token\}"\napi_token = "\$\{secret:kept-api-token-2\}"/,
+  );
+  assert.doesNotMatch(kept, /hunter/);
+  await add("open", typed(["server"], values), "n");
+  assert.match(await text(), /API_TOKEN = "ghp_hunter2hunter2"/);
+  const argument = typed(["server", "--token", "ghp_hunter4hunter4"]);
+  await assert.rejects(add("arg", argument, ""), { code: "usage", message: /nothing was written/ });
+  assert.doesNotMatch(await text(), /hunter4/);
+  const twin = () => appendFile(join(home, "config.toml"), '[backends.arg]\ncommand = "mine"\n');
+  await assert.rejects(add("arg", argument, "y", twin), { message: /there is a backend called arg/ });
+  await add("arg-2", argument, "y");
+  assert.match(await text(), /hunter4/);
 });
 
 test("E2 what a build calls by its content is no secret in the path of a program that is there, and elsewhere it is", async (t) => {
@@ -186,6 +231,13 @@ test("E2 references, addresses and literals that are allowed are written as they
   const edited = await run("backends edit web -- server");
   assert.equal(edited.code, 0, edited.stderr);
   assert.doesNotMatch(await text(), /localhost|X-Key/);
+  // An address takes the place of a program, with its folder, if it has one, and its variables.
+  assert.equal((await run("backends add q --disabled -- server")).code, 0);
+  for (const name of ["p", "q"]) {
+    const moved = await run("backends edit", name, "--url", "http://localhost:1/mcp");
+    assert.equal(moved.code, 0, moved.stderr);
+    assert.match(await text(), new RegExp(`\\[backends\\.${name}\\]\nenabled = false\nurl = "http`));
+  }
   assert.equal((await runCommand(["config", "validate"], { home })).code, 0);
 });
 

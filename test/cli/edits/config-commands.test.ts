@@ -1,7 +1,7 @@
 // The `config` commands as processes, with no daemon: they do it themselves.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmod, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -135,6 +135,26 @@ describe("config without a daemon", { concurrency: 3 }, () => {
     await ok("config", "set", "auto-failback", "on");
     await ok("config", "rollback", "1");
     assert.equal(await text(), CONFIG.replace("# mine", "# mine, by hand"));
+  });
+
+  test("an empty file is no entry of the history, and a change of words alone says so", async (t) => {
+    const { file, ok, text } = await homeWith(t, "");
+    await ok("config", "set", "global.check_interval_secs", "2");
+    assert.equal((await ok("config", "history")).split("\n").filter((line) => line !== "").length, 1);
+    await writeFile(file, `# mine\n${await text()}`);
+    await ok("config", "rollback", "0", "--yes");
+    assert.match(await ok("config", "history"), /^0 .* rollback 0 +no changes$/m);
+    // Nobody runs what was there last: the file may begin afresh.
+    await rm(file);
+    await ok("config", "set", "global.check_interval_secs", "3");
+    assert.match(await text(), /check_interval_secs = 3/);
+  });
+
+  test("a home that is not there is made, for its owner alone", async (t) => {
+    const home = join(await temporaryFolder(t), "deep", "home");
+    const { code, stderr } = await runCommand(["config", "set", "global.check_interval_secs", "2"], { home });
+    assert.equal(code, 0, stderr);
+    assert.equal((await stat(home)).mode & 0o777, 0o700);
   });
 
   test("unset lets the default hold; what is not there is no mistake", async (t) => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { chmod, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
@@ -144,6 +144,7 @@ describe("config edit", { concurrency: 3 }, () => {
       /editor .* ended with 4; nothing was written\n {2}hint: set VISUAL or EDITOR/,
     );
     assert.deepEqual(await copies(), []);
+    assert.doesNotMatch(failed.stderr, /is kept in/);
     const none = await runHere(["config", "edit"], { home, env: { VISUAL: "/no/such -x" } });
     assert.equal(none.code, 1);
     assert.match(none.stderr, /\/no\/such cannot be started: there is none of that name/);
@@ -182,6 +183,15 @@ describe("config edit", { concurrency: 3 }, () => {
     assert.ok((await readdir(home)).includes("config.schema.json"), "what its first line names is there");
   });
 
+  test("YAML that is not there yet begins empty", async (t) => {
+    const { edit, home } = await editing(t, null);
+    const yaml = join(home, "config.yaml");
+    const script = `[ -s "$1" ] && exit 9; echo 'global: {check_interval_secs: 2}' > "$1"`;
+    const { code, stderr } = await edit(script, "--config", yaml);
+    assert.equal(code, 0, stderr);
+    assert.match(await readFile(yaml, "utf8"), /^global/);
+  });
+
   test("a broken file is mended with it, bytes that are no text included", async (t) => {
     const { edit, file, text } = await editing(t);
     await writeFile(file, Buffer.from([0x23, 0xff, 0xfe, 0x0a]));
@@ -195,6 +205,9 @@ describe("config edit", { concurrency: 3 }, () => {
     const config = scriptedConfig({ edit: () => sampleEdit({ path: file }) });
     await startRig(t, { home, control: scriptedControl(sampleReport([], { config_path: file })), config });
     assert.ok(await connectToDaemon(home));
+    await rm(file);
+    assert.equal((await edit('grep -x "# now" "$1"')).code, 0, "without the file, it begins with what runs");
+    await writeFile(file, CONFIG);
     const { code, stdout } = await edit(`printf '\\357\\273\\277# é\\r\\n' > "$1"`);
     assert.equal(code, 0);
     assert.match(stdout, /settings reloaded/);

@@ -7,6 +7,7 @@ import { askOf } from "../../../src/api/operations.ts";
 import { approveEntries } from "../../../src/cli/edits/approve-entries.ts";
 import { outcomeLines, settledBackend } from "../../../src/cli/edits/backend-outcome.ts";
 import { jsonText, valueText } from "../../../src/cli/edits/config-key-change.ts";
+import { rollBack } from "../../../src/cli/edits/config-rollback.ts";
 import { paintFor } from "../../../src/cli/views/terminal-style.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { startRig } from "../../api/management-rig.ts";
@@ -251,6 +252,37 @@ test("E2 a mode is put into the file, and then approved", async (t) => {
   assert.equal((await run("--mode", "none")).code, 2, "nobody is there to say yes");
 });
 
+test("a rollback at a terminal puts back what was shown, over what was shown, or nothing", async (t) => {
+  const home = await temporaryFolder(t);
+  const file = join(home, "config.toml");
+  const one = "[global]\ncheck_interval_secs = 2\n";
+  await writeFile(file, one);
+  const set = (secs: number) =>
+    runCommand(["config", "set", "global.check_interval_secs", String(secs)], { home });
+  assert.equal((await set(3)).code, 0);
+  const roll = async (n: number, meanwhile: (() => Promise<unknown>) | null) => {
+    const ask = async (question: string): Promise<string> => {
+      assert.ok(meanwhile !== null, question);
+      await meanwhile();
+      return "y";
+    };
+    return rollBack(contextOf(home, { command: "config rollback", ask }), n, true);
+  };
+  const rewritten = () => writeFile(file, `# mine\n${one}`);
+  await assert.rejects(roll(1, rewritten), { code: "config_changed" });
+  assert.equal(await readFile(file, "utf8"), `# mine\n${one}`);
+  // The history's entry 1 is another one by the time of the answer, and the file as it was seen.
+  await writeFile(file, one.replace("2", "3"));
+  const moved = async (): Promise<void> => {
+    assert.equal((await set(4)).code, 0);
+    await writeFile(file, one.replace("2", "3"));
+  };
+  await assert.rejects(roll(1, moved), { code: "config_changed", message: /entry 1 is not the one/ });
+  assert.equal(await roll(2, async () => {}), 0);
+  assert.equal(await readFile(file, "utf8"), one);
+  assert.equal(await roll(0, null), 0, "nothing is asked where nothing differs");
+});
+
 test("E2 without a daemon, lists say of a backend that nobody approved that it waits", async (t) => {
   const home = await temporaryFolder(t);
   const file = join(home, "config.toml");
@@ -270,4 +302,23 @@ test("E2 without a daemon, lists say of a backend that nobody approved that it w
     (await run("tools", "list")).stderr,
     /^mountaineer: backend evil: waits for approval \(mountaineer approve\)$/m,
   );
+});
+
+test("E2 without a daemon an edit approves what was typed, and a rollback nothing that comes back by it", async (t) => {
+  const home = await temporaryFolder(t);
+  const file = join(home, "config.toml");
+  const ok = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await runCommand(args, { home });
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  await ok("approve", "--mode", "commands", "--yes");
+  await ok("backends", "add", "typed", "--", "sh");
+  assert.doesNotMatch(await ok("approve", "--list"), /backends\./);
+  await appendFile(file, '[backends.evil]\ncommand = "cat"\n');
+  await ok("backends", "remove", "evil");
+  await ok("config", "rollback", "1", "--yes");
+  const waiting = await ok("approve", "--list");
+  assert.match(waiting, /backends\.evil/);
+  assert.doesNotMatch(waiting, /backends\.typed/);
 });

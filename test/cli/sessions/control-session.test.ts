@@ -3,9 +3,15 @@ import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Ask } from "../../../src/api/operations.ts";
+import { writeDaemonNote } from "../../../src/api/socket/daemon-note.ts";
 import { openEngine } from "../../../src/cli/in-process/open.ts";
 import type { CommandContext } from "../../../src/cli/input/command.ts";
-import { withAsk } from "../../../src/cli/sessions/control-session.ts";
+import {
+  onceOpened,
+  returningDaemon,
+  withAsk,
+  withDaemonOr,
+} from "../../../src/cli/sessions/control-session.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { acquireHomeLock } from "../../../src/runtime/process/home-lock.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
@@ -13,7 +19,7 @@ import { startRig } from "../../api/management-rig.ts";
 import { sampleReport } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
-import { passTimeUntil } from "../../support/pass-time.ts";
+import { passTimeUntil, passTimeUntilSettled } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { contextOf } from "../command-context.ts";
 
@@ -119,5 +125,40 @@ test("a configuration with mistakes is told with them all", async (t) => {
       assert.match(error.message, /check_interval_secs/);
       return true;
     });
+  }
+});
+
+test("a command that a monitor is ahead of by a moment looks for it again, for 10 s and no longer", async (t) => {
+  const home = await temporaryFolder(t);
+  const clock = createManualClock();
+  const error = new MountaineerError("already_running", "a monitor has the home");
+  const opening = () => onceOpened(Promise.reject(error), () => assert.fail("there is nothing to use"));
+  const noDaemon = () => assert.fail("no daemon serves");
+  let tries = 0;
+  const third = async () => (++tries < 3 ? opening() : { kind: "done" as const, value: "mine" });
+  const asking = withDaemonOr(contextOf(home), "change", noDaemon, third, clock);
+  assert.equal(await passTimeUntilSettled(clock, asking, 50), "mine");
+  const beganMs = clock.monotonicMs();
+  const late = withDaemonOr(contextOf(home), "change", noDaemon, opening, clock);
+  await assert.rejects(passTimeUntilSettled(clock, late, 500), error);
+  assert.ok(clock.monotonicMs() - beganMs >= 10_000);
+  const other = new MountaineerError("home_unwritable", "no");
+  await assert.rejects(
+    onceOpened(Promise.reject(other), () => assert.fail()),
+    other,
+  );
+});
+
+test("a daemon that went is waited for where its note or its successor's lock is, for 10 s and no longer", async (t) => {
+  const clock = createManualClock();
+  const nothing = await temporaryFolder(t);
+  assert.equal(await returningDaemon(contextOf(nothing), clock), null, "at once");
+  const noted = await temporaryFolder(t);
+  const started_at = new Date(0).toISOString();
+  await writeDaemonNote(noted, { pid: 1, socket: join(noted, "s"), version: "0.1.0", started_at });
+  for (const home of [noted, await startingHome(t)]) {
+    const beganMs = clock.monotonicMs();
+    assert.equal(await passTimeUntilSettled(clock, returningDaemon(contextOf(home), clock), 500), null);
+    assert.ok(clock.monotonicMs() - beganMs >= 10_000, home);
   }
 });

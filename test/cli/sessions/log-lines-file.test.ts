@@ -6,6 +6,7 @@ import { openLogFile } from "../../../src/cli/sessions/log-lines-file.ts";
 import { runCommand } from "../../../src/runtime/process/child-process.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 const SETTLES_MS = 10_000;
@@ -120,6 +121,34 @@ test("a file that is not there yet, is removed, or is emptied in place is waited
     return followed.lines.includes("later");
   });
   assert.deepEqual(followed.lines.slice(0, 2), ["1", "2"]);
+});
+
+test("a line that was cut off by an emptied file is not joined to the next; one that a rotation ends comes", async (t) => {
+  const { path } = await scene(t);
+  await writeFile(path, "");
+  const clock = createManualClock();
+  await using log = await openLogFile({ path, count: 0, matches: () => true, clock });
+  const stop = new AbortController();
+  const lines = log.follow(stop.signal);
+  /** What comes after the follower has read all that is there, and then looked once more. */
+  const after = async (change: () => Promise<void>): Promise<void> => {
+    await eventually(() => clock.pendingTimers === 1);
+    await change();
+    await clock.advance(150);
+  };
+  const first = lines.next();
+  await after(() => appendFile(path, "half of a line"));
+  await after(() => truncate(path, 0));
+  await after(() => appendFile(path, "whole\nunended"));
+  assert.equal((await first).value, "whole");
+  const second = lines.next();
+  let isOver = false;
+  void second.then(() => (isOver = true));
+  await after(() => rename(path, `${path}.1`));
+  await eventually(() => isOver || clock.pendingTimers === 1);
+  stop.abort();
+  assert.equal((await second).value, "unended");
+  assert.equal((await lines.next()).done, true);
 });
 
 test("an aborted follower ends at once", async (t) => {
