@@ -274,6 +274,23 @@ test("B11 a call that was begun when the daemon ends is not said to be undone, n
   assert.match(error?.message ?? "", /ended before it was done; it is not known whether it took effect/);
 });
 
+test("B11 whoever only looked when the daemon ends is told to ask again", async (t) => {
+  let looks = 0;
+  const aliases = async (_request: unknown, signal: AbortSignal): Promise<never> => {
+    looks += 1;
+    await once(signal, "abort");
+    throw signal.reason;
+  };
+  const rig = await startHttpApi(t, { control: { aliases } });
+  const looking = rig.raw("GET /manage/v1/aliases", [bearer(rig.token)]);
+  await eventually(() => looks === 1);
+  await rig.opened?.[Symbol.asyncDispose]();
+  const { status, headers, body } = await looking;
+  assert.equal(status, 503);
+  assert.match(headers, /retry-after: 1/i);
+  assert.match(errorFromBody(JSON.parse(body))?.message ?? "", /nothing was done/);
+});
+
 test("B11 a body that is still coming when the daemon ends is begun by nobody", async (t) => {
   const config = scriptedConfig();
   const clock = createManualClock();
@@ -534,6 +551,8 @@ test("a body that is too large, of another kind, or too slow is refused, and its
     const headers = [bearer(rig.token), `Content-Type: ${type}`, "Content-Length: 2"];
     assert.equal((await rig.raw("POST /manage/v1/reload", headers, "{}")).status, 415, type);
   }
+  const plain = [...head, "Content-Encoding: identity", "Content-Length: 2"];
+  assert.equal((await rig.raw("POST /manage/v1/reload", plain, "{}")).status, 200);
   const packed = [...head, "Content-Encoding: gzip", "Content-Length: 2"];
   assert.equal((await rig.raw("POST /manage/v1/reload", packed, "{}")).status, 415);
   for (const body of ["no JSON", "[]", "{}", '{"link":1}', '{"link":"a","token":"b"}', '{"token":"a","x":1}'])

@@ -240,6 +240,8 @@ const CHANGES: readonly (readonly [what: string, from: string, to: string, id: s
   ["another folder", 'cwd = "/srv"', 'cwd = "/tmp"', "backends.files"],
   ["no folder", 'cwd = "/srv"\n', "", "backends.files"],
   ["an environment variable", '"read" }', '"read", LD_PRELOAD = "/tmp/x.so" }', "backends.files"],
+  // Not the revision of a secret, which changes with its value.
+  ["a variable by any name", '"read" }', '"read", revision = "2" }', "backends.files"],
   [
     "a server's address for its program",
     /command[\s\S]*?(?=\n\n\[backends.remote)/.exec(FILE)?.[0] ?? "",
@@ -285,6 +287,13 @@ describe("E2 what a person approves", () => {
       assert.deepEqual(changed, id === "" ? [] : [id]);
     });
   }
+
+  it("the way that is left of two", async () => {
+    const one = '[[backends.far.routes]]\ncommand = "one"\n';
+    const both = await meaning(`${one}[[backends.far.routes]]\ncommand = "two"\n`);
+    const left = await meaning('[backends.far]\ncommand = "one"\n');
+    assert.deepEqual(guardedChanges(both, left), ["backends.far"]);
+  });
 
   it("which of two comes first", async () => {
     const two = ["a", "b"].map((name) => `[backends.${name}]\ncommand = "${name}"\n`);
