@@ -30,6 +30,29 @@ describe("a purge", () => {
     await removeFolder(home, tableOf());
   });
 
+  it("F3 removes a file, and a link alone, whatever is where it leads", async (t) => {
+    const folder = await temporaryFolder(t);
+    await mkdir(join(folder, "mine/deep"), { recursive: true });
+    await writeFile(join(folder, "log"), "x");
+    await symlink("mine", join(folder, "current"));
+    for (const name of ["log", "current"]) await removeFolder(join(folder, name), tableOf());
+    assert.deepEqual(await readdir(folder), ["mine"]);
+    assert.deepEqual(await readdir(join(folder, "mine")), ["deep"]);
+  });
+
+  it("F3 takes a local share's mount path for none of a person's files", async (t) => {
+    const home = await temporaryFolder(t);
+    await mkdir(join(home, "volumes"));
+    await symlink("/srv", join(home, "volumes/LOCAL"));
+    assert.deepEqual(await filesNotOnNas(home, tableOf()), []);
+    await mkdir(join(home, "volumes/CORE"));
+    await symlink("/srv", join(home, "volumes/CORE/link"));
+    assert.deepEqual(await filesNotOnNas(home, tableOf()), [join(home, "volumes/CORE/link")]);
+    await mkdir(join(home, "cache/volumes"), { recursive: true });
+    await writeFile(join(home, "cache/volumes/file"), "x");
+    assert.equal((await filesNotOnNas(home, tableOf())).length, 1, "only the home's own volumes are kept");
+  });
+
   it("F3 finds nothing in a keyring that gives no answer", async (t) => {
     const { DBUS_SESSION_BUS_ADDRESS: bus = "" } = process.env;
     t.after(() => {
