@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, readdir, readFile, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -337,6 +337,7 @@ test("a report holds no secret, no name and no address, and is written over noth
   const { code, stdout, stderr } = await runCommand(["doctor", "--report", file], options);
   assert.deepEqual([code, stdout], [0, `✓ ${file}\n`]);
   assert.match(stderr, /read it before you attach it/);
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
   const text = await readFile(file, "utf8");
   assert.doesNotMatch(text, /hidden word|literal word|nas-of-ann|annabel|192\.168|too long|unused word/);
   assert.match(
