@@ -108,7 +108,7 @@ function announceArrival(builder: Builder, operation: Operation, route: RouteNam
     host: hostOf(builder, route),
     reason: operation.reason,
     duration_ms: Math.round(builder.seen.atMs - operation.startedAtMs),
-    ...movedBy(builder, operation),
+    ...movedBy(builder),
   };
   if (missed && operation.kind === "recovery")
     builder.transitions.push({ ...moved, name: "share.recovery_failed", reason: failed });
@@ -117,9 +117,8 @@ function announceArrival(builder: Builder, operation: Operation, route: RouteNam
   else builder.transitions.push({ ...moved, name: ARRIVED[operation.kind] });
 }
 
-function movedBy({ seen }: Builder, { moves }: Operation) {
-  const { lastStep } = seen;
-  if (!moves || lastStep?.kind !== "move" || !lastStep.outcome.ok) return {};
+function movedBy({ seen: { lastStep } }: Builder) {
+  if (lastStep?.kind !== "move" || !lastStep.outcome.ok) return {};
   const { quiet, connections } = lastStep.outcome;
   return { carried: true, quiet, connections } as const;
 }
@@ -148,8 +147,8 @@ export function finishUnmounted(builder: Builder, operation: Operation): null {
 }
 
 /** The open and unsent files that a forced unmount cut off. */
-function cutOff({ mode, cost }: Operation): Pick<RequestOutcome, "holders" | "unsent"> {
-  if (mode === "plain" || cost === null) return { holders: [], unsent: [] };
+function cutOff({ cost }: Operation): Pick<RequestOutcome, "holders" | "unsent"> {
+  if (cost === null) return { holders: [], unsent: [] };
   return { holders: cost.holders, unsent: cost.unsent };
 }
 

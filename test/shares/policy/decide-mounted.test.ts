@@ -180,6 +180,9 @@ What to mount: a failover whose mount fails is retried once, then left with last
   : steps check > unmount force > mount fallback > mount fallback, error /^10.0.2.2: refused. 10.0.2.2: refused$/
   : serves over none
   mounts work, 5 s: on fallback, no error
+What to mount: a failover whose second try mounts makes the way back no failed one
+  over tb, tb link_down, mounts over fallback fail: refused, in the second step in the next step mounts work, 5 s
+  : steps check > unmount force > mount fallback > mount fallback, on fallback, no condition recovery_failed
 What to mount: a forced unmount that fails is not hammered, and tried again
   over tb, tb link_down, unmounts fail: not permitted, 60 s: 3 to 8 times unmount force, error /not permitted/
   unmounts work, 61 s: on fallback
@@ -296,6 +299,13 @@ Found mounts: a dead one that no route explains is cleaned up and mounted at onc
   a new share, theirs over no known route dead, open 7, 0 s: steps check > unmount force > mount tb
 Found mounts: one that no route explains is kept while no host answers
   a new share, theirs over no known route, both refused, 10 s: no steps, 1 mount
+Found mounts: a dead one that no route explains, and no host for another, is an error
+  a new share, theirs over no known route dead, both refused, 10 s: no steps, error /the mount is dead .*neither host/
+Found mounts: a dead one that no route explains and that cannot be unmounted is tried again with pauses
+  a new share, theirs over no known route dead, unmounts fail: not permitted, 60 s: 3 to 8 times unmount force
+Found mounts: one that no route explains is left once this daemon's own programs on it have ended
+  a new share, theirs over no known route, programs need 4000 ms to end, 2 s: only checks
+  6 s: last steps check > unmount plain > mount tb
 Found mounts: adopted at another path, the next mount is at our path
   a new share without recoveries, theirs over tb at /mnt/core, 4 s: no steps
   tb link_down, 4 s: mounts at /nowhere/volumes/CORE

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/memory.ts";
+import type { FoundMount } from "../../../src/shares/drivers/mount-driver.ts";
 import { decide } from "../../../src/shares/policy/decide.ts";
 import { type LaneState, NEW_LANE_STATE } from "../../../src/shares/policy/lane-state.ts";
 import {
@@ -11,6 +12,7 @@ import {
   type RouteSeen,
   type ServerSeen,
   type ShareSeen,
+  type StepSeen,
   type TrustSeen,
 } from "../../../src/shares/policy/share-seen.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
@@ -49,6 +51,7 @@ interface DecidedOf extends Partial<Pick<ShareMemory, "held" | "lastError">> {
   readonly spec?: ShareSpec;
   readonly state?: Partial<LaneState>;
   readonly look?: MountSeen["look"];
+  readonly processGone?: boolean;
 }
 
 /** `pinned`: null for one that talks to its host itself. What is decided about a mount over tb that answered last before its host was lost, which two probes have seen. */
@@ -68,6 +71,8 @@ function decided(
     lastError = null,
     look = LOOKED,
     logon = null,
+    driverProblem = null,
+    processGone = false,
   }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> & DecidedOf = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
@@ -78,7 +83,7 @@ function decided(
     source: "//10.0.1.2/CORE",
     sameShare: true,
     route: pinned?.rerouted === true && isAnswering && !moves ? null : ("tb" as const),
-    processGone: false,
+    processGone,
     madeByDriver: true,
     carriedPort: pinned?.port ?? null,
     pinned: pinned !== null,
@@ -98,7 +103,7 @@ function decided(
     seen: {
       ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured, away: null },
       mount: pinned === null ? direct : { found, look, ...carried },
-      ...{ twins: [], taken: null, driverProblem: null, oneAddress: null, openFiles, unsent: null },
+      ...{ twins: [], taken: null, driverProblem, oneAddress: null, openFiles, unsent: null },
       ...{ linkBlocked: null, lastStep, carry, logon },
     },
   });
@@ -353,6 +358,7 @@ test("A14 logins that the carrier holds back pass again once, if the login may b
     { logon: unknown, ...state(false, "same") },
     { held: "unmounted" },
     { state: PAUSED },
+    { processGone: true },
   ] as const)
     assert.ok(!Array.isArray(confirms(refused)), JSON.stringify(refused));
   assert.ok(!Array.isArray(confirms({ moves: true }, { phase: "waiting", outage: 1 })), "no route carries");
@@ -435,6 +441,17 @@ test('By hand: with carry = "off", what waits for a proof is left as it is while
   assert.deepEqual([kind(null), kind("unmounted")], ["remount", undefined]);
 });
 
+test('With carry = "off", a pinned mount that waits for a proof: a dead one is replaced, and a loss before counts no more', () => {
+  const trust = { ...NO_TRUST, state: "same" as const, proved: { tb: true, fallback: false } };
+  const seen = { carry: { unable: "carry is off", trust, asks: true } };
+  const waits = { ...CARRIED, phase: "unconfirmed" } as const;
+  const suspicion = { key: "tb 1", firstAtMs: LOST_AT_MS, certain: true };
+  const { step, state } = decided(waits, ANSWERING, ANSWERING, { ...seen, state: { suspicion } });
+  assert.deepEqual([step?.kind, state.suspicion], ["confirm", null]);
+  const dead = decided(waits, ANSWERING, ANSWERING, { ...seen, processGone: true });
+  assert.equal(dead.state.operation?.kind, "remount");
+});
+
 test("A13 a server that was lost while a step was taken is looked at anew before anything passes: its proof is older", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
   const trust = { ...NO_TRUST, state: "same" as const, proved: { tb: true, fallback: false } };
@@ -453,17 +470,33 @@ test("A13 what an earlier version mounted is ended once its server and the other
   assert.deepEqual(step?.kind === "unmount" && step.mode, "force");
   assert.match(memory.lastError ?? "", /another server that answers there/);
   assert.equal(decided(null, routes).step, null, "what the carrier keeps is not");
+  assert.ok(step?.kind === "unmount");
+  const lastStep = unmountFailed(step.mount, "force");
+  assert.equal(decided(null, routes, routes, { unguarded: true, lastStep }).step, null, "once a cycle");
 });
+
+function unmountFailed(mount: FoundMount, mode: "plain" | "force"): StepSeen {
+  const outcome = { ok: false, reason: "busy", text: "it is busy" } as const;
+  return { kind: "unmount", step: { kind: "unmount", mount, mode }, outcome, tookMs: 1 };
+}
 
 test("A13 what an earlier version mounted is mounted through the carrier as soon as nothing on it is open", () => {
   const routes = { tb: probed("answers"), fallback: probed("answers") };
   const files = { atMs: NOW_MS, holders: [], unsent: [], text: null };
   const open = { ...files, state: "open", unsent: ["file"] } as const;
-  const step = (openFiles: ShareSeen["openFiles"]) =>
-    decided(null, routes, routes, { unguarded: true, openFiles }).step?.kind ?? null;
+  const step = (openFiles: ShareSeen["openFiles"], more: Parameters<typeof decided>[3] = {}) =>
+    decided(null, routes, routes, { unguarded: true, openFiles, ...more }).step?.kind ?? null;
   assert.equal(step(null), "check_open_files");
   assert.equal(step(open), null);
-  assert.equal(step({ ...files, state: "none" }), "unmount");
+  assert.equal(step(CLOSED), "unmount");
+  assert.equal(step(null, { state: { ...PAUSED, mountedAtMs: NOW_MS } }), null, "a pause");
+  assert.equal(step(null, { driverProblem: { text: "no driver", hint: "" } }), null, "no new mount could be");
+  const first = decided(null, routes, routes, { unguarded: true, openFiles: CLOSED }).step;
+  assert.ok(first?.kind === "unmount");
+  const busy = { unguarded: true as const, lastStep: unmountFailed(first.mount, "plain") };
+  const { step: none, conditions } = decided(null, routes, routes, busy);
+  const waiting = conditions.find(({ code }) => code === "waiting_for_close");
+  assert.deepEqual([none, waiting?.title], [null, "it is busy"]);
 });
 
 /** Nothing is mounted; `forMs`: for how long a failover to fallback has gone on. */

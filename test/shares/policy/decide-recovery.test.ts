@@ -153,6 +153,8 @@ Recovery: when held
   closed, 60 s: not pending, on fallback
 Recovery: when someone else mounts it over tb
   it is pending, it vanishes, theirs over tb, event: not pending, on tb
+Recovery: when someone else mounts it over tb while it is unmounted for the way back
+  it is pending, closed, in the second step theirs over tb, 2500 ms: not pending, on tb
 Recovery: when the mount vanishes
   it is pending, it vanishes, event: not pending
 `,
@@ -223,6 +225,7 @@ Recovery: a failed mount after the unmount rolls back to the old route, and paus
   : told share.recovery_failed, on fallback
   fresh, 25 s: no steps, condition recovery_failed
   mounts work, 60 s: on tb, no condition recovery_failed
+  tb link_down, 5 s: on fallback, no condition recovery_failed
 Recovery: an unmount that fails leaves all as it was and is tried again, with pauses
   tb is back, unmounts fail: no answer in 15 s, 120 s: 2 to 4 times unmount plain, no error
   unmounts work, 100 s: on tb

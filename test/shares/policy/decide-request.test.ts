@@ -81,7 +81,8 @@ By hand: switch mounts an unmounted share
   held unmounted, switch auto: result mounted, on tb, held nothing
 By hand: a switch whose mount fails rolls back, fails and holds what was held
   over tb, mounts over fallback fail: wrong password, switch fallback: result failed, on tb, held nothing
-  : detail /wrong password. back over Thunderbolt/; 4 s: no error
+  : detail /wrong password. back over Thunderbolt/, not told share.switched, told a reason /rolled back: .*password/
+  4 s: no error
 By hand: a switch of a share held unmounted that is rolled back to a mount of ours ends the hold
   over tb, theirs over tb at /mnt/elsewhere, unmount: held unmounted
   mounts over fallback fail: wrong password, fresh, switch fallback: result failed, on tb, held nothing
@@ -89,6 +90,10 @@ By hand: open files are busy, with their holders; nothing is changed
   over tb, open 7 7 8, switch fallback: result busy, detail /^busy: 3 files open in 2 programs$/, named 7 7 8, on tb, held nothing, steps check
 By hand: a file opened between the check and the unmount is busy, too
   over tb, in the next step open 7, switch fallback: result busy, on tb, held nothing
+By hand: a file opened before the unmount of a way back that was asked for leaves it pending
+  held to fallback, 40 s, in the next step open 7, switch auto: result pending, on fallback, pending
+By hand: what someone else mounts where a switch was to go is held as if it were ours
+  over tb, in the second step theirs over fallback, switch fallback: result switched, on fallback, held fallback
 By hand: --force goes on where the system says busy and no open file is to be seen
   over tb, in the next step open 7, switch fallback --force: first steps check > unmount plain
   : step unmount force, result switched, on fallback
