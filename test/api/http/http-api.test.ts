@@ -161,6 +161,16 @@ test("a page of another origin is refused, one on another port of this machine, 
     bearer(rig.token),
   ]);
   assert.equal(status, 200);
+  for (const [host, origin] of [
+    ["LocalHost", "http://localhost"],
+    ["localhost", "HTTP://LOCALHOST"],
+  ] as const)
+    assert.equal(
+      (await rig.raw("GET /manage/v1/status", [`Host: ${host}`, `Origin: ${origin}`, bearer(rig.token)]))
+        .status,
+      200,
+      origin,
+    );
 });
 
 test("a link signs one tab in, once, within its minute, and no cookie is set or counts", async (t) => {
@@ -563,7 +573,8 @@ test("a body that is too large, of another kind, or too slow is refused, and its
   );
   const socket = connect(rig.port, "127.0.0.1");
   const slow = answerOf(socket);
-  socket.write(request(rig.port, "POST /manage/v1/reload", [...head, "Content-Length: 100"], "{"));
+  const begun = request(rig.port, "POST /manage/v1/reload", [...head, "Content-Length: 100"], "{");
+  socket.write(begun.replace("Connection: close\r\n", ""));
   let isAnswered = false;
   void slow.then(() => {
     isAnswered = true;
@@ -572,7 +583,9 @@ test("a body that is too large, of another kind, or too slow is refused, and its
     await clock.advance(5_000);
     return isAnswered;
   });
-  assert.equal((await slow).status, 408);
+  const { status, headers } = await slow;
+  assert.equal(status, 408);
+  assert.match(headers, /^connection: close$/im, "the rest of the body is not read as the next request");
 });
 
 test("other methods are refused, and it is said which are served", async (t) => {

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { saysAlready } from "../../../src/cli/fleet/layer-commands.ts";
 import { folderPaths } from "../../../src/fleet/way-in/fleet-folder.ts";
 import { reloadServer } from "../../../src/fleet/way-in/server-process.ts";
 import {
@@ -91,16 +90,4 @@ test("G1 one machine signs what all have in common; the others run it, and canno
   // Who leaves has nothing of it any more.
   assert.equal((await laptop.cli(["fleet", "leave"])).code, 0);
   await eventually(async () => (await published(laptop)).length === 0);
-});
-
-test("G1 an earlier revision that somebody plays back says nothing already", () => {
-  const report = (revision: number, accepted: number) => ({
-    operator: "U",
-    accepted,
-    newest: { revision, time: null, by: null, problem: null, sequence: 9 },
-    text: "# one",
-  });
-  assert.equal(saysAlready(report(7, 7), "# one"), true);
-  assert.equal(saysAlready(report(7, 7), "# two"), false);
-  assert.equal(saysAlready(report(3, 7), "# one"), false);
 });

@@ -64,7 +64,7 @@ test("a line that is not ended yet comes once it is, whole", async (t) => {
   await writeFile(path, "a\nhal");
   assert.deepEqual(await last(5), ["a"]);
   const followed = following(t, await open(5));
-  await appendFile(path, "f\nnext\nund");
+  await appendFile(path, "f\n\nnext\nund");
   await followed.until(["half", "next"]);
   await appendFile(path, "one\n");
   await followed.until(["half", "next", "undone"]);

@@ -33,6 +33,8 @@ const READ: CatalogEntry = {
         several: { type: "array" },
         either: { anyOf: [{ type: "array" }, { type: "null" }] },
         some: { type: ["object", "null"] },
+        line: { oneOf: [{ type: "string" }, { type: "null" }] },
+        oneOf: { oneOf: [{ type: "string" }, { type: "object" }] },
         any: {},
       },
     },
@@ -59,6 +61,7 @@ async function scene(
     readonly root?: string;
     readonly places?: LookAtPlaces;
     readonly route?: string;
+    readonly folder?: string;
   } = {},
 ) {
   const top = await realpath(await temporaryFolder(t));
@@ -75,7 +78,7 @@ async function scene(
     ...backendConfig("files"),
     connection,
     ...(given.route !== undefined && { routes }),
-    folders: [at("also-pub")],
+    folders: [given.folder ?? at("also-pub")],
   };
   const sent: JsonObject[] = [];
   const answered: Reply = { result: {} };
@@ -174,7 +177,7 @@ describe("the folders of a backend", () => {
 
   test("E3 a server that is started elsewhere: what exists there is a path, what does not is a word", async (t) => {
     const { at, call } = await scene(t, { cwd: "home" });
-    for (const text of ["notes", "notes/c.txt", "notes/new.txt", ".", "", "./new.txt"])
+    for (const text of ["notes", "notes/c.txt", "notes/new.txt", ".", "", "./new.txt", "gone/../new.txt"])
       assert.match(refusalIn(await call(text)) ?? "", /leads out of its folders/u, text);
     for (const text of ["and/or", "sub", "sub/b.txt"]) assert.equal(refusalIn(await call(text)), null, text);
     await writeFile(at("home/c.txt"), "x");
@@ -201,6 +204,17 @@ describe("the folders of a backend", () => {
     });
   }
 
+  test("E3 a file that the command names is no folder in which relative paths may lie", async (t) => {
+    const { call } = await scene(t, { root: "home/notes/c.txt" });
+    assert.equal(refusalIn(await call("./new.txt")), null);
+  });
+
+  test("E3 a backend that may use `/` is given every path", async (t) => {
+    const { at, call } = await scene(t, { folder: "/" });
+    for (const text of ["/", "/etc/passwd", at("private/secret.txt")])
+      assert.equal(refusalIn(await call(text)), null, text);
+  });
+
   test("E3 lists and objects that are sent as text are looked into, where the tool does not say that it takes text alone", async (t) => {
     const { at, ask } = await scene(t);
     const refusalOf = async (given: JsonObject, name = "read"): Promise<string | null> =>
@@ -211,14 +225,15 @@ describe("the folders of a backend", () => {
       ` ${JSON.stringify({ a: [{ b: away }] })}`,
       `["${away}", NaN]`,
     ]) {
-      for (const name of ["several", "either", "some", "any", "paths"])
+      for (const name of ["several", "either", "some", "oneOf", "any", "paths"])
         assert.match(
           (await refusalOf({ [name]: text })) ?? "",
           /leads out of its folders/u,
           `${name} ${text}`,
         );
       assert.match((await refusalOf({ given: { paths: text } })) ?? "", /leads out of its folders/u);
-      for (const name of ["text", "note"]) assert.equal(await refusalOf({ [name]: text }), null, text);
+      for (const name of ["text", "note", "line"])
+        assert.equal(await refusalOf({ [name]: text }), null, text);
       assert.match((await refusalOf({ text }, "unlisted")) ?? "", /leads out of its folders/u);
       assert.equal(await refusalOf({ text }, "both"), null);
     }

@@ -17,7 +17,7 @@ home/garden run/walk lib/index.ts bin/cli test/unit etc tmp home root dev usr op
 10.0.0.1:8080/x 00:1a:2b:3c:4d:5e 1.5e10 -1 0x1F true null undefined NaN a A z/ x/y/z Q1/Q2 red/green/blue
 up/down left/right and/ "quoted" 'quoted/word' <tag> (a/b) [link](http://example.com/x) [link](../README.md)
 ![image](/images/x.png) require("../x") #!/bin/sh .env.example .5 :root :wq ?q=a/b &amp; !important =A1/B2
-=SUM(A1:A3)/2 + - * _ , ;
+=SUM(A1:A3)/2 + - * _ , ; etc/ Point{x,..}
 `;
 
 export const ORDINARY_TEXTS: readonly string[] = [

@@ -14,6 +14,7 @@ export async function layOut(at: At): Promise<void> {
   await symlink(at("private/secret.txt"), at("pub/file-out"));
   await symlink(at("private/new"), at("pub/dangling"));
   await symlink(at("private"), at("pub/öut".normalize("NFD")));
+  for (const name of [" spaced", "'stray"]) await symlink(at("private"), at("pub", name));
   await symlink(at("pub/loop"), at("pub/loop"));
   await symlink(at("pub"), at("also-pub"));
   await symlink(at("pub/sub"), at("pub/inner"));
@@ -62,6 +63,8 @@ export const OUTSIDE: readonly ((at: At) => string)[] = [
   (at) => at("pub/file-out/./"),
   (at) => `file://${at("pub/file-out")}/`,
   (at) => `${at("pub/dangling")}//`,
+  () => " spaced/secret.txt",
+  () => " 'stray/secret.txt",
   (at) => at("pub/loop/x"),
   (at) => `file://${at("private")}`,
   (at) => `FILE://${at("private/secret.txt")}`,
