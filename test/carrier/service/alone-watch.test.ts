@@ -217,6 +217,9 @@ A13 alone, it waits when the other route is not certain: its server no longer an
 A13 alone, it goes on with a server that was away only if a connection from before goes on
   mounted, nothing is held of the other, 5 s, its route takes nothing, a server is back, 60 s: did nothing
   a connection from before goes on, 500 ms: did confirm CORE
+A13 it confirms nothing alone when a daemon is back just before it would
+  mounted, nothing is held of the other, a daemon comes, its route takes nothing, it changes: did nothing
+  a server is back, a connection from before goes on, 2800 ms, a daemon is heard, daemons answer, 60 s: did nothing
 A13 alone, it leaves a server that may be another for the one that it holds
   mounted, 5 s, its route takes nothing, a server is back, 3 s: did move fallback
 A10 it leaves all of that to a daemon that is there, and to one that restarts

@@ -423,45 +423,52 @@ test("B11 only backends that serve here, and can run twice, must serve in the ne
   assert.deepEqual(handing.mustServe(), ["serves"]);
 });
 
-test("B11 the next daemon hears when what cannot run twice has ended here and in the daemon before, and gets idle connections only if it takes them", async (t) => {
-  const left = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
-  t.after(() => left.kill("SIGKILL"));
-  const before = Promise.withResolvers<void>();
-  const script = 'process.on("message", ({ say }) => say === "ended" && process.exit(0))';
-  const passes: unknown[] = [];
-  const { clock, handing, next } = await setUpHanding(t, {
-    script,
-    parts: {
-      elsewhere: { gone: Promise.resolve(), ended: before.promise, once: [99_999_999] },
-      gateway: {
-        handing: gateway({
-          pool: { runOnce: [left.pid ?? 0] } as never,
-          async leave(_graceMs, onEnded, pass) {
-            passes.push(pass);
-            await onEnded();
-          },
-        }),
+for (const last of ["here", "in the daemon before"]) {
+  test(`B11 the next daemon hears when what cannot run twice has ended here and in the daemon before, ${last} last, and gets idle connections only if it takes them`, async (t) => {
+    const left = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+    t.after(() => left.kill("SIGKILL"));
+    const before = Promise.withResolvers<void>();
+    const script = 'process.on("message", ({ say }) => say === "ended" && process.exit(0))';
+    const passes: unknown[] = [];
+    const { clock, handing, next } = await setUpHanding(t, {
+      script,
+      parts: {
+        elsewhere: { gone: Promise.resolve(), ended: before.promise, once: [99_999_999] },
+        gateway: {
+          handing: gateway({
+            pool: { runOnce: [left.pid ?? 0] } as never,
+            async leave(_graceMs, onEnded, pass) {
+              passes.push(pass);
+              await onEnded();
+            },
+          }),
+        },
       },
-    },
+    });
+    assert.deepEqual(handing.runOnce(), [left.pid, 99_999_999]);
+    let hasLeft = false;
+    const leaving = handing.leave(next).then(() => {
+      hasLeft = true;
+    });
+    const isWaiting = async (): Promise<void> => {
+      await clock.advance(1_000);
+      assert.equal(hasLeft, false);
+    };
+    const endHere = async (): Promise<void> => {
+      const exit = once(left, "exit");
+      left.kill("SIGKILL");
+      await exit;
+    };
+    await isWaiting();
+    if (last === "here") before.resolve();
+    else await endHere();
+    await isWaiting();
+    if (last === "here") await endHere();
+    else before.resolve();
+    await passTimeUntilSettled(clock, Promise.all([leaving, next.gone]), 10);
+    assert.deepEqual(passes, [null]);
   });
-  assert.deepEqual(handing.runOnce(), [left.pid, 99_999_999]);
-  let hasLeft = false;
-  const leaving = handing.leave(next).then(() => {
-    hasLeft = true;
-  });
-  const isWaiting = async (): Promise<void> => {
-    await clock.advance(1_000);
-    assert.equal(hasLeft, false);
-  };
-  await isWaiting();
-  before.resolve();
-  await isWaiting();
-  const exit = once(left, "exit");
-  left.kill("SIGKILL");
-  await exit;
-  await passTimeUntilSettled(clock, Promise.all([leaving, next.gone]), 10);
-  assert.deepEqual(passes, [null]);
-});
+}
 
 /** A gateway with nothing in it but what the test gives it. */
 function gateway(parts: Partial<HandingGateway>): HandingGateway {

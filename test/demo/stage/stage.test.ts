@@ -7,6 +7,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parse } from "smol-toml";
+import { writeDaemonNote } from "../../../src/api/socket/daemon-note.ts";
 import { type Agent, startAgent } from "../../../src/demo/stage/agent.ts";
 import { holdFile } from "../../../src/demo/stage/file-holder.ts";
 import { startLocalNas } from "../../../src/demo/stage/nas.ts";
@@ -97,8 +98,15 @@ test("what carries the stage's mark is found and ended, what merely looks at its
   const expected = existsSync("/proc/self/environ") ? [registered?.pid, marked?.pid] : [registered?.pid];
   assert.deepEqual(processes.map((found) => found.identity.pid).sort(), expected.sort());
   assert.deepEqual(mounts, []);
+  // Of a home with a long path the socket has a folder of its own elsewhere.
+  const elsewhere = join(await temporaryFolder(t), "short");
+  await mkdir(elsewhere);
+  const socket = join(elsewhere, "m.sock");
+  await writeFile(socket, "");
+  await writeDaemonNote(home, { pid: 1, socket, version: "0.1.0", started_at: "2026-01-02T12:00:00Z" });
   await clearRemains(marks);
   assert.equal(existsSync(folder), false);
+  assert.equal(existsSync(elsewhere), false);
   assert.equal(sleepers[1]?.exitCode ?? sleepers[1]?.signalCode ?? null, null, "somebody else's goes on");
 });
 

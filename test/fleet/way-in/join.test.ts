@@ -224,6 +224,22 @@ test("G1 who was let in and could not write it down goes on with the same code",
   assert.equal((await fleetOf(nas)).members.length, before + 1);
 });
 
+test(
+  "G1 who was let in and comes again under another name, by another code, is one member",
+  REAL,
+  async (t) => {
+    const { nas, first, laptop, open } = await opening(t);
+    const before = pluck((await fleetOf(nas)).members, "name");
+    const writeSection = () => Promise.reject(new Error("the disk is full"));
+    await assert.rejects(joined(laptop, open.code, { name: "early", writeSection }), /the disk is full/);
+    assert.equal(await open.guest, "early");
+    const next = await invited(nas, first);
+    await joined(laptop, next.code, { name: "renamed" });
+    assert.equal(await next.guest, "renamed");
+    assert.deepEqual(pluck((await fleetOf(nas)).members, "name"), [...before, "renamed"]);
+  },
+);
+
 test("G1 a server whose store was removed under it is started again, with a new one", REAL, async () => {
   const { nas } = await fleet();
   const before = await runningServer(nas.home);

@@ -171,6 +171,19 @@ test("Paths a link that somebody else has made in its place stays when the alias
   assert.ok(!transitions.some(({ name }) => name === "alias.removed"));
 });
 
+test("Paths a link that a person makes where a removed alias was stays, wherever it leads", async (t) => {
+  const { links, config, at, transitions } = await scene(t);
+  links.apply(await config("docs=Docs"));
+  await links.reconcile(NEVER);
+  const target = await readlink(at("docs"));
+  links.apply(await config());
+  await links.reconcile(NEVER);
+  await symlink(target, at("docs"));
+  await links.reconcile(NEVER);
+  assert.equal(await readlink(at("docs")), target);
+  assert.equal(pluck(transitions, "name").filter((name) => name === "alias.removed").length, 1);
+});
+
 test("Paths what is taken is a condition, told once, until it is free", async (t) => {
   const { links, config, transitions, at } = await scene(t);
   await mkdir(join(at("docs"), ".."), { recursive: true });

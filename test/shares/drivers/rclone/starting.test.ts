@@ -8,6 +8,7 @@ import { describe, it, type TestContext, test } from "node:test";
 import { entryExists } from "../../../../src/runtime/files/durable-file.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { startDetached } from "../../../../src/runtime/process/child-process.ts";
+import { isRunning } from "../../../../src/runtime/process/process-identity.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { type AttemptTools, attemptMount } from "../../../../src/shares/drivers/rclone/attempt.ts";
 import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rclone/available.ts";
@@ -20,6 +21,7 @@ import {
 } from "../../../../src/shares/drivers/rclone/files.ts";
 import { createRcloneDriver } from "../../../../src/shares/drivers/rclone/rclone.ts";
 import { createServingProcesses, listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
+import { createRcloneUnmount } from "../../../../src/shares/drivers/rclone/unmount.ts";
 import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
 import { fileProber } from "../../../support/file-prober.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
@@ -304,6 +306,30 @@ async function serve(t: TestContext) {
     serving.of(place, { id, path: "/v/CORE", type: "fuse.rclone", source: "x", options: [], deviceMinor: 0 });
   return { serving, place, files, begin, at };
 }
+
+test("A11 a process that serves nothing any more writes its notes before it is ended", async (t) => {
+  const { serving, place, begin } = await serve(t);
+  const { own, identity } = await begin();
+  assert.ok(identity !== null);
+  const written: unknown[] = [];
+  const unmounts = createRcloneUnmount({
+    ...{ clock: systemClock, logger: silentLogger, serving },
+    // What it asks of the others is about mounts, and there is none.
+    prober: undefined as never,
+    mountTable: undefined as never,
+    unsent: undefined as never,
+    notes: {
+      hasNotes: async () => true,
+      async writeNotes({ pid }, which) {
+        written.push([pid, which, await isRunning(identity)]);
+        return { due: 1, written: 1 };
+      },
+    },
+  });
+  assert.equal(await unmounts.endLeftovers(place, 10_000), true);
+  assert.deepEqual(written, [[own.pid, "all", true]]);
+  assert.equal(await isRunning(identity), false);
+});
 
 test("A2 the end of a share's process is told, unless it was asked to end or another has taken its place", async (t) => {
   const { serving, place, files, begin } = await serve(t);
