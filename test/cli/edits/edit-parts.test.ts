@@ -54,6 +54,15 @@ test("E2 a backend that was switched on and waits for a person is told with what
   assert.match(told, /mountaineer approve backends\.files/);
 });
 
+test("a backend that is ready and lists nothing is told so, unless its conditions say why", () => {
+  const empty = sampleBackend({ name: "files", tools: 0, resources: 0, prompts: 0, conditions: [] });
+  assert.match(outcomeLines(empty, PAINT).join("\n"), /is ready: 0 tools\n +it lists nothing/);
+  const why = { code: "withheld", severity: "warning", title: "all wait", hint: null } as const;
+  const told = outcomeLines({ ...empty, conditions: [{ ...why, since: empty.since }] }, PAINT).join("\n");
+  assert.match(told, /is ready: 0 tools\n {2}all wait$/);
+  assert.doesNotMatch(outcomeLines({ ...empty, prompts: 1 }, PAINT).join("\n"), /lists nothing/);
+});
+
 test("E2 a daemon that hands over while a backend is waited for is away for a moment; one that stays away is told", async () => {
   const clock = createManualClock();
   let looks = 0;

@@ -34,6 +34,28 @@ test("E5 a typed value is not echoed, and the terminal echoes again after it, wh
   assert.doesNotMatch(shown.join(""), /abc|wrong/);
 });
 
+test("E5 Ctrl-D after a value ends it, as Enter does", async (t) => {
+  const { stdin, input } = terminal(t);
+  const typed = readSecretValue("nas", input);
+  stdin.write("abc\x04");
+  assert.equal(await typed, "abc");
+});
+
+test("E5 a piped value may be as long as a typed one, whatever ends its line", async (t) => {
+  for (const [length, end, fits] of [
+    [8_000, "\r\n", true],
+    [8_001, "\n", false],
+  ] as const) {
+    const { stdin, input } = terminal(t);
+    stdin.isTTY = false;
+    const value = "x".repeat(length);
+    const read = readSecretValue("nas", input);
+    stdin.end(value + end);
+    if (fits) assert.equal(await read, value);
+    else await assert.rejects(read, { code: "usage" });
+  }
+});
+
 test("F3 a value that cannot be one is refused, or asked for again while nothing else is lost", async (t) => {
   const { stdin, input } = terminal(t);
   const long = readSecretValue("nas", input);

@@ -275,6 +275,9 @@ test("tasks: a list that never ends does, and where no backend lists tasks the m
   );
   assert.deepEqual(await ask(servingSet(sources, endless), "tasks/list"), { result: { tasks: [] } });
   assert.equal(endless.calls.length, 100);
+  const same = recordingServices(() => ({ result: { tasks: [], nextCursor: "2" } }), ["a"]);
+  await ask(servingSet(sources, same), "tasks/list");
+  assert.equal(same.calls.length, 2, "a page that leads to itself is the last");
   const reply = await ask(servingSet(sources, recordingServices()), "tasks/list");
   assert.equal(isError(reply) && reply.error.code, -32601);
 });
@@ -289,6 +292,13 @@ test("the memory of tasks is bounded: what was not asked for the longest goes fi
   assert.equal(tasks.backendOf(one, "t2"), null);
   assert.equal(tasks.backendOf(one, "t1"), "a");
   assert.equal(tasks.backendOf(one, "t3"), "b");
+  for (const [length, kept] of [
+    [1_024, "b"],
+    [1_025, null],
+  ] as const) {
+    tasks.remember(one, "x".repeat(length), "b");
+    assert.equal(tasks.backendOf(one, "x".repeat(length)), kept, "ids are bounded, too");
+  }
 });
 
 test("the memory of tasks does not mix sessions, whatever their ids and the tasks' hold", () => {

@@ -328,7 +328,7 @@ test("E1 a renewal without a new refresh token keeps the old one, and what a ser
   const home = await temporaryFolder(t);
   const grants = openGrantStore({ home, clock, openStore: openTestStore(home) });
   const { signal } = new AbortController();
-  const renewed = async (status: number, answer: object) => {
+  const renewed = async (status: number, answer: object, before: Partial<Grant> = {}) => {
     const issuer = await startAnswering(t, status, answer);
     const client = {
       source: "registered",
@@ -352,7 +352,8 @@ test("E1 a renewal without a new refresh token keeps the old one, and what a ser
       tokenEndpoint: `${issuer}/token`,
     };
     const times = { obtainedAtMs: clock.wallMs(), renewingSinceMs: null };
-    await grants.write(BACKEND, { ...none, ...own, ...times, client, accessToken, refreshToken }, signal);
+    const grant = { ...none, ...own, ...times, client, accessToken, refreshToken, ...before };
+    await grants.write(BACKEND, grant, signal);
     const [url, logger] = [new URL(own.serverUrl), createRecordingLogger()];
     const source = createGrantSource({ backend: BACKEND, url, auth: null, clock, logger, grants });
     return { outcome: await source(accessToken, null, signal), kept: await grants.read(BACKEND, signal) };
@@ -365,6 +366,19 @@ test("E1 a renewal without a new refresh token keeps the old one, and what a ser
   assert.ok(ended.outcome.kind === "ended" && ended.kept !== null);
   assert.match(ended.outcome.reason, /invalid_grant/);
   assert.ok(![ended.outcome.reason, ended.kept.ended].join().includes("s3cret"));
+  assert.doesNotMatch(ended.outcome.reason, /interrupted/);
+  const cut = await renewed(400, { error: "invalid_grant" }, { renewingSinceMs: 1 });
+  assert.match(cut.kept?.ended ?? "", /invalid_grant.*; an earlier renewal was interrupted/);
+  for (const [status, error] of [
+    [400, "temporarily_unavailable"],
+    [503, "invalid_grant"],
+  ] as const) {
+    const later = await renewed(status, { error });
+    assert.deepEqual([later.outcome.kind, later.kept?.ended], ["failed", null], "it may pass");
+  }
+  const over = { ended: "it is over", expiresAtMs: null };
+  const still = await renewed(200, {}, { ...over, accessToken: "still-good" });
+  assert.ok(still.outcome.kind === "token" && !still.outcome.token.isRenewable, "nobody renews it");
 });
 
 test("E1 client credentials go only to a server that says who takes them, and its answer does not repeat them", async (t) => {
