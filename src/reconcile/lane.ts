@@ -65,12 +65,10 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
 
   const clearWake = (): void => {
     timer?.[Symbol.dispose]();
-    timer = null;
     nextWake = null;
   };
 
   const wakeAt = (wake: Wake): void => {
-    clearWake();
     if (stopping.signal.aborted) return;
     const { atMs, reason } = wake;
     nextWake = wake;
@@ -80,7 +78,6 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
         wakeAt(wake);
         return;
       }
-      clearWake();
       // The trigger has the planned time, so that lanes that wake at the same moment share their
       // observations.
       lane.trigger({ reason, atMs, details: [] });
@@ -98,7 +95,7 @@ export function createLane({ clock, run, onFailure }: LaneOptions) {
       const same = waiting.get(trigger.reason);
       waiting.set(
         trigger.reason,
-        same === undefined || same.details.length + trigger.details.length === 0
+        same === undefined
           ? trigger
           : { ...trigger, details: [...same.details, ...trigger.details].slice(0, 50) },
       );

@@ -320,6 +320,24 @@ describe("lane", () => {
     assert.equal(rig.clock.pendingTimers, 0);
   });
 
+  test("A1 disposal of an idle lane leaves no wake", async () => {
+    const rig = createRig();
+    await rig.run("tick");
+    await rig.finish({ atMs: 2000, reason: "confirm" });
+    await rig.lane[Symbol.asyncDispose]();
+    assert.deepEqual([rig.clock.pendingTimers, rig.lane.wake], [0, null]);
+  });
+
+  test("A1 a tick that comes while a failed cycle is retried runs after it", async () => {
+    const rig = createRig();
+    await rig.run("start");
+    await rig.fail(new Error("broken"));
+    await rig.clock.advance(1000);
+    await rig.run("tick");
+    await rig.finish();
+    assert.deepEqual(rig.reasons(), [["start"], ["retry"], ["tick"]]);
+  });
+
   test("A1 a trigger whose cycle has not begun when the lane is disposed runs no cycle", async () => {
     const rig = createRig();
     rig.trigger("tick");

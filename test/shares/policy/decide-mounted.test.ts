@@ -181,8 +181,8 @@ What to mount: a failover whose mount fails is retried once, then left with last
   : serves over none
   mounts work, 5 s: on fallback, no error
 What to mount: a failover whose second try mounts makes the way back no failed one
-  over tb, tb link_down, mounts over fallback fail: refused, in the second step in the next step mounts work, 5 s
-  : steps check > unmount force > mount fallback > mount fallback, on fallback, no condition recovery_failed
+  over tb, tb link_down, mounts over fallback fail: refused, in the second step in the next step mounts work, event
+  : steps check > unmount force > mount fallback > mount fallback; tb answers, event: no condition recovery_failed
 What to mount: a forced unmount that fails is not hammered, and tried again
   over tb, tb link_down, unmounts fail: not permitted, 60 s: 3 to 8 times unmount force, error /not permitted/
   unmounts work, 61 s: on fallback

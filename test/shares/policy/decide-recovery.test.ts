@@ -154,7 +154,7 @@ Recovery: when held
 Recovery: when someone else mounts it over tb
   it is pending, it vanishes, theirs over tb, event: not pending, on tb
 Recovery: when someone else mounts it over tb while it is unmounted for the way back
-  it is pending, closed, in the second step theirs over tb, 2500 ms: not pending, on tb
+  it is pending, closed, in the second step theirs over tb, event: not pending, on tb
 Recovery: when the mount vanishes
   it is pending, it vanishes, event: not pending
 `,
@@ -196,6 +196,8 @@ describe("open files", () => {
 A7 a check that failed counts as open, with its reason shown
   tb is back, checks fail, 40 s: pending, on fallback, condition tb_ready says /no answer in 2 s/
   checks work, 2500 ms: on tb
+A7 a reason names five programs at most
+  tb is back, open 1 2 3 4 5 6, 40 s: told a reason /6 open: .*[(]5[)]/, told no reason /[(]6[)]/
 A7 a check that is late is used once, and does not hold the cycle
   tb is back, checks take 1900 ms, open 7, 29.95 s, fresh, 60 ms: steps check, pending
 A7 unsent writes count as open
@@ -225,7 +227,7 @@ Recovery: a failed mount after the unmount rolls back to the old route, and paus
   : told share.recovery_failed, on fallback
   fresh, 25 s: no steps, condition recovery_failed
   mounts work, 60 s: on tb, no condition recovery_failed
-  tb link_down, 5 s: on fallback, no condition recovery_failed
+  tb link_down, 5 s, tb answers, 2 s: on fallback, no condition recovery_failed
 Recovery: an unmount that fails leaves all as it was and is tried again, with pauses
   tb is back, unmounts fail: no answer in 15 s, 120 s: 2 to 4 times unmount plain, no error
   unmounts work, 100 s: on tb

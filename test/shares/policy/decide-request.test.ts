@@ -99,6 +99,12 @@ By hand: --force goes on where the system says busy and no open file is to be se
   : step unmount force, result switched, on fallback
   over tb, in the next step open 7, unmount --force: first steps check > unmount plain
   : step unmount force, result unmounted, on none
+By hand: a switch to the route of a dead mount mounts it anew there, and tries that route once
+  over tb, its process is gone, switch tb: result switched, on tb, steps check > unmount force > mount tb
+  over tb, its process is gone, mounts over tb fail: refused, switch tb: result failed
+  : steps check > unmount force > mount tb
+By hand: --to auto does not wait for a pause
+  a new share, mounts over both fail: wrong password, 60 s, fresh, switch auto: steps mount tb > mount fallback
 By hand: --wait waits until open files close
   over tb, open 7, switch fallback --wait, 60 s: no result, on tb
   closed, 300 ms: result switched, on fallback, held fallback
@@ -162,6 +168,15 @@ By hand: mount tells what stands now, not what an earlier try came to
 By hand: unmount of open files is busy, --force cuts them off and names them
   over tb, open 7, unmount: result busy, detail /^busy: 1 file open in 1 program$/, on tb, held nothing
   fresh, unmount --force: result unmounted, on none, held unmounted, named 7, steps check > unmount force
+By hand: mount of what is mounted is no request for the way back
+  over fallback, open 7, 40 s: pending; mount: result skipped, pending
+By hand: --force names unsent files where no file is open
+  over tb, unsent a.txt, unmount --force: steps check > unmount force, unsent named a.txt
+By hand: a mount whose look hangs and whose host is gone or unknown is cut off without --force
+  over tb, open 7, the mount hangs, 3 s, both refused, event, fresh, unmount: steps check > unmount force
+  : result unmounted
+  a new share, theirs over no known route, open 7, the mount hangs, 6 s, fresh, unmount
+  : last steps check > unmount force, result unmounted
 By hand: --force does not try a plain unmount where nobody knows what is open
   over tb, checks fail, unmount --force: result unmounted, on none, steps check > unmount force
 By hand: --force goes on where a plain unmount does not end
@@ -224,6 +239,15 @@ By hand: what is held survives a restart
   held to fallback, restart, 60 s: on fallback, held fallback, not pending
 `,
   );
+});
+
+test("By hand: whoever asks for a mount waits for a look that is under way, but not beyond the deadline", () => {
+  const world = mountedOver("tb");
+  if (world.mount !== null) world.mount.hung = true;
+  world.advance(2000).ask({ kind: "mount" }, 3000);
+  assert.deepEqual(world.outcomes, []);
+  world.advance(4000);
+  assert.equal(world.lastOutcome?.result, "skipped");
 });
 
 test("a share with one address is not said to be over a fallback: there is nothing that it falls back from", () => {

@@ -116,6 +116,17 @@ describe("a NAS that sleeps", () => {
     });
   }
 
+  test("whoever unmounts it wants nothing, and whoever switches it waits until it is awake", () => {
+    const world = asleep();
+    world.ask({ kind: "unmount" }).advance(10_000);
+    assert.deepEqual(packets(world), []);
+    world.ask({ kind: "switch", to: "tb" }).advance(10_000);
+    assert.deepEqual(world.outcomes.length, 1, "the unmount alone has ended");
+    Object.assign(world.hosts, { tb: "answers", fallback: "answers" });
+    world.advance(3_000);
+    assert.equal(world.lastOutcome?.result, "switched");
+  });
+
   test('with wake = "off" only the command itself wakes it', () => {
     const world = asleep("off");
     world.ask({ kind: "mount" });
