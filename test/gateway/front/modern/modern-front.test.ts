@@ -38,6 +38,18 @@ test("D1 a request of 2026-07-28 is served without a session, whatever session i
   assert.equal(rig.front.sessions, 0);
 });
 
+test("G1 a request of 2026-07-28 over HTTP marks no caller: only machines of the fleet speak for theirs", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  const mark = { "mountaineer/caller": "x".repeat(22) };
+  await postModern(rig, "tools/call", { name: "echo", arguments: {}, _meta: mark });
+  const meta = objectOf(gateway.requests[0]?.params?.["_meta"]);
+  assert.equal(
+    meta["mountaineer/caller"],
+    mark["mountaineer/caller"],
+    "a word of the client's, like any other",
+  );
+});
+
 test("D1 a request of 2026-07-28: server/discover says what the gateway serves; lists and reads say that nobody may keep them", async () => {
   await using rig = await startRig(createScriptedGateway());
   const discovered = await postModern(rig, "server/discover");
