@@ -225,6 +225,15 @@ test("a URI in another spelling gets around no policy", async () => {
   assert.ok(!isError(await ask(files, "resources/read", { uri }, client(OWNER))));
 });
 
+test("a template that a server lists is completed as it is written, and is no resource to read", async () => {
+  const uri = "file:///public/../{name}";
+  const authorization = rules("deny", policy("allow", { resources: ["resource:file:///public/*"] }));
+  const served = servingSet([source("f", { templates: [uri] })], services, { authorization });
+  const params = { ref: { type: "ref/resource", uri }, argument: { name: "name", value: "" } };
+  assert.ok(!isError(await ask(served, "completion/complete", params)));
+  assert.ok(isError(await ask(served, "resources/read", { uri })));
+});
+
 test("a kept result is read by its own client, whatever policies say of a template that its URI fits", async () => {
   const greedy = [source("a", { templates: ["mountaineer://results/{id}"] })];
   const authorization = rules("deny");
