@@ -297,6 +297,21 @@ async function playDay(events: readonly string[]): Promise<void> {
   assert.ok(refusedAtMs.length > 0);
 }
 
+test("A14 refusals count for one user of one server: another user or port has none, and an accepted login loses its word", async () => {
+  const logons = createLogons(createManualClock());
+  const share = login("right");
+  await tryAt(logons, share, "right");
+  assert.equal(logons.look(share).accepted, true);
+  logons.seen(share, logons.idOf(share), "wrong password", 5_000);
+  assert.deepEqual([logons.look(share).accepted, logons.look(share).refusedAt.length], [false, 1]);
+  const port = { ...routeTo("10.0.1.2"), port: 4450 };
+  for (const other of [
+    { ...share, username: "bob" },
+    { ...share, routes: { tb: port, fallback: routeTo(null) } },
+  ])
+    assert.deepEqual(logons.look(other).refusedAt, []);
+});
+
 test("A14 a person's word is for each login of an account: one that is refused then takes no other's turn", () => {
   const asked = { nowMs: 1_000, acceptedAtMs: null, askedAtMs: 500, awayAtMs: null };
   const other = (atMs: number) => ({ atMs, login: "other", text: "refused" });

@@ -6,6 +6,7 @@ import { chmod, chown, mkdir, readdir, readlink, rm, writeFile } from "node:fs/p
 import path from "node:path";
 import { describe, test } from "node:test";
 import { sharesOfFstab, sharesOfTable } from "../../../src/shares/mounts/found-shares.ts";
+import { fstabPath, parseFstab } from "../../../src/shares/mounts/fstab.ts";
 import { createMountClaims, ownRuntimeFolder } from "../../../src/shares/mounts/mount-claims.ts";
 import type { MountEntry } from "../../../src/shares/mounts/mount-entry.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -56,6 +57,19 @@ UUID=1 / ext4 defaults 0 1
     { host: "nas", share: "my share", path: "/mnt/my share", by: "fstab", user: "ann" },
     { host: "nas", share: "open", path: "/mnt/open", by: "fstab", user: null },
   ]);
+});
+
+test("a line of fstab: the last option counts, whatever the case, and a folder has no slash at its end", () => {
+  const [line] = parseFstab(
+    "//127.0.0.1/core /mnt/core/ cifs users,nouser,port=1,port=30123,soft,hard,PASS=x 0 0",
+  );
+  assert.deepEqual(
+    [line?.path, line?.forUsers, line?.carriedPort, line?.isHard, line?.hasCredentials],
+    ["/mnt/core", false, 30_123, true, true],
+  );
+  const ports = ["//127.0.0.1/a /a cifs port=x", "//nas/a /a cifs port=30123"].flatMap(parseFstab);
+  assert.deepEqual(pluck(ports, "carriedPort"), [null, null]);
+  assert.deepEqual([fstabPath("//nas/a / cifs"), fstabPath("//nas/a /a/ cifs")], ["/", "/a"]);
 });
 
 test("a carried mount and its line in fstab lead to Mountaineer, and are no server's share", () => {

@@ -32,6 +32,14 @@ describe("a NAS that sleeps", () => {
     assert.deepEqual(asleep().memory.wakeAddresses, [ADDRESS]);
   });
 
+  test("the addresses of the two hosts that answer are remembered, and no earlier ones", () => {
+    const world = asleep();
+    Object.assign(world.hosts, { tb: "answers", fallback: "answers" });
+    world.hardware = ["bb@10.0.0.3", "cc@10.0.0.4"];
+    world.advance(4_000);
+    assert.deepEqual(world.memory.wakeAddresses, world.hardware);
+  });
+
   test("an hour of cycles, network events, wakes from sleep and restarts sends nothing", () => {
     const world = asleep();
     for (let minute = 0; minute < 60; minute++) {
