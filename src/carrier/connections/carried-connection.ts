@@ -149,6 +149,7 @@ export class CarriedConnection {
     if (this.stage !== "joined" || !this.isLoggingOn) return;
     this.#held.isWaiting = false;
     this.#sendWhatMayPass();
+    if (!this.#held.isWaiting) this.#client.resume();
   }
 
   /** True if a request or a part of a frame is under way, and the server has sent nothing since `atMs`. */
@@ -169,15 +170,19 @@ export class CarriedConnection {
     this.#server = socket;
     const gone = Promise.withResolvers<void>();
     this.#serverGone = gone.promise;
-    // The close of an abandoned socket must not affect the connection's next socket.
+    // An abandoned socket may still emit events, which must not affect the connection's next socket.
     const failed = (error: Error): void => {
       if (this.#server === socket) this.#serverFailed(error);
     };
     socket.once("close", gone.resolve);
     socket.once("close", () => failed(new Error("the server's side is closed")));
     socket.on("error", failed);
-    socket.once("connect", () => this.#onConnect());
-    socket.on("end", () => this.#serverEnded());
+    socket.once("connect", () => {
+      if (this.#server === socket) this.#onConnect();
+    });
+    socket.on("end", () => {
+      if (this.#server === socket) this.#serverEnded();
+    });
     socket.on("drain", () => this.#onServerDrain());
     this.#setTimer(CONNECT_WITHIN_MS, () => failed(new Error(`no answer within ${CONNECT_WITHIN_MS} ms`)));
     try {
@@ -214,6 +219,8 @@ export class CarriedConnection {
    * because their frames cannot be read.
    */
   retire(from: CarriedRoute): void {
+    const { holding } = this.#held;
+    if (holding !== "nothing" && holding !== "logon") return;
     this.retiringFrom = from;
     this.#held.holding = "retire";
     this.#watchRetiring();
@@ -322,6 +329,7 @@ export class CarriedConnection {
       this.#close();
       return;
     }
+    if (this.#held.holding === "nothing") this.#send(this.#held.take());
     this.#endServerSide();
     this.#setTimer(HALF_CLOSED_AT_MOST_MS, this.#close);
   }
@@ -362,8 +370,9 @@ export class CarriedConnection {
     let ended = 0;
     for (let at = 0; at < length; ) {
       at = fromServer.push(bytes, at, true);
-      // If the share allows no orphaned connections, incomplete frames are passed on at once.
-      if (!this.#host.orphans || fromServer.atBoundary) ended = at;
+      // If the share allows no orphaned connections, or if the stream is not SMB, incomplete frames are passed on at
+      // once.
+      if (!this.#host.orphans || fromServer.broken || fromServer.atBoundary) ended = at;
     }
     const isTaken = this.#answers.pass(ended);
     this.#endIfRetired();
@@ -380,7 +389,7 @@ export class CarriedConnection {
     const server = this.#server;
     // With unsent bytes, the end waits for "drain": a socket whose end is queued behind bytes cannot be
     // reset.
-    if (server?.writableLength === 0) server.end();
+    if (server !== null && server.writableLength === 0 && !server.writableEnded) server.end();
   }
 
   #serverEnded(): void {
@@ -458,7 +467,8 @@ export class CarriedConnection {
       isEnoughToJudge(this.#orphansQuestion)
     ) {
       const question = firstMessage(this.#orphansQuestion);
-      this.#orphansQuestion = question?.following ?? null;
+      this.#orphansQuestion =
+        question === null || question.following.length === 0 ? null : question.following;
       if (question === null || !this.#answerAlone(question.header)) this.#close();
       this.#host.foundOut();
     }
