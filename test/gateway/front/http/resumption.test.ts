@@ -52,6 +52,24 @@ async function begin(rig: Rig, version = "2025-11-25"): Promise<Record<string, s
   return { "mcp-session-id": id, "mcp-protocol-version": version };
 }
 
+/** A call whose connection broke after its first event. */
+async function broken(
+  { rig, held }: Awaited<ReturnType<typeof openFront>>,
+  headers: Record<string, string>,
+  id: number,
+) {
+  const before = held.started.length;
+  const opening = rig.open("POST", headers, callMessage(id, "held"));
+  const { port } = await eventually(() => held.started[before]);
+  port.notify(...progress(1));
+  const { request, response } = await opening;
+  const told = reading(response);
+  await eventually(() => told.events.length === 1);
+  request.destroy();
+  await eventually(() => rig.listener.connections === 0);
+  return { port, eventId: told.events[0]?.id ?? "" };
+}
+
 async function resume(rig: Rig, headers: Record<string, string>, lastEventId: string) {
   const opened = await rig.open("GET", { ...headers, "last-event-id": lastEventId });
   return { ...opened, told: reading(opened.response) };
@@ -192,18 +210,12 @@ for (const [awayMs, thenMs] of [
 ] as const)
   test(`D2 who comes back after ${awayMs / 1_000} s gets what is told from then on, also ${thenMs / 1_000} s later`, async (t) => {
     const clock = createManualClock();
-    const { rig, held } = await openFront(t, {}, { clock });
+    const front = await openFront(t, {}, { clock });
+    const { rig, held } = front;
     const headers = await begin(rig);
-    const opening = rig.open("POST", headers, callMessage(1, "held"));
-    const { port } = await eventually(() => held.started[0]);
-    port.notify(...progress(1));
-    const { request, response } = await opening;
-    const told = reading(response);
-    await eventually(() => told.events.length === 1);
-    request.destroy();
-    await eventually(() => rig.listener.connections === 0);
+    const { port, eventId } = await broken(front, headers, 1);
     await clock.advance(awayMs);
-    const late = await resume(rig, headers, told.events[0]?.id ?? "");
+    const late = await resume(rig, headers, eventId);
     await eventually(() => late.told.events.length === 1);
     await clock.advance(thenMs);
     port.notify(...progress(2));
@@ -291,32 +303,20 @@ test("D2 a long request id is no part of the ids of events, which clients send i
 });
 
 test("E4 what is kept for one principal takes no other's place", async (t) => {
-  const { gateway, rig, held } = await openFront(t);
+  const front = await openFront(t);
+  const { gateway, rig, held } = front;
   let name = "ann";
   gateway.authenticate = () => ({ ok: true, principal: { kind: "user", name, roles: [] } });
-  /** A call whose connection broke after its first event. */
-  const broken = async (headers: Record<string, string>, id: number) => {
-    const before = held.started.length;
-    const opening = rig.open("POST", headers, callMessage(id, "held"));
-    const { port } = await eventually(() => held.started[before]);
-    port.notify(...progress(1));
-    const { request, response } = await opening;
-    const told = reading(response);
-    await eventually(() => told.events.length === 1);
-    request.destroy();
-    await eventually(() => rig.listener.connections === 0);
-    return { port, eventId: told.events[0]?.id ?? "" };
-  };
   const anns = await begin(rig);
-  const { eventId } = await broken(anns, 1);
+  const { eventId } = await broken(front, anns, 1);
   name = "ben";
   const bens = await begin(rig);
   const [first, ...more] = [
-    await broken(bens, 1),
-    await broken(bens, 2),
-    await broken(bens, 3),
-    await broken(bens, 4),
-    await broken(bens, 5),
+    await broken(front, bens, 1),
+    await broken(front, bens, 2),
+    await broken(front, bens, 3),
+    await broken(front, bens, 4),
+    await broken(front, bens, 5),
   ];
   assert.ok(first);
   for (const { port } of [first, ...more])
