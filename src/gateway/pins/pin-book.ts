@@ -133,8 +133,8 @@ function isTextOrNull(value: unknown): value is string | null {
 
 /** Returns the pinned tools whose whole text is kept. They are used for a backend that has not listed its tools yet. */
 export const recalledTools = memoized((pinned: ReadonlyMap<string, Pinned>) =>
-  [...pinned].flatMap(([name, { text, isListed }]): JsonObject[] => {
-    if (!isListed || text === null) return [];
+  [...pinned].flatMap(([name, { approved, text, isListed }]): JsonObject[] => {
+    if (!isListed || approved.length === 0 || text === null) return [];
     const tool: unknown = parseExactly(text);
     return isJsonObject(tool) && tool["name"] === name && !isSkillPin(tool) ? [tool] : [];
   }),

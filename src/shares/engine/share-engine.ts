@@ -40,7 +40,7 @@ interface RunningShare {
 export class ShareEngine implements AsyncDisposable {
   readonly #tools: EngineTools;
   readonly #shares = new Map<string, RunningShare>();
-  /** The newest end of each share that was removed; a share that is added again waits for it. */
+  /** The newest end of each removed share, until it is over; a share that is added again waits for it. */
   readonly #ending = new Map<string, Promise<void>>();
   readonly #proofsEnding = new Set<Promise<void>>();
   readonly #conditionLog: ReturnType<typeof createConditionLog>;
@@ -233,6 +233,9 @@ export class ShareEngine implements AsyncDisposable {
       if (forget) await this.#tools.memory.forget(name);
     })();
     this.#ending.set(name, ended);
+    void ended.then(() => {
+      if (this.#ending.get(name) === ended) this.#ending.delete(name);
+    });
   }
 
   /**
