@@ -1,6 +1,8 @@
 // Hides possible secrets in a program's arguments, in an address and in other texts of the configuration. Pure.
 
+import { isHostAsWritten } from "./values/address.ts";
 import { parseSecretText, type SecretText } from "./values/secret-text.ts";
+
 /**
  * `log` shows all but possible secrets, because its reader must know what ran. `report` is for other people,
  * and shows only values known to be harmless.
@@ -64,8 +66,13 @@ export function shownArguments(
   return shown;
 }
 
-/** An address with possible secrets hidden: user, password, values of the query, random parts of the path. */
-export function shownUrl(url: string, audience: Audience): string {
+/**
+ * An address with possible secrets hidden: user, password, values of the query, random parts of the path. Its host and
+ * port are those that `fetch` connects to, in the form of the parser if the text has another.
+ */
+export function shownUrl(address: string, audience: Audience): string {
+  const parsed = URL.parse(address);
+  const url = parsed === null || isHostAsWritten(address, parsed) ? address : parsed.href;
   // Text after the first colon counts as a password unless it is a port, even if it contains a `/`, `?` or `#` that
   // is not encoded.
   const [, scheme = "", authority = "", path = "", query = "", fragment = ""] =
@@ -150,6 +157,7 @@ export function hiddenValues(texts: readonly string[], shown: readonly string[])
 function hiddenIn(text: string, shown: string): readonly string[] {
   const values: string[] = [];
   const [first = "", ...rest] = shown.split(HIDDEN);
+  if (!text.startsWith(first)) return rest.length === 0 ? [] : [text];
   let from = first.length;
   for (const [index, part] of rest.entries()) {
     const isLast = index === rest.length - 1;

@@ -59,6 +59,8 @@ test("what is no host is refused with a reason", () => {
     ["10.0.1", /0 to 255/],
     ["10.0.0.1.", /0 to 255/],
     ["1234", /0 to 255/],
+    ["0x7f000001", null],
+    ["127.0x1", null],
     ["nas..local", null],
     [".nas", null],
     ["-nas", null],

@@ -3,6 +3,7 @@
 import { homedir, hostname, userInfo } from "node:os";
 import { dirname, resolve } from "node:path";
 import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
+import { readAddress } from "../../config/values/address.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { daemonLogPath } from "../in-process/open.ts";
 import { type CommandContext, command } from "../input/command.ts";
@@ -87,9 +88,8 @@ export const tuiCommand = command("tui", {
 });
 
 function parseUrl(text: string): URL | null {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  const isWhole = url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" && url.search === "";
-  return isWhole && url.username === "" && url.password === "" ? url : null;
+  const reading = readAddress(text, "");
+  return reading.ok && reading.url.pathname === "/" && reading.url.search === "" ? reading.url : null;
 }
 
 /** The address and token of another machine's daemon; null for the home's own daemon. Rejects with `usage`. */

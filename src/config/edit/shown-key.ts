@@ -59,8 +59,7 @@ function plainShown(value: ConfigValue, audience: Audience): ConfigValue {
 }
 
 function shownAddress(url: string, audience: Audience): string {
-  if (audience === "report") return shownUrl(url, audience);
-  if (!URL.canParse(url)) return HIDDEN;
-  const { username, password } = new URL(url);
-  return username !== "" || password !== "" || hasSecretQuery(url) ? HIDDEN : url;
+  const parsed = URL.parse(url);
+  const isSafe = parsed !== null && parsed.username + parsed.password === "" && !hasSecretQuery(url);
+  return audience === "log" && isSafe ? url : shownUrl(url, audience);
 }

@@ -6,7 +6,7 @@ import { parseGlob, parseLabel, parseServerUrl, URL_EXPECTED } from "../values/b
 import { HOST_EXPECTED, parseHost } from "../values/host.ts";
 import type { HostAddress } from "../values/host-text.ts";
 import { describeKind, describeValue, type IssueDetail, type KeyPath } from "../values/mistakes.ts";
-import { parseInterfaceName } from "../values/names.ts";
+import { parseInterfaceName, type WrongText } from "../values/names.ts";
 import { expandPath, PATH_EXPECTED, parsePath } from "../values/paths.ts";
 import { parseSecretText } from "../values/secret-text.ts";
 
@@ -34,9 +34,7 @@ export interface Value<Out> {
   read(value: unknown, refuse: Refuse, at?: KeyPath): Out | undefined;
 }
 
-type Reading<Out> =
-  | { readonly ok: true; readonly value: Out }
-  | { readonly ok: false; readonly found?: string; readonly expected: string; readonly hint: string | null };
+type Reading<Out> = { readonly ok: true; readonly value: Out } | WrongText;
 
 interface TextLook {
   readonly type?: string;

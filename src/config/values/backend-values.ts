@@ -1,6 +1,7 @@
 // The rules for a backend's values: program and arguments, address, texts with secrets, globs.
 import { VARIABLE_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import { REFERENCE_FORM } from "../../secrets/reference.ts";
+import { readAddress } from "./address.ts";
 import { isLine, type TextReading, textReader, wrong } from "./names.ts";
 
 const LONGEST_TEXT = 32 * 1024;
@@ -28,20 +29,14 @@ export function parseArgument(text: string): TextReading {
 
 export const URL_EXPECTED = "an address that begins with `http://` or `https://`";
 
-/** Reads the address of a server. Rejects a user name or password in it, because secrets do not belong in the file. */
 export function parseServerUrl(text: string): TextReading {
   if (REFERENCE.test(text))
     return wrong(
       `an address without \`${REFERENCE_FORM}\``,
       "addresses end up in logs: pass secrets in `headers`",
     );
-  if (text.length > 4096 || /[\s\p{Cc}\p{Cs}]/u.test(text) || !URL.canParse(text)) return wrong(URL_EXPECTED);
-  const { protocol, username, password, hash } = new URL(text);
-  if (protocol !== "http:" && protocol !== "https:") return wrong(URL_EXPECTED);
-  if (username !== "" || password !== "")
-    return wrong("an address without a user", "no secrets in config: pass them in `headers`, by reference");
-  if (hash !== "") return wrong("an address without `#`", "what follows `#` is never sent");
-  return { ok: true, value: text };
+  const reading = readAddress(text, URL_EXPECTED);
+  return reading.ok ? { ok: true, value: text } : reading;
 }
 
 /** True for a query that seems to carry a secret, as in `?api_key=…`. */

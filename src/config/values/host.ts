@@ -37,7 +37,7 @@ function isHostName(text: string): boolean {
   if (name.length > 253) return false;
   const labels = name.split(".");
   // A name whose last label is a number is read as an IPv4 address by every resolver.
-  return labels.every((label) => LABEL.test(label)) && !/^[0-9]+$/.test(labels.at(-1) ?? "");
+  return labels.every((label) => LABEL.test(label)) && !/^(?:[0-9]+|0x[0-9a-f]*)$/i.test(labels.at(-1) ?? "");
 }
 
 function badHostHint(text: string): string | null {

@@ -1,9 +1,15 @@
 // The rules for the names of shares, users, interfaces and networks. A share has two names: ours, which is a
 // component of a path, and the server's.
 
-export type TextReading =
-  | { readonly ok: true; readonly value: string }
-  | { readonly ok: false; readonly expected: string; readonly hint: string | null };
+export interface WrongText {
+  readonly ok: false;
+  /** Default: a description of the text. */
+  readonly found?: string;
+  readonly expected: string;
+  readonly hint: string | null;
+}
+
+export type TextReading = { readonly ok: true; readonly value: string } | WrongText;
 
 /** Aliases live in `<shares_root>/Links`, so no share may be called that. */
 export const RESERVED_SHARE_NAME = "Links";
@@ -21,7 +27,7 @@ const LONGEST_SUBPATH_BYTES = 3072;
 const LONGEST_SERVER_NAME = 80;
 const CONTROL_CHARACTER = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}]/u;
 
-export function wrong(expected: string, hint: string | null = null): TextReading {
+export function wrong(expected: string, hint: string | null = null): WrongText {
   return { ok: false, expected, hint };
 }
 

@@ -1,4 +1,5 @@
 // The rules for the values with which clients sign in: addresses of authorization servers, audiences, scopes, claims.
+import { readAddress } from "./address.ts";
 import { isLoopbackUrl } from "./host.ts";
 import { isLine, type TextReading, textReader, wrong } from "./names.ts";
 import { parsePath } from "./paths.ts";
@@ -23,22 +24,16 @@ export const SIGNING_ALGORITHMS = [
 export const ISSUER_EXPECTED =
   "an address that begins with `https://`; `http://` only on this machine; without query and `#`";
 
-function parseAddress(text: string): URL | null {
-  if (text.length > LONGEST_ADDRESS || /[\s\p{Cc}\p{Cs}]/u.test(text)) return null;
-  const url = URL.parse(text);
-  if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) return null;
-  return url.username === "" && url.password === "" && url.hash === "" ? url : null;
-}
-
 function isSafe(url: URL): boolean {
   return url.protocol === "https:" || isLoopbackUrl(url);
 }
 
 /** The name of an authorization server; kept exactly as written, because tokens repeat it to the letter. */
 export function parseIssuer(text: string): TextReading {
-  const url = parseAddress(text);
-  if (url === null || text.includes("?")) return wrong(ISSUER_EXPECTED);
-  if (isSafe(url)) return { ok: true, value: text };
+  const reading = readAddress(text, ISSUER_EXPECTED);
+  if (!reading.ok) return reading;
+  if (text.includes("?")) return wrong(ISSUER_EXPECTED);
+  if (isSafe(reading.url)) return { ok: true, value: text };
   return wrong(ISSUER_EXPECTED, "anyone on the way could answer with keys of their own");
 }
 
@@ -56,9 +51,9 @@ export function parseKeysPlace(text: string): TextReading {
     const reading = parsePath(text);
     return reading.ok ? reading : wrong(KEYS_PLACE_EXPECTED, reading.hint);
   }
-  const url = parseAddress(text);
-  if (url === null) return wrong(KEYS_PLACE_EXPECTED);
-  if (isSafe(url)) return { ok: true, value: text };
+  const address = readAddress(text, KEYS_PLACE_EXPECTED);
+  if (!address.ok) return address;
+  if (isSafe(address.url)) return { ok: true, value: text };
   return wrong(KEYS_PLACE_EXPECTED, "anyone on the way could answer with keys of their own");
 }
 
@@ -66,9 +61,10 @@ export const PUBLIC_URL_EXPECTED = "an address such as `https://mcp.example.com/
 
 /** The address of the endpoint as clients write it, without a slash at its end. */
 export function parsePublicUrl(text: string): TextReading {
-  const url = parseAddress(text);
-  if (url === null || text.includes("?")) return wrong(PUBLIC_URL_EXPECTED);
-  return { ok: true, value: url.href.replace(/\/$/, "") };
+  const reading = readAddress(text, PUBLIC_URL_EXPECTED);
+  if (!reading.ok) return reading;
+  if (text.includes("?")) return wrong(PUBLIC_URL_EXPECTED);
+  return { ok: true, value: reading.url.href.replace(/\/$/, "") };
 }
 
 export const parseAudience = textReader(

@@ -120,7 +120,7 @@ test("a text of env, headers and tokens is shown when its references are all tha
     ["backends.web.headers.Authorization", "Bearer ${WEB}"],
     ["backends.web.headers.X-Key", "(hidden)"],
     ["backends.web.url", "https://x/mcp"],
-    ["backends.bare.url", "(hidden)"],
+    ["backends.bare.url", "https://x/mcp?api_key=(hidden)"],
     ["incoming_auth.token", "${T}"],
   ];
   for (const [key, value] of rows) assert.deepEqual(await get(key, GATEWAY), { source: "file", value }, key);
