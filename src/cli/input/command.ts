@@ -1,6 +1,7 @@
 // The definition of a command: its name and help, its arguments and options, and the function that runs it.
 import type { Readable } from "node:stream";
 import type { ReadStream } from "node:tty";
+import { harmlessJson } from "../../runtime/text/plain-text.ts";
 import type { TerminalStyle } from "../views/terminal-style.ts";
 
 /** Each command line with its explanation. */
@@ -183,10 +184,9 @@ export function command<const Declared extends Takes = Record<never, never>>(
     takes: isText || "--json" in own ? own : { ...own, ...JSON_OPTION },
     async run(context, options, args) {
       const json = options["json"] === true;
-      return (
-        (await run({ ...context, command: name, json }, givenOf(takes ?? ({} as Declared), options, args))) ??
-        0
-      );
+      const print = json ? (text: string) => context.print(harmlessJson(text)) : context.print;
+      const given = givenOf(takes ?? ({} as Declared), options, args);
+      return (await run({ ...context, command: name, json, print }, given)) ?? 0;
     },
   };
 }

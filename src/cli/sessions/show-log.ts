@@ -3,7 +3,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import type { LogFields, LogRecord } from "../../runtime/log/log.ts";
 import { LOG_LEVELS, readableLine } from "../../runtime/log/log-lines.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { harmless, harmlessJson } from "../../runtime/text/plain-text.ts";
 import { localDay, systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findShare, readMembers } from "./config-members.ts";
@@ -72,10 +72,10 @@ export function logRecord(line: string): LogRecord | null {
 
 /** True if the line is about this share: its field `share` has the name. */
 export function isAboutShare(line: string, share: string): boolean {
-  // This quick check avoids the parsing of lines about other shares. The check only fits plain names, because
-  // the log escapes some characters in its own way.
-  const isPlain = /^[\p{L}\p{N} ._-]*$/u.test(share);
-  return (!isPlain || line.includes(`"${share}"`)) && jsonObject(line)?.["share"] === share;
+  // This quick check avoids the parsing of lines about other shares. It only fits names that JSON writes as they are.
+  const quoted = `"${share}"`;
+  const isPlain = harmlessJson(JSON.stringify(share)) === quoted;
+  return (!isPlain || line.includes(quoted)) && jsonObject(line)?.["share"] === share;
 }
 
 /** `2026-11-20 14:32:05.123 warn  message  name=value` and a newline, in the local time zone. */

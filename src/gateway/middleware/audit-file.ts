@@ -6,6 +6,7 @@ import type { AuditConfig } from "../../config/snapshot.ts";
 import { errorText, expecting, systemErrorCode } from "../../runtime/errors.ts";
 import { createLineQueue } from "../../runtime/log/line-queue.ts";
 import { createFileTarget, type FileTarget, rotateFile } from "../../runtime/log/log-targets.ts";
+import { harmlessJson } from "../../runtime/text/plain-text.ts";
 import { isoTime, settledWithin } from "../../runtime/time/clock.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { AuditRecord, NoticeRecord } from "./audit.ts";
@@ -76,7 +77,7 @@ export class AuditFile implements AsyncDisposable {
   write(record: AuditRecord | RefusalRecord | NoticeRecord): void {
     if (this.#ending !== null) return;
     if (this.#waitingLines < MAX_QUEUED_LINES && this.#waitingBytes < MAX_QUEUED_BYTES) {
-      this.#enqueue(JSON.stringify(record));
+      this.#enqueue(harmlessJson(JSON.stringify(record)));
       return;
     }
     const { dropped, ...failure } = this.#fail("the disk does not keep up");

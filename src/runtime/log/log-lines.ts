@@ -1,5 +1,7 @@
 // Formats a log record as one JSON line for the file, or one readable line for a terminal. Escapes names and values, so that
 // they cannot break out of their line or field.
+import { harmlessJson, unicodeEscape } from "../text/plain-text.ts";
+import { replaceUnseen } from "../text/unseen-characters.ts";
 import { exactLocalClock } from "../time/clock.ts";
 import type { LogFields, LogLevel, LogRecord } from "./log.ts";
 
@@ -7,8 +9,8 @@ import type { LogFields, LogLevel, LogRecord } from "./log.ts";
 const MAX_TEXT_LENGTH = 8_192;
 const RESERVED = new Set(["time", "level", "message"]);
 
-/** C0, DEL, C1, line separators, and characters that change the direction of text. */
-const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
+/** C0, DEL, C1 and line separators, and characters that change the direction of text. */
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f]/gu;
 const PLAIN_VALUE = /^[^\s"=\\]+$/u;
 
 export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
@@ -32,8 +34,7 @@ export function jsonLine(record: LogRecord): string {
   for (const [name, value] of Object.entries(record.fields)) {
     if (value !== undefined) line[RESERVED.has(name) ? `${name}_` : name] = jsonValue(value);
   }
-  // JSON.stringify does not escape DEL, C1 and direction marks, which terminals interpret.
-  return `${JSON.stringify(line).replace(CONTROLS, unicodeEscape)}\n`;
+  return `${harmlessJson(JSON.stringify(line))}\n`;
 }
 
 /** `14:32:05.123 warn  message  name=value other="two words"` and a newline, in local time. */
@@ -74,16 +75,12 @@ const SHORT_ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\
 
 /** Control characters as escapes: `\n`, `\x1b`, `\u202e`. */
 function plain(text: string): string {
-  return text.toWellFormed().replace(CONTROLS, (character) => {
+  return replaceUnseen(text.toWellFormed(), unicodeEscape).replace(CONTROLS, (character) => {
     const hex = character.charCodeAt(0).toString(16);
     return (
       SHORT_ESCAPES[character] ?? (hex.length <= 2 ? `\\x${hex.padStart(2, "0")}` : unicodeEscape(character))
     );
   });
-}
-
-function unicodeEscape(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 function clip(text: string): string {

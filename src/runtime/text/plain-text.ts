@@ -21,6 +21,19 @@ export function spelledOut(character: string): string {
   return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u{${code.toString(16)}}`;
 }
 
+// JSON.stringify leaves these characters as they are.
+const UNSEEN_IN_JSON = /[\u007f-\u009f\u2028\u2029\ufff9-\ufffb\p{Default_Ignorable_Code_Point}]/gu;
+
+/** The JSON text with the same meaning, and with control and invisible characters as `\uXXXX`. */
+export function harmlessJson(json: string): string {
+  return json.replace(UNSEEN_IN_JSON, unicodeEscape);
+}
+
+/** `\u009b`; two of them for a character beyond U+FFFF. */
+export function unicodeEscape(character: string): string {
+  return character.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 /** The width in a terminal, in columns, of a text that `harmless` has escaped. */
 export function columns(text: string): number {
   let sum = 0;

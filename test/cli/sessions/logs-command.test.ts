@@ -54,6 +54,24 @@ describe("logs", { concurrency: 2 }, () => {
     assert.equal((await run("--json")).stdout, line(1, { share: "CORE" }) + line(2));
   });
 
+  test("E3 --json of any command gives a terminal no control and no invisible character, and says the same", async (t) => {
+    const { home, path, run } = await scene(t);
+    const odd = "\u009b31m\u007f\u202e\u200b\u{e0041}\u2028ä";
+    await writeFile(path, `${line(1, { tool: odd })}${odd}\n`);
+    const { stdout } = await run("--json");
+    assert.match(stdout, /^[ -~\nä]*$/);
+    const lines = stdout.trimEnd().split("\n");
+    assert.deepEqual([JSON.parse(lines[0] ?? "").tool, JSON.parse(lines[1] ?? "").message], [odd, odd]);
+    const name = "\u202eA\u200b\u{e0041}";
+    const text = `[[shares]]\nname = "${name}"\nthunderbolt_path = "/tb"\nfallback_path = "/fb"\n`;
+    await writeFile(join(home, "config.toml"), text);
+    for (const command of ["shares list", "config show", "config get shares[0].name"]) {
+      const shown = (await runCommand([...command.split(" "), "--json"], { home })).stdout;
+      assert.match(shown, /^[ -~\n]*$/, command);
+      assert.match(shown, /\\u202eA\\u200b\\udb40\\udc41/, command);
+    }
+  });
+
   test("--share keeps to one share, whatever its letter case, and knows those that are gone", async (t) => {
     const { path, run } = await scene(t);
     await writeFile(path, line(1, { share: "CORE" }) + line(2, { share: "OLD" }) + line(3));

@@ -7,8 +7,11 @@ const line = (fields: object): string =>
   JSON.stringify({ time: "2026-01-02T12:00:00.000Z", level: "info", message: "m", ...fields });
 
 test("a line is about the share that it names, whatever the name's characters", () => {
-  for (const share of ["CORE", "Töne 2", 'a "b"', "a\\b", "a\u2028b"]) {
-    const escaped = line({ share }).replaceAll("\u2028", "\\u2028");
+  for (const share of ["CORE", "Töne 2", 'a "b"', "a\\b", "a\u2028b", "a\u3164b"]) {
+    const escaped = line({ share }).replace(
+      /[\u2028\u3164]/g,
+      (found) => `\\u${found.charCodeAt(0).toString(16)}`,
+    );
     assert.equal(isAboutShare(escaped, share), true, share);
     assert.equal(isAboutShare(line({ share: "OTHER", reason: share }), share), false, share);
   }

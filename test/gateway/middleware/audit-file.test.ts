@@ -62,6 +62,14 @@ async function started(
   return { path, file, targets };
 }
 
+test("E3 what a client calls does not command the terminal on which somebody reads the audit", async (t) => {
+  const { file, path, targets } = await started(t);
+  const target = "tool:\u009b31m\u202e\u200b\u{e0041}ä";
+  file.write(record(target));
+  await holds(targets, [target]);
+  assert.match(await readFile(path, "utf8"), /^[ -~ä]*\n$/);
+});
+
 async function holds(targets: () => Promise<string[]>, expected: readonly string[]): Promise<void> {
   await eventually(async () => {
     assert.deepEqual(await targets(), expected);
