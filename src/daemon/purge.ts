@@ -1,13 +1,18 @@
-// What `uninstall --purge` removes besides the service: keyring entries and folders. Anything that is mounted in
-// these folders stays.
+// What `uninstall --purge` removes besides the service: keyring entries, and files by their names. Whatever else is in
+// the same folders stays, and so does what is mounted there.
+import type { Dirent } from "node:fs";
 import { lstat, readdir, realpath, rmdir, unlink } from "node:fs/promises";
-import { join } from "node:path";
-import { expecting, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { basename, dirname, join } from "node:path";
+import { expecting, MountaineerError } from "../runtime/errors.ts";
+import { entryExists } from "../runtime/files/durable-file.ts";
+import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import { openSecretStore } from "../secrets/secret-store.ts";
+import { REMOTE_NAME } from "../shares/drivers/rclone/files.ts";
 import type { MountTable } from "../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
+import { logFilePath } from "./compose/log-settings.ts";
 
 const KEYRING_WITHIN_MS = 30_000;
 /**
@@ -15,12 +20,52 @@ const KEYRING_WITHIN_MS = 30_000;
  * then.
  */
 const ENDS_WITHIN_MS = 10_000;
-const BETWEEN_TRIES_MS = 100;
 /**
  * The keys that seal pins and approvals; they are removed separately, because the list of secrets does not
  * contain them.
  */
 const SEALING_KEYS = ["_seal-pins", "_seal-approvals"];
+
+/** The folders that Mountaineer makes in a home. */
+const FOLDERS = [
+  ...[".mcp-sock", ".sock", "carrier", "connections", "fleet", "history", "mounts", "rclone", "sign-in"],
+  "volumes",
+];
+const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";
+/** The files that Mountaineer makes, and rclone for it, as paths in the home. */
+const FILES = [
+  "config\\.(?:toml|ya?ml)",
+  "(?:aliases|carry-proof|daemon|held-routes|lock|management|secrets|state|timeline)\\.json",
+  "(?:audit|sessions)\\.jsonl",
+  "(?:fleet\\.|fleet-keys\\.|secrets\\.)?lock\\.db",
+  "(?:approvals|names|pins)\\.(?:key|sealed)",
+  "mountaineer\\.(?:log|sock)|mcp\\.sock|open\\.html",
+  "carrier/(?:carrier\\.log|control\\.sock|lock\\.db|(?:socket|state)\\.json)",
+  "carrier/program-[0-9a-f]+/(?:carrier\\.mjs|(?:keep|run)\\.sh)",
+  "connections/(?:[a-z0-9-]+\\.json|lock\\.db)",
+  "fleet/(?:ca\\.pem|(?:layer|member|operator)\\.json)",
+  "history/\\d{10}-[0-9a-f]{8}\\.entry",
+  "rclone/(?:current|\\d[\\w.-]*/rclone)",
+  "sign-in/(?:_key|[\\w-]+-[0-9a-f]{8})(?:\\.asked)?\\.(?:json|lock\\.db)",
+  `${SHARE}(?:cifs|control|local|mount-folder|process|send-to|server)\\.json`,
+  `${SHARE}(?:note\\.new|rclone\\.(?:conf|log)|server-copy\\.part)`,
+  `${SHARE}set-aside-notes/.+\\.json`,
+  `${SHARE}cache/(?:vfs|vfsMeta)/${REMOTE_NAME}/.+`,
+  // Folders that are removed if they are empty; others only if they are emptied here.
+  `(?:${FOLDERS.join("|")})/`,
+  `${SHARE}(?:cache/(?:vfs/|vfsMeta/)?|servers/|servers/[a-z0-9]+/|set-aside/|set-aside-notes/)`,
+].join("|");
+/** Also older files, files set aside because they were corrupt, and unfinished ones of writers that were killed. */
+const OURS = new RegExp(`^(?:${FILES})(?:\\.\\d{1,3}|\\.corrupt(?:-[\\dTZ.-]+)?|\\.set-aside|\\.new)?$`);
+const UNFINISHED = /(^|\/)\.([^/]+)\.\d{1,10}-[0-9a-f]{12}\.tmp$/;
+const LOG = /^mountaineer(?:-launchd)?\.log(?:\.\d{1,3})?$/;
+
+/** Whether Mountaineer makes files or folders with this path, in which a folder ends in `/`. */
+type IsOurs = (path: string) => boolean;
+const isOursByName: IsOurs = (path) => OURS.test(path.replace(UNFINISHED, "$1$2"));
+const isInOurFolder: IsOurs = (path) => FOLDERS.includes(path.split("/")[0] ?? "");
+
+const UNREAD = ["ENOENT", "ENOTDIR", "EACCES", "EPERM"];
 
 /** Removes the home's secrets and sealing keys from the keyring. Rejects with `secret_unavailable`. */
 export async function clearKeyring(home: string, signal: AbortSignal): Promise<void> {
@@ -38,24 +83,26 @@ export async function clearKeyring(home: string, signal: AbortSignal): Promise<v
 const SET_ASIDE = /^set-aside$|\.set-aside-\d{8}T/;
 
 /**
- * Files in the home that are not on the NAS: files set aside, and files that programs wrote to a mount path while nothing was
- * mounted. Mounts are not looked into.
+ * Files in the home that are not on the NAS: files set aside, and, in the usual home, files that programs wrote to a
+ * mount path while nothing was mounted. Mounts are not looked into.
  */
 export async function filesNotOnNas(
   home: string,
+  isUsual: boolean,
   table: MountTable = createMountTable({ clock: systemClock }),
 ): Promise<readonly string[]> {
   const real = await realpath(home).catch(expecting("ENOENT", home));
-  const mounted = new Set((await table.read(systemClock.monotonicMs())).map(({ path }) => path));
+  const mounted = await mountedPaths(table);
+  const volumes = join(real, "volumes");
   const found: string[] = [];
   const look = async (folder: string, isKept: boolean): Promise<void> => {
-    const entries = await readdir(folder, { withFileTypes: true }).catch(expecting("ENOENT", []));
-    for (const entry of entries) {
+    for (const entry of await entriesOf(folder)) {
       const path = join(folder, entry.name);
       // In `volumes`, a symbolic link is the mount path of a share with driver `local`.
-      const isLocal = entry.isSymbolicLink() && folder === join(real, "volumes");
-      if (mounted.has(path) || isLocal) continue;
-      const isVolumes = folder === real && entry.name === "volumes";
+      const isLocal = entry.isSymbolicLink() && folder === volumes;
+      const isOther = folder === real && !FOLDERS.includes(entry.name);
+      if (mounted.has(path) || isLocal || isOther) continue;
+      const isVolumes = isUsual && path === volumes;
       if (entry.isDirectory()) await look(path, isKept || isVolumes || SET_ASIDE.test(entry.name));
       else if (isKept) found.push(path);
     }
@@ -64,66 +111,98 @@ export async function filesNotOnNas(
   return found;
 }
 
-/** Rejects with `unmount_failed` if something is mounted at or below the folder. */
+async function mountedPaths(table: MountTable): Promise<ReadonlySet<string>> {
+  return new Set((await table.read(systemClock.monotonicMs())).map(({ path }) => path));
+}
+
+function entriesOf(folder: string): Promise<Dirent[]> {
+  return readdir(folder, { withFileTypes: true }).catch(expecting(UNREAD, []));
+}
+
+/** Rejects with `unmount_failed` if something is mounted in the folders that a purge of the usual home removes whole. */
 export async function requireNoMount(
-  folder: string,
+  home: string,
   table: MountTable = createMountTable({ clock: systemClock }),
 ): Promise<void> {
   // The mount table has real paths.
-  const real = await realpath(folder).catch(expecting("ENOENT", folder));
-  const entries = await table.read(systemClock.monotonicMs());
-  const inside = entries.filter(({ path }) => path === real || path.startsWith(`${real}/`));
+  const real = await realpath(home).catch(expecting("ENOENT", home));
+  const inside = [...(await mountedPaths(table))].filter(
+    (path) => path.startsWith(`${real}/`) && isInOurFolder(path.slice(real.length + 1)),
+  );
   if (inside.length === 0) return;
-  const paths = inside.map(({ path }) => path).join(", ");
-  throw new MountaineerError("unmount_failed", `something is mounted in ${folder}: ${paths}`, {
+  throw new MountaineerError("unmount_failed", `something is mounted in ${home}: ${inside.join(", ")}`, {
     hint: "nothing in it was removed; unmount it, and say it again",
   });
 }
 
 /**
- * Removes a folder with its contents, without following links or crossing mount points. Folders on other devices
- * stay, and so do the folders that contain such a folder.
+ * Removes what Mountaineer has made in its home, and the home if it is empty then; resolves with what stays in it.
+ * `isUsual`: its folders go with all that is in them. Elsewhere only files with its names go, and the folders that
+ * this empties. `userHome` always stays.
  */
-export async function removeFolder(folder: string, table?: MountTable): Promise<void> {
-  const found = await lstat(folder).catch(expecting("ENOENT", null));
-  if (found === null) return;
-  await requireNoMount(folder, table);
-  if (!found.isDirectory()) return unlink(folder);
-  const untilMs = systemClock.monotonicMs() + ENDS_WITHIN_MS;
-  for (;;) {
-    try {
-      return await emptyAndRemove(folder, found.dev);
-    } catch (error) {
-      if (systemErrorCode(error) !== "ENOTEMPTY" || systemClock.monotonicMs() >= untilMs) throw error;
-      await systemClock.sleep(BETWEEN_TRIES_MS);
-    }
-  }
+export async function removeHome(
+  home: string,
+  isUsual: boolean,
+  userHome: string,
+  table?: MountTable,
+): Promise<readonly string[]> {
+  const real = await realpath(home).catch(expecting("ENOENT", null));
+  if (real === null) return [];
+  const lock = join(real, "carrier/lock.db");
+  const isThere = await entryExists(lock).catch(expecting("ENOTDIR", false));
+  const wait = { clock: systemClock, withinMs: ENDS_WITHIN_MS };
+  const carrier = isThere ? await waitExclusive(lock, wait).catch(() => null) : null;
+  await removeOurs(real, (path) => (isUsual && isInOurFolder(path)) || isOursByName(path), table);
+  carrier?.release();
+  const left = await readdir(real);
+  if (left.length > 0 || real === (await realpath(userHome))) return left;
+  await removeIfEmpty(real);
+  const isLink = (await lstat(home).catch(expecting("ENOENT", null)))?.isSymbolicLink() === true;
+  if (isLink && !(await entryExists(real))) await unlink(home);
+  return [];
 }
 
-async function emptyAndRemove(folder: string, device: number): Promise<void> {
-  for (const { name } of await readdir(folder, { withFileTypes: true })) {
-    const path = join(folder, name);
-    const found = await lstat(path).catch(expecting("ENOENT", null));
-    if (found === null) continue;
-    if (!found.isDirectory()) await unlink(path).catch(expecting("ENOENT", undefined));
-    else if (found.dev === device) await emptyAndRemove(path, device);
-    else {
-      throw new MountaineerError(
-        "unmount_failed",
-        `${path} is on another device: something is mounted there`,
-        {
-          hint: "it stays, and so does what leads to it; unmount it, and say it again",
-        },
-      );
+/** Removes what is ours in a folder, without following links or crossing mount points. */
+export async function removeOurs(
+  root: string,
+  isOurs: IsOurs,
+  table: MountTable = createMountTable({ clock: systemClock }),
+): Promise<void> {
+  const mounted = await mountedPaths(table);
+  /** Resolves with whether something was removed from the folder. */
+  const removeIn = async (folder: string): Promise<boolean> => {
+    const { dev } = await lstat(join(root, folder));
+    let isChanged = false;
+    for (const entry of await entriesOf(join(root, folder))) {
+      const name = join(folder, entry.name);
+      const path = join(root, name);
+      if (mounted.has(path)) continue;
+      if (!entry.isDirectory()) {
+        if (!isOurs(name)) continue;
+        await unlink(path).catch(expecting("ENOENT", undefined));
+      } else {
+        const mayHoldOurs = folder !== "" || isOurs(`${name}/`);
+        if (!mayHoldOurs || (await lstat(path)).dev !== dev) continue;
+        if (!(await removeIn(name)) && !isOurs(`${name}/`)) continue;
+        await removeIfEmpty(path);
+      }
+      isChanged = true;
     }
-  }
-  await rmdir(folder);
+    return isChanged;
+  };
+  await removeIn("");
+}
+
+/** Removes the usual home's log, the files that it was before, and their folder if it is Mountaineer's and empty then. */
+export async function removeLog(home: string, userHome: string): Promise<void> {
+  const environment = { ...process.env, MOUNTAINEER_HOME: undefined };
+  const folder = dirname(logFilePath({ home, userHome, environment }));
+  for (const entry of await entriesOf(folder))
+    if (!entry.isDirectory() && LOG.test(entry.name)) await unlink(join(folder, entry.name));
+  if (basename(folder) === "mountaineer") await removeIfEmpty(folder);
 }
 
 /** Removes a folder if it is empty. Does nothing if it does not exist, or may not be removed. */
 export async function removeIfEmpty(folder: string): Promise<void> {
-  await rmdir(folder).catch((error: unknown) => {
-    if (!["ENOENT", "ENOTEMPTY", "EEXIST", "EBUSY", "EACCES", "EPERM"].includes(systemErrorCode(error) ?? ""))
-      throw error;
-  });
+  await rmdir(folder).catch(expecting([...UNREAD, "ENOTEMPTY", "EEXIST", "EBUSY", "EROFS"], undefined));
 }

@@ -4,7 +4,14 @@ import { spawnSync } from "node:child_process";
 import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { clearKeyring, filesNotOnNas, removeFolder, removeIfEmpty } from "../../src/daemon/purge.ts";
+import {
+  clearKeyring,
+  filesNotOnNas,
+  removeHome,
+  removeIfEmpty,
+  removeOurs,
+  requireNoMount,
+} from "../../src/daemon/purge.ts";
 import type { MountEntry } from "../../src/shares/mounts/mount-entry.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -16,41 +23,39 @@ const tableOf = (...paths: readonly string[]) => ({
 });
 
 describe("a purge", () => {
-  it("F3 removes a home, follows no link out of it, and finds nothing wrong with one that is gone", async (t) => {
+  it("F3 removes what it is told, follows no link, and leaves what others use, or what is gone", async (t) => {
     const folder = await temporaryFolder(t);
-    const home = join(folder, "home");
-    await mkdir(join(home, "a/b"), { recursive: true });
+    await mkdir(join(folder, "home/a/b"), { recursive: true });
+    await mkdir(join(folder, "home/mine"));
     await mkdir(join(folder, "nas"));
     await writeFile(join(folder, "nas/file"), "mine");
-    await symlink(join(folder, "nas"), join(home, "a/link"));
-    await writeFile(join(home, "a/b/c"), "x");
-    await removeFolder(home, tableOf("/", `${home}-other`));
-    assert.deepEqual(await readdir(folder), ["nas"]);
+    await symlink(join(folder, "nas"), join(folder, "home/a/link"));
+    await writeFile(join(folder, "home/a/b/c"), "x");
+    await removeOurs(
+      join(folder, "home"),
+      (path) => path.startsWith("a/"),
+      tableOf("/", `${folder}/home-other`),
+    );
+    assert.deepEqual(await readdir(join(folder, "home")), ["mine"]);
     assert.deepEqual(await readdir(join(folder, "nas")), ["file"]);
-    await removeFolder(home, tableOf());
-  });
-
-  it("F3 removes a file, and a link alone, whatever is where it leads", async (t) => {
-    const folder = await temporaryFolder(t);
-    await mkdir(join(folder, "mine/deep"), { recursive: true });
-    await writeFile(join(folder, "log"), "x");
-    await symlink("mine", join(folder, "current"));
-    for (const name of ["log", "current"]) await removeFolder(join(folder, name), tableOf());
-    assert.deepEqual(await readdir(folder), ["mine"]);
-    assert.deepEqual(await readdir(join(folder, "mine")), ["deep"]);
+    assert.deepEqual(await removeHome(join(folder, "gone"), true, folder, tableOf()), []);
   });
 
   it("F3 takes a local share's mount path for none of a person's files", async (t) => {
     const home = await temporaryFolder(t);
     await mkdir(join(home, "volumes"));
     await symlink("/srv", join(home, "volumes/LOCAL"));
-    assert.deepEqual(await filesNotOnNas(home, tableOf()), []);
+    assert.deepEqual(await filesNotOnNas(home, true, tableOf()), []);
     await mkdir(join(home, "volumes/CORE"));
     await symlink("/srv", join(home, "volumes/CORE/link"));
-    assert.deepEqual(await filesNotOnNas(home, tableOf()), [join(home, "volumes/CORE/link")]);
+    assert.deepEqual(await filesNotOnNas(home, true, tableOf()), [join(home, "volumes/CORE/link")]);
     await mkdir(join(home, "cache/volumes"), { recursive: true });
     await writeFile(join(home, "cache/volumes/file"), "x");
-    assert.equal((await filesNotOnNas(home, tableOf())).length, 1, "only the home's own volumes are kept");
+    assert.equal(
+      (await filesNotOnNas(home, true, tableOf())).length,
+      1,
+      "only the home's own volumes are kept",
+    );
   });
 
   it("F3 finds nothing in a keyring that gives no answer", async (t) => {
@@ -62,18 +67,20 @@ describe("a purge", () => {
     await clearKeyring(await temporaryFolder(t), AbortSignal.any([]));
   });
 
-  it("F3 removes nothing of a folder in which something is mounted, also of the same device", async (t) => {
-    const folder = await temporaryFolder(t);
-    await mkdir(join(folder, "a/volumes"), { recursive: true });
-    await writeFile(join(folder, "a/file"), "x");
-    await assert.rejects(removeFolder(join(folder, "a"), tableOf(join(folder, "a/volumes"))), {
-      code: "unmount_failed",
-      message: /volumes/,
-    });
-    await assert.rejects(removeFolder(join(folder, "a"), tableOf(join(folder, "a"))), {
-      code: "unmount_failed",
-    });
-    assert.deepEqual((await readdir(join(folder, "a"))).sort(), ["file", "volumes"]);
+  it("F6 begins with nothing in the usual home while something is mounted in a folder of ours; elsewhere in it, it may", async (t) => {
+    const home = await temporaryFolder(t);
+    const rows = [
+      ["volumes/CORE", true],
+      ["mounts", true],
+      ["mine/usb", false],
+      ["volumes-of-mine", false],
+      ["", false],
+    ] as const;
+    for (const [path, isRefused] of rows) {
+      const look = requireNoMount(home, tableOf(join(home, path)));
+      if (isRefused) await assert.rejects(look, { code: "unmount_failed", message: new RegExp(path) });
+      else await look;
+    }
   });
 
   it("F3 crosses no mount point that the table does not know", {
@@ -85,9 +92,8 @@ describe("a purge", () => {
     assert.equal(spawnSync("mount", ["-t", "tmpfs", "none", mounted]).status, 0);
     try {
       await writeFile(join(mounted, "file"), "mine");
-      await assert.rejects(removeFolder(join(folder, "a"), tableOf()), /another device/);
+      await removeOurs(folder, () => true, tableOf());
       assert.deepEqual(await readdir(mounted), ["file"]);
-      await assert.rejects(removeFolder(join(folder, "a")), /something is mounted in/);
     } finally {
       spawnSync("umount", [mounted]);
     }
@@ -99,7 +105,7 @@ describe("a purge", () => {
     const mounted = join(folder, "volumes/CORE");
     const beside = join(folder, "volumes/CORE.set-aside-20261124T120000Z");
     for (const each of [aside, join(mounted, "set-aside"), beside]) await mkdir(each, { recursive: true });
-    const notOnNas = () => filesNotOnNas(folder, tableOf(mounted));
+    const notOnNas = () => filesNotOnNas(folder, true, tableOf(mounted));
     await writeFile(join(mounted, "set-aside/on-nas"), "a folder of the NAS");
     await writeFile(join(folder, "set-aside"), "a file of that name is none");
     assert.deepEqual(await notOnNas(), []);
@@ -110,7 +116,7 @@ describe("a purge", () => {
       new Set(await notOnNas()),
       new Set([join(aside, "mine"), join(beside, "mine"), join(folder, "volumes/bare")]),
     );
-    assert.deepEqual(await filesNotOnNas(join(folder, "gone"), tableOf()), []);
+    assert.deepEqual(await filesNotOnNas(join(folder, "gone"), true, tableOf()), []);
     await removeIfEmpty(join(folder, "rclone"));
     await removeIfEmpty(aside);
     assert.deepEqual(await readdir(aside), ["mine"]);

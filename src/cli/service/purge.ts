@@ -1,5 +1,5 @@
 // `uninstall --purge`: removes everything that Mountaineer has put on this machine, and nothing on a NAS.
-import { lstat, readdir, readlink, realpath, unlink } from "node:fs/promises";
+import { lstat, readlink, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
 import { readRecord } from "../../clients/connection-record.ts";
@@ -8,7 +8,7 @@ import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { disconnectClient } from "../clients/connect-client.ts";
-import { daemonLogPath, loadPurge } from "../in-process/open.ts";
+import { loadPurge } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readBundle, VERSION_FOLDER } from "../input/launcher-path.ts";
@@ -16,6 +16,10 @@ import { askEngine } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { uninstallService } from "./service-command.ts";
+
+const NAMED_AT_MOST = 5;
+/** The unpacked versions of a bundle. */
+const OUR_VERSIONS = new RegExp(`^(?:current|\\.new-.+)$|${VERSION_FOLDER.source}`);
 
 const TOOL_REMOVALS: Readonly<Record<string, string>> = {
   dpkg: "apt remove mountaineer",
@@ -35,6 +39,10 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   const { home, signal } = context;
   leaveFolder();
   const purge = await loadPurge();
+  const { userHome, home: usualHome } = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined });
+  const found = await lstat(home).catch(expecting("ENOENT", null));
+  // Any other home may be a folder that somebody uses for other things, too.
+  const isUsual = home === usualHome && found?.isSymbolicLink() !== true;
   const requireAllSent = async (): Promise<void> => {
     const { servers } = await askEngine(context, "look", "unsent", {
       share: null,
@@ -47,7 +55,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
         unsent.map(({ share, files }) => `${counted(files.length, "file")} of ${share} not on the NAS yet`),
         "mountaineer unsent shows them",
       );
-    const aside = await purge.filesNotOnNas(home);
+    const aside = await purge.filesNotOnNas(home, isUsual);
     if (aside.length > 0)
       throw kept(aside, "they are files of yours that the NAS does not have: move them first");
   };
@@ -57,20 +65,18 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
     });
   await requireAllSent();
   const links = await linksOf(context);
-  const { userHome, home: usualHome } = findPlace({ ...process.env, MOUNTAINEER_HOME: undefined });
-  // Removes the home's folder only at the usual path: a home elsewhere may contain other files.
-  const isUsual = home === usualHome;
+  const where = harmless(home);
   const folder = isUsual
-    ? `, the log and ${harmless(home)} with its configuration and secrets`
-    : ` and the log; ${harmless(home)} is not the usual home, so this folder stays`;
+    ? `the log and ${where} with its configuration and secrets`
+    : `the log, configuration and secrets; ${where} is not the usual home, so what else is in it stays`;
   context.print(
-    `This unmounts every share, gives clients their files back, and removes the service, keyring entries, links${folder}.\nFiles on the NAS stay.\n`,
+    `This unmounts every share, gives clients their files back, and removes the service, keyring entries, links, ${folder}.\nFiles on the NAS stay.\n`,
   );
   if (!yes && !(await agrees(context, "Remove Mountaineer?", "no"))) return FAILED_EXIT;
 
   await unmountAll(context);
   await requireAllSent();
-  await purge.requireNoMount(home);
+  if (isUsual) await purge.requireNoMount(home);
   for (const client of CLIENT_NAMES) {
     if ((await readRecord(home, client)) === null) continue;
     const undo = disconnectClient(context, { client, file: null, yes: true, keepOthers: false });
@@ -85,41 +91,28 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
 
   await purge.clearKeyring(home, signal);
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
-  const log = await daemonLogPath(home, userHome);
-  if (isUsual) {
-    // The home may be a symbolic link to a folder.
-    const real = await realpath(home).catch(expecting("ENOENT", home));
-    await purge.removeFolder(real);
-    if (real !== home) await unlink(home);
-  }
-  const logFolder = dirname(log);
-  if (logFolder.endsWith("/mountaineer")) await purge.removeFolder(logFolder);
-  else {
-    await purge.removeFolder(log);
-    await purge.removeFolder(join(logFolder, "mountaineer-launchd.log"));
-  }
+  const left = await purge.removeHome(home, isUsual, userHome);
+  // Any other home contains its log.
+  if (home === usualHome) await purge.removeLog(home, userHome);
   // rclone makes these folders, and Mountaineer keeps nothing in them.
   for (const folder of [".config/rclone", ".config"]) await purge.removeIfEmpty(join(userHome, folder));
   const bundle = readBundle();
   context.print("Mountaineer has left this machine\n");
-  if (!isUsual) context.note(`${harmless(home)} is not the usual home: remove it yourself`);
+  if (left.length > 0) {
+    const names = `${left.slice(0, NAMED_AT_MOST).map(harmless).join(", ")}${left.length > NAMED_AT_MOST ? ", …" : ""}`;
+    context.note(`${where} stays, with what Mountaineer did not make there: ${names}`);
+  }
   const tool = bundle?.tool ?? null;
   if (tool !== null) context.note(`its program is left to ${tool}: ${TOOL_REMOVALS[tool] ?? tool}`);
   else if (bundle?.current != null && isUsual) {
     context.note("the file that you started it by is left to you");
     // Removed last, because this program runs from that folder.
-    await removeVersions(dirname(bundle.current), purge);
+    const folder = dirname(bundle.current);
+    await purge.removeOurs(folder, (path) => OUR_VERSIONS.test(path.split("/")[0] ?? ""));
+    await purge.removeIfEmpty(folder);
   } else if (bundle === null)
     context.note("its program stays: delete the clone, or npm uninstall -g mountaineerd");
   return 0;
-}
-
-/** Removes the unpacked versions, and leaves other files in the folder. */
-async function removeVersions(folder: string, purge: Awaited<ReturnType<typeof loadPurge>>): Promise<void> {
-  for (const name of await readdir(folder))
-    if (name === "current" || VERSION_FOLDER.test(name) || name.startsWith(".new-"))
-      await purge.removeFolder(join(folder, name));
-  await purge.removeIfEmpty(folder);
 }
 
 function kept(what: readonly string[], hint: string): MountaineerError {

@@ -410,9 +410,12 @@ test("without a service manager up starts a daemon of its own, which can hand ov
   const other = { home: join(folder, "other"), env: { HOME: folder } };
   await mkdir(other.home);
   const asked = await runCommand(["uninstall", "--purge"], other);
-  assert.match(asked.stdout, /and the log; \S+other is not the usual home, so this folder stays\./);
+  assert.match(
+    asked.stdout,
+    /configuration and secrets; \S+other is not the usual home, so what else is in it stays\./,
+  );
   assert.equal((await runCommand(["uninstall", "--purge", "--yes"], other)).code, 0);
-  await stat(other.home);
+  await assert.rejects(stat(other.home), { code: "ENOENT" });
 });
 
 for (const becomes of ["unsent", "set aside"] as const) {

@@ -167,8 +167,9 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
     const folders = new Set(configured.map(folderName));
     const root = shareMountsFolder(stateFolder);
     const found: FormerUnsent[] = [];
-    for (const name of await readdir(root).catch(expecting("ENOENT", []))) {
-      if (folders.has(name)) continue;
+    for (const entry of await readdir(root, { withFileTypes: true }).catch(expecting("ENOENT", []))) {
+      const { name } = entry;
+      if (folders.has(name) || !entry.isDirectory()) continue;
       const folder = join(root, name);
       const serving = (await noteOfRunning(rcloneFilesIn(folder)))?.server;
       for (const files of await listCaches(folder)) {

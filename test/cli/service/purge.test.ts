@@ -1,0 +1,217 @@
+// `uninstall --purge` beside other people's files: what is left of a user's folder.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { test } from "node:test";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { runCommand } from "../command-line.ts";
+
+const ROOT = process.getuid?.() === 0 && process.platform === "linux";
+const CONTENTS: Readonly<Record<string, string>> = {
+  "config.toml": "[sync]\nenabled = false\n",
+  "secrets.json": '{"version":1,"secrets":{}}',
+};
+const SHARE = "mounts/CORE";
+/** Whatever a home may hold that Mountaineer made. */
+const FULL = [
+  ...[
+    "config.toml",
+    "state.json",
+    "state.json.corrupt-2026-11-26T20-00-00.000Z",
+    "secrets.json",
+    "secrets.lock.db",
+  ],
+  ...["lock.db", "lock.json", "aliases.json", "aliases.json.set-aside", "held-routes.json", "sessions.jsonl"],
+  ...["timeline.json", "management.json", "daemon.json", "open.html", "audit.jsonl", "audit.jsonl.1"],
+  ...["mountaineer.log", "mountaineer.log.1", "approvals.sealed", "approvals.key", "pins.sealed", "pins.key"],
+  ...["names.sealed", "names.key", "carry-proof.json", "fleet.lock.db", ".state.json.4711-0123456789ab.tmp"],
+  ...["history/0000000001-0a1b2c3d.entry", "history/0000000002-0a1b2c3d.entry.corrupt"],
+  ...[
+    "connections/.cursor.json.4711-0123456789ab.tmp",
+    "connections/lock.db",
+    "fleet/member.json",
+    "fleet/ca.pem",
+  ],
+  ...["sign-in/_key.lock.db", "sign-in/docs-0a1b2c3d.json", "sign-in/docs-0a1b2c3d.asked.json"],
+  ...["carrier/state.json", "carrier/carrier.log", "carrier/lock.db", "carrier/program-0a1b2c/carrier.mjs"],
+  ...["rclone/current", "rclone/1.75.1/rclone", `${SHARE}/rclone.conf`, `${SHARE}/rclone.log`],
+  ...[`${SHARE}/process.json`, `${SHARE}/mount-folder.json`, `${SHARE}/servers/0a1b/server.json`],
+  ...[`${SHARE}/cache/vfs/share/core/Film 1.mov`, `${SHARE}/servers/0a1b/cache/vfsMeta/share/core/a/b`],
+];
+
+interface Row {
+  /** Below the user's home. */
+  readonly home: string;
+  readonly before?: readonly string[];
+  /** Links, each from its path to its target. */
+  readonly links?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
+  /** What is left; folders end in `/`, and are named if they are empty. */
+  readonly left: readonly string[];
+  readonly says?: RegExp;
+}
+
+const inHome = (home: string, names: readonly string[]): string[] => names.map((name) => join(home, name));
+const THESIS = ["thesis/thesis.tex", "photo.jpg", "config.toml.orig", "lock.db.md"];
+
+const ROWS: Readonly<Record<string, Row>> = {
+  "the usual home goes whole, and its log": {
+    home: ".mountaineer",
+    before: [
+      ...inHome(".mountaineer", FULL),
+      ...inHome(".mountaineer", ["mounts/CORE/strange", "history/notes.txt"]),
+      ...inHome(".local/state/mountaineer", ["mountaineer.log", "mountaineer.log.2"]),
+    ],
+    left: [],
+  },
+  "what others put into the usual home stays, and is named": {
+    home: ".mountaineer",
+    before: inHome(".mountaineer", [...FULL, ...THESIS]),
+    left: inHome(".mountaineer", THESIS).sort(),
+    says: /\.mountaineer stays, with what Mountaineer did not make there: config\.toml\.orig, lock\.db\.md, photo\.jpg, thesis\n/,
+  },
+  "a clone where the log was loses the log alone": {
+    home: ".mountaineer",
+    env: { XDG_STATE_HOME: "src" },
+    before: inHome("src/mountaineer", [
+      ".git/HEAD",
+      "my-uncommitted-work.ts",
+      "mountaineer.log",
+      "mountaineer.log.md",
+    ]),
+    left: inHome("src/mountaineer", [".git/HEAD", "mountaineer.log.md", "my-uncommitted-work.ts"]),
+  },
+  "links in place of our folders and log go, and nothing behind them": {
+    home: ".mountaineer",
+    before: ["big/1.75.1/rclone", "big/state.json", "state/mountaineer.log", "state/mine"],
+    links: {
+      ".mountaineer/rclone": "../big",
+      ".mountaineer/mounts": "../big",
+      ".mountaineer/volumes": "../big",
+      ".local/state/mountaineer": "../../state",
+    },
+    left: [".local/state/mountaineer", "big/1.75.1/rclone", "big/state.json", "state/mine"],
+  },
+  "a full home elsewhere goes by its names": {
+    home: "disk/mountaineer",
+    before: inHome("disk/mountaineer", FULL),
+    left: ["disk/"],
+  },
+  "a home elsewhere keeps what is not ours, whatever it is called": {
+    home: "mountaineer",
+    before: [
+      ...inHome("mountaineer", [...FULL, ...THESIS]),
+      ...inHome("mountaineer", [
+        "history/of-rome.txt",
+        "rclone/src/fs.go",
+        "mounts/CORE/film.mov",
+        "mounts/a/b/c",
+      ]),
+      ...inHome("mountaineer", [
+        "volumes/1/text",
+        "carrier/pigeon",
+        "cache/vfs/share/x",
+        "connections/a/b.json",
+      ]),
+    ],
+    left: [
+      ...inHome("mountaineer", [
+        "cache/vfs/share/x",
+        "carrier/pigeon",
+        "config.toml.orig",
+        "connections/a/b.json",
+      ]),
+      ...inHome("mountaineer", ["history/of-rome.txt", "lock.db.md", "mounts/CORE/film.mov", "mounts/a/b/c"]),
+      ...inHome("mountaineer", ["photo.jpg", "rclone/src/fs.go", "thesis/thesis.tex", "volumes/1/text"]),
+    ],
+  },
+  "a usual home that is a link is a home elsewhere": {
+    home: ".mountaineer",
+    before: inHome("work", [...FULL, "history/notes.txt", "rclone/README"]),
+    links: { ".mountaineer": "work" },
+    left: [".mountaineer", "work/history/notes.txt", "work/rclone/README"],
+  },
+  "a usual home that is a link goes with the link if it is empty then": {
+    home: ".mountaineer",
+    before: inHome("work", FULL),
+    links: { ".mountaineer": "work" },
+    left: [],
+  },
+  "the user's own folder as the home stays, with empty folders and links": {
+    home: "",
+    before: [...FULL, "mounts/usb/", "Pictures/1.jpg", "history/.bash", "set-aside/mine"],
+    links: { volumes: "Pictures", "notes.txt": "nowhere" },
+    left: ["Pictures/1.jpg", "history/.bash", "mounts/usb/", "notes.txt", "set-aside/mine", "volumes"],
+  },
+};
+
+for (const [title, row] of Object.entries(ROWS)) {
+  test(`F6 purge: ${title}`, async (t) => {
+    const user = await temporaryFolder(t);
+    const { stderr } = await purge(user, row);
+    assert.deepEqual(await leftIn(user), row.left);
+    if (row.says !== undefined) assert.match(stderr, row.says);
+  });
+}
+
+test("F6 purge: a home that is a mount point is emptied, and what is mounted in it is not looked into", {
+  skip: ROOT ? false : "needs root on Linux",
+}, async (t) => {
+  const user = await temporaryFolder(t);
+  for (const [home, usb, left] of [
+    [".mountaineer", ".mountaineer/usb", [".mountaineer/usb/mounts/x"]],
+    ["disk", "disk/mounts/usb", ["disk/mounts/usb/mounts/x"]],
+  ] as const) {
+    const mounted: string[] = [];
+    const mount = async (path: string): Promise<void> => {
+      await mkdir(join(user, path), { recursive: true });
+      execFileSync("mount", ["-t", "tmpfs", "none", join(user, path)]);
+      mounted.unshift(join(user, path));
+    };
+    try {
+      await mount(home);
+      await mount(usb);
+      await purge(user, { home, before: [...inHome(home, FULL), `${usb}/mounts/x`], left });
+      assert.deepEqual(await leftIn(user), left);
+    } finally {
+      for (const path of mounted) execFileSync("umount", [path]);
+      for (const name of await readdir(user)) execFileSync("rm", ["-r", join(user, name)]);
+    }
+  }
+});
+
+async function purge(user: string, { home, before = [], links = {}, env = {} }: Row) {
+  for (const path of before) {
+    await mkdir(join(user, path.endsWith("/") ? path : dirname(path)), { recursive: true });
+    if (!path.endsWith("/")) await writeFile(join(user, path), CONTENTS[basename(path)] ?? "");
+  }
+  for (const [path, target] of Object.entries(links)) {
+    await mkdir(dirname(join(user, path)), { recursive: true });
+    await symlink(target, join(user, path));
+  }
+  const isUsual = home === ".mountaineer";
+  if (isUsual && links[home] === undefined) await mkdir(join(user, home), { recursive: true, mode: 0o700 });
+  execFileSync("chmod", ["-R", "go-rwx", user]);
+  const options = {
+    home: isUsual ? "" : join(user, home),
+    env: {
+      HOME: user,
+      ...Object.fromEntries(Object.entries(env).map(([name, path]) => [name, join(user, path)])),
+    },
+  };
+  const ran = await runCommand(["uninstall", "--purge", "--yes"], options);
+  assert.equal(ran.code, 0, ran.stderr);
+  return ran;
+}
+
+async function leftIn(folder: string): Promise<readonly string[]> {
+  const found = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = found.map((entry) => ({ entry, path: join(entry.parentPath, entry.name) }));
+  const isLeaf = (path: string): boolean => !paths.some((other) => other.path.startsWith(`${path}/`));
+  return paths
+    .filter(({ path }) => isLeaf(path))
+    .map(({ entry, path }) => path.slice(folder.length + 1) + (entry.isDirectory() ? "/" : ""))
+    .filter((path) => path !== ".local/state/")
+    .sort();
+}
