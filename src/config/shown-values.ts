@@ -1,7 +1,7 @@
 // Hides possible secrets in a program's arguments, in an address and in other texts of the configuration. Pure.
 
 import { isHostAsWritten } from "./values/address.ts";
-import { parseSecretText, type SecretText } from "./values/secret-text.ts";
+import { parseSecretText, type SecretText, storedParts } from "./values/secret-text.ts";
 
 /**
  * `log` shows all but possible secrets, because its reader must know what ran. `report` is for other people,
@@ -29,6 +29,8 @@ const PACKAGE = /^(?:@[a-z0-9][\w.-]*\/)?[a-z0-9][\w.-]*(?:@[\w.^~-]+)?$/i;
 /** An absolute path to a file with an extension, as a word of its own. */
 const FILE_PATH =
   /(?<![^\s"'`=:,;|&<(])\/(?:[\w@.+~-]+\/)*[\w@+~-][\w@.+~-]*\.[A-Za-z]\w{0,7}(?![^\s"'`:,;|&>)])/g;
+/** The name that Nix or uv gives to a folder of its store, up to where the name of what is in it begins. */
+const STORE_FOLDER = /\/nix\/store\/[0-9a-z]{32}(?=-)|\/archive-v\d+\/[\w-]{20,22}(?=\/)/g;
 /** A digest in the name of a built folder or file: `35010a7b583850f6`, `main-35010a7b583850f6.js`. */
 const DIGEST = /^[0-9a-f]{16,64}$/;
 const PLAIN_WORDS =
@@ -53,7 +55,7 @@ export function shownArguments(
     const equals = argument.indexOf("=");
     if (isAwaited && argument !== "--") {
       isAwaited = false;
-      shown.push(argument === "" ? "" : HIDDEN);
+      shown.push(argument === "" ? "" : aroundReferences(argument, () => HIDDEN));
     } else if (isOption && equals === -1) {
       isAwaited = isSecretName(argument);
       shown.push(shownOption(argument, audience));
@@ -71,6 +73,7 @@ export function shownArguments(
  * port are those that `fetch` connects to, in the form of the parser if the text has another.
  */
 export function shownUrl(address: string, audience: Audience): string {
+  if (storedParts(address).length > 1) return aroundReferences(address, (part) => shownText(part, audience));
   const parsed = URL.parse(address);
   const url = parsed === null || isHostAsWritten(address, parsed) ? address : parsed.href;
   // Text after the first colon counts as a password unless it is a port, even if it contains a `/`, `?` or `#` that
@@ -126,7 +129,14 @@ export function shownWritten(name: string, written: string, audience: Audience):
 
 /** Hides possible secrets in a text such as an argument, a command line or a path. */
 export function shownText(text: string, audience: Audience): string {
-  return shownNested(text, audience, DEEPEST_PAIR);
+  return aroundReferences(text, (part) => shownNested(part, audience, DEEPEST_PAIR));
+}
+
+/** Keeps references to stored secrets, and shows each text around them as `show` does. */
+function aroundReferences(text: string, show: (part: string) => string): string {
+  return storedParts(text)
+    .map((part) => (typeof part === "string" ? show(part) : referenceShown(part)))
+    .join("");
 }
 
 /** The nesting limit of pairs: `--env=NAME=VALUE` is a pair within a pair. */
@@ -194,10 +204,15 @@ function hiddenWords(text: string): string {
     )
     .replace(/(?<![\w.-])([A-Za-z_-][\w.-]*)(["']?\s{0,8}[:=]\s{0,8}["']?)([^\s"'`,;&|]+)/g, hiddenPair)
     .replace(/(?<![\w.-])(-{1,2}[A-Za-z][\w.-]*)(["']?\s{1,8}["']?)([^\s"'`,;&|]+)/g, hiddenPair);
-  const paths = [...known.matchAll(FILE_PATH)].map(({ 0: path, index }) => [index, index + path.length]);
+  const spans = (pattern: RegExp) =>
+    [...known.matchAll(pattern)].map(({ 0: path, index }) => [index, index + path.length] as const);
+  const paths = spans(FILE_PATH);
+  const stores = spans(STORE_FOLDER);
   return known.replace(WORD, (word, at: number) => {
+    const store = stores.find(([from, to]) => from < at && at < to);
+    if (store !== undefined && isHarmless(word.slice(store[1] - at))) return word;
     const isDigest = /^[0-9a-f]{64}$/.test(word) && known.slice(Math.max(0, at - 7), at) === "sha256:";
-    const isInFilePath = (): boolean => paths.some(([from = 0, to = 0]) => from < at && at < to);
+    const isInFilePath = (): boolean => paths.some(([from, to]) => from < at && at < to);
     const isName = known[at - 1] === "/" && isHarmlessName(word, isInFilePath);
     return isDigest || isName || isHarmless(word) ? word : HIDDEN;
   });
@@ -219,7 +234,10 @@ function knownHarmless(text: string): string {
 }
 
 /** Words as people write them: letters, short numbers, versions. Neither a token nor anything that looks random. */
-function isHarmless(text: string): boolean {
+function isHarmless(written: string): boolean {
+  const text = written.replace(/%(2[0C-F]|3[AD])/gi, (_, code: string) =>
+    String.fromCharCode(Number.parseInt(code, 16)),
+  );
   if (TOKEN_PREFIX.test(text) || text.length > 200) return false;
   return text.split(/[^A-Za-z0-9\u00a1-\uffff]+/).every(isHarmlessPart) && !/[%!^]/.test(text);
 }
@@ -238,11 +256,14 @@ function isHarmlessName(name: string, isInFilePath: () => boolean): boolean {
 function isHarmlessPart(part: string): boolean {
   if (part === "") return true;
   if (/^\d+$/.test(part)) return part.length <= 8;
-  // Words such as `Names`, `camelCase` and `README`. The next line accepts words of other scripts.
-  if (/^(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*|[A-Z]+|[A-Z]{2,5}[a-z]+)$/.test(part)) return part.length <= 24;
+  // Words such as `Names`, `camelCase`, `macOS` and `README`. The next line accepts words of other scripts.
+  if (/^(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*(?:[A-Z]{2})?|[A-Z]+|[A-Z]{2,5}[a-z]+)$/.test(part))
+    return part.length <= 24;
   if (/[\u00a1-\uffff]/.test(part)) return part.length <= 24;
-  // Accepts, for example, `python3`, `v20`, `utf8`, `3d` and `x86`.
-  return part.length <= 10 && /^(?:[A-Za-z]?[a-z]{0,8}\d{1,3}|\d{1,3}[a-z]{1,3})$/.test(part);
+  // Accepts, for example, `python3`, `v20`, `utf8`, `3d`, `x86`, `n8n`, `v1beta1` and `1280x720`.
+  const form =
+    /^(?:[A-Za-z]?[a-z]{0,8}\d{1,3}|\d{1,3}[a-z]{1,3}|[a-z]{1,3}\d[a-z]{1,4}|v\d(?:alpha|beta)\d|\d{3,4}x\d{3,4})$/;
+  return part.length <= 10 && form.test(part);
 }
 
 function firstOperand(args: readonly string[]): number {

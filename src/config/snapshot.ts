@@ -99,7 +99,11 @@ export interface StdioConnection {
   readonly sandbox?: SandboxConfig;
   /** The only version of MCP to speak with the server; absent: any. */
   readonly protocol?: "2026-07-28";
+  readonly stored?: StoredReferences;
 }
+
+/** The references to stored secrets in the texts of an address or of arguments, by key; absent: there are none. */
+type StoredReferences = Readonly<Record<string, SecretText>>;
 
 export interface HttpConnection {
   readonly type: "streamable-http";
@@ -109,6 +113,7 @@ export interface HttpConnection {
   readonly auth?: BackendAuthConfig;
   /** The only version of MCP to speak with the server; absent: any. */
   readonly protocol?: "2026-07-28";
+  readonly stored?: StoredReferences;
 }
 
 /** A backend of another machine, reached through that machine's gateway. */

@@ -67,7 +67,7 @@ async function backendFindings(
   const found: DoctorFinding[] = [];
   const texts = connection.type === "stdio" ? connection.env : connection.headers;
   const missing = new Set<string>();
-  for (const part of Object.values(texts).flat()) {
+  for (const part of [texts, connection.stored ?? {}].flatMap((one) => Object.values(one)).flat()) {
     if (typeof part === "string") continue;
     const resolved = resolveReference(part, context.values);
     if (!resolved.ok) missing.add(resolved.missing);

@@ -161,9 +161,10 @@ export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | u
 }
 
 /**
- * Keys that a comparison ignores: `cwdGiven` only tells whether the file has `cwd`, which is compared itself.
+ * Keys that a comparison ignores: `cwdGiven` only tells whether the file has `cwd`, and `stored` lists references in
+ * `url` and `args`. Those keys are compared themselves.
  */
-const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven"]);
+const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven", "stored"]);
 
 function withoutNulls(value: EntryValue): EntryValue {
   if (isList(value)) return value.map(withoutNulls);

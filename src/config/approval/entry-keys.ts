@@ -48,6 +48,7 @@ function inFile(key: string, value: EntryValue): readonly (readonly [string, Ent
   if (CHOSEN_BELOW.has(key)) return [[key, value]];
   switch (key) {
     case "cwdGiven":
+    case "stored":
       return [];
     case "includeArguments":
       return [["arguments", value]];

@@ -20,7 +20,7 @@ import { hasSecretQuery } from "../values/backend-values.ts";
 import { type KeyPath, pathText } from "../values/mistakes.ts";
 import { expandPath } from "../values/paths.ts";
 import { requirementOf } from "../values/requirement.ts";
-import { isLiteral } from "../values/secret-text.ts";
+import { isLiteral, storedParts } from "../values/secret-text.ts";
 import { isKeysAddress, SIGNING_ALGORITHMS } from "../values/sign-in-values.ts";
 
 type SettledFile = Settled<typeof configFile.keys>;
@@ -44,6 +44,7 @@ function connection(
       headers: headers ?? {},
       ...(auth && { auth }),
       ...spoken,
+      ...storedIn("url", [url ?? ""]),
     };
   }
   const cwd = own ?? folders?.[0];
@@ -55,7 +56,13 @@ function connection(
     ...(cwd === undefined ? { cwd: userHome } : { cwd, cwdGiven: true }),
     ...(sandbox && { sandbox }),
     ...spoken,
+    ...storedIn("args", args ?? []),
   };
+}
+
+function storedIn(key: string, texts: readonly string[]): Pick<StdioConnection, "stored"> {
+  const references = texts.flatMap(storedParts).filter((part) => typeof part !== "string");
+  return references.length === 0 ? {} : { stored: { [key]: references } };
 }
 
 function engineBackend(name: string, backend: SettledBackend, place: ConfigPlace): BackendConfig {

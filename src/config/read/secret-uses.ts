@@ -24,7 +24,8 @@ function usesIn(value: unknown, usedBy: (path: Path) => string): readonly Secret
 /** The key as text, such as `env TOKEN` or `client_secret`. */
 function keyText(path: Path): string {
   const chosen = path.findIndex((key) => key === "env" || key === "headers");
-  return chosen === -1 ? snakeCase(path.at(-1) ?? "") : `${path[chosen]} ${path[chosen + 1]}`;
+  const own = path.findLast((key) => !/^\d+$/.test(key)) ?? "";
+  return chosen === -1 ? snakeCase(own) : `${path[chosen]} ${path[chosen + 1]}`;
 }
 
 /** All uses of secrets, in the order of shares, backends, users, and the rest. */

@@ -229,7 +229,9 @@ const programKeys = {
   }),
   args: optional("runs", list(text("arguments", parseArgument, { describe: describeKind })), {
     absent: "none",
-    meaning: "Its arguments, one text each, passed on unchanged.",
+    meaning:
+      "Its arguments, one text each, passed on unchanged. `${secret:NAME}` stands for a stored secret; other users of " +
+      "this machine can read the arguments of a running program, so use `env` where the program allows it.",
     example: '["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"]',
   }),
   cwd: optional("runs", path, {
@@ -239,7 +241,8 @@ const programKeys = {
   }),
   url: optional("sends", url, {
     absent: "required for `streamable-http`",
-    meaning: "The server's address.",
+    meaning:
+      "The server's address. `${secret:NAME}` in its path or query stands for a stored secret, never in its host.",
     example: '"https://mcp.example.com/mcp"',
   }),
 };

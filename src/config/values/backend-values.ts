@@ -3,6 +3,7 @@ import { VARIABLE_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import { REFERENCE_FORM } from "../../secrets/reference.ts";
 import { readAddress } from "./address.ts";
 import { isLine, type TextReading, textReader, wrong } from "./names.ts";
+import { isStoredAlone } from "./secret-text.ts";
 
 const LONGEST_TEXT = 32 * 1024;
 const REFERENCE = new RegExp(`\\$\\{${VARIABLE_NAME_FORM}\\}`);
@@ -20,7 +21,8 @@ export function parseProgram(text: string): TextReading {
 export function parseArgument(text: string): TextReading {
   const expected = "an argument, as a text without NUL characters";
   if (REFERENCE.test(text)) {
-    const hint = "everybody on this machine can read arguments: pass secrets in `env`";
+    const hint =
+      "everybody on this machine can read arguments: pass secrets in `env`, or write `${secret:NAME}`";
     return wrong(`an argument without \`${REFERENCE_FORM}\``, hint);
   }
   if (text.includes("\0") || !text.isWellFormed() || text.length > LONGEST_TEXT) return wrong(expected);
@@ -33,7 +35,7 @@ export function parseServerUrl(text: string): TextReading {
   if (REFERENCE.test(text))
     return wrong(
       `an address without \`${REFERENCE_FORM}\``,
-      "addresses end up in logs: pass secrets in `headers`",
+      "pass secrets in `headers`, or write `${secret:NAME}` in the path or query",
     );
   const reading = readAddress(text, URL_EXPECTED);
   return reading.ok ? { ok: true, value: text } : reading;
@@ -41,8 +43,10 @@ export function parseServerUrl(text: string): TextReading {
 
 /** True for a query that seems to carry a secret, as in `?api_key=…`. */
 export function hasSecretQuery(url: string): boolean {
-  const names = [...new URL(url).searchParams.keys()];
-  return names.some((name) => /key|token|secret|passw|auth|credential|signature/i.test(name));
+  return [...new URL(url).searchParams].some(
+    ([name, value]) =>
+      /key|token|secret|passw|auth|credential|signature/i.test(name) && !isStoredAlone(value),
+  );
 }
 
 /** A variable's value before references are filled in. */

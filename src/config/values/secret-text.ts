@@ -1,5 +1,6 @@
 // Texts with references to secrets in them, for a backend's environment and headers: `Bearer ${TOKEN}`, `Bearer
 // ${secret:token}`, or `secret:token` alone. `$${` is a literal `${`.
+import { SECRET_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import {
   parseReference,
   REFERENCE_FORM,
@@ -48,6 +49,16 @@ export function parseSecretText(text: string): SecretTextReading {
   plain += text.slice(done);
   if (plain !== "") parts.push(plain);
   return { ok: true, value: parts };
+}
+
+const STORED_IN_TEXT = new RegExp(`(?<!\\$)\\$\\{secret:(${SECRET_NAME_FORM})\\}`);
+
+/** Splits an address or an argument at its references to stored secrets. Any other `${` stays text. */
+export function storedParts(text: string): SecretText {
+  return text
+    .split(STORED_IN_TEXT)
+    .map((part, index) => (index % 2 === 0 ? part : ({ kind: "stored", name: part } as const)))
+    .filter((part) => part !== "");
 }
 
 /** Whether a text refers to a stored secret and holds nothing else: `secret:NAME`, `${secret:NAME}`. */

@@ -12,14 +12,14 @@ const FIRST = '[backends.files]\ncommand = "serve"\nargs = ["/home/ann"]\n[trust
 const REST = `
 [backends.new]
 command = "npx"
-args = ["-y", "pkg@1", "--api-key", "hunter2"]
+args = ["-y", "pkg@1", "--api-key", "hunter2", "--token=\${secret:kept}"]
 cwd = "/srv"
 [backends.new.env]
 LD_PRELOAD = "/evil.so"
 API_TOKEN = "literal"
 OTHER_TOKEN = "secret:kept"
 [backends.web]
-url = "https://web.example/mcp?api_key=hunter2"
+url = "https://web.example/\${secret:path}/mcp?api_key=hunter2"
 [backends.web.headers]
 Authorization = "Bearer \${TOKEN}"
 X-Api-Key = "literal"
@@ -65,11 +65,15 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
   assert.match(web, /^headers\.Authorization = "Bearer \$\{TOKEN\}"$/m);
   assert.doesNotMatch(web, /hunter2|literal/);
   assert.match(entryText(of("authorization").waiting), /^policies\[0\]\.effect = "allow"$/m);
-  assert.equal(entrySummary(of("backends.new")), "backend new would run npx -y pkg@1 --api-key (hidden)");
+  assert.doesNotMatch(added + web, /stored/);
+  assert.equal(
+    entrySummary(of("backends.new")),
+    "backend new would run npx -y pkg@1 --api-key (hidden) --token=${secret:kept}",
+  );
   assert.equal(entrySummary(of("backends.files")), "backend files would run evil /home/ann instead");
   assert.equal(
     entrySummary(of("backends.web")),
-    "backend web would connect to https://web.example/mcp?api_key=(hidden)",
+    "backend web would connect to https://web.example/${secret:path}/mcp?api_key=(hidden)",
   );
   assert.equal(entrySummary(of("authorization")), "[authorization] would change who may do what");
 });

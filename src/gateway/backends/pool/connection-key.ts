@@ -9,7 +9,7 @@ import type {
   ServedBackend,
   StdioConnection,
 } from "../../../config/snapshot.ts";
-import type { SecretText } from "../../../config/values/secret-text.ts";
+import { type SecretText, storedParts } from "../../../config/values/secret-text.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
 import { resolveReference, type SecretReference } from "../../../secrets/reference.ts";
@@ -75,29 +75,35 @@ export function resolveConnection(
 }
 
 function resolveProgram(connection: StdioConnection, environment: Environment): ConnectionOutcome {
-  const record = resolveSecrets(connection.env, environment);
-  if (!record.ok) return record;
-  const { values, secrets } = record;
+  const env = resolveSecrets(connection.env, environment);
+  const args = resolveSecrets(Object.fromEntries(connection.args.map(storedParts).entries()), environment);
+  if (!env.ok || !args.ok) return missingIn(env, args);
+  const secrets = [...env.secrets, ...args.secrets];
   // It makes no difference whether the file names `cwd` or leaves it out.
-  const { cwdGiven: _, ...plain } = connection;
-  const resolved = { ...plain, env: values };
+  const { cwdGiven: _, stored: _stored, ...plain } = connection;
+  const resolved = { ...plain, args: Object.values(args.values), env: env.values };
   const shown = shownProgram(connection, secrets);
   return outcomeOf({ ...resolved, shown }, [...secrets, ...literalValues(connection)], resolved);
 }
 
 function resolveServer(connection: HttpConnection, environment: Environment): ConnectionOutcome {
-  const { auth, ...plain } = connection;
+  const { auth, stored: _, ...plain } = connection;
+  const address = resolveSecrets({ url: storedParts(plain.url) }, environment);
   const headers = resolveSecrets(plain.headers, environment);
   const given = resolveSecrets(authTexts(auth), environment);
-  if (!headers.ok || !given.ok) {
-    const missing = [headers, given].flatMap((record) => (record.ok ? [] : record.missing));
-    return { ok: false, missing: [...new Set(missing)] };
-  }
-  const secrets = [...headers.secrets, ...given.secrets, ...literalValues(connection)];
-  const resolved = { ...plain, headers: headers.values };
+  if (!address.ok || !headers.ok || !given.ok) return missingIn(address, headers, given);
+  const secrets = [address, headers, given].flatMap((record) => record.secrets);
+  secrets.push(...literalValues(connection));
+  const { url = "" } = address.values;
+  const resolved = { ...plain, url, headers: headers.values };
   if (auth === undefined) return outcomeOf(resolved, secrets);
   const { clientSecret = null, privateKey = null } = given.values;
   return outcomeOf({ ...resolved, auth: { ...auth, clientSecret, privateKey } }, secrets);
+}
+
+function missingIn(...records: readonly (ResolvedRecord | MissingSecrets)[]): MissingSecrets {
+  const missing = records.flatMap((record) => (record.ok ? [] : record.missing));
+  return { ok: false, missing: [...new Set(missing)] };
 }
 
 function authTexts(auth: BackendAuthConfig | undefined): Readonly<Record<string, SecretText>> {

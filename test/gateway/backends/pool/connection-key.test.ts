@@ -57,6 +57,21 @@ describe("the key of a connection", () => {
     assert.notEqual(outcome.key, keyOf(connection, { TOKEN: "other" }));
   });
 
+  it("B7 E5 a stored secret in an address or an argument is filled in, and shown as its reference", () => {
+    const args = ["--token=${secret:t}", "postgresql://${secret:pg}@db/app", "$${secret:t}", "${secret:none"];
+    const program = resolveConnection({ ...STDIO, args }, { "secret:t": "s3cret", "secret:pg": "ann:pw" });
+    assert.ok(program.ok && program.connection.type === "stdio");
+    const [, , ...left] = args;
+    assert.deepEqual(program.connection.args, ["--token=s3cret", "postgresql://ann:pw@db/app", ...left]);
+    assert.deepEqual(program.connection.shown.args.slice(0, 2), args.slice(0, 2));
+    assert.deepEqual(program.secrets, ["s3cret", "ann:pw"]);
+    const http = { ...HTTP, url: "https://a.example/s/${secret:t}/mcp?key=${secret:q}" };
+    const server = resolveConnection(http, { "secret:t": "s3cret", "secret:q": "k" });
+    assert.ok(server.ok && server.connection.type === "streamable-http");
+    assert.equal(server.connection.url, "https://a.example/s/s3cret/mcp?key=k");
+    assert.deepEqual(resolveConnection(http, { "secret:q": "k" }), { ok: false, missing: ["secret:t"] });
+  });
+
   it("E5 a secret that is written out is kept out of messages like one that is referred to", () => {
     const args = ["--api-key", "first-secret", "https://example.org/?token=second-secret"];
     const env = { PASSWORD: ["third-secret"], LEVEL: ["debug"] };
