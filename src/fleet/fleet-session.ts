@@ -14,6 +14,7 @@ import {
   closeConnection,
   connectToServer,
   failureOf,
+  listen,
   STREAM_NOT_FOUND,
   watchEnd,
 } from "./nats/connection.ts";
@@ -23,7 +24,7 @@ import { SUMMARY_LIMIT_BYTES } from "./summary.ts";
 
 const ANSWER_MS = 5_000;
 const CLOSE_MS = 500;
-/** A beat contains an instance id only. */
+/** A beat contains an instance id only. Every answer of JetStream is longer. */
 const LONGEST_BEAT_BYTES = 64;
 /**
  * Maximum number of consumers of the bucket, enough for 1,000 subscribed machines. Without a limit, a member
@@ -113,27 +114,20 @@ async function begin(
   const { bucket, machineCount } = await openBucket(connection);
   const layers = openLayerBucket(connection, () => events.layerNews?.());
   const subscribeToBeats = (of: string) =>
-    connection.subscribe(beatSubject(of), {
-      callback(error, message) {
-        if (error !== null) {
-          endBy(error, "listening");
-          return;
-        }
-        // The subject is checked, because a member can make JetStream deliver a bucket's messages here, under the
-        // bucket's own subjects.
-        const sender = senderOf(message.subject);
-        if (message.subject !== beatSubject(sender) || message.data.length > LONGEST_BEAT_BYTES) return;
-        events.beat(sender, message.string());
+    listen(
+      connection,
+      beatSubject(of),
+      (message) => {
+        if (message.data.length <= LONGEST_BEAT_BYTES)
+          events.beat(senderOf(message.subject), message.string());
       },
-    });
+      (error) => endBy(error, "listening"),
+    );
   // A beat under this machine's own name comes from another machine that uses the name.
   subscribeToBeats(name);
   let hearsRollCalls = true;
-  connection.subscribe(rollCallSubject("*"), {
-    callback(error) {
-      if (error === null) events.rollCall();
-      else hearsRollCalls = false;
-    },
+  listen(connection, rollCallSubject("*"), events.rollCall, () => {
+    hearsRollCalls = false;
   });
 
   /** Passes on the bucket's entries until the signal aborts. */

@@ -13,8 +13,9 @@ import { openSession } from "../../src/fleet/fleet-session.ts";
 import { openLayerBucket } from "../../src/fleet/layer/layer-bucket.ts";
 import { LARGEST_DOCUMENT_BYTES } from "../../src/fleet/layer/signed-layer.ts";
 import { readCredentials } from "../../src/fleet/nats/sign-in.ts";
-import { BUCKET, STREAM } from "../../src/fleet/nats/subjects.ts";
+import { BUCKET, beatSubject, inboxOf, STREAM } from "../../src/fleet/nats/subjects.ts";
 import { summaryText } from "../../src/fleet/summary.ts";
+import { grantsOf } from "../../src/fleet/way-in/permissions.ts";
 import { fetchAuthority, openLink } from "../../src/fleet/way-in/server-link.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { eventually } from "../support/eventually.ts";
@@ -364,6 +365,56 @@ natsTest("G1 a bucket that had to be made lets no machine sweep away what others
   const { state } = await streams.info(STREAM, { subjects_filter: ">" });
   assert.deepEqual(Object.keys(state.subjects ?? {}), [`$KV.${BUCKET}.laptop`]);
 });
+
+test(
+  "G1 what a member has the server itself say under another's subject is no sign of life of that machine",
+  needsNats,
+  async (t) => {
+    const granted = grantsOf("stranger", false);
+    const permissions = `publish: { allow: ${JSON.stringify(granted.publish)} }, subscribe: { allow: ${JSON.stringify(granted.subscribe)} }`;
+    const rig = await startNats(t, { permissions: { stranger: permissions } });
+    const heard: string[][] = [];
+    const events = {
+      summary() {},
+      removed() {},
+      caughtUp() {},
+      beat: (...beat: string[]) => heard.push(beat),
+      rollCall() {},
+    };
+    const credentials = { kind: "nkey", seed: rig.key("laptop").seed } as const;
+    const options = { server: rig.url, authority: null, events, clock: systemClock, credentials };
+    await using session = await openSession({ ...options, name: "laptop" }, new AbortController().signal);
+    session.subscribe();
+    const stranger = await rig.stranger("stranger");
+    const said: string[] = [];
+    const api = "$JS.API";
+    for (const name of ["laptop", "desktop"]) {
+      stranger.subscribe(beatSubject(name), { callback: (_, message) => void said.push(message.subject) });
+      const config = { deliver_subject: beatSubject(name), idle_heartbeat: 100_000_000, flow_control: true };
+      const question = JSON.stringify({ stream_name: STREAM, config: { ...config, ack_policy: "none" } });
+      stranger.publish(`${api}.CONSUMER.CREATE.${STREAM}`, question, { reply: `${inboxOf("stranger")}.x` });
+      for (const asked of [
+        `${api}.INFO`,
+        `${api}.STREAM.INFO.${STREAM}`,
+        `${api}.CONSUMER.DELETE.${STREAM}.x`,
+      ])
+        stranger.publish(asked, "", { reply: beatSubject(name) });
+    }
+    // The server's answers, then its heartbeats.
+    await eventually(() => said.length > 10);
+    const desktop = await rig.stranger("desktop");
+    const instance = "0123456789abcdef";
+    await eventually(async () => {
+      desktop.publish(beatSubject("desktop"), instance);
+      await desktop.flush();
+      return heard.some(([, text]) => text === instance);
+    });
+    assert.deepEqual(
+      heard.filter(([name, text]) => name !== "desktop" || text !== instance),
+      [],
+    );
+  },
+);
 
 test("G1 no socket stays open to a server that never greets", async (t) => {
   const closed: Promise<unknown>[] = [];

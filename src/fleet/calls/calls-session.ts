@@ -8,6 +8,7 @@ import {
   closeConnection,
   connectToServer,
   failureOf,
+  listen,
   watchEnd,
 } from "../nats/connection.ts";
 import { LinkFailure } from "../nats/link-failure.ts";
@@ -73,31 +74,26 @@ async function begin(connection: NatsConnection, options: CallsSessionOptions) {
       over.resolve(failureOf(error, when));
     }
   };
-  const listen = (subject: string, take: (message: Msg) => void): Subscription => {
-    const prefix = subject.slice(0, subject.indexOf("*"));
-    return connection.subscribe(subject, {
-      callback(error, message) {
-        if (error !== null) over.resolve(failureOf(error, "listening"));
-        // A member of the fleet can make JetStream deliver stored messages here. Such messages have subjects with
-        // another prefix, and are ignored.
-        else if (message.subject.startsWith(prefix)) take(message);
-      },
-    });
-  };
-  listen(callSubject("*", name), ({ subject, data }) => events.frame(senderOf(subject), data));
-  listen(unheardInbox(name, "*"), ({ subject, headers }) => {
-    const machine = subject.slice(`${inboxOf(name)}.calls.`.length);
-    if (headers?.code === NO_RESPONDERS) events.nobodyThere(machine);
+  const notHeard = (error: Error): void => over.resolve(failureOf(error, "listening"));
+  const hear = (subject: string, take: (message: Msg) => void): Subscription =>
+    listen(connection, subject, take, notHeard);
+  hear(callSubject("*", name), ({ subject, data }) => events.frame(senderOf(subject), data));
+  connection.subscribe(unheardInbox(name, "*"), {
+    callback(error, { subject, headers }) {
+      if (error !== null) notHeard(error);
+      else if (headers?.code === NO_RESPONDERS)
+        events.nobodyThere(subject.slice(`${inboxOf(name)}.calls.`.length));
+    },
   });
   let [offers, asks]: (Subscription | null)[] = [null, null];
   const follow = ({ exports, imports }: CallsPart): void => {
     if (imports) {
-      offers ??= listen(offerSubject("*"), ({ subject, data }) => events.offer(senderOf(subject), data));
+      offers ??= hear(offerSubject("*"), ({ subject, data }) => events.offer(senderOf(subject), data));
     } else {
       offers?.unsubscribe();
       offers = null;
     }
-    if (exports) asks ??= listen(askSubject("*"), () => events.asked());
+    if (exports) asks ??= hear(askSubject("*"), () => events.asked());
     else {
       asks?.unsubscribe();
       asks = null;

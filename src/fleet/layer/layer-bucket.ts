@@ -2,7 +2,7 @@
 import { headers, type NatsConnection } from "@nats-io/transport-node";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { type JsonMembers, jsonObject, objectOf } from "../../runtime/text/json-object.ts";
-import { BUCKET_DEFAULTS, STREAM_NAME_IN_USE, STREAM_NOT_FOUND } from "../nats/connection.ts";
+import { BUCKET_DEFAULTS, listen, STREAM_NAME_IN_USE, STREAM_NOT_FOUND } from "../nats/connection.ts";
 import { LAYER_BUCKET, LAYER_NEWS, LAYER_STREAM, LAYER_SUBJECT } from "../nats/subjects.ts";
 import { LARGEST_DOCUMENT_BYTES } from "./signed-layer.ts";
 
@@ -38,12 +38,8 @@ export type LayerBucket = ReturnType<typeof openLayerBucket>;
  * Never throws.
  */
 export function openLayerBucket(connection: NatsConnection, onNews: () => void) {
-  connection.subscribe(LAYER_NEWS, {
-    callback(error) {
-      // If the server does not permit this subscription, the regular check of the bucket finds new revisions.
-      if (error === null) onNews();
-    },
-  });
+  // If the server does not permit this subscription, the regular check of the bucket finds new revisions.
+  listen(connection, LAYER_NEWS, onNews, () => {});
 
   /**
    * Sends a request to JetStream, and resolves with the answer. Rejects with `fleet_unreachable` for an error

@@ -7,10 +7,12 @@ import {
   AuthorizationError,
   connect,
   jwtAuthenticator,
+  type Msg,
   type NatsConnection,
   NoRespondersError,
   nkeyAuthenticator,
   PermissionViolationError,
+  type Subscription,
   TimeoutError,
   UserAuthenticationExpiredError,
 } from "@nats-io/transport-node";
@@ -19,7 +21,7 @@ import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import { LinkFailure, SignInRefused } from "./link-failure.ts";
 import type { SignIn } from "./sign-in.ts";
-import { inboxOf, isOptionalSubject } from "./subjects.ts";
+import { inboxOf, isOptionalSubject, senderOf } from "./subjects.ts";
 
 const CONNECT_MS = 5_000;
 /** Limit for connecting and signing in, including the lookup of the server's name, ms. */
@@ -93,6 +95,29 @@ export async function connectToServer(
   }
   // A slow name lookup blocks one of the few threads for lookups, so the next attempt waits for its end.
   throw new LinkFailure("connecting: no answer in time", null, closeLate(connecting));
+}
+
+/**
+ * Subscribes to messages that machines publish. `subject`: `*` in it stands for the sender. Leaves out what a member has
+ * the server deliver there without the right to publish it: stored messages have subjects of their own or a header, and
+ * the server's status messages have a header. JetStream's answers in JSON remain, which are no frame, offer or beat.
+ */
+export function listen(
+  connection: NatsConnection,
+  subject: string,
+  take: (message: Msg) => void,
+  failed: (error: Error) => void,
+): Subscription {
+  return connection.subscribe(subject, {
+    callback(error, message) {
+      if (error !== null) failed(error);
+      else if (
+        message.headers === undefined &&
+        message.subject === subject.replace("*", senderOf(message.subject))
+      )
+        take(message);
+    },
+  });
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Msg } from "@nats-io/transport-node";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { connectToServer, watchEnd } from "../nats/connection.ts";
+import { connectToServer, listen, watchEnd } from "../nats/connection.ts";
 import { startLink } from "../nats/link.ts";
 import type { LinkFailure } from "../nats/link-failure.ts";
 import type { SignInOptions } from "../nats/sign-in.ts";
@@ -43,11 +43,7 @@ export async function serveKeyRequests(options: KeyRequestOptions): Promise<void
       const over = Promise.withResolvers<LinkFailure>();
       watchEnd(connection, over.resolve);
       const take = createKeyQueue(options, until);
-      connection.subscribe(keySubject("*"), {
-        callback: (error, message) => {
-          if (error === null) take(message);
-        },
-      });
+      listen(connection, keySubject("*"), take, () => {});
       const close = (): Promise<void> => connection.close().catch(() => {});
       return { ended: over.promise, [Symbol.asyncDispose]: close };
     },

@@ -282,8 +282,15 @@ natsTest(
       const { data } = await member.request(`$JS.API.${what}`, JSON.stringify(question));
       assert.equal(JSON.parse(Buffer.from(data).toString()).error, undefined);
     };
-    await ask(`STREAM.CREATE.${STREAM}`, { name: STREAM, subjects: ["$KV.mountaineer_fleet.>"] });
+    await ask(`STREAM.CREATE.${STREAM}`, {
+      name: STREAM,
+      subjects: ["$KV.mountaineer_fleet.>"],
+      allow_direct: true,
+    });
     await member.request("$KV.mountaineer_fleet.laptop", "what it told");
+    // Its answer is the stored message as it is, under the subject that is named for the answer.
+    const last = JSON.stringify({ last_by_subj: "$KV.mountaineer_fleet.laptop" });
+    member.publish(`$JS.API.DIRECT.GET.${STREAM}`, last, { reply: callSubject("laptop", "desktop") });
     const [deliver_subject, ack_policy] = [callSubject("stranger", "desktop"), "none"];
     await ask(`CONSUMER.CREATE.${STREAM}`, { stream_name: STREAM, config: { deliver_subject, ack_policy } });
     await eventually(async () => {

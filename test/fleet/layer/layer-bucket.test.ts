@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
+import type { Msg, MsgCallback, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import { openLayerBucket } from "../../../src/fleet/layer/layer-bucket.ts";
 import { LARGEST_DOCUMENT_BYTES } from "../../../src/fleet/layer/signed-layer.ts";
+import { LAYER_NEWS } from "../../../src/fleet/nats/subjects.ts";
 
 interface Asked {
   readonly subject: string;
@@ -17,9 +18,9 @@ const failure = (code: number, description?: string) => ({ error: { err_code: co
 function bucketOf(answer: (asked: Asked) => object | string) {
   const asked: Asked[] = [];
   const published: string[] = [];
-  const heard: ((error: Error | null) => void)[] = [];
+  const heard: MsgCallback<Msg>[] = [];
   const connection = {
-    subscribe: (_: string, { callback }: { callback: (error: Error | null) => void }) => heard.push(callback),
+    subscribe: (_: string, { callback }: { callback: MsgCallback<Msg> }) => heard.push(callback),
     publish: (subject: string) => void published.push(subject),
     async request(subject: string, text: string, { headers }: { headers: MsgHdrs }) {
       const one = { subject, text, last: headers.get("Nats-Expected-Last-Subject-Sequence") };
@@ -31,7 +32,13 @@ function bucketOf(answer: (asked: Asked) => object | string) {
   let news = 0;
   // The bucket uses these three of the connection's methods.
   const bucket = openLayerBucket(connection as unknown as NatsConnection, () => news++);
-  return { bucket, asked, published, hear: (error: Error | null) => heard[0]?.(error), news: () => news };
+  return {
+    bucket,
+    asked,
+    published,
+    hear: (error: Error | null) => heard[0]?.(error, { subject: LAYER_NEWS } as Msg),
+    news: () => news,
+  };
 }
 
 test("G1 a bucket of the common configuration: of an endless history the last look is at revision 64", async () => {
