@@ -5,6 +5,7 @@ import { expandPath } from "../config/values/paths.ts";
 import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { harmless } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
+import { type AsRoot, actAsOwner } from "./input/act-as-owner.ts";
 import type { CommandContext, StandardInput } from "./input/command.ts";
 import { readMonitorArguments } from "./input/monitor-arguments.ts";
 import { runPlainCommand } from "./program/plain-commands.ts";
@@ -36,7 +37,10 @@ export async function runCommandLine(
   signals: Signals,
 ): Promise<number> {
   try {
-    return await dispatch(args, streams, (configFile) => makeContext(configFile, streams, signals));
+    return await dispatch(args, streams, async (configFile, asRoot) => {
+      await actAsOwner(findPlace(process.env).home, args, asRoot);
+      return makeContext(configFile, streams, signals);
+    });
   } catch (error) {
     complain(error, streams.stderr);
     return exitCodeOfError(error);
@@ -95,21 +99,21 @@ export async function run(args: readonly string[]): Promise<void> {
 async function dispatch(
   args: readonly string[],
   { stdout, stderr }: Streams,
-  contextFor: (configFile: string | null) => CommandContext,
+  contextFor: (configFile: string | null, asRoot?: AsRoot) => Promise<CommandContext>,
 ): Promise<number> {
   const monitor = readMonitorArguments(args);
   if (monitor !== null) {
     const { runMonitorCommand } = await import("./in-process/run-monitor.ts");
-    return runMonitorCommand(contextFor(monitor.config), monitor);
+    return runMonitorCommand(await contextFor(monitor.config, "refused"), monitor);
   }
   const configAlone = readConfigAlone(args);
   if (configAlone !== undefined) {
     const { showFirstPage } = await import("./first-page.ts");
-    return showFirstPage(contextFor(configAlone));
+    return showFirstPage(await contextFor(configAlone));
   }
   if (args[0] === "__complete") {
     const { complete } = await import("./program/complete.ts");
-    return complete(args.slice(1), { ...contextFor(null), clock: systemClock });
+    return complete(args.slice(1), { ...(await contextFor(null)), clock: systemClock });
   }
   const plainly = await runPlainCommand(args, contextFor);
   if (plainly !== null) return plainly;

@@ -1,11 +1,12 @@
 // Checks the home: access, permissions of its files, the secrets file, and free disk space.
 
-import { access, constants, lstat, stat, statfs } from "node:fs/promises";
+import { access, constants, lstat, readdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { exposuresHere, placeFaults } from "../daemon/compose/private-places.ts";
-import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { errorText, expecting, isSystemError, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
+import { shellWord } from "../runtime/text/plain-text.ts";
 import { parseSecretFile } from "../secrets/secret-store.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
@@ -23,6 +24,8 @@ const PRIVATE = [
   "daemon.json",
   "timeline.json",
 ];
+/** What the daemon also opens, and cannot start without. */
+const OPENED = ["lock.db", "lock.json", "state.json", "history"];
 
 const finding = findingsOf("home");
 
@@ -58,6 +61,9 @@ export async function examineHome(home: string): Promise<DoctorFinding[]> {
       }),
     ];
   }
+  const history = await readdir(join(home, "history")).catch(expecting(isSystemError, []));
+  const opened = [...PRIVATE, ...OPENED, ...history.map((name) => join("history", name))];
+  for (const name of opened) found.push(...(await examineAccess(join(home, name))));
   for (const name of PRIVATE) found.push(...(await examinePrivate(join(home, name))));
   found.push(...(await examineSecrets(join(home, "secrets.json"))));
   found.push(await examineDisk(home));
@@ -71,6 +77,22 @@ function deniedHint(code: string): string {
   if (code === "EROFS") return "its disk is mounted read-only: set MOUNTAINEER_HOME to a folder elsewhere";
   if (code === "ENOTDIR") return "something that is no folder stands in its way: move it";
   return "run this as its owner, or make it yours: chown, chmod u+rwx";
+}
+
+async function examineAccess(path: string): Promise<DoctorFinding[]> {
+  try {
+    await access(path, constants.R_OK | constants.W_OK);
+    return [];
+  } catch (error) {
+    if (systemErrorCode(error) === "ENOENT") return [];
+    if (systemErrorCode(error) === null) throw error;
+    const us = process.getuid?.() ?? 0;
+    const found = await lstat(path).catch(expecting(isSystemError, null));
+    const isOurs = found === null || found.uid === us;
+    const text = `the daemon cannot open ${path}: ${isOurs ? errorText(error) : `it belongs to user ${found.uid}`}`;
+    const hint = `${isOurs ? "chmod u+rw" : `sudo chown -R ${us}`} ${shellWord(path)}`;
+    return [finding("error", "home_denied", text, { subject: path, hint })];
+  }
 }
 
 async function examinePrivate(path: string): Promise<DoctorFinding[]> {
@@ -96,6 +118,7 @@ async function examineSecrets(path: string): Promise<DoctorFinding[]> {
     if (error instanceof MountaineerError) {
       return [finding("error", "secrets_unreadable", error.message, { hint: error.hint ?? "move it away" })];
     }
+    if (systemErrorCode(error) === "EACCES") return [];
     if (systemErrorCode(error) === null) throw error;
     const text = `${path} cannot be read: ${errorText(error)}`;
     return [finding("error", "secrets_unreadable", text, { hint: `see who may read it: ls -l ${path}` })];

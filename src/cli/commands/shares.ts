@@ -137,6 +137,7 @@ const sharesRemoveCommand = command("shares remove", {
 });
 
 const sharesKernelCommand = command("shares kernel", {
+  asRoot: "stays",
   summary: "mount a share with the kernel's own client",
   description:
     "For Linux users who are not root: faster than rclone, and programs can map files; file locks are lost at " +

@@ -79,6 +79,7 @@ export const uninstallCommand = command("uninstall", {
 // The command `mountaineer monitor`, which runs the daemon in the foreground.
 
 export const monitorCommand = command("monitor", {
+  asRoot: "refused",
   summary: "keep the shares mounted over the best route, until stopped",
   description:
     "Runs the daemon in the foreground, one per home. Ctrl-C or SIGTERM stops it cleanly and leaves the mounts " +

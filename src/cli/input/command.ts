@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import type { ReadStream } from "node:tty";
 import { harmlessJson } from "../../runtime/text/plain-text.ts";
 import type { TerminalStyle } from "../views/terminal-style.ts";
+import type { AsRoot } from "./act-as-owner.ts";
 
 /** Each command line with its explanation. */
 export type Examples = Readonly<Record<string, string>>;
@@ -149,6 +150,7 @@ export interface CommandDefinition extends Described {
   /** Explanations of exit codes that are special to this command. */
   readonly exits: Readonly<Record<number, string>>;
   readonly takes: Takes;
+  readonly asRoot?: AsRoot | undefined;
   /** Resolves with the exit code. `options` and `args` come from the parser. */
   readonly run: (
     context: CommandContext,
@@ -162,6 +164,8 @@ export const JSON_OPTION = { "--json": "print the result as JSON" } as const;
 interface Declaration<Declared extends Takes> extends Omit<Described, "name"> {
   readonly exits?: CommandDefinition["exits"];
   readonly takes?: Declared;
+  /** Default: root acts as the user to whom the home belongs. */
+  readonly asRoot?: AsRoot;
   /** True: the command has no `--json`. */
   readonly isText?: boolean;
   /** Resolves with the exit code; undefined is 0. */

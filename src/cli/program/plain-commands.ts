@@ -16,10 +16,10 @@ export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefini
  */
 export async function runPlainCommand(
   args: readonly string[],
-  makeContext: (configFile: null) => CommandContext,
+  makeContext: (configFile: null) => Promise<CommandContext> | CommandContext,
 ): Promise<number | null> {
   const json = args.at(-1) === "--json";
   const words = (json ? args.slice(0, -1) : args).map((word) => word.replaceAll(" ", "?")).join(" ");
   const load = Object.hasOwn(PLAIN_COMMANDS, words) ? PLAIN_COMMANDS[words] : undefined;
-  return load === undefined ? null : (await load()).run(makeContext(null), json ? { json } : {}, []);
+  return load === undefined ? null : (await load()).run(await makeContext(null), json ? { json } : {}, []);
 }

@@ -4,6 +4,7 @@ import { packageVersion } from "../../api/version.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
+import type { AsRoot } from "../input/act-as-owner.ts";
 import type {
   CommandContext,
   CommandDefinition,
@@ -17,7 +18,10 @@ import { SHARE_OPTIONS } from "../input/options.ts";
 import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "./command-list.ts";
 
 export interface ProgramOptions {
-  readonly makeContext: (configFile: string | null) => CommandContext;
+  readonly makeContext: (
+    configFile: string | null,
+    asRoot?: AsRoot,
+  ) => Promise<CommandContext> | CommandContext;
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
 }
@@ -40,7 +44,7 @@ export async function parseAndRun(args: readonly string[], options: ProgramOptio
   refuseUnknownHelp(args);
   const program = createProgram(options, async (definition, command) => {
     const { config, ...given } = command.optsWithGlobals<Record<string, unknown>>();
-    const context = options.makeContext(typeof config === "string" ? config : null);
+    const context = await options.makeContext(typeof config === "string" ? config : null, definition.asRoot);
     exitCode = await definition.run(context, given, command.processedArgs);
   });
   try {

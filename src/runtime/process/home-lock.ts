@@ -1,5 +1,5 @@
 // The lock of a home: one process at a time may change the home. The system frees the lock when its holder ends.
-import { unlink } from "node:fs/promises";
+import { access, constants, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
 import { readIfPresent, removeLeftovers, writeDurably } from "../files/durable-file.ts";
@@ -153,6 +153,8 @@ async function tryLock(home: string): Promise<ExclusiveFileLock | null> {
   const path = join(home, "lock.db");
   try {
     await ensureLockFile(path);
+    // SQLite does not say why it cannot open a file.
+    await access(path, constants.R_OK | constants.W_OK);
     return beginExclusive(path);
   } catch (error) {
     throw unwritable(home, error);
@@ -191,7 +193,10 @@ function lockHeld(home: string, holder: LockHolder | null): MountaineerError {
 
 function unwritable(home: string, error: unknown): MountaineerError {
   return new MountaineerError("home_unwritable", `cannot lock ${home}: ${errorText(error)}`, {
-    hint: "The home must be a folder that can be written, on a disk that has file locks.",
+    hint:
+      systemErrorCode(error) === "EACCES"
+        ? "mountaineer doctor names each file that cannot be opened, and the command that mends it"
+        : "The home must be a folder that can be written, on a disk that has file locks.",
     cause: error,
   });
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, readFile, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -230,6 +230,30 @@ test("no permission: another user's home", async (t) => {
   assert.equal(causeOf(report, "home_of_another").hint?.startsWith("run this as its owner"), true);
   assert.match(causeOf(report, "home_denied").text, /EACCES|permission denied/);
   assert.equal(report.ok, false);
+});
+
+test("root's files in a user's home are named, each with the command that mends it, and the daemon points there", async (t) => {
+  const missing = await programMissing("setpriv");
+  if (missing !== null || process.getuid?.() !== 0)
+    return t.skip(missing ?? "needs root, to be another user");
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "home");
+  await mkdir(join(home, "history"), { recursive: true, mode: 0o700 });
+  const entry = join("history", "0000000001-01234567.entry");
+  const ours = ["lock.db", "state.json", "secrets.json", "approvals.sealed", "timeline.json", entry];
+  for (const name of ours) await writeFile(join(home, name), "{}", { mode: 0o600 });
+  await writeFile(join(home, "config.toml"), "", { mode: 0o644 });
+  for (const path of [folder, home, join(home, "history")]) await chown(path, 65_534, 65_534);
+  const user = { home, within: ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] };
+  const { findings }: DoctorReport = JSON.parse((await runCommand(["doctor", "--json"], user)).stdout);
+  const denied = findings.filter(({ code }) => code === "home_denied");
+  assert.deepEqual(
+    new Set(denied.map(({ hint }) => hint)),
+    new Set(ours.map((name) => `sudo chown -R 65534 ${join(home, name)}`)),
+  );
+  const { code, stderr } = await runCommand(["monitor"], user);
+  assert.equal(code, 6, stderr);
+  assert.match(stderr, /permission denied.*lock\.db.*\n.*mountaineer doctor/);
 });
 
 test("a full disk", async (t) => {

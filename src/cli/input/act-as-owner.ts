@@ -1,0 +1,66 @@
+// Root in a user's home acts as that user, so that no file there becomes root's and locks the user's daemon out.
+import { stat } from "node:fs/promises";
+import { type UserInfo, userInfo } from "node:os";
+import { dirname } from "node:path";
+import { expecting, isSystemError, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { ownIdentity } from "../../runtime/files/exposure.ts";
+import { shellWord } from "../../runtime/text/plain-text.ts";
+import { launcherPath } from "./launcher-path.ts";
+
+/** What a command does for root in another user's home, if it does not act as that user. */
+export type AsRoot = "refused" | "stays";
+
+/**
+ * Makes this process, if it is root's, the user to whom the home belongs or will belong. Rejects with
+ * `permission_denied` for a command that is refused.
+ */
+export async function actAsOwner(home: string, args: readonly string[], asRoot?: AsRoot): Promise<void> {
+  if (process.geteuid?.() !== 0 || asRoot === "stays") return;
+  const { uid, gid } = await ownerOf(home);
+  if (uid === 0 || (await ownIdentity()).trusted.includes(uid)) return;
+  const known = userOf(uid);
+  // A container may have no right to change its user.
+  if (known === "forbidden") return;
+  if (asRoot === "refused") {
+    const become =
+      known === null
+        ? ["setpriv", `--reuid=${uid}`, `--regid=${gid}`, "--clear-groups"]
+        : ["sudo", "-H", "-u", known.username];
+    const hint = [...become, "env", `MOUNTAINEER_HOME=${home}`, launcherPath(), ...args]
+      .map(shellWord)
+      .join(" ");
+    const message = `${home} belongs to ${known?.username ?? `user ${uid}`}, whose daemon cannot use what root writes`;
+    throw new MountaineerError("permission_denied", message, { hint });
+  }
+  // Node's types lack it.
+  const { initgroups } = process as { initgroups?: (user: number | string, group: number) => void };
+  if (known === null) process.setgroups?.([]);
+  else initgroups?.(known.username, known.gid);
+  process.setgid?.(known?.gid ?? gid);
+  process.setuid?.(uid);
+  const user = known && { HOME: known.homedir, USER: known.username, LOGNAME: known.username };
+  Object.assign(process.env, user, { MOUNTAINEER_HOME: home });
+}
+
+/** The entry in the user database; null: the user has none. */
+function userOf(uid: number): UserInfo<string> | "forbidden" | null {
+  try {
+    // `userInfo` tells only of the effective user.
+    process.seteuid?.(uid);
+  } catch (error) {
+    if (systemErrorCode(error) === null) throw error;
+    return "forbidden";
+  }
+  try {
+    return userInfo();
+  } catch (error) {
+    return expecting(isSystemError, null)(error);
+  } finally {
+    process.seteuid?.(0);
+  }
+}
+
+/** The owner of the folder; of the nearest folder above if it does not exist. */
+async function ownerOf(folder: string): Promise<{ readonly uid: number; readonly gid: number }> {
+  return (await stat(folder).catch(expecting("ENOENT", null))) ?? ownerOf(dirname(folder));
+}
