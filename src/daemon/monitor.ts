@@ -1,5 +1,5 @@
 // The daemon in the foreground: one for each home. It serves until it is stopped, or has handed over.
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
 import { HttpApi } from "../api/http/http-api.ts";
 import type { MonitorOptions } from "../api/in-process.ts";
@@ -18,10 +18,10 @@ import { openMemory } from "../reconcile/state-file.ts";
 import { unlessAborted, whenAborted } from "../runtime/abort.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
-import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
+import { ensurePrivateFolder, entryExists } from "../runtime/files/durable-file.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { startLog } from "../runtime/log/log-file.ts";
-import { acquireHomeLock, type HomeLock } from "../runtime/process/home-lock.ts";
+import { acquireHomeLock, type HomeLock, homeLost } from "../runtime/process/home-lock.ts";
 import { findServiceKeeper, type ServiceKeeper } from "../runtime/process/service-keeper.ts";
 import { type Clock, isoTime, settledWithin, systemClock } from "../runtime/time/clock.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
@@ -39,6 +39,7 @@ import { Handover } from "./handover/hand-over.ts";
 import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
 import { settleHeap, trimHeapAfterStart } from "./heap-settings.ts";
+import { watchHome } from "./home-watch.ts";
 import { openBackendSignIn } from "./in-process-sign-in.ts";
 import { openManagement } from "./management.ts";
 import { mistakesText } from "./reload/reload-report.ts";
@@ -72,11 +73,13 @@ interface RunOptions extends MonitorOptions {
 }
 
 async function run(options: RunOptions): Promise<void> {
-  const { home, configPath, intervalMs, unmountOnExit, signal, predecessor } = options;
+  const { home, configPath, intervalMs, unmountOnExit, signal, predecessor, keeper } = options;
   const clock = systemClock;
   const environment = process.env;
   settleHeap();
-  await ensurePrivateFolder(home);
+  // A service does not make its home anew where it was moved or removed.
+  if (keeper === null) await ensurePrivateFolder(home);
+  else if (!(await entryExists(home))) throw homeLost(home);
   // A working directory inside a mount would keep it from being unmounted.
   process.chdir("/");
   const onFailure = (error: unknown): void =>
@@ -98,7 +101,12 @@ async function run(options: RunOptions): Promise<void> {
     const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
     const { userHome } = place;
     const filePath = logFilePath({ home, userHome, environment });
-    const log = stack.use(startLog({ filePath, stderr: true, level: logLevel(environment), clock }));
+    const log = stack.use(
+      startLog({
+        ...{ filePath, stderr: true, level: logLevel(environment), clock },
+        makesFolder: dirname(filePath) !== home,
+      }),
+    );
     const { logger } = log;
     // Begun here, so that the keyring answers while the configuration is read.
     const approvals = openApprovals({ home, clock, environment }, signal);
@@ -123,7 +131,14 @@ async function run(options: RunOptions): Promise<void> {
     const hasShares = snapshot.config.shares.length > 0;
     const prober = stack.use(startProber({ clock, logger, startsAhead: hasShares }));
     const path = join(home, "state.json");
+    const endAsLost = async (): Promise<never> => {
+      logger.error("the home was moved or removed, so the daemon ends; shares stay mounted", { home });
+      await log[Symbol.asyncDispose]();
+      // The process ends at once, as by a kill: files that an orderly end writes or removes are not its own now.
+      throw homeLost(home);
+    };
     const remember = async (): Promise<Memory> => {
+      charge.use(await watchHome(home, clock, () => void endAsLost()));
       return charge.use(stack.use(await unlessAborted(openMemory({ path, clock, logger }), signal)));
     };
     const takeHome: TakeHome = async (build) => {

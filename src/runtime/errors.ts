@@ -23,6 +23,7 @@ export const ERROR_CODES = {
   lock_held: { exit: 4, means: "another command is changing this home and did not finish in time" },
   state_newer: { exit: 5, means: "state.json was written by a newer version; it is left untouched" },
   home_unwritable: { exit: 6, means: "the home folder cannot be created or written" },
+  home_lost: { exit: 6, means: "the home was moved or removed while the daemon ran" },
   open_to_others: {
     exit: 6,
     means: "others may write the home, the configuration or the secrets, or read a plain-text secret",

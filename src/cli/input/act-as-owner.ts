@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { type UserInfo, userInfo } from "node:os";
 import { dirname } from "node:path";
+import { findPlace } from "../../config/locate.ts";
 import { expecting, isSystemError, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { ownIdentity } from "../../runtime/files/exposure.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
@@ -39,7 +40,9 @@ export async function actAsOwner(home: string, args: readonly string[], asRoot?:
   process.setgid?.(known?.gid ?? gid);
   process.setuid?.(uid);
   const user = known && { HOME: known.homedir, USER: known.username, LOGNAME: known.username };
-  Object.assign(process.env, user, { MOUNTAINEER_HOME: home });
+  Object.assign(process.env, user);
+  // If it was set needlessly, the log would be elsewhere.
+  if (findPlace(process.env).home !== home) process.env["MOUNTAINEER_HOME"] = home;
 }
 
 /** The entry in the user database; null: the user has none. */
@@ -60,7 +63,7 @@ function userOf(uid: number): UserInfo<string> | "forbidden" | null {
   }
 }
 
-/** The owner of the folder; of the nearest folder above if it does not exist. */
+/** The owner of the folder; of the nearest folder above if it cannot be looked at. */
 async function ownerOf(folder: string): Promise<{ readonly uid: number; readonly gid: number }> {
-  return (await stat(folder).catch(expecting("ENOENT", null))) ?? ownerOf(dirname(folder));
+  return (await stat(folder).catch(expecting(isSystemError, null))) ?? ownerOf(dirname(folder));
 }

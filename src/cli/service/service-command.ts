@@ -4,7 +4,7 @@ import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import { startDaemon } from "../../api/client/start-daemon.ts";
 import type { StatusReport } from "../../api/contract.ts";
 import { errorText, expecting, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import { entryExists } from "../../runtime/files/durable-file.ts";
+import { ensurePrivateFolder, entryExists } from "../../runtime/files/durable-file.ts";
 import { type LockHolder, readLockHolder } from "../../runtime/process/home-lock.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -47,6 +47,8 @@ export function printService(context: CommandContext): number {
 /** Resolves with the exit code. */
 export async function bringUp(context: CommandContext): Promise<number> {
   const { definition, manager } = managerOf(context);
+  // The service itself does not make it.
+  await ensurePrivateFolder(context.home);
   const why = await manager.missing(context.signal);
   const found = await monitorOf(context);
   const outcome =

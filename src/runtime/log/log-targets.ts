@@ -69,6 +69,8 @@ export function createFileTarget(
     if (clock.monotonicMs() - lookedAtMs < CHECK_ROTATION_MS) return true;
     lookedAtMs = clock.monotonicMs();
     const found = await stat(path).catch(expecting("ENOENT", null));
+    // The file was moved with its folder, which is not made again.
+    if (found === null && !makesFolder && !(await entryExists(dirname(path)))) return true;
     return found !== null && identityOf(found) === identity;
   };
 

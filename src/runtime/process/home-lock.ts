@@ -191,6 +191,16 @@ function lockHeld(home: string, holder: LockHolder | null): MountaineerError {
   });
 }
 
+export function homeLost(home: string): MountaineerError {
+  return new MountaineerError(
+    "home_lost",
+    `${home} is no longer the home of this daemon: it was moved or removed`,
+    {
+      hint: `Move it back, or use it where it is: MOUNTAINEER_HOME=PATH mountaineer up\nFor a new one at ${home}: mountaineer up`,
+    },
+  );
+}
+
 function unwritable(home: string, error: unknown): MountaineerError {
   return new MountaineerError("home_unwritable", `cannot lock ${home}: ${errorText(error)}`, {
     hint:

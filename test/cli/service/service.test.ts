@@ -521,7 +521,6 @@ test("up with a configuration that has mistakes says so, with exit code 1, and s
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /cannot be written/);
   await writeFile(join(folder, "absent"), "");
-  await mkdir(join(folder, "m"), { mode: 0o700 });
   await writeFile(join(folder, "m/config.toml"), "nosuch = 1\n");
   const ended = await runCommand(["up"], options);
   assert.equal(ended.code, 1);

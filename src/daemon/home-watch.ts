@@ -1,0 +1,38 @@
+// Notices when the home is moved or removed under the daemon: what its path leads to then is nobody's, or the next
+// daemon's.
+import { open, stat } from "node:fs/promises";
+import { expecting, isSystemError } from "../runtime/errors.ts";
+import type { Clock } from "../runtime/time/clock.ts";
+
+const BETWEEN_LOOKS_MS = 1_000;
+
+/** Calls `onLost` once `home` no longer leads to the folder that it leads to at this call. */
+export async function watchHome(home: string, clock: Clock, onLost: () => void): Promise<AsyncDisposable> {
+  // Held open, so that no other folder gets its numbers.
+  const held = await open(home);
+  const stop = new AbortController();
+  const { signal } = stop;
+  const isLost = async (): Promise<boolean> => {
+    const [ours, there] = await Promise.all([
+      held.stat(),
+      stat(home).catch(expecting(["ENOENT", "ENOTDIR"], null)),
+    ]);
+    return there === null || there.dev !== ours.dev || there.ino !== ours.ino;
+  };
+  const watching = (async () => {
+    do await clock.sleep(BETWEEN_LOOKS_MS, signal);
+    while (
+      // A disk that fails says nothing about the home.
+      !(await isLost().catch(expecting(isSystemError, false)))
+    );
+    if (!signal.aborted) onLost();
+  })();
+  watching.catch(expecting(() => signal.aborted));
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      // Not awaited: it waits for a look that hangs with its disk.
+      void held.close().catch(expecting(isSystemError));
+    },
+  };
+}

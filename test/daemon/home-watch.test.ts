@@ -1,0 +1,130 @@
+// A real daemon whose home is moved or removed under it: it ends, says why, and makes nothing at the old path.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { mkdir, readdir, readFile, readlink, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { connectToDaemon } from "../../src/api/client/client.ts";
+import { systemErrorCode } from "../../src/runtime/errors.ts";
+import { type Running, runProcess, startCommand } from "../cli/command-line.ts";
+import { eventually } from "../support/eventually.ts";
+import { stopProcess } from "../support/stop-process.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const KEEPER = join(import.meta.dirname, "../../bin/service-keeper.sh");
+
+async function start(t: TestContext, home: string, within: readonly string[] = []): Promise<Running> {
+  const monitor = startCommand(["monitor"], { home, within });
+  t.after(async () => {
+    if (monitor.child.exitCode !== null || monitor.child.signalCode !== null) return;
+    monitor.child.kill("SIGCONT");
+    monitor.child.kill();
+    await once(monitor.child, "exit");
+  });
+  await eventually(async () => monitor.child.exitCode !== null || (await connectToDaemon(home)) !== null);
+  await eventually(async () =>
+    /"active_interface": ?"tb"/.test(await readFile(join(home, "state.json"), "utf8").catch(() => "")),
+  );
+  return monitor;
+}
+
+async function scene(t: TestContext) {
+  const folder = await temporaryFolder(t);
+  const home = join(folder, "above", "home");
+  const [roots, disk] = [join(folder, "roots"), join(folder, "disk")];
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  await mkdir(disk);
+  const paths = `thunderbolt_path = "${disk}"\nfallback_path = "${folder}"`;
+  const config = `[global]\nshares_root = "${roots}"\nmount_root = "${roots}/mounts"\n[[shares]]\nname = "S"\ndriver = "local"\n${paths}\n`;
+  await writeFile(join(home, "config.toml"), config, { mode: 0o600 });
+  const link = (): Promise<string | null> => readlink(join(roots, "mounts", "S")).catch(() => null);
+  return { folder, home, disk, link };
+}
+
+async function contentOf(folder: string): Promise<readonly string[] | string | null> {
+  return readdir(folder).catch(systemErrorCode);
+}
+
+const LOSSES: Readonly<
+  Record<string, { readonly lose: (home: string, to: string) => Promise<void>; readonly left: unknown }>
+> = {
+  moved: { lose: rename, left: "ENOENT" },
+  removed: { lose: (home) => rm(home, { recursive: true }), left: "ENOENT" },
+  "moved with the folder above": {
+    lose: async (home, to) => {
+      await mkdir(to);
+      await rename(join(home, ".."), join(to, "above"));
+    },
+    left: "ENOENT",
+  },
+  replaced: {
+    lose: async (home, to) => {
+      await rename(home, to);
+      await mkdir(home, { mode: 0o700 });
+    },
+    left: [],
+  },
+};
+
+for (const [how, { lose, left }] of Object.entries(LOSSES)) {
+  test(`a home that is ${how} ends its daemon, which leaves what is mounted and makes nothing there`, async (t) => {
+    const { folder, home, disk, link } = await scene(t);
+    const { child, ended } = await start(t, home);
+    await eventually(async () => (await link()) === disk);
+    await lose(home, join(folder, "elsewhere"));
+    await once(child, "exit");
+    const { code, stderr } = await ended;
+    assert.equal(code, 6, stderr);
+    assert.match(stderr, /mountaineer: \S+home is no longer the home of this daemon/);
+    assert.deepEqual(await contentOf(home), left);
+    assert.equal(await link(), disk);
+    for (const [args, said] of [
+      [["status"], /no daemon runs/],
+      [["down"], /no daemon ran for this home/],
+    ] as const) {
+      const ran = await runProcess(args, { home });
+      assert.match(ran.stdout, said);
+      assert.deepEqual(await contentOf(home), left);
+    }
+    if (how === "moved")
+      assert.match(await readFile(join(folder, "elsewhere", "mountaineer.log"), "utf8"), /moved or removed/);
+  });
+}
+
+test("where a moved home is now, no second daemon starts while the first one lives", async (t) => {
+  const { folder, home } = await scene(t);
+  const { child, ended } = await start(t, home);
+  await stopProcess(child.pid ?? assert.fail());
+  const now = join(folder, "now");
+  await rename(home, now);
+  const { code, stderr } = await runProcess(["monitor"], { home: now });
+  assert.equal(code, 4, stderr);
+  assert.match(stderr, new RegExp(`already runs .*pid ${child.pid}`));
+  child.kill("SIGCONT");
+  assert.equal((await ended).code, 6);
+  await start(t, now);
+});
+
+test("a home that is moved and comes back keeps its daemon", async (t) => {
+  const { folder, home } = await scene(t);
+  const { child, ended } = await start(t, home);
+  await stopProcess(child.pid ?? assert.fail());
+  await rename(home, join(folder, "away"));
+  await rename(join(folder, "away"), home);
+  child.kill("SIGCONT");
+  assert.equal((await runProcess(["status"], { home })).code, 0);
+  child.kill();
+  assert.equal((await ended).code, 0);
+});
+
+test("a service does not make its home again, and runs once it is back", async (t) => {
+  const { folder, home } = await scene(t);
+  await rename(home, join(folder, "away"));
+  const { code, stderr } = await runProcess(["monitor"], { home, within: ["/bin/sh", KEEPER] });
+  assert.deepEqual([code, await contentOf(home)], [6, "ENOENT"], stderr);
+  await rename(join(folder, "away"), home);
+  const { child, ended } = await start(t, home, ["/bin/sh", KEEPER]);
+  await rename(home, join(folder, "away"));
+  await once(child, "exit");
+  assert.equal((await ended).code, 6);
+});
