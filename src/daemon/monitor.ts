@@ -215,9 +215,14 @@ function logOpened(
 }
 
 /** Writes every mistake to stderr, for the person who starts the daemon. */
-function logRejected({ mistakes, unreadable, acceptedAt }: RejectedFile, path: string, logger: Logger): void {
-  process.stderr.write(`mountaineer: ${unreadable ?? mistakesError(mistakes).message}\n`);
-  const why = unreadable === null ? "has mistakes" : "cannot be read";
+function logRejected(
+  { mistakes, reason, isHeld, acceptedAt }: RejectedFile,
+  path: string,
+  logger: Logger,
+): void {
+  process.stderr.write(`mountaineer: ${reason ?? mistakesError(mistakes).message}\n`);
+  const unused = isHeld ? "looks like half a file" : "cannot be read";
+  const why = reason === null ? "has mistakes" : unused;
   logger.error(
     `the configuration file ${why}; the last accepted configuration runs until the file is corrected`,
     {

@@ -9,6 +9,10 @@ export const ERROR_CODES = {
   config_invalid: { exit: 3, means: "the configuration has mistakes; every one is listed" },
   config_unreadable: { exit: 3, means: "the configuration file cannot be read" },
   config_ambiguous: { exit: 3, means: "two configuration files exist in one home" },
+  config_cut_short: {
+    exit: 3,
+    means: "the configuration file was written in place and looks like half a file; it waits for a person",
+  },
   config_key_unknown: { exit: 2, means: "the configuration has no key of that name" },
   config_changed: { exit: 9, means: "the configuration file changed meanwhile; nothing was written" },
   config_uneditable: {

@@ -31,8 +31,12 @@ export interface AppliedContent<Snapshot> {
 
 /** Implemented by the service. The steps never overlap. */
 export interface ConfigSteps<Snapshot> {
-  /** Rejects only for a passing reason. */
-  readonly load: (bytes: Uint8Array, signal: AbortSignal) => Promise<LoadedContent<Snapshot>>;
+  /** `isInPlace`: the content was written over the running one, in the same file. Rejects only for a passing reason. */
+  readonly load: (
+    bytes: Uint8Array,
+    signal: AbortSignal,
+    isInPlace: boolean,
+  ) => Promise<LoadedContent<Snapshot>>;
   /**
    * Prepares the new parts, switches to them, and ends the old ones. Resolves once it has switched, in bounded time.
    * `outcomeOfThrown` says what a rejection means.

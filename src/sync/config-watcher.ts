@@ -2,17 +2,18 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SyncSettings } from "../config/snapshot.ts";
 import { errorText } from "../runtime/errors.ts";
+import { sha256Of } from "../runtime/files/sha256.ts";
 import type { Running } from "./config-steps.ts";
 import { type ConfigStoreOptions, createConfigStore } from "./config-store.ts";
 import { createFileWatch } from "./file-watch.ts";
 import type { FolderEvents } from "./folder-events.ts";
 import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
 import type { SyncState } from "./sync-settings.ts";
-import { withDeadline } from "./watched-file.ts";
+import { type WatchedFile, withDeadline } from "./watched-file.ts";
 
 /** `rejected`: the file's content at the start, if it is wrong and `first` runs in its place. */
 interface ConfigWatcherOptions<Snapshot>
-  extends Omit<ConfigStoreOptions<Snapshot>, "watch" | "announce" | "onState"> {
+  extends Omit<ConfigStoreOptions<Snapshot>, "watch" | "isInPlace" | "announce" | "onState"> {
   readonly settings: SyncSettings;
   /**
    * Called when the file may have changed, except by an edit of the service. A look at the file may follow
@@ -21,6 +22,8 @@ interface ConfigWatcherOptions<Snapshot>
   readonly onSign?: () => void;
   readonly onEvent: (event: SyncEvent) => void;
   readonly onState: (state: SyncState) => void;
+  /** Called when another inode than before was found to hold the running content. */
+  readonly onMove?: () => void;
   /** The longest time for one system call on the file, ms; default 5 s. */
   readonly lookDeadlineMs?: number;
   readonly folderEvents?: FolderEvents;
@@ -34,7 +37,11 @@ const LOOK_DEADLINE_MS = 5_000;
 /** Disposing stops watching at once, and waits for a running `apply`. */
 export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snapshot>) {
   const { clock, logger, rejected = null } = options;
-  const file = withDeadline(options.file, clock, options.lookDeadlineMs ?? LOOK_DEADLINE_MS);
+  const { file, inodeOf } = notingInodes(
+    withDeadline(options.file, clock, options.lookDeadlineMs ?? LOOK_DEADLINE_MS),
+    () => store.running.sha256,
+    () => options.onMove?.(),
+  );
 
   const notify = (listener: () => void): void => {
     try {
@@ -71,6 +78,7 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
   const store = createConfigStore<Snapshot>({
     ...options,
     file,
+    isInPlace: (inode, runningSha256) => [null, inode].includes(inodeOf(runningSha256)),
     watch,
     announce,
     onState: publish,
@@ -86,6 +94,10 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     },
     get busy(): boolean {
       return store.busy;
+    },
+    /** The inode that held the running content when it was last read; null: not known. */
+    get inode(): string | null {
+      return inodeOf(store.running.sha256);
     },
     /**
      * Begins to watch; resolves when no later change can be missed. A file that differs from both the first
@@ -106,6 +118,33 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     async [Symbol.asyncDispose]() {
       await watch[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Remembers in which inode the running content was read last, whoever reads it. */
+function notingInodes(file: WatchedFile, runningSha256: () => string, onMove: () => void) {
+  type Seen = readonly [sha256: string, inode: string];
+  let seen: readonly Seen[] = [];
+  const inodeOf = (sha256: string): string | null => seen.find((one) => one[0] === sha256)?.[1] ?? null;
+  return {
+    inodeOf,
+    file: {
+      ...file,
+      async read(signal: AbortSignal) {
+        const content = await file.read(signal);
+        if (content === null) return null;
+        const running = runningSha256();
+        const was = inodeOf(running);
+        const now: Seen = [sha256Of(content.bytes), content.inode];
+        // The content that was read last may be applied next; the running one may come back.
+        seen = [
+          now,
+          ...seen.filter(([sha256], index) => sha256 !== now[0] && (index === 0 || sha256 === running)),
+        ];
+        if (now[0] === running && now[1] !== was) onMove();
+        return content;
+      },
     },
   };
 }

@@ -2,14 +2,19 @@
 import type { SyncSettings } from "../config/snapshot.ts";
 import type { ConfigMistake } from "../config/values/mistakes.ts";
 import { backoffMs } from "../runtime/time/backoff.ts";
+import type { SyncProblem } from "./sync-settings.ts";
+import type { FileContent } from "./watched-file.ts";
 
-export type LoadedContent<Snapshot> =
+export type LoadedContent<Snapshot> = (
   | { readonly ok: true; readonly snapshot: Snapshot }
-  | { readonly ok: false; readonly reason: string; readonly mistakes: readonly ConfigMistake[] };
+  | { readonly ok: false; readonly reason: string; readonly mistakes: readonly ConfigMistake[] }
+) & {
+  /** Why the content waits for a person, as half a file or one that drops its guards. Absent or null: it does not. */
+  readonly held?: string | null;
+};
 
-interface SeenContent<Snapshot> {
+interface SeenContent<Snapshot> extends FileContent {
   readonly kind: "content";
-  readonly bytes: Uint8Array;
   /** Hash of the bytes, hexadecimal. */
   readonly sha256: string;
   /** null: not parsed yet. */
@@ -29,7 +34,7 @@ export interface ReloadMemory {
    */
   readonly expectedSha256: string | null;
   readonly problem: {
-    readonly kind: "unreadable" | "rejected" | "failed";
+    readonly kind: SyncProblem["kind"];
     /** Hash of the content with the problem; null if the file could not be read. */
     readonly sha256: string | null;
   } | null;
@@ -57,6 +62,7 @@ type ReloadDecision<Snapshot> =
   /** The file may be half written: read it once more. */
   | { readonly do: "look_again" }
   | { readonly do: "fail"; readonly reason: string }
+  | { readonly do: "hold"; readonly sha256: string; readonly reason: string }
   | {
       readonly do: "reject";
       readonly sha256: string;
@@ -65,8 +71,8 @@ type ReloadDecision<Snapshot> =
   | { readonly do: "apply"; readonly content: SeenContent<Snapshot>; readonly snapshot: Snapshot };
 
 /**
- * A missing file is no change. Bytes that were rejected are not tried again unless a caller asks. An empty or
- * broken file is read once more before it counts.
+ * A missing file is no change. Bytes that were rejected or held are not tried again unless a caller asks. An empty,
+ * broken or cut file is read once more before it counts.
  */
 export function decideReload<Snapshot>(
   seen: SeenFile<Snapshot>,
@@ -82,12 +88,20 @@ export function decideReload<Snapshot>(
     return { do: asked || isUnexpected || problem !== null ? "report_same" : "rest" };
   }
   const isKnown = problem?.sha256 === sha256;
-  if (isKnown && problem.kind === "rejected" && !asked) return { do: "rest" };
+  if (isKnown && isSettled(problem) && !asked) return { do: "rest" };
   if (!noticed && !asked && !second && !isKnown) return { do: "wait_until_quiet" };
   if (bytes.length === 0 && !second) return { do: "look_again" };
   if (loaded === null) return { do: "load", content: seen };
-  if (loaded.ok) return { do: "apply", content: seen, snapshot: loaded.snapshot };
-  return second ? { do: "reject", sha256, wrong: loaded } : { do: "look_again" };
+  const held = asked ? null : (loaded.held ?? null);
+  if (loaded.ok && held === null) return { do: "apply", content: seen, snapshot: loaded.snapshot };
+  if (!second) return { do: "look_again" };
+  if (loaded.ok || held !== null) return { do: "hold", sha256, reason: held ?? "" };
+  return { do: "reject", sha256, wrong: loaded };
+}
+
+/** True for content that is not tried again by itself. */
+export function isSettled({ kind }: Pick<SyncProblem, "kind">): boolean {
+  return kind === "rejected" || kind === "cut_short";
 }
 
 const LONGEST_RETRY_MS = 60_000;

@@ -50,8 +50,8 @@ export function startDetector(detection: Detection, options: DetectorOptions) {
       const found = await file.stat(signal);
       return found && `${found.mtimeNs} ${found.size}`;
     }
-    const bytes = await file.read(signal);
-    return bytes && sha256Of(bytes);
+    const content = await file.read(signal);
+    return content && sha256Of(content.bytes);
   };
   const poll = startChangePoll({
     clock,
@@ -149,9 +149,13 @@ function createOsEvents(
       }
       if (stat === null) return null;
       if (seen?.settled && isSame(stat, seen.stat)) return seen.sha256;
-      const bytes = await file.read(signal);
-      if (bytes === null) return null;
-      seen = { stat, sha256: sha256Of(bytes), settled: clock.wallMs() - changedMs(stat) > COARSEST_TIME_MS };
+      const content = await file.read(signal);
+      if (content === null) return null;
+      seen = {
+        stat,
+        sha256: sha256Of(content.bytes),
+        settled: clock.wallMs() - changedMs(stat) > COARSEST_TIME_MS,
+      };
       return seen.sha256;
     },
     [Symbol.dispose]() {

@@ -2,15 +2,11 @@
 import { errorText } from "../runtime/errors.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import type { Clock } from "../runtime/time/clock.ts";
-import {
-  type CheckedContent,
-  type ConfigSteps,
-  outcomeOfThrown,
-  type ReloadOutcome,
-} from "./config-steps.ts";
-import { decideReload, type ReloadMemory, type SeenFile } from "./decide-reload.ts";
+import { type CheckedContent, outcomeOfThrown, type ReloadOutcome } from "./config-steps.ts";
+import { decideReload, type LoadedContent, type ReloadMemory, type SeenFile } from "./decide-reload.ts";
 import type { FileWatch } from "./file-watch.ts";
-import type { WatchedFile } from "./watched-file.ts";
+import { MAX_WAIT_FACTOR } from "./sync-settings.ts";
+import type { FileContent, WatchedFile } from "./watched-file.ts";
 
 export type LookEnd<Snapshot> =
   /** Broken off: the file changed again, watching ended, or an edit comes first. Each of these leads to another look. */
@@ -19,14 +15,16 @@ export type LookEnd<Snapshot> =
   | { readonly kind: "rest"; readonly seen: SeenFile<Snapshot> }
   | { readonly kind: "unreadable"; readonly reason: string }
   | { readonly kind: "same"; readonly sha256: string }
+  | { readonly kind: "held"; readonly sha256: string; readonly reason: string }
   | { readonly kind: "tried"; readonly sha256: string; readonly outcome: ReloadOutcome };
 
-interface FileLookOptions<Snapshot> extends Pick<ConfigSteps<Snapshot>, "load"> {
+interface FileLookOptions<Snapshot> {
   readonly file: WatchedFile;
   readonly watch: FileWatch;
   readonly clock: Clock;
   readonly memory: () => ReloadMemory;
   readonly onRead: (sha256: string) => void;
+  readonly load: (content: FileContent, signal: AbortSignal) => Promise<LoadedContent<Snapshot>>;
   /** Never rejects. */
   readonly apply: (content: CheckedContent<Snapshot>, signal: AbortSignal) => Promise<ReloadOutcome>;
 }
@@ -46,14 +44,33 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
 
   const read = async (signal: AbortSignal): Promise<SeenFile<Snapshot>> => {
     try {
-      const bytes = await file.read(signal);
-      if (bytes === null) return { kind: "missing" };
-      const sha256 = sha256Of(bytes);
+      const content = await file.read(signal);
+      if (content === null) return { kind: "missing" };
+      const sha256 = sha256Of(content.bytes);
       onRead(sha256);
-      return { kind: "content", bytes, sha256, loaded: null };
+      return { kind: "content", ...content, sha256, loaded: null };
     } catch (error) {
       // All reasons are reported and retried alike.
       return { kind: "unreadable", reason: errorText(error) };
+    }
+  };
+
+  /** Returns false if it was broken off. */
+  const pause = async (ms: number, signal: AbortSignal): Promise<boolean> => {
+    try {
+      await clock.sleep(ms, signal);
+      return true;
+    } catch (error) {
+      if (signal.aborted) return false;
+      throw error;
+    }
+  };
+
+  /** A caller waits for a writer, too; `file-watch.ts` does so for changes that a detector has noticed. */
+  const untilWritten = async (signal: AbortSignal): Promise<void> => {
+    const lastMs = clock.monotonicMs() + watch.settings.debounceMs * MAX_WAIT_FACTOR;
+    while (clock.monotonicMs() < lastMs && (await file.isBeingWritten())) {
+      if (!(await pause(SECOND_LOOK_MS.least, signal))) return;
     }
   };
 
@@ -61,12 +78,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
   const untilSecondLook = async (asked: boolean, signal: AbortSignal): Promise<boolean> => {
     const { least, most } = SECOND_LOOK_MS;
     const waitMs = asked ? least : Math.min(most, Math.max(least, watch.settings.debounceMs));
-    try {
-      await clock.sleep(waitMs, signal);
-    } catch (error) {
-      if (signal.aborted) return false;
-      throw error;
-    }
+    if (!(await pause(waitMs, signal))) return false;
     await watch.detector.look();
     if (asked) watch.window.cancel();
     // If the file changes during the wait, the second look is left out: the change leads to another look.
@@ -79,6 +91,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     if (!asked && !watch.isWatching) return { kind: "left" };
     // A change that the detector has not noticed yet is debounced as well, unless a caller waits.
     if (asked || !watch.changeDue) await watch.detector.look();
+    if (asked) await untilWritten(breakOff);
     if (asked) watch.window.cancel();
     else if (watch.window.isOpen) return { kind: "left" };
     let noticed = asked;
@@ -119,7 +132,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
         case "load": {
           const { content } = decision;
           try {
-            const loaded = await options.load(content.bytes, breakOff);
+            const loaded = await options.load(content, breakOff);
             seen = { ...content, loaded };
           } catch (error) {
             if (!breakOff.aborted) {
@@ -128,6 +141,8 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
           }
           break;
         }
+        case "hold":
+          return { kind: "held", sha256: decision.sha256, reason: decision.reason };
         case "reject": {
           const { reason, mistakes } = decision.wrong;
           return { kind: "tried", sha256: decision.sha256, outcome: { kind: "rejected", reason, mistakes } };

@@ -51,7 +51,10 @@ export function createFileWatch(options: FileWatchOptions) {
     clock,
     quietMs: settings.debounceMs,
     maxWaitMs: settings.debounceMs * MAX_WAIT_FACTOR,
-    beforeEnd: () => detector.look(),
+    async beforeEnd() {
+      await detector.look();
+      if (await file.isBeingWritten()) window.trigger();
+    },
     onEnd() {
       watch.changeDue = true;
       onDue("config");

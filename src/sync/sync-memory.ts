@@ -3,7 +3,7 @@ import type { Wake } from "../reconcile/lane.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import { LEFT, NO_CHANGES, type ReloadResult } from "./config-steps.ts";
-import { type ReloadMemory, retryDelayMs } from "./decide-reload.ts";
+import { isSettled, type ReloadMemory, retryDelayMs } from "./decide-reload.ts";
 import type { LookEnd } from "./file-look.ts";
 import type { FileWatch } from "./file-watch.ts";
 import type { SyncEventType } from "./sync-event.ts";
@@ -15,6 +15,7 @@ export interface RejectedContent {
   readonly sha256: string;
   /** For people, with the place in the file. */
   readonly reason: string;
+  readonly kind: "rejected" | "cut_short";
 }
 
 interface Problem extends SyncProblem {
@@ -62,7 +63,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
   };
   // Under `on_failure = "stop"` only a failed reload ends the watch. A file that is rejected at the start is no
   // failed reload.
-  if (rejected !== null) noteProblem({ kind: "rejected", ...rejected });
+  if (rejected !== null) noteProblem(rejected);
 
   const announceApplied = (changed: boolean, details: string): void =>
     announce(changed ? "changed" : "no-change", changed ? details : NO_CHANGES);
@@ -89,6 +90,10 @@ export function createSyncMemory(options: SyncMemoryOptions) {
       case "unreadable":
         failed("unreadable", null, end.reason, asked);
         return end;
+      case "held":
+        // Not a failed reload: under `on_failure = "stop"`, too, the watch waits for other bytes.
+        if (noteProblem({ ...end, kind: "cut_short" })) announce("error", end.reason);
+        return { kind: "failed", reason: end.reason };
       case "same":
         succeeded("info");
         announce("no-change", NO_CHANGES);
@@ -134,7 +139,7 @@ export function createSyncMemory(options: SyncMemoryOptions) {
     retry(): Wake | null {
       const { problem } = record;
       const { settings, isWatching, window } = watch;
-      if (problem === null || problem.kind === "rejected" || !isWatching || window.isOpen) return null;
+      if (problem === null || isSettled(problem) || !isWatching || window.isOpen) return null;
       return { atMs: problem.atMs + retryDelayMs(settings, problem.failures), reason: "retry" };
     },
     noteRead(sha256: string): void {

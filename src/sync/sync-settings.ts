@@ -11,9 +11,10 @@ export const MAX_WAIT_FACTOR = 10;
 export interface SyncProblem {
   /**
    * `unreadable`: the file cannot be read. `rejected`: its content is wrong. `failed`: its content could not
-   * be applied.
+   * be applied. `cut_short`: it was written in place, and waits for other bytes or a person, because it is half a file
+   * or drops what keeps others out.
    */
-  readonly kind: "unreadable" | "rejected" | "failed";
+  readonly kind: "unreadable" | "rejected" | "failed" | "cut_short";
   /** For people, with the place in the file if known. */
   readonly reason: string;
   /** ISO 8601 UTC, of the first occurrence. */

@@ -12,6 +12,12 @@ export interface FileStat {
   readonly ctimeNs: bigint;
 }
 
+export interface FileContent {
+  readonly bytes: Uint8Array;
+  /** The inode's number: content that comes by a rename or another symlink has another one. */
+  readonly inode: string;
+}
+
 /** The file as its watcher sees it. For a file on a network file system, another process makes the system calls. */
 export interface WatchedFile {
   /** Absolute. */
@@ -22,7 +28,9 @@ export interface WatchedFile {
    * Resolves with all bytes, up to a limit; null if there is no such file. Rejects when the file cannot be read, or
    * when `signal` aborts.
    */
-  read(signal: AbortSignal): Promise<Uint8Array | null>;
+  read(signal: AbortSignal): Promise<FileContent | null>;
+  /** True if a process has the file open for writing, as far as the system tells in a few seconds. Never rejects. */
+  isBeingWritten(): Promise<boolean>;
   /** `path` with all symlinks resolved; null: no such path, or not known at the moment. Never rejects. */
   realPath(path: string): Promise<string | null>;
   /**
@@ -74,6 +82,7 @@ export function withDeadline(file: WatchedFile, clock: Clock, deadlineMs: number
     path: file.path,
     stat: (signal) => bounded(signal, (own) => file.stat(own)),
     read: (signal) => bounded(signal, (own) => file.read(own)),
+    isBeingWritten: () => file.isBeingWritten(),
     realPath: (path) => file.realPath(path),
     isHere: (path) => file.isHere(path),
   };

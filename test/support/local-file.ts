@@ -1,6 +1,7 @@
 // A file on a local disk as its watcher sees it, looked at by this process itself.
 import { realpath, stat } from "node:fs/promises";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
+import { isBeingWritten } from "../../src/runtime/files/open-writer.ts";
 import type { WatchedFile } from "../../src/sync/watched-file.ts";
 
 /** Its bytes are read by `readBytes`, which may reject with ENOENT itself or as a cause. */
@@ -15,7 +16,16 @@ export function createLocalFile(
         const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
         return { dev, ino, size, mtimeNs, ctimeNs };
       }),
-    read: (signal) => unlessMissing(() => readBytes(path, signal)),
+    read: (signal) =>
+      unlessMissing(async () => {
+        for (;;) {
+          const before = await stat(path, { bigint: true });
+          const bytes = await readBytes(path, signal);
+          const { ino } = await stat(path, { bigint: true });
+          if (ino === before.ino) return { bytes, inode: String(ino) };
+        }
+      }),
+    isBeingWritten: () => isBeingWritten(path),
     realPath: (other) => realpath(other).catch(() => null),
     isHere: () => true,
   };

@@ -41,7 +41,7 @@ test("B1 bytes that came and went between the detector's look and the reading do
   Object.assign(file, {
     read: async (signal: AbortSignal) => {
       const bytes = await read(signal);
-      if (new TextDecoder().decode(bytes ?? undefined) !== "b") return bytes;
+      if (new TextDecoder().decode(bytes?.bytes) !== "b") return bytes;
       readsOfB += 1;
       // The poll and the last look before the window's end see this content; the read after them finds another one.
       if (readsOfB === 2) file.save("c");

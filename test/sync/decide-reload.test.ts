@@ -18,6 +18,7 @@ type Loaded = LoadedContent<null> | null;
 const content = (sha256: string, text = sha256, loaded: Loaded = null): SeenFile<null> => ({
   kind: "content",
   sha256,
+  inode: "1",
   bytes: new TextEncoder().encode(text),
   loaded,
 });

@@ -49,7 +49,8 @@ export function createMemoryFile(initial: string | null): MemoryFile {
       look(
         (): FileStat | null => bytes && { dev: 1n, ino: 2n, size: BigInt(bytes.length), mtimeNs, ctimeNs },
       ),
-    read: () => look(() => bytes),
+    read: () => look(() => bytes && { bytes, inode: "2" }),
+    isBeingWritten: async () => false,
     events: {
       watch(_folder, listener) {
         if (refusal !== null) throw refusal;

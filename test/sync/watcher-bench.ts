@@ -75,7 +75,7 @@ export async function watcherBench(
     first: { sha256: sha256(loaded ?? ""), snapshot: APPLIED },
     ...(rejected === undefined
       ? {}
-      : { rejected: { sha256: sha256(rejected), reason: `wrong: ${rejected}` } }),
+      : { rejected: { kind: "rejected", sha256: sha256(rejected), reason: `wrong: ${rejected}` } }),
     folderEvents: file.events,
     async load(bytes, signal) {
       atOnce += 1;

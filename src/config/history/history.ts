@@ -28,9 +28,11 @@ export interface AcceptedContent {
   readonly summary: string;
   /** The time of acceptance, ISO 8601 UTC. */
   readonly time: string;
+  /** The inode of the file that holds the content. Absent: not known. */
+  readonly inode?: string | undefined;
 }
 
-export interface HistoryEntry extends Omit<AcceptedContent, "bytes"> {
+export interface HistoryEntry extends Omit<AcceptedContent, "bytes" | "inode"> {
   /** The number of the entry: 0 is the newest, which is the running content. */
   readonly n: number;
 }
@@ -46,6 +48,7 @@ interface Stored extends EntryPlace {
   readonly file: string;
   readonly entry: Omit<HistoryEntry, "n">;
   readonly bytes: Uint8Array;
+  readonly inode: string | null;
 }
 
 const ENTRY_FILE = /^(\d{10})-([0-9a-f]{8})\.entry$/;
@@ -61,6 +64,7 @@ const headerOf = reader(
     /** The path of the configuration file. Absent: the entry belongs to the file in the home. */
     path: optional(text),
     realPath: optional(text),
+    inode: optional(text),
   }),
 );
 
@@ -71,8 +75,8 @@ function readEntry(raw: Buffer): Omit<Stored, "file"> | string {
   if (header === null) return "its first line is not what it should be";
   const bytes = raw.subarray(end + 1);
   if (sha256Of(bytes) !== header.sha256) return "its content is not what its hash says";
-  const { length: _, path = null, realPath = null, ...entry } = header;
-  return { path, realPath, entry, bytes };
+  const { length: _, path = null, realPath = null, inode = null, ...entry } = header;
+  return { path, realPath, inode, entry, bytes };
 }
 
 async function namesIn(folder: string): Promise<string[]> {
@@ -161,15 +165,27 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     if (corrupt.length > 0) await setAside(corrupt);
     const { place, owns } = await findHistoryOwner(home, configPath, stored, realPath);
     const own = stored.filter(owns);
-    if (own[0]?.entry.sha256 === sha256) return { added: false, setAside: corrupt };
+    const newest = own[0]?.entry.sha256 === sha256 ? own[0] : null;
+    const inode = content.inode ?? newest?.inode ?? undefined;
+    if (newest !== null && (newest.inode ?? undefined) === inode) return { added: false, setAside: corrupt };
     await ensurePrivateFolder(folder);
     const summary = content.summary.slice(0, LONGEST_SUMMARY);
-    const where = { path: configPath, ...(place.realPath === null ? {} : { realPath: place.realPath }) };
-    const header = { time, sha256, format, source, summary, length: bytes.length, ...where };
-    const path = join(folder, await nextFile(sha256));
+    const where = { path: configPath, realPath: place.realPath ?? undefined, inode };
+    const header = {
+      time,
+      sha256,
+      format,
+      source,
+      summary,
+      ...newest?.entry,
+      length: bytes.length,
+      ...where,
+    };
+    const path = join(folder, newest?.file ?? (await nextFile(sha256)));
     await writeDurably(path, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), bytes]), {
       mode: 0o600,
     });
+    if (newest !== null) return { added: false, setAside: corrupt };
     const surplus = new Set([...own.slice(KEPT_ENTRIES - 1), ...stored.slice(KEPT_IN_ALL - 1)]);
     for (const { file } of surplus) await unlink(join(folder, file)).catch(expecting("ENOENT"));
     await sweep();
@@ -186,7 +202,8 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
 
   return {
     /**
-     * Records an accepted content, unless it equals the newest entry (`added` is false then). Durable when it
+     * Records an accepted content, unless it equals the newest entry (`added` is false then; the entry then gets the
+     * new inode). Durable when it
      * resolves. Renames unusable entries to `*.corrupt`, and lists them in `setAside`. Rejects with
      * `home_unwritable`, or the system's error; earlier entries stay.
      */
@@ -211,7 +228,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
      * Returns the entries that `list` returns, each with its bytes and the path of its history file. Writes nothing.
      */
     async newest(): Promise<readonly Omit<Stored, keyof EntryPlace>[]> {
-      return (await newest()).map(({ file, entry, bytes }) => ({ file: join(folder, file), entry, bytes }));
+      return (await newest()).map(({ file, ...stored }) => ({ ...stored, file: join(folder, file) }));
     },
     /** The unusable entries that are not yet renamed to `*.corrupt`. Writes nothing. */
     async corrupt(): Promise<CorruptEntry[]> {

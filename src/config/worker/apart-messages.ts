@@ -2,6 +2,7 @@
 import type { ErrorCode } from "../../runtime/errors.ts";
 import type { AskedEdit } from "../edit/key-path.ts";
 import type { SavedConfig, SaveTarget } from "../edit/save.ts";
+import type { FormerContent } from "../layer/held-file.ts";
 import type { LoadedConfig } from "../read/load.ts";
 import type { ConfigMistake } from "../values/mistakes.ts";
 
@@ -16,6 +17,8 @@ export type ApartRequest =
       readonly content: string | null;
       /** Whether to write a commented starter first if there is no file. */
       readonly writeStarter: boolean;
+      /** The content before, with which content that was written in place is compared. Default: none is known. */
+      readonly before?: FormerContent | null;
     })
   | (Save & { readonly kind: "edit"; readonly edits: readonly AskedEdit[] })
   | (Save & { readonly kind: "replace"; readonly content: string })
@@ -24,6 +27,8 @@ export type ApartRequest =
 
 export interface LoadedApart {
   readonly loaded: LoadedConfig;
+  /** Why the content waits for a person; null: it does not. */
+  readonly held: string | null;
   /** The hash of the bytes that were read, hexadecimal. */
   readonly sha256: string;
   readonly starterWritten: boolean;

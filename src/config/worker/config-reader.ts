@@ -47,8 +47,12 @@ export function createConfigReader(options: ConfigReaderOptions) {
       ahead = before ?? startReader(clock);
       unused = clock.setTimer(UNUSED_MS, () => take()?.end());
     },
-    /** Loads a content; must not be called again before it has settled. Rejects as `loadConfigApart` does. */
-    async load(bytes: Uint8Array, signal: AbortSignal): Promise<LoadedApart> {
+    /** Loads a content, which was written over `before` in place if that is given; must not be called again before it has settled. Rejects as `loadConfigApart` does. */
+    async load(
+      bytes: Uint8Array,
+      signal: AbortSignal,
+      before: Uint8Array | null = null,
+    ): Promise<LoadedApart> {
       loading = true;
       const content = Buffer.from(bytes).toString("base64");
       const request: ApartRequest = {
@@ -58,6 +62,7 @@ export function createConfigReader(options: ConfigReaderOptions) {
         layer: layer(),
         content,
         writeStarter: false,
+        before: before && { content: Buffer.from(before).toString("base64"), inode: null },
       };
       const ask = async (reader: ReaderProcess): Promise<LoadedApart> =>
         loadedApart(await askOnce(reader, request, signal), path);

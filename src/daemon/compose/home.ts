@@ -1,5 +1,6 @@
 // Opens a home: finds its files, and loads and checks its configuration.
 import { openHistory } from "../../config/history/history.ts";
+import { type FormerContent, heldError } from "../../config/layer/held-file.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -7,7 +8,7 @@ import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.
 import type { LoadedApart } from "../../config/worker/apart-messages.ts";
 import { loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { StartReader } from "../../config/worker/reader-process.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
@@ -16,8 +17,10 @@ export interface RejectedFile {
   /** The hash of the file, hexadecimal; "" if the file cannot be read. */
   readonly sha256: string;
   readonly mistakes: readonly ConfigMistake[];
-  /** Why the file cannot be read; null if it has mistakes instead. */
-  readonly unreadable: string | null;
+  /** Why the file cannot be read, or is held; null if it has mistakes instead. */
+  readonly reason: string | null;
+  /** True: the file was written in place, and waits for a person (`config_cut_short`). */
+  readonly isHeld: boolean;
   /** The time when the running content was accepted, ISO 8601 UTC. */
   readonly acceptedAt: string;
 }
@@ -49,7 +52,7 @@ interface OpenOptions {
 
 /**
  * Loads the home's configuration, or the file that `configPath` names. Rejects with `config_invalid` (every mistake in it),
- * `config_unreadable`, `config_ambiguous`, and with `home_unwritable` if a starter cannot be written.
+ * `config_unreadable`, `config_cut_short`, `config_ambiguous`, and with `home_unwritable` if a starter cannot be written.
  */
 export async function openHome(options: OpenOptions): Promise<OpenedHome> {
   const { home, configPath, environment = process.env, writesStarter = false, fallsBack = false } = options;
@@ -57,29 +60,43 @@ export async function openHome(options: OpenOptions): Promise<OpenedHome> {
   const { path, exists } = await locateConfig(place, configPath);
   if (configPath !== null && !exists) throw noFileAt(path);
   const content = exists || writesStarter ? null : "";
-  const request = { path, place, content, writeStarter: writesStarter && !exists };
+  const accepted = await openHistory(home, path).newest().catch(expecting(isSystemError, []));
+  const before = exists ? formerContent(accepted[0]) : null;
+  const request = { path, place, content, writeStarter: writesStarter && !exists, before };
   const read = await loadLayered(request, options).catch(unreadableFile);
   const isUnreadable = read instanceof MountaineerError;
-  if (!isUnreadable && read.loaded.ok) {
+  if (!isUnreadable && read.loaded.ok && read.held === null) {
     const { loaded, starterWritten, layer, layerMistakes } = read;
     return { place, snapshot: loaded.snapshot, rejected: null, starterWritten, layer, layerMistakes };
   }
   const mistakes = isUnreadable || read.loaded.ok ? [] : read.loaded.mistakes;
-  const accepted = fallsBack ? await lastAccepted({ place, path }, options).catch(errorText) : null;
-  if (accepted === null || typeof accepted === "string") {
-    const why = accepted && `the content that was accepted last cannot be used: ${accepted}`;
+  const held = isUnreadable ? null : read.held;
+  const fallback = fallsBack ? await lastAccepted(accepted, { place, path }, options).catch(errorText) : null;
+  if (fallback === null || typeof fallback === "string") {
+    if (held !== null) throw heldError(held);
+    const why = fallback && `the content that was accepted last cannot be used: ${fallback}`;
     throw isUnreadable ? read : mistakesError(mistakes, why);
   }
-  const { acceptedAt, ...loaded } = accepted;
-  const found = isUnreadable
-    ? { sha256: "", unreadable: read.message }
-    : { sha256: read.sha256, unreadable: null };
+  const { acceptedAt, ...loaded } = fallback;
+  const found = {
+    sha256: isUnreadable ? "" : read.sha256,
+    reason: isUnreadable ? read.message : held,
+    isHeld: held !== null,
+  };
   return { ...loaded, place, rejected: { ...found, mistakes, acceptedAt }, starterWritten: false };
 }
 
 function unreadableFile(error: unknown): MountaineerError {
   if (error instanceof MountaineerError && error.code === "config_unreadable") return error;
   throw error;
+}
+
+type Kept = Awaited<ReturnType<ReturnType<typeof openHistory>["newest"]>>[number];
+
+function formerContent(kept: Kept | undefined): FormerContent | null {
+  return kept === undefined
+    ? null
+    : { content: Buffer.from(kept.bytes).toString("base64"), inode: kept.inode };
 }
 
 /** Maximum number of history entries that are tried: each starts a process, and the start waits for it. */
@@ -92,11 +109,12 @@ type Accepted = Pick<OpenedHome, "snapshot" | "layer" | "layerMistakes"> & Pick<
  * newest one is not; with null if nothing was ever accepted.
  */
 async function lastAccepted(
+  entries: readonly Kept[],
   at: { readonly place: ConfigPlace; readonly path: string },
   options: OpenOptions,
 ): Promise<Accepted | string | null> {
   let reason: string | null = null;
-  for (const entry of (await openHistory(at.place.home, at.path).newest()).slice(0, MOST_TRIED)) {
+  for (const entry of entries.slice(0, MOST_TRIED)) {
     const tried = await loadEntry(entry, at, options);
     if (typeof tried !== "string") return tried;
     reason ??= tried;
@@ -105,8 +123,8 @@ async function lastAccepted(
 }
 
 async function loadEntry(
-  { file, entry, bytes }: Awaited<ReturnType<ReturnType<typeof openHistory>["newest"]>>[number],
-  { place, path }: Parameters<typeof lastAccepted>[0],
+  { file, entry, bytes }: Kept,
+  { place, path }: Parameters<typeof lastAccepted>[1],
   options: OpenOptions,
 ): Promise<Accepted | string> {
   // A start checks who may write the configuration file; its history needs the same check.

@@ -1,5 +1,6 @@
 // The conditions that do not belong to a single share.
 import type { Condition, GlobalStatus } from "../../api/contract.ts";
+import { CUT_SHORT_HINT } from "../../config/layer/held-file.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { Memory } from "../../reconcile/memory.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
@@ -88,7 +89,10 @@ function standing(sources: ConditionSources): Standing[] {
       code: `config_${lastError.kind}`,
       severity: "error",
       title: `The configuration file is not what runs: ${lastError.reason}`,
-      hint: `The last accepted configuration keeps running. ${watching === "live" ? "Correct the file, and it applies." : "Correct the file, then: mountaineer reload"}`,
+      hint:
+        lastError.kind === "cut_short"
+          ? CUT_SHORT_HINT
+          : `The last accepted configuration keeps running. ${watching === "live" ? "Correct the file, and it applies." : "Correct the file, then: mountaineer reload"}`,
       since: lastError.since,
     });
   }

@@ -25,6 +25,8 @@ interface ConfigEditsParts
   readonly layer: () => ConfigLayer | null;
   readonly watcher: ConfigWatcher<ConfigSnapshot>;
   readonly holding: Holding;
+  /** The running content; null: the history has lost it. */
+  readonly runningBytes: () => Promise<Uint8Array | null>;
 }
 
 type Turn = ConfigTurn<ConfigSnapshot>;
@@ -41,7 +43,11 @@ export function createConfigEdits(parts: ConfigEditsParts) {
   const { path } = file;
 
   const inTurn = carryThrough(watcher);
-  const known = () => ({ sha256: watcher.running.sha256, runs: true });
+  const known = async () => {
+    const bytes = await parts.runningBytes();
+    const before = bytes && { content: Buffer.from(bytes).toString("base64"), inode: watcher.inode };
+    return { sha256: watcher.running.sha256, runs: true, before };
+  };
 
   const applySaved = async (
     saved: SavedConfig,
@@ -80,12 +86,12 @@ export function createConfigEdits(parts: ConfigEditsParts) {
   ): Promise<EditReport> => {
     const { signal } = turn;
     const keepsEntries = !editor.runsCommands;
-    const before = await file.read(signal);
+    const before = (await file.read(signal))?.bytes ?? null;
     const beforeSha256 = sha256Of(before);
     const save = async (): Promise<EditReport> => {
       const content = Buffer.from(bytes).toString("base64");
       const seenSha256 = expectedSha256 ?? beforeSha256;
-      const seen = { seenSha256, known: known(), keepsEntries };
+      const seen = { seenSha256, known: await known(), keepsEntries };
       const request = { kind: "replace", path, place, layer: layer(), content, ...seen } as const;
       return applySaved(await saveConfigApart(request, { clock, signal, startReader }), source, turn, editor);
     };
@@ -111,7 +117,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       const seenSha256 = expected_sha256 ?? null;
       const keepsEntries = !runsCommands;
       return inTurn(asker, async (turn) => {
-        const seen = { seenSha256, known: known(), keepsEntries };
+        const seen = { seenSha256, known: await known(), keepsEntries };
         const request = { kind: "edit", path, place, layer: layer(), edits, ...seen } as const;
         const saved = await saveConfigApart(request, { clock, signal: turn.signal, startReader });
         return applySaved(saved, source, turn, { runsCommands, approves: true });

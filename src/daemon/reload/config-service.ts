@@ -16,10 +16,10 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { type ConfigSteps, outcomeOfThrown } from "../../sync/config-steps.ts";
+import { type ConfigSteps, NO_CHANGES, outcomeOfThrown } from "../../sync/config-steps.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../sync/config-watcher.ts";
 import { createSyncEvents } from "../../sync/sync-event.ts";
-import type { WatchedFile } from "../../sync/watched-file.ts";
+import type { FileContent, WatchedFile } from "../../sync/watched-file.ts";
 import type { ApprovalKeeper, JudgedFile } from "../approvals/approval-keeper.ts";
 import type { RejectedFile } from "../compose/home.ts";
 import type { EventStream } from "../events/event-stream.ts";
@@ -73,9 +73,15 @@ export function createConfigService(options: ConfigServiceOptions) {
   const reader = createConfigReader({ path: snapshot.path, place, layer, clock, startReader });
   const events = createSyncEvents();
 
-  const keep = (bytes: Uint8Array, source: string, summary: string): Promise<void> => {
+  const keep = (content: Pick<FileContent, "bytes">, source: string, summary: string): Promise<void> => {
     const { sha256, snapshot: running } = watcher.running;
-    return history.record({ bytes, sha256, format: running.format, source, summary });
+    const inode = watcher.inode ?? undefined;
+    return history.record({ inode, ...content, sha256, format: running.format, source, summary });
+  };
+  /** The running content, which is the newest entry; null: the history has lost it. */
+  const runningBytes = async (): Promise<Uint8Array | null> => {
+    const newest = await history.entry(0).catch(() => null);
+    return newest?.sha256 === watcher.running.sha256 ? newest.bytes : null;
   };
 
   const syncSection: ConfigApplier = {
@@ -83,7 +89,8 @@ export function createConfigService(options: ConfigServiceOptions) {
     prepare: ({ after }) => Promise.resolve({ commit: () => watcher.setSettings(after.sync) }),
   };
   const holding = createHolding(options.approvals, options.loadedFile);
-  const steps = configSteps({ ...options, appliers: [...options.appliers, syncSection] }, reader, holding);
+  const applied = { ...options, appliers: [...options.appliers, syncSection] };
+  const steps = configSteps(applied, reader, holding, runningBytes);
   const watcher: ConfigWatcher<ConfigSnapshot> = createConfigWatcher<ConfigSnapshot>({
     file,
     settings: snapshot.config.sync,
@@ -92,14 +99,19 @@ export function createConfigService(options: ConfigServiceOptions) {
     first: { sha256: snapshot.sha256, snapshot },
     rejected: rejected && {
       sha256: rejected.sha256,
-      reason: rejected.unreadable ?? mistakesText(rejected.mistakes),
+      kind: rejected.isHeld ? "cut_short" : "rejected",
+      reason: rejected.reason ?? mistakesText(rejected.mistakes),
     },
     ...steps,
     async onApplied({ bytes, source }, { snapshot: applied, changed, details }, isNew) {
       if (applied.config.layer === undefined) under.forget();
       const { generation, sha256 } = watcher.running;
       if (changed) publish({ name: "config.applied", source, generation, sha256, summary: details });
-      if (isNew) await keep(bytes, source, details);
+      if (isNew) await keep({ bytes }, source, details);
+    },
+    async onMove() {
+      const bytes = await runningBytes();
+      if (bytes !== null) await keep({ bytes }, "start", NO_CHANGES);
     },
     onSign: () => reader.expect(),
     onEvent(event) {
@@ -119,7 +131,17 @@ export function createConfigService(options: ConfigServiceOptions) {
     control: {
       sync: () => ({ ...syncReport(snapshot.path, watcher, holding), events: events.all() }),
       ...reloads.control,
-      ...createConfigEdits({ place, layer, file, watcher, history, clock, holding, startReader }),
+      ...createConfigEdits({
+        place,
+        layer,
+        file,
+        watcher,
+        history,
+        runningBytes,
+        clock,
+        holding,
+        startReader,
+      }),
       ...createApprovals(watcher, holding),
       history: async () => ({
         entries: (await history.list()).map(({ format: _, ...entry }) => entry),
@@ -140,12 +162,12 @@ export function createConfigService(options: ConfigServiceOptions) {
     /** Begins to watch; resolves when no later change can be missed. */
     async start() {
       // The newest history entry must hold the running content, wherever that content came from.
-      const bytes = await file.read(ending.signal).catch((error: unknown) => {
+      const found = await file.read(ending.signal).catch((error: unknown) => {
         logger.warn("the running configuration could not be kept", { reason: errorText(error) });
         return null;
       });
       // The watcher reports a file that changed since it was loaded.
-      if (bytes !== null && sha256Of(bytes) === snapshot.sha256) await keep(bytes, "start", "started");
+      if (found !== null && sha256Of(found.bytes) === snapshot.sha256) await keep(found, "start", "started");
       await watcher.start();
     },
     async [Symbol.asyncDispose]() {
@@ -160,6 +182,7 @@ function configSteps(
   { appliers, bindSecrets, requirePrivate, logger }: ConfigServiceOptions,
   reader: ReturnType<typeof createConfigReader>,
   holding: Holding,
+  runningBytes: () => Promise<Uint8Array | null>,
 ) {
   const compareJudged = async (judged: JudgedFile, running: ConfigSnapshot, signal: AbortSignal) => {
     await requirePrivate(judged.file);
@@ -170,9 +193,10 @@ function configSteps(
     return { snapshot, diff, touches, ...summaryOf(judged, summary) };
   };
   const steps: Pick<ConfigSteps<ConfigSnapshot>, "load" | "apply"> = {
-    async load(bytes, signal) {
-      const { loaded } = await reader.load(bytes, signal);
-      return loaded.ok ? loaded : { ...loaded, reason: mistakesText(loaded.mistakes) };
+    async load(bytes, signal, isInPlace) {
+      const before = isInPlace ? await runningBytes() : null;
+      const { loaded, held } = await reader.load(bytes, signal, before);
+      return loaded.ok ? { ...loaded, held } : { ...loaded, held, reason: mistakesText(loaded.mistakes) };
     },
     async apply(content, running, signal) {
       const judged = await holding.judge(content, running.snapshot);
@@ -221,8 +245,8 @@ function createReloads(
   holding: Holding,
 ) {
   const readNow = async (signal: AbortSignal): Promise<Uint8Array> => {
-    const bytes = await file.read(signal);
-    if (bytes !== null) return bytes;
+    const found = await file.read(signal);
+    if (found !== null) return found.bytes;
     throw new MountaineerError("config_unreadable", `${file.path} is not there`, {
       hint: "`mountaineer config rollback 0` writes the running configuration into it",
     });
@@ -243,7 +267,7 @@ function createReloads(
       const bytes = await bytesOf(signal);
       const { running } = watcher;
       try {
-        const loaded = await load(bytes, signal);
+        const loaded = await load(bytes, signal, false);
         if (!loaded.ok) return reportOf({ kind: "rejected", ...loaded }, running, true);
         const would = await compare(loaded.snapshot, running.snapshot, signal);
         const { generation } = running;

@@ -33,8 +33,8 @@ export function createLayerUnder(parts: LayerUnderParts) {
   /** The text of the running configuration; null if neither the file nor the history has it. */
   const runningText = async (signal: AbortSignal): Promise<Uint8Array | null> => {
     const { sha256 } = watcher().running;
-    const bytes = await file.read(signal).catch(() => null);
-    if (bytes !== null && sha256Of(bytes) === sha256) return bytes;
+    const found = await file.read(signal).catch(() => null);
+    if (found !== null && sha256Of(found.bytes) === sha256) return found.bytes;
     const kept = (await history.list()).find((entry) => entry.sha256 === sha256);
     return kept === undefined ? null : (await history.entry(kept.n)).bytes;
   };
@@ -85,7 +85,9 @@ export function createLayerUnder(parts: LayerUnderParts) {
         }),
       );
       // A file that was rejected with the previous layer may be valid with this one.
-      if (outcome.kind === "applied" && watcher().state.lastError !== null) void watcher().reloadNow();
+      const { lastError } = watcher().state;
+      const mayFit = lastError !== null && lastError.kind !== "cut_short";
+      if (outcome.kind === "applied" && mayFit) void watcher().reloadNow();
       return outcome;
     },
   };

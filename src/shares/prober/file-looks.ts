@@ -1,7 +1,9 @@
 // Looks at files and folders on local disks, which may hang, too. None of the functions rejects.
-import { lstat, readFile, readlink, realpath, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { lstat, open, readlink, realpath, stat } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
+import { isBeingWritten } from "../../runtime/files/open-writer.ts";
 import { FILE_LIMIT_BYTES, type FileBytes, type FileLook, type LinkLook } from "./prober.ts";
 
 export const fileLooks = {
@@ -27,15 +29,20 @@ export const fileLooks = {
   /** Reads only regular files up to the limit: reading a pipe would never end. */
   async fileBytes(path: string): Promise<FileBytes> {
     try {
-      const stats = await stat(path);
+      // One open file, so that bytes and inode belong together. Without O_NONBLOCK, opening a pipe would wait.
+      await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      const stats = await file.stat({ bigint: true });
       if (stats.isDirectory()) return { state: "failed", errno: "EISDIR" };
       if (!stats.isFile()) return { state: "failed", errno: "EINVAL" };
       if (stats.size > FILE_LIMIT_BYTES) return { state: "failed", errno: "EFBIG" };
-      return { state: "read", base64: (await readFile(path)).toString("base64") };
+      const base64 = (await file.readFile()).toString("base64");
+      return { state: "read", base64, inode: String(stats.ino) };
     } catch (error) {
       return { state: "failed", errno: errnoOf(error) };
     }
   },
+
+  isBeingWritten,
 
   /** One path after the other, to take only one thread. */
   async exposures(paths: readonly string[]): Promise<readonly Exposure[]> {

@@ -86,6 +86,7 @@ export function startProber(options: ProberOptions): Prober {
     realPath: asking("realPath"),
     fileLook: asking("fileLook"),
     fileBytes: asking("fileBytes"),
+    isBeingWritten: asking("isBeingWritten"),
     exposures: asking("exposures"),
     async places(paths, waitMs) {
       const [first = ""] = paths;

@@ -232,7 +232,7 @@ test("a file that others may write, or whose secret cannot be read, is not appli
 
 test("a file that has changed since it was loaded is not in the history as what runs", async (t) => {
   const { service } = await scene(t, text(801), {
-    wrap: (file) => ({ ...file, read: async () => Buffer.from(text(900)) }),
+    wrap: (file) => ({ ...file, read: async () => ({ bytes: Buffer.from(text(900)), inode: "2" }) }),
   });
   assert.deepEqual((await service.control.history()).entries, []);
 });
