@@ -31,10 +31,7 @@ export type EngineOperation =
 export type ToolOperation = "tools" | "catalog" | "toolChanges" | "call";
 
 /** The share engine, opened for one command. */
-export interface InProcessEngine extends InProcess<EngineOperation> {
-  /** Removes the state of a share that is no longer configured. */
-  forget(share: string): Promise<void>;
-}
+export type InProcessEngine = InProcess<EngineOperation>;
 
 /** The gateway, opened for one command; disposing ends its backends. */
 export interface InProcessGateway extends InProcess<ToolOperation> {

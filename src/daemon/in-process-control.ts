@@ -19,9 +19,9 @@ import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { startCommandLog } from "./compose/log-settings.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
-import { shareSubjects } from "./compose/share-subjects.ts";
+import { formerSubject, shareSubjects } from "./compose/share-subjects.ts";
 import { idleGatewayStatus } from "./control/gateway-status.ts";
-import { configWarningConditions } from "./control/global-conditions.ts";
+import { configWarningConditions, leftConditions } from "./control/global-conditions.ts";
 import { aliasStatuses, openPlaces } from "./control/place-control.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
@@ -81,7 +81,8 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     const { config } = snapshot;
     const startedAt = isoTime(clock.wallMs());
     const redact = (secret: string): void => log.redact(secret);
-    engine.apply(shareSubjects(config, { environment: values, drivers, redact, intervalMs: null }));
+    const context = { environment: values, drivers, redact, intervalMs: null };
+    engine.apply(shareSubjects(config, context), (name) => formerSubject(name, config, context));
     const places = stack.use(
       await openPlaces({
         home,
@@ -103,9 +104,10 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
         ...places.control,
         async status() {
           const shares = await Promise.all(engine.names.map(viewOf));
+          const left = leftConditions(await engine.left()).map((one) => ({ ...one, since: startedAt }));
           const aliases = changes ? [] : await places.aliases.look();
           return {
-            global: globalStatus(home, snapshot, startedAt, keeper.conditions()),
+            global: globalStatus(home, snapshot, startedAt, [...keeper.conditions(), ...left]),
             shares: shares.map(shareStatus),
             ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
             ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt, values) : {}),
@@ -122,9 +124,6 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
           return skipsGateway ? { ...report, findings: [NOT_LOOKED_AT, ...report.findings] } : report;
         },
       }),
-      async forget(share) {
-        await memory.forget(share);
-      },
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
     };
   } catch (error) {

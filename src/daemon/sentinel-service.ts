@@ -428,6 +428,7 @@ function createServiceControl(
     historyUnsavedBecause: () => config.historyUnsavedBecause,
     rcloneAdvice: () => drivers.rclone.advice?.() ?? null,
     formerUnsent: () => formerShares.known(engine.names),
+    left: () => engine.leftKnown,
   });
   const globalConditions = (): Condition[] => [
     ...conditions(),

@@ -7,7 +7,7 @@ import type { Clock } from "../runtime/time/clock.ts";
 import type { ShareEngine } from "../shares/engine/share-engine.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
 import type { EngineParts } from "./compose/engine-parts.ts";
-import { type SubjectContext, shareSubjects } from "./compose/share-subjects.ts";
+import { formerSubject, type SubjectContext, shareSubjects } from "./compose/share-subjects.ts";
 import { openPlaces } from "./control/place-control.ts";
 import type { RequiredShares } from "./control/required-shares.ts";
 import { createShareControl } from "./control/share-control.ts";
@@ -32,7 +32,7 @@ interface SharePartOptions {
 export async function startSharePart(options: SharePartOptions, stack: DisposalStack) {
   const { home, parts, first, context, bus, clock } = options;
   const { engine } = parts;
-  engine.apply(shareSubjects(first, context));
+  engine.apply(shareSubjects(first, context), (name) => formerSubject(name, first, context));
   const places = stack.use(await openPlaces({ ...options, readOnly: false }));
   const { aliases } = places;
   const { intervalMs } = context;

@@ -166,16 +166,34 @@ test("A6 one service, whose shares are edited one way after the other", async (t
     },
   );
 
-  await t.test("A6 a share that is removed stays mounted, unmanaged, is logged and forgotten", async () => {
-    const from = s.logger.lines.length;
-    await rig.write(s.text);
-    await eventually(() => control.status().shares.length === 1);
-    assert.equal(await at("volumes", "MEDIA"), folder("MEDIA-tb"));
-    assert.equal(await at("Shares", "MEDIA"), folder("volumes/MEDIA"));
-    const lines = s.logger.lines.slice(from).filter(({ message }) => message === "share.unmanaged");
-    assertEach(lines, ({ fields }) => fields, [{ share: "MEDIA", left_mounted_over: "tb" }]);
-    await eventually(async () => !("MEDIA" in (await state()).shares));
-  });
+  await t.test(
+    "A6 a share that is removed in the file stays mounted, is logged and named, and can be unmounted",
+    async () => {
+      const from = s.logger.lines.length;
+      await rig.write(s.text);
+      await eventually(() => control.status().shares.length === 1);
+      assert.equal(await at("volumes", "MEDIA"), folder("MEDIA-tb"));
+      assert.equal(await at("Shares", "MEDIA"), folder("volumes/MEDIA"));
+      const lines = s.logger.lines.slice(from).filter(({ message }) => message === "share.unmanaged");
+      assertEach(lines, ({ fields }) => fields, [{ share: "MEDIA", left_mounted_over: "tb" }]);
+      const isNamed = () =>
+        control.status().global.conditions.find(({ code }) => code === "left_mounted:MEDIA");
+      const told = await eventually(() => isNamed() ?? null);
+      assert.equal(told.title, `MEDIA is no longer configured; still mounted at ${folder("volumes/MEDIA")}`);
+      assert.equal(told.hint, "mountaineer unmount --share MEDIA");
+      const { signal } = new AbortController();
+      await assert.rejects(async () => control.mount({ shares: ["MEDIA"] }, signal), {
+        code: "share_unknown",
+      });
+      const { results } = await control.unmount({ shares: ["MEDIA"] }, signal);
+      assertEach(results, ({ share, result }) => [share, result], [["MEDIA", "unmounted"]]);
+      for (const gone of ["volumes", "Shares"])
+        await assert.rejects(Promise.resolve(at(gone, "MEDIA")), { code: "ENOENT" });
+      assert.equal(isNamed(), undefined);
+      assert.ok(!("MEDIA" in (await state()).shares));
+      await assert.rejects(control.unmount({ shares: ["MEDIA"] }, signal), { code: "share_unknown" });
+    },
+  );
 
   await t.test(
     "A6 another mount_root and shares_root move mounts and links when nothing is open",

@@ -116,7 +116,12 @@ async function world(
     logons: createLogons(clock),
     forceStop: NEVER,
     announce: () => {},
-    links: { ensure: () => null, ensureNow: async () => null, look: async () => null },
+    links: {
+      ensure: () => null,
+      ensureNow: async () => null,
+      look: async () => null,
+      remove: async () => true,
+    },
   });
   t.after(async () => {
     for (const release of waiting) release();

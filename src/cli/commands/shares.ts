@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
 import type { NewFavorite, RemovedFavorite } from "../edits/favorite-change.ts";
 import { findServers } from "../in-process/open.ts";
 import { type CommandContext, command, type Given, type GroupedCommands } from "../input/command.ts";
@@ -103,26 +103,26 @@ function entryOf(given: Given<typeof NEW_SHARE>): NewFavorite {
 const sharesRemoveCommand = command("shares remove", {
   summary: "remove a share from the configuration",
   description:
-    "The mount stays in place, but unmanaged; --cleanup first unmounts it and removes its link, and changes " +
-    "nothing if files are open. If aliases lead into the share, it refuses and names them; --with-aliases " +
-    "removes them too. Nothing on the server changes.",
-  examples: { "mountaineer shares remove --share MEDIA --cleanup": "with its mount and its link" },
+    "Also unmounts it and removes its link, unless files are open or unsent: then the mount stays until " +
+    "`mountaineer unmount`. With --cleanup, nothing is changed then. If aliases lead into the share, it refuses and " +
+    "names them; --with-aliases removes them too. Nothing on the server changes, and unsent files are kept.",
+  examples: { "mountaineer shares remove --share MEDIA": "with its mount and its link" },
   exits: {
-    0: "it is removed",
-    1: "it could not be unmounted, and nothing was changed; or the changed file could not be applied",
+    0: "it is removed; if its mount stays, it says so",
+    1: "with --cleanup: it could not be unmounted, and nothing was changed; or the changed file could not be applied",
     2: "there is no such share, or aliases lead into it",
-    7: "files are open or unsent; nothing was changed",
+    7: "with --cleanup: files are open or unsent; nothing was changed",
   },
   takes: {
     "--share <name>": { about: "the share", isRequired: true, completes: "shares" },
-    "--cleanup": "unmount it, and remove its link in shares_root",
+    "--cleanup": "change nothing if it cannot be unmounted",
     "--with-aliases": "also remove the aliases that lead into it",
-    "--force": { about: "with --cleanup: even if files are open or unsent", implies: { cleanup: true } },
+    "--force": { about: "unmount it even if files are open or unsent", implies: { cleanup: true } },
   },
   async run(context, given) {
-    const { removeFavorite } = await import("../edits/favorite-change.ts");
+    const { isUnmounted, removeFavorite } = await import("../edits/favorite-change.ts");
     const removed = await removeFavorite(context, given);
-    const { unmount } = removed;
+    const { share, unmount } = removed;
     showResult(context, removed, (paint) =>
       [
         unmount === null ? "" : renderResults([unmount], context.stdoutStyle),
@@ -131,6 +131,8 @@ const sharesRemoveCommand = command("shares remove", {
     );
     if (removed.link === "kept" && !context.json)
       context.note("Mountaineer did not make what is at the link's path, so that stays");
+    if (removed.removed && unmount !== null && !isUnmounted(unmount))
+      context.note(`it stays mounted until: mountaineer unmount --share ${shellWord(share)}`);
     if (!removed.runs) return FAILED_EXIT;
     return removed.removed || unmount === null ? 0 : exitCodeOf([unmount], "unmount");
   },
@@ -175,7 +177,7 @@ export const SHARES_COMMANDS: GroupedCommands = {
     description: "The [[shares]] of the configuration, which are kept mounted.",
     examples: {
       "mountaineer shares list": "see which shares there are",
-      "mountaineer shares remove --share MEDIA --cleanup": "let go of one for good",
+      "mountaineer shares remove --share MEDIA": "let go of one for good",
     },
   },
   commands: [

@@ -15,7 +15,27 @@ export interface SubjectContext {
   readonly intervalMs: number | null;
 }
 
-export function shareSubjects({ global, shares }: MountaineerConfig, context: SubjectContext): Subject[] {
+export function shareSubjects(config: MountaineerConfig, context: SubjectContext): Subject[] {
+  return config.shares.map((share) => subjectOf(share, config, context));
+}
+
+const NO_ROUTE = { host: null, port: 445, interfaceName: null, folder: null };
+
+/** A share of which only the name is known, because it is no longer configured. */
+export function formerSubject(name: string, config: MountaineerConfig, context: SubjectContext): Subject {
+  const routes = { tb: NO_ROUTE, fallback: NO_ROUTE };
+  const about = {
+    driver: "local",
+    carry: "auto",
+    wake: "off",
+    onlyOn: [],
+    username: "",
+    password: null,
+  } as const;
+  return subjectOf({ ...about, name, shareName: name, routes }, config, context);
+}
+
+function subjectOf(share: ShareConfig, { global }: MountaineerConfig, context: SubjectContext): Subject {
   const policy = {
     checkIntervalMs: context.intervalMs ?? global.checkIntervalMs,
     connectTimeoutMs: global.connectTimeoutMs,
@@ -25,7 +45,7 @@ export function shareSubjects({ global, shares }: MountaineerConfig, context: Su
     stableMs: global.autoFailbackStableMs,
     lsofRecheck: global.lsofRecheck,
   };
-  return shares.map((share) => ({
+  return {
     spec: {
       ...shareSecret(share, context),
       name: share.name,
@@ -43,7 +63,7 @@ export function shareSubjects({ global, shares }: MountaineerConfig, context: Su
       onlyOn: share.onlyOn,
     } satisfies SharePolicy,
     driver: context.drivers[share.driver],
-  }));
+  };
 }
 
 /** macOS itself names mounts in /Volumes, after the server's share. */

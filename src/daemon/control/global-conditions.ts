@@ -3,10 +3,11 @@ import type { Condition, GlobalStatus } from "../../api/contract.ts";
 import { CUT_SHORT_HINT } from "../../config/layer/held-file.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { Memory } from "../../reconcile/memory.ts";
-import { counted } from "../../runtime/text/plain-text.ts";
+import { counted, shellWord } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { Lacking } from "../../shares/drivers/mount-driver.ts";
 import type { FormerUnsent } from "../../shares/drivers/rclone/caches.ts";
+import type { LeftShare } from "../../shares/engine/left-shares.ts";
 import type { SyncState } from "../../sync/sync-settings.ts";
 
 export interface ConditionSources {
@@ -21,6 +22,8 @@ export interface ConditionSources {
   readonly rcloneAdvice: () => Lacking | null;
   /** Unsent files of shares that are no longer configured. */
   readonly formerUnsent: () => readonly FormerUnsent[];
+  /** What is still mounted of such shares. */
+  readonly left: () => readonly LeftShare[];
 }
 
 /** If a source does not tell when its condition began, the condition counts from the time when it was first listed. */
@@ -47,6 +50,16 @@ export function configWarningConditions({ warnings }: ConfigSnapshot, since: str
     title: `${path}: ${text}`,
     hint,
     since,
+  }));
+}
+
+/** Mounts of shares that are no longer configured. */
+export function leftConditions(left: readonly LeftShare[]): Standing[] {
+  return left.map(({ spec: { name, mountPath } }) => ({
+    code: `left_mounted:${name}`,
+    severity: "info",
+    title: `${name} is no longer configured; still mounted at ${mountPath}`,
+    hint: `mountaineer unmount --share ${shellWord(name)}`,
   }));
 }
 
@@ -83,6 +96,7 @@ function standing(sources: ConditionSources): Standing[] {
       "Configure the share again under its old `name` and `share_name` to send them; `mountaineer unsent` shows where they are.",
     );
   }
+  conditions.push(...leftConditions(sources.left()));
   const { lastError, watching, detector, fileMissing } = sync();
   if (lastError !== null) {
     conditions.push({

@@ -6,6 +6,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { WaitingUnsent } from "../../shares/drivers/mount-driver.ts";
 import type { FormerUnsent } from "../../shares/drivers/rclone/caches.ts";
+import type { LeftShare } from "../../shares/engine/left-shares.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import type { Logons } from "../../shares/logons/logons.ts";
@@ -27,9 +28,16 @@ export function createShareControl(
 ) {
   const select = (shares: readonly string[] | null): readonly string[] => selectShares(shares, engine.names);
 
-  const askAll = async (shares: readonly string[] | null, request: ShareRequest, signal: AbortSignal) => ({
+  const askAll = async (
+    shares: readonly string[] | null,
+    request: ShareRequest,
+    signal: AbortSignal,
+    left: readonly LeftShare[] = [],
+  ) => ({
     results: await Promise.all(
-      select(shares).map(async (name) => result(name, await engine.ask(name, { ...request }, signal))),
+      selectShares(shares, [...engine.names, ...left.map(({ spec }) => spec.name)]).map(async (name) =>
+        result(name, await engine.ask(name, { ...request }, signal)),
+      ),
     ),
   });
 
@@ -129,8 +137,10 @@ export function createShareControl(
     mount: ({ shares = null }, signal) =>
       askAll(shares, { kind: "mount", waitUntilMs: waitUntilMs() }, signal),
     wake: ({ shares = null }, signal) => askAll(shares, { kind: "wake", waitUntilMs: waitUntilMs() }, signal),
-    unmount: ({ shares = null, force = false }, signal) =>
-      askAll(shares, { kind: "unmount", force, hold: true, waitUntilMs: waitUntilMs() }, signal),
+    async unmount({ shares = null, force = false }, signal) {
+      const request = { kind: "unmount", force, hold: true, waitUntilMs: waitUntilMs() } as const;
+      return askAll(shares, request, signal, await engine.left());
+    },
     switchRoute({ shares = null, to, force = false, wait = false }, signal) {
       const untilMs = wait ? Number.POSITIVE_INFINITY : waitUntilMs();
       return askAll(shares, { kind: "switch", to, force, wait, waitUntilMs: untilMs }, signal);

@@ -12,6 +12,7 @@ import type { MountDriver } from "../drivers/mount-driver.ts";
 import type { StandingCondition } from "../policy/decide.ts";
 import type { RequestOutcome, ShareRequest } from "../policy/share-request.ts";
 import type { ShareSpec } from "../share-spec.ts";
+import { createLeftShares, type LeftShare } from "./left-shares.ts";
 import { type CycleTools, ShareCycle, type ShareView } from "./share-cycle.ts";
 import type { Subject } from "./share-subject.ts";
 
@@ -49,6 +50,7 @@ export class ShareEngine implements AsyncDisposable {
    * without history.
    */
   readonly #recalled: Map<string, ShareMemory>;
+  readonly #left: ReturnType<typeof createLeftShares>;
   readonly #unregister: (() => void) | undefined;
   #isResting = false;
   #isEnding = false;
@@ -57,6 +59,7 @@ export class ShareEngine implements AsyncDisposable {
     this.#tools = tools;
     this.#conditionLog = createConditionLog(tools.logger);
     this.#recalled = new Map(tools.memory.recollection.shares);
+    this.#left = createLeftShares(tools);
     this.#unregister = this.#listenToCarrier();
   }
 
@@ -86,10 +89,31 @@ export class ShareEngine implements AsyncDisposable {
     this.trigger(name, "data");
   }
 
-  /** Requests an action of one share; an abort withdraws a request that waits. Rejects with `share_unknown`. */
+  /**
+   * Requests an action of one share; an abort withdraws a request that waits. A share that is no longer configured can
+   * only be unmounted. Rejects with `share_unknown`.
+   */
   async ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
-    const { cycle, lane } = this.#share(name);
     signal.throwIfAborted();
+    if (request.kind === "unmount" && !this.#shares.has(name))
+      return this.#unmountLeft(name, request, signal);
+    return this.#ask(this.#share(name), request, signal);
+  }
+
+  async #unmountLeft(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
+    const left = (await this.left()).find(({ spec }) => spec.name === name);
+    if (left === undefined) throw shareUnknown(name);
+    const share = this.#begin(left, left.memory, () => true);
+    const outcome = await this.#ask(share, request, signal).finally(() => this.#end(name, share, false));
+    await this.left();
+    return outcome;
+  }
+
+  async #ask(
+    { cycle, lane }: RunningShare,
+    request: ShareRequest,
+    signal: AbortSignal,
+  ): Promise<RequestOutcome> {
     const answer = cycle.ask(request);
     const withdraw = (): void => cycle.withdraw(request);
     // No cycle will perform the request any more.
@@ -134,9 +158,30 @@ export class ShareEngine implements AsyncDisposable {
     this.#isResting = true;
   }
 
-  /** Replaces the configured shares. Removed shares stay mounted and are forgotten; the others keep their lanes. */
-  apply(subjects: readonly Subject[]): void {
+  /** Shares that are no longer configured and still mounted, unless another share uses their mount. */
+  async left(): Promise<readonly LeftShare[]> {
+    await Promise.all(this.#ending.values());
+    await this.#left.look();
+    return this.leftKnown;
+  }
+
+  /** The same, as they were found last. */
+  get leftKnown(): readonly LeftShare[] {
+    const used = [...this.#shares.values()].map(({ cycle }) => cycle.view().seen?.mount?.found.path);
+    return this.#left.known().filter(({ spec }) => !used.includes(spec.mountPath));
+  }
+
+  /**
+   * Replaces the configured shares. Removed shares stay mounted, and are forgotten once they are not; the others keep
+   * their lanes. `former`: what is known of a share that the state file names alone.
+   */
+  apply(subjects: readonly Subject[], former?: (name: string) => Subject): void {
     const wanted = new Map(subjects.map((subject) => [subject.spec.name, subject]));
+    for (const [name, memory] of this.#recalled) {
+      if (former === undefined || wanted.has(name)) continue;
+      this.#recalled.delete(name);
+      this.#left.keep({ ...former(name), memory });
+    }
     for (const [name, share] of this.#shares) {
       if (wanted.has(name)) continue;
       this.#shares.delete(name);
@@ -157,8 +202,7 @@ export class ShareEngine implements AsyncDisposable {
 
   #share(name: string): RunningShare {
     const share = this.#shares.get(name);
-    if (share === undefined)
-      throw new MountaineerError("share_unknown", `no share of the name ${name} is configured`);
+    if (share === undefined) throw shareUnknown(name);
     return share;
   }
 
@@ -182,13 +226,24 @@ export class ShareEngine implements AsyncDisposable {
 
   #add(subject: Subject): void {
     const { name } = subject.spec;
+    const memory = this.#recalled.get(name) ?? EMPTY_SHARE_MEMORY;
+    this.#recalled.delete(name);
+    this.#left.drop(name);
+    this.#shares.set(
+      name,
+      this.#begin(subject, memory, () => this.#isResting),
+    );
+  }
+
+  /** `isResting`: whether cycles run for a person's request alone. */
+  #begin(subject: Subject, recalled: ShareMemory, isResting: () => boolean): RunningShare {
+    const { name } = subject.spec;
     const { clock, logger, memory, drivers, onCycle } = this.#tools;
     const succession = createDriverSuccession(drivers);
     const lasting = { ...subject, driver: succession.begin(subject) };
     const { observedAt } = memory.recollection;
-    const remembered = { memory: this.#recalled.get(name) ?? EMPTY_SHARE_MEMORY, observedAt };
+    const remembered = { memory: recalled, observedAt };
     const cycle = new ShareCycle(this.#tools, lasting, remembered, () => this.trigger(name, "proof"));
-    this.#recalled.delete(name);
     const before = this.#ending.get(name);
     const lane = createLane({
       clock,
@@ -196,7 +251,7 @@ export class ShareEngine implements AsyncDisposable {
         // A share that was removed and added again may still have a cycle of its old lane: the two must not
         // perform steps at the same time.
         await before;
-        if (this.#isResting && !cycle.isAsked) return null;
+        if (isResting() && !cycle.isAsked) return null;
         const details = triggers.flatMap((trigger) => trigger.details);
         const reasons = triggers.map(({ reason }) => reason);
         logger.debug("cycle", {
@@ -211,7 +266,7 @@ export class ShareEngine implements AsyncDisposable {
       },
       onFailure: (error) => logger.error("cycle failed", { share: name, reason: errorText(error) }),
     });
-    this.#shares.set(name, { lane, cycle, succession, unwatchProcess: this.#watchProcess(lasting), subject });
+    return { lane, cycle, succession, unwatchProcess: this.#watchProcess(lasting), subject };
   }
 
   #watchProcess({ driver }: Subject): () => void {
@@ -230,7 +285,10 @@ export class ShareEngine implements AsyncDisposable {
       await lane[Symbol.asyncDispose]();
       await cycle.letGo();
       await before;
-      if (forget) await this.#tools.memory.forget(name);
+      if (!forget) return;
+      const { subject, memory } = cycle.view();
+      if (this.#shares.has(name)) await this.#tools.memory.forget(name);
+      else this.#left.keep({ ...subject, memory });
     })();
     this.#ending.set(name, ended);
     void ended.then(() => {
@@ -258,6 +316,10 @@ export class ShareEngine implements AsyncDisposable {
   #triggerNow(reason: TriggerReason): Trigger {
     return { reason, atMs: this.#tools.clock.monotonicMs(), details: [] };
   }
+}
+
+function shareUnknown(name: string): MountaineerError {
+  return new MountaineerError("share_unknown", `no share of the name ${name} is configured`);
 }
 
 /**

@@ -1,10 +1,11 @@
 // The stable links of the configured shares: made, repaired and looked at.
 import { dirname, resolve } from "node:path";
+import { expecting } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { LinkBlocked } from "../policy/share-seen.ts";
 import type { Prober } from "../prober/prober.ts";
 import type { ShareSpec } from "../share-spec.ts";
-import { blocked, ensureLink, judgeLink } from "./stable-link.ts";
+import { blocked, ensureLink, judgeLink, removeLink } from "./stable-link.ts";
 
 const LOOK_MS = 1000;
 /** Minimum time between two looks at a link that was right, ms: looks are not free. */
@@ -52,6 +53,15 @@ export function createStableLinks(clock: Clock, prober: Prober) {
     },
     /** Like `ensure`, but looks at the link even if a recent look found it right. */
     ensureNow,
+    /** Removes the stable link if it is ours, and nothing else at its path. Resolves with false if that is not known. */
+    async remove({ stablePath: path, mountPath }: ShareSpec): Promise<boolean> {
+      const look = await prober.readLink(path, LOOK_MS);
+      if (look.state !== "link") return look.state !== "unknown";
+      const target = resolve(dirname(path), look.target);
+      if (target === mountPath || links.get(path)?.targets.has(target) === true)
+        await removeLink(path).catch(expecting(["ENOENT", "EACCES", "EPERM", "EROFS"]));
+      return true;
+    },
     /**
      * Looks at the stable link without changing it, and resolves with its fault, if any. `mountedAt` null:
      * the share is not mounted.

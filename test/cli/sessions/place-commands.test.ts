@@ -33,6 +33,7 @@ async function scene(t: TestContext, extra = ""): Promise<Scene> {
     await mkdir(join(folder, path), { recursive: true });
   const home = await createTestHome({
     home: join(folder, "home"),
+    env: { HOME: folder },
     config: `# mine
 [global]
 shares_root = "${folder}/Shares"
@@ -64,6 +65,11 @@ ${extra}`,
     shares: (name) => join(folder, "Shares", name),
     config: () => readFile(home.configFile, "utf8"),
   };
+}
+
+/** On a busy machine a look may come late, and the mount with it. */
+async function mounted(home: TestHome): Promise<void> {
+  await eventually(async () => (await home.cli(["mount"])).code === 0, 60_000);
 }
 
 async function target(path: string): Promise<string | null> {
@@ -249,7 +255,7 @@ describe("alias", { concurrency: 2 }, () => {
 });
 
 describe("shares", { concurrency: 2 }, () => {
-  test("add returns when the share is mounted; remove --cleanup when mount and link are gone", async (t) => {
+  test("A6 add returns when the share is mounted; remove when mount and link are gone", async (t) => {
     await inBothStates(t, async ({ folder, home, ok, json, shares, config, fails }) => {
       const before = await config();
       const add: Words = [
@@ -269,7 +275,7 @@ describe("shares", { concurrency: 2 }, () => {
       assert.equal(two?.["stable_path"], shares("TWO"));
       const hasDaemon = (await home.glance()) !== null;
       assert.equal(two?.["mount_state"], hasDaemon ? "mounted" : null);
-      const removed = await json("shares remove --share two --cleanup");
+      const removed = await json("shares remove --share two");
       assert.deepEqual(
         [removed["removed"], removed["share"], removed["aliases"], removed["link"]],
         [...[true, "TWO", [], "removed"]],
@@ -291,11 +297,15 @@ describe("shares", { concurrency: 2 }, () => {
       assert.match(await fails(2, "shares remove --share COER"), /did you mean CORE\?/);
       assert.equal(await config(), before);
       const removed = await json("shares remove --share CORE --with-aliases");
+      const { unmount, link, ...always } = removed;
       assert.deepEqual(
-        removed,
-        { removed: true, runs: true, share: "CORE", aliases: ["docs"], unmount: null, link: null },
+        always,
+        { removed: true, runs: true, share: "CORE", aliases: ["docs"] },
         "pin: shares remove --json",
       );
+      // Without a daemon it was never mounted.
+      const how = link === "missing" ? /^null$/ : /"result":"unmounted"/;
+      assert.match(JSON.stringify(unmount), how);
       assert.equal(await target(shares("Links/docs")), null);
       assert.ok(!/shares\]|aliases\]/.test(await config()));
       assert.match(await fails(0, "shares list"), /no share is configured/);
@@ -315,6 +325,44 @@ describe("shares", { concurrency: 2 }, () => {
       assert.equal(await config(), before);
       assert.notEqual(await target(shares("CORE")), null);
     });
+  });
+
+  test("A6 remove leaves what is open mounted, says how it ends, and unmount ends it", async (t) => {
+    await inBothStates(t, async ({ folder, home, ok, fails, config, shares }) => {
+      await mounted(home);
+      const { open } = await import("node:fs/promises");
+      const held = await open(join(folder, "tb", "held"), "w");
+      const end = await runProcess(["shares", "remove", "--share", "CORE"], { home: home.home });
+      assert.equal(end.code, 0, end.stderr);
+      assert.match(end.stdout, /CORE {2}busy[\s\S]*✓ CORE is removed/);
+      assert.match(end.stderr, /it stays mounted until: mountaineer unmount --share CORE$/m);
+      assert.doesNotMatch(await config(), /shares\]/);
+      const { global } = await home.status();
+      const [left] = global.conditions.filter(({ code }) => code === "left_mounted:CORE");
+      assert.match(left?.title ?? "", /^CORE is no longer configured; still mounted at \S+volumes\/CORE$/);
+      const busy = await runProcess(["unmount", "--share", "CORE"], { home: home.home });
+      assert.equal(busy.code, 7, busy.stdout);
+      assert.notEqual(await target(shares("CORE")), null);
+      await held.close();
+      assert.match(await ok("unmount"), /✓ CORE {2}unmounted/);
+      assert.deepEqual(
+        [await target(shares("CORE")), await target(join(folder, "volumes/CORE"))],
+        [null, null],
+      );
+      assert.match(await fails(2, "unmount --share CORE"), /there is no share named "CORE"/);
+    });
+  });
+
+  test("A6 a share that the file lost while no daemon ran is named, and purged with its link", async (t) => {
+    const { folder, home, ok, fails, shares } = await scene(t);
+    await mounted(home);
+    await home.writeConfig((await readFile(home.configFile, "utf8")).replace(/\[\[shares\]\][\s\S]*/, ""));
+    assert.match(await ok("status"), /CORE is no longer configured; still mounted at/);
+    await fails(0, "uninstall --purge --yes");
+    assert.deepEqual(
+      [await target(shares("CORE")), await target(join(folder, "volumes/CORE"))],
+      [null, null],
+    );
   });
 
   test("A7 a command that is given inside of the share does not hold it", async (t) => {

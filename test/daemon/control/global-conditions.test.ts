@@ -6,14 +6,17 @@ import {
   type ConditionSources,
   createGlobalConditions,
 } from "../../../src/daemon/control/global-conditions.ts";
+import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
 import type { Lacking } from "../../../src/shares/drivers/mount-driver.ts";
 import type { FormerUnsent } from "../../../src/shares/drivers/rclone/caches.ts";
 import { whyUploadsBreak } from "../../../src/shares/drivers/rclone/version.ts";
 import type { SyncState } from "../../../src/sync/sync-settings.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";
+import { POLICY } from "../../shares/world.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { PATH, smbShare, snapshotOf } from "../samples.ts";
+import { specOf, UNASKED_DRIVER } from "../shares.ts";
 
 const FINE: SyncState = {
   watching: "live",
@@ -32,6 +35,7 @@ interface World {
   historyUnsavedBecause: string | null;
   rcloneAdvice: Lacking | null;
   formerUnsent: readonly FormerUnsent[];
+  left: ReturnType<ConditionSources["left"]>;
 }
 
 async function world() {
@@ -44,6 +48,7 @@ async function world() {
     historyUnsavedBecause: null,
     rcloneAdvice: null,
     formerUnsent: [],
+    left: [],
   };
   const conditions = createGlobalConditions({
     clock,
@@ -58,6 +63,7 @@ async function world() {
     historyUnsavedBecause: () => now.historyUnsavedBecause,
     rcloneAdvice: () => now.rcloneAdvice,
     formerUnsent: () => now.formerUnsent,
+    left: () => now.left,
   });
   return { clock, now, conditions };
 }
@@ -179,4 +185,15 @@ test("A13 files that wait for a share that is configured no more are told, with 
   const [told] = conditions();
   assert.deepEqual([told?.code, told?.severity], ["unsent_unconfigured", "warning"]);
   assert.match(told?.title ?? "", /1 file of OLD for \/\/nas\/core/);
+});
+
+test("F6 what is left mounted of a share is named, with a command that can be pasted", async () => {
+  const { now, conditions } = await world();
+  const spec = specOf({ name: "My Photos" });
+  now.left = [{ spec, policy: POLICY, driver: UNASKED_DRIVER, memory: EMPTY_SHARE_MEMORY }];
+  const [told] = conditions();
+  assert.deepEqual(
+    [told?.code, told?.hint],
+    ["left_mounted:My Photos", "mountaineer unmount --share 'My Photos'"],
+  );
 });

@@ -84,7 +84,12 @@ export function startSimDaemon(
     forceStop: new AbortController().signal,
     announce() {},
     drivers: [driver, local],
-    links: { ensure: () => null, ensureNow: async () => null, look: async () => null },
+    links: {
+      ensure: () => null,
+      ensureNow: async () => null,
+      look: async () => null,
+      remove: async () => true,
+    },
     ...more,
   });
   const tick = (): void => {
