@@ -58,15 +58,15 @@ export function gatewayHome(options: GatewayHomeOptions) {
         keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
         end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),
       });
-      elsewhere?.onConnection((handle) => {
+      elsewhere?.onConnection((handle, stream) => {
         if (gateway.handing === null) closeHandle(handle);
-        else gateway.handing.listener.take(handle);
+        else gateway.handing.listener.take(handle, stream);
       });
       const { states = null } = elsewhere ?? {};
       if (elsewhere !== undefined && states !== null) suspended.follow(states, elsewhere.passing(suspended));
     },
     runsElsewhere: () => isElsewhere,
-    ...(elsewhere === undefined ? {} : { passBack: elsewhere.passBack }),
+    ...(elsewhere === undefined ? {} : { passBack: elsewhere.passBack, previousGone: elsewhere.gone }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isElsewhere = false;
       handing?.pool.lookAllAgain();

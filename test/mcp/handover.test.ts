@@ -7,6 +7,8 @@ import { after, before, describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { Client as LegacyClient } from "@modelcontextprotocol/sdk/client/index.js";
+import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { readLockHolder } from "../../src/runtime/process/home-lock.ts";
 import { processIdentity } from "../../src/runtime/process/process-identity.ts";
 import { startBridge } from "../kit/bridge.ts";
@@ -301,6 +303,33 @@ describe("one daemon hands over to the next", () => {
     await untilEnded(from);
     const { error } = await again({ requestState: required.state, inputResponses: {} });
     assert.equal(error?.code, INVALID, String(error?.message));
+  });
+
+  test("B11 D2 a client of HTTP+SSE calls through three handovers on one stream, and no call fails", async (t) => {
+    await runs({ first });
+    const transport = new SSEClientTransport(new URL("/sse", rig.url));
+    const streams: string[] = [];
+    const client = new LegacyClient({ name: "older", version: "1" });
+    t.after(() => client.close());
+    await client.connect(transport);
+    const noted = transport as unknown as { _endpoint: URL };
+    let [calls, isOver] = [0, false];
+    const calling = (async () => {
+      while (!isOver && !t.signal.aborted) {
+        await client.callTool({ name: "echo", arguments: { text: String(calls) } });
+        calls += 1;
+        if (streams.at(-1) !== noted._endpoint.search) streams.push(noted._endpoint.search);
+      }
+    })();
+    for (let handovers = 0; handovers < 3; handovers++) {
+      const { from } = await handOver(rig);
+      await untilEnded(from);
+      const before = calls;
+      await eventually(() => calls > before + 5);
+    }
+    isOver = true;
+    await calling;
+    assert.equal(streams.length, 1, "the stream goes on, so the client never connects anew");
   });
 
   test("B11 D2 a modern server's state is bound to its call, and outlives a reload, a handover and a person's consent, which is asked for anew", async () => {

@@ -1,6 +1,7 @@
 // What the service gives up in a handover, and how it ends after that: it serves its requests in flight to
 // the end.
 import type { MountaineerConfig } from "../../config/snapshot.ts";
+import type { PassConnection } from "../../gateway/front/http/passed-connections.ts";
 import type { StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView, HandedListener } from "../../gateway/serving/gateway-contract.ts";
@@ -142,7 +143,9 @@ export function createHanding(service: HandingParts) {
         next.ended();
       };
       const graceMs = running().server?.drainTimeoutMs ?? DEFAULT_DRAIN_MS;
-      const pass = next.takesConnections ? (handle: object) => next.pass(handle, clock) : null;
+      const pass: PassConnection | null = next.takesConnections
+        ? (handle, stream) => next.pass(handle, clock, stream)
+        : null;
       const left = gateway.handing?.leave(graceMs, onEnded, pass);
       // This daemon passes on clients' messages about requests that are in flight in the previous daemon. So it waits
       // until those requests have ended.

@@ -1,5 +1,6 @@
 // The messages between two daemons during a handover. The daemons may be of different versions: each ignores messages that it
 // does not know.
+import type { PassedStream } from "../../gateway/front/http/passed-connections.ts";
 import type { StateKey } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { HandedListener } from "../../gateway/serving/gateway-contract.ts";
 import type { BegunSession } from "./handed-sessions.ts";
@@ -47,6 +48,8 @@ export type MessageFromOld =
   | { readonly say: "session_ended"; readonly hash: string }
   /** The message's handle is an idle connection. The new daemon acknowledges it with `kept`. */
   | { readonly say: "connection"; readonly n: number }
+  /** The message's handle is the connection of an event stream, acknowledged likewise. */
+  | { readonly say: "stream"; readonly n: number; readonly stream: PassedStream }
   /** The backends that must not run twice have ended. */
   | { readonly say: "ended" }
   | PassedMessage;

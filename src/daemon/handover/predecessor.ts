@@ -1,5 +1,6 @@
 // The new daemon's side of a handover: reports that it is ready, waits until the home is free, and takes the listening socket.
 // The home is also free if the old daemon ends.
+import type { PassedStream } from "../../gateway/front/http/passed-connections.ts";
 import type { OtherDaemon, StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { HandedListener } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -45,7 +46,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   const ended = Promise.withResolvers<void>();
   const gone = Promise.withResolvers<void>();
   const sessions = Promise.withResolvers<SessionsOfOld>();
-  const connections = Promise.withResolvers<(handle: object) => void>();
+  const connections = Promise.withResolvers<(handle: object, stream: PassedStream | null) => void>();
   let once: readonly number[] = [];
   let unsentMessages = 0;
   const say = (message: MessageFromNew): Promise<void> =>
@@ -74,8 +75,9 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       // Acknowledged even if the session cannot be stored (by another version, for example): its client then
       // begins a new one.
       void kept.catch(() => {}).then(() => say({ say: "kept", n }));
-    } else if (message.say === "connection") {
-      if (isHandle) void connections.promise.then((take) => take(handle));
+    } else if (message.say === "connection" || message.say === "stream") {
+      const stream = message.say === "stream" ? message.stream : null;
+      if (isHandle) void connections.promise.then((take) => take(handle, stream));
       void say({ say: "kept", n: message.n });
     } else passed?.hear(message);
   };
@@ -140,7 +142,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     },
     /** Sets the receiver of the sessions that clients begin with the old daemon while it still runs. */
     onSession: sessions.resolve,
-    /** Sets the receiver of the old daemon's idle connections, by their handles. To be called once. */
+    /** Sets the receiver of the old daemon's idle connections and event streams, by handle. To be called once. */
     onConnection: connections.resolve,
     /** Resolves when the old daemon's backends that must not run twice have ended. */
     ended: ended.promise,

@@ -1,6 +1,6 @@
 // The old daemon's side of a handover: the successor's process, and the messages to it.
 import { type ChildProcess, spawn } from "node:child_process";
-import type { PassedTo } from "../../gateway/front/http/passed-connections.ts";
+import type { PassedStream, PassedTo } from "../../gateway/front/http/passed-connections.ts";
 import type { OtherDaemon, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -109,17 +109,19 @@ export class Successor {
   }
 
   /**
-   * Passes a connection by its handle. Resolves when it has arrived or cannot be sent, at the latest after
+   * Passes a connection by its handle; `stream`: an event stream goes on there. Resolves when it has arrived or cannot be sent, at the latest after
    * `PASS_MS`.
    */
-  async pass(handle: object, clock: Clock): Promise<PassedTo> {
+  async pass(handle: object, clock: Clock, stream: PassedStream | null = null): Promise<PassedTo> {
     if (this.#isGone) return "here";
     const n = ++this.#sent;
     const { promise, resolve } = Promise.withResolvers<PassedTo>();
     this.#kept.set(n, () => resolve("there"));
     // This process keeps the handle open until it is acknowledged: some systems drop a handle in transit that
     // no process has open.
-    const isSaid = this.#say({ say: "connection", n }, handle, () => resolve("here"));
+    const message =
+      stream === null ? ({ say: "connection", n } as const) : ({ say: "stream", n, stream } as const);
+    const isSaid = this.#say(message, handle, () => resolve("here"));
     if (!isSaid) resolve("here");
     const isSettled = await settledWithin(clock, PASS_MS, promise);
     this.#kept.delete(n);

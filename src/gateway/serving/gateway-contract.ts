@@ -72,6 +72,8 @@ export interface GatewayOptions extends BackendTools {
   readonly suspended?: SuspendedCalls;
   /** Gets a client's message about a call that this process does not know, because the previous daemon may know it. */
   readonly passBack?: PassBack;
+  /** Resolves when the previous daemon has ended; absent: there was none. */
+  readonly previousGone?: Promise<void>;
   /** False while another process rotates the audit's file. Default: true. */
   readonly rotates?: () => boolean;
   /** False for a single-shot command. */

@@ -1,11 +1,12 @@
 // The gateway's listening address. A busy port is retried, and a new address is bound before the old one is given up.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import { type Listener, openListener, rebind } from "../front/http/listener.ts";
-import type { PassConnection } from "../front/http/passed-connections.ts";
+import type { PassConnection, PassedStream } from "../front/http/passed-connections.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import {
@@ -33,6 +34,8 @@ interface GatewayListenerOptions extends GatewayTools {
   /** How long requests at a replaced address may still take. */
   readonly drainMs: () => number;
   readonly openQuestions: () => number;
+  /** Takes an event stream of the previous daemon. */
+  readonly onStream: (stream: PassedStream, socket: Socket) => void;
 }
 
 /**
@@ -93,19 +96,28 @@ export class GatewayListener {
   /**
    * Call when the next daemon listens. `pass` hands each connection to that daemon once no request is open on it, a
    * few connections at a time or `allAtOnce`. Without `pass`, and at replaced addresses, a connection closes after
-   * its next response.
+   * its next response. `onPassed` is called when no idle connection is left.
    */
-  async leave(graceMs: number, pass: PassConnection | null, allAtOnce = false): Promise<void> {
+  async leave(
+    graceMs: number,
+    pass: PassConnection | null,
+    allAtOnce = false,
+    onPassed?: () => void,
+  ): Promise<void> {
     this.#pass = pass;
     const old = [...this.#old].map((listener) => listener.drain(graceMs));
-    await Promise.all([this.#current?.drain(graceMs, pass, allAtOnce), ...old]);
+    await Promise.all([this.#current?.drain(graceMs, pass, allAtOnce, onPassed), ...old]);
   }
 
-  /** Takes a connection that the previous daemon passes on. */
-  take(handle: object): void {
-    if (this.#pass !== null) void this.#pass(handle).then(() => closeHandle(handle));
+  /** Takes a connection that the previous daemon passes on. `stream`: an event stream that goes on here. */
+  take(handle: object, stream: PassedStream | null = null): void {
+    if (this.#pass !== null) void this.#pass(handle, stream).then(() => closeHandle(handle));
     else if (this.#current === null || this.#isClosed) closeHandle(handle);
-    else this.#current.take(handle);
+    else if (stream === null) this.#current.take(handle);
+    else {
+      const socket = this.#current.openStream(handle);
+      if (socket !== null) this.#options.onStream(stream, socket);
+    }
   }
 
   /** Closes idle connections. Their clients then connect to the next daemon. */

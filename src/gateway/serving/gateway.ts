@@ -142,6 +142,7 @@ export class Gateway implements AsyncDisposable {
       modern: this.#modern,
       file: options.sessions,
       passBack: options.passBack,
+      previousGone: options.previousGone,
       peers: options.peers,
       clock,
       logger,
@@ -155,6 +156,7 @@ export class Gateway implements AsyncDisposable {
       clock,
       logger,
       announce: options.announce,
+      onStream: (stream, socket) => this.http.continueStream(stream, socket),
       drainMs: () => this.#server.drainTimeoutMs,
       openQuestions: () => this.http.store.openQuestions + this.#suspended.openQuestions,
     });

@@ -19,12 +19,22 @@ const NEVER = new AbortController().signal;
 
 interface Leaving {
   readonly clock: Clock;
-  readonly http: { leave(): void; forwardedAnswered(): Promise<void> };
+  readonly http: {
+    leave(): void;
+    leaveStreams(pass: PassConnection | null): void;
+    streamsLeft(): Promise<void>;
+    forwardedAnswered(): Promise<void>;
+  };
   readonly lines: Iterable<{ readonly closed: Promise<void>; moveOn(): void }>;
   readonly modern: { endListening(): void };
   readonly suspended: { none(): Promise<unknown> };
   readonly listener: {
-    leave(graceMs: number, pass: PassConnection | null, allAtOnce: boolean): Promise<unknown>;
+    leave(
+      graceMs: number,
+      pass: PassConnection | null,
+      allAtOnce: boolean,
+      onPassed: () => void,
+    ): Promise<unknown>;
     closeIdle(): void;
   };
   readonly pool: { readonly runsOnce: boolean; endWhatRunsOnce(graceMs: number): Promise<unknown> };
@@ -38,6 +48,7 @@ export async function leaveGateway(
   pass: PassConnection | null,
 ): Promise<void> {
   http.leave();
+  if (pass === null) http.leaveStreams(null);
   const clients = [...lines];
   // Clients move all at once in two cases: a backend cannot run twice and would soon refuse clients that have not
   // moved, or the grace is too short for pauses.
@@ -46,8 +57,11 @@ export async function leaveGateway(
   const moved = moveOn(lines, clients.length, allAtOnce ? null : clock).then(() => modern.endListening());
   const gone = Promise.all(clients.map(({ closed }) => closed));
   // From now on, a connection serves at most one more request.
-  const served = listener.leave(graceMs, pass, allAtOnce);
-  const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered()]);
+  // Streams of HTTP+SSE move last: a message to one must not arrive here when its stream is already there.
+  const served = listener.leave(graceMs, pass, allAtOnce, () => http.leaveStreams(pass));
+  // If there was no other connection, nothing has called it yet.
+  void served.then(() => http.leaveStreams(pass));
+  const left = Promise.all([served, suspended.none(), gone, http.forwardedAnswered(), http.streamsLeft()]);
   const endOnce = async (): Promise<void> => {
     await settledWithin(clock, LAST_REQUESTS_MS, left);
     if (pool.runsOnce) {

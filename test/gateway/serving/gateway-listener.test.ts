@@ -25,6 +25,7 @@ function bench(t: TestContext) {
     announce: (transition) => void told.push(transition),
     drainMs: () => 1_000,
     openQuestions: () => asked.count,
+    onStream: () => {},
   });
   t.after(() => listener.close(0));
   return { listener, clock, told, asked, names: () => told.map(({ name }) => name) };

@@ -267,7 +267,7 @@ function leaving(clients: number, { runsOnce = false, graceMs = 30_000 } = {}) {
   }
   const parts = {
     clock,
-    http: { leave() {}, forwardedAnswered: async () => {} },
+    http: { leave() {}, leaveStreams() {}, streamsLeft: async () => {}, forwardedAnswered: async () => {} },
     lines,
     modern: { endListening: () => void listenedUntil.push(moved.length) },
     suspended: { none: async () => {} },

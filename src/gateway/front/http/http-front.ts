@@ -1,5 +1,6 @@
 // MCP over HTTP: routes each request to its session, or answers it here. The listener owns the sockets.
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
 import { BodyIntake } from "../../../runtime/http/body-intake.ts";
@@ -21,6 +22,7 @@ import { answerDocument } from "./documents.ts";
 import { ForwardedRequests } from "./forwarded-requests.ts";
 import { Forwarding, type SessionPeers } from "./forwarding.ts";
 import { LegacySse } from "./legacy-sse.ts";
+import type { PassConnection, PassedStream } from "./passed-connections.ts";
 import { ModernExchange, PostExchange, type SlowAnswers } from "./post-exchange.ts";
 import {
   type Accepts,
@@ -68,6 +70,8 @@ interface HttpFrontOptions extends StoreOptions, AdmissionOptions {
   readonly modern: ModernFront;
   readonly bodyLimitBytes: () => number;
   readonly peers?: (() => SessionPeers) | undefined;
+  /** Resolves when the previous daemon has ended; absent: there was none. */
+  readonly previousGone?: Promise<void> | undefined;
 }
 
 /** If an answer takes longer than this, ms, it becomes an event stream, at the latest after twice this time. */
@@ -124,7 +128,7 @@ export class HttpFront implements AsyncDisposable {
       receive: this.#receive,
       guarded: (exchange, work) => this.#guarded(exchange, work),
     };
-    this.#legacy = new LegacySse(this.#tools);
+    this.#legacy = new LegacySse(this.#tools, options.previousGone);
     this.#forwarded = new ForwardedRequests({
       ...this.#tools,
       legacy: this.#legacy,
@@ -161,8 +165,25 @@ export class HttpFront implements AsyncDisposable {
   leave(): void {
     this.#isLeaving = true;
     this.store.endStreams();
-    this.#legacy.leave();
     this.#forwarding.leave();
+  }
+
+  /**
+   * Passes each stream of HTTP+SSE to the next daemon, as soon as no call is in flight on it. `pass` null: ends it, and
+   * its client connects to the next daemon.
+   */
+  leaveStreams(pass: PassConnection | null): void {
+    this.#legacy.leave(pass);
+  }
+
+  /** Resolves when all streams of HTTP+SSE have left. */
+  streamsLeft(): Promise<void> {
+    return this.#legacy.left;
+  }
+
+  /** Goes on with a stream of the previous daemon. */
+  continueStream(stream: PassedStream, socket: Socket): void {
+    this.#legacy.continue(stream, socket);
   }
 
   endWithdrawn(): void {

@@ -1,15 +1,25 @@
 // The HTTP+SSE transport of protocol 2024-11-05: GET /sse opens a stream, whose first event gives the address that
-// messages are posted to. Everything from the gateway goes to that stream. The session ends with the stream.
+// messages are posted to. Everything from the gateway goes to that stream. The session ends with the stream; a stream
+// goes on in the next daemon.
 import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Timer } from "../../../runtime/time/clock.ts";
 import { mayGoOn, type Principal, principalKey } from "../../client-port.ts";
-import { INVALID_REQUEST, type Reply, type RpcId, type RpcRequest } from "../../json-rpc.ts";
-import { isProtocolVersion, LIST_KINDS } from "../../protocol.ts";
+import { errorReply, METHOD_NOT_FOUND, type Reply, type RpcId, type RpcRequest } from "../../json-rpc.ts";
+import { isProtocolVersion, LIST_CHANGED, LIST_KINDS, type ProtocolVersion } from "../../protocol.ts";
 import { readIncoming, serveBatch } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import { type CallOutlet, createBatchOutlet, responseJson } from "../session/outlet.ts";
 import type { ListeningOutlet, Session } from "../session/session.ts";
-import { actingPrincipal, checkOf, newSessionId, proofOf } from "../session/session-record.ts";
+import {
+  actingPrincipal,
+  checkOf,
+  newSessionId,
+  proofOf,
+  type SessionRecord,
+} from "../session/session-record.ts";
 import { answerEmpty } from "./answer.ts";
+import type { PassConnection, PassedStream } from "./passed-connections.ts";
 import { accepted, MESSAGES_PATH, NO_EVENTS, queryOf, type Visit } from "./request.ts";
 import { type FrontTools, refusalOfBody, refusalOfSession } from "./request-admission.ts";
 import { SseStream } from "./sse-stream.ts";
@@ -20,38 +30,73 @@ const MOST_UNINITIALIZED = 128;
 const UNREAD_LIMIT_BYTES = 128 * 1024 * 1024;
 /** Time after which a client opens a new stream when this one ends, ms. */
 const RETRY_MS = 1_000;
+/** A method of 2026-07-28, which this transport does not have. */
+const DISCOVER = "server/discover";
+/** The version of a client that sends none (transport specification of 2025-06-18). */
+const UNSAID_VERSION = "2025-03-26";
+/** A message may come before its stream, which the previous daemon still has: how long it waits, ms. */
+const EARLY_MS = 5_000;
+const MOST_EARLY = { ofStream: 8, all: 128 };
 
 export class LegacySse {
   readonly #tools: FrontTools;
   readonly #channels = new Map<string, Channel>();
-  #isLeaving = false;
+  /** By stream: how to serve the messages that wait for it. */
+  readonly #early = new Map<string, (() => void)[]>();
+  #leaving: { readonly pass: PassConnection | null } | null = null;
+  readonly #left = Promise.withResolvers<void>();
+  #isPreviousHere: boolean;
 
-  constructor(tools: FrontTools) {
+  /** `previousGone`: resolves when the previous daemon has ended; absent: there was none. */
+  constructor(tools: FrontTools, previousGone?: Promise<void>) {
     this.#tools = tools;
+    this.#isPreviousHere = previousGone !== undefined;
+    void previousGone?.then(() => {
+      this.#isPreviousHere = false;
+      for (const id of [...this.#early.keys()]) this.#serveEarly(id);
+    });
+  }
+
+  /** Resolves when `leave` was called and no stream is left. */
+  get left(): Promise<void> {
+    return this.#left.promise;
   }
 
   /** GET /sse */
   listen(visit: Visit): void {
     const { request, response, principal } = visit;
-    const { sessions, refuse } = this.#tools;
     if (!accepted(request.headers.accept).events) {
-      refuse(visit, NO_EVENTS);
+      this.#tools.refuse(visit, NO_EVENTS);
       return;
     }
-    // The version header means that the client was initialized on an earlier stream, and does not initialize
-    // again.
-    const version = request.headers["mcp-protocol-version"];
-    const protocolVersion = isProtocolVersion(version) ? version : null;
-    const room = protocolVersion === null ? null : sessions.makeRoom(principal);
-    if (room !== null && room.kind !== "room") {
-      refuse(visit, refusalOfSession(room, principal));
+    // The next daemon cannot go on with chunks, because it does not know whether one is open.
+    response.useChunkedEncodingByDefault = false;
+    const channel = this.#open(newSessionId(this.#tools.forwarding.machine), response, principal);
+    channel.greet();
+    // The version header means that the client was initialized on an earlier stream. Its lists may have changed since.
+    if (versionOf(visit) !== null) channel.sendListChanges();
+    const uninitialized = [...this.#channels.values()].filter(({ session }) => session === null);
+    if (uninitialized.length > MOST_UNINITIALIZED) uninitialized[0]?.finish();
+    this.#moveIfQuiet(channel);
+  }
+
+  /** Goes on with a stream that the previous daemon has passed; closes it if the client's token is withdrawn. */
+  continue({ id, principal: said, session: record }: PassedStream, socket: Socket): void {
+    const { gateway, sessions } = this.#tools;
+    const principal = gateway.served.refresh(said);
+    if (principal === null) {
+      socket.destroy();
       return;
     }
-    const channel = this.#open(response, principal);
-    if (protocolVersion === null) return;
-    const session = this.#begin(channel, { protocolVersion, capabilities: {}, clientInfo: {} });
-    channel.isProvisional = true;
-    for (const kind of LIST_KINDS) session.listChanged(kind);
+    socket.once("end", () => socket.destroy());
+    socket.resume();
+    const channel = this.#open(id, socket, principal);
+    if (record !== null) {
+      channel.session = sessions.continuePassing(record, principal);
+      channel.session.listen(channel);
+    }
+    this.#serveEarly(id);
+    this.#moveIfQuiet(channel);
   }
 
   /** POST /messages */
@@ -68,8 +113,19 @@ export class LegacySse {
       receive(visit, (body) => forwarding.pass(visit, machine, id, body));
       return;
     }
+    if (id === null || !this.#isEarly(id)) this.#accept(visit, id);
+    else this.#holdEarly(id, () => this.#tools.guarded(visit, () => this.#accept(visit, id)));
+  }
+
+  #accept(visit: Visit, id: string | null): void {
+    const { receive } = this.#tools;
     const channel = this.#channelOf(visit, id);
     if (channel === null) return;
+    channel.arriving += 1;
+    visit.response.once("close", () => {
+      channel.arriving -= 1;
+      this.#moveIfQuiet(channel);
+    });
     // Backpressure: while a client leaves its answers unread, its messages are not read.
     const { congested } = channel;
     if (congested === null) receive(visit, (body) => this.#read(visit, channel, body));
@@ -89,10 +145,14 @@ export class LegacySse {
     return principal === null ? null : { id: channel.id, principal };
   }
 
-  /** Ends each stream as soon as no call is in flight on it; its client then connects to the next daemon. */
-  leave(): void {
-    this.#isLeaving = true;
-    for (const channel of [...this.#channels.values()]) channel.finishIfQuiet();
+  /**
+   * Passes each stream on as soon as no call is in flight on it; `pass` null: ends it, and its client connects to the
+   * next daemon.
+   */
+  leave(pass: PassConnection | null): void {
+    this.#leaving ??= { pass };
+    for (const channel of [...this.#channels.values()]) this.#moveIfQuiet(channel);
+    if (this.#channels.size === 0) this.#left.resolve();
   }
 
   /**
@@ -109,24 +169,53 @@ export class LegacySse {
     for (const channel of [...this.#channels.values()]) channel.finish();
   }
 
-  #open(response: ServerResponse, principal: Principal): Channel {
-    const id = newSessionId(this.#tools.forwarding.machine);
+  #open(id: string, response: ServerResponse | Socket, principal: Principal): Channel {
     const channel: Channel = new Channel(id, principal, {
       openStream: (onClosed) => new SseStream(this.#tools.parts, response, onClosed),
-      isLeaving: () => this.#isLeaving,
-      onClosed: () => this.#channels.delete(id),
+      onWritten: () => this.#moveIfQuiet(channel),
+      onClosed: () => {
+        this.#channels.delete(id);
+        if (this.#leaving !== null && this.#channels.size === 0) this.#left.resolve();
+      },
     });
     this.#channels.set(id, channel);
-    const uninitialized = [...this.#channels.values()].filter(({ session }) => session === null);
-    if (uninitialized.length > MOST_UNINITIALIZED) uninitialized[0]?.finish();
-    if (this.#isLeaving) channel.finish();
     return channel;
+  }
+
+  #moveIfQuiet(channel: Channel): void {
+    if (this.#leaving === null || !channel.isQuiet) return;
+    const { pass } = this.#leaving;
+    const { session } = channel;
+    if (pass === null) channel.finish();
+    else channel.passOn(pass, session === null ? null : this.#tools.sessions.recordOf(session));
+  }
+
+  #isEarly(id: string): boolean {
+    if (!this.#isPreviousHere || this.#channels.has(id)) return false;
+    const all = [...this.#early.values()].reduce((sum, { length }) => sum + length, 0);
+    return all < MOST_EARLY.all && (this.#early.get(id)?.length ?? 0) < MOST_EARLY.ofStream;
+  }
+
+  #holdEarly(id: string, serve: () => void): void {
+    const timer: Timer = this.#tools.parts.clock.setTimer(EARLY_MS, () => this.#serveEarly(id));
+    const waiting = this.#early.get(id) ?? [];
+    waiting.push(() => {
+      timer[Symbol.dispose]();
+      serve();
+    });
+    this.#early.set(id, waiting);
+  }
+
+  #serveEarly(id: string): void {
+    const waiting = this.#early.get(id) ?? [];
+    this.#early.delete(id);
+    for (const serve of waiting) serve();
   }
 
   #begin(
     channel: Channel,
     client: Pick<Session, "protocolVersion" | "capabilities" | "clientInfo">,
-    principal = channel.principal,
+    principal: Principal,
   ): Session {
     const { gateway, sessions } = this.#tools;
     const id = newSessionId(null);
@@ -166,7 +255,8 @@ export class LegacySse {
     const incoming = readIncoming(body, session);
     if (incoming.kind === "refused") {
       const { code, id, reason: message } = incoming;
-      refuse(visit, { status: 400, code, id, message });
+      if (id === null) refuse(visit, { status: 400, code, message });
+      else this.#reply(visit, channel, id, errorReply(code, message));
       return;
     }
     if (incoming.kind === "batch") {
@@ -182,47 +272,74 @@ export class LegacySse {
     if (message.kind !== "request") {
       answerEmpty(visit.response, 202);
       session?.handle(message);
-    } else if (message.message.method === "initialize" && (session === null || channel.isProvisional)) {
-      this.#initialize(visit, channel, message.message);
-    } else if (session === null) {
-      const { id } = message.message;
-      refuse(visit, { status: 400, code: INVALID_REQUEST, id, message: "initialize comes first" });
-    } else if (admission.mayAsk(visit, session, message.message)) {
-      channel.isProvisional = false;
+    } else this.#serve(visit, channel, message.message);
+  }
+
+  #serve(visit: Visit, channel: Channel, request: RpcRequest): void {
+    const { id, method } = request;
+    if (method === "initialize" && channel.session === null) this.#initialize(visit, channel, request);
+    else if (method === DISCOVER) {
+      // Clients that try 2026-07-28 first then initialize.
+      const reply = errorReply(METHOD_NOT_FOUND, `${DISCOVER} is no method of this transport`);
+      this.#reply(visit, channel, id, reply);
+    } else if (method === "ping" && channel.session === null) this.#reply(visit, channel, id, { result: {} });
+    else {
+      const session = channel.session ?? this.#resume(visit, channel, id);
+      if (session === null || !this.#tools.admission.mayAsk(visit, session, request)) return;
       answerEmpty(visit.response, 202);
-      session.serve(message.message, channel);
+      session.serve(request, channel);
     }
   }
 
+  /**
+   * For a client that was initialized on an earlier stream, and calls on this one without doing it again: an empty
+   * session. Null: the request is refused.
+   */
+  #resume(visit: Visit, channel: Channel, id: RpcId): Session | null {
+    if (!this.#makeRoom(visit, id)) return null;
+    const protocolVersion = versionOf(visit) ?? UNSAID_VERSION;
+    return this.#begin(channel, { protocolVersion, capabilities: {}, clientInfo: {} }, visit.principal);
+  }
+
+  /** False: there is no room for one more session, and the request is refused. */
+  #makeRoom(visit: Visit, id: RpcId): boolean {
+    const { sessions, refuse } = this.#tools;
+    const room = sessions.makeRoom(visit.principal);
+    if (room.kind !== "room") refuse(visit, { ...refusalOfSession(room, visit.principal), id });
+    return room.kind === "room";
+  }
+
+  #reply(visit: Visit, channel: Channel, id: RpcId, reply: Reply): void {
+    answerEmpty(visit.response, 202);
+    channel.answer(id, reply);
+  }
+
   #initialize(visit: Visit, channel: Channel, { id, params }: RpcRequest): void {
-    const { gateway, sessions, refuse } = this.#tools;
-    const { response, principal } = visit;
+    const { gateway } = this.#tools;
+    const { principal } = visit;
     const introduction = readIntroduction(params);
     if (!introduction.ok) {
-      answerEmpty(response, 202);
-      channel.answer(id, introduction.reply);
+      this.#reply(visit, channel, id, introduction.reply);
       return;
     }
-    const provisional = channel.session;
-    channel.session = null;
-    channel.isProvisional = false;
-    provisional?.end("the client initialized");
-    const room = sessions.makeRoom(principal);
-    if (room.kind !== "room") {
-      refuse(visit, { ...refusalOfSession(room, principal), id });
-      return;
-    }
+    if (!this.#makeRoom(visit, id)) return;
     const { client } = introduction;
-    answerEmpty(response, 202);
-    channel.answer(id, initializeReply(gateway, { ...client, principal, group: null }));
+    this.#reply(visit, channel, id, initializeReply(gateway, { ...client, principal, group: null }));
     this.#begin(channel, client, principal);
   }
 }
 
 interface ChannelOptions {
   readonly openStream: (onClosed: () => void) => SseStream;
-  readonly isLeaving: () => boolean;
+  /** Called after each answer. */
+  readonly onWritten: () => void;
   readonly onClosed: () => void;
+}
+
+/** The version that the client's header names; null: none, or an unknown one. */
+function versionOf({ request }: Visit): ProtocolVersion | null {
+  const version = request.headers["mcp-protocol-version"];
+  return isProtocolVersion(version) ? version : null;
 }
 
 /** One stream and its session; what is written to the client goes through it. */
@@ -231,16 +348,13 @@ class Channel implements CallOutlet, ListeningOutlet {
   /** The result of `checkOf`, with which a proof of the stream's id is verified. */
   readonly check: string;
   readonly principal: Principal;
-  /** Null before `initialize`. */
+  /** Null before `initialize`, or before the first call of a client that was initialized on an earlier stream. */
   session: Session | null = null;
-  /**
-   * True: the session continues the session of an earlier stream. An `initialize` of the client may still replace it.
-   */
-  isProvisional = false;
+  /** Number of messages that are arriving. */
+  arriving = 0;
   readonly #options: ChannelOptions;
   readonly #stream: SseStream;
 
-  /** Sends the event with the address for messages. */
   constructor(id: string, principal: Principal, options: ChannelOptions) {
     this.id = id;
     this.check = checkOf(proofOf(id));
@@ -251,8 +365,18 @@ class Channel implements CallOutlet, ListeningOutlet {
       this.session?.outletClosed(this);
       this.session?.end("the client closed its stream");
     });
-    const endpoint = `${MESSAGES_PATH}?sessionId=${id}`;
+  }
+
+  /** Sends the event with the address for messages. */
+  greet(): void {
+    const endpoint = `${MESSAGES_PATH}?sessionId=${this.id}`;
     this.#stream.sendEvent(`retry: ${RETRY_MS}\nevent: endpoint\ndata: ${endpoint}`);
+  }
+
+  sendListChanges(): void {
+    for (const kind of LIST_KINDS) {
+      this.send(JSON.stringify({ jsonrpc: "2.0", method: LIST_CHANGED[kind] }));
+    }
   }
 
   get congested(): Promise<void> | null {
@@ -271,7 +395,7 @@ class Channel implements CallOutlet, ListeningOutlet {
   write(json: string | null): void {
     if (this.#stream.backlog > UNREAD_LIMIT_BYTES) this.#stream.destroy();
     else if (json !== null) this.#stream.sendAnyway(json);
-    if (this.#options.isLeaving()) this.finishIfQuiet();
+    this.#options.onWritten();
   }
 
   /** Does nothing while the session lives, because the session needs this stream. */
@@ -284,8 +408,14 @@ class Channel implements CallOutlet, ListeningOutlet {
     this.#stream.end();
   }
 
-  finishIfQuiet(): void {
+  get isQuiet(): boolean {
     const { inFlight = 0, openQuestions = 0 } = this.session ?? {};
-    if (inFlight === 0 && openQuestions === 0) this.finish();
+    return inFlight === 0 && openQuestions === 0 && this.arriving === 0;
+  }
+
+  passOn(pass: PassConnection, session: SessionRecord | null): void {
+    const { id } = this;
+    const principal = this.session?.principal ?? this.principal;
+    this.#stream.passOn((handle) => pass(handle, { id, principal, session }));
   }
 }

@@ -175,15 +175,20 @@ export class Listener {
 
   /** Takes a connection that another process has passed, by its handle; closes it if it came to another address. */
   take(handle: object): void {
-    const socket = openPassed(handle);
-    // The other process may have listened on a network that this one must not serve.
-    if (this.#bound === null || !cameTo(socket, this.#bound)) {
-      socket.destroy();
-      return;
-    }
+    const socket = this.openStream(handle);
+    if (socket === null) return;
     this.#passed.add(socket);
     socket.once("close", () => this.#passed.delete(socket));
     this.serve(socket);
+  }
+
+  /** Opens a connection that another process has passed; closes it and returns null if it came to another address. */
+  openStream(handle: object): Socket | null {
+    const socket = openPassed(handle);
+    // The other process may have listened on a network that this one must not serve.
+    if (this.#bound !== null && cameTo(socket, this.#bound)) return socket;
+    socket.destroy();
+    return null;
   }
 
   /** Serves a connection that was not accepted here. */
@@ -208,13 +213,24 @@ export class Listener {
 
   /**
    * Like `close`, but idle connections stay open until the others are closed or the time is over, because a
-   * request may be arriving. `pass` passes them to another process, in rounds or `allAtOnce`.
+   * request may be arriving. `pass` passes them to another process, in rounds or `allAtOnce`; `onPassed` is called
+   * when none is left.
    */
-  drain(graceMs: number, pass: PassConnection | null = null, allAtOnce = false): Promise<void> {
+  drain(
+    graceMs: number,
+    pass: PassConnection | null = null,
+    allAtOnce = false,
+    onPassed?: () => void,
+  ): Promise<void> {
     const { clock } = this.#options;
     return this.#end(pass === null ? graceMs : Math.max(graceMs, 1), async (signal) => {
       if (pass === null) return;
-      await passIdle(this.#server, this.#connections.bySocket, pass, { clock, signal, allAtOnce });
+      await passIdle(this.#server, this.#connections.bySocket, pass, {
+        clock,
+        signal,
+        allAtOnce,
+        onPassed,
+      });
     });
   }
 

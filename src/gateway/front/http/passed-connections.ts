@@ -4,12 +4,25 @@ import type { Server } from "node:http";
 import { type AddressInfo, Socket, type SocketConstructorOpts } from "node:net";
 import { isLoopbackHost } from "../../../runtime/http/host-guard.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
+import type { Principal } from "../../client-port.ts";
+import type { SessionRecord } from "../session/session-record.ts";
 import { plainAddress } from "./request.ts";
 
 /** there: the other process has the connection; here: it was not sent; unknown: it was sent, but not acknowledged. */
 export type PassedTo = "there" | "here" | "unknown";
-/** Passes one connection, by its handle, to the process that has taken over. Settles within seconds; never rejects. */
-export type PassConnection = (handle: object) => Promise<PassedTo>;
+/**
+ * Passes one connection, by its handle, to the process that has taken over. `stream`: an event stream goes on there;
+ * null: the connection is idle. Settles within seconds; never rejects.
+ */
+export type PassConnection = (handle: object, stream?: PassedStream | null) => Promise<PassedTo>;
+
+/** A stream of HTTP+SSE on which no call is in flight. */
+export interface PassedStream {
+  readonly id: string;
+  readonly principal: Principal;
+  /** Null: the client has not begun a session. */
+  readonly session: SessionRecord | null;
+}
 
 /** A socket's libuv handle, which Node's types leave out. */
 interface StreamHandle {
@@ -27,7 +40,7 @@ const LEAST_AT_ONCE = 2;
 
 /**
  * Passes idle connections in rounds until the signal aborts, then passes those that are idle at that moment.
- * `allAtOnce`: without pauses. Never rejects.
+ * `allAtOnce`: without pauses. `onPassed` is called once, when no idle connection was left. Never rejects.
  */
 export async function passIdle(
   server: Server,
@@ -37,10 +50,16 @@ export async function passIdle(
     clock,
     signal,
     allAtOnce,
-  }: { readonly clock: Clock; readonly signal: AbortSignal; readonly allAtOnce: boolean },
+    onPassed,
+  }: {
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+    readonly allAtOnce: boolean;
+    readonly onPassed?: (() => void) | undefined;
+  },
 ): Promise<void> {
   const share = Math.min(MOST_AT_ONCE, Math.max(LEAST_AT_ONCE, Math.ceil(connections.size / ROUNDS)));
-  let hasFailed = false;
+  let [hasFailed, hasPassed] = [false, false];
   for (;;) {
     const isOver = signal.aborted;
     if (isOver && hasFailed) return;
@@ -49,6 +68,10 @@ export async function passIdle(
     const passed = await Promise.all(idle.map((socket) => passOne(socket, pass)));
     hasFailed = passed.some((where) => where !== "there");
     const wasFull = passed.length === most;
+    if (!wasFull && !hasPassed) {
+      hasPassed = true;
+      onPassed?.();
+    }
     if (isOver && !wasFull) return;
     const goesOn = isOver || (allAtOnce && wasFull && !hasFailed);
     if (!goesOn) await clock.sleep(BETWEEN_ROUNDS_MS, signal).catch(() => {});
@@ -93,7 +116,7 @@ function idleOf(server: Server, sockets: readonly Socket[]): Socket[] {
 }
 
 /** Stops reading before the connection is sent, so that every byte is read by one process alone. */
-async function passOne(socket: Socket, pass: PassConnection): Promise<PassedTo> {
+export async function passOne(socket: Socket, pass: PassConnection): Promise<PassedTo> {
   const handle = handleOf(socket);
   if (handle === null) return "here";
   handle.readStop();

@@ -1,9 +1,11 @@
 // A server-sent event stream over HTTP: one event for each JSON-RPC message.
 import type { ServerResponse } from "node:http";
+import { Socket } from "node:net";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { BACKLOG_LIMIT_BYTES } from "../session/outlet.ts";
 import { type KeepAlive, type KeptStream, PacedWriter } from "../session/paced-writer.ts";
 import type { ListeningOutlet } from "../session/session.ts";
+import { type PassConnection, passOne } from "./passed-connections.ts";
 
 const HEADERS = {
   "Content-Type": "text/event-stream",
@@ -17,15 +19,18 @@ export interface StreamParts {
 }
 
 export class SseStream implements ListeningOutlet, KeptStream {
-  readonly #response: ServerResponse;
+  readonly #response: ServerResponse | Socket;
   readonly #writer: PacedWriter;
   readonly #keepAlive: KeepAlive;
   #onClosed: () => void;
   #open = true;
   #ended = false;
 
-  /** Sends the head of the response. `onClosed` is called once, whichever side closes the stream. */
-  constructor({ clock, keepAlive }: StreamParts, response: ServerResponse, onClosed: () => void) {
+  /**
+   * Sends the head of the response; a socket has had it from the previous daemon. `onClosed` is called once, whichever
+   * side closes the stream.
+   */
+  constructor({ clock, keepAlive }: StreamParts, response: ServerResponse | Socket, onClosed: () => void) {
     this.#response = response;
     this.#keepAlive = keepAlive;
     this.#onClosed = onClosed;
@@ -33,6 +38,7 @@ export class SseStream implements ListeningOutlet, KeptStream {
     response.once("close", this.#close);
     response.on("error", this.#close);
     keepAlive.add(this);
+    if (response instanceof Socket) return;
     response.writeHead(200, HEADERS);
     response.flushHeaders();
   }
@@ -73,6 +79,20 @@ export class SseStream implements ListeningOutlet, KeptStream {
     this.#ended = true;
     this.#writer.end();
     this.#notifyClosed();
+  }
+
+  /**
+   * Sends nothing more, and passes the connection to another process once the client has read everything; closes it if
+   * that fails. The response must not be chunked, so that the other process can go on writing events.
+   */
+  passOn(pass: PassConnection): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#writer.whenRead(() => {
+      const socket = this.#response instanceof Socket ? this.#response : this.#response.socket;
+      if (socket === null) this.destroy();
+      else void passOne(socket, pass).then(() => this.destroy());
+    });
   }
 
   stalled(limitMs: number): boolean {

@@ -196,6 +196,19 @@ export class SessionStore {
     session.handle(incoming.message);
   }
 
+  /** The saved form of an active session; null: it has ended. */
+  recordOf(session: Session): SessionRecord | null {
+    const active = this.#active.get(session.sessionId);
+    return active === undefined ? null : this.#recordOf(active);
+  }
+
+  /** Continues a session of the previous daemon that ends with its connection. */
+  continuePassing(record: SessionRecord, principal: Principal): Session {
+    const id = newSessionId(null);
+    const entry = { hash: sha256Of(id), record };
+    return this.#resume(entry, id, principal, { transport: "sse", isPassing: true }).session;
+  }
+
   open(options: NewSession): Session {
     const check = holderOf(options.id) === null ? null : checkOf(proofOf(options.id));
     return this.#add(options, sha256Of(options.id), check).session;
@@ -328,11 +341,16 @@ export class SessionStore {
     return true;
   }
 
-  #resume({ hash, record }: Dormant, id: string, principal: Principal): Active {
+  #resume(
+    { hash, record }: Pick<Dormant, "hash" | "record">,
+    id: string,
+    principal: Principal,
+    kind: Pick<NewSession, "transport" | "isPassing"> = {},
+  ): Active {
     this.#dormant.delete(hash);
     const { protocolVersion, capabilities, clientInfo, group = null, logLevel } = record;
     const client = { protocolVersion, capabilities, clientInfo, group, logLevel };
-    const active = this.#add({ id, principal, ...client }, hash, record.shared?.check ?? null);
+    const active = this.#add({ id, principal, ...client, ...kind }, hash, record.shared?.check ?? null);
     this.#options.gateway.resumed(active.session, record.lists);
     active.session.subscribeAgain(record.subscriptions);
     this.#saveLater(active);
@@ -401,13 +419,16 @@ export class SessionStore {
   }
 
   #save(file: SessionFile, active: Active): Promise<boolean> {
+    active.savedMs = active.usedMs;
+    return file.keep(active.hash, this.#recordOf(active));
+  }
+
+  #recordOf({ session, check, own, busy, usedMs }: Active): SessionRecord {
     const { gateway, clock } = this.#options;
-    const { hash, session, check, own, busy, usedMs } = active;
     const { protocolVersion, capabilities, clientInfo, group, logLevel, owed, subscriptions } = session;
     const seen = gateway.listsSeen(session);
     const listOf = (kind: ListKind): string => (owed.has(kind) ? "" : seen[kind]);
-    active.savedMs = usedMs;
-    return file.keep(hash, {
+    return {
       principal: principalKey(session.principal),
       protocolVersion,
       capabilities,
@@ -418,7 +439,7 @@ export class SessionStore {
       subscriptions,
       lists: { tools: listOf("tools"), resources: listOf("resources"), prompts: listOf("prompts") },
       usedMs: clock.wallMs() - (busy() ? 0 : clock.monotonicMs() - usedMs),
-    });
+    };
   }
 }
 

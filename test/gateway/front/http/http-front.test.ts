@@ -320,11 +320,6 @@ test("a mistake inside costs its request alone", async (t) => {
   };
   assert.match((await rig.post(callMessage(1, "x"), headers)).body, /"id":1,"error":.*internal error/);
   gateway.handle = broken.handle;
-  gateway.opened = () => {
-    throw new Error("after the head of the answer");
-  };
-  const older = { accept: "text/event-stream", "mcp-protocol-version": "2025-06-18" };
-  await assert.rejects(rig.send("GET", "/sse", older), /aborted/);
   assert.equal((await rig.post(callMessage(1, "x"), headers)).status, 200);
   assert.equal(rig.front.inFlight, 0);
 });
