@@ -74,6 +74,12 @@ export function isLogLevel(text: unknown): text is McpLogLevel {
 export type ListKind = "tools" | "resources" | "prompts";
 export const LIST_KINDS: readonly ListKind[] = ["tools", "resources", "prompts"];
 
+/**
+ * Member of `_meta` in a handover's notice: the lists that the client knows. The bridge returns them with `initialize`,
+ * so that the next daemon reports only lists that differ.
+ */
+export const KNOWN_LISTS = "mountaineer/lists";
+
 export const LIST_CHANGED: Readonly<Record<ListKind, string>> = {
   tools: "notifications/tools/list_changed",
   resources: "notifications/resources/list_changed",

@@ -41,6 +41,8 @@ const LIST_KINDS = ["tools", "resources", "prompts"] as const;
 const OPEN_OBJECT = 0x7b;
 /** A daemon's notice that it has handed over to the next one. */
 const HANDOVER = "notifications/mountaineer/handover";
+/** In the handover's notice: the lists that the client knows. The next daemon then reports only lists that differ. */
+const KNOWN_LISTS = "mountaineer/lists";
 const RESOURCES_CHANGED = "notifications/resources/list_changed";
 /** The first request: selects the client's group. Daemons from before groups existed answer with an error. */
 const GROUP_METHOD = "mountaineer/group";
@@ -144,6 +146,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
       for (const [index, { id, method }] of messages.entries()) {
         if (method === HANDOVER) {
           movesOn = true;
+          lasting.knows(objectOf(objectOf(read(index)["params"])["_meta"])[KNOWN_LISTS]);
           return false;
         }
         // The old daemon ends the stream of `subscriptions/listen`, and the bridge asks the next daemon for
@@ -268,6 +271,8 @@ function createLasting(askGateway: AskGateway) {
   let refused: string[] = [];
   let introduction: Introduction | null = null;
   let level: string | null = null;
+  /** Digests of the lists that the client knows; undefined: the daemon gave none. */
+  let lists: unknown;
 
   const subscribe = (uri: string): void =>
     askGateway("resources/subscribe", { uri }, ({ error }) => {
@@ -288,6 +293,9 @@ function createLasting(askGateway: AskGateway) {
         introduction = { params: effect.params, protocolVersion, notices: promisedNotices(capabilities) };
       }
     },
+    knows(known: unknown): void {
+      lists = known;
+    },
     unsubscribe: (uri: string): void => void subscriptions.delete(uri),
     subscribeRefused(): void {
       const again = refused;
@@ -295,18 +303,25 @@ function createLasting(askGateway: AskGateway) {
       for (const uri of again) if (subscriptions.has(uri)) subscribe(uri);
     },
     /**
-     * Repeats the client's initialize. Resolves with the methods of the declared change notices; null: the
-     * client never initialized. Rejects with NotTakenYet for an error, and with `daemon_unreachable` for
+     * Repeats the client's initialize. Resolves with the methods of the change notices that the client must get from
+     * here; null: the client never initialized. Rejects with NotTakenYet for an error, and with `daemon_unreachable` for
      * another MCP version.
      */
     async introduce(): Promise<readonly string[] | null> {
       if (introduction === null) return null;
       const { params, protocolVersion, notices } = introduction;
-      const { result, error } = await answerOf(askGateway, "initialize", params);
+      const known = lists;
+      const _meta = { ...objectOf(params["_meta"]), [KNOWN_LISTS]: known };
+      const again = known === undefined ? params : { ...params, _meta };
+      const { result, error } = await answerOf(askGateway, "initialize", again);
       // This gateway may be starting or stopping, and the next gateway may accept the session.
       if (result === undefined) throw new NotTakenYet(`it answers initialize with ${JSON.stringify(error)}`);
       const spoken = objectOf(result)["protocolVersion"];
-      if (spoken === protocolVersion) return notices;
+      if (spoken === protocolVersion) {
+        // After a crash nobody knows which lists have changed.
+        lists = undefined;
+        return known === undefined ? notices : [];
+      }
       const why = `it speaks MCP ${String(spoken)}, but the client began with ${String(protocolVersion)}`;
       const message = `the daemon does not go on with this session: ${why}`;
       const hint = "the MCP client has to begin a new one: start it again";

@@ -75,6 +75,26 @@ test("whoever has said nothing is taken up without a word", async () => {
   assert.deepEqual([client, gateway], [[], []]);
 });
 
+test("B7 after a handover the next daemon compares the lists; after a crash the client is told of all", async () => {
+  const scene = startScene();
+  scene.begins();
+  const lists = { tools: "1", resources: "2", prompts: "3" };
+  const params = { _meta: { "mountaineer/lists": lists } };
+  assert.equal(scene.answers({ method: "notifications/mountaineer/handover", params }), false);
+  for (const [known, notices] of [
+    [lists, 0],
+    [undefined, 2],
+  ] as const) {
+    scene.session.lost();
+    const resuming = scene.session.resume();
+    const hello = scene.gateway.findLast(({ method }) => method === "initialize");
+    assert.deepEqual((hello?.params as typeof params | undefined)?._meta?.["mountaineer/lists"], known);
+    scene.answers({ id: hello?.id, result: { protocolVersion: "2025-11-25" } });
+    await resuming;
+    assert.equal(scene.client.length, notices);
+  }
+});
+
 test("a session is taken up as it was: the client's own words, its level and its subscriptions", async () => {
   const scene = startScene();
   const params = scene.begins();

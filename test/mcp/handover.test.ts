@@ -15,6 +15,7 @@ import { startBridge } from "../kit/bridge.ts";
 import { liveHome, SETTLES_MS } from "../live/live-home.ts";
 import { descriptorsOf } from "../support/descriptors.ts";
 import { eventually } from "../support/eventually.ts";
+import { pluck } from "../support/pluck.ts";
 import { daemonsOf } from "../support/processes.ts";
 import { ASKING_SERVER, LIGHT_SERVER, startHttpFixture, TASKS_SERVER } from "./fixture-programs.ts";
 import {
@@ -95,6 +96,7 @@ describe("one daemon hands over to the next", () => {
       // Whoever is with the daemon before is served by this one from then on, and its sessions' file is open.
       await client.call("echo", { text: "here" });
       await bridge.call(++asked, "echo", { text: "here" });
+      assert.deepEqual(pluck(bridge.messages, "method").filter(Boolean), [], "no list is another");
       const visitor = await rig.connect();
       await visitor.call("echo", { text: "for the first time" });
       await visitor[Symbol.asyncDispose]();

@@ -110,7 +110,7 @@ function sharedOf(value: unknown): SharedRecord | null {
   return isWhole ? { check, roles } : null;
 }
 
-function listsOf(value: unknown): ListsSeen {
+export function listsOf(value: unknown): ListsSeen {
   const lists = { tools: "", resources: "", prompts: "" };
   for (const kind of LIST_KINDS) {
     const digest = isJsonObject(value) ? value[kind] : undefined;

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
 import { FleetingMap } from "../../../runtime/fleeting.ts";
+import { objectOf } from "../../../runtime/text/json-object.ts";
 import { createLineSplitter } from "../../../runtime/text/line-splitter.ts";
 import { type Clock, settledWithin } from "../../../runtime/time/clock.ts";
 import type { Principal } from "../../client-port.ts";
@@ -21,7 +22,7 @@ import {
   type RpcNotification,
   type RpcRequest,
 } from "../../json-rpc.ts";
-import { isModern, LISTEN } from "../../protocol.ts";
+import { isModern, KNOWN_LISTS, LISTEN } from "../../protocol.ts";
 import type { Gone, ModernFront } from "../modern/modern-front.ts";
 import { checkModern } from "../modern/request.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
@@ -38,9 +39,10 @@ import {
 } from "../session/outlet.ts";
 import { KeepAlive, type KeptStream, PacedWriter } from "../session/paced-writer.ts";
 import { type ListeningOutlet, Session } from "../session/session.ts";
+import { listsOf } from "../session/session-record.ts";
 
 /** Announces a handover; clients that do not know the notification ignore it. */
-const HANDOVER_NOTICE = JSON.stringify({ jsonrpc: "2.0", method: "notifications/mountaineer/handover" });
+const HANDOVER = "notifications/mountaineer/handover";
 
 /**
  * The request by which `mountaineer mcp --group` chooses a group. Daemons that do not know this request answer with
@@ -134,8 +136,13 @@ export class LinesFront implements AsyncDisposable {
 
   /** Notifies the client of a handover. A client that knows the notice ends this stream once no call is in flight. */
   moveOn(): void {
-    if (this.#session !== null || this.#modern.isUsed) this.#outlet.write(HANDOVER_NOTICE);
-    else this.#end("the gateway is stopping");
+    const session = this.#session;
+    if (session === null && !this.#modern.isUsed) {
+      this.#end("the gateway is stopping");
+      return;
+    }
+    const known = session === null ? {} : { [KNOWN_LISTS]: this.#options.gateway.listsSeen(session) };
+    this.#outlet.write(JSON.stringify({ jsonrpc: "2.0", method: HANDOVER, params: { _meta: known } }));
   }
 
   /** Refuses new requests, waits `graceMs` at most for calls in flight, and ends the stream. */
@@ -234,7 +241,9 @@ export class LinesFront implements AsyncDisposable {
     });
     this.#session = session;
     this.#outlet.write(responseJson(id, initializeReply(gateway, session)));
-    gateway.opened(session);
+    const known = objectOf(params?.["_meta"])[KNOWN_LISTS];
+    if (known === undefined) gateway.opened(session);
+    else gateway.resumed(session, listsOf(known));
     session.listen(this.#outlet);
   }
 }
