@@ -79,6 +79,8 @@ export interface ClientPort {
   readonly clientInfo: JsonObject;
   /** Absent: streamable HTTP, or JSON-RPC lines over a socket (used by the owner and by other machines). */
   readonly transport?: "sse";
+  /** The client ends its connection at a larger message, in bytes; absent: it has no such limit. */
+  readonly messageLimitBytes?: number;
   /** The group whose address the client uses; null: the address that serves all groups and backends. */
   readonly group: string | null;
   /** The level of logging/setLevel; null: never set. */

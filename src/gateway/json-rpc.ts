@@ -119,12 +119,13 @@ const jsonrpc = "2.0" as const;
 /** Extra members are accepted. */
 export function classifyMessage(value: unknown): Classified {
   if (!isJsonObject(value)) return { kind: "invalid", id: null, reason: "a message is a JSON object" };
-  const { id, method, params, result, error } = value;
+  const { id, method, result, error } = value;
   const ownId = isRpcId(id) ? id : null;
   if (value["jsonrpc"] !== "2.0") return invalid(ownId, '`jsonrpc` must be "2.0"');
   if (method !== undefined) {
     if (typeof method !== "string") return invalid(ownId, "`method` must be a string");
-    if (params !== undefined && !isJsonObject(params)) return invalid(ownId, "`params` must be an object");
+    const params = givenParams(value["params"]);
+    if (params === null) return invalid(ownId, "`params` must be an object");
     if (!("id" in value)) return { kind: "notification", message: rpcNotification(method, params) };
     if (ownId === null) return invalid(ownId, "`id` must be a string or a number");
     return { kind: "request", message: rpcRequest(ownId, method, params) };
@@ -136,6 +137,18 @@ export function classifyMessage(value: unknown): Classified {
   }
   if (isRpcError(error)) return { kind: "response", id: ownId, reply: { error } };
   return invalid(ownId, "neither a request, a notification nor a response");
+}
+
+/**
+ * Several clients write `null` or an empty list where they have no params, and `null` where they have no cursor; most
+ * servers accept that. Returns null for anything else that is not an object.
+ */
+function givenParams(params: unknown): JsonObject | undefined | null {
+  if (params === undefined || params === null) return undefined;
+  if (Array.isArray(params)) return params.length === 0 ? undefined : null;
+  if (!isJsonObject(params)) return null;
+  const { cursor, ...others } = params;
+  return cursor === null ? others : params;
 }
 
 export function rpcRequest(id: RpcId, method: string, params: JsonObject | undefined): RpcRequest {

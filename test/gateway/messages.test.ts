@@ -128,6 +128,21 @@ test("a long number is no object, as a short one is none", () => {
   }
 });
 
+test("D1 D9 params that say nothing are none, and a cursor that is null is none", () => {
+  const rows: readonly (readonly [params: string, read: object | null])[] = [
+    ["null", { jsonrpc: "2.0", id: 1, method: "tools/list" }],
+    ["[]", { jsonrpc: "2.0", id: 1, method: "tools/list" }],
+    ['{"cursor":null}', { jsonrpc: "2.0", id: 1, method: "tools/list", params: {} }],
+    ['{"cursor":"2","a":1}', { jsonrpc: "2.0", id: 1, method: "tools/list", params: { cursor: "2", a: 1 } }],
+    ["[1]", null],
+    ['"x"', null],
+  ];
+  for (const [params, message] of rows) {
+    const seen = read(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":${params}}`);
+    assert.deepEqual(seen.kind === "request" ? seen.message : null, message, params);
+  }
+});
+
 test("a long number is an id", () => {
   const seen = read(`{"jsonrpc":"2.0","id":${LONG},"method":"ping"}`);
   assert.equal(seen.kind, "request");

@@ -2,7 +2,7 @@
 // to retry.
 import type { PrincipalLimits } from "../../config/limits.ts";
 import { type ClientPort, named, OWNER_SESSION_ID } from "../client-port.ts";
-import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
+import { isError, isJsonObject, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Handle, Middleware } from "../middleware/middleware.ts";
 import { OWN_ANSWERS } from "../middleware/own-answers.ts";
 import { isKeptResult, targetOf } from "../middleware/request-target.ts";
@@ -42,6 +42,8 @@ export function createLimits({ limiter, kept }: LimitParts): Middleware {
 // each. A structured result is refused, because clients check it against a schema.
 
 const MOST_PIECE_CHARACTERS = 1024 * 1024;
+/** A control character is six bytes as JSON (`\u0000`). */
+const MOST_BYTES_A_CHARACTER = 6;
 /** A result with more content blocks than this has its adjacent texts joined first. */
 const MOST_BLOCKS = 64;
 /** Maximum length of a MIME type, which is sent with each piece; a longer one is replaced. */
@@ -52,12 +54,13 @@ const FIRST_WITH_LINKS = "2025-06-18";
 function withinSize(
   request: GatewayRequest,
   reply: Reply,
-  { resultBytes }: PrincipalLimits,
+  limits: PrincipalLimits,
   kept: KeptResults,
 ): Reply {
-  if (resultBytes === null || isError(reply)) return reply;
-  if (isWithin(reply.result, resultBytes)) return reply;
   const { method, params, port } = request;
+  if (isError(reply)) return reply;
+  const limit = limitFor(reply.result, limits, port.client);
+  if (limit === null) return reply;
   // A client of another machine cannot read results that are kept here. The gateway of the other machine keeps them
   // instead.
   if (port.client.principal.kind === "machine") return reply;
@@ -70,7 +73,7 @@ function withinSize(
     client: port.client,
     result: reply.result,
     bytes: jsonSize(reply.result),
-    limitBytes: resultBytes,
+    ...limit,
   };
   if (method === "resources/read") return readInstead(large, kept);
   if (method === "tasks/get") return taskInPieces(large, kept) ?? refusal(large);
@@ -79,24 +82,57 @@ function withinSize(
   );
 }
 
-interface Large {
+interface Limit {
+  readonly limitBytes: number;
+  /** What sets the limit, for messages. */
+  readonly limitName: string;
+  readonly pieceCharacters: number;
+}
+
+/** The limit that the result exceeds; null: none. */
+function limitFor(
+  result: JsonObject,
+  { resultBytes }: PrincipalLimits,
+  { messageLimitBytes }: ClientPort,
+): Limit | null {
+  if (messageLimitBytes !== undefined && !isEventWithin(result, messageLimitBytes)) {
+    return {
+      limitBytes: messageLimitBytes,
+      limitName: "a message to this client",
+      pieceCharacters: Math.floor(messageLimitBytes / MOST_BYTES_A_CHARACTER),
+    };
+  }
+  if (resultBytes === null || isWithin(result, resultBytes)) return null;
+  const half = Math.max(1, Math.floor(resultBytes / 2));
+  return {
+    limitBytes: resultBytes,
+    limitName: LIMIT,
+    pieceCharacters: Math.min(MOST_PIECE_CHARACTERS, half),
+  };
+}
+
+/** Exact, because the client ends its connection at a larger one. */
+function isEventWithin(result: JsonObject, bytes: number): boolean {
+  return isWithin(result, bytes / MOST_BYTES_A_CHARACTER) || Buffer.byteLength(jsonOf(result) ?? "") <= bytes;
+}
+
+interface Large extends Limit {
   /** How messages name the reply: "the result of tools/call NAME". */
   readonly what: string;
   readonly client: ClientPort;
   readonly result: JsonObject;
   readonly bytes: number;
-  readonly limitBytes: number;
 }
 
-function refusal({ what, result, bytes, limitBytes }: Large): Reply {
+function refusal({ what, result, bytes, limitBytes, limitName }: Large): Reply {
   const kind = result["structuredContent"] === undefined ? "" : ", and structured results are not cut";
   const message = `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB allowed${kind}`;
-  return limitRefusal({ limit: LIMIT, allowed: limitBytes, message, retryAfterMs: null });
+  return limitRefusal({ limit: limitName, allowed: limitBytes, message, retryAfterMs: null });
 }
 
 /** null if the result cannot be cut. */
 function inPieces(large: Large, kept: KeptResults): Reply | null {
-  const { result, client, limitBytes } = large;
+  const { result, client, limitBytes, pieceCharacters } = large;
   const { content, structuredContent } = result;
   if (structuredContent !== undefined || !Array.isArray(content)) return null;
   const blocks = content.length > MOST_BLOCKS ? joined(content) : content;
@@ -109,7 +145,7 @@ function inPieces(large: Large, kept: KeptResults): Reply | null {
   const places = kept.keep(
     client,
     parts.map(([, part]) => part),
-    pieceCharacters(limitBytes),
+    pieceCharacters,
   );
   if (places === null) return null;
   const placeOf = new Map(parts.map(([index], nth) => [index, places[nth]]));
@@ -194,18 +230,14 @@ function joined(content: readonly unknown[]): readonly unknown[] {
 
 /** Replies with an error that says where the pieces are, because a result of resources/read has no room for a link. */
 function readInstead(large: Large, kept: KeptResults): Reply {
-  const { result, client, limitBytes } = large;
+  const { result, client, limitBytes, limitName, pieceCharacters } = large;
   const { contents } = result;
   const [only, ...others] = Array.isArray(contents) ? contents : [];
   const part = others.length === 0 ? resourcePart(only) : null;
-  const [place] = part === null ? [] : (kept.keep(client, [part], pieceCharacters(limitBytes)) ?? []);
+  const [place] = part === null ? [] : (kept.keep(client, [part], pieceCharacters) ?? []);
   if (place === undefined) return refusal(large);
   const message = note(large, place, kept.keptMs);
-  return limitRefusal({ limit: LIMIT, allowed: limitBytes, message, retryAfterMs: null });
-}
-
-function pieceCharacters(limitBytes: number): number {
-  return Math.min(MOST_PIECE_CHARACTERS, Math.max(1, Math.floor(limitBytes / 2)));
+  return limitRefusal({ limit: limitName, allowed: limitBytes, message, retryAfterMs: null });
 }
 
 /** Without session and token, everyone who knows the address can read the result. */
@@ -216,13 +248,17 @@ function forWhom({ protocolVersion, principal }: ClientPort): string {
     : `for ${named(principal)} alone`;
 }
 
-function note({ what, bytes, limitBytes, client }: Large, { uri, pieces }: KeptPart, keptMs: number): string {
+function note(
+  { what, bytes, limitBytes, limitName, client }: Large,
+  { uri, pieces }: KeptPart,
+  keptMs: number,
+): string {
   const where =
     pieces === 1
       ? `read it as the resource ${uri}`
       : `read it in ${pieces} pieces: ${uri}/1 to ${uri}/${pieces}`;
   const minutes = Math.round(keptMs / 60_000);
-  return `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB of ${LIMIT}. It is kept for ${minutes} minutes, ${forWhom(client)}; ${where}.`;
+  return `${what} has ${mebibytes(bytes)} MiB, more than the ${mebibytes(limitBytes)} MiB of ${limitName}. It is kept for ${minutes} minutes, ${forWhom(client)}; ${where}.`;
 }
 
 function link({ uri, pieces, bytes }: KeptPart, { mimeType }: LargePart): JsonObject {

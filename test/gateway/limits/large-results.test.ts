@@ -93,6 +93,17 @@ async function readAll(uri: string, read: (uri: string) => Promise<Reply>): Prom
 
 const text = (value: string): JsonObject => ({ type: "text", text: value });
 
+test("D5 D9 a client that ends its connection at a large message gets a link instead, and reads all in small pieces", async () => {
+  const whole = "\u0001€".repeat(5_000);
+  const { call, read } = limited({ content: [text(whole)] });
+  const from: ClientPort = { ...client(user("ann")), messageLimitBytes: 9_000 };
+  const reply = await call(from);
+  assert.match(JSON.stringify(contentOf(reply)), /more than the [\d.]+ MiB of a message to this client/);
+  const pieces = await readAll(linkOf(reply), (uri) => read(uri, from));
+  assert.equal(pieces.map((piece) => piece["text"]).join(""), whole);
+  for (const piece of pieces) assert.ok(Buffer.byteLength(JSON.stringify(piece)) < 9_000);
+});
+
 test("E4 a result over the size comes with a note and a link, and its pieces are the whole of it", async () => {
   const whole = "a🙂".repeat(8_000);
   const { call, read, limiter } = limited({ content: [text("in short"), text(whole)], isError: false });

@@ -19,8 +19,16 @@ import {
   type SessionRecord,
 } from "../session/session-record.ts";
 import { answerEmpty } from "./answer.ts";
-import type { PassConnection, PassedStream } from "./passed-connections.ts";
-import { accepted, MESSAGES_PATH, NO_EVENTS, queryOf, type Visit } from "./request.ts";
+import type { PassConnection, PassedStream, StreamIdentity } from "./passed-connections.ts";
+import {
+  accepted,
+  LARGE_REPLY_BYTES,
+  MESSAGES_PATH,
+  NO_EVENTS,
+  queryOf,
+  refusesLargeEvents,
+  type Visit,
+} from "./request.ts";
 import { type FrontTools, refusalOfBody, refusalOfSession } from "./request-admission.ts";
 import { SseStream } from "./sse-stream.ts";
 
@@ -71,7 +79,9 @@ export class LegacySse {
     }
     // The next daemon cannot go on with chunks, because it does not know whether one is open.
     response.useChunkedEncodingByDefault = false;
-    const channel = this.#open(newSessionId(this.#tools.forwarding.machine), response, principal);
+    const limit = refusesLargeEvents(request) ? { messageLimitBytes: LARGE_REPLY_BYTES } : {};
+    const id = newSessionId(this.#tools.forwarding.machine);
+    const channel = this.#open(response, { id, principal, limit });
     channel.greet();
     // The version header means that the client was initialized on an earlier stream. Its lists may have changed since.
     if (versionOf(visit) !== null) channel.sendListChanges();
@@ -81,7 +91,7 @@ export class LegacySse {
   }
 
   /** Goes on with a stream that the previous daemon has passed; closes it if the client's token is withdrawn. */
-  continue({ id, principal: said, session: record }: PassedStream, socket: Socket): void {
+  continue({ id, principal: said, limit, session: record }: PassedStream, socket: Socket): void {
     const { gateway, sessions } = this.#tools;
     const principal = gateway.served.refresh(said);
     if (principal === null) {
@@ -90,9 +100,9 @@ export class LegacySse {
     }
     socket.once("end", () => socket.destroy());
     socket.resume();
-    const channel = this.#open(id, socket, principal);
+    const channel = this.#open(socket, { id, principal, limit });
     if (record !== null) {
-      channel.session = sessions.continuePassing(record, principal);
+      channel.session = sessions.continuePassing(record, principal, limit);
       channel.session.listen(channel);
     }
     this.#serveEarly(id);
@@ -169,8 +179,9 @@ export class LegacySse {
     for (const channel of [...this.#channels.values()]) channel.finish();
   }
 
-  #open(id: string, response: ServerResponse | Socket, principal: Principal): Channel {
-    const channel: Channel = new Channel(id, principal, {
+  #open(response: ServerResponse | Socket, stream: StreamIdentity): Channel {
+    const { id } = stream;
+    const channel: Channel = new Channel(stream, {
       openStream: (onClosed) => new SseStream(this.#tools.parts, response, onClosed),
       onWritten: () => this.#moveIfQuiet(channel),
       onClosed: () => {
@@ -219,7 +230,14 @@ export class LegacySse {
   ): Session {
     const { gateway, sessions } = this.#tools;
     const id = newSessionId(null);
-    const session = sessions.open({ ...client, id, principal, transport: "sse", isPassing: true });
+    const session = sessions.open({
+      ...client,
+      ...channel.limit,
+      id,
+      principal,
+      transport: "sse",
+      isPassing: true,
+    });
     channel.session = session;
     gateway.opened(session);
     session.listen(channel);
@@ -348,6 +366,7 @@ class Channel implements CallOutlet, ListeningOutlet {
   /** The result of `checkOf`, with which a proof of the stream's id is verified. */
   readonly check: string;
   readonly principal: Principal;
+  readonly limit: StreamIdentity["limit"];
   /** Null before `initialize`, or before the first call of a client that was initialized on an earlier stream. */
   session: Session | null = null;
   /** Number of messages that are arriving. */
@@ -355,10 +374,11 @@ class Channel implements CallOutlet, ListeningOutlet {
   readonly #options: ChannelOptions;
   readonly #stream: SseStream;
 
-  constructor(id: string, principal: Principal, options: ChannelOptions) {
+  constructor({ id, principal, limit }: StreamIdentity, options: ChannelOptions) {
     this.id = id;
     this.check = checkOf(proofOf(id));
     this.principal = principal;
+    this.limit = limit;
     this.#options = options;
     this.#stream = options.openStream(() => {
       options.onClosed();
@@ -414,8 +434,8 @@ class Channel implements CallOutlet, ListeningOutlet {
   }
 
   passOn(pass: PassConnection, session: SessionRecord | null): void {
-    const { id } = this;
+    const { id, limit } = this;
     const principal = this.session?.principal ?? this.principal;
-    this.#stream.passOn((handle) => pass(handle, { id, principal, session }));
+    this.#stream.passOn((handle) => pass(handle, { id, principal, limit, session }));
   }
 }

@@ -4,7 +4,7 @@ import type { Server } from "node:http";
 import { type AddressInfo, Socket, type SocketConstructorOpts } from "node:net";
 import { isLoopbackHost } from "../../../runtime/http/host-guard.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import type { Principal } from "../../client-port.ts";
+import type { ClientPort, Principal } from "../../client-port.ts";
 import type { SessionRecord } from "../session/session-record.ts";
 import { plainAddress } from "./request.ts";
 
@@ -16,10 +16,17 @@ export type PassedTo = "there" | "here" | "unknown";
  */
 export type PassConnection = (handle: object, stream?: PassedStream | null) => Promise<PassedTo>;
 
-/** A stream of HTTP+SSE on which no call is in flight. */
-export interface PassedStream {
+/** A stream of HTTP+SSE. */
+export interface StreamIdentity {
+  /** Unguessable. */
   readonly id: string;
   readonly principal: Principal;
+  /** What the client can read. */
+  readonly limit: Pick<ClientPort, "messageLimitBytes">;
+}
+
+/** A stream on which no call is in flight. */
+export interface PassedStream extends StreamIdentity {
   /** Null: the client has not begun a session. */
   readonly session: SessionRecord | null;
 }

@@ -15,7 +15,7 @@ import { type CallOutlet, responseJson, responsePieces } from "../session/outlet
 import type { Session } from "../session/session.ts";
 import { answerJson } from "./answer.ts";
 import type { CoarseTimer } from "./coarse-timer.ts";
-import { type Accepts, LARGEST_EVENT_BYTES } from "./request.ts";
+import { type Accepts, LARGE_REPLY_BYTES, LARGEST_EVENT_BYTES } from "./request.ts";
 import type { ResumableStream, Resumption } from "./resumption.ts";
 import { SseStream, type StreamParts } from "./sse-stream.ts";
 
@@ -180,8 +180,6 @@ function retryAfterOf(reply: Reply): string | null {
 const BUFFER_MS = 2_000;
 const MOST_BUFFERED = 100;
 const BUFFER_CHARACTERS = LARGEST_EVENT_BYTES;
-/** Leaves room for the lines around the reply in its event. */
-const LARGE_REPLY_BYTES = LARGEST_EVENT_BYTES - 1_024;
 
 /** The answer to a request of 2026-07-28. A client that closes the connection cancels the request. */
 export class ModernExchange implements CallOutlet, SlowAnswer {

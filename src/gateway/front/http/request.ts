@@ -170,6 +170,9 @@ export function accepted(header: string | undefined): Accepts {
 /** Maximum size of an event for the clients of which `refusesLargeEvents` is true. */
 export const LARGEST_EVENT_BYTES = 1_048_576;
 
+/** Leaves room for the lines around the reply in its event. */
+export const LARGE_REPLY_BYTES = LARGEST_EVENT_BYTES - 1_024;
+
 /**
  * True for clients on the official Python SDK, recognized by its HTTP library: they refuse an event of more than 1 MiB
  * (`max_sse_event_size` of mcp 2.3.0, `mcp/client/streamable_http.py`), but read JSON of any size.

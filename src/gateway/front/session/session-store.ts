@@ -3,7 +3,7 @@
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
-import { mayGoOn, type Principal, principalKey } from "../../client-port.ts";
+import { type ClientPort, mayGoOn, type Principal, principalKey } from "../../client-port.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { ListKind } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
@@ -203,10 +203,14 @@ export class SessionStore {
   }
 
   /** Continues a session of the previous daemon that ends with its connection. */
-  continuePassing(record: SessionRecord, principal: Principal): Session {
+  continuePassing(
+    record: SessionRecord,
+    principal: Principal,
+    limit: Pick<ClientPort, "messageLimitBytes">,
+  ): Session {
     const id = newSessionId(null);
     const entry = { hash: sha256Of(id), record };
-    return this.#resume(entry, id, principal, { transport: "sse", isPassing: true }).session;
+    return this.#resume(entry, id, principal, { ...limit, transport: "sse", isPassing: true }).session;
   }
 
   open(options: NewSession): Session {
@@ -345,7 +349,7 @@ export class SessionStore {
     { hash, record }: Pick<Dormant, "hash" | "record">,
     id: string,
     principal: Principal,
-    kind: Pick<NewSession, "transport" | "isPassing"> = {},
+    kind: Pick<NewSession, "transport" | "isPassing" | "messageLimitBytes"> = {},
   ): Active {
     this.#dormant.delete(hash);
     const { protocolVersion, capabilities, clientInfo, group = null, logLevel } = record;

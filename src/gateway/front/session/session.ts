@@ -46,7 +46,7 @@ const LISTENING_LIMIT = 4;
 
 export interface SessionOptions
   extends Pick<SessionRecord, "protocolVersion" | "capabilities" | "clientInfo" | "group">,
-    Pick<ClientPort, "principal" | "transport"> {
+    Pick<ClientPort, "principal" | "transport" | "messageLimitBytes"> {
   readonly id: string;
   /** The log level of a resumed session. */
   readonly logLevel?: McpLogLevel | null;
@@ -73,6 +73,7 @@ export class Session implements SessionPort {
   readonly clientInfo: JsonObject;
   readonly group: string | null;
   readonly transport?: "sse";
+  readonly messageLimitBytes?: number;
   logLevel: McpLogLevel | null = null;
   /** Number of calls that have not settled; a cancelled call counts until it settles. */
   inFlight = 0;
@@ -99,7 +100,9 @@ export class Session implements SessionPort {
     this.capabilities = options.capabilities;
     this.clientInfo = options.clientInfo;
     this.group = options.group ?? null;
-    if (options.transport !== undefined) this.transport = options.transport;
+    const { transport, messageLimitBytes } = options;
+    if (transport !== undefined) this.transport = transport;
+    if (messageLimitBytes !== undefined) this.messageLimitBytes = messageLimitBytes;
     this.logLevel = options.logLevel ?? null;
     this.#options = options;
   }
