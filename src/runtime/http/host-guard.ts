@@ -65,3 +65,8 @@ function originAllowed(origin: string, host: string): boolean {
   const name = hostName(authority);
   return name !== null && isLoopbackHost(name);
 }
+
+/** The address without the IPv6 prefix of a mapped IPv4 address. */
+export function plainAddress(address: string): string {
+  return address.replace(/^::ffff:(?=[0-9.]+$)/, "");
+}

@@ -2,11 +2,10 @@
 // meanwhile.
 import type { Server } from "node:http";
 import { type AddressInfo, Socket, type SocketConstructorOpts } from "node:net";
-import { isLoopbackHost } from "../../../runtime/http/host-guard.ts";
+import { isLoopbackHost, plainAddress } from "../../../runtime/http/host-guard.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { ClientPort, Principal } from "../../client-port.ts";
 import type { SessionRecord } from "../session/session-record.ts";
-import { plainAddress } from "./request.ts";
 
 /** there: the other process has the connection; here: it was not sent; unknown: it was sent, but not acknowledged. */
 export type PassedTo = "there" | "here" | "unknown";

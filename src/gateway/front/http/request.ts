@@ -1,6 +1,6 @@
 // Reads the head of an HTTP request: path, session, what the client accepts. Also refusals that depend on the head.
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isLoopbackHost } from "../../../runtime/http/host-guard.ts";
+import { isLoopbackHost, plainAddress } from "../../../runtime/http/host-guard.ts";
 import type { Principal } from "../../client-port.ts";
 import type { TraceHeaders } from "../../middleware/middleware.ts";
 import type { Refusal } from "./answer.ts";
@@ -135,11 +135,6 @@ export function sessionId(request: IncomingMessage): string | undefined {
 
 export function isOfSession(request: IncomingMessage): boolean {
   return sessionId(request) !== undefined || pathOf(request.url) === MESSAGES_PATH;
-}
-
-/** The address without the IPv6 prefix of a mapped IPv4 address. */
-export function plainAddress(address: string): string {
-  return address.replace(/^::ffff:(?=[0-9.]+$)/, "");
 }
 
 /** The sender's address; null: the connection has closed. */

@@ -149,7 +149,7 @@ test("wrong types, garbage and wrong messages are answered as the specification 
     ['{"jsonrpc":"1.0","id":1,"method":"x"}', -32600],
     ['{"jsonrpc":"2.0","id":null,"method":"x"}', -32600],
     ['{"jsonrpc":"2.0","id":{},"method":"x"}', -32600],
-    ['{"jsonrpc":"2.0","id":1,"method":"x","params":[]}', -32600],
+    ['{"jsonrpc":"2.0","id":1,"method":"x","params":[1]}', -32600],
     ['{"jsonrpc":"2.0","id":1}', -32600],
   ];
   for (const [body, code] of bodies) {
