@@ -6,6 +6,7 @@ import {
   findNodeAtLocation,
   modify,
   type Node,
+  parse,
   parseTree,
 } from "jsonc-parser";
 import { editConfig } from "../config/edit/edit.ts";
@@ -14,6 +15,7 @@ import type { ConfigTable } from "../config/edit/edit-value.ts";
 import type { MountaineerError } from "../runtime/errors.ts";
 import type { Client } from "./client.ts";
 import { unreadable } from "./client-text.ts";
+import { sectionIn } from "./read-files.ts";
 
 const PARSED = { allowTrailingComma: true };
 /** The value of the library's `SyntaxKind.CommaToken`. The library has this name as a type only. */
@@ -31,10 +33,10 @@ export async function editedClientText(
   text: string,
   changes: readonly ClientChange[],
 ): Promise<string> {
-  if (format === "toml") {
+  if (format !== "json") {
     const { bytes } = await editConfig({
       bytes: Buffer.from(text),
-      format: "toml",
+      format,
       edits: tomlEdits(section, changes),
     });
     return Buffer.from(bytes).toString("utf8");
@@ -42,8 +44,9 @@ export async function editedClientText(
   const mark = text.startsWith("\ufeff") ? "\ufeff" : "";
   let edited = text.slice(mark.length);
   if (edited.trim() === "") edited = "{}\n";
+  const at = sectionIn(parse(edited, [], PARSED), section);
   for (const { name, entry } of changes) {
-    const path = [...section, name];
+    const path = [...at, name];
     edited = applyEdits(edited, entry === null ? removal(edited, path) : setting(edited, path, entry));
   }
   return mark + edited;

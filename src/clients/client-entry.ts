@@ -1,27 +1,12 @@
 // The entry for Mountaineer in a client's file: a program that the client starts, so that the file needs no token.
-import type { ConfigTable } from "../config/edit/edit-value.ts";
+import { basename } from "node:path";
 import { findPlace } from "../config/locate.ts";
-import type { Client, ClientName } from "./client.ts";
+import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import type { OwnProgram } from "./client.ts";
+import { readForeignEntry } from "./entry-keys.ts";
+import { backendName } from "./imported-server.ts";
 
 export const OWN_NAME = "mountaineer";
-
-export interface OwnProgram {
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-}
-
-/** Members that an entry for Mountaineer needs besides command, arguments and variables. */
-const ALSO: Partial<Readonly<Record<ClientName, ConfigTable>>> = {
-  "claude-code": { type: "stdio" },
-  vscode: { type: "stdio" },
-  zed: { source: "custom" },
-};
-
-export function ownEntry({ name }: Pick<Client, "name">, { command, args, env }: OwnProgram): ConfigTable {
-  const variables = Object.keys(env).length === 0 ? {} : { env };
-  return { ...ALSO[name], command, args: [...args], ...variables };
-}
 
 interface Own {
   readonly launcher: string;
@@ -38,7 +23,6 @@ interface Own {
 export function ownProgram({ launcher, home, configPath, environment }: Own): OwnProgram {
   // A launcher in `_npx` does not last: npx removes its folder after some time.
   const isPassing = launcher.includes("/_npx/");
-  const usual = findPlace({ ...environment, MOUNTAINEER_HOME: undefined }).home;
   return {
     command: isPassing ? "npx" : launcher,
     args: [
@@ -46,6 +30,35 @@ export function ownProgram({ launcher, home, configPath, environment }: Own): Ow
       "mcp",
       ...(configPath === null ? [] : ["--config", configPath]),
     ],
-    env: home === usual ? {} : { MOUNTAINEER_HOME: home },
+    env: home === usualHome(environment) ? {} : { MOUNTAINEER_HOME: home },
   };
+}
+
+function usualHome(environment: Own["environment"]): string {
+  return findPlace({ ...environment, MOUNTAINEER_HOME: undefined }).home;
+}
+
+/** True for a program that starts Mountaineer for a client. */
+export function isOwnEntry(command: unknown, args: readonly unknown[]): boolean {
+  if (typeof command !== "string") return false;
+  const words = [command, ...args].map((word) => basename(String(word)));
+  const at = words.findIndex((word) => /^mountaineerd?(?:@[\w.-]+)?$/.test(word));
+  return at !== -1 && words[at + 1] === "mcp";
+}
+
+/**
+ * The name under which a client's servers have this home: that of its entry if there is one, else a free one. Another
+ * home of the same user has an entry of its own.
+ */
+export function ownNameIn(servers: JsonMembers, { home, environment }: Omit<Own, "launcher" | "configPath">) {
+  const usual = usualHome(environment);
+  const homes = Object.entries(servers).flatMap(([name, entry]) => {
+    const { command, args, env } = readForeignEntry(objectOf(entry));
+    const isOwn = name === OWN_NAME || isOwnEntry(command, args);
+    return isOwn ? [[name, env["MOUNTAINEER_HOME"] ?? usual] as const] : [];
+  });
+  const [known] = homes.find(([, one]) => one === home) ?? [];
+  if (known !== undefined || !Object.hasOwn(servers, OWN_NAME)) return known ?? OWN_NAME;
+  const own = basename(home).replace(/^\.?(?:mountaineer)?-?/, "");
+  return backendName(`${OWN_NAME}-${own || "2"}`);
 }

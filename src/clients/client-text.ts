@@ -1,4 +1,4 @@
-// Reads the text of a client's file: JSON with or without comments, or TOML.
+// Reads the text of a client's file: JSON with or without comments, TOML or YAML.
 import { type ParseError, parse, printParseErrorCode } from "jsonc-parser";
 import { textValues } from "../config/read/file-values.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
@@ -10,11 +10,14 @@ export function unreadable(message: string, more: ErrorOptions & { readonly hint
 
 /** The file's values; undefined for an empty text. Rejects with `client_unreadable`, with the place of the mistake. */
 export async function clientValues(text: string, path: string): Promise<unknown> {
-  if (path.toLowerCase().endsWith(".toml")) {
+  const [, end = ""] = /\.(toml|ya?ml)$/i.exec(path) ?? [];
+  if (end !== "") {
+    const format = end.toLowerCase() === "toml" ? "toml" : "yaml";
     try {
-      return await textValues(text, "toml");
+      return await textValues(text, format);
     } catch (error) {
-      throw unreadable(`${path} is not TOML that can be read: ${errorText(error)}`, { cause: error });
+      const what = `${path} is not ${format.toUpperCase()} that can be read`;
+      throw unreadable(`${what}: ${errorText(error)}`, { cause: error });
     }
   }
   const errors: ParseError[] = [];

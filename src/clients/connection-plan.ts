@@ -8,17 +8,18 @@ import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { entryExists, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
-import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { harmless } from "../runtime/text/plain-text.ts";
-import type { Client, ClientSurroundings } from "./client.ts";
+import { type Client, type ClientSurroundings, clientFiles, clientOf, type OwnProgram } from "./client.ts";
 import { type ClientChange, editedClientText } from "./client-edit.ts";
-import { OWN_NAME, type OwnProgram, ownEntry } from "./client-entry.ts";
-import { clientFiles } from "./client-places.ts";
+import { isOwnEntry, OWN_NAME, ownNameIn } from "./client-entry.ts";
 import { clientValues, unreadable } from "./client-text.ts";
 import { type ConnectionRecord, changeAlone, readRecord, writeRecord } from "./connection-record.ts";
+import { readForeignEntry } from "./entry-keys.ts";
+import { isVariableNamed } from "./entry-texts.ts";
 import { isSameServer } from "./import-plan.ts";
 import { entrySecrets, importedServer } from "./imported-server.ts";
-import { readClientFile, tableAt } from "./read-files.ts";
+import { readClientFile, serversAt } from "./read-files.ts";
 
 const LONGEST_END = 1_000;
 
@@ -67,12 +68,13 @@ export async function planConnection(
   const current = await currentFileOf(client, surroundings.file, surroundings);
   const { path, text } = current;
   const former = await readRecord(surroundings.home, client.name);
-  await requireNoOther(current, former);
+  await requireNoOther(current, former, surroundings);
   const { taken, left } =
     known === null ? { taken: [], left: [] } : await knownHere(current, known, surroundings);
+  const name = ownNameIn(await entriesOf(current), surroundings);
   const after = await editedClientText(client, text ?? "", [
-    ...taken.map((name) => ({ name, entry: null })),
-    { name: OWN_NAME, entry: ownEntry(client, program) },
+    ...taken.map((other) => ({ name: other, entry: null })),
+    { name, entry: client.entry(program) },
   ]);
   const listed = (what: string, names: readonly string[], more = ""): readonly string[] =>
     names.length === 0 ? [] : [`${what}: ${names.map(harmless).join(", ")}${more}`];
@@ -89,7 +91,7 @@ export async function planConnection(
   const record = {
     path,
     // After a second connection, an undo restores the text from before the first one.
-    before: isSamePlace ? await undoneText(current, former) : text,
+    before: isSamePlace ? await undoneText(current, former, surroundings) : text,
     afterSha256: hashOf(after),
     taken: isSamePlace ? [...new Set([...former.taken, ...taken])] : taken,
   };
@@ -106,7 +108,7 @@ export async function planUndo(
   const isOther = file !== null && former !== null && resolve(file) !== former.path;
   const own = isOther ? null : former;
   const current = await currentFileOf(client, own?.path ?? file, surroundings);
-  const after = await undoneText(current, own);
+  const after = await undoneText(current, own, surroundings);
   return { ...current, after, notes: [], record: isOther ? former : null, former };
 }
 
@@ -133,10 +135,8 @@ export function writePlan(home: string, plan: ConnectionPlan): Promise<void> {
 
 /** Rejects with `client_unreadable`. */
 export async function isConnected(client: Client, surroundings: ConnectionSurroundings): Promise<boolean> {
-  return Object.hasOwn(
-    await entriesOf(await currentFileOf(client, surroundings.file, surroundings)),
-    OWN_NAME,
-  );
+  const entries = await entriesOf(await currentFileOf(client, surroundings.file, surroundings));
+  return Object.hasOwn(entries, ownNameIn(entries, surroundings));
 }
 
 /** The changes of a plan as a diff, without the values of secrets; "" if nothing changes. */
@@ -151,10 +151,18 @@ export async function planDiff(plan: ConnectionPlan): Promise<string> {
   return withoutNamedSecrets(hidden).split("\n").map(withoutMiddle).join("\n");
 }
 
-export function placeOf(client: Client, file: string | null, surroundings: ClientSurroundings): string {
+export async function placeOf(
+  client: Client,
+  file: string | null,
+  surroundings: ClientSurroundings,
+): Promise<string> {
   if (file !== null) return resolve(file);
-  const [path = ""] = clientFiles(client.name, surroundings);
-  return path;
+  const [usual = "", ...others] = clientFiles(client.name, surroundings).flatMap(({ path, isOfFolder }) =>
+    isOfFolder ? [] : [path],
+  );
+  if (others.length === 0 || (await entryExists(usual))) return usual;
+  for (const other of others) if (await entryExists(other)) return other;
+  return usual;
 }
 
 /**
@@ -164,22 +172,35 @@ export function placeOf(client: Client, file: string | null, surroundings: Clien
 async function undoneText(
   { client, path, text }: CurrentFile,
   record: ConnectionRecord | null,
+  surroundings: ConnectionSurroundings,
 ): Promise<string | null> {
   if (record !== null && hashOf(text) === record.afterSha256) return record.before;
   const now = await entriesOf({ client, path, text });
   const before = await entriesOf({ client, path, text: record?.before ?? null });
-  const changes: ClientChange[] = Object.hasOwn(now, OWN_NAME) ? [{ name: OWN_NAME, entry: null }] : [];
+  const own = ownNameIn(now, surroundings);
+  const changes: ClientChange[] = Object.hasOwn(now, own) ? [{ name: own, entry: null }] : [];
   for (const name of record?.taken ?? []) {
     const entry = before[name];
     // The cast is safe, because the entry was parsed from a file of the same format.
     if (entry !== undefined && !Object.hasOwn(now, name))
       changes.push({ name, entry: objectOf(entry) as ConfigTable });
   }
-  return changes.length === 0 ? text : editedClientText(client, text ?? "", changes);
+  if (changes.length === 0) return text;
+  const undone = await editedClientText(client, text ?? "", changes);
+  // A file that Mountaineer made goes with its last entry. Another one keeps the emptied section.
+  const isEmpty = isDeepStrictEqual(withoutEmpty(await clientValues(undone, path)), {});
+  return record?.before === null && isEmpty && !/[#]|\/[/*]/.test(undone) ? null : undone;
+}
+
+/** The value without empty tables. */
+function withoutEmpty(value: unknown): unknown {
+  if (!isObject(value)) return value;
+  const parts = Object.entries(value).map(([key, part]) => [key, withoutEmpty(part)] as const);
+  return Object.fromEntries(parts.filter(([, part]) => !isDeepStrictEqual(part, {})));
 }
 
 async function entriesOf({ client, path, text }: CurrentFile): Promise<JsonMembers> {
-  return tableAt(await clientValues(text ?? "", path), client.section);
+  return serversAt(await clientValues(text ?? "", path), client.section);
 }
 
 /**
@@ -189,14 +210,21 @@ async function entriesOf({ client, path, text }: CurrentFile): Promise<JsonMembe
 async function knownHere(
   current: CurrentFile,
   backends: KnownBackends,
-  { userHome, environment }: ConnectionSurroundings,
+  given: ConnectionSurroundings,
 ): Promise<{ readonly taken: readonly string[]; readonly left: readonly string[] }> {
-  const entries = Object.entries(await entriesOf(current)).filter(([name]) => name !== OWN_NAME);
+  const servers = await entriesOf(current);
+  const entries = Object.entries(servers).filter(([name, entry]) => {
+    const { command, args } = readForeignEntry(objectOf(entry));
+    return name !== OWN_NAME && !isOwnEntry(command, args);
+  });
   const values = entries.length === 0 ? {} : await backends.config();
   const tables = Object.entries(objectOf(objectOf(values)["backends"])).map(([name, table]) => {
     return { name, table: objectOf(table), secrets: null };
   });
-  const surroundings = { userHome, environment, allowLiteral: true, kept: new Set<string>() };
+  const { client, folder } = clientOf(current.path, given);
+  const project = client === null ? null : folder;
+  const how = { expands: current.client.expands, startsThere: true, allowLiteral: false };
+  const surroundings = { ...given, ...how, project, kept: new Set<string>() };
   const known = entries.flatMap(([name, entry]) => {
     const server = importedServer(name, objectOf(entry), surroundings);
     const twins = tables.filter(
@@ -218,7 +246,7 @@ async function currentFileOf(
   file: string | null,
   surroundings: ClientSurroundings,
 ): Promise<CurrentFile> {
-  const path = placeOf(client, file, surroundings);
+  const path = await placeOf(client, file, surroundings);
   const text = await readClientFile(path);
   if (text === null && !(await entryExists(dirname(path)))) {
     throw unreadable(`${client.title} has no folder at ${dirname(path)}`, {
@@ -253,16 +281,23 @@ function withoutMiddle(line: string): string {
  */
 function withoutNamedSecrets(text: string): string {
   const pair = /(?<![\w.-])(["']?)([\w.-]+)\1(\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*')/g;
-  return text.replace(pair, (whole: string, quote: string, name: string, between: string) =>
-    isSecretName(name) ? `${quote}${name}${quote}${between}"${HIDDEN}"` : whole,
+  return text.replace(pair, (whole: string, quote: string, name: string, between: string, value: string) =>
+    isSecretName(name) &&
+    !isVariableNamed(/_env(?:_var)?$/.test(name) ? `$${value.slice(1, -1)}` : value.slice(1, -1))
+      ? `${quote}${name}${quote}${between}"${HIDDEN}"`
+      : whole,
   );
 }
 
 /** A client has only one record, so only one of its files can be connected. */
-async function requireNoOther({ client, path }: CurrentFile, former: ConnectionRecord | null): Promise<void> {
+async function requireNoOther(
+  { client, path }: CurrentFile,
+  former: ConnectionRecord | null,
+  surroundings: ConnectionSurroundings,
+): Promise<void> {
   if (former === null || former.path === path) return;
   const other = { client, path: former.path, text: await readClientFile(former.path) };
-  if (other.text === null || (await undoneText(other, former)) === other.text) return;
+  if (other.text === null || (await undoneText(other, former, surroundings)) === other.text) return;
   throw unreadable(`${client.title} uses Mountaineer in ${former.path}`, {
     hint: `put that file back first: mountaineer connect ${client.name} --undo`,
   });

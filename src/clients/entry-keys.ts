@@ -19,9 +19,27 @@ export interface ForeignServer {
 }
 
 /** Keys that a backend does not need. */
-const MEANINGLESS = new Set(["type", "transport", "transportType", "source", "name"]);
+const MEANINGLESS = new Set([
+  ..."type transport transportType source name bundled".split(" "),
+  ..."display_name description icon iconPath".split(" "),
+]);
+const PROGRAM_KEYS = ["command", "cmd"];
+const ADDRESS_KEYS = ["httpUrl", "url", "serverUrl", "uri"];
 
-export function readForeignEntry(entry: JsonMembers): ForeignServer {
+/** True for a table that starts or names a server in any client's form. */
+export function isServerEntry(value: unknown): value is JsonMembers {
+  if (!isObject(value)) return false;
+  const { transport } = value;
+  return isServerEntry(transport) || [...PROGRAM_KEYS, ...ADDRESS_KEYS].some((key) => key in value);
+}
+
+export function readForeignEntry(given: JsonMembers): ForeignServer {
+  const { transport, requestOptions, ...others } = given;
+  const entry = {
+    ...others,
+    ...(isObject(transport) ? transport : {}),
+    ...(isObject(requestOptions) ? requestOptions : {}),
+  };
   const rest = new Map(Object.entries(entry).filter(([key]) => !MEANINGLESS.has(key)));
   const take: Take = (key, read) => {
     const value = rest.has(key) ? read(rest.get(key)) : null;
@@ -35,24 +53,29 @@ export function readForeignEntry(entry: JsonMembers): ForeignServer {
   // Earlier versions of Zed write the program as a table.
   const table = take("command", (value) => (isObject(value) ? value : null));
   const words = take("command", texts);
-  const program = take("command", text) ?? text(table?.["path"]) ?? words?.[0] ?? null;
-  const httpUrl = take("httpUrl", text);
-  const url = httpUrl ?? first(["url", "serverUrl"], text);
+  const named = first(PROGRAM_KEYS, text) ?? text(table?.["path"]) ?? words?.[0] ?? null;
+  const url = first(ADDRESS_KEYS, text);
+  const isAddress = named === null || (url !== null && /http|sse|remote/i.test(text(entry["type"]) ?? ""));
+  const inherited = first(["env_vars", "env_keys"], texts);
   return {
-    command: program,
+    command: isAddress ? null : named,
     args: [...(words?.slice(1) ?? []), ...(texts(table?.["args"]) ?? []), ...(take("args", texts) ?? [])],
     cwd: take("cwd", text),
-    url: program === null ? url : null,
+    url: isAddress ? url : null,
     env: {
       ...variables(table?.["env"]),
-      ...fromEnvironment(take("env_vars", texts)),
+      ...fromEnvironment(inherited),
+      ...first(["environment", "envs"], variables),
       ...(take("env", (value) => (Array.isArray(value) ? fromEnvironment(texts(value)) : variables(value))) ??
         {}),
     },
     headers: headersOf(take),
     enabled: (take("enabled", flag) ?? true) && !(take("disabled", flag) ?? false),
     settings: settingsOf(take, first),
-    unknown: Object.fromEntries(rest),
+    unknown: {
+      ...Object.fromEntries(rest),
+      ...(named === null || url === null ? {} : isAddress ? { command: named } : { url }),
+    },
   };
 }
 
@@ -79,13 +102,19 @@ function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigVal
     return value === null ? null : value / 1_000;
   };
   const init =
-    seconds("startup_timeout_sec") ?? milliseconds("startup_timeout_ms") ?? milliseconds("connectionTimeout");
+    seconds("startup_timeout_sec") ??
+    milliseconds("startup_timeout_ms") ??
+    milliseconds("connectionTimeout") ??
+    milliseconds("initTimeout");
   const call = seconds("tool_timeout_sec") ?? milliseconds("requestTimeout") ?? take("timeout", eitherUnit);
   const timeouts = {
     ...(init === null ? {} : { init: within(init, LONGEST.init) }),
     ...(call === null ? {} : { call: within(call, LONGEST.call) }),
   };
-  const allow = first(["enabled_tools", "enabledTools", "includeTools"], texts);
+  // Some clients allow all tools by an empty list, others by `*`.
+  const listed = first(["available_tools", "tools"], texts) ?? [];
+  const some = listed.length === 0 || listed.includes("*") ? null : listed;
+  const allow = first(["enabled_tools", "enabledTools", "includeTools"], texts) ?? some;
   const deny = first(["disabled_tools", "disabledTools", "excludeTools"], texts);
   const tools = {
     ...(allow === null ? {} : { allow: [...allow] }),

@@ -1,13 +1,14 @@
-// Placeholders in a client's texts: `${VARIABLE}`, `${env:VARIABLE}`, `${VARIABLE:-default}`, `${input:ID}`,
-// `${userHome}`. They become references, or their current values.
+// Placeholders in a client's texts: `${VARIABLE}`, `${env:VARIABLE}`, `{env:VARIABLE}`, `${VARIABLE:-default}`, `$VARIABLE`,
+// `%VARIABLE%`, `${input:ID}`, `${{ secrets.ID }}`, `${workspaceFolder}`. They become references, or their current values.
 
+import { basename } from "node:path";
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import { escaped, isStoredAlone } from "../config/values/secret-text.ts";
-import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
-import type { ClientSurroundings } from "./client.ts";
+import { VARIABLE_NAME_FORM as NAME } from "../runtime/text/name-forms.ts";
+import type { Client, ClientSurroundings } from "./client.ts";
 
 interface TextMeaning {
-  /** The text as the configuration has it; for an argument, plain text. */
+  /** The text as the configuration has it. */
   readonly text: string;
   /** Names of the secrets that the text refers to and that the user still has to set. */
   readonly wanted: readonly string[];
@@ -17,29 +18,63 @@ interface TextMeaning {
 
 export type TextReader = ReturnType<typeof createTextReader>;
 
-const PLACEHOLDER = /\$\{([^{}]*)\}/g;
-const VARIABLE = new RegExp(`^(?:env:)?(${VARIABLE_NAME_FORM})(?::-(.*))?$`, "s");
-/** Placeholders of editors that are not environment variables. */
-const PLACES = /^workspaceFolder(?:Basename)?$/;
+export interface TextSurroundings extends Pick<ClientSurroundings, "userHome" | "environment"> {
+  /** The project's folder; null: the file is no project's. */
+  readonly project: string | null;
+  /** What the client replaces besides placeholders in braces. */
+  readonly expands: Client["expands"];
+}
+
+const BRACES = [
+  String.raw`\$\{\{\s*(?:secrets|inputs)\.(?<secret>[\w.-]+)\s*\}\}`,
+  String.raw`\$\{input:(?<input>[^{}]*)\}`,
+  String.raw`\$\{(?:env:)?(?<braced>${NAME})(?::-(?<otherwise>[^{}]*))?\}`,
+  String.raw`\{env:(?<env>${NAME})\}`,
+  "%(?<percent>[A-Z][A-Z_]{2,}[A-Z0-9_]*)%",
+  String.raw`\$\{[^{}]*\}|\{\{\s*[A-Z][A-Z_]+\s*\}\}|\{file:[^{}]*\}`,
+];
+const DOLLAR = String.raw`\$(?<dollar>${NAME})`;
+const FORMS = {
+  braces: new RegExp(BRACES.join("|"), "g"),
+  dollar: new RegExp([...BRACES, DOLLAR].join("|"), "g"),
+  shell: new RegExp([...BRACES, DOLLAR, String.raw`\$\([^()]*\)`].join("|"), "g"),
+  // A value that is nothing but this is a reference in every client: nobody's secret is `$GITHUB_TOKEN`.
+  lone: /^(?<before>(?:[Bb]earer|[Bb]asic|[Tt]oken) +)?\$(?<dollar>[A-Z][A-Z0-9_]+)$/,
+};
+/** Whether a text only names a variable, so that it is no secret. */
+export function isVariableNamed(text: string): boolean {
+  return /^(?:bearer +)?(?:\$\{[\w:. -]+\}|\{env:\w+\}|\$[A-Z][A-Z0-9_]+)$/i.test(text);
+}
+
+/** Placeholders of editors for a project's folder. */
+const FOLDER = /^\$\{(?:(?:workspace|project)(?:Folder|Root)?|cwd|CLAUDE_PROJECT_DIR)\}$/;
 
 type Part =
   | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "variable"; readonly name: string; readonly otherwise: string | null }
-  | { readonly kind: "input"; readonly id: string }
+  | {
+      readonly kind: "variable";
+      readonly name: string;
+      readonly otherwise: string | null;
+      readonly written: string;
+    }
+  | { readonly kind: "input"; readonly id: string; readonly written: string }
   | { readonly kind: "unknown"; readonly written: string };
 
-function partsOf(text: string, userHome: string): Part[] {
+function partsOf(text: string, form: RegExp, { userHome, project }: TextSurroundings): Part[] {
   const parts: Part[] = [];
   let done = 0;
-  for (const { 0: written, 1: inside = "", index } of text.matchAll(PLACEHOLDER)) {
+  for (const { 0: written, groups = {}, index } of text.matchAll(form)) {
     if (index > done) parts.push({ kind: "text", text: text.slice(done, index) });
     done = index + written.length;
-    const [, variable, otherwise = null] = VARIABLE.exec(inside) ?? [];
-    if (inside === "userHome") parts.push({ kind: "text", text: userHome });
-    else if (inside === "/" || inside === "pathSeparator") parts.push({ kind: "text", text: "/" });
-    else if (inside.startsWith("input:")) parts.push({ kind: "input", id: inside.slice("input:".length) });
-    else if (variable !== undefined && !PLACES.test(inside))
-      parts.push({ kind: "variable", name: variable, otherwise });
+    const { secret, input = secret, braced, env, percent, dollar, otherwise = null } = groups;
+    const name = braced ?? env ?? percent ?? dollar;
+    const isFolder = FOLDER.test(written) || written === "${workspaceFolderBasename}";
+    if (written === "${userHome}") parts.push({ kind: "text", text: userHome });
+    else if (written === "${/}" || written === "${pathSeparator}") parts.push({ kind: "text", text: "/" });
+    else if (isFolder && project !== null)
+      parts.push({ kind: "text", text: FOLDER.test(written) ? project : basename(project) });
+    else if (input !== undefined) parts.push({ kind: "input", id: input, written });
+    else if (name !== undefined && !isFolder) parts.push({ kind: "variable", name, otherwise, written });
     else parts.push({ kind: "unknown", written });
   }
   if (done < text.length) parts.push({ kind: "text", text: text.slice(done) });
@@ -47,56 +82,62 @@ function partsOf(text: string, userHome: string): Part[] {
 }
 
 /**
- * Makes a reader of texts with placeholders. `secretOf` names the secret that stands for an input, or for a variable
- * without a value; a service has few of the variables of a user's shell.
+ * Makes a reader of texts with placeholders. `secretOf` names the secret that stands for an input, or for a variable; a
+ * service has few of the variables of a user's shell. `value`: what is to be kept under that name; null: it is not known.
  */
 export function createTextReader(
-  { userHome, environment }: Pick<ClientSurroundings, "userHome" | "environment">,
-  secretOf: (from: "input" | "variable", id: string) => string,
+  surroundings: TextSurroundings,
+  secretOf: (from: "input" | "variable", id: string, value: string | null) => string,
 ) {
-  const asSecret = (secret: string): TextMeaning => {
-    return { text: `\${secret:${secret}}`, wanted: [secret], problem: null };
+  const { environment, expands } = surroundings;
+  const asSecret = (from: "input" | "variable", id: string, value: string | null): TextMeaning => {
+    const secret = secretOf(from, id, value);
+    return { text: `\${secret:${secret}}`, wanted: value === null ? [secret] : [], problem: null };
   };
-  const gather = (text: string, mean: (part: Part) => TextMeaning): TextMeaning => {
-    const meanings = partsOf(text, userHome).map(mean);
+  const gather = (parts: readonly Part[], mean: (part: Part) => TextMeaning): TextMeaning => {
+    const meanings = parts.map(mean);
     return {
       text: meanings.map((one) => one.text).join(""),
       wanted: meanings.flatMap(({ wanted }) => wanted),
       problem: meanings.find(({ problem }) => problem !== null)?.problem ?? null,
     };
   };
+  const form = FORMS[expands ?? "braces"];
   return {
     /** Reads a variable or a header, which may contain references. */
-    reference: (text: string): TextMeaning =>
-      withoutSecretReference(
-        gather(text, (part) => {
+    reference: (text: string): TextMeaning => {
+      const { before = "", dollar } = FORMS.lone.exec(text)?.groups ?? {};
+      const plain = dollar === undefined ? text : `${before}\${${dollar}}`;
+      return withoutSecretReference(
+        gather(partsOf(plain, form, surroundings), (part) => {
           if (part.kind === "text") return plainly(escaped(part.text));
           if (part.kind === "unknown") return { ...plainly(escaped(part.written)), problem: onlyThere(part) };
-          if (part.kind === "input") return asSecret(secretOf("input", part.id));
+          if (part.kind === "input") return asSecret("input", part.id, null);
           const { name, otherwise } = part;
           if (environment[name] !== undefined) return plainly(`\${${name}}`);
-          return otherwise === null ? asSecret(secretOf("variable", name)) : plainly(otherwise);
+          return otherwise === null ? asSecret("variable", name, null) : plainly(otherwise);
         }),
-      ),
+      );
+    },
     /**
-     * Reads an argument, an address or a path. None of them may contain a reference in the configuration, and other
-     * users can read them.
+     * Reads an argument or an address, which may refer to stored secrets only. `mayRefer`: false for a program or a
+     * path, which may not.
      */
-    plain: (text: string): TextMeaning =>
-      gather(text, (part) => {
+    plain: (text: string, mayRefer: boolean): TextMeaning =>
+      gather(partsOf(text, form, surroundings), (part) => {
         if (part.kind === "text") return plainly(part.text);
-        // An argument cannot contain a reference, so a placeholder without a value becomes `(NAME)`.
-        const gap = plainly(originalOf(part).replace(/^\$\{(.*)\}$/s, "($1)"));
+        // A placeholder without a value becomes `(NAME)`, in which nothing may be taken for the name of a secret.
+        const inside = part.written.replace(/^[$%{]+|[%}]+$/g, "").replaceAll(":", " ");
+        const gap = plainly(inside.startsWith("(") ? part.written : `(${inside})`);
+        if (part.kind === "input" && mayRefer) return asSecret("input", part.id, null);
         if (part.kind !== "variable") return { ...gap, problem: onlyThere(part) };
-        const { name, otherwise } = part;
-        if (isSecretName(name)) {
-          return {
-            ...gap,
-            problem: `an argument takes the secret \${${name}}, and others can read arguments`,
-          };
-        }
+        const { name, otherwise, written } = part;
         const value = environment[name] ?? otherwise;
-        return value === null ? { ...gap, problem: `the variable ${name} is not set here` } : plainly(value);
+        if (isSecretName(name) && mayRefer) return asSecret("variable", name, value);
+        if (value !== null) return plainly(value);
+        // The shell that gets this argument may know what the client leaves to it.
+        if (written.startsWith(`$${name}`)) return plainly(written);
+        return { ...gap, problem: `the variable ${name} is not set here` };
       }),
   };
 }
@@ -114,12 +155,7 @@ function plainly(text: string): TextMeaning {
   return { text, wanted: [], problem: null };
 }
 
-function originalOf(part: Part): string {
-  if (part.kind === "variable") return `\${${part.name}}`;
-  if (part.kind === "input") return `\${input:${part.id}}`;
-  return part.kind === "text" ? part.text : part.written;
-}
-
-function onlyThere(part: Part): string {
-  return `${originalOf(part)} means something to the client alone`;
+function onlyThere({ written }: Exclude<Part, { readonly kind: "text" }>): string {
+  const isCommand = written.startsWith("$(");
+  return `${written} ${isCommand ? "is a command, which is never run" : "means something to the client alone"}`;
 }

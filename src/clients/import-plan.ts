@@ -1,8 +1,9 @@
 // Decides which servers of clients' files become backends: each once, under an unused name.
 import { isDeepStrictEqual } from "node:util";
-import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { storedNamesIn } from "../config/secret-names.ts";
 import { objectOf } from "../runtime/text/json-object.ts";
+import { SECRET_NAME_FORM } from "../runtime/text/name-forms.ts";
+import { isOwnEntry } from "./client-entry.ts";
 import { backendName, type ImportedServer } from "./imported-server.ts";
 
 /** The servers of one file, in its order. */
@@ -32,13 +33,12 @@ interface ImportPlan {
 }
 
 /**
- * Plans which servers of the files to import. `backends`: the configuration's tables of backends, by name.
- * `isOurs`: returns true for an entry that starts Mountaineer.
+ * Plans which servers of the files to import, without entries that start Mountaineer. `backends`: the configuration's
+ * tables of backends, by name.
  */
 export function planImport(
   files: readonly FoundFile[],
   backends: Readonly<Record<string, unknown>>,
-  isOurs: (table: ConfigTable) => boolean,
 ): ImportPlan {
   const added: PlannedBackend[] = [];
   const present: string[] = [];
@@ -48,7 +48,8 @@ export function planImport(
   );
   for (const { title, servers } of files) {
     for (const server of servers) {
-      if (isOurs(server.table)) continue;
+      const { command, args = [] } = server.table;
+      if (isOwnEntry(command, Array.isArray(args) ? args : [])) continue;
       const twin = [...taken].find(([, known]) => isSameServer(known, server, title));
       if (twin !== undefined) {
         present.push(twin[0]);
@@ -76,35 +77,37 @@ interface KnownServer {
  * title of the file of `other`).
  */
 export function isSameServer(one: KnownServer, other: KnownServer, title: string): boolean {
-  const essence = ({ command = null, args = [], cwd = null, url = null }: KnownServer["table"]): unknown => [
-    command,
-    args,
-    cwd,
-    url,
-  ];
-  if (!isDeepStrictEqual(essence(one.table), essence(other.table))) return false;
   const rest = one.name.startsWith(`${other.name}-`) ? one.name.slice(other.name.length) : null;
   const isOneName = namesFor(other.name, title).includes(one.name) || (rest !== null && /^-\d+$/.test(rest));
-  const isSameText = (left: unknown, right: unknown): boolean => {
-    const secrets = [secretOf(one, left), secretOf(other, right)];
-    if (secrets.includes(null)) return left === right;
-    if (secrets.includes(undefined)) return isOneName;
-    return secrets[0] === secrets[1];
+  const isSame = (left: unknown, right: unknown): boolean => {
+    if (typeof left !== "string" || typeof right !== "string") return isDeepStrictEqual(left, right);
+    const texts = [filled(one, left), filled(other, right)];
+    if (!texts.includes(null)) return texts[0] === texts[1];
+    return isOneName && left.replace(STORED, "") === right.replace(STORED, "");
   };
-  return ["env", "headers"].every((key) => {
+  const isSameTable = (key: string): boolean => {
     const [left, right] = [objectOf(one.table[key]), objectOf(other.table[key])];
-    const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
-    return [...keys].every((name) => isSameText(left[name], right[name]));
-  });
+    return Object.keys({ ...left, ...right }).every((name) => isSame(left[name], right[name]));
+  };
+  const argsOf = ({ table }: KnownServer): readonly unknown[] =>
+    Array.isArray(table["args"]) ? table["args"] : [];
+  const [left, right] = [argsOf(one), argsOf(other)];
+  return (
+    ["command", "cwd", "url"].every((key) => isSame(one.table[key] ?? null, other.table[key] ?? null)) &&
+    left.length === right.length &&
+    left.every((word, index) => isSame(word, right[index])) &&
+    ["env", "headers"].every(isSameTable)
+  );
 }
 
-/**
- * The value of the secret that the text refers to; null: it refers to no secret; undefined: the secret cannot
- * be read.
- */
-function secretOf({ secrets }: KnownServer, text: unknown): string | undefined | null {
-  const [name] = typeof text === "string" ? storedNamesIn(text) : [];
-  return name === undefined ? null : secrets?.get(name);
+const STORED = new RegExp(`\\$\\{secret:${SECRET_NAME_FORM}\\}|^secret:${SECRET_NAME_FORM}$`, "g");
+
+/** The text with its secrets filled in; null: one of them cannot be read. */
+function filled({ secrets }: KnownServer, text: string): string | null {
+  const values = [...text.matchAll(STORED)].map(([found]) => secrets?.get(storedNamesIn(found)[0] ?? ""));
+  if (values.includes(undefined)) return null;
+  let at = 0;
+  return text.replace(STORED, () => values[at++] ?? "");
 }
 
 function namesFor(name: string, title: string): readonly string[] {

@@ -1,15 +1,15 @@
 // Turns a server of a client into the section of a backend, with references instead of its secrets.
+import { isAbsolute, join } from "node:path";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { literalSecrets } from "../config/literal-secrets.ts";
 import { freeSecretName } from "../config/secret-names.ts";
 import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
-import { escaped, parseSecretText } from "../config/values/secret-text.ts";
+import { escaped, parseSecretText, storedParts } from "../config/values/secret-text.ts";
 import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
 import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
-import type { ClientSurroundings } from "./client.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
-import { createTextReader, type TextReader } from "./entry-texts.ts";
+import { createTextReader, isVariableNamed, type TextReader, type TextSurroundings } from "./entry-texts.ts";
 
 export interface ImportedServer {
   readonly name: string;
@@ -20,11 +20,15 @@ export interface ImportedServer {
   readonly wanted: readonly string[];
   /** The settings of the client's entry that the import could not use, one line each, without secrets. */
   readonly leftOver: readonly string[];
+  /** What the import did to the entry, or left to the user, that decides whether the server works; one line each. */
+  readonly remarks: readonly string[];
   /** Why the backend is imported as disabled; null: there is no such reason. */
   readonly problem: string | null;
 }
 
-export interface ImportOptions extends Pick<ClientSurroundings, "userHome" | "environment"> {
+export interface ImportOptions extends TextSurroundings {
+  /** True: the client starts its programs in `project`; false: `project` is only where the file lies. */
+  readonly startsThere: boolean;
   /** True: secrets in arguments and addresses may be written to the configuration. */
   readonly allowLiteral: boolean;
   readonly kept: ReadonlySet<string>;
@@ -34,7 +38,17 @@ const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
 /** The scheme of an Authorization header, before its secret. */
 const SCHEME = /^(?:bearer|basic|token|apikey) +/i;
 /** Keys that change what a server does. If the value of one is not understood, the backend is imported disabled. */
-const DECISIVE = "args cwd env env_vars headers http_headers enabled disabled".split(" ");
+const DECISIVE =
+  "args cwd env environment envs env_vars env_keys headers http_headers enabled disabled".split(" ");
+/** Keys without which a server may not work, and what there is in their place. */
+const REMARKED: Readonly<Record<string, string>> = {
+  envFile: "is not read: put its variables into env",
+  headersHelper: "is never run: put its headers into headers",
+  url: "is not used: it has a command",
+  command: "is not used: its type is that of an address",
+  oauth: "is not used here: sign in with mountaineer backends login, or configure auth",
+  auth: "is not used here: sign in with mountaineer backends login, or configure auth",
+};
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
 
@@ -44,7 +58,8 @@ export function importedServer(
   entry: JsonMembers,
   options: ImportOptions,
 ): ImportedServer | null {
-  const server = withoutShell(withoutProxy(readForeignEntry(entry)));
+  const remarks: string[] = [];
+  const server = withoutProxy(withoutWrapper(readForeignEntry(entry), (line) => remarks.push(line)));
   const { command, url, settings, unknown } = server;
   if (command === null && url === null) return null;
   const reading = new ServerReading(backendName(name), options);
@@ -57,12 +72,15 @@ export function importedServer(
     ...DECISIVE.filter((key) => isGiven(unknown[key])).map((key) => `its ${key} is not understood`),
   ];
   const isEnabled = server.enabled && problem === null;
+  for (const [key, line] of Object.entries(REMARKED))
+    if (isGiven(unknown[key]) && unknown[key] !== false) remarks.push(`its ${key} ${line}`);
   return {
     name: reading.name,
     table: { ...connection, ...(isEnabled ? {} : { enabled: false }), ...settings, ...texts },
     secrets: reading.secrets,
     wanted: [...reading.wanted],
     leftOver: Object.entries(unknown).map(([key, value]) => leftOverLine(key, value)),
+    remarks,
     problem,
   };
 }
@@ -74,14 +92,19 @@ export function entrySecrets(entry: JsonMembers): readonly string[] {
     Object.entries(env).map(([key, text]) => [key, text === null ? [] : [text]]),
   );
   const sent = Object.fromEntries(Object.entries(headers).map(([key, text]) => [key, [text]]));
-  return [
+  const found = [
     ...secretsIn({ type: "stdio", command: command ?? "", args, env: given, cwd: "/" }),
     ...secretsIn({ type: "streamable-http", url: url ?? "", headers: sent }),
   ];
+  return found.filter((secret) => !isVariableNamed(secret));
 }
 
 function secretsIn(connection: BackendConfig["connection"]): readonly string[] {
   return literalSecrets([{ name: "server", connection }]).map(({ value }) => value);
+}
+
+function isSecretValue(value: string): boolean {
+  return secretsIn({ type: "stdio", command: "", args: ["--token", value], env: {}, cwd: "/" }).length > 0;
 }
 
 function isGiven(value: unknown): boolean {
@@ -104,32 +127,66 @@ class ServerReading {
   constructor(name: string, options: ImportOptions) {
     this.name = name;
     this.#options = options;
-    this.#reader = createTextReader(options, (from, id) => {
-      if (from === "variable") this.unset.add(id);
+    this.#reader = createTextReader(options, (from, id, value) => {
+      if (from === "variable" && value === null) this.unset.add(id);
       const secret = this.#inputs.get(id) ?? this.#newName(id);
       this.#inputs.set(id, secret);
+      if (value !== null) this.secrets.set(secret, value);
       return secret;
     });
   }
 
-  program(given: string, { args, cwd }: ForeignServer): ConfigTable {
-    const command = this.#plain(given);
-    const words = args.map((word) => this.#plain(word));
-    if ([command, ...words].some((word) => WINDOWS_PATH.test(word)))
+  program(given: string, { args, cwd: givenCwd }: ForeignServer): ConfigTable {
+    const { project } = this.#options;
+    const program = this.#plain(given, false);
+    const words = args.map((word) => this.#plain(word, true));
+    if ([program, ...words].some((word) => WINDOWS_PATH.test(word)))
       this.problems.push("it has a path of Windows");
-    const hides = this.#hides("an argument", { type: "stdio", command, args: words, env: {}, cwd: "/" });
-    const shown = hides ? shownArguments(command, words, "log") : words;
+    const folder = givenCwd === null ? null : this.#plain(givenCwd, false);
+    const cwd =
+      project === null || (folder !== null && isAbsolute(folder))
+        ? folder
+        : folder !== null || needsFolder(program, words, this.#options.startsThere)
+          ? join(project, folder ?? "").replace(/(?<=.)\/$/, "")
+          : null;
+    const isRelative = /^\.{0,2}[^/~]+\//.test(program) && !WINDOWS_PATH.test(program);
+    const command = isRelative && cwd !== null ? join(cwd, program) : program;
+    const secrets = secretsIn({ type: "stdio", command, args: [], env: {}, cwd: "/" });
+    if (secrets.length > 0) this.problems.push("its command holds a secret, which is left out");
+    const shown = shownArguments(command, words, "log");
+    const written = words.map((word, index) => this.#moved(word, shown[index] ?? "", keyAt(words, index)));
     return {
-      command,
-      ...(shown.length === 0 ? {} : { args: [...shown] }),
-      ...(cwd === null ? {} : { cwd: this.#plain(cwd) }),
+      command: secrets.length > 0 ? shownText(command, "log") : command,
+      ...(written.length === 0 ? {} : { args: written }),
+      ...(cwd === null ? {} : { cwd }),
     };
   }
 
   address(given: string): ConfigTable {
-    const url = this.#plain(given);
-    const hides = this.#hides("the address", { type: "streamable-http", url, headers: {} });
-    return { url: hides ? shownUrl(url, "log") : url };
+    const url = this.#plain(given, true);
+    if (!/^https?:\/\/[^/?#]*\$\{|^\$\{/i.test(url))
+      return { url: this.#moved(url, shownUrl(url, "log"), "url") };
+    this.problems.unshift(`its address is ${given}`);
+    return { url: given };
+  }
+
+  /**
+   * Keeps the part of an argument or address that may not be shown as a secret, and returns the text with a reference in
+   * its place.
+   */
+  #moved(text: string, shown: string, key: string): string {
+    const [before = "", ...rest] = shown.split(HIDDEN);
+    const after = rest.at(-1) ?? "";
+    const value = text.slice(before.length, text.length - after.length);
+    if (this.#options.allowLiteral || rest.length === 0 || !isSecretValue(value)) return text;
+    const isWhole = text === before + value + after && storedParts(value).length === 1;
+    if (!isWhole || text.includes(HIDDEN)) {
+      this.problems.push("a secret stands beside a placeholder, and is left out");
+      return shown;
+    }
+    const secret = this.#newName(key);
+    this.secrets.set(secret, value);
+    return `${before}\${secret:${secret}}${after}`;
   }
 
   /** The variables or headers, with a reference instead of each secret that is written out. */
@@ -140,7 +197,7 @@ class ServerReading {
       const taken = this.#take(meaning);
       if (meaning.problem === null) return [name, this.#withReferences(key, name, taken)] as const;
       // A lone placeholder is no secret, but text beside a placeholder may be one.
-      return [name, /^\$\{[^{}]*\}$/.test(written) ? taken : HIDDEN] as const;
+      return [name, /^\$?\{+[^{}]*\}+$/.test(written) ? taken : HIDDEN] as const;
     });
     return texts.length === 0 ? {} : { [key]: Object.fromEntries(texts) };
   }
@@ -172,15 +229,8 @@ class ServerReading {
     );
   }
 
-  /** True if the connection contains a secret that may not be written; this is recorded as a problem. */
-  #hides(where: string, connection: BackendConfig["connection"]): boolean {
-    if (this.#options.allowLiteral || secretsIn(connection).length === 0) return false;
-    this.problems.push(`${where} holds a secret, which is left out: --allow-literal writes it as it is`);
-    return true;
-  }
-
-  #plain(text: string): string {
-    return this.#take(this.#reader.plain(text));
+  #plain(text: string, mayRefer: boolean): string {
+    return this.#take(this.#reader.plain(text, mayRefer));
   }
 
   #take({ text, wanted, problem }: ReturnType<TextReader["plain"]>): string {
@@ -190,12 +240,57 @@ class ServerReading {
   }
 }
 
-/** Removes `cmd /c`, by which Windows starts scripts. */
-function withoutShell(server: ForeignServer): ForeignServer {
+/** Programs that start a package of its own name, wherever they are started. */
+const PACKAGE_RUNNER = /^(?:npx|bunx|pnpx|uvx)$/;
+
+/** Whether a program depends on the folder in which it is started. */
+function needsFolder(command: string, words: readonly string[], startsThere: boolean): boolean {
+  const isRunner = PACKAGE_RUNNER.test(command);
+  if (startsThere && !isRunner) return true;
+  const operands = words.map((word) => word.replace(/^-[^=]*=?/, "")).filter((word) => word !== "");
+  return (isRunner ? operands.slice(1) : [command, ...operands]).some(
+    (word) => /[./]/.test(word) && !/^(?:[/@~]|\d[\d.]*$|[\w+.-]+:\/\/)/.test(word),
+  );
+}
+
+/** What a secret among the arguments is named after: its option or variable. */
+function keyAt(words: readonly string[], index: number): string {
+  const [, name = ""] = /^-*([A-Za-z_][\w.-]*)=/.exec(words[index] ?? "") ?? [];
+  const [, option = ""] = /^-+([A-Za-z][\w-]*)$/.exec(words[index - 1] ?? "") ?? [];
+  return name || option || "argument";
+}
+
+const WINDOWS_END = /\.(?:cmd|exe|bat)$/i;
+
+/** Removes what starts a program on Windows alone: `cmd /c`, `wsl`, `.cmd`. `report`: what was done. */
+function withoutWrapper(server: ForeignServer, report: (line: string) => void): ForeignServer {
   const { command, args } = server;
+  if (command === null) return server;
+  const name = command.replace(WINDOWS_END, "");
   const [option = "", program, ...rest] = args;
-  const isShell = command !== null && /^cmd(?:\.exe)?$/i.test(command) && /^\/c$/i.test(option);
-  return isShell && program !== undefined ? { ...server, command: program, args: rest } : server;
+  if (/^cmd$/i.test(name) && /^\/c$/i.test(option) && program !== undefined) {
+    report("started without cmd /c");
+    return withoutWrapper({ ...server, command: program, args: rest }, report);
+  }
+  if (/^wsl$/i.test(name)) {
+    let { cwd } = server;
+    let at = 0;
+    for (; /^(?:-d|--distribution|--cd)$/.test(args[at] ?? ""); at += 2)
+      if (args[at] === "--cd") cwd = args[at + 1] ?? cwd;
+    if (/^(?:--|-e|--exec)$/.test(args[at] ?? "")) at++;
+    const inner = args[at];
+    if (inner === undefined || inner.startsWith("-")) return server;
+    report("started without wsl: it must be on this machine");
+    return { ...server, command: inner, args: args.slice(at + 1), cwd };
+  }
+  if (name !== command && !/[\\/]/.test(command)) {
+    report(`${command} is ${name} here`);
+    return { ...server, command: name };
+  }
+  if (args.length > 0 || !/^[\w@.-][^'"\\]*\s/.test(command)) return server;
+  const [first = "", ...words] = command.trim().split(/\s+/);
+  report("its command was split into words");
+  return { ...server, command: first, args: words };
 }
 
 export function backendName(name: string): string {

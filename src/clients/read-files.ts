@@ -4,9 +4,16 @@ import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
-import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings, SECTIONS } from "./client.ts";
-import { clientFiles } from "./client-places.ts";
+import {
+  CLIENT_NAMES,
+  CLIENTS,
+  type ClientName,
+  type ClientSurroundings,
+  clientFiles,
+  clientOf,
+} from "./client.ts";
 import { clientValues, unreadable } from "./client-text.ts";
+import { isServerEntry } from "./entry-keys.ts";
 import type { FoundFile } from "./import-plan.ts";
 import { type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
 
@@ -49,24 +56,24 @@ function textOf(bytes: Uint8Array, path: string): string {
 export async function readFoundFiles(
   words: readonly (ClientName | { readonly path: string })[],
   surroundings: ClientSurroundings,
-  options: ImportOptions,
+  options: Pick<ImportOptions, "allowLiteral" | "kept">,
 ): Promise<readonly FoundFile[]> {
   const found: FoundFile[] = [];
   const taken = new Set(options.kept);
   for (const word of words) {
     const named = typeof word === "string" ? null : word.path;
-    const paths = typeof word === "string" ? clientFiles(word, surroundings) : [word.path];
-    for (const [index, path] of paths.entries()) {
+    const files =
+      typeof word === "string" ? clientFiles(word, surroundings) : [{ ...word, isOfFolder: false }];
+    for (const { path, isOfFolder } of files) {
       const text = await readClientFile(path);
       if (text === null && named !== null)
         throw unreadable(`there is no file at ${path}`, {
           hint: `name a file, or one of the clients ${CLIENT_NAMES.join(", ")}`,
         });
       if (text === null || found.some((file) => file.path === path)) continue;
-      const isOfFolder = index > 0;
       const client = typeof word === "string" ? CLIENTS[word].title : basename(path);
       const title = isOfFolder ? `${client} in ${surroundings.folder}` : client;
-      const servers = await readServers(text, path, surroundings.folder, options, taken);
+      const servers = await readServers(text, path, surroundings, { ...options, kept: taken });
       found.push({ path, title, isOfFolder, ...servers });
     }
   }
@@ -76,39 +83,61 @@ export async function readFoundFiles(
 async function readServers(
   text: string,
   path: string,
-  folder: string,
-  options: ImportOptions,
-  taken: Set<string>,
+  surroundings: ClientSurroundings,
+  { allowLiteral, kept }: { readonly allowLiteral: boolean; readonly kept: Set<string> },
 ): Promise<Pick<FoundFile, "servers" | "empty">> {
   const values = await clientValues(text, path);
   const servers: ImportedServer[] = [];
   const empty: string[] = [];
-  for (const { name, entry } of foundEntries(values, folder)) {
-    const server = importedServer(name, entry, { ...options, kept: taken });
+  const { client, folder: own } = clientOf(path, surroundings);
+  const [expands, startsThere] = [client?.expands ?? null, client !== null];
+  const options = { ...surroundings, expands, startsThere, allowLiteral, kept };
+  for (const { name, entry, project } of foundEntries(values, surroundings.folder)) {
+    const where = project === null ? { project: own } : { project, startsThere: true };
+    const server = importedServer(name, entry, { ...options, ...where });
     if (server === null) empty.push(name);
     else servers.push(server);
-    for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) taken.add(secret);
+    for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) kept.add(secret);
   }
   return { servers, empty };
 }
 
-export function tableAt(file: unknown, path: readonly string[]): JsonMembers {
-  return objectOf(path.reduce((inner, segment) => objectOf(inner)[segment], file));
+/** The paths of all tables that may have servers in a client's file. */
+const SECTIONS = [
+  ...new Map(Object.values(CLIENTS).map(({ section }) => [section.join(), section])).values(),
+];
+
+/** The path of the servers: the second version of opencode's file has them a table deeper. */
+export function sectionIn(file: unknown, section: readonly string[]): readonly string[] {
+  const { servers } = objectOf(valueIn(file, section));
+  return isObject(servers) && !isServerEntry(servers) ? [...section, "servers"] : section;
+}
+
+function valueIn(file: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>((inner, segment) => objectOf(inner)[segment], file);
+}
+
+/** The servers by name. Some files have them as a list. */
+export function serversAt(file: unknown, section: readonly string[]): JsonMembers {
+  const value = valueIn(file, sectionIn(file, section));
+  if (!Array.isArray(value)) return objectOf(value);
+  return Object.fromEntries(value.map((entry, index) => [String(objectOf(entry)["name"] ?? index), entry]));
 }
 
 /**
  * The entries of a file that are tables, in the file's order. Of Claude Code's entries for folders, only those for
- * `folder` and for the folders above it.
+ * `folder` and for the folders above it. A file that has none of the sections may have its servers at the top.
  */
 export function foundEntries(file: unknown, folder: string) {
-  const projects = Object.entries(tableAt(file, ["projects"])).filter(
+  const projects = Object.entries(serversAt(file, ["projects"])).filter(
     ([path]) => folder === path || folder.startsWith(`${path.replace(/\/$/, "")}/`),
   );
-  const tables = [
-    ...SECTIONS.map((section) => tableAt(file, section)),
-    ...projects.map(([, project]) => tableAt(project, ["mcpServers"])),
+  const entriesIn = (table: JsonMembers, project: string | null = null) =>
+    Object.entries(table).flatMap(([name, entry]) => (isObject(entry) ? [{ name, entry, project }] : []));
+  const found = [
+    ...SECTIONS.flatMap((section) => entriesIn(serversAt(file, section))),
+    ...projects.flatMap(([path, project]) => entriesIn(serversAt(project, ["mcpServers"]), path)),
   ];
-  return tables.flatMap((table) =>
-    Object.entries(table).flatMap(([name, entry]) => (isObject(entry) ? [{ name, entry }] : [])),
-  );
+  const top = entriesIn(serversAt(file, []));
+  return found.length === 0 && top.every(({ entry }) => isServerEntry(entry)) ? top : found;
 }

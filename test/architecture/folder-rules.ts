@@ -179,7 +179,7 @@ export const PLATFORM_READERS: Readonly<Record<string, string>> = {
   "src/demo/stage/plain-rig.ts": "the server and its mounts need Linux; it says so elsewhere",
   "src/cli/commands/tui.ts": "macOS has no tray icons; SwiftBar draws the menu there",
   "src/carrier/system/mount-presence.ts": "picks between mountinfo and `mount`, a few lines each",
-  "src/clients/client-places.ts": "the folder of applications differs, a line each",
+  "src/clients/client.ts": "the folder of applications differs, a line each",
 };
 
 /** Sub-folders of one folder may know each other in any way that is no cycle, but for these and what lies below them. */

@@ -87,6 +87,7 @@ export const PROMISES: readonly Promised[] = [
     id: "D5",
     what: "a client and a server can do through the gateway what they can do directly",
   },
+  { id: "D9", what: "what people's files, servers and clients are" },
   { id: "E1", what: "signing in, of clients and towards backends" },
   { id: "E2", what: "nothing runs that nobody approved" },
   {

@@ -147,11 +147,10 @@ export const SAMPLE_FILES: readonly SampleFile[] = [
     becomes: {
       pg: {
         command: "npx",
-        args: ["-y", "@modelcontextprotocol/server-postgres", "postgresql://(hidden)@db/app"],
-        enabled: false,
+        args: ["-y", "@modelcontextprotocol/server-postgres", "postgresql://${secret:pg-argument}@db/app"],
       },
     },
-    problems: { pg: /an argument holds a secret/ },
+    secrets: { "pg-argument": "ann:geheim99" },
   },
   {
     what: "Claude Code: types, http and headers",
@@ -193,7 +192,11 @@ export const SAMPLE_FILES: readonly SampleFile[] = [
       },
       mcpServers: { user: { command: "user" } },
     }),
-    becomes: { user: { command: "user" }, here: { command: "here" }, above: { command: "above" } },
+    becomes: {
+      user: { command: "user" },
+      here: { command: "here", cwd: "/work/app" },
+      above: { command: "above", cwd: "/work" },
+    },
   },
   {
     what: "Claude Code: .mcp.json with variables and defaults",
@@ -242,8 +245,8 @@ export const SAMPLE_FILES: readonly SampleFile[] = [
     what: "Claude Code: a secret variable in an argument",
     file: ".mcp.json",
     text: servers({ x: { command: "x", args: ["--key", "${API_KEY:-none}"] } }),
-    becomes: { x: { command: "x", args: ["--key", "(hidden)"], enabled: false } },
-    problems: { x: /others can read arguments/ },
+    becomes: { x: { command: "x", args: ["--key", "${secret:x-api-key}"] } },
+    secrets: { "x-api-key": "k" },
   },
   {
     what: "Cursor: a program and an address",
@@ -271,8 +274,7 @@ export const SAMPLE_FILES: readonly SampleFile[] = [
     text: servers({
       repo: { command: "git-server", args: ["${workspaceFolder}"], envFile: "${workspaceFolder}/.env" },
     }),
-    becomes: { repo: { command: "git-server", args: ["(workspaceFolder)"], enabled: false } },
-    problems: { repo: /means something to the client alone/ },
+    becomes: { repo: { command: "git-server", args: ["FOLDER"] } },
     leftOver: { repo: ['envFile = "${workspaceFolder}/.env"'] },
   },
   {
@@ -552,8 +554,8 @@ export const SAMPLE_FILES: readonly SampleFile[] = [
     what: "a secret in an address",
     file: "mcp.json",
     text: servers({ x: { url: "https://x.example/mcp?api_key=abcdef0123456789abcdef" } }),
-    becomes: { x: { url: "https://x.example/mcp?api_key=(hidden)", enabled: false } },
-    problems: { x: /the address holds a secret/ },
+    becomes: { x: { url: "https://x.example/mcp?api_key=${secret:x-url}" } },
+    secrets: { "x-url": "abcdef0123456789abcdef" },
   },
   { what: "an empty file", file: "mcp.json", text: "", becomes: {} },
   { what: "a file without servers", file: "settings.json", text: '{"theme": "dark"}\n', becomes: {} },

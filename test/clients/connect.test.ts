@@ -7,10 +7,17 @@ import { describe, it } from "node:test";
 import { withBackends } from "../../src/clients/backend-block.ts";
 import { CLIENT_NAMES, CLIENTS, type Client } from "../../src/clients/client.ts";
 import { editedClientText } from "../../src/clients/client-edit.ts";
-import { OWN_NAME, ownEntry } from "../../src/clients/client-entry.ts";
+import { OWN_NAME } from "../../src/clients/client-entry.ts";
 import { clientValues } from "../../src/clients/client-text.ts";
-import { planConnection, planDiff, planUndo, writePlan } from "../../src/clients/connection-plan.ts";
+import {
+  isConnected,
+  planConnection,
+  planDiff,
+  planUndo,
+  writePlan,
+} from "../../src/clients/connection-plan.ts";
 import { readRecord } from "../../src/clients/connection-record.ts";
+import { readForeignEntry } from "../../src/clients/entry-keys.ts";
 import { planImport } from "../../src/clients/import-plan.ts";
 import { foundEntries, readClientFile, readFoundFiles } from "../../src/clients/read-files.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
@@ -36,7 +43,7 @@ describe("F1 writing into a client's file", () => {
   for (const { what, file, text } of SAMPLE_FILES) {
     it(`F1 ${what}: one server more, and the rest as it was`, async () => {
       const client = await clientOf(file, text);
-      const entry = ownEntry(client, PROGRAM);
+      const entry = client.entry(PROGRAM);
       const after = await editedClientText(client, text, [{ name: OWN_NAME, entry }]);
       const before = await namesIn(text, file);
       assert.deepEqual((await namesIn(after, file)).sort(), [...before, OWN_NAME].sort());
@@ -70,7 +77,7 @@ describe("F1 writing into a client's file", () => {
   });
 
   it("F1 a byte order mark, and a comment in an empty table, stay", async () => {
-    const entry = ownEntry(CLIENTS.claude, PROGRAM);
+    const entry = CLIENTS.claude.entry(PROGRAM);
     for (const text of ["\ufeff{}", '{"mcpServers": { // none yet\n}}']) {
       const after = await editedClientText(CLIENTS.claude, text, [{ name: OWN_NAME, entry }]);
       assert.deepEqual(await namesIn(after, "x.json"), [OWN_NAME]);
@@ -82,11 +89,11 @@ describe("F1 writing into a client's file", () => {
   for (const name of CLIENT_NAMES.filter((one) => CLIENTS[one].isConnected)) {
     it(`F1 ${CLIENTS[name].title} gets a program to start, and no token`, async () => {
       const client = CLIENTS[name];
-      const text = await editedClientText(client, "", [{ name: OWN_NAME, entry: ownEntry(client, PROGRAM) }]);
-      let value = await clientValues(text, client.format === "toml" ? "x.toml" : "x.json");
+      const text = await editedClientText(client, "", [{ name: OWN_NAME, entry: client.entry(PROGRAM) }]);
+      let value = await clientValues(text, `x.${client.format}`);
       for (const segment of [...client.section, OWN_NAME]) value = objectOf(value)[segment];
-      const { command, args } = objectOf(value);
-      assert.deepEqual([command, args], [PROGRAM.command, ["mcp"]]);
+      const { command, args, env } = readForeignEntry(objectOf(value));
+      assert.deepEqual([command, args, env], [PROGRAM.command, ["mcp"], {}]);
       assert.ok(text.endsWith("\n"));
     });
   }
@@ -110,7 +117,7 @@ async function read(folder: string, name: string, text: string, options = OPTION
   const path = join(folder, name);
   await writeFile(path, text);
   const files = await readFoundFiles([{ path }], options, options);
-  return planImport(files, {}, () => false).added;
+  return planImport(files, {}).added;
 }
 
 describe("F1 a file of another program", () => {
@@ -125,8 +132,14 @@ describe("F1 a file of another program", () => {
     leftOver = {},
   } of SAMPLE_FILES) {
     it(`F1 ${what}`, async (t) => {
-      const added = await read(await temporaryFolder(t), file, text);
-      assert.deepEqual(Object.fromEntries(added.map(({ name, table }) => [name, table])), becomes);
+      const folder = await temporaryFolder(t);
+      const added = await read(folder, file, text);
+      // A program of a file in no known place starts in the file's folder.
+      const tables = added.map(({ name, table: { cwd, ...table } }) => {
+        return [name, cwd === folder || cwd === undefined ? table : { ...table, cwd }];
+      });
+      const plain = JSON.stringify(Object.fromEntries(tables)).replaceAll(folder, "FOLDER");
+      assert.deepEqual(JSON.parse(plain), becomes);
       assert.deepEqual(pluck(added, "name"), Object.keys(becomes));
       assert.deepEqual(Object.fromEntries(added.flatMap((one) => [...one.secrets])), secrets);
       assert.deepEqual(
@@ -150,7 +163,7 @@ describe("F1 a file of another program", () => {
         assert.ok(loaded.ok, written);
         const { backends } = loaded.snapshot.config;
         assert.deepEqual(pluck(backends, "name"), Object.keys(becomes));
-        for (const value of Object.values(secrets)) assert.ok(!written.includes(value));
+        for (const value of Object.values(secrets)) assert.ok(value.length < 4 || !written.includes(value));
       }
     });
   }
@@ -204,7 +217,7 @@ describe("F1 taking over", () => {
     const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS);
     const known = { command: "gh", env: { GITHUB_TOKEN: "secret:work" } };
     const namesOf = (name: string): readonly string[] =>
-      planImport(files, { [name]: known }, () => false).added.map((one) => one.name);
+      planImport(files, { [name]: known }).added.map((one) => one.name);
     assert.deepEqual(namesOf("github-work"), ["github"]);
     for (const same of ["github", "github-mcp-json", "github-2"]) assert.deepEqual(namesOf(same), []);
   });
@@ -309,22 +322,78 @@ describe("F1 taking over", () => {
     const [file, home] = [join(folder, "a.json"), join(folder, "home")];
     await mkdir(home);
     const here = { ...OPTIONS, home, file };
+    const own = { ...PROGRAM, env: { MOUNTAINEER_HOME: home } };
     const namesAfter = async () => namesIn((await planUndo(CLIENTS.cursor, here)).after ?? "", "a.json");
-    await writeFile(file, (await planConnection(CLIENTS.cursor, PROGRAM, null, here)).after ?? "");
-    await writePlan(home, await planConnection(CLIENTS.cursor, PROGRAM, null, here));
+    await writeFile(file, (await planConnection(CLIENTS.cursor, own, null, here)).after ?? "");
+    await writePlan(home, await planConnection(CLIENTS.cursor, own, null, here));
     assert.deepEqual(await namesAfter(), []);
     await writeFile(file, '{"mcpServers": {"a": {"command": "a"}}}');
     const known = {
       config: () => Promise.resolve({ backends: { a: { command: "a" } } }),
       serving: (names: readonly string[]) => Promise.resolve(names),
     };
-    await writePlan(home, await planConnection(CLIENTS.cursor, PROGRAM, known, here));
-    const moved = { ...PROGRAM, command: "/usr/bin/mountaineer" };
+    await writePlan(home, await planConnection(CLIENTS.cursor, own, known, here));
+    const moved = { ...own, command: "/usr/bin/mountaineer" };
     await writePlan(home, await planConnection(CLIENTS.cursor, moved, known, here));
     const now = (await readClientFile(file)) ?? "";
     assert.deepEqual(await namesIn(now, "a.json"), [OWN_NAME]);
     await writeFile(file, `${now}\n`);
     assert.deepEqual(await namesAfter(), ["a"]);
+  });
+
+  it("F1 two homes of one user have an entry each, and an undo takes out its own alone", async (t) => {
+    const folder = await temporaryFolder(t);
+    const file = join(folder, "a.json");
+    const at = (name: string) => ({ ...OPTIONS, home: join(folder, name), file });
+    const program = (name: string) => ({ ...PROGRAM, env: { MOUNTAINEER_HOME: join(folder, name) } });
+    const names = async () => namesIn((await readClientFile(file)) ?? "", "a.json");
+    for (const name of ["one", ".mountaineer-work", "one"]) {
+      await mkdir(join(folder, name), { recursive: true });
+      await writePlan(at(name).home, await planConnection(CLIENTS.cursor, program(name), null, at(name)));
+    }
+    assert.deepEqual(await names(), [OWN_NAME, "mountaineer-work"]);
+    assert.equal(await isConnected(CLIENTS.cursor, at("other")), false);
+    await writePlan(at("one").home, await planUndo(CLIENTS.cursor, at("one")));
+    assert.deepEqual(await names(), ["mountaineer-work"]);
+    assert.equal(await isConnected(CLIENTS.cursor, at(".mountaineer-work")), true);
+  });
+
+  it("F1 an undo removes a file that Mountaineer made, also after the client has written it anew", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [file, home] = [join(folder, "a.json"), join(folder, "home")];
+    const here = { ...OPTIONS, home, file };
+    const own = { ...PROGRAM, env: { MOUNTAINEER_HOME: home } };
+    await mkdir(home);
+    for (const [more, left] of [
+      ["", null],
+      [', "theme": "dark"', "dark"],
+      [', "mcp": {} // mine', "mine"],
+    ] as const) {
+      await rm(file, { force: true });
+      await writePlan(home, await planConnection(CLIENTS.cursor, own, null, here));
+      const written = (await readClientFile(file)) ?? "";
+      await writeFile(file, `${written.trimEnd().slice(0, -1)}${more}\n}\n`);
+      await writePlan(home, await planUndo(CLIENTS.cursor, here));
+      const after = await readClientFile(file);
+      if (left === null) assert.equal(after, null);
+      else assert.ok(after?.includes(left) && !after.includes(OWN_NAME), after ?? "no file");
+    }
+  });
+
+  it("F1 a plan shows the names of variables, and no secret beside them", async (t) => {
+    const folder = await temporaryFolder(t);
+    const [path, home] = [join(folder, "config.toml"), join(folder, "home")];
+    const text = `[mcp_servers.a]
+url = "https://a.example/mcp"
+bearer_token_env_var = "FIGMA_TOKEN"
+http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
+`;
+    await writeFile(path, text);
+    const diff = await planDiff(
+      await planConnection(CLIENTS.codex, PROGRAM, null, { ...OPTIONS, home, file: path }),
+    );
+    assert.match(diff, /bearer_token_env_var = "FIGMA_TOKEN"/);
+    assert.match(diff, /"X-Token" = "\$\{X_TOKEN\}", "X-Secret" = "\(hidden\)"/);
   });
 
   it("F1 a client without a folder, and a record that was changed, are not connected", async (t) => {
@@ -375,11 +444,7 @@ describe("F1 taking over", () => {
       }),
     );
     const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS);
-    const plan = planImport(
-      files,
-      { documents: { command: "a", args: [] }, notes: { command: "other" } },
-      () => false,
-    );
+    const plan = planImport(files, { documents: { command: "a", args: [] }, notes: { command: "other" } });
     assert.deepEqual(pluck(plan.added, "name"), ["notes-mcp-json"]);
     assert.deepEqual(plan.present, ["documents", "notes-mcp-json"]);
     assert.deepEqual(plan.unsure, [], "they have no secrets");

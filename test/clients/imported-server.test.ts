@@ -8,6 +8,9 @@ const imported = (name: string, entry: Record<string, unknown>) =>
   importedServer(name, entry, {
     userHome: "/home/ann",
     environment: {},
+    project: null,
+    expands: null,
+    startsThere: false,
     allowLiteral: false,
     kept: new Set(),
   });

@@ -2,9 +2,9 @@
 // asks before it is written.
 import { servingNames } from "../../api/backend-phases.ts";
 import type { BackendStatus } from "../../api/contract.ts";
-import { CLIENTS, type ClientName } from "../../clients/client.ts";
+import { CLIENTS, type ClientName, type OwnProgram } from "../../clients/client.ts";
 import { editedClientText } from "../../clients/client-edit.ts";
-import { OWN_NAME, type OwnProgram, ownEntry, ownProgram } from "../../clients/client-entry.ts";
+import { OWN_NAME, ownProgram } from "../../clients/client-entry.ts";
 import {
   type ConnectionPlan,
   type ConnectionSurroundings,
@@ -45,8 +45,8 @@ interface ConnectOptions {
 /** Prints the entry that a person can add to the client's file by hand. */
 export async function printEntry(context: CommandContext, options: ConnectOptions): Promise<number> {
   const client = CLIENTS[options.client];
-  const entry = ownEntry(client, programOf(context));
-  context.note(`for ${placeOf(client, options.file, surroundingsOf(context, options))}:`);
+  const entry = client.entry(programOf(context));
+  context.note(`for ${await placeOf(client, options.file, surroundingsOf(context, options))}:`);
   context.print(await editedClientText(client, "", [{ name: OWN_NAME, entry }]));
   return 0;
 }
@@ -121,7 +121,7 @@ async function isAgreed(context: CommandContext, plan: ConnectionPlan, yes: bool
   return yes || agrees(context, "Change it so?");
 }
 
-function programOf({ home, configPath }: CommandContext): OwnProgram {
+export function programOf({ home, configPath }: CommandContext): OwnProgram {
   return ownProgram({ launcher: launcherPath(), home, configPath, environment: process.env });
 }
 

@@ -1,13 +1,17 @@
 // `import`: copies MCP servers from the files of other programs. Shows the change, asks, and saves it.
-import { basename, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { BackendStatus } from "../../api/contract.ts";
 import { keepWhile } from "../../api/home-secrets.ts";
 import { withBackends } from "../../clients/backend-block.ts";
-import { CLIENT_NAMES, CLIENTS, type ClientName, type ClientSurroundings } from "../../clients/client.ts";
-import { clientFiles } from "../../clients/client-places.ts";
+import {
+  CLIENT_NAMES,
+  CLIENTS,
+  type ClientName,
+  type ClientSurroundings,
+  clientFiles,
+} from "../../clients/client.ts";
 import { type FoundFile, type PlannedBackend, planImport } from "../../clients/import-plan.ts";
 import { readFoundFiles } from "../../clients/read-files.ts";
-import type { ConfigTable } from "../../config/edit/edit-value.ts";
 import { TOKEN_BLOCK, wantsToken } from "../../config/edit/gateway-token.ts";
 import { writeNamedSchema } from "../../config/edit/starter.ts";
 import { diffText } from "../../config/history/text-diff.ts";
@@ -61,7 +65,6 @@ export async function importServers(context: CommandContext, options: ImportOpti
     folder: process.cwd(),
   };
   const found = await readFoundFiles(words.length === 0 ? CLIENT_NAMES : words, surroundings, {
-    ...surroundings,
     kept,
     allowLiteral: options.allowLiteral,
   });
@@ -132,7 +135,7 @@ function nothingFound(
   const missing = words.flatMap((word) =>
     typeof word === "string"
       ? [
-          `${CLIENTS[word].title} has no file at ${[...new Set(clientFiles(word, surroundings))].join(" or ")}`,
+          `${CLIENTS[word].title} has no file at ${[...new Set(clientFiles(word, surroundings).map(({ path }) => path))].join(" or ")}`,
         ]
       : [],
   );
@@ -149,13 +152,13 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
   const standing = await parseConfig(Buffer.from(before), path, place);
   if (!standing.ok) throw refusalError(standing.mistakes);
   const backends = objectOf(objectOf(await textValues(before, format))["backends"]);
-  const { added, present, unsure } = planImport(files, backends, isOwnEntry);
+  const { added, present, unsure } = planImport(files, backends);
   const sound: PlannedBackend[] = [];
   const refused: { name: string; why: string }[] = [];
   for (const one of added) {
     const alone = await parseConfig(Buffer.from(await withBackends("", "toml", [one])), "import.toml", place);
     if (alone.ok) sound.push(one);
-    else refused.push({ name: one.name, why: whyNot(alone.mistakes[0]) });
+    else refused.push({ name: one.name, why: one.problem ?? whyNot(alone.mistakes[0]) });
   }
   const hasToken =
     format === "toml" &&
@@ -215,7 +218,7 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
       path,
       changed,
       read: files.map((file) => file.path),
-      imported: added.map(({ name, title, problem, wanted, secrets, leftOver }) => ({
+      imported: added.map(({ name, title, problem, wanted, secrets, leftOver, remarks }) => ({
         name,
         from: title,
         enabled: problem === null,
@@ -223,6 +226,7 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
         secrets: [...secrets.keys()],
         wanted,
         left_over: leftOver,
+        remarks,
       })),
       present,
       refused,
@@ -233,10 +237,11 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
   }
   const paint = paintFor(context.stdoutStyle);
   const { symbols } = paint;
-  for (const { name, title, problem, wanted, secrets } of added) {
+  for (const { name, title, problem, wanted, secrets, remarks } of added) {
     const mark = problem === null ? paint.green(symbols.good) : paint.yellow(symbols.warning);
     context.print(`${mark} ${paint.bold(harmless(name))}  from ${harmless(title)}\n`);
     if (problem !== null) context.print(paint.dim(`    disabled: ${harmless(problem)}\n`));
+    for (const remark of remarks) context.print(paint.dim(`    ${harmless(remark)}\n`));
     for (const secret of secrets.keys())
       context.print(paint.dim(`    a secret of it is kept as secret:${secret}\n`));
     for (const secret of wanted)
@@ -268,12 +273,4 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
     );
   context.print(paint.dim(`  next: ${nextStep(options.words)}\n`));
   return 0;
-}
-
-/** True for an entry that starts this program for a client. Pure. */
-function isOwnEntry({ command, args }: ConfigTable): boolean {
-  if (typeof command !== "string") return false;
-  const words = [basename(command), ...(Array.isArray(args) ? args.map(String) : [])];
-  const at = words.findIndex((word) => /^mountaineerd?(?:@[\w.-]+)?$/.test(basename(word)));
-  return at !== -1 && words[at + 1] === "mcp";
 }

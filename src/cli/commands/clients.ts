@@ -1,7 +1,8 @@
 // The commands about programs that use MCP: `clients`, `import`, `connect` and `mcp`.
 
-import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
+import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { shellWord } from "../../runtime/text/plain-text.ts";
 import { command } from "../input/command.ts";
 import { showResult, WAIT_OPTION } from "../input/options.ts";
 import { askDaemon, findDaemon, returningDaemon, withDaemonOr } from "../sessions/control-session.ts";
@@ -31,14 +32,21 @@ export const clientsCommand = command("clients", {
   },
 });
 
+/** The clients' titles, each with its name where that differs. */
+function titlesOf(names: readonly ClientName[]): string {
+  return names
+    .map((name) => [CLIENTS[name].title, name] as const)
+    .map(([title, name]) => (title.toLowerCase() === name ? title : `${title} (${name})`))
+    .join(", ");
+}
+
 export const importCommand = command("import", {
   summary: "import the MCP servers of another program",
   description:
-    "Reads Claude Desktop (claude), Claude Code (claude-code), Cursor, VS Code (vscode), Zed, Codex, Windsurf, " +
-    "Gemini CLI (gemini), mcp-hub, 1MCP (1mcp), or any file in one of their formats; without a name, all that " +
-    "exist here. Shows what it would add, and asks; with a running daemon it returns when each server is ready " +
-    "or has failed. Plain-text secrets are stored as secrets, and the file gets references to them. The other " +
-    "program's file is not changed.",
+    `Reads ${titlesOf(CLIENT_NAMES)}, or any file in one of their formats; without a name, all that exist here. Shows ` +
+    "what it would add, and asks; with a running daemon it returns when each server is ready or has failed. " +
+    "Plain-text secrets are stored as secrets, and the file gets references to them. The servers of a project's file " +
+    "start in its folder. The other program's file is not changed.",
   examples: {
     "mountaineer import claude": "import from Claude Desktop",
     "mountaineer import": "import from every client on this machine",
@@ -72,11 +80,10 @@ const CONNECTED = CLIENT_NAMES.filter((name) => CLIENTS[name].isConnected);
 export const connectCommand = command("connect", {
   summary: "connect an agent program to Mountaineer",
   description:
-    "Writes Mountaineer into the file where Claude Desktop (claude), Claude Code (claude-code), Cursor, VS Code " +
-    "(vscode), Zed, Codex, Windsurf or Gemini CLI (gemini) keeps its MCP servers. The client starts mountaineer " +
-    "mcp, so its file needs no token. Servers that are backends here are removed from the file, because they " +
-    "come through Mountaineer. Shows what would change, and asks; the old content is kept, and --undo restores " +
-    "it.",
+    `Writes Mountaineer into the file where one of these keeps its MCP servers: ${titlesOf(CONNECTED)}. The client ` +
+    "starts mountaineer mcp, so its file needs no token. Servers that are backends here are removed from the file, " +
+    "because they come through Mountaineer. Shows what would change, and asks; the old content is kept, and --undo " +
+    "restores it. Several homes of one user each have their own entry.",
   examples: {
     "mountaineer connect claude": "after mountaineer import claude",
     "mountaineer connect cursor --print": "see what to write, and change nothing",
@@ -98,12 +105,17 @@ export const connectCommand = command("connect", {
   },
   async run(context, { client: name, print, undo, ...given }) {
     const client = CONNECTED.find((one) => one === name);
+    const { connectClient, disconnectClient, printEntry, programOf } = await import(
+      "../clients/connect-client.ts"
+    );
     if (client === undefined) {
+      const { command: program, args, env } = programOf(context);
+      const variables = Object.entries(env).map(([variable, value]) => `${variable}=${value}`);
+      const words = [...(variables.length === 0 ? [] : ["env", ...variables]), program, ...args];
       throw new MountaineerError("usage", `no client is known as ${JSON.stringify(name)}`, {
-        hint: `known are ${CONNECTED.join(", ")}; others start: mountaineer mcp`,
+        hint: `known are ${CONNECTED.join(", ")}; others start: ${words.map(shellWord).join(" ")}`,
       });
     }
-    const { connectClient, disconnectClient, printEntry } = await import("../clients/connect-client.ts");
     const options = { ...given, client };
     if (print) return printEntry(context, options);
     return undo ? disconnectClient(context, options) : connectClient(context, options);

@@ -38,7 +38,7 @@ async function known({ home }: ConnectionJob): Promise<KnownClients> {
     const { name, title } = client;
     const file = (await readRecord(home, name).catch(() => null))?.path ?? null;
     const surroundings = { ...surroundingsOf(home), file };
-    const path = placeOf(client, file, surroundings);
+    const path = await placeOf(client, file, surroundings);
     // A client is installed if the folder of its file exists. A file directly in the user's home must exist itself.
     const folder = dirname(path) === surroundings.userHome ? path : dirname(path);
     // A folder that cannot be read is listed with its problem. If there is a file instead of the folder, the

@@ -144,6 +144,46 @@ test("F1 E1 a token is kept as a secret, and stands neither in the file nor on t
   assert.match(again.stderr, /nothing new in 1 file/);
 });
 
+test("F1 E1 a project's server starts in its folder with its secret argument, which is shown nowhere", async (t) => {
+  const { env, config, run, runInFolder } = await setUp(t, {});
+  const [project, home] = [join(env.HOME, "project"), env.MOUNTAINEER_HOME];
+  await mkdir(join(project, "bin"), { recursive: true });
+  const program = `#!/bin/sh\necho "$PWD $*" > seen\nexec '${process.execPath}' '${LIGHT_SERVER}'\n`;
+  await writeFile(join(project, "bin/run.sh"), program, { mode: 0o755 });
+  const local = { command: "./bin/run.sh", args: ["--token", TOKEN, "--key=${input:key}"] };
+  await writeFile(join(project, ".mcp.json"), JSON.stringify({ mcpServers: { local } }));
+  const imported = await runInFolder("import", join(project, ".mcp.json"), "--yes");
+  assert.match(
+    imported.stdout,
+    /✓ local.*a secret of it is kept as secret:local-token.*secret set local-key/s,
+  );
+  const set = await runCommand(["secret", "set", "local-key"], {
+    home: env.HOME,
+    env,
+    input: "another-secret\n",
+  });
+  assert.equal(set.code, 0, set.stderr);
+  const listed = await run("tools", "list");
+  assert.match(listed.stdout, /echo/, listed.stderr);
+  assert.equal(
+    await readFile(join(project, "seen"), "utf8"),
+    `${project} --token ${TOKEN} --key=another-secret\n`,
+  );
+  const status = await run("backends", "list", "--json");
+  const shown = [imported, listed, status].map(({ stdout, stderr }) => stdout + stderr).join("\n");
+  const texts =
+    shown + (await config()) + (await readFile(join(home, "mountaineer.log"), "utf8").catch(() => ""));
+  assert.match(texts, /args = \["--token", "\$\{secret:local-token\}", "--key=\$\{secret:local-key\}"\]/);
+  for (const secret of [TOKEN, "another-secret"]) assert.ok(!texts.includes(secret));
+});
+
+test("F1 a client that is not known is told what to start, with its home", async (t) => {
+  const { env, run } = await setUp(t, {});
+  const { code, stderr } = await run("connect", "nobody");
+  assert.equal(code, 2);
+  assert.match(stderr, new RegExp(`others start: env MOUNTAINEER_HOME=${env.MOUNTAINEER_HOME} /\\S+ mcp`));
+});
+
 test("F1 nothing is written without a yes, nor over what cannot be read", async (t) => {
   const { file, text, env, run } = await setUp(t, { a: light("a_") });
   const asked = await run("import", "claude");

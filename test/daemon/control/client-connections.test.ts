@@ -105,7 +105,7 @@ test("F4 a program whose place cannot be looked at keeps no other from being lis
   await writeFile(join(userHome, ".codeium"), "no folder");
   await symlink("loop", join(userHome, ".gemini"));
   await symlink(".gemini", join(userHome, "loop"));
-  assert.deepEqual(pluck(await known(), "name"), ["cursor", "gemini"]);
+  assert.deepEqual(pluck(await known(), "name"), ["cursor", "gemini", "antigravity"]);
 });
 
 test("F4 of a file that is one long line the change is shown, and no part of a secret", async (t) => {

@@ -1,0 +1,96 @@
+// What people keep in files of other programs, and what `import` makes of it: rows of data in `files/`.
+import assert from "node:assert/strict";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { describe, it } from "node:test";
+import { parse, stringify } from "yaml";
+import { withBackends } from "../../src/clients/backend-block.ts";
+import { planImport } from "../../src/clients/import-plan.ts";
+import { readFoundFiles } from "../../src/clients/read-files.ts";
+import type { ConfigTable } from "../../src/config/edit/edit-value.ts";
+import { parseConfig } from "../../src/config/read/load.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+interface Row {
+  readonly source: string;
+  /** The path; PROJECT and HOME stand for the two folders, here and below. */
+  readonly file: string;
+  /** What the file holds: its text, or a value that is written in its format. */
+  readonly text?: string;
+  readonly holds?: unknown;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** The backends' tables by name, in order. */
+  readonly becomes: Readonly<Record<string, ConfigTable>>;
+  /** By name: why a server is disabled, why it is refused, what is said of it; parts of the text. */
+  readonly off?: Readonly<Record<string, string>>;
+  readonly refused?: Readonly<Record<string, string>>;
+  readonly said?: Readonly<Record<string, string>>;
+  readonly secrets?: Readonly<Record<string, string>>;
+  readonly wanted?: readonly string[];
+  readonly empty?: readonly string[];
+}
+
+async function rowsOf(name: string): Promise<readonly Row[]> {
+  return parse(await readFile(join(import.meta.dirname, "files", name), "utf8"));
+}
+
+for (const name of ["real.yaml", "made.yaml"]) {
+  describe(`D9 F1 ${name}`, async () => {
+    for (const row of await rowsOf(name)) {
+      it(`D9 F1 ${row.source}`, async (t) => {
+        const scratch = await temporaryFolder(t);
+        const placed = <Value>(value: Value): Value =>
+          JSON.parse(
+            JSON.stringify(value ?? {}).replace(/\b(?:PROJECT|HOME)\b/g, (word) => `${scratch}/${word}`),
+          );
+        const path = placed(row.file);
+        await mkdir(dirname(path), { recursive: true });
+        const write = path.endsWith(".yaml") ? stringify : JSON.stringify;
+        await writeFile(path, row.text ?? write(placed(row.holds)));
+        const userHome = join(scratch, "HOME");
+        const surroundings = { userHome, environment: row.environment ?? {}, folder: scratch };
+        const options = { allowLiteral: false, kept: new Set<string>() };
+        const files = await readFoundFiles([{ path }], surroundings, options);
+        const { added } = planImport(files, {});
+
+        const place = {
+          home: join(userHome, ".mountaineer"),
+          userHome,
+          userName: "ann",
+          defaultMountRoot: "/mnt",
+        };
+        const sound: (typeof added)[number][] = [];
+        const refused: Record<string, string | null> = {};
+        for (const one of added) {
+          const block = await withBackends("", "toml", [one]);
+          const loaded = await parseConfig(Buffer.from(block), "import.toml", place);
+          if (loaded.ok) sound.push(one);
+          else refused[one.name] = one.problem;
+        }
+        const tables = Object.fromEntries(sound.map((one) => [one.name, one.table]));
+        assert.deepEqual(tables, placed(row.becomes));
+        const said = (texts: Readonly<Record<string, string | null>>, expected: Row["off"] = {}) => {
+          assert.deepEqual(Object.keys(texts), Object.keys(expected));
+          for (const [server, text] of Object.entries(texts))
+            assert.match(text ?? "", new RegExp(expected[server] ?? ""));
+        };
+        const problems = sound.filter(({ problem }) => problem !== null);
+        said(Object.fromEntries(problems.map((one) => [one.name, one.problem])), row.off);
+        said(refused, row.refused);
+        const remarked = sound.filter(({ remarks }) => remarks.length > 0);
+        said(Object.fromEntries(remarked.map((one) => [one.name, one.remarks.join("\n")])), row.said);
+        assert.deepEqual(Object.fromEntries(sound.flatMap((one) => [...one.secrets])), row.secrets ?? {});
+        assert.deepEqual(
+          sound.flatMap(({ wanted }) => wanted),
+          row.wanted ?? [],
+        );
+        assert.deepEqual(
+          files.flatMap(({ empty }) => empty),
+          row.empty ?? [],
+        );
+        const written = await withBackends("", "toml", sound);
+        for (const secret of Object.values(row.secrets ?? {})) assert.ok(!written.includes(secret), secret);
+      });
+    }
+  });
+}
