@@ -9,15 +9,24 @@ export interface Import {
   readonly dynamic: boolean;
 }
 
+/** A string, or a template with the name before it; `parts` as written, between its `${}`. */
+export interface Text {
+  readonly tag: string | null;
+  readonly parts: readonly string[];
+  readonly line: number;
+}
+
 export interface Scan {
   readonly imports: readonly Import[];
+  readonly texts: readonly Text[];
   /** The source with comments and the contents of strings blanked; offsets and lines stay the same. */
   readonly code: string;
 }
 
 export function scanSource(source: string): Scan {
   const withoutComments = blank(source, "comments");
-  const code = blank(source, "comments and strings");
+  const texts: Text[] = [];
+  const code = blank(source, "comments and strings", (text) => texts.push(text));
   const imports: Import[] = [];
   const lineAt = (offset: number): number => source.slice(0, offset).split("\n").length;
   // Matched in `code`, which has no strings or comments; the specifier is read from the source at the same offset.
@@ -50,19 +59,24 @@ export function scanSource(source: string): Scan {
     const typeOnly = match[1] !== undefined;
     imports.push({ specifier: specifierAt(quote), line: lineAt(match.index), typeOnly, dynamic: !typeOnly });
   }
-  return { imports: imports.sort((a, b) => a.line - b.line), code };
+  return { imports: imports.sort((a, b) => a.line - b.line), texts, code };
 }
 
 /** A `/` after one of these begins a regular expression; after a name, a number or a bracket it is a division. */
 const BEFORE_REGEX =
   /(^|[=(,:;!&|?{}[+\-*%<>~^]|\b(return|typeof|case|in|of|await|yield|void|delete|do|else))\s*$/;
 
-function blank(source: string, what: "comments" | "comments and strings"): string {
+function blank(
+  source: string,
+  what: "comments" | "comments and strings",
+  onText: (text: Text) => void = () => {},
+): string {
   let out = "";
   let at = 0;
   const keepStrings = what === "comments";
   const hide = (text: string): string => text.replace(/[^\n]/g, " ");
   const braces: ("code" | "template")[] = [];
+  const open: (Text & { readonly parts: string[] })[] = [];
   const take = (end: number, visible: boolean): void => {
     const text = source.slice(at, end);
     out += visible ? text : hide(text);
@@ -74,9 +88,13 @@ function blank(source: string, what: "comments" | "comments and strings"): strin
     while (end < source.length && source[end] !== "`" && !(source[end] === "$" && source[end + 1] === "{")) {
       end += source[end] === "\\" ? 2 : 1;
     }
+    open.at(-1)?.parts.push(source.slice(at, end));
     take(Math.min(end, source.length), keepStrings);
-    if (source[at] === "`") take(at + 1, true);
-    else if (at < source.length) {
+    if (source[at] === "`") {
+      take(at + 1, true);
+      const whole = open.pop();
+      if (whole !== undefined) onText(whole);
+    } else if (at < source.length) {
       take(at + 2, true);
       braces.push("template");
     }
@@ -95,9 +113,12 @@ function blank(source: string, what: "comments" | "comments and strings"): strin
       let end = at;
       while (end < source.length && source[end] !== one && source[end] !== "\n")
         end += source[end] === "\\" ? 2 : 1;
+      onText({ tag: null, parts: [source.slice(at, end)], line: out.split("\n").length });
       take(Math.min(end, source.length), keepStrings);
       if (at < source.length) take(at + 1, true);
     } else if (one === "`") {
+      const tag = /\w+$/.exec(out)?.[0] ?? null;
+      open.push({ tag, parts: [], line: out.split("\n").length });
       take(at + 1, true);
       template();
     } else if (one === "{") {

@@ -37,8 +37,10 @@ unpack() {
     try { fs.renameSync(from, `${base}/${name}`); } catch (error) { if (!fs.existsSync(`${base}/${name}`)) throw error; }
     const isOlder = () => {
       try {
-        const now = versionOf(`${base}/current`);
-        return versionOf(`${base}/${name}`).localeCompare(now, "en", { numeric: true }) < 0;
+        const [own, now] = [name, "current"].map((at) => versionOf(`${base}/${at}`).split(/-(.*)/s));
+        const compare = (one, other) => one.localeCompare(other, "en", { numeric: true });
+        const byRelease = compare(own[0], now[0]) || !own[1] - !now[1];
+        return (byRelease || compare(own[1] ?? "", now[1] ?? "")) < 0;
       } catch { return false; }
     };
     if (switches === "" && !isOlder()) {

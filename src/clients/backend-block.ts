@@ -5,6 +5,7 @@ import { type ConfigTable, type ConfigValue, isTableValue } from "../config/edit
 import { tomlDottedKey, tomlLines } from "../config/edit/toml-value.ts";
 import type { ConfigFormat } from "../config/snapshot.ts";
 import { foreignLine } from "../runtime/text/foreign-line.ts";
+import { shellCommand } from "../runtime/text/plain-text.ts";
 import type { PlannedBackend } from "./import-plan.ts";
 
 const LONGEST_COMMENT = 240;
@@ -13,8 +14,8 @@ function comments({ name, title, problem, wanted, leftOver }: PlannedBackend): s
   const lines = [
     `from ${title}`,
     ...(problem === null ? [] : [`disabled: ${problem}`]),
-    ...wanted.map((secret) => `to be kept first: mountaineer secret set ${secret}`),
-    ...(problem === null ? [] : [`then: mountaineer backends enable ${name}`]),
+    ...wanted.map((secret) => `to be kept first: ${shellCommand`mountaineer secret set ${secret}`}`),
+    ...(problem === null ? [] : [`then: ${shellCommand`mountaineer backends enable ${name}`}`]),
     ...leftOver.map((line) => `not used here: ${line}`),
   ];
   return lines.map((line) => `# ${foreignLine(line, LONGEST_COMMENT)}`);

@@ -9,7 +9,7 @@ import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { entryExists, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
-import { harmless } from "../runtime/text/plain-text.ts";
+import { harmless, shellCommand } from "../runtime/text/plain-text.ts";
 import { type Client, type ClientSurroundings, clientFiles, clientOf, type OwnProgram } from "./client.ts";
 import { type ClientChange, editedClientText } from "./client-edit.ts";
 import { isOwnEntry, OWN_NAME, ownNameIn } from "./client-entry.ts";
@@ -107,9 +107,20 @@ export async function planUndo(
   const former = await readRecord(home, client.name);
   const isOther = file !== null && former !== null && resolve(file) !== former.path;
   const own = isOther ? null : former;
+  // Whoever can write the record must not choose which file is written.
+  const usual = clientFiles(client.name, surroundings).map(({ path }) => path);
+  if (own !== null && file === null && !usual.includes(own.path)) {
+    throw unreadable(`${client.title} was connected in ${own.path}, which is not its usual file`, {
+      hint: `if you connected that file: ${undoCommand(client, own.path)}`,
+    });
+  }
   const current = await currentFileOf(client, own?.path ?? file, surroundings);
   const after = await undoneText(current, own, surroundings);
   return { ...current, after, notes: [], record: isOther ? former : null, former };
+}
+
+export function undoCommand(client: Client, path: string): string {
+  return shellCommand`mountaineer connect ${client.name} --undo --file ${path}`;
 }
 
 /**
@@ -250,7 +261,7 @@ async function currentFileOf(
   const text = await readClientFile(path);
   if (text === null && !(await entryExists(dirname(path)))) {
     throw unreadable(`${client.title} has no folder at ${dirname(path)}`, {
-      hint: `start ${client.title} once, or name its file: mountaineer connect ${client.name} --file PATH`,
+      hint: `start ${client.title} once, or name its file: ${shellCommand`mountaineer connect ${client.name} --file PATH`}`,
     });
   }
   // A file that cannot be parsed must not be overwritten.
@@ -299,7 +310,7 @@ async function requireNoOther(
   const other = { client, path: former.path, text: await readClientFile(former.path) };
   if (other.text === null || (await undoneText(other, former, surroundings)) === other.text) return;
   throw unreadable(`${client.title} uses Mountaineer in ${former.path}`, {
-    hint: `put that file back first: mountaineer connect ${client.name} --undo`,
+    hint: `put that file back first: ${undoCommand(client, former.path)}`,
   });
 }
 

@@ -4,7 +4,7 @@ import { homedir, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
-import { shellWord } from "../runtime/text/plain-text.ts";
+import { shellCommand } from "../runtime/text/plain-text.ts";
 import type { ConfigFormat } from "./snapshot.ts";
 import { expandPath, USUAL_HOME_NAME } from "./values/paths.ts";
 
@@ -63,7 +63,7 @@ export function configFormat(path: string): ConfigFormat {
 
 export function noFileAt(path: string): MountaineerError {
   return new MountaineerError("config_unreadable", `there is no file at ${path}`, {
-    hint: `name one that is there, or have one written: mountaineer init --config ${shellWord(path)}`,
+    hint: `name one that is there, or have one written: ${shellCommand`mountaineer init --config ${path}`}`,
   });
 }
 

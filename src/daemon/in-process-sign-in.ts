@@ -6,6 +6,7 @@ import { resolveConnection } from "../gateway/backends/pool/connection-key.ts";
 import { openGrantStore } from "../gateway/backends/sign-in/grant-store.ts";
 import { type LoginRequest, signIn, signOut } from "../gateway/backends/sign-in/login.ts";
 import { MountaineerError } from "../runtime/errors.ts";
+import { shellCommand } from "../runtime/text/plain-text.ts";
 import { isoTimeOrNull, systemClock } from "../runtime/time/clock.ts";
 import { missingHint, missingText } from "../secrets/reference.ts";
 import { approvedHome } from "./compose/approved-home.ts";
@@ -76,7 +77,10 @@ function unknown(name: string, backends: readonly BackendConfig[]): MountaineerE
 function requireApproved(name: string, waiting: ReadonlySet<string>): void {
   const id = `backends.${name}`;
   if (!waiting.has(id)) return;
-  throw unusable(`backend ${name} waits for approval`, `look at it first: mountaineer approve ${id}`);
+  throw unusable(
+    `backend ${name} waits for approval`,
+    `look at it first: ${shellCommand`mountaineer approve ${id}`}`,
+  );
 }
 
 function serverOrNull(backend: BackendConfig, values: Values): Server | null {

@@ -18,7 +18,7 @@ import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/log/log.ts";
-import { sharesAndBackends, shellWord } from "../runtime/text/plain-text.ts";
+import { sharesAndBackends, shellCommand } from "../runtime/text/plain-text.ts";
 import { type Clock, settledWithin, systemClock } from "../runtime/time/clock.ts";
 import type { ShareSpec } from "../shares/share-spec.ts";
 import { type DoctorContext, findingsOf, startLookingParts } from "./context.ts";
@@ -204,7 +204,7 @@ async function loadedConfig(
     const what = sharesAndBackends(shares.length, backends.length);
     if (!exists) {
       const text = `there is no configuration at ${path}`;
-      const hint = `mountaineer init${configPath === null ? "" : ` --config ${shellWord(path)}`}`;
+      const hint = configPath === null ? "mountaineer init" : shellCommand`mountaineer init --config ${path}`;
       return { snapshot, findings: [finding("info", "config_absent", text, { hint })] };
     }
     const summary =

@@ -7,7 +7,7 @@ import type { Condition, StatusReport } from "../api/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { findMcpAddress, hasNoPath } from "../api/mcp-address.ts";
 import type { Ask } from "../api/operations.ts";
-import { shownText, shownUrl } from "../config/shown-values.ts";
+import { shownText } from "../config/shown-values.ts";
 import type { BackendConfig, ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
@@ -15,6 +15,7 @@ import { ofBackend } from "../daemon/control/verify.ts";
 import { findPortHolder } from "../gateway/front/http/port-holder.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import { findProgram, isProgram } from "../runtime/process/find-program.ts";
+import { shellCommand } from "../runtime/text/plain-text.ts";
 import { missingHint, missingText, resolveReference } from "../secrets/reference.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
@@ -117,8 +118,8 @@ async function pathlessFindings(
   const text = `backend ${name}: its address has no path, and most servers take one: /mcp, or /sse`;
   const hint =
     answering === null
-      ? `mountaineer backends edit ${name} --url ${shownUrl(new URL("/mcp", url).href, "log")}`
-      : `a server answers at ${shownUrl(answering, "log")}: mountaineer backends edit ${name} --url ${shownUrl(answering, "log")}`;
+      ? shellCommand`mountaineer backends edit ${name} --url ${new URL("/mcp", url).href}`
+      : `a server answers there: ${shellCommand`mountaineer backends edit ${name} --url ${answering}`}`;
   return [finding("warning", "backend_url", text, { subject: name, hint })];
 }
 

@@ -6,7 +6,7 @@ import type { DoctorFinding } from "../api/doctor-report.ts";
 import { exposuresHere, placeFaults } from "../daemon/compose/private-places.ts";
 import { errorText, expecting, isSystemError, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
-import { shellWord } from "../runtime/text/plain-text.ts";
+import { shellCommand } from "../runtime/text/plain-text.ts";
 import { parseSecretFile } from "../secrets/secret-store.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
@@ -44,7 +44,7 @@ export async function examineHome(home: string): Promise<DoctorFinding[]> {
     if ((mode & OTHERS) !== 0) {
       found.push(
         finding("warning", "home_open", `${home} can be entered by others (mode ${octal(mode)})`, {
-          hint: `chmod 700 ${home}`,
+          hint: shellCommand`chmod 700 ${home}`,
         }),
       );
     }
@@ -90,7 +90,7 @@ async function examineAccess(path: string): Promise<DoctorFinding[]> {
     const found = await lstat(path).catch(expecting(isSystemError, null));
     const isOurs = found === null || found.uid === us;
     const text = `the daemon cannot open ${path}: ${isOurs ? errorText(error) : `it belongs to user ${found.uid}`}`;
-    const hint = `${isOurs ? "chmod u+rw" : `sudo chown -R ${us}`} ${shellWord(path)}`;
+    const hint = isOurs ? shellCommand`chmod u+rw ${path}` : shellCommand`sudo chown -R ${us} ${path}`;
     return [finding("error", "home_denied", text, { subject: path, hint })];
   }
 }
@@ -100,7 +100,7 @@ async function examinePrivate(path: string): Promise<DoctorFinding[]> {
     const { mode } = await lstat(path);
     if ((mode & OTHERS) === 0) return [];
     const text = `${path} is open to others (mode ${octal(mode)})`;
-    return [finding("warning", "file_open", text, { hint: `chmod 600 ${path}` })];
+    return [finding("warning", "file_open", text, { hint: shellCommand`chmod 600 ${path}` })];
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return [];
     if (systemErrorCode(error) === null) throw error;
@@ -121,7 +121,11 @@ async function examineSecrets(path: string): Promise<DoctorFinding[]> {
     if (systemErrorCode(error) === "EACCES") return [];
     if (systemErrorCode(error) === null) throw error;
     const text = `${path} cannot be read: ${errorText(error)}`;
-    return [finding("error", "secrets_unreadable", text, { hint: `see who may read it: ls -l ${path}` })];
+    return [
+      finding("error", "secrets_unreadable", text, {
+        hint: `see who may read it: ${shellCommand`ls -l ${path}`}`,
+      }),
+    ];
   }
 }
 

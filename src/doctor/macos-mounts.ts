@@ -5,6 +5,7 @@ import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { ShareConfig } from "../config/snapshot.ts";
 import { errorText } from "../runtime/errors.ts";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
+import { shellCommand } from "../runtime/text/plain-text.ts";
 import { findingsOf } from "./context.ts";
 
 const finding = findingsOf("shares");
@@ -32,7 +33,7 @@ export async function examineMultichannel(
     } catch (error) {
       unread.push(
         finding("info", "multichannel_unread", `${path} cannot be read: ${errorText(error)}`, {
-          hint: `see who may read it: ls -l ${path}`,
+          hint: `see who may read it: ${shellCommand`ls -l ${path}`}`,
         }),
       );
     }

@@ -2,7 +2,7 @@
 import { freeSecretName } from "../config/secret-names.ts";
 import { escaped, isStoredAlone } from "../config/values/secret-text.ts";
 import { MountaineerError } from "../runtime/errors.ts";
-import { harmless, shellWord } from "../runtime/text/plain-text.ts";
+import { harmless, shellCommand } from "../runtime/text/plain-text.ts";
 import type {
   RegistryArgument,
   RegistryInput,
@@ -111,7 +111,7 @@ class Values {
     if (this.#missing.length === 0) return;
     const names = this.#missing.map(({ name }) => harmless(name));
     throw new MountaineerError("usage", `the server wants a value for ${names.join(", ")}`, {
-      hint: names.map((name) => `--input ${shellWord(`${name}=VALUE`)}`).join(" "),
+      hint: names.map((name) => shellCommand`--input ${`${name}=VALUE`}`).join(" "),
     });
   }
 
@@ -221,7 +221,7 @@ class Values {
     this.#secrets.set(input, name);
     if (hasValue) this.givenSecrets.set(input, name);
     else if (kept.has(name)) note(`it is given a secret that is kept already: ${name}`);
-    else note(`it wants a secret: mountaineer secret set ${name}`);
+    else note(`it wants a secret: ${shellCommand`mountaineer secret set ${name}`}`);
     return `secret:${name}`;
   }
 }

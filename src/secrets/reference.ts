@@ -1,5 +1,6 @@
 // References to secrets: their notation in a configuration, and the look-up of their values.
 import { SECRET_NAME_FORM, VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
+import { shellCommand } from "../runtime/text/plain-text.ts";
 
 /** Where a secret's value is; never the value itself, so it may be logged, compared and shown. */
 export type SecretReference =
@@ -99,14 +100,14 @@ export function missingText(missing: readonly string[]): string {
 export function missingHint(missing: readonly string[]): string {
   const { variables, names } = partedKeys(missing);
   const set = `Set ${variables.join(", ")} in the environment of the daemon and restart it, or write another reference.`;
-  const commands = names.map((name) => `mountaineer secret set ${name}`).join("; ");
+  const commands = names.map((name) => shellCommand`mountaineer secret set ${name}`).join("; ");
   return [variables.length > 0 && set, commands].filter(Boolean).join(" ");
 }
 
 /** The hint for giving a reference another value. */
 export function changeHint(key: string): string {
   return isStoredKey(key)
-    ? `mountaineer secret set ${key.slice(STORED_PREFIX.length)}`
+    ? shellCommand`mountaineer secret set ${key.slice(STORED_PREFIX.length)}`
     : `set \${${key}} for the daemon and start it again`;
 }
 

@@ -107,5 +107,6 @@ export const PROMISES: readonly Promised[] = [
     what: "all that a file or a command can do can be done in the page, by the owner",
     notYetProved: true,
   },
+  { id: "F6", what: "purge removes what is ours alone, and what is printed to be pasted works" },
   { id: "G1", what: "daemons of many machines form a fleet over NATS" },
 ];

@@ -13,6 +13,7 @@ import {
   planConnection,
   planDiff,
   planUndo,
+  undoCommand,
   writePlan,
 } from "../../clients/connection-plan.ts";
 import { findPlace } from "../../config/locate.ts";
@@ -65,7 +66,7 @@ export async function connectClient(context: CommandContext, options: ConnectOpt
   await writePlan(context.home, plan);
   showDone(context, `${client.title} uses Mountaineer now: ${plan.path}`);
   if (client.afterwards !== null) context.print(`  next: ${client.afterwards}\n`);
-  context.print(`  mountaineer connect ${client.name} --undo puts its file back\n`);
+  context.print(`  ${undoCommand(client, plan.path)} puts its file back\n`);
   return 0;
 }
 

@@ -22,7 +22,7 @@ import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
-import { counted, harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { counted, harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { outcomeLines, settledBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { makeToken } from "../init/gateway-token.ts";
@@ -75,7 +75,9 @@ export async function importServers(context: CommandContext, options: ImportOpti
   const leftOut = found.filter(({ isOfFolder }) => leavesOut && isOfFolder).map(({ path }) => path);
   const files = found.filter(({ path }) => !leftOut.includes(path));
   for (const path of leftOut)
-    context.note(`${path} came with this folder and is left out: mountaineer import ${shellWord(path)}`);
+    context.note(
+      `${path} came with this folder and is left out: ${shellCommand`mountaineer import ${path}`}`,
+    );
   const draft = { ...(await viewConfig(context, (view) => draftOf(view, files))), leftOut };
   if (draft.added.length === 0) return showImport(context, options, draft, false);
   if (!context.json) {
@@ -207,7 +209,7 @@ function whyNot(
 function nextStep([word, ...more]: readonly string[]): string {
   const name = CLIENT_NAMES.find((one) => one === word && CLIENTS[one].isConnected);
   return name !== undefined && more.length === 0
-    ? `mountaineer connect ${name} makes ${CLIENTS[name].title} use them from here`
+    ? `${shellCommand`mountaineer connect ${name}`} makes ${CLIENTS[name].title} use them from here`
     : "mountaineer connect NAME makes a client use them from here";
 }
 
@@ -245,9 +247,13 @@ function showImport(context: CommandContext, options: ImportOptions, draft: Draf
     for (const secret of secrets.keys())
       context.print(paint.dim(`    a secret of it is kept as secret:${secret}\n`));
     for (const secret of wanted)
-      context.print(paint.dim(`    it still wants a secret: mountaineer secret set ${secret}\n`));
+      context.print(
+        paint.dim(`    it still wants a secret: ${shellCommand`mountaineer secret set ${secret}`}\n`),
+      );
     if (problem !== null)
-      context.print(paint.dim(`    once you have corrected that: mountaineer backends enable ${name}\n`));
+      context.print(
+        paint.dim(`    once you have corrected that: ${shellCommand`mountaineer backends enable ${name}`}\n`),
+      );
   }
   for (const { name, why } of refused)
     context.print(`${paint.red(symbols.bad)} ${harmless(name)}  not imported: ${harmless(why)}\n`);

@@ -4,7 +4,7 @@ import type { LoginPerson, LoginReport } from "../../api/backend-sign-in.ts";
 import type { TypedBackend } from "../../config/edit/new-backend.ts";
 import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSignIn } from "../in-process/open.ts";
 import { BACKEND_OPTIONS } from "../input/backend-options.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
@@ -61,7 +61,7 @@ const backendsAddCommand = command("backends add", {
     // Without `--`, the -y of `backends add NAME npx -y PACKAGE` is read as Mountaineer's own --yes.
     if (server === null && given.yes) {
       throw new MountaineerError("usage", "--yes is for what --registry says", {
-        hint: `a program's own options stand behind --: mountaineer backends add ${backend} -- PROGRAM -y …`,
+        hint: `a program's own options stand behind --: ${shellCommand`mountaineer backends add ${backend} -- PROGRAM -y …`}`,
       });
     }
     let whole: TypedBackend | null = typed;

@@ -1,6 +1,7 @@
 // The commands `mountaineer secret ...` and `mountaineer server-token`.
 
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
@@ -86,7 +87,7 @@ const secretRemoveCommand = command("secret remove", {
     const users = (await store.list()).secrets.find((secret) => secret.name === name)?.used_by ?? [];
     if (users.length > 0)
       context.note(
-        `the configuration still refers to it (${users.join(", ")}); mountaineer secret set ${name} stores a new value`,
+        `the configuration still refers to it (${users.join(", ")}); ${shellCommand`mountaineer secret set ${name}`} stores a new value`,
       );
   },
 });

@@ -2,7 +2,7 @@
 
 import { resolve } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import type { NewFavorite, RemovedFavorite } from "../edits/favorite-change.ts";
 import { findServers } from "../in-process/open.ts";
 import { type CommandContext, command, type Given, type GroupedCommands } from "../input/command.ts";
@@ -132,7 +132,7 @@ const sharesRemoveCommand = command("shares remove", {
     if (removed.link === "kept" && !context.json)
       context.note("Mountaineer did not make what is at the link's path, so that stays");
     if (removed.removed && unmount !== null && !isUnmounted(unmount))
-      context.note(`it stays mounted until: mountaineer unmount --share ${shellWord(share)}`);
+      context.note(`it stays mounted until: ${shellCommand`mountaineer unmount --share ${share}`}`);
     if (!removed.runs) return FAILED_EXIT;
     return removed.removed || unmount === null ? 0 : exitCodeOf([unmount], "unmount");
   },

@@ -2,7 +2,7 @@
 
 import type { InputOf } from "../../api/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { shellWord } from "../../runtime/text/plain-text.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type CommandContext, command, type Given } from "../input/command.ts";
 import { SHARE_OPTIONS, showResult } from "../input/options.ts";
 import { askDaemon } from "../sessions/control-session.ts";
@@ -58,7 +58,7 @@ export const switchCommand = command("switch", {
       const choices = `Allowed choices are ${SWITCH_TARGETS.join(", ")}`;
       const message = `option '--to <route>' argument '${given.to}' is invalid. ${choices} (of shares).`;
       throw new MountaineerError("usage", message, {
-        hint: `a route of a backend: mountaineer switch --backend NAME --to ${shellWord(given.to)}; mountaineer switch --help`,
+        hint: `a route of a backend: ${shellCommand`mountaineer switch --backend NAME --to ${given.to}`}; mountaineer switch --help`,
       });
     }
     return runSteps(context, given, (ask, shares, signal) =>

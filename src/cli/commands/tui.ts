@@ -5,6 +5,7 @@ import { dirname, resolve } from "node:path";
 import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
 import { readAddress } from "../../config/values/address.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { daemonLogPath } from "../in-process/open.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
@@ -127,7 +128,7 @@ async function readTokenFile(path: string): Promise<string> {
     if (size > 8_192) throw new MountaineerError("usage", `${path} is no token: it is too large`);
     if ((mode & 0o077) !== 0) {
       throw new MountaineerError("usage", `others on this machine can read ${path}`, {
-        hint: `chmod 600 ${path}`,
+        hint: shellCommand`chmod 600 ${path}`,
       });
     }
     return await readFile(path, "utf8");

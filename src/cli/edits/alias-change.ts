@@ -3,6 +3,7 @@ import { isAbsolute, resolve } from "node:path";
 import type { AliasStatus } from "../../api/contract.ts";
 import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../config/values/names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { editMembers, findAlias, findShare, readMembers } from "../sessions/config-members.ts";
 import { refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
@@ -51,7 +52,7 @@ export async function addAlias(context: CommandContext, wanted: NewAlias) {
     }
     if (twin.share === share && twin.targetSubpath === targetSubpath && path === null) return [];
     const message = `there is an alias called ${twin.name}: ${twin.share}/${twin.targetSubpath}`;
-    const hint = `choose another name, or: mountaineer alias remove --name ${twin.name}`;
+    const hint = `choose another name, or: ${shellCommand`mountaineer alias remove --name ${twin.name}`}`;
     throw new MountaineerError("usage", message, { hint });
   });
   if (!runs) return { changed, alias: null };

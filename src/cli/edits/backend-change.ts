@@ -18,7 +18,7 @@ import { HIDDEN } from "../../config/shown-values.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
-import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import { clientUrl, makeToken, tokenLines } from "../init/gateway-token.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -59,7 +59,7 @@ export async function addBackend(
 ): Promise<BackendChange> {
   if (typed.command === null && typed.url === null) {
     throw new MountaineerError("usage", "a backend is a program or an address, and neither was given", {
-      hint: `mountaineer backends add ${name} -- PROGRAM ARGUMENTS, or mountaineer backends add ${name} --url ADDRESS`,
+      hint: `${shellCommand`mountaineer backends add ${name} -- PROGRAM ARGUMENTS`}, or ${shellCommand`mountaineer backends add ${name} --url ADDRESS`}`,
     });
   }
   const hasToken = await viewConfig(context, async (view) => {
@@ -112,7 +112,7 @@ export async function editBackend(
     const edits = [...removed, ...backendEdits(name, safe)];
     if (edits.length > 0) return edits;
     throw new MountaineerError("usage", "nothing to change was given", {
-      hint: `mountaineer backends edit ${name} --set KEY=VALUE, or an option of backends add`,
+      hint: `${shellCommand`mountaineer backends edit ${name} --set KEY=VALUE`}, or an option of backends add`,
     });
   });
 }
@@ -123,8 +123,8 @@ function leftOut(name: string, keys: readonly string[]): MountaineerError {
     `import left a value out of ${keys.join(", ")}, which says ${HIDDEN}`,
     {
       hint:
-        `take it as a variable, if the server can: mountaineer backends edit ${name} --env NAME=secret:NAME, without that argument; ` +
-        `or type it: mountaineer backends edit ${name} --allow-literal -- PROGRAM ARGUMENTS`,
+        `take it as a variable, if the server can: ${shellCommand`mountaineer backends edit ${name} --env NAME=secret:NAME`}, without that argument; ` +
+        `or type it: ${shellCommand`mountaineer backends edit ${name} --allow-literal -- PROGRAM ARGUMENTS`}`,
     },
   );
 }
@@ -206,7 +206,7 @@ export async function requireFreeName(context: CommandContext, name: string): Pr
 function refuseTwin({ backends }: MountaineerConfig, name: string): void {
   if (backends.every((backend) => backend.name !== name)) return;
   throw new MountaineerError("usage", `there is a backend called ${name}`, {
-    hint: `choose another name, or change it: mountaineer backends edit ${name}`,
+    hint: `choose another name, or change it: ${shellCommand`mountaineer backends edit ${name}`}`,
   });
 }
 
@@ -294,11 +294,13 @@ function refusal(name: string, { table, key }: TypedSecret): MountaineerError {
   const secret = freeSecretName(`${name}-${key}`);
   const again =
     table === "env"
-      ? `--env ${shellWord(key)}=secret:${secret}`
-      : `--header '${key}: ${/^authorization$/i.test(key) ? "Bearer " : ""}\${secret:${secret}}'`;
+      ? shellCommand`--env ${`${key}=secret:${secret}`}`
+      : shellCommand`--header ${`${key}: ${/^authorization$/i.test(key) ? "Bearer " : ""}\${secret:${secret}}`}`;
   return new MountaineerError(
     "usage",
     `the value of ${key} seems to be a secret, and has no place in the configuration; nothing was written`,
-    { hint: `mountaineer secret set ${secret}, then ${again}; --allow-literal writes it as it is` },
+    {
+      hint: `${shellCommand`mountaineer secret set ${secret}`}, then ${again}; --allow-literal writes it as it is`,
+    },
   );
 }

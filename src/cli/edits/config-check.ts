@@ -7,7 +7,7 @@ import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { mistakesError, pathText } from "../../config/values/mistakes.ts";
 import { expandPath } from "../../config/values/paths.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
-import { harmless, sharesAndBackends } from "../../runtime/text/plain-text.ts";
+import { harmless, sharesAndBackends, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openApprovals, openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showJson, showText, warningLine } from "../input/options.ts";
@@ -42,7 +42,9 @@ export async function checkConfig(context: CommandContext, file: string | null):
     return [
       doneLine(paint, `${harmless(path)} is valid: ${count}`),
       ...warnings.flatMap(({ path: key, text, hint }) => warned(`${key}: ${text}`, hint)),
-      ...waiting.flatMap((id) => warned(`${id} would wait for approval`, `mountaineer approve ${id}`)),
+      ...waiting.flatMap((id) =>
+        warned(`${id} would wait for approval`, shellCommand`mountaineer approve ${id}`),
+      ),
     ];
   });
   return 0;

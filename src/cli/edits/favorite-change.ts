@@ -6,6 +6,7 @@ import { secretUses } from "../../config/read/secret-uses.ts";
 import { nameKey } from "../../config/values/names.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { editMembers, findShare, readMembers } from "../sessions/config-members.ts";
@@ -22,7 +23,7 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite, o
     const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
     if (twin !== undefined) {
       throw new MountaineerError("usage", `there is a share called ${twin.name}`, {
-        hint: `choose another name, or: mountaineer shares remove --share ${twin.name}`,
+        hint: `choose another name, or: ${shellCommand`mountaineer shares remove --share ${twin.name}`}`,
       });
     }
     const key = `shares.${JSON.stringify(entry.name)}.only_on`;
@@ -122,7 +123,9 @@ async function noteUnused(context: CommandContext, names: readonly string[]): Pr
   if (unknown !== null) return;
   for (const { name, kept, used_by: users } of secrets) {
     if (names.includes(name) && kept !== null && users.length === 0)
-      context.note(`nothing uses the secret ${name} any more; mountaineer secret remove ${name} removes it`);
+      context.note(
+        `nothing uses the secret ${name} any more; ${shellCommand`mountaineer secret remove ${name}`} removes it`,
+      );
   }
 }
 

@@ -3,7 +3,7 @@
 import type { StepResult } from "../../api/contract.ts";
 import type { KernelLine } from "../../api/kernel-line.ts";
 import type { ShareConfig } from "../../config/snapshot.ts";
-import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { harmless, shellCommand, shellWord } from "../../runtime/text/plain-text.ts";
 import { openEngine, openKernelLine } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -46,7 +46,7 @@ async function writeLine(
   { line, save }: KernelLine,
   { undo, yes }: Asked,
 ): Promise<number> {
-  const again = `mountaineer ${context.command} ${shellWord(name)}`;
+  const again = shellCommand`mountaineer shares kernel ${name}`;
   if (save === null) context.note(undo ? "/etc/fstab has no such line" : "/etc/fstab has the line already");
   else {
     context.print(`${undo ? "-" : "+"} ${harmless(line)}\n`);

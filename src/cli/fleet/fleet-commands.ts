@@ -14,7 +14,7 @@ import {
 } from "../../config/values/fleet-values.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, showText } from "../input/options.ts";
@@ -80,7 +80,7 @@ export async function inviteMachine(context: CommandContext): Promise<number> {
         return;
       }
       context.print(`\nOn the next machine, within ${CODE_VALID_MS / 60_000} minutes:\n\n`);
-      context.print(`  mountaineer fleet join ${code}\n\n`);
+      context.print(`  ${shellCommand`mountaineer fleet join ${code}`}\n\n`);
       context.note("waiting for it; the code lets one machine in, and Ctrl-C withdraws it");
     },
   });
@@ -143,7 +143,9 @@ export async function leave(context: CommandContext, dissolves: boolean): Promis
         ],
   );
   if (name !== null && !dissolved) {
-    context.note(`where the fleet began, its key is taken away by: mountaineer fleet remove ${name}`);
+    context.note(
+      `where the fleet began, its key is taken away by: ${shellCommand`mountaineer fleet remove ${name}`}`,
+    );
   }
   return 0;
 }

@@ -10,7 +10,7 @@ import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.
 import { checkLayerApart, loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { Handover } from "../../fleet/layer/handovers.ts";
 import { errorText, expecting, MountaineerError } from "../../runtime/errors.ts";
-import { harmless, harmlessLines } from "../../runtime/text/plain-text.ts";
+import { harmless, harmlessLines, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
@@ -259,7 +259,7 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
   }
   const found = report.operator === null ? "names no operator" : "names another operator than the key here";
   throw new MountaineerError("usage", `[fleet] ${found}: no machine like that would take what is signed`, {
-    hint: `on every machine of the fleet: mountaineer config set fleet.operator ${operator}`,
+    hint: `on every machine of the fleet: ${shellCommand`mountaineer config set fleet.operator ${operator}`}`,
   });
 }
 

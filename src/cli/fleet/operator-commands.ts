@@ -3,7 +3,7 @@
 import type { FleetLayerReport } from "../../api/fleet-contract.ts";
 import { fleetOff } from "../../api/gateway-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { harmless } from "../../runtime/text/plain-text.ts";
+import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
@@ -104,7 +104,7 @@ async function replaceStolen(context: CommandContext): Promise<number> {
     "",
     "On every other machine of the fleet:",
     "",
-    `  mountaineer config set fleet.operator ${operator}`,
+    `  ${shellCommand`mountaineer config set fleet.operator ${operator}`}`,
     "",
   ]);
   if (!context.json)

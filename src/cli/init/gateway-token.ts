@@ -2,6 +2,7 @@
 import { keptNames } from "../../api/home-secrets.ts";
 import { newToken, TOKEN_REFERENCE, TOKEN_SECRET } from "../../config/edit/gateway-token.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
@@ -30,9 +31,9 @@ export function tokenLines(context: CommandContext, made: string | null, url: st
   const shown = made !== null && context.ask !== null ? made : "TOKEN";
   return [
     `over HTTP with the token that is kept as ${TOKEN_REFERENCE}${shown === made ? ", shown this once" : ""}:`,
-    `      claude mcp add --transport http mountaineer ${url} --header "Authorization: Bearer ${shown}"`,
+    `      ${shellCommand`claude mcp add --transport http mountaineer ${url} --header ${`Authorization: Bearer ${shown}`}`}`,
     ...(shown === made
       ? []
-      : [`      (mountaineer secret set ${TOKEN_SECRET} gives it a value that you know)`]),
+      : [`      (${shellCommand`mountaineer secret set ${TOKEN_SECRET}`} gives it a value that you know)`]),
   ];
 }

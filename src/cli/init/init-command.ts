@@ -11,7 +11,7 @@ import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { mistakesError, mistakeText, unwrittenError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { harmless, shellWord } from "../../runtime/text/plain-text.ts";
+import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { showJson } from "../input/options.ts";
@@ -231,7 +231,7 @@ function nextLines(context: CommandContext, { choices, config, token }: Outcome)
 
 /** A mountaineer command for the same configuration file. */
 function typed({ configPath }: CommandContext, command: string): string {
-  return `mountaineer ${command}${configPath === null ? "" : ` --config ${shellWord(configPath)}`}`;
+  return `mountaineer ${command}${configPath === null ? "" : shellCommand` --config ${configPath}`}`;
 }
 
 /**
@@ -328,7 +328,9 @@ function showOutcome(context: CommandContext, outcome: Outcome): void {
     password?.startsWith("secret:") === true ? [password.slice("secret:".length)] : [],
   );
   for (const name of wanted.filter((one) => !choices.secrets.some((kept) => kept.name === one))) {
-    context.print(dim(`  its password is still to be set: mountaineer secret set ${name}\n`));
+    context.print(
+      dim(`  its password is still to be set: ${shellCommand`mountaineer secret set ${name}`}\n`),
+    );
   }
   for (const line of nextLines(context, outcome)) context.print(dim(`  ${line}\n`));
 }

@@ -69,17 +69,22 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   const folder = isUsual
     ? `the log and ${where} with its configuration and secrets`
     : `the log, configuration and secrets; ${where} is not the usual home, so what else is in it stays`;
+  const records = await Promise.all(
+    CLIENT_NAMES.map(async (client) => ({ client, path: (await readRecord(home, client))?.path ?? null })),
+  );
+  const files = records.flatMap(({ path }) => path ?? []);
+  const restored = files.length === 0 ? "" : ` (${files.map(harmless).join(", ")})`;
   context.print(
-    `This unmounts every share, gives clients their files back, and removes the service, keyring entries, links, ${folder}.\nFiles on the NAS stay.\n`,
+    `This unmounts every share, gives clients their files back${restored}, and removes the service, keyring entries, links, ${folder}.\nFiles on the NAS stay.\n`,
   );
   if (!yes && !(await agrees(context, "Remove Mountaineer?", "no"))) return FAILED_EXIT;
 
   await unmountAll(context);
   await requireAllSent();
   if (isUsual) await purge.requireNoMount(home);
-  for (const client of CLIENT_NAMES) {
-    if ((await readRecord(home, client)) === null) continue;
-    const undo = disconnectClient(context, { client, file: null, yes: true, keepOthers: false });
+  for (const { client, path: file } of records) {
+    if (file === null) continue;
+    const undo = disconnectClient(context, { client, file, yes: true, keepOthers: false });
     await undo.catch((error: unknown) => {
       // An unreadable client file does not stop the purge: the shares are unmounted already.
       if (!(error instanceof MountaineerError) || error.code !== "client_unreadable") throw error;

@@ -1,5 +1,6 @@
 // Makes a running daemon use a backend's new sign-in.
 import { MountaineerError } from "../../runtime/errors.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 
 /**
@@ -17,7 +18,7 @@ export async function restartBackend(
   } catch (error) {
     if (!(error instanceof MountaineerError)) throw error;
     note(
-      `the running daemon was not told: ${error.message}; mountaineer backends restart ${backend} does so`,
+      `the running daemon was not told: ${error.message}; ${shellCommand`mountaineer backends restart ${backend}`} does so`,
     );
   }
 }

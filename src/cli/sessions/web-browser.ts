@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { writeDurably } from "../../runtime/files/durable-file.ts";
 import { startDetached } from "../../runtime/process/child-process.ts";
-import { shellWord } from "../../runtime/text/plain-text.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { browserOpenerDarwin } from "./web-browser-darwin.ts";
 import { browserOpenerLinux } from "./web-browser-linux.ts";
 
@@ -27,10 +27,9 @@ export function waysFromAfar(
 ): readonly string[] {
   const { hostname, port } = new URL(link);
   const [, , reached = hostName] = SSH_CONNECTION.split(" ");
-  const login = shellWord(`${user}@${reached}`);
   return [
     "there is no screen here: open the link in a browser, within a minute",
-    `from another machine, first: ssh -L ${port}:${hostname}:${port} ${login}`,
+    `from another machine, first: ${shellCommand`ssh -L ${`${port}:${hostname}:${port}`} ${`${user}@${reached}`}`}`,
   ];
 }
 

@@ -14,7 +14,15 @@ import {
 } from "../../api/words/backend-words.ts";
 import { sinceText } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
-import { columns, counted, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
+import {
+  columns,
+  counted,
+  glued,
+  harmless,
+  padded,
+  shellCommand,
+  wrapped,
+} from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 import {
   conditionLines,
@@ -102,7 +110,7 @@ function routeBlock(backend: BackendStatus, view: View): string[] {
   const { recovery_pending: pending, held } = routes;
   const ready = routeReadyText(backend, now);
   const command = (to: string): string =>
-    `${INDENT}    mountaineer switch --backend ${harmless(name)} --to ${harmless(to)}`;
+    `${INDENT}    ${shellCommand`mountaineer switch --backend ${name} --to ${to}`}`;
   if (pending !== null && ready !== null) {
     lines.push(...marked(paint.symbols.ready, harmless(ready), INDENT, paint.yellow, view));
     lines.push(command(pending.route));

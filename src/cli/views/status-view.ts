@@ -10,7 +10,7 @@ import {
 } from "../../api/words/share-words.ts";
 import { sinceText, WAITING_CODE } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
-import { columns, glued, harmless, padded, shellWord, wrapped } from "../../runtime/text/plain-text.ts";
+import { columns, glued, harmless, padded, shellCommand, wrapped } from "../../runtime/text/plain-text.ts";
 import { backendBlock, gatewayBlock } from "./gateway-view.ts";
 import {
   conditionLines,
@@ -133,7 +133,7 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
   ];
   const ready = readyText(share, view.global, now);
   if (ready !== null) {
-    const command = `mountaineer switch --share ${nameWord(share)} --to tb`;
+    const command = shellCommand`mountaineer switch --share ${share.name} --to tb`;
     lines.push(...banner([`${ready} To switch by hand:`, command], INDENT, view));
   }
   lines.push(...routeLines(share, view), ...pathLines(share, view));
@@ -203,22 +203,17 @@ function remedyOf(share: ShareStatus): string {
   if (!share.tb_reachable && !share.fb_reachable)
     return "switch the server on, or check the cable: it goes on by itself then";
   return share.mount_state === "mounted"
-    ? `see why: mountaineer verify --share ${nameWord(share)}`
-    : `try at once: mountaineer mount --share ${nameWord(share)}`;
+    ? `see why: ${shellCommand`mountaineer verify --share ${share.name}`}`
+    : `try at once: ${shellCommand`mountaineer mount --share ${share.name}`}`;
 }
 
 function heldLines(share: ShareStatus, { paint }: View): string[] {
   if (share.held === null) return [];
-  const name = `--share ${nameWord(share)}`;
   const [what, how] =
     share.held === "fallback"
-      ? ["Back to automatic:", `switch ${name} --to auto`]
-      : ["To mount it again:", `mount ${name}`];
+      ? ["Back to automatic:", shellCommand`mountaineer switch --share ${share.name} --to auto`]
+      : ["To mount it again:", shellCommand`mountaineer mount --share ${share.name}`];
   const lead = `${INDENT}${paint.symbols.info} ${what}`;
   // The command is not wrapped, so that it can be copied.
-  return [paint.cyan(lead), `${INDENT}    mountaineer ${how}`];
-}
-
-function nameWord(share: ShareStatus): string {
-  return harmless(shellWord(share.name));
+  return [paint.cyan(lead), `${INDENT}    ${how}`];
 }

@@ -9,6 +9,7 @@ import {
   harmless,
   harmlessLines,
   padded,
+  shellCommand,
   spelledOut,
   wrapped,
 } from "../../runtime/text/plain-text.ts";
@@ -80,7 +81,7 @@ function changeText(change: ToolChange, style: TerminalStyle): string {
   const state = withheld ? "withheld until it is approved" : "published";
   const head = `${paint.bold(harmless(displayName(change)))} of ${harmless(backend)}${shown}  ${kind}, ${state}\n`;
   if (members === null)
-    return `${head}    mountaineer tools diff ${harmless(`${backend}:${tool}`)} shows it\n`;
+    return `${head}    ${shellCommand`mountaineer tools diff ${`${backend}:${tool}`}`} shows it\n`;
   const unknown = before_known
     ? ""
     : "    what was approved was too long to keep: only what is now can be shown\n";

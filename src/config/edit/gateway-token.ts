@@ -1,5 +1,6 @@
 // The token that HTTP clients send. It is made together with the first MCP server, and kept as a secret.
 import { MountaineerError } from "../../runtime/errors.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { tomlLines } from "./toml-value.ts";
 
 export const TOKEN_SECRET = "gateway-token";
@@ -30,7 +31,7 @@ export function wantsToken({ asked, text, hasBackend, addsBackend }: TokenOption
   const says = /^[ \t]*(?:\[+[ \t]*"?incoming_auth\b|"?incoming_auth"?[ \t]*[:.=])/m.test(text);
   if (asked === true && says) {
     throw new MountaineerError("usage", "the configuration says already who may come in ([incoming_auth])", {
-      hint: `mountaineer secret set ${TOKEN_SECRET} gives the token a value that you know; mountaineer config edit changes the rest`,
+      hint: `${shellCommand`mountaineer secret set ${TOKEN_SECRET}`} gives the token a value that you know; mountaineer config edit changes the rest`,
     });
   }
   if (asked !== null) return asked;

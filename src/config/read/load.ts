@@ -5,7 +5,7 @@ import { type FileHandle, open, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
-import { shellWord } from "../../runtime/text/plain-text.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { routeKeys, routesOf } from "../backend-routes.ts";
 import { type ConfigPlace, configFormat } from "../locate.ts";
 import { reachWarnings } from "../reach.ts";
@@ -211,7 +211,7 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
       target === null
         ? [
             `cannot be read: ${errorText(error)}`,
-            isMissing ? `mountaineer init --config ${shellWord(path)} writes one to begin with` : null,
+            isMissing ? `${shellCommand`mountaineer init --config ${path}`} writes one to begin with` : null,
           ]
         : [`is a link to ${target}, which is not there`, "put the file there, or remove the link"];
     const details = { cause: error, retry: "later", hint } as const;

@@ -23,7 +23,7 @@ import {
 import { errorText } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { shellWord } from "../../runtime/text/plain-text.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { ApprovalTransition, ServiceTransition } from "../events/service-transitions.ts";
 import type { ApprovalsFile, LoadedApprovals } from "./approvals-file.ts";
@@ -259,7 +259,7 @@ function approvalConditions({ waiting, since, lost, unsavedBecause, now }: Appro
     code: WAITING_CODE,
     severity: "warning",
     title: `Waits for approval: ${entrySummary(entry)}`,
-    hint: `mountaineer approve ${shellWord(entry.id)}`,
+    hint: shellCommand`mountaineer approve ${entry.id}`,
     since: since.get(entry.id) ?? now,
   }));
   if (lost !== null && waiting.length > 0) {

@@ -5,6 +5,7 @@ import type { KernelLine } from "../../api/kernel-line.ts";
 import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { writeDurably } from "../../runtime/files/durable-file.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { unspeakable } from "../../shares/drivers/cifs/options.ts";
 import {
@@ -98,7 +99,7 @@ export async function kernelLine(
         mounts.some(({ path, type }) => path === placed.mountPath && /^(cifs|smb3)$/.test(type))
       )
         throw new MountaineerError("usage", `${name} is mounted by this line, and needs it to be unmounted`, {
-          hint: `First, as its own user: mountaineer shares kernel ${name} --undo`,
+          hint: `First, as its own user: ${shellCommand`mountaineer shares kernel --undo -- ${name}`}`,
         });
       if ((await readFile(tools.fstab, "latin1").catch(expecting("ENOENT", null))) !== before)
         throw new MountaineerError("usage", `${tools.fstab} was changed meanwhile; nothing was written`);

@@ -7,7 +7,7 @@ import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Exposure, exposureOf, type OpenEntry, ownIdentity } from "../../runtime/files/exposure.ts";
 import type { Logger } from "../../runtime/log/log.ts";
-import { shellWord } from "../../runtime/text/plain-text.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 
 interface PlaceFault {
@@ -58,11 +58,11 @@ function writableFault(path: string, entry: OpenEntry): PlaceFault {
   if (why === "owner") {
     const us = process.getuid?.() ?? uid;
     const text = `${what} belongs to user ${uid}, and this is user ${us} (mode ${mode})`;
-    const hint = `if that user is to be trusted with all that this one may do, give it over: sudo chown ${us} ${shellWord(at)}`;
+    const hint = `if that user is to be trusted with all that this one may do, give it over: ${shellCommand`sudo chown ${us} ${at}`}`;
     return { ...fault, text, hint };
   }
   const text = `${what} can be written by others (mode ${mode}, user ${uid})`;
-  return { ...fault, text, hint: `chmod go-w ${shellWord(at)}` };
+  return { ...fault, text, hint: shellCommand`chmod go-w ${at}` };
 }
 
 function readableFault(
@@ -70,7 +70,7 @@ function readableFault(
   { mode, uid, isFolder }: OpenEntry,
   secrets: readonly string[],
 ): PlaceFault {
-  const hint = `chmod ${isFolder ? "go-rwx" : "go-r"} ${shellWord(path)}`;
+  const hint = shellCommand`chmod ${isFolder ? "go-rwx" : "go-r"} ${path}`;
   const code = "readable_by_others";
   const who = `can be read by others (mode ${mode}, user ${uid})`;
   const [first, ...others] = secrets;

@@ -20,6 +20,7 @@ import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView } from "../../gateway/serving/gateway-contract.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
 
@@ -256,7 +257,9 @@ export function withWaiting(status: GatewayStatuses, conditions: readonly Condit
   const waiting = conditions.filter(({ code }) => code === WAITING_CODE);
   if (status.backends === undefined || waiting.length === 0) return status;
   const backends = status.backends.map((backend) => {
-    const own = waiting.filter(({ hint }) => hint === `mountaineer approve backends.${backend.name}`);
+    const own = waiting.filter(
+      ({ hint }) => hint === shellCommand`mountaineer approve ${`backends.${backend.name}`}`,
+    );
     if (own.length === 0) return backend;
     const reason = backend.enabled ? backend.reason : "it waits for approval";
     return { ...backend, reason, conditions: [...backend.conditions, ...own] };

@@ -3,7 +3,7 @@ import type { Condition, GlobalStatus } from "../../api/contract.ts";
 import { CUT_SHORT_HINT } from "../../config/layer/held-file.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { Memory } from "../../reconcile/memory.ts";
-import { counted, shellWord } from "../../runtime/text/plain-text.ts";
+import { counted, shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { Lacking } from "../../shares/drivers/mount-driver.ts";
 import type { FormerUnsent } from "../../shares/drivers/rclone/caches.ts";
@@ -59,7 +59,7 @@ export function leftConditions(left: readonly LeftShare[]): Standing[] {
     code: `left_mounted:${name}`,
     severity: "info",
     title: `${name} is no longer configured; still mounted at ${mountPath}`,
-    hint: `mountaineer unmount --share ${shellWord(name)}`,
+    hint: shellCommand`mountaineer unmount --share ${name}`,
   }));
 }
 

@@ -3,6 +3,7 @@ import type { StepResult, UnsentServer, VerifyFinding } from "../../api/contract
 import { selectShares } from "../../api/name-selection.ts";
 import type { Control, InputOf } from "../../api/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { WaitingUnsent } from "../../shares/drivers/mount-driver.ts";
 import type { FormerUnsent } from "../../shares/drivers/rclone/caches.ts";
@@ -86,7 +87,7 @@ export function createShareControl(
     const { result: ended, detail } = await engine.ask(name, request, signal);
     if (ended !== "unmounted" && ended !== "skipped") {
       throw new MountaineerError("usage", `${detail}; they are sent with the next mount`, {
-        hint: `Close what is open, then: mountaineer unmount --share ${name}; mountaineer mount --share ${name}`,
+        hint: `Close what is open, then: ${shellCommand`mountaineer unmount --share ${name}; mountaineer mount --share ${name}`}`,
       });
     }
     await engine.ask(name, { kind: "mount", waitUntilMs: waitUntilMs() }, signal);

@@ -5,6 +5,7 @@ import { selectShares } from "../../api/name-selection.ts";
 import type { InputOf } from "../../api/operations.ts";
 import { parseSubpath } from "../../config/values/names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
@@ -92,7 +93,7 @@ function listed(
   switch (listing.errno) {
     case "ENOENT":
       throw new MountaineerError("path_unknown", `${folder} is not there`, {
-        hint: `mountaineer folders --share ${share} lists what is`,
+        hint: `${shellCommand`mountaineer folders --share ${share}`} lists what is`,
       });
     case "ENOTDIR":
     case "ELOOP":
@@ -115,7 +116,7 @@ function notMounted(share: string, view: ShareView): MountaineerError {
   const reason = standing?.title ?? view.memory.lastError;
   const why = reason === null ? "" : `: ${reason}`;
   return new MountaineerError("share_unavailable", `${share} is not mounted${why}`, {
-    hint: standing?.hint ?? `mountaineer mount --share ${share}`,
+    hint: standing?.hint ?? shellCommand`mountaineer mount --share ${share}`,
     retry: "later",
   });
 }

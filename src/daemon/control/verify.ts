@@ -1,5 +1,6 @@
 // The findings of `mountaineer verify`.
 import type { Condition, StatusReport, VerifyFinding } from "../../api/contract.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import { routesOf } from "../../shares/share-spec.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";
@@ -24,7 +25,7 @@ export function gatewayFindings({
     }));
     if (phase === "Failed" && own.every(({ severity }) => severity !== "error")) {
       const text = `${name}: ${reason ?? last_error ?? "it does not come up"}`;
-      const hint = `mountaineer backends logs ${name}`;
+      const hint = shellCommand`mountaineer backends logs ${name}`;
       findings.push({ share: null, severity: "error", code: "backend_failed", text, hint });
     }
     findings.push(...own);
@@ -66,14 +67,14 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
         ? null
         : routesDown
           ? "check the cables and the server; mountaineer doctor looks closer"
-          : `mountaineer mount --share ${share}`,
+          : shellCommand`mountaineer mount --share ${share}`,
     );
   } else if (status.mount_state !== "unmounted" && !status.mount_alive) {
     add(
       "error",
       "mount_dead",
       `the mount at ${status.mount_path} does not answer`,
-      `mountaineer reconcile --share ${share}`,
+      shellCommand`mountaineer reconcile --share ${share}`,
     );
   } else if (status.last_error !== null) {
     add("error", "last_error", status.last_error, null);

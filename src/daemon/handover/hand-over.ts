@@ -5,6 +5,7 @@ import type { HandOverReport } from "../../api/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { Handing } from "./handing.ts";
@@ -208,7 +209,7 @@ export class Handover implements AsyncDisposable {
 
 function serveHint(names: readonly string[]): string {
   return (
-    `see why: mountaineer backends logs ${names[0]}; a server that cannot run twice at a time takes ` +
+    `see why: ${shellCommand`mountaineer backends logs ${names[0] ?? "NAME"}`}; a server that cannot run twice at a time takes ` +
     'replace = "stop-first"'
   );
 }

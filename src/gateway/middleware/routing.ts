@@ -1,6 +1,7 @@
 // Routing: answers lists from the catalog, and sends other requests to a backend, under the backend's own names.
 
 import { machineOf } from "../../config/values/backend-names.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { NOT_FRESH } from "../catalog/catalog.ts";
 import { heldBy, resolveServed, resolveTarget } from "../catalog/resolve.ts";
@@ -274,7 +275,7 @@ async function callThatMayBeTask(
  */
 function switchedOff({ name }: RequestTarget, params: JsonObject | undefined): Reply {
   const shown = sanitise(name);
-  const text = `The tool ${shown} is switched off on this machine. Its owner can switch it on: mountaineer tools enable ${shown}`;
+  const text = `The tool ${shown} is switched off on this machine. Its owner can switch it on: ${shellCommand`mountaineer tools enable ${shown}`}`;
   if (params?.["task"] !== undefined) return errorReply(INVALID_REQUEST, text);
   return { result: { content: [{ type: "text", text }], isError: true } };
 }

@@ -1,6 +1,7 @@
 // Lasting problems that do not belong to one backend.
 import { standingSince } from "../../reconcile/decision.ts";
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { missingHint, missingText } from "../../secrets/reference.ts";
 import type { BackendCondition } from "../backends/policy/backend-pool-contract.ts";
 import type { Catalog, UnseenEntry } from "../catalog/catalog.ts";
@@ -216,7 +217,7 @@ function addPins({ pending, beyond, lost, isUnread, unsavedBecause }: PinsState,
   for (const [backend, of] of Map.groupBy(pending, (one) => one.backend)) {
     const withheld = of.filter(({ isWithheld }) => isWithheld);
     const changed = of.filter(({ isWithheld }) => !isWithheld);
-    const hint = `\`mountaineer tools diff\` shows how; \`mountaineer tools approve --backend ${backend}\` accepts it.`;
+    const hint = `\`mountaineer tools diff\` shows how; \`${shellCommand`mountaineer tools approve --backend ${backend}`}\` accepts it.`;
     if (changed.length > 0) {
       const title = `backend ${backend} describes ${whatOf(changed)} otherwise than when they were approved: ${firstOf(changed, entryText)}`;
       add("warning", "tools_changed", title, hint);

@@ -3,7 +3,7 @@ import type { WaitingEntryWire } from "../../api/approval-contract.ts";
 import type { DaemonClient } from "../../api/client/client.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { columns, harmless } from "../../runtime/text/plain-text.ts";
+import { columns, harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import type { DesktopPrograms } from "../desktop/desktop-programs.ts";
 
 /** More lines do not fit into a window, and the user must see the whole entry. */
@@ -26,7 +26,7 @@ export async function approveWaiting(
     const text = textOf(entry);
     if (text === null) {
       throw new MountaineerError("usage", `what waits of ${harmless(entry.id)} is too long for a window`, {
-        hint: `see it in a terminal: mountaineer approve ${harmless(entry.id)}`,
+        hint: `see it in a terminal: ${shellCommand`mountaineer approve ${entry.id}`}`,
       });
     }
     const question = { title: "Mountaineer: a change waits for you", text, yes: "Approve", no: "Leave it" };

@@ -97,7 +97,22 @@ export function wrapped(text: string, width: number): string[] {
 
 /** Quotes the word for a POSIX shell if necessary. */
 export function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  // Characters that nobody sees would be lost on the way through a terminal.
+  if (harmless(word) !== word)
+    return `"$(printf '${[...new TextEncoder().encode(word)].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("")}')"`;
+  return /^[\w@%+:,./-][\w@%+=:,./-]*$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+/**
+ * A command for a POSIX shell, such as `mountaineer mount --share ${name}`: each value becomes one word. A value that begins
+ * with `-` and follows neither an option nor `--` is written behind `--`, so options come before it.
+ */
+export function shellCommand(parts: TemplateStringsArray, ...values: readonly (string | number)[]): string {
+  return values.reduce<string>((text, value, index) => {
+    const word = shellWord(String(value));
+    const isOperand = String(value).startsWith("-") && !/ --(?:[a-z][a-z-]*)? $/.test(text);
+    return `${text}${isOperand ? "-- " : ""}${word}${parts[index + 1] ?? ""}`;
+  }, parts[0] ?? "");
 }
 
 /** "42 s", "5 min", "3 h 12 min", "2 d 4 h". */

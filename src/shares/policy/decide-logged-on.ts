@@ -1,5 +1,7 @@
 // The rules after a server has refused a login: the login is tried again only once an hour, and a working
 // mount is kept.
+
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { changeHint } from "../../secrets/reference.ts";
 import { type Builder, setMemory } from "./decision-builder.ts";
 
@@ -34,7 +36,7 @@ export function logonConditions({ seen: { logon, mount }, spec, conditions }: Bu
     code: "login_refused",
     severity: "error",
     title: refusedText(username, logon.refusal),
-    hint: `Give the right password: ${remedy}. Right as it is: mountaineer mount --share ${name}. By itself it is tried once an hour.${goesOn}`,
+    hint: `Give the right password: ${remedy}. Right as it is: ${shellCommand`mountaineer mount --share ${name}`}. By itself it is tried once an hour.${goesOn}`,
   });
 }
 

@@ -1,6 +1,6 @@
 // A person's request: it comes before the rules, may hold the share to a state, and is always answered.
 import { NO_BACKOFF } from "../../reconcile/route-health.ts";
-import { counted } from "../../runtime/text/plain-text.ts";
+import { counted, shellCommand } from "../../runtime/text/plain-text.ts";
 import { type RouteName, routesOf } from "../share-spec.ts";
 import { canMove, mayMoveSoon } from "./decide-carry.ts";
 import { checkedOpenFiles, looksDead, startOperation, whyNotMountable } from "./decide-operation.ts";
@@ -67,7 +67,8 @@ function takeSwitch(builder: Builder, request: SwitchRequest, to: RouteName): St
   const { spec } = builder;
   if (!routesOf(spec).includes(to)) {
     const key = to === "tb" ? "thunderbolt_host" : "fallback_host";
-    const hint = `Give it one: mountaineer config set shares.${spec.name}.${key} ADDRESS`;
+    const name = /^[\w-]+$/.test(spec.name) ? spec.name : JSON.stringify(spec.name);
+    const hint = `Give it one: ${shellCommand`mountaineer config set ${`shares.${name}.${key}`} ADDRESS`}`;
     return answer(builder, "failed", `${spec.name} has no ${SPOKEN[to]} route; nothing was changed`, {
       hint,
     });

@@ -1,5 +1,5 @@
 // The conditions of a share that follow from the observation alone. The rules in `decide*.ts` add others.
-import { counted } from "../../runtime/text/plain-text.ts";
+import { counted, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, WaitingUnsent } from "../drivers/mount-driver.ts";
 import type { ShareSpec } from "../share-spec.ts";
@@ -148,7 +148,7 @@ function unsentHint({ seen: { mount, routes }, spec }: Builder): string {
   if (mount === null) return "They are kept here and sent by the next mount.";
   const { madeByDriver, path } = mount.found;
   if (!madeByDriver) {
-    return `They are kept here, as ${path} is not a mount of this share's own. To send them: mountaineer unmount --share ${spec.name} --force; mountaineer mount --share ${spec.name}`;
+    return `They are kept here, as ${path} is not a mount of this share's own. To send them: ${shellCommand`mountaineer unmount --share ${spec.name} --force; mountaineer mount --share ${spec.name}`}`;
   }
   const isAny = routes.tb.probe.verdict === "answers" || routes.fallback.probe.verdict === "answers";
   return isAny ? "They are being sent." : "They are kept here and sent once the server answers.";
@@ -173,7 +173,7 @@ function readiness({ seen, spec, memory, state }: Builder): NewCondition[] {
       code: "tb_ready",
       severity: "info",
       title: `Thunderbolt is ready${openFiles === null ? "" : openFilesSuffix(openFiles)}`,
-      hint: `mountaineer switch --share ${spec.name} --to tb`,
+      hint: shellCommand`mountaineer switch --share ${spec.name} --to tb`,
       ...(openFiles === null ? {} : { holders: openFiles.holders }),
     });
   }

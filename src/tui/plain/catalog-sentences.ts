@@ -2,7 +2,7 @@
 
 import { argumentsField, type FieldKind, type SchemaField } from "../../api/forms/schema-fields.ts";
 import { marksText } from "../../api/tool-hints.ts";
-import { counted, shellWord } from "../../runtime/text/plain-text.ts";
+import { counted, shellCommand, shellWord } from "../../runtime/text/plain-text.ts";
 import type { CatalogItem } from "../catalog/catalog-items.ts";
 
 /** Maximum number of items listed; a search finds the others. */
@@ -104,5 +104,6 @@ function kindText(of: FieldKind): string {
 function callCommand(name: string, { of }: SchemaField): string {
   const needed = of.kind === "group" ? of.fields.filter(({ isRequired }) => isRequired) : [];
   const json = `{${needed.map((field) => `${JSON.stringify(field.name)}: …`).join(", ")}}`;
-  return ["mountaineer call", shellWord(name), ...(needed.length === 0 ? [] : [shellWord(json)])].join(" ");
+  const command = shellCommand`mountaineer call ${name}`;
+  return needed.length === 0 ? command : `${command} ${shellWord(json)}`;
 }

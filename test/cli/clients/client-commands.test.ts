@@ -1,5 +1,6 @@
 // `mountaineer import` and `mountaineer connect`, as a person types them: from a client's file to a client that lists all.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, readlink, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -240,6 +241,22 @@ test("F1 connected again after changes of its own, a client gets back all that w
   assert.deepEqual(mcpServers, { a: light("a_"), b: { command: "b" } });
 });
 
+test("E2 an undo writes no file that only its record names", async (t) => {
+  const { run, env } = await setUp(t, {});
+  await run("connect", "claude", "--yes");
+  const record = join(env.MOUNTAINEER_HOME, "connections/claude.json");
+  const victim = join(env.HOME, "package.json");
+  const before = "{}\n";
+  await writeFile(victim, before);
+  const after_sha256 = createHash("sha256").update(before).digest("hex");
+  await writeFile(
+    record,
+    JSON.stringify({ path: victim, before: '{"scripts": {"test": "evil"}}', after_sha256, taken: [] }),
+  );
+  for (const words of [["--undo"], []]) await run("connect", "claude", ...words, "--yes");
+  assert.equal(await readFile(victim, "utf8"), before);
+});
+
 test("F1 another file of a client does not cost the first one its way back, nor is that one put back for it", async (t) => {
   const { file, text, run, env } = await setUp(t, { a: light("a_") });
   await run("import", "claude", "--yes");
@@ -256,7 +273,10 @@ test("F1 another file of a client does not cost the first one its way back, nor 
   // The first file is free as soon as its entry is gone, however it went.
   await writeFile(file, text);
   assert.equal((await run("connect", "claude", "--file", other, "--yes")).code, 0);
-  assert.equal((await run("connect", "claude", "--undo", "--yes")).code, 0);
+  const unnamed = await run("connect", "claude", "--undo", "--yes");
+  assert.equal(unnamed.code, 3);
+  assert.ok(unnamed.stderr.includes(`mountaineer connect claude --undo --file ${other}`), unnamed.stderr);
+  assert.equal((await run("connect", "claude", "--undo", "--file", other, "--yes")).code, 0);
   assert.equal(await readFile(other, "utf8"), text);
   await assert.rejects(stat(join(env.MOUNTAINEER_HOME, "connections/claude.json")));
 });

@@ -113,7 +113,7 @@ test("the file is what was asked for, and says where every option is; the end sa
     `        servers that your clients have already: mountaineer import ${named} takes them over`,
     `        in Claude Desktop, Cursor, VS Code and others: mountaineer connect NAME ${named}`,
     "  over HTTP with the token that is kept as secret:gateway-token:",
-    '        claude mcp add --transport http mountaineer http://127.0.0.1:9000/mcp --header "Authorization: Bearer TOKEN"',
+    "        claude mcp add --transport http mountaineer http://127.0.0.1:9000/mcp --header 'Authorization: Bearer TOKEN'",
     "        (mountaineer secret set gateway-token gives it a value that you know)",
   ]);
   const again = await run(args, { home });
@@ -389,7 +389,7 @@ test("E1 backends add makes the token with the first server, too, and none with 
   assert.deepEqual(await keptTokens(home), ["gateway-token file"]);
   assert.match(
     first.stdout,
-    /Agents come in over HTTP with the token[\s\S]*--header "Authorization: Bearer TOKEN"/,
+    /Agents come in over HTTP with the token[\s\S]*--header 'Authorization: Bearer TOKEN'/,
   );
   const [token = ""] = /[\w-]{43}/.exec(await readFile(join(home, "secrets.json"), "utf8")) ?? [];
   assert.ok(token !== "" && !`${first.stdout}${first.stderr}`.includes(token));

@@ -1,4 +1,6 @@
 // The lasting problems of one backend, in words, and what a person can do. Pure.
+
+import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { missingHint, missingText } from "../../../secrets/reference.ts";
 import type { BackendSpec, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
@@ -42,7 +44,7 @@ function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null
   const advice = failure.hint ?? lookFurther(spec);
   if (failures < CIRCUIT_FAILURES) return error("not_running", `backend ${name}: ${failure.message}`, advice);
   const title = `backend ${name} failed ${failures} times in a row and is tried once a minute: ${failure.message}`;
-  const hint = `${advice.replace(/\.?$/, ".")} A change of its configuration, or \`mountaineer backends restart ${name}\`, tries at once.`;
+  const hint = `${advice.replace(/\.?$/, ".")} A change of its configuration, or \`${shellCommand`mountaineer backends restart ${name}`}\`, tries at once.`;
   return error("circuit_open", title, hint);
 }
 
@@ -98,7 +100,7 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
   const [first, ...others] = seen.withheldEntries;
   if (first !== undefined) {
     const more = others.length === 0 ? "" : ` (and ${others.length} more, which the log names)`;
-    const hint = `Clients would refuse it, or the whole list for it. Have the server corrected, then \`mountaineer backends restart ${name}\`.`;
+    const hint = `Clients would refuse it, or the whole list for it. Have the server corrected, then \`${shellCommand`mountaineer backends restart ${name}`}\`.`;
     warn("entries_withheld", `backend ${name}: ${first}${more}`, hint);
   }
   if (seen.asksForRoots && spec.instances === "shared") {
@@ -112,6 +114,6 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
 /** A remote server's log is not on this machine. */
 function lookFurther({ name, origin }: BackendSpec): string {
   return origin === null
-    ? `\`mountaineer backends logs ${name}\` shows what it wrote.`
+    ? `\`${shellCommand`mountaineer backends logs ${name}`}\` shows what it wrote.`
     : `Check that \`url\` is its MCP endpoint, and see what the server at ${origin} logs.`;
 }

@@ -1,5 +1,6 @@
 // The OAuth tokens of all backends, shared by their links and renewed before they expire.
 import { createRedaction } from "../../../runtime/log/log-redaction.ts";
+import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { type BackoffMs, backoffMs } from "../../../runtime/time/backoff.ts";
 import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
@@ -356,7 +357,7 @@ class SharedToken {
   }
 
   get #loginHint(): string {
-    return `mountaineer backends login ${this.#options.backend}`;
+    return shellCommand`mountaineer backends login ${this.#options.backend}`;
   }
 
   #setNotice(notice: SignInNotice | null): void {

@@ -5,6 +5,7 @@ import { access, lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
+import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountTable } from "../../mounts/mount-entry.ts";
 import { isUnderLaunchd, meaningOfDenied } from "../../mounts/volume-permission-darwin.ts";
@@ -197,7 +198,7 @@ async function makeWay({ path, folder }: Attempt): Promise<Failed | null> {
       // After a failed mount, macOS leaves a folder of root's behind. While that folder exists, macOS would mount at
       // `NAME-1`.
       return folder === null
-        ? taken(path, `a folder that is not ours; when it is empty: sudo rmdir '${path}'`)
+        ? taken(path, `a folder that is not ours; when it is empty: ${shellCommand`sudo rmdir ${path}`}`)
         : failed("permission_denied", `${path}: ${errorText(error)}`);
     }
     if (code === "ENOTEMPTY" || code === "EEXIST") return taken(path, "a folder with something in it");

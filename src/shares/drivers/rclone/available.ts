@@ -11,6 +11,7 @@ import {
 } from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram, isProgram } from "../../../runtime/process/find-program.ts";
+import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { Lacking } from "../mount-driver.ts";
 import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS } from "./version.ts";
@@ -141,7 +142,7 @@ export async function whyClosed(device: string): Promise<Lacking | null> {
     const code = systemErrorCode(error);
     if (code === "EACCES" || code === "EPERM") {
       const text = `${device} is there, but this user may not open it (${code})`;
-      const hint = `allow it: it is usually open to all (chmod 666), or to a group: ls -l ${device}`;
+      const hint = `allow it: it is usually open to all (chmod 666), or to a group: ${shellCommand`ls -l ${device}`}`;
       return { text, hint, fuse: "denied" };
     }
     const hint = `load the fuse module, or give the container the device ${device} and the right to mount`;

@@ -2,6 +2,7 @@
 import { dirname } from "node:path";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
+import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { ShareSpec } from "../../share-spec.ts";
 import { isShareNamed } from "../../smb-source.ts";
 import type { FoundMount, MountDriver, SmbDriverOptions } from "../mount-driver.ts";
@@ -165,7 +166,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
       else if (inUse !== null) await caches.sendHere(server, await filesOf(share));
       else {
         throw new MountaineerError("usage", `${share.name} is not mounted, so there is nowhere to send it`, {
-          hint: `Mount it first: mountaineer mount --share ${share.name}`,
+          hint: `Mount it first: ${shellCommand`mountaineer mount --share ${share.name}`}`,
         });
       }
       folders.changed(share.name);

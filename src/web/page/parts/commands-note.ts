@@ -1,6 +1,7 @@
 // Whether this tab may run commands: a note that says how to get the right, or a mark while the tab has it.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "./app.ts";
 import { Copyable, WorkButton } from "./elements.ts";
@@ -53,7 +54,9 @@ export function CommandsNote({ app, refused }: ViewProps & { readonly refused: s
           "p",
           { role: "status" },
           "In a terminal on that machine, type ",
-          h(Copyable, { text: `mountaineer admin ${shownCode.slice(0, 4)}-${shownCode.slice(4)}` }),
+          h(Copyable, {
+            text: shellCommand`mountaineer admin ${`${shownCode.slice(0, 4)}-${shownCode.slice(4)}`}`,
+          }),
           " within three minutes. This tab may then change what runs for 15 minutes.",
         ),
   );

@@ -14,7 +14,7 @@ import {
   waitingText,
 } from "../../../api/words/backend-words.ts";
 import { troublesOf, withoutName } from "../../../api/words/words.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+import { counted, shellCommand } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
@@ -134,7 +134,7 @@ function SignIn({ app, backend }: Pick<BackendCardProps, "app" | "backend">): Co
   const may = useMayRunCommands(app);
   const [address, setAddress] = useState<string | null>(null);
   const name = shown(backend.name);
-  const asks = `mountaineer backends login ${backend.name}`;
+  const asks = shellCommand`mountaineer backends login ${backend.name}`;
   if (!backend.conditions.some(({ hint }) => hint?.startsWith(asks) === true)) return null;
   const input = { backend: backend.name };
   const follow = (): Promise<unknown> =>

@@ -7,6 +7,7 @@ import { shownText } from "../../../../config/shown-values.ts";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { childEnvironment, spawnChild } from "../../../../runtime/process/child-process.ts";
 import { isVariableName } from "../../../../runtime/text/name-forms.ts";
+import { shellCommand } from "../../../../runtime/text/plain-text.ts";
 import { type Clock, settledWithin, type Timer } from "../../../../runtime/time/clock.ts";
 import type { RpcMessage } from "../../../json-rpc.ts";
 import {
@@ -389,7 +390,7 @@ function launcherFailures({ cwd, command }: ProgramOptions): Record<string, read
         ? "`command` is the program alone; give its arguments in `args`"
         : "install it, or give its absolute path as `command`",
     ],
-    "program-closed": ["it may not be executed", `make it executable: chmod +x ${command}`],
+    "program-closed": ["it may not be executed", `make it executable: ${shellCommand`chmod +x ${command}`}`],
     "program-is-folder": ["it is a folder", "give the program itself as `command`"],
   };
 }

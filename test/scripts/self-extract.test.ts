@@ -1,0 +1,57 @@
+// The single file that unpacks itself: which of the versions that somebody starts becomes the current one.
+import assert from "node:assert/strict";
+import { chmod, mkdir, readlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { selfExtracting } from "../../scripts/bundle/artifacts.ts";
+import { PLATFORMS } from "../../scripts/bundle/platform-packages.ts";
+import { runCommand } from "../../src/runtime/process/child-process.ts";
+import { systemClock } from "../../src/runtime/time/clock.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const PLATFORM = PLATFORMS.find(({ name }) => name === `${process.platform}-${process.arch}`);
+
+/** A file of that version whose program does nothing. */
+async function fileOf(output: string, version: string): Promise<string> {
+  assert.ok(PLATFORM !== undefined);
+  const folder = join(output, `mountaineer-${version}-${PLATFORM.name}`);
+  await mkdir(join(folder, "bin"), { recursive: true });
+  await mkdir(join(folder, "dist"));
+  await writeFile(join(folder, "bundle.json"), JSON.stringify({ version }));
+  await writeFile(join(folder, "bin/mountaineer"), "#!/bin/sh\n");
+  await writeFile(join(folder, "dist/node"), `#!/bin/sh\nexec '${process.execPath}' "$@"\n`);
+  for (const program of ["bin/mountaineer", "dist/node"]) await chmod(join(folder, program), 0o755);
+  return selfExtracting({
+    folder,
+    output,
+    platform: PLATFORM,
+    version,
+    key: null,
+    epochSeconds: 0,
+    level: 1,
+  });
+}
+
+/** The version that is current once files of these versions were started one after the other. */
+async function currentAfter(t: TestContext, files: ReadonlyMap<string, string>, started: readonly string[]) {
+  const data = await temporaryFolder(t);
+  const env = { PATH: process.env["PATH"] ?? "", HOME: data, XDG_DATA_HOME: data };
+  for (const version of started) {
+    const limits = { clock: systemClock, deadlineMs: 60_000, env };
+    await runCommand(files.get(version) ?? "", [], limits);
+  }
+  return (await readlink(join(data, "mountaineer/current"))).replace(/-[0-9a-f]{12}$/, "");
+}
+
+test("a file of a newer version becomes the current one, and a release is newer than its candidates", async (t) => {
+  const sorted = ["0.9.0", "0.10.0-rc.2", "0.10.0-rc.10", "0.10.0"];
+  const output = await temporaryFolder(t);
+  const files = new Map<string, string>();
+  for (const version of sorted) files.set(version, await fileOf(output, version));
+  for (const [at, newer] of sorted.entries()) {
+    const older = sorted[at - 1];
+    if (older === undefined) continue;
+    assert.equal(await currentAfter(t, files, [older, newer]), newer, `${older}, ${newer}`);
+    assert.equal(await currentAfter(t, files, [newer, older]), newer, `${newer}, ${older}`);
+  }
+});
