@@ -3,6 +3,7 @@ import type { SecretReference } from "../secrets/reference.ts";
 import type { LimitsConfig } from "./limits.ts";
 import type { configFile } from "./schema/schema.ts";
 import type { Settled } from "./schema/settled.ts";
+import type { MountAccess } from "./values/mount-access.ts";
 import type { ShareRequirement } from "./values/requirement.ts";
 import type { SecretText } from "./values/secret-text.ts";
 
@@ -74,6 +75,8 @@ export interface ShareConfig {
   /** The share's own setting, else that of `[global]`. */
   readonly carry: "auto" | "on" | "off";
   readonly wake: "auto" | "off";
+  /** null: the default. */
+  readonly access: MountAccess | null;
   /** The networks on which the share is mounted, such as `subnet:10.0.0.0/24`; empty: any network. */
   readonly onlyOn: readonly string[];
   readonly routes: { readonly tb: RouteConfig; readonly fallback: RouteConfig };

@@ -27,7 +27,8 @@ export type RouteSpec = RouteConfig;
 export type DriverName = ShareConfig["driver"];
 
 export interface ShareSpec
-  extends Pick<ShareConfig, "name" | "shareName" | "username" | "driver" | "routes"> {
+  extends Pick<ShareConfig, "name" | "shareName" | "username" | "driver" | "routes">,
+    Partial<Pick<ShareConfig, "access">> {
   /** The resolved password; null: guest. Never logged. */
   readonly password: string | null;
   /**

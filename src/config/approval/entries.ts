@@ -55,7 +55,7 @@ const BACKEND_FIELDS: Kinds = {
   // A disabled backend is no entry; enabling a backend adds an entry.
   enabled: "free",
 };
-const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends" };
+const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends", access: "access" };
 /** `management` is `free` here, because `entriesOf` adds the part of this key with `managementPart`. */
 const SERVER_FIELDS: Kinds = { ...approvalsIn(serverKeys), management: "free" };
 

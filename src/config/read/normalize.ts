@@ -6,6 +6,7 @@ import { type ConfigFile, configFile } from "../schema/schema.ts";
 import { type Settled, settled } from "../schema/settled.ts";
 import type { ConfigWarning, MountaineerConfig, RouteConfig, ShareConfig } from "../snapshot.ts";
 import { SMB_PORT } from "../values/host-text.ts";
+import { DEFAULT_ACCESS } from "../values/mount-access.ts";
 import { RESERVED_SHARE_NAME } from "../values/names.ts";
 import { defaultSharesRoot, expandPath } from "../values/paths.ts";
 import { gatewayConfig, gatewayWarnings } from "./normalize-gateway.ts";
@@ -27,7 +28,13 @@ function route(
 }
 
 function engineShare(share: SettledShare, global: SettledFile["global"], place: ConfigPlace): ShareConfig {
-  const { name, password, wake, onlyOn } = share;
+  const { name, password, wake, onlyOn, allowOther, fileMode, folderMode } = share;
+  const isDefault = [allowOther, fileMode, folderMode].every((value) => value === null);
+  const access = {
+    allowOther: allowOther ?? DEFAULT_ACCESS.allowOther,
+    fileMode: fileMode ?? DEFAULT_ACCESS.fileMode,
+    folderMode: folderMode ?? DEFAULT_ACCESS.folderMode,
+  };
   return {
     name,
     shareName: share.shareName ?? name,
@@ -36,6 +43,7 @@ function engineShare(share: SettledShare, global: SettledFile["global"], place: 
     driver: driverOf(share, place),
     carry: share.carry ?? global.carry,
     wake,
+    access: isDefault ? null : access,
     onlyOn,
     routes: {
       tb: route(share.thunderboltHost, share.thunderboltInterface, share.thunderboltPath),
@@ -61,6 +69,7 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
 }
 
 const SMB_ONLY = ["username", "password", "share_name"] as const;
+const RCLONE_ONLY = ["allow_other", "file_mode", "folder_mode"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;
 
 /** Warnings about valid values that are probably not meant. */
@@ -73,18 +82,20 @@ function shareWarnings({ shares }: ConfigFile, engineShares: readonly ShareConfi
   for (const [index, share] of shares.entries()) {
     const at = `shares[${index}]`;
     const driver = engineShares[index]?.driver;
-    if (driver === "local") {
-      const unused = share.thunderbolt_host === undefined ? [...SMB_ONLY, ...HOST_ONLY] : SMB_ONLY;
-      for (const key of unused) {
-        if (share[key] === undefined) continue;
-        warnings.push({
-          path: `${at}.${key}`,
-          text: `driver \`local\` does not use \`${key}\``,
-          hint: "remove it",
-        });
-      }
-      continue;
+    const unused = [
+      ...(driver === "local" ? SMB_ONLY : []),
+      ...(driver === "local" && share.thunderbolt_host === undefined ? HOST_ONLY : []),
+      ...(driver === "rclone" ? [] : RCLONE_ONLY),
+    ];
+    for (const key of unused) {
+      if (share[key] === undefined) continue;
+      warnings.push({
+        path: `${at}.${key}`,
+        text: `driver \`${driver}\` does not use \`${key}\``,
+        hint: "remove it",
+      });
     }
+    if (driver === "local") continue;
     // The driver netfs needs no password in the file: macOS looks it up in the Keychain.
     if (driver === "netfs") continue;
     if (share.username !== undefined && share.password === undefined) {

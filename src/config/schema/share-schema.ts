@@ -1,6 +1,7 @@
 // The keys of `[global]`, `[[shares]]` and `[[aliases]]`.
 import { REFERENCE_FORMS } from "../../secrets/reference.ts";
 import { describeServerShare } from "../values/mistakes.ts";
+import { DEFAULT_ACCESS, MODE_EXPECTED, parseMode } from "../values/mount-access.ts";
 import {
   NETWORK_MARK_EXPECTED,
   parseAliasName,
@@ -13,7 +14,7 @@ import {
   SUBPATH_EXPECTED,
 } from "../values/names.ts";
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
-import { choice, host, list, networkInterface, path, reference, text } from "./value-types.ts";
+import { choice, host, list, networkInterface, path, reference, text, toggle } from "./value-types.ts";
 
 const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
 
@@ -101,6 +102,13 @@ export const globalKeys = {
   ),
 };
 
+function modeKey(mode: string, what: string) {
+  const absent = `"${mode}"`;
+  const meaning = `Driver \`rclone\`: the mode of ${what}.`;
+  const value = text("plain", parseMode, { type: "file mode", expected: MODE_EXPECTED });
+  return optional("access", value, { absent, meaning, example: absent });
+}
+
 export const shareKeys = {
   name: required("free", text("plain", parseShareName), {
     expected: SHARE_NAME_EXPECTED,
@@ -155,6 +163,19 @@ export const shareKeys = {
       "`off` mounts it again for each change of route.",
     example: '"auto"',
   }),
+  allow_other: optional("access", toggle, {
+    absent: String(DEFAULT_ACCESS.allowOther),
+    meaning:
+      "Driver `rclone`: whether other users of this machine may use the mount too, within `file_mode` and " +
+      "`folder_mode`; all of them act on the server as `username`. Except for root it needs the line " +
+      "`user_allow_other` in /etc/fuse.conf.",
+    example: "true",
+  }),
+  file_mode: modeKey(
+    DEFAULT_ACCESS.fileMode,
+    "every file; programs run from the share only with execute bits",
+  ),
+  folder_mode: modeKey(DEFAULT_ACCESS.folderMode, "every folder"),
   wake: choiceKey("free", ["auto", "off"], "auto", {
     meaning:
       "Whether to wake the NAS (Wake-on-LAN) when it does not answer and the share is needed: by a person's " +

@@ -29,6 +29,7 @@ export function formerSubject(name: string, config: MountaineerConfig, context: 
     carry: "auto",
     wake: "off",
     onlyOn: [],
+    access: null,
     username: "",
     password: null,
   } as const;
@@ -53,6 +54,7 @@ function subjectOf(share: ShareConfig, { global }: MountaineerConfig, context: S
       username: share.username,
       driver: share.driver,
       routes: share.routes,
+      access: share.access,
       mountPath: join(global.mountRoot, mountName(share, global.mountRoot)),
       stablePath: join(global.sharesRoot, share.name),
     },

@@ -6,6 +6,7 @@ import { expecting, systemErrorCode } from "../../runtime/errors.ts";
 import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
+import { flag, nullable, object, type TypeOf } from "../../runtime/shape.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 export interface StateFolderTools {
@@ -37,6 +38,15 @@ export interface SharePlace<Files extends ShareFiles = ShareFiles> {
  * servers there.
  */
 export const FIRST_SERVER = "first";
+
+/**
+ * Whether a server takes spellings of a name that differ only in case, or only in Unicode form (NFC, NFD), for one name.
+ * null: not known.
+ */
+export const foldingShape = object({ case: nullable(flag), form: nullable(flag) });
+export type Folding = Readonly<TypeOf<typeof foldingShape>>;
+
+export const UNKNOWN_FOLDING: Folding = { case: null, form: null };
 
 /** Maximum length of a folder's name, bytes: with a suffix, any file system accepts it. */
 const NAME_AT_MOST = 180;

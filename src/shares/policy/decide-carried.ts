@@ -11,6 +11,7 @@ import {
   pushSlowRoute,
   remountForUnsent,
   remountOnceClosed,
+  remountOutdated,
 } from "./decide-mounted.ts";
 import { startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
@@ -72,7 +73,9 @@ export function decideCarried(
   if (carried.rerouted) return followHost(builder, mount, route, false);
   settleBackoff(builder);
   return (
-    remountForUnsent(builder, mount, route) ?? (route === "fallback" ? decideRecovery(builder, mount) : null)
+    remountForUnsent(builder, mount, route) ??
+    remountOutdated(builder, mount, route) ??
+    (route === "fallback" ? decideRecovery(builder, mount) : null)
   );
 }
 

@@ -37,7 +37,7 @@ export function decideMounted(builder: Builder, mount: MountSeen, route: RouteNa
   settleBackoff(builder);
   return (
     remountForUnsent(builder, mount, route) ??
-    remountThroughCarrier(builder, mount, route) ??
+    remountOutdated(builder, mount, route) ??
     (route === "fallback" ? decideRecovery(builder, mount) : null)
   );
 }
@@ -56,10 +56,25 @@ export function remountForUnsent(builder: Builder, mount: MountSeen, route: Rout
   });
 }
 
-/** Replaces a mount that an earlier version made without the carrier, as soon as no file on it is open. */
-function remountThroughCarrier(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
-  if (mount.unguarded !== true || isBackingOff(builder) || whyNotMountable(builder) !== null) return null;
-  const reason = "an earlier version mounted it, and nothing would keep its files from another server";
+/**
+ * Replaces a mount that was made without the carrier, or with other options than today's, as soon as no file on it is
+ * open.
+ */
+export function remountOutdated(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
+  const { unguarded = false, found } = mount;
+  if (!unguarded && found.outdated !== true) return null;
+  if (found.outdated === true) {
+    builder.conditions.push({
+      code: "mount_outdated",
+      severity: "warning",
+      title: "Mounted with other options than now: its settings, its server or Mountaineer changed since",
+      hint: "It is mounted anew as soon as nothing on it is open or unsent.",
+    });
+  }
+  if (isBackingOff(builder) || whyNotMountable(builder) !== null) return null;
+  const reason = unguarded
+    ? "an earlier version mounted it, and nothing would keep its files from another server"
+    : "its options are others now";
   return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route) });
 }
 

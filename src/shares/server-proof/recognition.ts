@@ -60,8 +60,8 @@ export function witnessOf(
   serverGuid: string,
   listing: RootListing,
   births: Births | null,
-  before: ServerWitness | null,
-): ServerWitness {
+  before: Pick<ServerWitness, "rootCreatedMs" | "entries"> | null,
+): Omit<ServerWitness, "folding"> {
   const known = new Map((before?.entries ?? []).map((entry) => [entry.name, entry]));
   const entries = steadiest(listing.entries).map((entry): KnownEntry => {
     const old = known.get(entry.name);

@@ -93,6 +93,6 @@ function byName(one: ListedEntry, other: ListedEntry): number {
 }
 
 /** Orders names in the same way on every machine, whatever its language. */
-function compareNames(one: string, other: string): number {
+export function compareNames(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }

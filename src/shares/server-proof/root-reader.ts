@@ -10,7 +10,7 @@ import { type CommandResult, runCommand } from "../../runtime/process/child-proc
 import { findProgram } from "../../runtime/process/find-program.ts";
 import { createLineSplitter } from "../../runtime/text/line-splitter.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { account, configText, REMOTE_NAME } from "../drivers/rclone/files.ts";
+import { account, configText, remoteOf } from "../drivers/rclone/files.ts";
 import { readLoggedFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
 import type { LogonResult, Logons } from "../logons/logons.ts";
@@ -43,6 +43,8 @@ export interface ReadFailure {
   readonly text: string;
   /** The server refused the login: another try, even by another program, may lock the account. */
   readonly isRefusedLogin: boolean;
+  /** The server has no entry of the name that was asked for. */
+  readonly isMissing?: boolean;
 }
 
 interface RootRead {
@@ -123,6 +125,21 @@ export function createRootReader(options: RootReaderOptions) {
       listsRoot: boolean,
     ): Promise<BirthsRead | ReadFailure> =>
       read(request, () => askSmbclient(tools, request, names, listsRoot)),
+    /**
+     * Whether the server finds the entry `name` of the root by the spelling `twin`, too; null: not known. Only reads.
+     */
+    async findsAs(
+      program: ProofProgram,
+      request: ReadRequest,
+      { name, twin }: { readonly name: string; readonly twin: string },
+    ): Promise<boolean | null> {
+      if (program === "rclone") {
+        const found = await read<RootRead>(request, () => listByRclone(tools, request, twin));
+        return found.kind === "read" || (found.isMissing === true ? false : null);
+      }
+      const found = await read(request, () => askSmbclient(tools, request, [name, twin], false));
+      return found.kind === "read" && found.births.has(name) ? found.births.has(twin) : null;
+    },
     /** Removes the files with logins that were left by killed processes, for all shares. Never rejects. */
     removeLeftovers: (logger: Logger): Promise<void> => loginFiles.removeLeftovers(logger),
   };
@@ -133,7 +150,12 @@ function logonResult(read: RootRead | ReadFailure): LogonResult {
   return read.isRefusedLogin ? { refused: read.text } : "unknown";
 }
 
-async function listByRclone(tools: ReadTools, request: ReadRequest): Promise<RootRead | ReadFailure> {
+/** `name`: an entry of the root; "" for the root itself. */
+async function listByRclone(
+  tools: ReadTools,
+  request: ReadRequest,
+  name = "",
+): Promise<RootRead | ReadFailure> {
   const { share, route, endpoint } = request;
   const secret = share.password === null ? null : await tools.obscured(share.password);
   const spec = { ...share.routes[route], host: endpoint.address, port: endpoint.port };
@@ -146,7 +168,7 @@ async function listByRclone(tools: ReadTools, request: ReadRequest): Promise<Roo
   const result = await run(tools, request, {
     program: "rclone",
     file,
-    argumentsWith: (path) => rcloneArguments(share, endpoint, path),
+    argumentsWith: (path) => rcloneArguments(share, endpoint, path, name),
     onStdout: lines.push,
   });
   lines.end();
@@ -157,6 +179,7 @@ async function listByRclone(tools: ReadTools, request: ReadRequest): Promise<Roo
     kind: "failed",
     text: logged?.text ?? lastLine(result.stderr, "rclone"),
     isRefusedLogin: logged?.reason === "wrong_credentials",
+    isMissing: result.exitCode === RCLONE_NOT_FOUND,
   };
 }
 
@@ -241,6 +264,9 @@ function pathFolders(): readonly string[] {
   return (process.env["PATH"] ?? "").split(delimiter);
 }
 
+/** rclone's exit code for a path that does not exist. */
+const RCLONE_NOT_FOUND = 3;
+
 export const RCLONE_LIMITS: readonly string[] = [
   ...["--contimeout", "3s", "--timeout", "10s", "--low-level-retries", "1", "--retries", "1"],
 ];
@@ -250,9 +276,15 @@ export function signing({ password }: Pick<ShareSpec, "password">): readonly str
   return password === null ? [] : ["--client-protection=sign"];
 }
 
-function rcloneArguments(share: ShareSpec, { localAddress }: ProbeEndpoint, config: string): string[] {
+function rcloneArguments(
+  share: ShareSpec,
+  { localAddress }: ProbeEndpoint,
+  config: string,
+  name: string,
+): string[] {
+  const path = name === "" ? remoteOf(share.shareName) : `${remoteOf(share.shareName)}/${name}`;
   return [
-    ...["lsjson", `${REMOTE_NAME}:${share.shareName}`, "--config", config, "--no-mimetype"],
+    ...["lsjson", path, "--config", config, "--no-mimetype"],
     ...RCLONE_LIMITS,
     // --bind accepts no zone; the zone of a link-local address determines the interface anyway.
     ...(localAddress === null || localAddress.includes("%") ? [] : ["--bind", localAddress]),

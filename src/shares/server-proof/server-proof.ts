@@ -6,11 +6,12 @@ import type { HostProber } from "../../network/probe/probe-result.ts";
 import { createSemaphore } from "../../network/probe/single-flight.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { isDiskFull, type StateFolderTools } from "../drivers/share-files.ts";
+import { type Folding, isDiskFull, type StateFolderTools, UNKNOWN_FOLDING } from "../drivers/share-files.ts";
 import { createLogons, type Logons } from "../logons/logons.ts";
 import { preferredRoute, type RouteName, routesOf, type ShareSpec } from "../share-spec.ts";
 import { isSameShareName, sourceOf } from "../smb-source.ts";
 import { compareReadings, READINGS_AT_MOST, type Reading, type SideReading } from "./comparison.ts";
+import { spelledOtherwise } from "./folding.ts";
 import { type Births, recogniseRoot, steadiest, witnessOf } from "./recognition.ts";
 import type { RootListing } from "./root-listing.ts";
 import {
@@ -151,9 +152,11 @@ export function createServerProof(options: ServerProofOptions) {
         const root = { serverGuid, ...compared };
         const source = sourceAt(share, endpoints.tb);
         const more = async (): Promise<null> => null;
+        const reading = { reader, programs, request: requests[0], again: true };
         return await identify(known, share, {
           root,
           more,
+          reading,
           source,
           certain: inUse,
           expected: { server: null },
@@ -198,7 +201,8 @@ export function createServerProof(options: ServerProofOptions) {
           const births = await reader.births(request, plainNames(read.listing), false);
           return births.kind === "read" ? births.births : null;
         };
-        const found = await identify(known, share, { root, more, source, certain: null, expected });
+        const reading = { reader, programs, request, again: false };
+        const found = await identify(known, share, { root, more, reading, source, certain: null, expected });
         return found.kind === "different" && other?.kind === "different"
           ? { ...found, text: other.text }
           : found;
@@ -236,6 +240,7 @@ interface Identifying {
    * null: the times cannot be read.
    */
   readonly more: () => Promise<Births | null>;
+  readonly reading: FoldingReading;
   readonly source: string;
   /** The server's id if it is known without reading the share's root folder; null if that folder has to be read. */
   readonly certain: string | null;
@@ -246,7 +251,7 @@ interface Identifying {
 async function identify(
   known: KnownServers,
   share: ShareSpec,
-  { root, more, source, certain, expected }: Identifying,
+  { root, more, reading, source, certain, expected }: Identifying,
 ): Promise<ProofVerdict> {
   const { serverGuid, listing, births } = root;
   const { shareName } = share;
@@ -256,7 +261,8 @@ async function identify(
     const before = servers.find((server) => server.id === id)?.witness ?? null;
     const steady = before?.serverGuid === serverGuid ? before : null;
     const born = steady === null ? new Map([...(births ?? []), ...((await more()) ?? [])]) : births;
-    const witness = witnessOf(serverGuid, listing, born, steady);
+    const folding = await foldingOf(reading, listing, before?.folding ?? UNKNOWN_FOLDING);
+    const witness = { ...witnessOf(serverGuid, listing, born, steady), folding };
     try {
       await known.keep(share, { id, shareName, source, witness });
     } catch (error) {
@@ -294,6 +300,29 @@ async function identify(
   // If no recorded server matches, this evidence is stored for the server in use (`certain`), which was mounted
   // before it was proved.
   return await keep(only?.id ?? certain ?? newServerId());
+}
+
+interface FoldingReading {
+  readonly reader: RootReader;
+  readonly programs: readonly ProofProgram[];
+  readonly request: ReadRequest;
+  /** Looks up what is known, too: somebody may have changed the server's settings. */
+  readonly again: boolean;
+}
+
+/** Which spellings of names the server takes for one: what was known `before`, and what looking up an entry shows. */
+async function foldingOf(
+  { reader, programs, request, again }: FoldingReading,
+  listing: RootListing,
+  before: Folding,
+): Promise<Folding> {
+  const program = programs.find((one) => one === "smbclient") ?? "rclone";
+  const isPlain = program === "smbclient" ? isPlainName : () => true;
+  const shown = async (kind: keyof Folding): Promise<boolean | null> => {
+    const pair = again || before[kind] === null ? spelledOtherwise(kind, listing, isPlain) : null;
+    return (pair && (await reader.findsAs(program, request, pair))) ?? before[kind];
+  };
+  return { case: await shown("case"), form: await shown("form") };
 }
 
 type Candidate = KnownServer & { readonly witness: ServerWitness };

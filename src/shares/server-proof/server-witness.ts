@@ -12,12 +12,20 @@ import {
   number,
   numberThat,
   object,
+  optional,
   reader,
   type TypeOf,
   text,
 } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
-import { FIRST_SERVER, isServerId, serverFolder, serversFolder, shareFiles } from "../drivers/share-files.ts";
+import {
+  FIRST_SERVER,
+  foldingShape,
+  isServerId,
+  serverFolder,
+  serversFolder,
+  shareFiles,
+} from "../drivers/share-files.ts";
 import type { ShareSpec } from "../share-spec.ts";
 import type { ListedEntry } from "./root-listing.ts";
 
@@ -40,6 +48,8 @@ const witnessShape = object({
   /** The root's creation time, if it cannot change (`Birth.isOwn`); null: not known. */
   rootCreatedMs: nullable(number),
   entries: list(entryShape, KNOWN_ENTRIES_AT_MOST),
+  /** Absent: recorded by an earlier version. */
+  folding: optional(foldingShape),
 });
 export type ServerWitness = Omit<Readonly<TypeOf<typeof witnessShape>>, "entries"> & {
   readonly entries: readonly KnownEntry[];

@@ -38,6 +38,7 @@ const KEYS: Guards = {
     "backends.routes.auth.client_secret backends.routes.auth.private_key telemetry.metrics_token " +
     "telemetry.headers fleet.credentials",
   "access, plain":
+    "shares.allow_other shares.file_mode shares.folder_mode " +
     "server.host server.public_url backends.folders backends.filters.tools.allow " +
     "backends.filters.tools.deny backends.filters.resources.allow backends.filters.resources.deny " +
     "backends.filters.prompts.allow backends.filters.prompts.deny conflict_resolution.strategy " +
@@ -74,7 +75,7 @@ const PARTS: Guards = {
   access:
     "backends.folders backends.filters incoming_auth.incomingAuth incoming_auth.host " +
     "incoming_auth.publicUrl conflict_resolution.conflictResolution groups.groups profiles.profiles " +
-    "authorization.authorization",
+    "authorization.authorization shares.access",
   guards:
     "backends.pin backends.toolOverrides aliases.share aliases.targetSubpath aliases.path " +
     "global.sharesRoot global.mountRoot trust.pin limits.limits audit.audit",

@@ -97,6 +97,7 @@ test("a share needs a name and two hosts; the rest has defaults", async () => {
       password: null,
       driver: "rclone",
       carry: "auto",
+      access: null,
       wake: "auto",
       onlyOn: [],
       routes: { tb: { host: "10.10.10.1", ...route }, fallback: { host: "nas.local", ...route } },
@@ -128,6 +129,8 @@ thunderbolt_interface = "en5"
 fallback_interface = "en0"
 driver = "rclone"
 carry = "off"
+file_mode = "0755"
+allow_other = true
 [sync]
 enabled = false
 poll_interval = 0.25
@@ -178,6 +181,8 @@ shares:
     fallback_interface: en0
     driver: rclone
     carry: "off"
+    file_mode: "0755"
+    allow_other: true
   - {name: Local, thunderbolt_path: ~/tb, fallback_path: /fb/}
 `;
   const { config } = await accepted(toml);
@@ -223,6 +228,7 @@ shares:
         password: { kind: "environment", variable: "NAS_PW" },
         driver: "rclone",
         carry: "off",
+        access: { allowOther: true, fileMode: "0755", folderMode: "0755" },
         wake: "auto",
         onlyOn: [],
         routes: {
@@ -237,6 +243,7 @@ shares:
         password: null,
         driver: "local",
         carry: "on",
+        access: null,
         wake: "auto",
         onlyOn: [],
         routes: {

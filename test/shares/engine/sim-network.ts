@@ -208,6 +208,7 @@ export class SimNetwork {
         const births = new Map([["", { createdMs: rootCreatedMs, isOwn: true }] as const, ...created]);
         return { kind: "read", listing: listing(server, 1_000), births };
       },
+      findsAs: async () => null,
       async removeLeftovers() {},
     };
   }

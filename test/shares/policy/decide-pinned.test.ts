@@ -52,6 +52,7 @@ interface DecidedOf extends Partial<Pick<ShareMemory, "held" | "lastError">> {
   readonly state?: Partial<LaneState>;
   readonly look?: MountSeen["look"];
   readonly processGone?: boolean;
+  readonly outdated?: true;
 }
 
 /** `pinned`: null for one that talks to its host itself. What is decided about a mount over tb that answered last before its host was lost, which two probes have seen. */
@@ -73,6 +74,7 @@ function decided(
     logon = null,
     driverProblem = null,
     processGone = false,
+    outdated,
   }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> & DecidedOf = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
@@ -87,6 +89,7 @@ function decided(
     madeByDriver: true,
     carriedPort: pinned?.port ?? null,
     pinned: pinned !== null,
+    ...(outdated === true ? { outdated } : {}),
   };
   const carried = moves ? { carried: pinned } : { pinned };
   const direct = unguarded === true ? { found, look, unguarded } : { found, look };
@@ -498,6 +501,33 @@ test("A13 what an earlier version mounted is mounted through the carrier as soon
   const waiting = conditions.find(({ code }) => code === "waiting_for_close");
   assert.deepEqual([none, waiting?.title], [null, "it is busy"]);
 });
+
+for (const [what, mount, more] of [
+  ["carried", CARRIED, { moves: true }],
+  ["pinned", CARRIED, {}],
+  ["direct", null, {}],
+] as const) {
+  test(`A16 a ${what} mount with other options than now is a condition, and is mounted anew as soon as nothing on it is open or unsent`, () => {
+    const routes = { tb: probed("answers"), fallback: probed("answers") };
+    const files = { atMs: NOW_MS, holders: [], text: null };
+    const open = { ...files, state: "open", unsent: ["file"] } as const;
+    const seen = (openFiles: ShareSeen["openFiles"], other: Parameters<typeof decided>[3] = {}) => {
+      const { step, conditions } = decided(mount, routes, routes, {
+        outdated: true,
+        openFiles,
+        ...more,
+        ...other,
+      });
+      return [step?.kind ?? null, conditions.map(({ code }) => code).join(" ")];
+    };
+    assert.deepEqual(seen(null), ["check_open_files", "mount_outdated"]);
+    assert.deepEqual(seen(open), [null, "mount_outdated waiting_for_close"]);
+    assert.deepEqual(seen(CLOSED), ["unmount", "mount_outdated"]);
+    const driverProblem = { text: "no driver", hint: "" };
+    assert.deepEqual(seen(CLOSED, { driverProblem }), [null, "mount_outdated driver_unavailable"]);
+    assert.deepEqual(decided(mount, routes, routes, more).conditions, []);
+  });
+}
 
 /** Nothing is mounted; `forMs`: for how long a failover to fallback has gone on. */
 function unmounted(

@@ -144,6 +144,7 @@ async function startBench(t: Scope) {
       }
       return bench.broken.get("smbclient") ?? { kind: "read", listing: listingOf(root, "smbclient"), births };
     },
+    findsAs: async () => null,
     removeLeftovers: async () => {},
   };
   return bench;
@@ -651,6 +652,7 @@ test("A10 proofs of one share take turns, and two of other shares run beside eac
         return reader;
       },
       births: () => assert.fail("there is no smbclient"),
+      findsAs: async () => null,
       removeLeftovers: async () => {},
     },
   });

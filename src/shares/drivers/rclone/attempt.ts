@@ -21,8 +21,11 @@ import {
   CARRIED_CONNECTS,
   configText,
   connectsTo,
+  encodingFor,
+  foldingOf,
   MOUNT_ENVIRONMENT,
   mountArguments,
+  optionsOf,
   type RclonePlace,
 } from "./files.ts";
 import { readLoggedFailure } from "./log.ts";
@@ -105,12 +108,13 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
 
 /** Prepares everything that rclone needs except the folder to mount on. */
 async function prepare(
-  { obscure, care }: AttemptTools,
+  { check, obscure, care }: AttemptTools,
   { share, route, through, place }: Attempt,
 ): Promise<void> {
   await ensureFolder(place.files.cache, 0o700);
   const password = share.password === null ? null : await obscure(share.password);
-  const config = configText(share, connectsTo(share.routes[route], through), password);
+  const encoding = encodingFor(check.version);
+  const config = configText(share, connectsTo(share.routes[route], through), password, encoding);
   await writeIfChanged(place.files.config, through === null ? config : `${config}${CARRIED_CONNECTS}`);
   await beginLog(place.files.log);
   await care.review(place);
@@ -121,12 +125,15 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
   const { check, serving, unmounts, care } = tools;
   const { share, route, place, through } = attempt;
   const { files } = place;
-  const args = mountArguments(share, share.routes[route], place.mountPath, files, through, check.version);
+  const folding = await foldingOf(files);
+  const options = optionsOf(share, folding, check.version);
+  const spec = share.routes[route];
+  const args = mountArguments(share, spec, place.mountPath, files, through, check.version, folding);
   for (;;) {
     const password = newControlPassword();
     const env = { ...MOUNT_ENVIRONMENT, ...(through === null ? {} : controlEnvironment(password)) };
     const child = await startDetached(check.program, args, { env, logPath: files.log });
-    const server = await serving.started(place, child, through);
+    const server = await serving.started(place, child, through, options);
     const outcome = await untilMounted(tools, attempt, child);
     if (!("stuck" in outcome)) {
       if (through !== null && server !== null) await noteControl(files, server, password);

@@ -1,5 +1,5 @@
 // What this machine lacks for mounting with rclone.
-import { access, constants, stat } from "node:fs/promises";
+import { access, constants, readFile, stat } from "node:fs/promises";
 import { delimiter } from "node:path";
 import { installedRclone } from "../../../rclone-release/installed.ts";
 import {
@@ -13,6 +13,7 @@ import { runCommand } from "../../../runtime/process/child-process.ts";
 import { findProgram, isProgram } from "../../../runtime/process/find-program.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
+import type { ShareSpec } from "../../share-spec.ts";
 import type { Lacking } from "../mount-driver.ts";
 import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS } from "./version.ts";
 
@@ -131,6 +132,23 @@ function createFinder(clock: Clock): (program: string) => Promise<string | null>
 async function identityOf(path: string): Promise<string | null> {
   const found = await stat(path).catch(expecting(isSystemError, null));
   return found === null ? null : [found.dev, found.ino, found.size, found.mtimeMs].join(" ");
+}
+
+const FUSE_CONF = "/etc/fuse.conf";
+
+/** Why FUSE refuses `allow_other` to this user; null: it allows it, or the share does not ask for it. */
+export async function whyNotForOthers(
+  { access }: Pick<ShareSpec, "access">,
+  userId = process.getuid?.(),
+  path = FUSE_CONF,
+): Promise<Lacking | null> {
+  if (access?.allowOther !== true || userId === 0) return null;
+  const text = await readFile(path, "utf8").catch(expecting(isSystemError, ""));
+  if (/^\s*user_allow_other\s*$/m.test(text)) return null;
+  return {
+    text: `FUSE refuses allow_other to this user: ${path} lacks the line user_allow_other`,
+    hint: `echo user_allow_other | sudo tee -a ${path}`,
+  };
 }
 
 /** Why this user cannot open the device; null: the device exists, and the user can open it. */

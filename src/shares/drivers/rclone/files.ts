@@ -1,6 +1,7 @@
 // The files of a share's rclone: config, write cache, log, and a note of the process that serves the mount.
 
 import { basename, dirname, join } from "node:path";
+import { DEFAULT_ACCESS } from "../../../config/values/mount-access.ts";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { isOfOtherHome } from "../../../runtime/files/noted-home.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
@@ -15,18 +16,21 @@ import {
   text,
   textThat,
 } from "../../../runtime/shape.ts";
-import { jsonObject } from "../../../runtime/text/json-object.ts";
+import { isObject, jsonObject } from "../../../runtime/text/json-object.ts";
 import { preferredRoute, type RouteSpec, type ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
 import type { Through } from "../mount-driver.ts";
 import {
   FIRST_SERVER,
+  type Folding,
+  foldingShape,
   isServerId,
   type ShareFiles,
   type SharePlace,
   serverFolder,
   shareFiles,
   shareFilesIn,
+  UNKNOWN_FOLDING,
 } from "../share-files.ts";
 import { type RcloneVersion, rcloneCan } from "./version.ts";
 
@@ -54,6 +58,8 @@ export const REMOTE_NAME = "share";
  * in the share's root.
  */
 const ENCODING = "Slash,LtGt,DoubleQuote,Colon,Question,Asterisk,Pipe,BackSlash,Ctl,RightSpace,InvalidUtf8";
+/** Without this, a server shows a name with a dot at its end as an 8.3 name. */
+const WITH_DOTS = `${ENCODING},RightPeriod`;
 
 /**
  * The process's environment. rclone makes a buffer for each answer of the server, so Go collects garbage
@@ -89,7 +95,12 @@ export function rcloneFilesIn(folder: string, server = FIRST_SERVER): RcloneFile
 }
 
 /** The config file for one route. `obscured` is the password as rclone wants it, null for a guest. */
-export function configText(share: ShareSpec, route: RouteSpec, obscured: string | null): string {
+export function configText(
+  share: ShareSpec,
+  route: RouteSpec,
+  obscured: string | null,
+  encoding = WITH_DOTS,
+): string {
   const { user, domain } = account(share.username);
   const host = route.host ?? "";
   const lines = [
@@ -100,7 +111,7 @@ export function configText(share: ShareSpec, route: RouteSpec, obscured: string 
     `user = ${quoted(obscured === null ? "guest" : user)}`,
     ...(domain === null ? [] : [`domain = ${quoted(domain)}`]),
     ...(obscured === null ? [] : [`pass = ${obscured}`]),
-    `encoding = ${ENCODING}`,
+    `encoding = ${encoding}`,
     // Ends idle connections before `--timeout` (5 min) does; not much earlier, because rclone 1.60 logs off and leaves the
     // socket open. In the config file: as an argument this option would change the remote's name in the cache.
     "idle_timeout = 4m",
@@ -128,6 +139,7 @@ export function mountArguments(
   files: RcloneFiles,
   through: Through | null = null,
   version: RcloneVersion | null = null,
+  folding = UNKNOWN_FOLDING,
 ): string[] {
   return [
     // Files that programs wrote into the folder just before are set aside after mounting; without this flag they would
@@ -155,6 +167,7 @@ export function mountArguments(
       `${through === null ? 1 : retriesCarried(version)}`,
     ],
     ...["--dir-cache-time", "1s", "--attr-timeout", "1s"],
+    ...changeableArguments(share, folding),
     // Without a write cache, files cannot be opened for appending, or for both reading and writing.
     ...["--vfs-cache-mode", "writes", "--vfs-write-back", writeBack(version), "--vfs-cache-max-age", "5m"],
     // By default, rclone closes a cached file 5 s late. If the file has been replaced by then, rclone marks
@@ -162,6 +175,38 @@ export function mountArguments(
     ...(rcloneCan(version, "keepsFilesOpen") ? ["--vfs-handle-caching", "0s"] : []),
     ...["--log-file", files.log],
   ];
+}
+
+/** The arguments that follow from settings of the share, and from what is known of its server. */
+function changeableArguments({ access }: ShareSpec, folding: Folding): string[] {
+  const { allowOther, fileMode, folderMode } = access ?? DEFAULT_ACCESS;
+  return [
+    // On a server that folds names, an exclusive create beside another spelling would replace that file. So a server
+    // counts as one until it has shown that it is none.
+    ...(folding.case === false ? [] : ["--vfs-case-insensitive"]),
+    // rclone 1.66 and newer finds a file by another Unicode form of its name, which may be another file's own.
+    ...(folding.form === false ? ["--no-unicode-normalization"] : []),
+    ...["--umask", "0", "--file-perms", fileMode, "--dir-perms", folderMode],
+    // Without the kernel's checks, every user of this machine could write.
+    ...(allowOther ? ["--allow-other", "--default-permissions"] : []),
+  ];
+}
+
+/** The encoding of names for a mount. */
+export function encodingFor(version: RcloneVersion | null): string {
+  return rcloneCan(version, "encodesDots") ? WITH_DOTS : ENCODING;
+}
+
+/** What decides how a mount treats names and who may use it: a mount with other options is outdated. */
+export function optionsOf(share: ShareSpec, folding: Folding, version: RcloneVersion | null): string {
+  return [encodingFor(version), ...changeableArguments(share, folding)].join(" ");
+}
+
+/** What is known of the server whose files these are; as its proof noted it. */
+export async function foldingOf({ folder, server }: RcloneFiles): Promise<Folding> {
+  const { witness } =
+    jsonObject((await readIfPresent(join(serverFolder(folder, server), "server.json"))) ?? "") ?? {};
+  return storedFolding(isObject(witness) ? witness["folding"] : null) ?? UNKNOWN_FOLDING;
 }
 
 /**
@@ -219,10 +264,13 @@ const noteShape = object({
   pinned: flag,
   /** The server whose cache the process uses. */
   server: textThat("a server's id", isServerId),
+  /** See `optionsOf`; absent in notes of earlier versions. */
+  options: optional(text),
   /** The share's folder when the note was written; absent in notes of earlier versions. */
   folder: optional(text),
 });
 const storedNote = reader(noteShape);
+const storedFolding = reader(foldingShape);
 
 /** The note about a process. Its members include the pid and the start time, which identify the process. */
 export type ProcessNote = Readonly<TypeOf<typeof noteShape>>;

@@ -5,7 +5,7 @@ import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { ShareSpec } from "../../share-spec.ts";
 import { isShareNamed } from "../../smb-source.ts";
-import type { FoundMount, MountDriver, SmbDriverOptions } from "../mount-driver.ts";
+import type { FoundMount, Lacking, MountDriver, SmbDriverOptions } from "../mount-driver.ts";
 import { failed, failedBy } from "../mount-failure.ts";
 import { createMountFolders } from "../mount-folder.ts";
 import { FIRST_SERVER } from "../share-files.ts";
@@ -18,11 +18,11 @@ import {
   type SmbMount,
 } from "../smb-mounts.ts";
 import { attemptMount } from "./attempt.ts";
-import { createRcloneCheck } from "./available.ts";
+import { createRcloneCheck, type RcloneCheck, whyNotForOthers } from "./available.ts";
 import { createCacheCare } from "./cache-care.ts";
 import { createCaches, listCaches } from "./caches.ts";
 import { controlOf, dropLostConnections } from "./control.ts";
-import { type RcloneFiles, type RclonePlace, rcloneFiles, remoteOf } from "./files.ts";
+import { foldingOf, optionsOf, type RcloneFiles, type RclonePlace, rcloneFiles, remoteOf } from "./files.ts";
 import { createNoteWriter, type NoteWriter } from "./note-writer.ts";
 import { createObscuredPasswords } from "./password.ts";
 import { createRefusedUploads } from "./refused.ts";
@@ -75,7 +75,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     files: server === undefined ? await filesOf(share) : rcloneFiles(stateFolder, share.name, server),
     mountPath: await realPaths.find(share.mountPath),
   });
-  const { found, find, servedName } = createRcloneFinding(options, serving, placeOf);
+  const { found, find, servedName } = createRcloneFinding(options, check, serving, placeOf);
   const attemptTools = { ...options, check, obscure, folders, serving, unmounts, care, found, unsent };
 
   /** Logs a failure of `look` and returns `otherwise`. */
@@ -93,16 +93,19 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     }
   };
 
+  const unavailable = async (share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null> =>
+    (await check.lacking(notBeforeMs)) ?? whyNotForOthers(share ?? {});
+
   return {
     name: "rclone",
     cacheMs: CACHE_MS,
-    unavailable: (_share, notBeforeMs) => check.lacking(notBeforeMs),
+    unavailable,
     advice: () => whyUploadsBreak(check.version),
     find,
     carries: {},
     keepsUnsent: true,
     async mount(share, route, { deadlineMs, signal }, through = null, server = FIRST_SERVER) {
-      const problem = await check.lacking();
+      const problem = await unavailable(share);
       if (problem !== null) return failed("driver_unavailable", problem.text);
       try {
         const place = await placeOf(share);
@@ -194,6 +197,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
 /** Finds out which mounts are ours, and over which route. */
 function createRcloneFinding(
   { mountTable, addressesOf }: RcloneDriverOptions,
+  check: Pick<RcloneCheck, "version">,
   serving: ServingProcesses,
   placeOf: (share: ShareSpec) => Promise<RclonePlace>,
 ) {
@@ -213,6 +217,10 @@ function createRcloneFinding(
     const isOwn = readable && server?.own === true;
     if (server?.own === true && served !== undefined) servedNames.set(share.name, served);
     const isElsewhere = entry.path !== place.mountPath;
+    // Which options a mount would get now is known only with rclone's version.
+    const isKnown = isOwn && check.version !== null;
+    const folding = await foldingOf({ ...place.files, server: server?.server ?? place.files.server });
+    const isOutdated = isKnown && server.options !== optionsOf(share, folding, check.version);
     return {
       id: entry.id,
       // The path is spelled as in the configuration, which may reach mount_root through a link.
@@ -223,6 +231,7 @@ function createRcloneFinding(
       route: routeOfSource(share, mount, addressesOf),
       processGone: server?.gone ?? false,
       madeByDriver: isOwn,
+      ...(isOutdated ? { outdated: true } : {}),
       carriedPort: server?.carriedPort ?? null,
       pinned: server?.pinned ?? false,
       server: server?.server ?? null,

@@ -28,6 +28,8 @@ interface Server extends Pick<ProcessNote, "carriedPort" | "pinned"> {
   readonly gone: boolean;
   /** This daemon, or an earlier one with this home folder, started the process for this share. */
   readonly own: boolean;
+  /** See `optionsOf`; null or absent: not known. */
+  readonly options?: string | null;
   /** The server whose cache the process uses; null: no daemon with this home folder started the process. */
   readonly server: string | null;
 }
@@ -82,8 +84,8 @@ export function createServingProcesses() {
       const own = await known(share);
       const isAtPath = own?.mountPath === entry.path;
       if (isAtPath && (own.mountId ?? entry.id) === entry.id) {
-        const { pid, startTime, carriedPort, pinned, server } = own;
-        const about = { own: true, carriedPort, pinned, server };
+        const { pid, startTime, carriedPort, pinned, server, options = null } = own;
+        const about = { own: true, carriedPort, pinned, server, options };
         if (await runs(own)) {
           own.mountId = entry.id;
           return { ...about, identity: { pid, startTime }, gone: false };
@@ -128,12 +130,14 @@ export function createServingProcesses() {
       { shareName, files, mountPath }: RclonePlace,
       child: DetachedProcess,
       through: Through | null,
+      options: string,
     ): Promise<ProcessIdentity | null> {
       const identity = await processIdentity(child.pid);
       if (identity === null) return null;
       const pinned = through?.pinned === true;
       const { server, folder } = files;
-      const note = { ...identity, mountPath, carriedPort: through?.port ?? null, pinned, server, folder };
+      const carriedPort = through?.port ?? null;
+      const note = { ...identity, mountPath, carriedPort, pinned, server, options, folder };
       const own: Known = { ...note, mountId: null, exited: false, ending: false };
       started.set(shareName, own);
       child.onExit(() => {

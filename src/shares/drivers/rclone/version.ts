@@ -15,6 +15,8 @@ export const VERSION_DEADLINE_MS = 5_000;
 const SINCE = {
   /** rclone has an SMB backend. */
   speaksSmb: 60,
+  /** An upload into the root no longer makes a folder named by an encoded dot there. */
+  encodesDots: 61,
   /** rclone sends one file over several connections at once. */
   sendsInParallel: 64,
   /**

@@ -287,7 +287,7 @@ async function serve(t: TestContext) {
   const place = { shareName: "CORE", files, mountPath: "/v/CORE" };
   const begin = async () => {
     const own = await startDetached("sleep", ["60"], { logPath: null });
-    const identity = await serving.started(place, own, null);
+    const identity = await serving.started(place, own, null, "");
     const end = async () => {
       process.kill(own.pid, "SIGKILL");
       await own.exited;
@@ -352,7 +352,7 @@ test("A2 the end of a share's process is told, unless it was asked to end or ano
   await (await begin()).end();
   assert.deepEqual(told, ["CORE"]);
   await serving.ended(place);
-  assert.equal(await serving.started(place, crashed.own, null), null, "it has exited already");
+  assert.equal(await serving.started(place, crashed.own, null, ""), null, "it has exited already");
   assert.deepEqual([await serving.newest(place), await readProcessNote(files)], [null, null]);
 });
 
