@@ -26,6 +26,8 @@ export interface ShareMemory {
   readonly logonsRefusedAt: readonly number[];
   /** The hardware addresses of the hosts, `aa:bb:cc:dd:ee:ff@10.0.0.2`; absent: none is known. */
   readonly wakeAddresses?: readonly string[];
+  /** The networks on which a route was proved, `subnet:10.0.0.0/24@HOST`; absent: none is known. */
+  readonly provedNetworks?: readonly string[];
 }
 
 export const EMPTY_SHARE_MEMORY: ShareMemory = {

@@ -56,6 +56,7 @@ const recordShape = object({
   /** Absent if empty. */
   logons_refused_at: optional(list(instant)),
   wake_addresses: optional(list(text)),
+  proved_networks: optional(list(text)),
 });
 type ShareRecord = TypeOf<typeof recordShape>;
 
@@ -86,6 +87,9 @@ function encodeShare(memory: ShareMemory): ShareRecord {
     ...((memory.wakeAddresses ?? []).length === 0
       ? {}
       : { wake_addresses: [...(memory.wakeAddresses ?? [])] }),
+    ...((memory.provedNetworks ?? []).length === 0
+      ? {}
+      : { proved_networks: [...(memory.provedNetworks ?? [])] }),
   };
 }
 
@@ -134,7 +138,7 @@ function decodeShare(value: unknown): ShareMemory | string {
   if (fault !== null) return `${fault.path} is not ${fault.expected}`;
   // `faultIn` has checked the shape.
   const record = value as ShareRecord;
-  const { logons_refused_at = [], wake_addresses } = record;
+  const { logons_refused_at = [], wake_addresses, proved_networks } = record;
   return {
     activeInterface: record.active_interface,
     tbReachableSince: wallOrNull(record.tb_reachable_since),
@@ -146,6 +150,7 @@ function decodeShare(value: unknown): ShareMemory | string {
     carriedPort: record.carried_port ?? null,
     logonsRefusedAt: logons_refused_at.map(Date.parse),
     ...(wake_addresses === undefined ? {} : { wakeAddresses: wake_addresses }),
+    ...(proved_networks === undefined ? {} : { provedNetworks: proved_networks }),
   };
 }
 

@@ -112,7 +112,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
       assert.equal(await readFile(path.join(home, "Shares", media, "hello.txt"), "utf8"), `of ${media}`);
       const both = await readFile(path.join(home, "config.toml"), "utf8");
       const networks = [...both.matchAll(/^only_on = (\[.*\])$/gm)].map(([, text = ""]) => JSON.parse(text));
-      assert.deepEqual(networks, Array(2).fill(["subnet:10.99.1.0/24", "subnet:10.99.2.0/24"]));
+      assert.deepEqual(networks, Array(2).fill(["subnet:10.99.1.0/24", "subnet:10.99.2.0/24", "proved"]));
     }));
 
   test("F3 one cable: one address is all that is asked, and the file is readable", () =>
@@ -125,6 +125,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         await at.type("Your name on 10.99.1.2", rig.username);
         await at.type("Password for", rig.password);
         await at.answer("Which to keep mounted?", (lines) => numberOf(lines, core));
+        await at.answer("Its address over a second cable", () => "");
         await at.answer("Use it on this network alone", () => "n");
         await at.answer("An MCP server", () => "");
         await at.terminal.until("next: mountaineer doctor");

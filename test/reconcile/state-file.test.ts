@@ -28,6 +28,7 @@ const FULL: ShareMemory = {
   carriedPort: 40_001,
   logonsRefusedAt: [START_MS - 50_000, START_MS - 40_000],
   wakeAddresses: ["aa:bb:cc:dd:ee:ff@10.0.0.2"],
+  provedNetworks: ["subnet:10.0.0.0/24@10.0.0.2"],
 };
 
 async function start(t: TestContext, path: string, readOnly = false) {
@@ -71,6 +72,9 @@ describe("state.json", () => {
       ],
       "wake_addresses": [
         "aa:bb:cc:dd:ee:ff@10.0.0.2"
+      ],
+      "proved_networks": [
+        "subnet:10.0.0.0/24@10.0.0.2"
       ]
     },
     "empty": {

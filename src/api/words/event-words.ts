@@ -97,6 +97,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.tb_ready": said("warning", "TB Ready"),
   "share.tb_ready_cleared": said("plain", "No longer TB Ready"),
   "share.held": (fields) => ["plain", heldText(fields["to"])],
+  "share.networks": said("plain", "Also at home on the networks of proved routes"),
   "share.error": said("bad", "Error"),
   "share.error_cleared": said("good", "Error is over"),
   "share.unmanaged": said("plain", "No longer managed; what is mounted stays"),

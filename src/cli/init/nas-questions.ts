@@ -119,7 +119,8 @@ async function askNetworks(
   );
   if (marks === null) return [];
   person.print(`This network: ${marks.join(", ")}`);
-  const question = "Use it on this network alone, and send nothing elsewhere? [Y/n]: ";
+  const question =
+    "Use it on this network alone, and send nothing elsewhere? n if it has a cable in another one. [Y/n]: ";
   return (await isYes(person, question)) ? marks : [];
 }
 
@@ -214,19 +215,25 @@ async function chooseSecond(
   { meeting, signal }: NasTools,
 ): Promise<Chosen | null> {
   const others = likelySame(first.found, servers);
-  if (others.length === 0) return null;
-  person.print(`Somebody is called ${harmless(first.found?.name ?? "")} on another link, too:`);
-  list(
-    person,
-    others.map((server) => serverCells(server).join("  ")),
-  );
+  // Only who may keep the share to its networks must know all of them.
+  if (others.length === 0 && (await meeting.networksOf([first.host], signal)) === null) return null;
+  if (others.length > 0) {
+    person.print(`Somebody is called ${harmless(first.found?.name ?? "")} on another link, too:`);
+    list(
+      person,
+      others.map((server) => serverCells(server).join("  ")),
+    );
+  }
+  const question =
+    others.length > 0
+      ? "Is it the same NAS? Its number gives it this login, too (empty: no): "
+      : "Its address over a second cable, which gets this login, too (empty: none): ";
   return retry(async () => {
-    const answer = (
-      await person.ask("Is it the same NAS? Its number gives it this login, too (empty: no): ")
-    ).trim();
+    const answer = (await person.ask(question)).trim();
     if (answer === "") return { right: null };
     const other = serverAt(answer, others);
     if ("wrong" in other) return other;
+    if (other.host === first.host) return { wrong: "that is its first address" };
     const met = { ...login, name: shareNameOf({ share }), shareName: share };
     const { kind, text } = await meeting.pair(met, other, signal);
     if (kind === "different") return { wrong: `it is another server: ${harmless(text)}` };

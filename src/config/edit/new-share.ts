@@ -1,4 +1,5 @@
 // A new share that a person typed, and its table for the configuration. Pure.
+import { PROVED_NETWORKS } from "../values/names.ts";
 import type { ConfigTable } from "./edit-value.ts";
 
 export interface WantedShare {
@@ -63,7 +64,7 @@ export function shareTable(share: WantedShare): ConfigTable {
     ...(share.username === null ? {} : { username: share.username }),
     ...(share.shareName === null ? {} : { share_name: share.shareName }),
     ...(share.password === null ? {} : { password: share.password }),
-    ...(share.onlyOn.length === 0 ? {} : { only_on: share.onlyOn }),
+    ...(share.onlyOn.length === 0 ? {} : { only_on: [...share.onlyOn, PROVED_NETWORKS] }),
   };
 }
 

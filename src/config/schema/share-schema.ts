@@ -184,8 +184,8 @@ export const shareKeys = {
   }),
   only_on: defaulted("sends", list(text("plain", parseNetworkMark), { type: "list of networks" }), [], {
     absent: "any network",
-    meaning: `The networks on which its hosts may be contacted, each as ${NETWORK_MARK_EXPECTED}. On other networks nothing is sent to them, and programs get errors at once. \`init\` offers the networks where it found the NAS.`,
-    example: '["gateway:aa:bb:cc:dd:ee:ff"]',
+    meaning: `The networks on which its hosts may be contacted, each as ${NETWORK_MARK_EXPECTED}. On other networks nothing is sent to them, and programs get errors at once. \`proved\` beside them stands for each network on which a route of the share is proved while this machine is on one of the others. \`init\` and the page offer the networks where they found the NAS, and \`proved\`.`,
+    example: '["gateway:aa:bb:cc:dd:ee:ff", "proved"]',
   }),
   thunderbolt_path: optional("sends", path, {
     absent: "none; only for driver `local`",

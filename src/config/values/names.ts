@@ -19,6 +19,9 @@ export const SHARE_NAME_EXPECTED =
 export const SUBPATH_EXPECTED =
   "a folder inside the share, such as `Projects/2026`, without `..` and without a slash before it";
 
+/** In `only_on`: the networks on which a route was proved while this machine was on a network of the list. */
+export const PROVED_NETWORKS = "proved";
+
 export const NETWORK_MARK_EXPECTED =
   "`gateway:` and the gateway's hardware address, or, where a link has no gateway, `subnet:` and its IPv4 network";
 
@@ -115,6 +118,7 @@ export const parseInterfaceName = textReader(
 /** Reads the mark of a network: `gateway:aa:bb:cc:dd:ee:ff`, or `subnet:10.0.0.0/24`. */
 export function parseNetworkMark(text: string): TextReading {
   const mark = text.trim().toLowerCase();
+  if (mark === PROVED_NETWORKS) return { ok: true, value: mark };
   if (/^gateway:[\da-f]{2}(:[\da-f]{2}){5}$/.test(mark)) return { ok: true, value: mark };
   const subnet = /^subnet:((?:\d{1,3}\.){3}\d{1,3})\/(\d|[12]\d|3[01])$/.exec(mark);
   const [, address = "", prefix = ""] = subnet ?? [];

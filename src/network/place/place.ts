@@ -88,6 +88,14 @@ export function createPlace(options: PlaceOptions) {
         sinceMs = clock.monotonicMs();
       }
     },
+    /**
+     * The mark of the network that has this address; null: it is not known, or this machine is on none of the networks
+     * in `onlyOn`. Sends nothing.
+     */
+    async networkOf(address: string, onlyOn: readonly string[]): Promise<string | null> {
+      const now = await here(clock.monotonicMs() - KEPT_MS);
+      return onlyOn.some((mark) => now.marks.has(mark)) ? (marksOf(now, [address])?.[0] ?? null) : null;
+    },
     async macOf(address: string): Promise<string | null> {
       const among = async (notBeforeMs: number): Promise<string | null> => {
         const known = await neighbours(notBeforeMs);

@@ -1,11 +1,19 @@
 // One look at a share: both hosts, the mount table, the mount and the stable link, all at once. Each part has its own
 // deadline. If the host is certainly gone, the look does not wait for the mount.
+import { PROVED_NETWORKS } from "../../config/values/names.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import type { CarriedState } from "../drivers/carriage.ts";
 import type { FoundMount, Lacking } from "../drivers/mount-driver.ts";
 import { SILENT_LOOK_MS } from "../policy/decide-routes.ts";
 import type { LaneState } from "../policy/lane-state.ts";
-import type { OpenFilesSeen, RouteProbe, RouteSeen, ShareSeen, StepSeen } from "../policy/share-seen.ts";
+import type {
+  CarrySeen,
+  OpenFilesSeen,
+  RouteProbe,
+  RouteSeen,
+  ShareSeen,
+  StepSeen,
+} from "../policy/share-seen.ts";
 import type { Look } from "../prober/prober.ts";
 import { ROUTE_NAMES, type RouteName, type ShareSpec } from "../share-spec.ts";
 import {
@@ -66,6 +74,7 @@ export async function observe(
         });
   const carry = await observeCarry(tools, subject, { routes, configured, away }, found);
   const mount = carriedIfProved(found, carry, configured);
+  const networks = await provedNetworks(tools, subject, configured, carry);
   const serves = ours !== null && ours.route !== null;
   const ableSinceMs = (mount?.carried ?? null) === null ? undefined : clock.monotonicMs() - ABLE_AGAIN_MS;
   const [driverProblem, waiting, setAside, refusedUploads, unsent, linkBlocked] = await Promise.all([
@@ -83,6 +92,7 @@ export async function observe(
     configured,
     away,
     hardware,
+    networks,
     mount,
     twins,
     taken,
@@ -236,15 +246,32 @@ async function hardwareOf({ place }: LookTools, routes: ShareSeen["routes"]): Pr
   return (await Promise.all(macs)).flatMap(([mac, address]) => (mac === null ? [] : `${mac}@${address}`));
 }
 
+/** The networks of the routes that are proved, `MARK@HOST`, if `only_on` asks for them. */
+async function provedNetworks(
+  { place, networks }: LookTools,
+  { spec, policy }: Subject,
+  routes: ShareSeen["routes"],
+  carry: CarrySeen | null,
+): Promise<readonly string[]> {
+  if (policy.onlyOn?.includes(PROVED_NETWORKS) !== true) return [];
+  const found = ROUTE_NAMES.map(async (route) => {
+    const { verdict, address } = routes[route].probe;
+    const isProved = verdict === "answers" && carry?.trust.proved[route] === true;
+    const mark = isProved && address !== null ? await place?.networkOf(address, networks?.() ?? []) : null;
+    return mark == null ? [] : `${mark}@${spec.routes[route].host}`;
+  });
+  return (await Promise.all(found)).flat();
+}
+
 /** Returns why the hosts may not be asked from this network; null if they may be asked. */
 async function awayFrom(
-  { place, carriage }: LookTools,
-  { spec, policy }: Subject,
+  { place, carriage, networks }: LookTools,
+  { spec }: Subject,
   asOfMs: number,
 ): Promise<string | null> {
   const hosts = ROUTE_NAMES.flatMap((route) => spec.routes[route].host ?? []);
   const inUse = carriage?.of(spec.name)?.endpoint.address ?? "";
-  return (await place?.awayFrom(policy.onlyOn ?? [], [...hosts, inUse], asOfMs)) ?? null;
+  return (await place?.awayFrom(networks?.() ?? [], [...hosts, inUse], asOfMs)) ?? null;
 }
 
 async function probeRoute(

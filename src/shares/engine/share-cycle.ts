@@ -8,6 +8,7 @@ import type { CarriedState } from "../drivers/carriage.ts";
 import type { StableLinks } from "../links/stable-links.ts";
 import type { MountClaims } from "../mounts/mount-claims.ts";
 import { type Decision, decide, type StandingCondition } from "../policy/decide.ts";
+import { networksOf } from "../policy/decide-networks.ts";
 import { changedRoutes, forgetChangedRoutes, type LaneState, NEW_LANE_STATE } from "../policy/lane-state.ts";
 import { outcome, type RequestOutcome, type ShareRequest } from "../policy/share-request.ts";
 import type { OpenFilesSeen, ShareLogonSeen, ShareSeen, StepSeen } from "../policy/share-seen.ts";
@@ -108,6 +109,7 @@ export class ShareCycle {
     this.#tools = {
       ...given,
       logon: () => this.#logon(),
+      networks: () => networksOf(this.#subject.policy, this.#subject.spec, this.#memory),
       rememberedPort: () => this.#memory.carriedPort,
       onDoubt: (route) => this.#trust?.doubt(route),
     };

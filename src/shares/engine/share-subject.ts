@@ -27,7 +27,7 @@ export interface LookTools {
   readonly clock: Clock;
   readonly hostProber: HostProber;
   /** Absent: hosts are probed on every network. */
-  readonly place?: Pick<Place, "awayFrom" | "macOf">;
+  readonly place?: Pick<Place, "awayFrom" | "macOf" | "networkOf">;
   readonly prober: Prober;
   /** Absent: no share is carried. */
   readonly carriage?: Carriage;
@@ -35,6 +35,8 @@ export interface LookTools {
   readonly programs?: SharePrograms;
   /** The port that the share's mount had when it was last carried; null if it was not carried. */
   readonly rememberedPort?: () => number | null;
+  /** The networks on which the share is used; empty: any. */
+  readonly networks?: () => readonly string[];
   /** The state of the share's login; null: the share has none. */
   readonly logon?: () => ShareLogonSeen | null;
 }

@@ -7,6 +7,7 @@ import { carryConditions } from "./decide-carry.ts";
 import { foldLogon, logonConditions } from "./decide-logged-on.ts";
 import { foldShortLife } from "./decide-mount-alive.ts";
 import { decideMounted, decideShutLogon, decideUnexplained } from "./decide-mounted.ts";
+import { foldNetworks } from "./decide-networks.ts";
 import { continueOperation, foldLastStep } from "./decide-operation.ts";
 import { answerRequest, takeRequest } from "./decide-request.ts";
 import { foldRoutes } from "./decide-routes.ts";
@@ -64,6 +65,7 @@ export function decide(input: DecideInput): Decision {
   foldMountIdentity(builder);
   foldLogon(builder);
   foldWakeAddresses(builder);
+  foldNetworks(builder);
   foldWake(builder);
   const step = chooseStep(builder) ?? wakeStep(builder);
   if (step === null) answerRequest(builder);

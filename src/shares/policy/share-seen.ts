@@ -147,6 +147,8 @@ export interface ShareSeen {
   readonly wanted?: boolean;
   /** The hardware addresses of hosts that answer, as `aa:bb:cc:dd:ee:ff@10.0.0.2`. */
   readonly hardware?: readonly string[];
+  /** The networks of routes that are proved, as `subnet:10.0.0.0/24@HOST`, if `only_on` asks for them. */
+  readonly networks?: readonly string[];
   /** The mount that the rules manage. */
   readonly mount: MountSeen | null;
   /** Other mounts of the same share. They are reported and never unmounted. */

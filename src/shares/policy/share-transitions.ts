@@ -32,6 +32,8 @@ export type ShareTransition =
       "share.open_files_checked",
       { result: "none" | "open" | "unknown"; open_files: number; unsent_files: number; reason: string }
     >
+  /** The proved networks that `only_on` stands for have changed. */
+  | Named<"share.networks", { reason: string }>
   | Named<"share.held", { from: string; to: string }>
   | Named<"share.error", { reason: string }>
   | Named<"share.error_cleared", { reason: string }>;

@@ -47,7 +47,7 @@ test("what is written loads, whatever the names in it", async () => {
     [shares[0]?.name, shares[0]?.username, shares[0]?.shareName],
     [share.name, share.username, "core files"],
   );
-  assert.deepEqual(shares[0]?.onlyOn, share.onlyOn);
+  assert.deepEqual(shares[0]?.onlyOn, [...share.onlyOn, "proved"]);
   assert.deepEqual(backends[0]?.connection.type === "stdio" && backends[0].connection.args, [
     "-y",
     'a "b" \\c',

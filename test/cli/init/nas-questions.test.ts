@@ -118,15 +118,22 @@ describe("F3 a NAS at a terminal", () => {
     assert.equal(told[0], "  1  CORE  10.0.1.2  Thunderbolt bridge, 40 Gbit/s  advertises SMB");
   });
 
-  test("its networks are offered, kept with one key, and left out with a no", async () => {
+  test("its networks are offered, its second cable asked for before, kept with one key, and left out with a no", async () => {
     const net = new Net();
     net.networks = ["subnet:10.0.1.0/24", "gateway:aa:bb:cc:dd:ee:ff"];
-    const kept = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "", ""));
+    const kept = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "", "", ""));
+    assert.deepEqual(kept.asked.slice(4, 6), [
+      "Its address over a second cable, which gets this login, too (empty: none): ",
+      "Use it on this network alone, and send nothing elsewhere? n if it has a cable in another one. [Y/n]: ",
+    ]);
     assert.deepEqual(kept.choices.shares[0]?.onlyOn, ["subnet:10.0.1.0/24"]);
     const both = await talk(net, [CORE, SAME], inTurn("1", "ann", "right", "1", "1", "what?", "y", ""));
     assert.deepEqual(both.choices.shares[0]?.onlyOn, net.networks);
     assert.ok(both.told.includes("  type y or n"));
-    const everywhere = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "n", ""));
+    const typed = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "10.0.1.2", "10.0.3.2", "", ""));
+    assert.ok(typed.told.includes("  that is its first address"));
+    assert.deepEqual([typed.choices.shares[0]?.onlyOn, net.paired.at(-1)], [net.networks, "10.0.3.2"]);
+    const everywhere = await talk(net, [CORE], inTurn("1", "ann", "right", "1", "", "n", ""));
     assert.deepEqual(everywhere.choices.shares[0]?.onlyOn, []);
     assert.ok(everywhere.told.some((line) => line.includes("rclone: no root")));
   });

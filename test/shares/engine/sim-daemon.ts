@@ -5,7 +5,7 @@ import type { Clock } from "../../../src/runtime/time/clock.ts";
 import { ShareEngine } from "../../../src/shares/engine/share-engine.ts";
 import { createLogons } from "../../../src/shares/logons/logons.ts";
 import { createServerProof } from "../../../src/shares/server-proof/server-proof.ts";
-import type { ShareSpec } from "../../../src/shares/share-spec.ts";
+import type { SharePolicy, ShareSpec } from "../../../src/shares/share-spec.ts";
 import { POLICY } from "../world.ts";
 import type { SimMachine } from "./sim-machine.ts";
 
@@ -42,6 +42,7 @@ export function startSimDaemon(
   first: ShareSpec,
   carry: "auto" | "off",
   more: Partial<ConstructorParameters<typeof ShareEngine>[0]> = {},
+  policy: Partial<SharePolicy> = {},
 ) {
   const { saved } = machine;
   let lives = true;
@@ -99,7 +100,7 @@ export function startSimDaemon(
   const apply = (spec: ShareSpec): void =>
     engine.apply([
       {
-        ...{ spec, policy: { ...POLICY, carry, stableMs: 5_000 } },
+        ...{ spec, policy: { ...POLICY, carry, stableMs: 5_000, ...policy } },
         driver: spec.driver === "local" ? local : driver,
       },
     ]);

@@ -208,10 +208,10 @@ async function add(
       action: "Add it",
     });
     if (!yes) return;
-    const { only_on: _, ...single } = entry;
+    const { only_on: used, ...single } = entry;
     const texts = Object.entries(single).map(([key, value]) => [key, String(value)]);
     const key = `shares.${JSON.stringify(name)}.only_on`;
-    const networks = onlyOn.length === 0 ? [] : [{ key, value: JSON.stringify(onlyOn) }];
+    const networks = used === undefined ? [] : [{ key, value: JSON.stringify(used) }];
     const edits = [{ add: "shares", entry: Object.fromEntries(texts) } as const, ...networks];
     await saveAdded(app, edits, [{ name: secret, value: password }], sha256);
     location.hash = "#/shares";

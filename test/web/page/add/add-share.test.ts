@@ -87,7 +87,10 @@ test("F4 a server that answers late is added with the password that was typed fo
   adding.submit("Choose a share");
   await eventually(() => app.log.some((line) => line.startsWith("edit ")));
   const [, edit = ""] = /^edit (.*)/.exec(app.log.find((line) => line.startsWith("edit ")) ?? "") ?? [];
-  assert.deepEqual(JSON.parse(edit).edits[1], { key: 'shares."CORE".only_on', value: `["${NETWORK}"]` });
+  assert.deepEqual(JSON.parse(edit).edits[1], {
+    key: 'shares."CORE".only_on',
+    value: `["${NETWORK}","proved"]`,
+  });
   const kept = app.log.find((line) => line.startsWith("setSecret "));
   assert.match(kept ?? "", /"value":"of the first"/);
   assert.match(edit, /"fallback_host":"192\.0\.2\.1"/);

@@ -1,0 +1,37 @@
+// The networks on which a share is used besides those that its configuration names: those of its proved routes.
+import { PROVED_NETWORKS } from "../../config/values/names.ts";
+import type { ShareMemory } from "../../reconcile/memory.ts";
+import { ROUTE_NAMES, type SharePolicy, type ShareSpec } from "../share-spec.ts";
+import { type Builder, setMemory } from "./decision-builder.ts";
+
+/** The share's networks. A network that was proved counts as long as the host that was proved there is configured. */
+export function networksOf(
+  { onlyOn = [] }: Pick<SharePolicy, "onlyOn">,
+  spec: Pick<ShareSpec, "routes">,
+  memory: Pick<ShareMemory, "provedNetworks">,
+): readonly string[] {
+  if (!onlyOn.includes(PROVED_NETWORKS)) return onlyOn;
+  return [...onlyOn, ...stillProved(spec, memory).map((one) => one.split("@")[0] ?? "")];
+}
+
+/** Remembers the networks of proved routes, and forgets those of hosts that are no longer configured. */
+export function foldNetworks(builder: Builder): void {
+  const { seen, memory, spec } = builder;
+  const kept = stillProved(spec, memory);
+  const added = (seen.networks ?? []).filter((one) => !kept.includes(one));
+  if (added.length === 0 && kept.length === (memory.provedNetworks ?? []).length) return;
+  const networks = [...kept, ...added];
+  setMemory(builder, { provedNetworks: networks });
+  builder.transitions.push({
+    name: "share.networks",
+    reason: networks.join(", ") || "those of only_on alone",
+  });
+}
+
+function stillProved(
+  { routes }: Pick<ShareSpec, "routes">,
+  { provedNetworks = [] }: Pick<ShareMemory, "provedNetworks">,
+) {
+  const hosts = ROUTE_NAMES.map((route) => routes[route].host);
+  return provedNetworks.filter((one) => hosts.includes(one.slice(one.indexOf("@") + 1)));
+}
