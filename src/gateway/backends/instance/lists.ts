@@ -74,12 +74,14 @@ export async function readKind(kind: ListKind, options: ReadOptions): Promise<Re
   const ofKind = ENTRY_LISTS.filter(({ filter, list }) => filter === kind && isRead(list)).reverse();
   const reads = ofKind.map(async (listed) => ({ list: listed.list, read: await readList(listed, options) }));
   for (const { list, read } of await Promise.all(reads)) {
-    if ("kind" in read) failure ??= read;
-    else {
-      part[list] = read.entries;
-      faulty[list] = read.faulty;
-      freshness[list] = read.freshness;
+    if ("kind" in read) {
+      failure ??= read;
+      continue;
     }
+    failure ??= read.failure;
+    part[list] = read.entries;
+    faulty[list] = read.faulty;
+    freshness[list] = read.freshness;
   }
   return { part, faulty, freshness, failure };
 }
@@ -89,6 +91,8 @@ interface ReadList {
   readonly faulty: readonly FaultyEntry[];
   /** Null: the server does not have the list. */
   readonly freshness: Freshness | null;
+  /** Why the entries after these could not be read; null: these are all. */
+  readonly failure: LinkFailure | null;
 }
 
 async function readList(listed: List, options: ReadOptions): Promise<ReadList | LinkFailure> {
@@ -97,7 +101,8 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
   const entries: JsonObject[] = [];
   const faulty: FaultyEntry[] = [];
   let freshness: Freshness | null = null;
-  if (!declares(list)) return { entries, faulty, freshness };
+  const readUpTo = (failure: LinkFailure | null): ReadList => ({ entries, faulty, freshness, failure });
+  if (!declares(list)) return readUpTo(null);
   const dueMs = clock.monotonicMs() + timeoutMs;
   const report = (
     entry: JsonObject,
@@ -110,11 +115,12 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
     const named = `${listed.kind === "template" ? "resource template" : listed.kind} ${name}`;
     faulty.push({ entry: oneLine(named), faults: oneLine(faults.join(", ")), withheldFrom });
   };
-  const cursors = new Set<string>();
+  const cursors = new Set<string | number>();
+  const ofEarlierPages = new Set<unknown>();
   let given = 0;
   let characters = 0;
   let firstPage: readonly JsonObject[] | null = null;
-  let cursor: string | null = null;
+  let cursor: string | number | null = null;
   for (;;) {
     const leftMs = dueMs - clock.monotonicMs();
     if (leftMs <= 0) return noAnswer(`all of ${method}`, timeoutMs);
@@ -127,7 +133,7 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
       if (error.code !== METHOD_NOT_FOUND || cursor !== null) return errorAnswer(method, error);
       // Many servers declare resources but have no templates, so that is not reported.
       if (list !== "resourceTemplates") onOddity(method, "no_such_list");
-      return { entries, faulty, freshness };
+      return readUpTo(null);
     }
     const { result } = asked.reply;
     freshness = leastFresh(freshness, freshnessOf(result));
@@ -151,11 +157,15 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
         if ("fault" in headers) report(entry, [headers.fault], "modern");
       }
     }
-    for (const entry of kept) entries.push(entry);
+    // Pages shift while entries come and go, and some servers give the first page for every cursor.
+    for (const entry of kept) if (!ofEarlierPages.has(entry[key])) entries.push(entry);
+    for (const entry of kept) ofEarlierPages.add(entry[key]);
     const next: unknown = result["nextCursor"];
-    // Some servers end with an empty cursor, and would start over if it were sent back.
-    if (typeof next !== "string" || next === "") return { entries, faulty, freshness };
-    if (cursors.has(next)) return linkFailure("protocol", `${method} gives the same page again and again`);
+    // Some servers end with an empty cursor, and would start over if it were sent back. Others count their pages.
+    if ((typeof next !== "string" && typeof next !== "number") || next === "") return readUpTo(null);
+    if (cursors.has(next)) {
+      return readUpTo(linkFailure("protocol", `${method} gives the same page again and again`));
+    }
     cursors.add(next);
     if (cursors.size >= MAX_PAGES) return tooMuch(method, `${MAX_PAGES} pages`);
     // The link limits the size of one page, so sizes are computed from the second page on.
@@ -253,8 +263,8 @@ export class InstanceLists implements Disposable {
   }
 
   /**
-   * Resolves with null if the lists were read. A single list that could not be read is no failure if another list has
-   * entries.
+   * Resolves with null if the lists were read. A list that could not be read, or not to its end, is no failure if
+   * there are entries.
    */
   async readFirst(): Promise<LinkFailure | null> {
     const outcomes = await Promise.all(
@@ -268,8 +278,9 @@ export class InstanceLists implements Disposable {
     for (const { kind, failure } of outcomes) {
       if (failure === null) continue;
       const hasOthers = Object.values(all).some((list) => (list?.length ?? 0) > 0);
-      // The server answered, so the failure may concern one list alone.
-      const isOfOneList = failure.kind === "protocol" || failure.kind === "overloaded";
+      // The server answered, so the failure may concern one list alone: some servers never answer for prompts.
+      const isOfOneList =
+        failure.kind === "protocol" || failure.kind === "overloaded" || failure.kind === "unreachable";
       if (!hasOthers || !isOfOneList) return failure;
       this.#notRead(kind, failure);
     }

@@ -12,7 +12,7 @@ import { skill } from "../../catalog/sources.ts";
 import { createScriptedLink, FAILURE, toolOf } from "../programs/instance-scripted-link.ts";
 import { startReady, startUnderTest } from "../programs/instance-under-test.ts";
 
-type Page = (cursor: string | null, method: string) => Asked;
+type Page = (cursor: string | number | null, method: string) => Asked;
 const page = (result: JsonObject): Asked => ({ kind: "answered", reply: { result } });
 
 function read(
@@ -23,7 +23,7 @@ function read(
   return readKind(kind, {
     ask: async (method, params) => {
       const cursor = params?.["cursor"];
-      return answer(typeof cursor === "string" ? cursor : null, method);
+      return answer(typeof cursor === "string" || typeof cursor === "number" ? cursor : null, method);
     },
     clock: createManualClock(),
     timeoutMs: 10_000,
@@ -40,10 +40,21 @@ async function failure(answer: Page): Promise<string> {
 }
 
 describe("reading a list", () => {
-  test("a cursor that comes again is a failure", async () => {
+  test("D3 a cursor that comes again is a failure, and keeps what was read", async () => {
     let next = 0;
-    const message = await failure(() => page({ tools: [], nextCursor: ["a", "b", "a"][next++ % 3] }));
-    assert.equal(message, "protocol: tools/list gives the same page again and again");
+    const tools = [toolOf("x")];
+    const outcome = await read(() => page({ tools, nextCursor: ["a", "b", "a"][next++ % 3] }));
+    assert.equal(outcome.failure?.message, "tools/list gives the same page again and again");
+    assert.deepEqual(outcome.part.tools, tools);
+  });
+  test("D3 D9 a cursor that is a number leads to the next page", async () => {
+    const asked: unknown[] = [];
+    const outcome = await read((cursor) => {
+      asked.push(cursor);
+      return page(cursor === 8 ? { tools: [toolOf("two")] } : { tools: [toolOf("one")], nextCursor: 8 });
+    });
+    assert.deepEqual(asked, [null, 8]);
+    assert.deepEqual(outcome.part.tools?.map(({ name }) => name), ["one", "two"]);
   });
   test("pages, entries and bytes are bounded", async () => {
     let next = 0;

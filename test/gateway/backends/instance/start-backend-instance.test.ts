@@ -158,6 +158,13 @@ describe("starting", () => {
       assert.deepEqual(instance.listings?.tools, [toolOf("one")]);
     });
   }
+  test("D3 D9 a list that is never answered leaves the others in use", async () => {
+    const { instance, clock } = startUnderTest({}, { "prompts/list": null });
+    await clock.advance(10_000);
+    assert.equal(instance.seen.state.kind, "ready");
+    assert.equal(instance.seen.listsStaleBecause, "no answer to prompts/list within 10 s");
+    assert.equal(instance.listings?.tools.length, 1);
+  });
   test("D3 a server of which no list can be read does not come up", async () => {
     const { instance } = startUnderTest({}, (link) => {
       for (const method of ["tools/list", "resources/list", "resources/templates/list", "prompts/list"])
@@ -221,7 +228,7 @@ describe("starting", () => {
     await silent.clock.advance(1);
     assert.equal(failureOf(silent), "no answer to initialize within 15 s");
     assert.deepEqual(silent.link.told("notifications/cancelled"), []);
-    const slow = startUnderTest({}, { "tools/list": null });
+    const slow = startUnderTest({}, { "tools/list": null, "resources/list": null, "prompts/list": null });
     await slow.clock.advance(10_000);
     assert.deepEqual([failureOf(slow), slow.clock.pendingTimers], ["no answer to tools/list within 10 s", 0]);
   });
