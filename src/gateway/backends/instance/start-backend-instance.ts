@@ -18,6 +18,7 @@ import {
 } from "../../json-rpc.ts";
 import { LIST_KINDS, type McpLogLevel } from "../../protocol.ts";
 import { type BackendLink, type LinkFailure, linkFailure, type Sender } from "../links/backend-link.ts";
+import { namesSession } from "../links/http/refusal.ts";
 import { isInstallerLine } from "../links/stdio/log.ts";
 import {
   ClientRecords,
@@ -397,8 +398,16 @@ class RunningInstance {
     if (request.port !== null && isError(reply)) {
       rememberUrls(this.#elicitations, reply.error, request.port.client);
     }
+    if (isError(reply) && namesSession(reply.error.message)) this.#suspectSession(request);
     if (request.method === "tools/call") rememberTask(this.#tasks, request, reply);
     this.#calls.settle(request, request.own ? this.#withoutSecrets(reply) : reply, null);
+  }
+
+  /** The server may have forgotten the session, or a tool has sessions of its own: a ping in the old session decides. */
+  #suspectSession({ method, sentIn }: { readonly method: string; readonly sentIn: number | null }): void {
+    if (this.#link.pid !== null) return;
+    if (method !== "ping") this.check();
+    else if (this.#state.kind === "ready" && sentIn === this.#session.number) this.#session.renew();
   }
 
   /** Conditions show the errors of the gateway's own requests to people, so secrets are removed from them. */
@@ -428,6 +437,7 @@ class RunningInstance {
     }
     const { backend } = this.#options;
     const isLost = failure.kind === "session_lost";
+    if ((failure.status ?? 0) >= 500) this.check();
     // The session is renewed before the reply, so that a client that repeats its call at once waits for the new
     // session.
     if (isLost && this.#state.kind === "ready" && request.sentIn === this.#session.number) {

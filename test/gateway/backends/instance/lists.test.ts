@@ -54,7 +54,10 @@ describe("reading a list", () => {
       return page(cursor === 8 ? { tools: [toolOf("two")] } : { tools: [toolOf("one")], nextCursor: 8 });
     });
     assert.deepEqual(asked, [null, 8]);
-    assert.deepEqual(outcome.part.tools?.map(({ name }) => name), ["one", "two"]);
+    assert.deepEqual(
+      outcome.part.tools?.map(({ name }) => name),
+      ["one", "two"],
+    );
   });
   test("pages, entries and bytes are bounded", async () => {
     let next = 0;

@@ -139,7 +139,8 @@ function failed(failure: LinkFailure): Judged {
 export function judgeFailure(failure: LinkFailure): Judged {
   const { kind, status = 0 } = failure;
   if (kind === "unreachable" || kind === "unauthorized" || kind === "overloaded") return failed(failure);
-  const isAboutUs = status === 401 || status === 403 || (status >= 300 && status < 400);
+  // Not 403: gateways that know a list of methods answer so, and take `initialize`.
+  const isAboutUs = status === 401 || (status >= 300 && status < 400);
   return kind === "refused" && isAboutUs ? failed(failure) : LEGACY;
 }
 

@@ -9,11 +9,12 @@ import { type CleanLine, type LinkEvents, type LinkFailure, linkFailure, tooLong
 import { type Credential, type LinkAuthorization, signing } from "../link-authorization.ts";
 import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
 import type { Asked, Response } from "./connections.ts";
-import { refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
+import { redirectedPath, refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
 import type { Headers, HttpTarget } from "./target.ts";
 
 const ERROR_BODY_BYTES = 64 * 1024;
 const LONGEST_ERROR = 200;
+const MOST_REDIRECTS = 3;
 /** Maximum number of attempts to resume a broken stream without receiving an event. */
 const RESUME_TRIES = 5;
 /** `least` applies even if the server asks for an immediate retry: a server may end each stream after one event. */
@@ -73,7 +74,7 @@ export class Exchange {
   /** The id of a request; null: the message is no request. */
   readonly id: RpcId | null;
   readonly #context: LinkContext;
-  readonly #outgoing: Outgoing;
+  #outgoing: Outgoing;
   readonly #method: string | null;
   readonly #signing: ReturnType<typeof signing>;
   #answered = false;
@@ -88,6 +89,7 @@ export class Exchange {
   #retryMs: number | null = null;
   /** Attempts to resume since the last event. */
   #tries = 0;
+  #redirects = 0;
 
   /** Sends the message. No callback is called before the constructor returns. */
   constructor(context: LinkContext, outgoing: Outgoing) {
@@ -286,12 +288,28 @@ export class Exchange {
   }
 
   #onRefused(response: Response, status: number): void {
+    if (this.#follows(response, status)) return;
     readWhole(response, ERROR_BODY_BYTES, (body) => {
       if (this.#done) return;
       const text = body === null ? null : withoutByteOrderMark(body.toString());
       const challenge = response.headers.get("www-authenticate") ?? null;
       this.#signing.refused(status, challenge, () => this.#judge(response, status, text));
     });
+  }
+
+  /** Sends the message again to where the server redirects it. False: the redirect is not followed. */
+  #follows(response: Response, status: number): boolean {
+    const { target } = this.#context;
+    const location = response.headers.get("location") ?? null;
+    const { path } = this.#outgoing;
+    const from = path === null ? target : { origin: target.origin, path };
+    const to = this.#redirects < MOST_REDIRECTS ? redirectedPath(status, { location, target: from }) : null;
+    if (to === null) return false;
+    this.#redirects += 1;
+    if (path === null) target.moveTo(to);
+    else this.#outgoing = { ...this.#outgoing, path: to };
+    readWhole(response, ERROR_BODY_BYTES, () => this.#signing.sendAgain());
+    return true;
   }
 
   #judge(response: Response, status: number, text: string | null): void {

@@ -21,6 +21,7 @@ export const TAKES_NO_MESSAGES: ReadonlySet<number> = new Set([400, 404, 405]);
 const LONGEST_TEXT = 200;
 /** Members that hold the reason in JSON bodies that are not JSON-RPC. */
 const REASON_MEMBERS = ["message", "error_description", "detail", "error"];
+const OTHER_HOST = "the server leads to another host: find out from its provider whether that is right";
 /** Parts of the path and query with at least this many characters may be secrets. */
 const SECRET_LENGTH = 6;
 
@@ -36,16 +37,18 @@ export function refusal(response: RefusedResponse): LinkFailure | { readonly ans
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
   // Some servers answer an unknown session with 400 instead of 404; the message was not processed.
   const words = error?.message ?? (body === null ? text?.slice(0, LONGEST_TEXT) : null) ?? "";
-  const namesSession = status === 400 && /\bsession(?:id)?\b/i.test(words);
-  if (hadSession && (status === 404 || namesSession)) {
+  const isLost = status === 404 || status === 410 || (status === 400 && namesSession(words));
+  if (hadSession && isLost) {
     return linkFailure("session_lost", `${origin} no longer knows our session`);
   }
   if (error !== null && id !== null && message.kind === "response" && message.id === id) {
     return { answer: body };
   }
   if (status >= 300 && status < 400) {
-    const message = `${origin} redirects to ${clean(redirectOf(response))} (HTTP ${status}), which is not followed`;
-    const hint = "give the address that it redirects to as `url`, if you trust it";
+    const to = redirectOf(response);
+    const shown = to === null ? "nowhere" : to.origin + clean(to.pathname);
+    const message = `${origin} redirects to ${shown} (HTTP ${status}), which is not followed`;
+    const hint = to?.origin === origin ? "give that address as `url`" : OTHER_HOST;
     return linkFailure("refused", message, hint);
   }
   const said = error?.message ?? wordsOf(body, response);
@@ -79,8 +82,30 @@ function parsed(text: string | null): unknown {
   }
 }
 
-/** The address of a redirect, without user, query and fragment. */
-function redirectOf({ location, target: { origin } }: RefusedResponse): string {
-  const target = location === null ? null : URL.parse(location, origin);
-  return target === null ? "nowhere" : target.origin + target.pathname;
+/** Null: the response names no address. */
+function redirectOf({ location, target: { origin, path } }: Pick<RefusedResponse, "location" | "target">) {
+  return location === null ? null : URL.parse(location, origin + path);
+}
+
+/**
+ * The path and query to which the message may be sent again: on the same origin, and for statuses that change POST to
+ * GET only if a slash at the end is all that differs. Null: the redirect is not followed.
+ */
+export function redirectedPath(status: number, response: Pick<RefusedResponse, "location" | "target">) {
+  const to = FOLLOWED.has(status) ? redirectOf(response) : null;
+  const { origin, path } = response.target;
+  if (to === null || to.origin !== origin || to.username !== "" || to.password !== "") return null;
+  const isSame = withoutSlash(to.pathname) === withoutSlash(new URL(path, origin).pathname);
+  return isSame || status === 307 || status === 308 ? to.pathname + to.search : null;
+}
+
+const FOLLOWED: ReadonlySet<number> = new Set([301, 302, 307, 308]);
+
+function withoutSlash(path: string): string {
+  return path.replace(/\/$/, "");
+}
+
+/** Some servers say with these words that they have forgotten a session; tools may have sessions of their own. */
+export function namesSession(words: string): boolean {
+  return /\bsession(?:id)?\b/i.test(words);
 }

@@ -62,7 +62,7 @@ export function createHttpTarget(options: TargetOptions) {
   base["accept-encoding"] = "identity";
   const basic = basicOf(url);
   if (basic === null) return unusable("the user in its `url` is not percent-encoded UTF-8");
-  const own = url.pathname + url.search;
+  let own = url.pathname + url.search;
   const connections = new Connections(
     secure ? openTls(url, base["host"]) : () => connectTcp(addressOf(url)),
     secure ? "secureConnect" : "connect",
@@ -86,8 +86,14 @@ export function createHttpTarget(options: TargetOptions) {
   return {
     /** Scheme, host and port. Safe to show, unlike path and query, which may hold a secret. */
     origin: url.origin,
-    /** Path and query. */
-    path: own,
+    /** Path and query, after the server's redirects. */
+    get path() {
+      return own;
+    },
+    /** The server has redirected to this path and query. */
+    moveTo(path: string): void {
+      own = path;
+    },
     /** Sends a request. Throws if a header's value has characters that HTTP forbids. */
     ask({ method, headers, body, path = own, authorization }: Question, events: CallEvents): Asked {
       const current = options.authorization.current?.header;

@@ -52,8 +52,9 @@ test("D1 what an answer to server/discover says about the server", () => {
 
 test("D1 no sign-in, no connection and no redirect say anything about the version", () => {
   const refused = (status: number) => ({ ...linkFailure("refused", "no"), status });
-  for (const status of [301, 401, 403]) assert.equal(judgeFailure(refused(status)).kind, "failed");
-  for (const status of [400, 404, 405, 500, 503]) assert.equal(judgeFailure(refused(status)).kind, "legacy");
+  for (const status of [301, 401]) assert.equal(judgeFailure(refused(status)).kind, "failed");
+  for (const status of [400, 403, 404, 405, 406, 500, 503])
+    assert.equal(judgeFailure(refused(status)).kind, "legacy");
   for (const kind of ["unreachable", "unauthorized", "overloaded"] as const) {
     assert.equal(judgeFailure(linkFailure(kind, "no")).kind, "failed");
   }

@@ -50,6 +50,51 @@ test("refusals name the status and never a secret", async (t) => {
   }
 });
 
+// Where a server's framework wants a slash, or none, at the end.
+test("D9 redirects within one origin are followed for messages, three at most, and no others", async (t) => {
+  const rows: readonly (readonly [status: number, from: string, to: string, followed: boolean])[] = [
+    [307, "/mcp", "/mcp/", true],
+    [308, "/mcp/", "/mcp", true],
+    [307, "/mcp", "ORIGIN/other/mcp?key=1", true],
+    [301, "/mcp", "/mcp/", true],
+    [302, "/mcp/", "/mcp", true],
+    [301, "/mcp", "/other", false],
+    [303, "/mcp", "/mcp/", false],
+    [307, "/mcp", "/mcp", false],
+    [307, "/mcp", "http://localhost:PORT/mcp/", false],
+    [307, "/mcp", "https://127.0.0.1:PORT/mcp/", false],
+    [307, "/mcp", "http://user:pw@127.0.0.1:PORT/mcp/", false],
+  ];
+  for (const [status, from, to, followed] of rows) {
+    let asked = 0;
+    const answer = echoing("json");
+    const { url } = await startHttpServer(t, answer, {
+      path: to
+        .replace(/^\w+:\/\/[^/]+|ORIGIN|\?.*$/g, "")
+        .replace(/^\/mcp$/, from === "/mcp" ? "/x" : "/mcp"),
+      elsewhere: (request, response) => {
+        asked += 1;
+        request.resume();
+        const { origin, port } = new URL(`http://${request.headers.host}`);
+        response.writeHead(status, { location: to.replace("ORIGIN", origin).replace("PORT", port) }).end();
+      },
+    });
+    const recorded = connect(t, new URL(from, url).href);
+    const row = `${status} ${from} ${to}`;
+    if (followed) {
+      assert.ok(isJsonObject(await recorded.ask("echo")), row);
+      assert.ok(isJsonObject(await recorded.ask("echo")), row);
+      assert.equal(asked, 1, `${row}: the second message goes there at once`);
+    } else {
+      const { message, hint } = await recorded.askInVain("echo");
+      assert.match(message, /redirects to .*not followed/, row);
+      assert.doesNotMatch(`${message} ${hint}`, /pw@/, row);
+      if (/localhost|https/.test(to)) assert.match(hint ?? "", /another host/, row);
+      assert.ok(asked <= 4, row);
+    }
+  }
+});
+
 test("an address without a path that takes no messages is told where most servers take them", async (t) => {
   const hintOf = async (path: string, status: number): Promise<string> => {
     const take: Take = (_, response) => Boolean(response.writeHead(status).end());

@@ -14,6 +14,7 @@ const refused = (status: number, text: string | null, { path = "/mcp", hadSessio
 test("a session is lost by a 404, or a 400 that names it, and only where there was one", () => {
   for (const [status, text, hadSession, kind] of [
     [404, null, true, "session_lost"],
+    [410, "Gone", true, "session_lost"],
     [400, "No valid session ID", true, "session_lost"],
     [
       400,
