@@ -3,6 +3,7 @@
 import { homedir, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { requireAnswer } from "../runtime/files/answering-disk.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
 import type { ConfigFormat } from "./snapshot.ts";
@@ -89,6 +90,7 @@ function exists(path: string): Promise<boolean> {
 export async function locateConfig(place: ConfigPlace, file: string | null) {
   if (file !== null) {
     const path = resolve(expandPath(file, place.userHome));
+    await requireAnswer(path);
     return { path, format: configFormat(path), exists: await exists(path) };
   }
   const candidates = FILE_NAMES.map((name) => join(place.home, name));

@@ -95,6 +95,8 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     get busy(): boolean {
       return store.busy;
     },
+    /** The file; what is read here counts as read by the watcher. */
+    file,
     /** The inode that held the running content when it was last read; null: not known. */
     get inode(): string | null {
       return inodeOf(store.running.sha256);

@@ -3,7 +3,7 @@
 import { connectToDaemon } from "../../api/client/client.ts";
 import { fullName } from "../../api/tool-changes-contract.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
-import { readConfigBytes } from "../../config/read/load.ts";
+import { readConfigIfPresent } from "../../config/read/load.ts";
 import { parseToml } from "../../config/read/toml-text.ts";
 import { storedNamesIn } from "../../config/secret-names.ts";
 import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
@@ -72,7 +72,7 @@ async function configTable({ home, configPath }: NamePlace): Promise<JsonMembers
       findPlace({ ...process.env, MOUNTAINEER_HOME: home }),
       configPath,
     );
-    const text = Buffer.from(await readConfigBytes(path)).toString("utf8");
+    const text = Buffer.from((await readConfigIfPresent(path)) ?? "").toString("utf8");
     if (format === "toml") return objectOf(parseToml(text).value);
     const { parseYaml } = await import("../../config/read/yaml-text.ts");
     return objectOf((await parseYaml(text)).value);

@@ -1,7 +1,8 @@
 // Finds the history entries of a configuration file, recorded under any spelling of its path.
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { expecting, isSystemError } from "../../runtime/errors.ts";
+import { expecting, isOwnError, isSystemError } from "../../runtime/errors.ts";
+import { requireAnswer } from "../../runtime/files/answering-disk.ts";
 
 /** Resolves to the path without symlinks; null: there is no file, or the disk did not answer in time. */
 export type RealPath = (path: string) => Promise<string | null>;
@@ -14,12 +15,14 @@ export interface EntryPlace {
   readonly realPath: string | null;
 }
 
-/**
- * Resolves the path in this process, where a network disk may block it. For commands, which already read the
- * file in this process.
- */
+/** Resolves the path in this process, if its disk answers. For commands. */
 export const ownRealPath: RealPath = async (path) => {
-  return realpath(path).catch(expecting(isSystemError, null));
+  try {
+    await requireAnswer(path);
+    return await realpath(path);
+  } catch (error) {
+    return expecting((one) => isSystemError(one) || isOwnError(one), null)(error);
+  }
 };
 
 /**

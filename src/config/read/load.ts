@@ -4,6 +4,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { requireAnswer } from "../../runtime/files/answering-disk.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { routeKeys, routesOf } from "../backend-routes.ts";
@@ -219,9 +220,10 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
   }
 }
 
-/** Reads the file as `readConfigBytes` does; null if there is no file. */
+/** Reads the file as `readConfigBytes` does, if its disk answers; null if there is no file. */
 export async function readConfigIfPresent(path: string): Promise<Uint8Array | null> {
   try {
+    await requireAnswer(path);
     return await readConfigBytes(path);
   } catch (error) {
     if (error instanceof MountaineerError && systemErrorCode(error.cause) === "ENOENT") return null;
@@ -231,6 +233,7 @@ export async function readConfigIfPresent(path: string): Promise<Uint8Array | nu
 
 /** Reads and checks a configuration. Mistakes are a result; an unreadable file rejects with `config_unreadable`. */
 export async function loadConfig(path: string, place: ConfigPlace): Promise<LoadedConfig> {
+  await requireAnswer(path);
   return parseConfig(await readConfigBytes(path), path, place);
 }
 

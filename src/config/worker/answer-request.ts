@@ -1,5 +1,6 @@
 // Answers the requests to read and edit configurations, in the process that was started for them.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { requireAnswer } from "../../runtime/files/answering-disk.ts";
 import { isBeingWritten } from "../../runtime/files/open-writer.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -54,6 +55,7 @@ const LONGEST_WAIT_MS = 3_000;
 
 /** The file's content, once no other program is writing it; waits for at most 3 s. */
 async function readWritten(path: string, before: FormerContent | null): Promise<Uint8Array> {
+  await requireAnswer(path);
   for (let waitedMs = 0; ; waitedMs += LOOK_AGAIN_MS) {
     const bytes = await readConfigBytes(path);
     const isKnown = before === null || Buffer.from(bytes).toString("base64") === before.content;

@@ -9,6 +9,7 @@ import type { LoadedApart } from "../../config/worker/apart-messages.ts";
 import { loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { StartReader } from "../../config/worker/reader-process.ts";
 import { errorText, expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
+import { requireAnswer } from "../../runtime/files/answering-disk.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
@@ -63,7 +64,8 @@ export async function openHome(options: OpenOptions): Promise<OpenedHome> {
   const accepted = await openHistory(home, path).newest().catch(expecting(isSystemError, []));
   const before = exists ? formerContent(accepted[0]) : null;
   const request = { path, place, content, writeStarter: writesStarter && !exists, before };
-  const read = await loadLayered(request, options).catch(unreadableFile);
+  const answer = exists ? requireAnswer(path) : Promise.resolve();
+  const read = await answer.then(() => loadLayered(request, options)).catch(unreadableFile);
   const isUnreadable = read instanceof MountaineerError;
   if (!isUnreadable && read.loaded.ok && read.held === null) {
     const { loaded, starterWritten, layer, layerMistakes } = read;

@@ -162,7 +162,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     /** Begins to watch; resolves when no later change can be missed. */
     async start() {
       // The newest history entry must hold the running content, wherever that content came from.
-      const found = await file.read(ending.signal).catch((error: unknown) => {
+      const found = await watcher.file.read(ending.signal).catch((error: unknown) => {
         logger.warn("the running configuration could not be kept", { reason: errorText(error) });
         return null;
       });
