@@ -3,8 +3,8 @@
 import { homedir, userInfo } from "node:os";
 import { extname, join, resolve } from "node:path";
 import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
-import { requireAnswer } from "../runtime/files/answering-disk.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
+import { requireAnswer } from "../runtime/process/answering-disk.ts";
 import { shellCommand } from "../runtime/text/plain-text.ts";
 import type { ConfigFormat } from "./snapshot.ts";
 import { expandPath, USUAL_HOME_NAME } from "./values/paths.ts";

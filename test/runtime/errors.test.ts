@@ -42,7 +42,10 @@ describe("errors", () => {
       [1, "share_unavailable secret_unavailable sign_in_failed timed_out protocol"],
       [2, "usage config_key_unknown history_unknown share_unknown backend_unknown entry_unknown"],
       [2, "group_unknown tool_unknown alias_unknown secret_unknown"],
-      [3, "config_invalid config_unreadable config_ambiguous config_uneditable client_unreadable"],
+      [
+        3,
+        "config_invalid config_unreadable config_cut_short config_ambiguous config_uneditable client_unreadable",
+      ],
       [4, "already_running lock_held"],
       [5, "state_newer"],
       [6, "config_unwritable home_unwritable open_to_others"],

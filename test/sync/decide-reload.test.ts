@@ -26,6 +26,8 @@ const RIGHT: Loaded = { ok: true, snapshot: null };
 const WRONG: Loaded = { ok: false, reason: "line 3", mistakes: [] };
 const MEMORY: ReloadMemory = { runningSha256: "run", expectedSha256: null, problem: null };
 const REJECTED = { ...MEMORY, problem: { kind: "rejected", sha256: "bad" } } as const;
+const CUT = { ok: true, snapshot: null, held: "it was emptied" } as const;
+const HELD = { ...MEMORY, problem: { kind: "cut_short", sha256: "cut" } } as const;
 const FAILED = { ...MEMORY, problem: { kind: "failed", sha256: "new" } } as const;
 const UNREADABLE = { ...MEMORY, problem: { kind: "unreadable", sha256: null } } as const;
 const EXPECTING = { ...MEMORY, expectedSha256: "run" };
@@ -56,6 +58,18 @@ const TABLE: readonly [string, SeenFile<null>, ReloadMemory, ReloadLook, string]
   ["B4 the running bytes again after a passing failure", content("run"), FAILED, UNASKED, "report_same"],
   ["B4 the same rejected bytes", content("bad"), REJECTED, NOTICED, "rest"],
   ["B4 the same rejected bytes, asked for", content("bad"), REJECTED, ASKED, "load"],
+  ["B12 half a file is looked at once more", content("cut", "cut", CUT), MEMORY, NOTICED, "look_again"],
+  ["B12 half a file is held", content("cut", "cut", CUT), MEMORY, SECOND, "hold"],
+  [
+    "B12 half a file with mistakes is held",
+    content("cut", "cut", { ...CUT, ...WRONG }),
+    MEMORY,
+    SECOND,
+    "hold",
+  ],
+  ["B12 what is held is not tried again", content("cut", "cut", CUT), HELD, NOTICED, "rest"],
+  ["B12 what is held runs when a person says so", content("cut", "cut", CUT), HELD, ASKED, "apply"],
+  ["B12 other bytes than those that are held", content("new"), HELD, NOTICED, "load"],
   ["B4 other bytes after rejected ones", content("new"), REJECTED, NOTICED, "load"],
   ["B4 bytes that failed for a passing reason", content("new"), FAILED, UNASKED, "load"],
   ["B1 new bytes", content("new"), MEMORY, NOTICED, "load"],

@@ -1,7 +1,7 @@
 // Compares configuration files. A command with `--config` must not ask a daemon that runs with another file.
 import { realpath } from "node:fs/promises";
 import { expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
-import { requireAnswer } from "../../runtime/files/answering-disk.ts";
+import { requireAnswer } from "../../runtime/process/answering-disk.ts";
 
 /** Rejects with `config_unreadable` if a disk does not answer, and with `usage` if `running`, the daemon's file, is not the file `asked`. */
 export async function requireSameConfig(running: string, asked: string): Promise<void> {

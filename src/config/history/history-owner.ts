@@ -2,7 +2,7 @@
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { expecting, isOwnError, isSystemError } from "../../runtime/errors.ts";
-import { requireAnswer } from "../../runtime/files/answering-disk.ts";
+import { requireAnswer } from "../../runtime/process/answering-disk.ts";
 
 /** Resolves to the path without symlinks; null: there is no file, or the disk did not answer in time. */
 export type RealPath = (path: string) => Promise<string | null>;

@@ -1,8 +1,8 @@
 // Answers the requests to read and edit configurations, in the process that was started for them.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { requireAnswer } from "../../runtime/files/answering-disk.ts";
 import { isBeingWritten } from "../../runtime/files/open-writer.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { requireAnswer } from "../../runtime/process/answering-disk.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import { askedEdit } from "../edit/key-path.ts";
 import { type SavedConfig, saveContent, saveEdit } from "../edit/save.ts";

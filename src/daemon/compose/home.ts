@@ -9,8 +9,8 @@ import type { LoadedApart } from "../../config/worker/apart-messages.ts";
 import { loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { StartReader } from "../../config/worker/reader-process.ts";
 import { errorText, expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
-import { requireAnswer } from "../../runtime/files/answering-disk.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
+import { requireAnswer } from "../../runtime/process/answering-disk.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 
 /** A configuration file that has mistakes or cannot be read; the newest accepted content runs instead. */

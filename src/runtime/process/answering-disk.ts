@@ -3,8 +3,8 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { expecting, isOwnError, isSystemError, MountaineerError } from "../errors.ts";
-import { runCommand } from "../process/child-process.ts";
 import { systemClock } from "../time/clock.ts";
+import { runCommand } from "./child-process.ts";
 
 const DEADLINE_MS = 5_000;
 /** Tells where a link leads, and reads a regular file: a pipe would wait for its writer. */

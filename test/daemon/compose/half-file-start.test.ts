@@ -1,0 +1,69 @@
+// A start, and a command without a daemon, where the file was written over the newest content of the history.
+import assert from "node:assert/strict";
+import { mkdir, rename, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openHistory } from "../../../src/config/history/history.ts";
+import { openHome } from "../../../src/daemon/compose/home.ts";
+import { sha256Of } from "../../../src/runtime/files/sha256.ts";
+import { readersInProcess } from "../../support/reader-in-process.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+
+const GUARDED = `[global]
+connect_timeout_ms = 801
+# what follows keeps others out
+[incoming_auth]
+type = "local"
+[[incoming_auth.users]]
+name = "ann"
+token = "\${ANN}"
+[backends.last]
+command = "serve-last"
+`;
+
+// The content of the file, whether it came by a rename, and why it is held (null: it runs).
+const STARTS: readonly (readonly [what: string, text: string, isRenamed: boolean, why: RegExp | null])[] = [
+  ["emptied", "", false, /it was emptied/],
+  ["cut inside a line", GUARDED.slice(0, 60), false, /ends inside a line, after 60 of/],
+  ["cut inside a text", GUARDED.slice(0, -5), false, /ends inside a line/],
+  [
+    "cut before the sign-in",
+    GUARDED.slice(0, GUARDED.indexOf("[incoming")),
+    false,
+    /drops \[incoming_auth\]/,
+  ],
+  ["without its last block", GUARDED.slice(0, GUARDED.indexOf("[backends")), false, null],
+  ["as it was", GUARDED, false, null],
+  ["with more", `${GUARDED}args = ["x"]\n`, false, null],
+  ["renamed, without the sign-in", "[global]\nconnect_timeout_ms = 801\n", true, null],
+  ["renamed, and empty", "", true, null],
+];
+
+for (const [what, content, isRenamed, why] of STARTS) {
+  test(`B12 a start with a file ${what} ${why === null ? "runs it" : "runs the last accepted content"}`, async (t) => {
+    const home = join(await temporaryFolder(t), "home");
+    await mkdir(home, { mode: 0o700 });
+    const path = join(home, "config.toml");
+    await writeFile(path, GUARDED, { mode: 0o600 });
+    const bytes = Buffer.from(GUARDED);
+    const inode = String((await stat(path, { bigint: true })).ino);
+    const accepted = {
+      bytes,
+      sha256: sha256Of(bytes),
+      format: "toml",
+      source: "start",
+      summary: "",
+      inode,
+    } as const;
+    await openHistory(home, path).record({ ...accepted, time: "2026-11-21T20:00:00.000Z" });
+    await writeFile(isRenamed ? `${path}.new` : path, content, { mode: 0o600 });
+    if (isRenamed) await rename(`${path}.new`, path);
+    const options = { home, configPath: null, environment: {}, startReader: readersInProcess() };
+    const { snapshot, rejected } = await openHome({ ...options, fallsBack: true });
+    assert.equal(snapshot.sha256, sha256Of(Buffer.from(why === null ? content : GUARDED)));
+    if (why === null) return assert.equal(rejected, null);
+    assert.equal(rejected?.isHeld, true);
+    assert.match(rejected?.reason ?? "", why);
+    await assert.rejects(openHome(options), { code: "config_cut_short", message: why });
+  });
+}
