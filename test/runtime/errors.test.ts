@@ -48,7 +48,7 @@ describe("errors", () => {
       ],
       [4, "already_running lock_held"],
       [5, "state_newer"],
-      [6, "config_unwritable home_unwritable open_to_others"],
+      [6, "config_unwritable home_unwritable home_lost open_to_others"],
       [7, "share_busy"],
       [8, "daemon_unreachable"],
       [9, "config_changed"],
