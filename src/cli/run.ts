@@ -5,8 +5,8 @@ import { expandPath } from "../config/values/paths.ts";
 import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { harmless } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
-import { type AsRoot, actAsOwner } from "./input/act-as-owner.ts";
-import type { CommandContext, StandardInput } from "./input/command.ts";
+import { actAsOwner } from "./input/act-as-owner.ts";
+import type { CommandContext, MakeContext, StandardInput } from "./input/command.ts";
 import { readMonitorArguments } from "./input/monitor-arguments.ts";
 import { runPlainCommand } from "./program/plain-commands.ts";
 import { paintFor, type TerminalStyle, terminalStyle } from "./views/terminal-style.ts";
@@ -99,7 +99,7 @@ export async function run(args: readonly string[]): Promise<void> {
 async function dispatch(
   args: readonly string[],
   { stdout, stderr }: Streams,
-  contextFor: (configFile: string | null, asRoot?: AsRoot) => Promise<CommandContext>,
+  contextFor: MakeContext,
 ): Promise<number> {
   const monitor = readMonitorArguments(args);
   if (monitor !== null) {

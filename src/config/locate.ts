@@ -37,13 +37,22 @@ function loginName(environment: Environment): string {
   }
 }
 
+function databaseHome(): string {
+  try {
+    return homedir() || userInfo().homedir;
+  } catch {
+    // Containers set HOME to this for a user id without an entry.
+    return "/";
+  }
+}
+
 /** Finds the home (`$MOUNTAINEER_HOME`, else `~/.mountaineer`) and the machine's defaults. Reads no file. */
 export function findPlace(
   environment: Environment,
   platform: NodeJS.Platform = process.platform,
 ): ConfigPlace {
   // If HOME is empty, homedir() returns "", which would be the working directory.
-  const userHome = resolve(environment["HOME"] || homedir() || userInfo().homedir);
+  const userHome = resolve(environment["HOME"] || databaseHome());
   const chosen = environment["MOUNTAINEER_HOME"];
   const home = chosen ? resolve(expandPath(chosen, userHome)) : join(userHome, USUAL_HOME_NAME);
   const place = { home, userHome, userName: loginName(environment) };

@@ -11,23 +11,21 @@ export async function watchHome(home: string, clock: Clock, onLost: () => void):
   // Held open, so that no other folder gets its numbers.
   const held = await open(home);
   const stop = new AbortController();
-  const { signal } = stop;
-  const isLost = async (): Promise<boolean> => {
-    const [ours, there] = await Promise.all([
-      held.stat(),
-      stat(home).catch(expecting(["ENOENT", "ENOTDIR"], null)),
-    ]);
-    return there === null || there.dev !== ours.dev || there.ino !== ours.ino;
+  const isThere = async (): Promise<boolean> => {
+    const [ours, there] = await Promise.all([held.stat(), stat(home)]);
+    return there.dev === ours.dev && there.ino === ours.ino;
   };
+  // A disk that fails says nothing about the home.
+  const look = (): Promise<boolean> =>
+    isThere()
+      .catch(expecting(["ENOENT", "ENOTDIR"], false))
+      .catch(expecting(isSystemError, true));
   const watching = (async () => {
-    do await clock.sleep(BETWEEN_LOOKS_MS, signal);
-    while (
-      // A disk that fails says nothing about the home.
-      !(await isLost().catch(expecting(isSystemError, false)))
-    );
-    if (!signal.aborted) onLost();
+    do await clock.sleep(BETWEEN_LOOKS_MS, stop.signal);
+    while (await look());
+    if (!stop.signal.aborted) onLost();
   })();
-  watching.catch(expecting(() => signal.aborted));
+  watching.catch(expecting(() => stop.signal.aborted));
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();

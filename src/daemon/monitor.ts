@@ -101,12 +101,10 @@ async function run(options: RunOptions): Promise<void> {
     const place = findPlace({ ...environment, MOUNTAINEER_HOME: home });
     const { userHome } = place;
     const filePath = logFilePath({ home, userHome, environment });
-    const log = stack.use(
-      startLog({
-        ...{ filePath, stderr: true, level: logLevel(environment), clock },
-        makesFolder: dirname(filePath) !== home,
-      }),
-    );
+    const level = logLevel(environment);
+    // A home that was moved or removed must not come back.
+    const makesFolder = dirname(filePath) !== home;
+    const log = stack.use(startLog({ filePath, stderr: true, level, clock, makesFolder }));
     const { logger } = log;
     // Begun here, so that the keyring answers while the configuration is read.
     const approvals = openApprovals({ home, clock, environment }, signal);

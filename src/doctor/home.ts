@@ -80,19 +80,14 @@ function deniedHint(code: string): string {
 }
 
 async function examineAccess(path: string): Promise<DoctorFinding[]> {
-  try {
-    await access(path, constants.R_OK | constants.W_OK);
-    return [];
-  } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return [];
-    if (systemErrorCode(error) === null) throw error;
-    const us = process.getuid?.() ?? 0;
-    const found = await lstat(path).catch(expecting(isSystemError, null));
-    const isOurs = found === null || found.uid === us;
-    const text = `the daemon cannot open ${path}: ${isOurs ? errorText(error) : `it belongs to user ${found.uid}`}`;
-    const hint = isOurs ? shellCommand`chmod u+rw ${path}` : shellCommand`sudo chown -R ${us} ${path}`;
-    return [finding("error", "home_denied", text, { subject: path, hint })];
-  }
+  const denied = access(path, constants.R_OK | constants.W_OK).then(() => null, errorText);
+  const [why, found] = await Promise.all([denied, lstat(path).catch(expecting(isSystemError, null))]);
+  if (why === null || found === null) return [];
+  const us = process.getuid?.() ?? 0;
+  const isOurs = found.uid === us;
+  const text = `the daemon cannot open ${path}: ${isOurs ? why : `it belongs to user ${found.uid}`}`;
+  const hint = isOurs ? shellCommand`chmod u+rw ${path}` : shellCommand`sudo chown -R ${us} ${path}`;
+  return [finding("error", "home_denied", text, { subject: path, hint })];
 }
 
 async function examinePrivate(path: string): Promise<DoctorFinding[]> {

@@ -75,7 +75,7 @@ for (const [how, { lose, left }] of Object.entries(LOSSES)) {
     await once(child, "exit");
     const { code, stderr } = await ended;
     assert.equal(code, 6, stderr);
-    assert.match(stderr, /mountaineer: \S+home is no longer the home of this daemon/);
+    assert.match(stderr, /mountaineer: \S+home, the home of this daemon, was moved or removed/);
     assert.deepEqual(await contentOf(home), left);
     assert.equal(await link(), disk);
     for (const [args, said] of [

@@ -178,7 +178,7 @@ test("B6 a start with a file that cannot be read runs what was accepted last, te
   await until("CORE", overTb);
   const report = service.control.sync();
   assert.equal(report.sha256, sha256Of(good));
-  assert.match(report.last_error?.reason ?? "", /EISDIR|is not a file/);
+  assert.match(report.last_error?.reason ?? "", /EISDIR|is a folder, not a file/);
   await rm(rig.configFile, { recursive: true });
   await rig.write(good.replace('name = "CORE"', 'name = "CORE"  # mended'));
   await eventually(() => service.control.sync().last_error === null);

@@ -3,7 +3,7 @@ import { stat } from "node:fs/promises";
 import { type UserInfo, userInfo } from "node:os";
 import { dirname } from "node:path";
 import { findPlace } from "../../config/locate.ts";
-import { expecting, isSystemError, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
 import { ownIdentity } from "../../runtime/files/exposure.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { launcherPath } from "./launcher-path.ts";
@@ -23,15 +23,11 @@ export async function actAsOwner(home: string, args: readonly string[], asRoot?:
   // A container may have no right to change its user.
   if (known === "forbidden") return;
   if (asRoot === "refused") {
-    const become =
-      known === null
-        ? ["setpriv", `--reuid=${uid}`, `--regid=${gid}`, "--clear-groups"]
-        : ["sudo", "-H", "-u", known.username];
-    const hint = [...become, "env", `MOUNTAINEER_HOME=${home}`, launcherPath(), ...args]
-      .map(shellWord)
-      .join(" ");
-    const message = `${home} belongs to ${known?.username ?? `user ${uid}`}, whose daemon cannot use what root writes`;
-    throw new MountaineerError("permission_denied", message, { hint });
+    const name = known?.username ?? `user ${uid}`;
+    const become = known ? `sudo -H -u ${name}` : `setpriv --reuid=${uid} --regid=${gid} --clear-groups`;
+    const words = [`MOUNTAINEER_HOME=${home}`, launcherPath(), ...args].map(shellWord).join(" ");
+    const message = `${home} belongs to ${name}, whose daemon cannot use what root writes`;
+    throw new MountaineerError("permission_denied", message, { hint: `${become} env ${words}` });
   }
   // Node's types lack it.
   const { initgroups } = process as { initgroups?: (user: number | string, group: number) => void };
@@ -39,8 +35,8 @@ export async function actAsOwner(home: string, args: readonly string[], asRoot?:
   else initgroups?.(known.username, known.gid);
   process.setgid?.(known?.gid ?? gid);
   process.setuid?.(uid);
-  const user = known && { HOME: known.homedir, USER: known.username, LOGNAME: known.username };
-  Object.assign(process.env, user);
+  if (known)
+    Object.assign(process.env, { HOME: known.homedir, USER: known.username, LOGNAME: known.username });
   // If it was set needlessly, the log would be elsewhere.
   if (findPlace(process.env).home !== home) process.env["MOUNTAINEER_HOME"] = home;
 }
@@ -51,8 +47,7 @@ function userOf(uid: number): UserInfo<string> | "forbidden" | null {
     // `userInfo` tells only of the effective user.
     process.seteuid?.(uid);
   } catch (error) {
-    if (systemErrorCode(error) === null) throw error;
-    return "forbidden";
+    return expecting(isSystemError, "forbidden" as const)(error);
   }
   try {
     return userInfo();

@@ -47,6 +47,11 @@ export interface CommandContext {
   readonly yieldInterrupts: () => Disposable;
 }
 
+export type MakeContext = (
+  configFile: string | null,
+  asRoot?: AsRoot,
+) => Promise<CommandContext> | CommandContext;
+
 interface Described {
   /** The full name, with that of the group if there is one: "mount", "config get". */
   readonly name: string;

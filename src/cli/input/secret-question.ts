@@ -1,5 +1,6 @@
 // Reads a secret's value: typed at the terminal without an echo, otherwise from standard input.
 import { MountaineerError } from "../../runtime/errors.ts";
+import { withoutByteOrderMark } from "../../runtime/text/plain-text.ts";
 import type { CommandContext, StandardInput } from "./command.ts";
 import { readInput } from "./standard-input.ts";
 
@@ -44,10 +45,13 @@ function usable(value: string): string {
   return value;
 }
 
-/** All of standard input. Drops one line break at the end, because `echo` adds one. */
+/**
+ * All of standard input. Drops one line break at the end, because `echo` adds one, and the byte order mark with which
+ * some editors begin a file.
+ */
 async function pipedIn({ stdin, signal }: Input): Promise<string> {
-  const limits = { mostBytes: LONGEST_BYTES + 2, tooLong: () => unusable(TOO_LONG) };
-  return decoded(await readInput(stdin, signal, limits)).replace(/\r?\n$/, "");
+  const limits = { mostBytes: LONGEST_BYTES + 5, tooLong: () => unusable(TOO_LONG) };
+  return withoutByteOrderMark(decoded(await readInput(stdin, signal, limits))).replace(/\r?\n$/, "");
 }
 
 /** Reads one line in raw mode; Ctrl-C ends the command as usual. */

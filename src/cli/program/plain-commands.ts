@@ -1,6 +1,6 @@
 // A fast path for commands that run often, for instance from shell prompts and status bars. Without options, such a
 // command takes half the time, because neither commander nor the other commands are loaded.
-import type { CommandContext, CommandDefinition } from "../input/command.ts";
+import type { CommandDefinition, MakeContext } from "../input/command.ts";
 
 export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefinition>>> = {
   status: async () => (await import("../commands/status.ts")).statusCommand,
@@ -16,7 +16,7 @@ export const PLAIN_COMMANDS: Readonly<Record<string, () => Promise<CommandDefini
  */
 export async function runPlainCommand(
   args: readonly string[],
-  makeContext: (configFile: null) => Promise<CommandContext> | CommandContext,
+  makeContext: MakeContext,
 ): Promise<number | null> {
   const json = args.at(-1) === "--json";
   const words = (json ? args.slice(0, -1) : args).map((word) => word.replaceAll(" ", "?")).join(" ");

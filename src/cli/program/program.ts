@@ -4,12 +4,11 @@ import { packageVersion } from "../../api/version.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
-import type { AsRoot } from "../input/act-as-owner.ts";
 import type {
-  CommandContext,
   CommandDefinition,
   CommandGroup,
   Examples,
+  MakeContext,
   Taken,
   Takes,
 } from "../input/command.ts";
@@ -18,10 +17,7 @@ import { SHARE_OPTIONS } from "../input/options.ts";
 import { COMMAND_GROUPS, COMMANDS, SECTIONS } from "./command-list.ts";
 
 export interface ProgramOptions {
-  readonly makeContext: (
-    configFile: string | null,
-    asRoot?: AsRoot,
-  ) => Promise<CommandContext> | CommandContext;
+  readonly makeContext: MakeContext;
   readonly print: (text: string) => void;
   readonly complain: (text: string) => void;
 }

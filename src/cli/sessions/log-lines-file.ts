@@ -59,7 +59,7 @@ export async function openLogFile(options: LogFileOptions) {
         file ??= await openPresent(path);
         if (file !== null) {
           // Checked before reading, so that a rotated file is read to its end.
-          const isMoved = !(await isSame(path, file));
+          const isMoved = await isReplaced(path, file);
           const { size: length } = await file.stat();
           if (length < offset) {
             offset = 0;
@@ -77,7 +77,7 @@ export async function openLogFile(options: LogFileOptions) {
             offset = 0;
             const last = lines.rest();
             if (last !== null) yield last;
-            if (await entryExists(path).catch(() => false)) continue;
+            continue;
           }
         }
         await Promise.race([clock.sleep(LOOK_MS), aborted]);
@@ -109,9 +109,10 @@ async function openPresent(path: string): Promise<FileHandle | null> {
   });
 }
 
-async function isSame(path: string, file: FileHandle): Promise<boolean> {
+/** The daemon writes on into a file that was moved until it notices, so the next file counts once it has a line. */
+async function isReplaced(path: string, file: FileHandle): Promise<boolean> {
   const [there, ours] = await Promise.all([stat(path).catch(() => null), file.stat()]);
-  return there !== null && there.dev === ours.dev && there.ino === ours.ino;
+  return there !== null && there.size > 0 && (there.dev !== ours.dev || there.ino !== ours.ino);
 }
 
 async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {

@@ -202,7 +202,11 @@ export async function readConfigBytes(path: string): Promise<Uint8Array> {
     // Without O_NONBLOCK, opening a pipe would wait for its writer.
     await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const status = await file.stat();
-    if (!status.isFile()) throw new MountaineerError("config_unreadable", `${path} is not a file`);
+    if (!status.isFile()) {
+      const message = `${path} is ${status.isDirectory() ? "a folder" : "a pipe or device"}, not a file`;
+      const hint = `move it away, and put the file there: ${shellCommand`mv ${path} ${`${path}.away`}`}`;
+      throw new MountaineerError("config_unreadable", message, { hint });
+    }
     return await readAtMost(file, LARGEST_FILE_BYTES + 1);
   } catch (error) {
     if (error instanceof MountaineerError) throw error;

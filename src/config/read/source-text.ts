@@ -36,24 +36,27 @@ type DecodedText =
       readonly hint: string;
     };
 
-function decodesAsPrefix(bytes: Uint8Array): boolean {
+/** `stream`: the last character may be unfinished. */
+function decodes(bytes: Uint8Array, stream: boolean): boolean {
   try {
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: true });
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream });
     return true;
   } catch {
     return false;
   }
 }
 
-/** The length of the longest valid prefix of the bytes. */
+/** The length of the longest valid prefix of the bytes; of all of them if only the last character is unfinished. */
 function validPrefix(bytes: Uint8Array): number {
   let good = 0;
   let bad = bytes.length + 1;
   while (bad - good > 1) {
     const middle = (good + bad) >> 1;
-    if (decodesAsPrefix(bytes.subarray(0, middle))) good = middle;
+    if (decodes(bytes.subarray(0, middle), true)) good = middle;
     else bad = middle;
   }
+  // The byte that begins a character which the next byte does not go on is the invalid one.
+  while (good < bytes.length && !decodes(bytes.subarray(0, good), false)) good -= 1;
   return good;
 }
 

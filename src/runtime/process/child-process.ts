@@ -192,7 +192,7 @@ function startFailure(command: string, error: unknown): MountaineerError {
     code === "ENOENT"
       ? "it is not installed, or not on PATH"
       : code === "EACCES"
-        ? "it may not be executed"
+        ? `it ${command.includes("/") ? "" : "is not installed, or "}may not be executed`
         : errorText(error);
   const passing = code === "EAGAIN" || code === "EMFILE" || code === "ENFILE" || code === "ENOMEM";
   return new MountaineerError("program_unavailable", `cannot start ${command}: ${reason}`, {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { errorText, expecting, MountaineerError, systemErrorCode } from "../errors.ts";
+import { isProgram } from "./find-program.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -47,15 +48,20 @@ async function writeCopy(name: string, begun: Uint8Array): Promise<string> {
   }
 }
 
-/** $VISUAL, else $EDITOR, else vi, split at spaces into program and arguments. */
-export function editorCommand({ VISUAL, EDITOR }: Environment): readonly [string, ...string[]] {
-  const [program = "vi", ...args] = (VISUAL?.trim() || EDITOR?.trim() || "vi").split(/\s+/);
+const WORD = /(?:"[^"]*"|'[^']*'|\\.|[^\s"'\\])+/g;
+const QUOTED = /"([^"]*)"|'([^']*)'|\\(.)/g;
+
+/** $VISUAL, else $EDITOR, else vi: a program's path as it is, else words as in a shell, which may be quoted. */
+export async function editorCommand({ VISUAL, EDITOR }: Environment): Promise<[string, ...string[]]> {
+  const named = VISUAL?.trim() || EDITOR?.trim() || "vi";
+  if (await isProgram(named)) return [named];
+  const [program = "vi", ...args] = (named.match(WORD) ?? []).map((word) => word.replace(QUOTED, "$1$2$3"));
   return [program, ...args];
 }
 
 async function runEditor(file: string, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const [program, ...args] = editorCommand(process.env);
+  const [program, ...args] = await editorCommand(process.env);
   const name = basename(program);
   const child = spawn(program, [...args, file], { stdio: "inherit", shell: false });
   const onAbort = (): void => void child.kill("SIGTERM");

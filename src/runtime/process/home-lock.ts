@@ -192,21 +192,15 @@ function lockHeld(home: string, holder: LockHolder | null): MountaineerError {
 }
 
 export function homeLost(home: string): MountaineerError {
-  return new MountaineerError(
-    "home_lost",
-    `${home} is no longer the home of this daemon: it was moved or removed`,
-    {
-      hint: `Move it back, or use it where it is: MOUNTAINEER_HOME=PATH mountaineer up\nFor a new one at ${home}: mountaineer up`,
-    },
-  );
+  const hint = `Move it back, or use it where it is: MOUNTAINEER_HOME=PATH mountaineer up\nFor a new one: mountaineer up`;
+  return new MountaineerError("home_lost", `${home}, the home of this daemon, was moved or removed`, {
+    hint,
+  });
 }
 
 function unwritable(home: string, error: unknown): MountaineerError {
   return new MountaineerError("home_unwritable", `cannot lock ${home}: ${errorText(error)}`, {
-    hint:
-      systemErrorCode(error) === "EACCES"
-        ? "mountaineer doctor names each file that cannot be opened, and the command that mends it"
-        : "The home must be a folder that can be written, on a disk that has file locks.",
+    hint: "It must be a folder that can be written, on a disk that has file locks: mountaineer doctor names what is not.",
     cause: error,
   });
 }

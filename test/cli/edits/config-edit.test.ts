@@ -320,9 +320,20 @@ async function onTerminal(
   });
 }
 
-test("the editor is $VISUAL, else $EDITOR, else vi; spaces part its arguments", () => {
-  assert.deepEqual(editorCommand({}), ["vi"]);
-  assert.deepEqual(editorCommand({ VISUAL: " ", EDITOR: "" }), ["vi"]);
-  assert.deepEqual(editorCommand({ EDITOR: "nano" }), ["nano"]);
-  assert.deepEqual(editorCommand({ VISUAL: " code  --wait\t-n ", EDITOR: "nano" }), ["code", "--wait", "-n"]);
+test("the editor is $VISUAL, else $EDITOR, else vi; a path with spaces is one, and words are parted as in a shell", async (t) => {
+  const spaced = join(await temporaryFolder(t), "my editor");
+  await writeFile(spaced, "#!/bin/sh\n", { mode: 0o755 });
+  for (const [environment, command] of [
+    [{}, ["vi"]],
+    [{ VISUAL: " ", EDITOR: "" }, ["vi"]],
+    [{ EDITOR: "nano" }, ["nano"]],
+    [{ VISUAL: " code  --wait\t-n ", EDITOR: "nano" }, ["code", "--wait", "-n"]],
+    [{ EDITOR: spaced }, [spaced]],
+    [{ EDITOR: `"${spaced}" --wait` }, [spaced, "--wait"]],
+    [{ EDITOR: `'${spaced}' -c 'set tw=0'` }, [spaced, "-c", "set tw=0"]],
+    [{ EDITOR: `${spaced.replaceAll(" ", "\\ ")} -n` }, [spaced, "-n"]],
+    [{ EDITOR: 'emacs --eval="(a b)"' }, ["emacs", "--eval=(a b)"]],
+  ] as const) {
+    assert.deepEqual(await editorCommand(environment), command);
+  }
 });

@@ -117,3 +117,19 @@ test("root stays root in its own home, and where it may not become another user"
     assert.equal((await lstat(join(home, "lock.db"))).uid, 0);
   }
 });
+
+test("an id without a user, and without HOME, runs in the home that MOUNTAINEER_HOME names", async (t) => {
+  const home = await homeOf(t, UNKNOWN);
+  if (home === null) return;
+  const user = ["setpriv", `--reuid=${UNKNOWN}`, `--regid=${UNKNOWN}`, "--clear-groups"];
+  for (const args of [["status"], ["config", "set", "sync.debounce", "0.2"], ["doctor"], ["up", "--print"]]) {
+    const ran = await runProcess(args, { home, within: ["env", "-u", "HOME", ...user] });
+    assert.equal(ran.code, 0, `${args}: ${ran.stderr}`);
+  }
+  const ran = await runProcess(["config", "set", "sync.debounce", "0.2"], {
+    home,
+    within: ["env", "-u", "HOME", "-u", "MOUNTAINEER_HOME", ...user],
+  });
+  assert.equal(ran.code, 6, ran.stderr);
+  assert.match(ran.stderr, /\/\.mountaineer.*\n.*MOUNTAINEER_HOME/);
+});

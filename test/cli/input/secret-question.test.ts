@@ -41,16 +41,19 @@ test("E5 Ctrl-D after a value ends it, as Enter does", async (t) => {
   assert.equal(await typed, "abc");
 });
 
-test("E5 a piped value may be as long as a typed one, whatever ends its line", async (t) => {
-  for (const [length, end, fits] of [
+test("E5 a piped value may be as long as a typed one, whatever ends its line, and without the mark that begins its file", async (t) => {
+  for (const [length, end, fits, mark = ""] of [
     [8_000, "\r\n", true],
     [8_001, "\n", false],
+    [8_000, "\r\n", true, "\ufeff"],
+    [8_001, "", false, "\ufeff"],
+    [0, "\n", false, "\ufeff"],
   ] as const) {
     const { stdin, input } = terminal(t);
     stdin.isTTY = false;
     const value = "x".repeat(length);
     const read = readSecretValue("nas", input);
-    stdin.end(value + end);
+    stdin.end(mark + value + end);
     if (fits) assert.equal(await read, value);
     else await assert.rejects(read, { code: "usage" });
   }

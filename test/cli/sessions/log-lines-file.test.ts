@@ -104,6 +104,36 @@ test("following goes on over a rotation, and misses no line on either side of it
   await followed.until(["1", "2", "3", "4"]);
 });
 
+test("what is written into a moved file until its writer notices is read, also when others have made the next one", async (t) => {
+  const { path } = await scene(t);
+  await writeFile(path, "1\n");
+  const clock = createManualClock();
+  await using log = await openLogFile({ path, count: 0, matches: () => true, clock });
+  const stop = new AbortController();
+  const lines: string[] = [];
+  const ended = (async () => {
+    for await (const line of log.follow(stop.signal)) lines.push(line);
+  })();
+  const look = async (): Promise<void> => {
+    await eventually(() => clock.pendingTimers === 1);
+    await clock.advance(150);
+    await eventually(() => clock.pendingTimers === 1);
+  };
+  await rename(path, `${path}.moved`);
+  await look();
+  await appendFile(`${path}.moved`, "2\n");
+  await look();
+  await writeFile(path, "");
+  await look();
+  await appendFile(`${path}.moved`, "3\n");
+  await appendFile(path, "4\n");
+  await look();
+  stop.abort();
+  await clock.advance(150);
+  await ended;
+  assert.deepEqual(lines, ["2", "3", "4"]);
+});
+
 test("a file that is not there yet, is removed, or is emptied in place is waited for", async (t) => {
   const { path, open } = await scene(t);
   const log = await open(5);
@@ -145,10 +175,12 @@ test("a line that was cut off by an emptied file is not joined to the next; one 
   let isOver = false;
   void second.then(() => (isOver = true));
   await after(() => rename(path, `${path}.1`));
+  assert.equal(isOver, false, "its writer may end it yet");
+  await after(() => writeFile(path, "next\n"));
   await eventually(() => isOver || clock.pendingTimers === 1);
   stop.abort();
   assert.equal((await second).value, "unended");
-  assert.equal((await lines.next()).done, true);
+  for await (const line of lines) assert.equal(line, "next");
 });
 
 test("an aborted follower ends at once", async (t) => {

@@ -289,10 +289,14 @@ test("a file is read whole; what is no readable file rejects with config_unreada
     error instanceof MountaineerError && error.code === "config_unreadable";
   await assert.rejects(loadConfig(join(folder, "missing.toml"), PLACE), unreadable);
   await mkdir(join(folder, "folder.toml"));
-  const notFile = { code: "config_unreadable", message: /is not a file$/ };
-  await assert.rejects(loadConfig(join(folder, "folder.toml"), PLACE), notFile);
+  const notFile = (what: string) => ({
+    code: "config_unreadable",
+    message: new RegExp(`is a ${what}, not a file$`),
+    hint: new RegExp(`: mv ${folder}/\\S+ ${folder}/\\S+\\.away$`),
+  });
+  await assert.rejects(loadConfig(join(folder, "folder.toml"), PLACE), notFile("folder"));
   await promisify(execFile)("mkfifo", [join(folder, "pipe.toml")]);
-  await assert.rejects(loadConfig(join(folder, "pipe.toml"), PLACE), notFile);
+  await assert.rejects(loadConfig(join(folder, "pipe.toml"), PLACE), notFile("pipe or device"));
   await writeFile(join(folder, "config.json"), "{}");
   await assert.rejects(loadConfig(join(folder, "config.json"), PLACE), unreadable);
 });
@@ -369,6 +373,9 @@ test("a password never shows, wherever it stands", async () => {
 test("bytes that are no text are refused at their place", async () => {
   const table: [Uint8Array, string, RegExp][] = [
     [Buffer.concat([bytes('a = 1\nb = "ä'), Buffer.from([0xff]), bytes('"')]), "2:7 ", /0xff/],
+    [Buffer.from('a = "für"', "latin1"), "1:7 ", /^byte 0xfc/],
+    [Buffer.from("# \u20ac caf\xe9 au lait", "latin1"), "1:3 ", /^byte 0xac/],
+    [Buffer.from("# caf\xe9 au lait \xe0 Orl\xe9ans", "latin1"), "1:6 ", /^byte 0xe9/],
     [Buffer.concat([bytes("# "), Buffer.from([0xc3])]), "1:3 ", /half a character|0xc3/],
     [Buffer.from([0xff, 0xfe, 0x61, 0]), "1:1 ", /UTF-16/],
     [Buffer.from([0xfe, 0xff, 0, 0x61]), "1:1 ", /UTF-16/],

@@ -164,6 +164,22 @@ describe("runCommand", () => {
       code: "program_unavailable",
       message: `cannot start ${file}: it may not be executed`,
     });
+    await assert.rejects(
+      runCommand("plain", [], { ...usual, env: { PATH: folder } }),
+      /is not installed, or may not be executed$/,
+    );
+    const isRoot = process.getuid?.() === 0;
+    await chmod(folder, 0);
+    if (isRoot) process.seteuid?.(65_534);
+    try {
+      const closed = { ...usual, env: { PATH: `${folder}:/usr/bin:/bin` } };
+      const absent = /^MountaineerError: cannot start absent: it is not installed, or may not be executed$/;
+      await assert.rejects(runCommand("absent", [], closed), absent);
+      await assert.rejects(startDetached("absent", [], { ...closed, logPath: null }), absent);
+    } finally {
+      if (isRoot) process.seteuid?.(0);
+      await chmod(folder, 0o700);
+    }
     await assert.rejects(runCommand(process.execPath, ["a\0b"], usual), { code: "program_unavailable" });
     await assert.rejects(runCommand(process.execPath, ["x".repeat(8 * 1024 * 1024)], usual), {
       code: "program_unavailable",
