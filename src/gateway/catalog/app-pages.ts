@@ -48,6 +48,18 @@ export function pageOfTool({ _meta: meta }: JsonObject): string | null {
   return isAppPage(named) ? named : null;
 }
 
+/** True if the tool belongs to an MCP App: hosts read its page, and who may call it, from the list of tools. */
+export function isOfApp(tool: JsonObject): boolean {
+  return pageOfTool(tool) !== null || (isJsonObject(tool["_meta"]) && isJsonObject(tool["_meta"]["ui"]));
+}
+
+/** True if only the app's page may call the tool, and no model. */
+export function isAppOnly({ _meta: meta }: JsonObject): boolean {
+  const ui = isJsonObject(meta) ? meta["ui"] : undefined;
+  const visibility = isJsonObject(ui) ? ui["visibility"] : undefined;
+  return Array.isArray(visibility) && !visibility.includes("model");
+}
+
 export function withPage(tool: JsonObject, uri: string): JsonObject {
   if (pageOfTool(tool) === uri) return tool;
   return copyOf(tool, uri, () => {

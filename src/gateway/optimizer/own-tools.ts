@@ -3,6 +3,7 @@
 import { errorText } from "../../runtime/errors.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
+import { isAppOnly } from "../catalog/app-pages.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest } from "../middleware/middleware.ts";
@@ -89,6 +90,12 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
       );
     }
   };
+  const noSuchTool = (request: GatewayRequest, name: string): Reply => {
+    const tools = findable(request);
+    const near = name.length > LONGEST_QUERY ? [] : index.search(name, NEAR, (one) => tools.has(one));
+    const hint = near.length === 0 ? "" : ` Similar names: ${near.join(", ")}.`;
+    return failed(`There is no tool ${sanitise(name)}.${hint} ${FIND_TOOL} finds tools by what they do.`);
+  };
   return {
     introduction: `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do, ${CALL_TOOL} runs them.`,
     definitions: DEFINITIONS,
@@ -98,7 +105,10 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     meant(request: GatewayRequest): GatewayRequest {
       const { method, params } = request;
       const meant = request.through === undefined ? meantParams(method, params) : params;
-      return meant === params ? request : { ...request, params: meant, through: CALL_TOOL };
+      const tool = meant === params ? undefined : callable(request).get(String(meant?.["name"]));
+      return meant === params || (tool !== undefined && isAppOnly(tool))
+        ? request
+        : { ...request, params: meant, through: CALL_TOOL };
     },
     meantParams,
     /** Null: neither `find_tool` nor an invalid call of `call_tool`. Never rejects. */
@@ -107,9 +117,9 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
       const { name, arguments: given } = request.params ?? {};
       if (name === FIND_TOOL) return find(request);
       if (name !== CALL_TOOL) return null;
-      const fault = callOf(given);
+      const call = callOf(given);
       return Promise.resolve(
-        failed(`${typeof fault === "string" ? fault : "It was not run"}. ${CALL_SHAPE}.`),
+        typeof call === "string" ? failed(`${call}. ${CALL_SHAPE}.`) : noSuchTool(request, call.name),
       );
     },
     /** If the called tool does not exist, says so and names similar tools. */
@@ -125,9 +135,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
         return failed(
           `A policy does not allow this call of ${sanitise(name)}: other arguments may be allowed.`,
         );
-      const near = name.length > LONGEST_QUERY ? [] : index.search(name, NEAR, (one) => tools.has(one));
-      const hint = near.length === 0 ? "" : ` Similar names: ${near.join(", ")}.`;
-      return failed(`There is no tool ${sanitise(name)}.${hint} ${FIND_TOOL} finds tools by what they do.`);
+      return noSuchTool(request, name);
     },
   };
 }
@@ -149,9 +157,19 @@ function meantParams(method: string, params: JsonObject | undefined): JsonObject
 }
 
 /** All that the client may call, listed or not. */
-function findable({ served, port: { client } }: GatewayRequest): ReadonlyMap<string, JsonObject> {
+function callable({ served, port: { client } }: GatewayRequest): ReadonlyMap<string, JsonObject> {
   return served.viewFor(client.principal).callable(client.protocolVersion);
 }
+
+/** All that a model may call: without tools that only an app's page may call. */
+function findable(request: GatewayRequest): ReadonlyMap<string, JsonObject> {
+  return ofModel(callable(request));
+}
+
+const ofModel = memoized(
+  (tools: ReadonlyMap<string, JsonObject>): ReadonlyMap<string, JsonObject> =>
+    new Map([...tools].filter(([, tool]) => !isAppOnly(tool))),
+);
 
 /** If the arguments are wrong, returns a text that says what is wrong. */
 function queryOf(given: unknown): { readonly query: string; readonly limit: number } | string {

@@ -1,6 +1,7 @@
 // The part of a catalog that each principal may see. Principals with equal rights share a view.
 import { hash } from "node:crypto";
 import { memoized } from "../../runtime/memo.ts";
+import { isOfApp } from "../catalog/app-pages.ts";
 import type { Catalog, CatalogEntry } from "../catalog/catalog.ts";
 import type { Principal } from "../client-port.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -72,8 +73,8 @@ function createView(
     return definitions;
   };
   const tools = visible(catalog.tools);
-  const isListed = ({ name }: JsonObject): boolean =>
-    typeof name === "string" && listed?.keeps(name) === true;
+  const isListed = (tool: JsonObject): boolean =>
+    isOfApp(tool) || (typeof tool["name"] === "string" && listed?.keeps(tool["name"]) === true);
   const shown = (all: readonly JsonObject[]): readonly JsonObject[] =>
     listed === null ? all : [...listed.own, ...all.filter(isListed)];
   const modernOnes = lazily(() => modernTools(tools));

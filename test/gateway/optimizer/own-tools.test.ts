@@ -79,6 +79,28 @@ test("D4 tools that are not listed: find_tool, call_tool and those that are kept
   assert.deepEqual(listedNames(await ask("tools/list", {}, modern)), ["find_tool", "call_tool", "read_file"]);
 });
 
+// Hosts draw an app's page only for a tool that is listed; who may call it is in its `_meta`.
+test("D4 D9 tools of an app stay listed, and those of its page alone are neither found nor called for a model", async () => {
+  const app = source("app", { tools: ["draw_chart", "save_chart", "plain"] });
+  const ui = { draw_chart: { resourceUri: "ui://app/chart" }, save_chart: { visibility: ["app"] } };
+  const tools = app.listings.tools.map((tool) => {
+    const of = ui[tool["name"] as keyof typeof ui];
+    return of === undefined ? tool : { ...tool, _meta: { ui: of } };
+  });
+  const { ask, services } = await rig({}, [{ ...app, listings: { ...app.listings, tools } }]);
+  assert.deepEqual(listedNames(await ask("tools/list")), [
+    ...["find_tool", "call_tool"],
+    ...["draw_chart", "save_chart"],
+  ]);
+  const found = JSON.parse(textOf(await ask(...call("find_tool", { query: "chart", limit: 9 }))));
+  assert.deepEqual(pluck(found.tools as JsonObject[], "name"), ["draw_chart"]);
+  assert.match(failureOf(await ask(...call("call_tool", { name: "save_chart" }))), /no tool save_chart/);
+  assert.equal(services.calls.length, 0);
+  await ask(...call("call_tool", { name: "draw_chart" }));
+  await ask(...call("save_chart", {}));
+  assert.equal(services.calls.length, 2);
+});
+
 test("D4 tools that are not listed: find_tool answers names, descriptions and input schemas, best first", async () => {
   const { ask } = await rig();
   const { tools } = JSON.parse(textOf(await ask(...call("find_tool", { query: "open a new issue" }))));
