@@ -25,6 +25,11 @@ messages only in 2025-11-25. With a Go server over HTTP, which serves nothing ne
 2026-07-28, and \`SetLoggingLevel\` fails. It matters to Go programs that show a server's log. The TypeScript SDK's two generations
 are played in each CI run (\`test/mcp/matrix\`).
 
+A client gets less than directly in two cases more. A server that offers tools only to clients which answer questions (elicitation,
+sampling, roots) lists them to such clients alone where each client has an instance of its own (\`instances = "per-client"\`);
+a shared instance declares all three, so its list is one for all. And over HTTP+SSE a client on Python's SDK ends its connection
+at an event of more than 1 MiB: it gets a link to a larger result, which it reads in pieces; its lists must be smaller than that.
+
 ## By hand
 
 With a server of your own behind the gateway:
