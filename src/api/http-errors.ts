@@ -25,7 +25,7 @@ const CODES: Readonly<Record<number, readonly ErrorCode[]>> = {
     "already_running",
     "lock_held",
   ],
-  422: ["config_invalid", "config_uneditable"],
+  422: ["config_invalid", "config_uneditable", "too_many_values"],
   502: ["tool_failed"],
   503: ["share_unavailable", "daemon_unreachable"],
   504: ["timed_out"],

@@ -4,7 +4,7 @@ import { objectOf } from "../runtime/text/json-object.ts";
 import { MANAGE_PREFIX, type StepReport } from "./contract.ts";
 import { type Operation, OWNERS_RIGHTS, type Rights, requireReach } from "./operation.ts";
 import { OPERATIONS } from "./operation-table.ts";
-import { readRequest } from "./requests.ts";
+import { type ParsedBody, readRequest } from "./requests.ts";
 
 type Operations = typeof OPERATIONS;
 export type OperationName = keyof Operations;
@@ -52,7 +52,7 @@ export interface AskedOperation
    * Checks the body and the caller's rights, and returns the function that performs the operation. Throws `protocol`,
    * `commands_refused` and `owner_only`.
    */
-  prepare(body: string): (signal: AbortSignal) => unknown;
+  prepare(body: string | ParsedBody): (signal: AbortSignal) => unknown;
 }
 
 /** The operation at a path without its query; null if none is served there. */

@@ -31,8 +31,13 @@ export interface RequestShape<Input> extends Shape<Input> {
   readonly fields: Fields;
 }
 
+/** A body that was parsed before it is read. */
+export interface ParsedBody {
+  readonly value: unknown;
+}
+
 /** Reads a body; an empty body is `{}`. Returns null if `shape` is null. Throws `protocol`, naming the wrong field. */
-export function readRequest<Input>(body: string, shape: RequestShape<Input> | null): Input {
+export function readRequest<Input>(body: string | ParsedBody, shape: RequestShape<Input> | null): Input {
   // `Input` is null for an operation without a shape.
   if (shape === null) return null as Input;
   const { fields } = shape;
@@ -51,18 +56,21 @@ export function readRequest<Input>(body: string, shape: RequestShape<Input> | nu
   return given as Input;
 }
 
-function parseBody(body: string): object {
-  if (body.trim() === "") return {};
-  let value: unknown;
-  try {
-    value = parseExactly(body);
-  } catch {
-    throw wrongBody("the body is not JSON");
-  }
+function parseBody(body: string | ParsedBody): object {
+  const value = typeof body === "string" ? parsed(body) : body.value;
   if (!isObject(value)) throw wrongBody("the body is not a JSON object");
   return value;
 }
 
-function wrongBody(message: string): MountaineerError {
+function parsed(body: string): unknown {
+  if (body.trim() === "") return {};
+  try {
+    return parseExactly(body);
+  } catch {
+    throw wrongBody("the body is not JSON");
+  }
+}
+
+export function wrongBody(message: string): MountaineerError {
   return new MountaineerError("protocol", message);
 }

@@ -1,73 +1,70 @@
-// Parses servers' messages and remembers the bytes of large results. A result that is passed on as the same
-// object is sent as these bytes instead of being written anew. A changed result is another object, which has
-// no bytes.
-import { isUtf8 } from "node:buffer";
+// Reads servers' messages and remembers the bytes of large results. A result that is passed on as the same object is
+// sent as these bytes instead of being written anew. A changed result is another object, which has no bytes.
+import { MountaineerError } from "../runtime/errors.ts";
+import { isLarge, MOST_VALUES, parseLarge } from "../runtime/json/large-json.ts";
 import { parseExactly } from "../runtime/text/exact-json.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
-import { isJsonObject, type JsonObject, type RpcMessage } from "./json-rpc.ts";
-
-/** Smaller results are written anew, which costs little. */
-const LARGE_BYTES = 256 * 1024;
-/**
- * Number of bytes that are searched for the envelope at each end of a message. No real envelope has a longer
- * beginning or end.
- */
-const AROUND_BYTES = 128;
-
-const LINE_FEED = 10;
-const CARRIAGE_RETURN = 13;
-
-/**
- * The message's text before and after the result, in the two forms that nearly all servers write. The ids
- * were chosen by the gateway.
- */
-const ENVELOPES = [
-  [/^\{"jsonrpc": ?"2\.0", ?"id": ?([1-9]\d{0,14}), ?"result": ?(?=\{)/, /\}[ \t\r\n]*$/],
-  [/^\{"result": ?(?=\{)/, /, ?"jsonrpc": ?"2\.0", ?"id": ?([1-9]\d{0,14})\}[ \t\r\n]*$/],
-] as const;
+import { errorReply, isJsonObject, type JsonObject, LIMIT_REACHED, type RpcError } from "./json-rpc.ts";
 
 const bytesOf = new WeakMap<JsonObject, Buffer>();
 
-/**
- * Like `parseExactly`, but takes UTF-8 bytes, which may begin with a byte order mark. Keeps `bytes`, which must not
- * change afterwards.
- */
-export function parseMessage(bytes: Buffer): unknown {
-  const large = bytes.length < LARGE_BYTES ? null : parseLargeResponse(bytes);
-  return large ?? parseExactly(withoutByteOrderMark(bytes.toString("utf8")));
-}
-
-/**
- * Returns the result's bytes as received, if they contain no line ends; null if none are kept: the caller then has to
- * write the result.
- */
+/** The bytes of the result, on one line; null if none are kept: the caller then has to write the result. */
 export function writtenResult(result: JsonObject): Buffer | null {
   return bytesOf.get(result) ?? null;
 }
 
+/** The reply to a message that has too many values for what has to be done with it; null: any other error. */
+export function tooManyValues(error: unknown): { readonly error: RpcError } | null {
+  if (!(error instanceof MountaineerError) || error.code !== "too_many_values") return null;
+  return errorReply(LIMIT_REACHED, error.message, { limit: "values", allowed: MOST_VALUES });
+}
+
+interface MessageReceiver {
+  /** A returned promise pauses the source until it settles. */
+  take(message: unknown): Promise<void> | null;
+  /** It is not JSON, or has too many values. */
+  refuse(reason: unknown): void;
+}
+
 /**
- * Parses a large response and remembers its result's bytes; null for any other message and for invalid JSON.
+ * Gives a server's message to its receiver. A large one is parsed in steps, and the returned promise settles when it was
+ * taken. Takes over `bytes`.
  */
-function parseLargeResponse(bytes: Buffer): RpcMessage | null {
-  const begin = bytes.toString("latin1", 0, AROUND_BYTES);
-  const end = bytes.toString("latin1", bytes.length - AROUND_BYTES);
-  for (const [head, tail] of ENVELOPES) {
-    const [before, after] = [head.exec(begin), tail.exec(end)];
-    if (before === null || after === null) continue;
-    const written = bytes.subarray(before[0].length, bytes.length - after[0].length);
-    let result: unknown;
-    try {
-      // The result is parsed by itself. If that succeeds, the result is a single value, so the envelope has no
-      // further members.
-      result = parseExactly(written.toString("utf8"));
-    } catch {
-      return null;
-    }
-    if (!isJsonObject(result)) return null;
-    // A line end within the result would break line and event framing.
-    if (isUtf8(written) && !written.includes(LINE_FEED) && !written.includes(CARRIAGE_RETURN))
-      bytesOf.set(result, written);
-    return { jsonrpc: "2.0", id: Number(before[1] ?? after[1]), result };
+export function readMessage(bytes: Buffer | string, { take, refuse }: MessageReceiver): Promise<void> | null {
+  if (isLarge(bytes)) return readLarge(Buffer.from(bytes), { take, refuse });
+  let message: unknown;
+  try {
+    message = parseExactly(withoutByteOrderMark(bytes.toString()));
+  } catch (error) {
+    refuse(error);
+    return null;
   }
-  return null;
+  return take(message);
+}
+
+async function readLarge(bytes: Buffer, { take, refuse }: MessageReceiver): Promise<void> {
+  let message: unknown;
+  try {
+    message = await parseMessage(bytes);
+  } catch (error) {
+    refuse(error);
+    return;
+  }
+  try {
+    await take(message);
+  } catch (error) {
+    const reply = tooManyValues(error);
+    if (reply === null) throw error;
+    if (!isJsonObject(message) || "method" in message) refuse(error);
+    else await take({ jsonrpc: "2.0", id: message["id"], ...reply });
+  }
+}
+
+/** Parses a server's large message. Takes over `bytes`. */
+export async function parseMessage(bytes: Buffer): Promise<unknown> {
+  const { value, bytesOf: memberBytes } = await parseLarge(bytes);
+  const result = isJsonObject(value) ? value["result"] : null;
+  const written = isJsonObject(result) ? memberBytes("result") : null;
+  if (isJsonObject(result) && written !== null) bytesOf.set(result, written);
+  return value;
 }

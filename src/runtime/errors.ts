@@ -82,6 +82,7 @@ export const ERROR_CODES = {
   aborted: { exit: 130, means: "the operation was cancelled" },
   daemon_unreachable: { exit: 8, means: "the daemon does not answer on its socket" },
   protocol: { exit: 1, means: "the other side broke the protocol" },
+  too_many_values: { exit: 1, means: "a message has more values than are read" },
   internal: { exit: 70, means: "a bug in Mountaineer; please report it" },
 } as const satisfies Record<string, { exit: number; means: string }>;
 

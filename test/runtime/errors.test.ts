@@ -39,7 +39,7 @@ describe("errors", () => {
       ],
       [1, "fleet_server_failed fleet_unreachable join_refused gateway_off not_signed_in owner_only"],
       [1, "commands_refused fleet_off listen_failed permission_denied path_unknown"],
-      [1, "share_unavailable secret_unavailable sign_in_failed timed_out protocol"],
+      [1, "share_unavailable secret_unavailable sign_in_failed timed_out protocol too_many_values"],
       [2, "usage config_key_unknown history_unknown share_unknown backend_unknown entry_unknown"],
       [2, "group_unknown tool_unknown alias_unknown secret_unknown"],
       [

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { MountaineerError } from "../../runtime/errors.ts";
 import { answerEarly, awaitsMuch } from "../../runtime/http/answer-early.ts";
+import { writeJson } from "../../runtime/json/large-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { errorBody } from "../http-errors.ts";
 import type { PageFile } from "../page-files.ts";
@@ -44,7 +45,7 @@ export function setGuardingHeaders(response: ServerResponse): void {
 export function answerValue({ request, response }: Exchange, value: unknown): void {
   if (response.headersSent) return;
   const isText = typeof value === "string";
-  const text = isText ? value : JSON.stringify(value);
+  const text = isText ? value : writeJson(value);
   const type = isText ? "text/plain; charset=utf-8" : "application/json";
   if (request.method !== "GET") {
     response.writeHead(200, { ...UNKEPT, "Content-Type": type, "Content-Length": Buffer.byteLength(text) });

@@ -1,9 +1,11 @@
 // Performs operations for clients: limits how many of each kind run at once, and sends 102 (Processing) while they run.
 import type { ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { isLarge, parseLarge } from "../../runtime/json/large-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CountedKind } from "../operation.ts";
 import type { AskedOperation } from "../operations.ts";
+import { wrongBody } from "../requests.ts";
 
 /** Time between two 102 answers, ms. A client assumes a hang after three times as long without any data. */
 export const SIGN_OF_LIFE_MS = 2_000;
@@ -38,9 +40,10 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
       isPatient = false,
     ): Promise<unknown> {
       const { counts } = operation;
-      if (counts === null) return operation.prepare(body)(signal);
+      const given = isLarge(body) ? await parseLarge(Buffer.from(body)).catch(notJson) : body;
+      if (counts === null) return operation.prepare(given)(signal);
       if (stopping.aborted) throw stopping.reason;
-      const call = operation.prepare(body);
+      const call = operation.prepare(given);
       if (underWay[counts] >= UNDER_WAY_LIMIT) {
         const message = `${underWay[counts]} requests are under way already; this one was not begun`;
         throw new MountaineerError("daemon_unreachable", message, {
@@ -67,4 +70,8 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
     /** Resolves when the operations that run now have ended. */
     settled: () => Promise.allSettled(unsettled),
   };
+}
+
+function notJson(error: unknown): never {
+  throw error instanceof SyntaxError ? wrongBody("the body is not JSON") : error;
 }

@@ -5,6 +5,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { writeJson } from "../../runtime/json/large-json.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { EVENT_STREAM_PATH } from "../contract.ts";
@@ -249,7 +250,7 @@ function createAnswers({
   function send(visit: Visit, response: ServerResponse, status: number, answer: unknown): void {
     if (response.headersSent || response.destroyed) return;
     const isText = typeof answer === "string";
-    const text = isText ? answer : JSON.stringify(answer);
+    const text = isText ? answer : writeJson(answer);
     response.writeHead(status, {
       "Content-Type": isText ? "text/plain; charset=utf-8" : "application/json",
       "Content-Length": Buffer.byteLength(text),

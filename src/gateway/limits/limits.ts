@@ -1,6 +1,7 @@
 // The middleware of limits: answers a request beyond a limit with an error that names the limit and the time
 // to retry.
 import type { PrincipalLimits } from "../../config/limits.ts";
+import { textOf, unparsedBytes } from "../../runtime/json/large-json.ts";
 import { type ClientPort, named, OWNER_SESSION_ID } from "../client-port.ts";
 import { isError, isJsonObject, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Handle, Middleware } from "../middleware/middleware.ts";
@@ -134,7 +135,8 @@ function refusal({ what, result, bytes, limitBytes, limitName }: Large): Reply {
 function inPieces(large: Large, kept: KeptResults): Reply | null {
   const { result, client, limitBytes, pieceCharacters } = large;
   const { content, structuredContent } = result;
-  if (structuredContent !== undefined || !Array.isArray(content)) return null;
+  if (structuredContent !== undefined || !Array.isArray(content) || unparsedBytes(content) !== null)
+    return null;
   const blocks = content.length > MOST_BLOCKS ? joined(content) : content;
   const sizes = blocks.map((block) => jsonSize(block));
   const moved = movedBlocks(blocks, sizes, large.bytes - limitBytes / 2);
@@ -185,23 +187,26 @@ function movedBlocks(blocks: readonly unknown[], sizes: readonly number[], bytes
 
 /** The part of a block that can be cut; null: none. */
 function partOf(block: unknown): LargePart | null {
-  if (!isJsonObject(block)) return null;
+  if (!isJsonObject(block) || unparsedBytes(block) !== null) return null;
   const { type, text, data, mimeType, resource } = block;
-  if (type === "text" && typeof text === "string")
-    return { kind: "text", mimeType: "text/plain", content: text };
-  if ((type === "image" || type === "audio") && typeof data === "string") {
-    return { kind: "blob", mimeType: typed(mimeType, "application/octet-stream"), content: data };
-  }
+  if (type === "text") return partIn("text", text, "text/plain");
+  if (type === "image" || type === "audio")
+    return partIn("blob", data, typed(mimeType, "application/octet-stream"));
   return type === "resource" ? resourcePart(resource) : null;
 }
 
 function resourcePart(resource: unknown): LargePart | null {
-  if (!isJsonObject(resource)) return null;
+  if (!isJsonObject(resource) || unparsedBytes(resource) !== null) return null;
   const { text, blob, mimeType } = resource;
-  if (typeof text === "string")
-    return { kind: "text", mimeType: typed(mimeType, "text/plain"), content: text };
-  if (typeof blob !== "string") return null;
-  return { kind: "blob", mimeType: typed(mimeType, "application/octet-stream"), content: blob };
+  return (
+    partIn("text", text, typed(mimeType, "text/plain")) ??
+    partIn("blob", blob, typed(mimeType, "application/octet-stream"))
+  );
+}
+
+function partIn(kind: LargePart["kind"], value: unknown, mimeType: string): LargePart | null {
+  const content = textOf(value);
+  return content === null ? null : { kind, mimeType, content };
 }
 
 function typed(mimeType: unknown, otherwise: string): string {
@@ -232,7 +237,8 @@ function joined(content: readonly unknown[]): readonly unknown[] {
 function readInstead(large: Large, kept: KeptResults): Reply {
   const { result, client, limitBytes, limitName, pieceCharacters } = large;
   const { contents } = result;
-  const [only, ...others] = Array.isArray(contents) ? contents : [];
+  const isList = Array.isArray(contents) && unparsedBytes(contents) === null;
+  const [only, ...others] = isList ? contents : [];
   const part = others.length === 0 ? resourcePart(only) : null;
   const [place] = part === null ? [] : (kept.keep(client, [part], pieceCharacters) ?? []);
   if (place === undefined) return refusal(large);

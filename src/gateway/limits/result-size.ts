@@ -1,4 +1,6 @@
 // Estimates the size of a result as JSON without writing it: strings as UTF-8, the rest approximately.
+
+import { unparsedBytes } from "../../runtime/json/large-json.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 import type { JsonObject } from "../json-rpc.ts";
 import { writtenResult } from "../written-results.ts";
@@ -24,6 +26,8 @@ function count(value: unknown, before: number, enough: number, levels: number): 
   if (typeof value === "string") return before + textSize(value) + AROUND_A_VALUE;
   if (typeof value !== "object" || value === null) return before + AROUND_A_VALUE;
   if (isRawNumber(value)) return before + value.rawJSON.length;
+  const unparsed = unparsedBytes(value);
+  if (unparsed !== null) return before + unparsed;
   let size = before + AROUND_A_VALUE;
   if (levels === 0) return size;
   if (Array.isArray(value)) {

@@ -1,9 +1,11 @@
 // Gives every request a well-formed reply: an exception or a malformed reply becomes an internal error for
 // the client and a line in the log. Registered secrets are removed from errors.
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { writeJson } from "../../runtime/json/large-json.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { errorReply, INTERNAL_ERROR, isError, isJsonObject, type Reply, type RpcError } from "../json-rpc.ts";
+import { tooManyValues } from "../written-results.ts";
 import type { GatewayRequest, Middleware } from "./middleware.ts";
 import { sanitise } from "./sanitise.ts";
 
@@ -17,6 +19,8 @@ interface RecoveryOptions {
 
 export function createRecovery({ logger, clean }: RecoveryOptions): Middleware {
   const recovered = (request: GatewayRequest, error: unknown): Reply => {
+    const unread = tooManyValues(error);
+    if (unread !== null) return unread;
     const detail = error instanceof Error ? (error.stack ?? error.message) : errorText(error);
     logger.error("a request failed inside the gateway", {
       method: sanitise(request.method, clean),
@@ -67,7 +71,7 @@ function isWellFormed(reply: unknown): reply is Reply {
 function withoutSecrets(reply: { readonly error: RpcError }, clean: (text: string) => string): Reply {
   const { code, message, data } = reply.error;
   const cleanMessage = clean(message);
-  const text = data === undefined ? undefined : JSON.stringify(data);
+  const text = data === undefined ? undefined : writeJson(data);
   const cleanText = text === undefined ? undefined : clean(text);
   if (cleanMessage === message && cleanText === text) return reply;
   return errorReply(code, cleanMessage, cleanText === undefined ? undefined : parsedOrText(cleanText));

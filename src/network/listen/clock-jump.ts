@@ -1,5 +1,6 @@
 // Detects sleep, and a wall clock that was set.
 import { uptime } from "node:os";
+import { performance } from "node:perf_hooks";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 interface ClockJump {
@@ -19,10 +20,14 @@ interface ClockWatchOptions {
   clock: Clock;
   /** Time since boot, sleep included; the system's by default. */
   uptimeMs?: () => number;
+  /** For how long this process has been at work since its start. A late call for that reason is no sign of sleep. */
+  busyMs?: () => number;
 }
 
 export function createClockWatch(options: ClockWatchOptions) {
   const { clock, uptimeMs = () => uptime() * 1_000 } = options;
+  const { busyMs = () => performance.eventLoopUtilization().active } = options;
+  let beforeMs = busyMs();
   let monotonicMs = clock.monotonicMs();
   let wallMs = clock.wallMs();
   // The time asleep since boot, ms. Computed again only after a jump, because on Linux `uptime` reads a file
@@ -40,7 +45,9 @@ export function createClockWatch(options: ClockWatchOptions) {
       const differenceMs = clock.wallMs() - wallMs - passedMs;
       monotonicMs += passedMs;
       wallMs += passedMs + differenceMs;
-      const lateMs = expectedMs === undefined ? 0 : passedMs - expectedMs;
+      const workedMs = busyMs() - beforeMs;
+      beforeMs += workedMs;
+      const lateMs = expectedMs === undefined ? 0 : passedMs - expectedMs - workedMs;
       if (Math.abs(differenceMs) <= THRESHOLD_MS && lateMs <= THRESHOLD_MS) return null;
       const nowSleptMs = uptimeMs() - monotonicMs;
       const asleepMs = nowSleptMs - sleptMs;

@@ -1,4 +1,5 @@
 // One connection to a backend's server, from its start to its end.
+import { assertParsed } from "../../../runtime/json/large-json.ts";
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import { createThrottle } from "../../../runtime/time/throttle.ts";
 import type { ListFreshness, Listings } from "../../catalog/catalog.ts";
@@ -399,6 +400,7 @@ class RunningInstance {
       rememberUrls(this.#elicitations, reply.error, request.port.client);
     }
     if (isError(reply) && namesSession(reply.error.message)) this.#suspectSession(request);
+    if (request.own && !isError(reply)) assertParsed(reply.result);
     if (request.method === "tools/call") rememberTask(this.#tasks, request, reply);
     this.#calls.settle(request, request.own ? this.#withoutSecrets(reply) : reply, null);
   }

@@ -9,7 +9,13 @@ import { INTERNAL_ERROR, INVALID_REQUEST, type RpcRequest } from "../../json-rpc
 import { HEADER_MISMATCH, isModern, LISTEN, MODERN_VERSION } from "../../protocol.ts";
 import type { ModernFront } from "../modern/modern-front.ts";
 import { checkModern, checkParamHeaders, isMethodOf } from "../modern/request.ts";
-import { type Batch, readIncoming, serveBatch, type ValidMessage } from "../session/incoming.ts";
+import {
+  type Batch,
+  type Incoming,
+  readIncoming,
+  serveBatch,
+  type ValidMessage,
+} from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import { NO_OUTLET, responseJson } from "../session/outlet.ts";
 import { KeepAlive } from "../session/paced-writer.ts";
@@ -47,6 +53,7 @@ import {
   type FrontTools,
   RequestAdmission,
   refusalOfBody,
+  refusalOfMessage,
   refusalOfSession,
 } from "./request-admission.ts";
 import { Resumption } from "./resumption.ts";
@@ -355,10 +362,21 @@ export class HttpFront implements AsyncDisposable {
   };
 
   #read(visit: Visit, session: Session | null, accepts: Accepts, bytes: Buffer): void {
-    const incoming = readIncoming(bytes, session);
+    const taken = readIncoming(bytes, session, (incoming) => this.#take(visit, session, accepts, incoming));
+    void taken?.catch((error) =>
+      this.#guarded(visit, () => {
+        throw error;
+      }),
+    );
+  }
+
+  #take(visit: Visit, session: Session | null, accepts: Accepts, incoming: Incoming): void {
+    if (session?.ended.aborted === true) {
+      this.#admission.refuseSession(visit, null);
+      return;
+    }
     if (incoming.kind === "refused") {
-      const { code, id, reason: message } = incoming;
-      this.#refuse(visit, { status: 400, code, id, message });
+      this.#refuse(visit, refusalOfMessage(incoming));
       return;
     }
     if (incoming.kind === "batch") {

@@ -7,7 +7,7 @@ import type { Timer } from "../../../runtime/time/clock.ts";
 import { mayGoOn, type Principal, principalKey } from "../../client-port.ts";
 import { errorReply, METHOD_NOT_FOUND, type Reply, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import { isProtocolVersion, LIST_CHANGED, LIST_KINDS, type ProtocolVersion } from "../../protocol.ts";
-import { readIncoming, serveBatch } from "../session/incoming.ts";
+import { type Incoming, readIncoming, serveBatch } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import { type CallOutlet, createBatchOutlet, responseJson } from "../session/outlet.ts";
 import type { ListeningOutlet, Session } from "../session/session.ts";
@@ -29,7 +29,7 @@ import {
   refusesLargeEvents,
   type Visit,
 } from "./request.ts";
-import { type FrontTools, refusalOfBody, refusalOfSession } from "./request-admission.ts";
+import { type FrontTools, refusalOfBody, refusalOfMessage, refusalOfSession } from "./request-admission.ts";
 import { SseStream } from "./sse-stream.ts";
 
 /** Maximum number of streams whose client has not initialized; beyond it the oldest is closed. */
@@ -264,17 +264,25 @@ export class LegacySse {
   }
 
   #read(visit: Visit, channel: Channel, body: Buffer): void {
+    const taken = readIncoming(body, channel.session, (incoming) => this.#take(visit, channel, incoming));
+    void taken?.catch((error) =>
+      this.#tools.guarded(visit, () => {
+        throw error;
+      }),
+    );
+  }
+
+  #take(visit: Visit, channel: Channel, incoming: Incoming): void {
     const { admission, refuse } = this.#tools;
+    const { session } = channel;
     if (!this.#channels.has(channel.id)) {
       admission.refuseSession(visit, null);
       return;
     }
-    const { session } = channel;
-    const incoming = readIncoming(body, session);
     if (incoming.kind === "refused") {
-      const { code, id, reason: message } = incoming;
-      if (id === null) refuse(visit, { status: 400, code, message });
-      else this.#reply(visit, channel, id, errorReply(code, message));
+      const { code, id, reason } = incoming;
+      if (id === null) refuse(visit, refusalOfMessage(incoming));
+      else this.#reply(visit, channel, id, errorReply(code, reason));
       return;
     }
     if (incoming.kind === "batch") {

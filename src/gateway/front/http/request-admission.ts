@@ -11,7 +11,7 @@ import type { Authentication, RefusedAuthentication, ServedClient } from "../../
 import type { TurnedAway } from "../../middleware/refusal-audit.ts";
 import { isProtocolVersion } from "../../protocol.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
-import type { Batch } from "../session/incoming.ts";
+import type { Batch, Incoming } from "../session/incoming.ts";
 import { type Session, WITHDRAWN } from "../session/session.ts";
 import { holderOf } from "../session/session-record.ts";
 import type { SessionStore } from "../session/session-store.ts";
@@ -250,4 +250,10 @@ export function refusalOfBody({ headers }: IncomingMessage): Refusal | null {
     return { status: 415, message, headers: { "Accept-Encoding": "identity" } };
   }
   return null;
+}
+
+/** Refuses a POST whose body is no message, or one with too many values. */
+export function refusalOfMessage(refused: Extract<Incoming, { readonly kind: "refused" }>): Refusal {
+  const { code, id, reason: message } = refused;
+  return { status: code === LIMIT_REACHED ? 413 : 400, code, id, message };
 }

@@ -25,6 +25,7 @@ import {
   MODERN_VERSION,
   OWN_BACKEND,
 } from "../../protocol.ts";
+import { tooManyValues } from "../../written-results.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { WITHDRAWN } from "../session/session.ts";
@@ -169,6 +170,11 @@ export class ModernFront {
       if (this.#isEnding && this.#calls.size === 0) this.#idle.resolve();
     };
     const failed = (error: unknown): void => {
+      const unread = tooManyValues(error);
+      if (unread !== null) {
+        settled(unread);
+        return;
+      }
       logger.error("a request was not handled", { method: request.method, error: errorText(error) });
       settled(errorReply(INTERNAL_ERROR, "internal error"));
     };

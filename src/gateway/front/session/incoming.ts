@@ -1,15 +1,21 @@
 // Reads one message of a client or a batch of messages (protocol 2025-03-26); both transports use it.
 import { isUtf8 } from "node:buffer";
+import { isLarge, parseLarge } from "../../../runtime/json/large-json.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
+import { objectOf } from "../../../runtime/text/json-object.ts";
 import {
   type Classified,
   classifyMessage,
   errorReply,
   INVALID_REQUEST,
+  isJsonObject,
+  isRpcId,
+  LIMIT_REACHED,
   PARSE_ERROR,
   type Reply,
   type RpcId,
 } from "../../json-rpc.ts";
+import { tooManyValues } from "../../written-results.ts";
 import type { CallOutlet } from "./outlet.ts";
 import type { Session } from "./session.ts";
 
@@ -27,30 +33,73 @@ export interface Batch {
   readonly answers: number;
 }
 
-type Incoming =
+export type Incoming =
   /** The whole text is refused with one error. */
   | { readonly kind: "refused"; readonly code: number; readonly id: RpcId | null; readonly reason: string }
   | { readonly kind: "message"; readonly message: ValidMessage }
   | Batch;
 
 /**
- * Parses a message or a batch without handling it. One exception: an invalid response to a question settles that
- * question with an error.
+ * Parses a message or a batch and gives it to `take`, without handling it. Takes over `bytes`. Returns a promise if the
+ * message is large: then `take` is called before the promise resolves. Otherwise it is called at once. One exception: an
+ * invalid response to a question settles that question with an error.
  */
-export function readIncoming(bytes: Buffer, session: Session | null): Incoming {
-  if (!isUtf8(bytes)) return refused("the message is not UTF-8", PARSE_ERROR);
-  let value: unknown;
-  try {
-    value = parseExactly(bytes.toString("utf8"));
-  } catch {
-    // Without the parser's own error text, which would repeat parts of the message.
-    return refused("the message is not JSON", PARSE_ERROR);
+export function readIncoming(
+  bytes: Buffer,
+  session: Session | null,
+  take: (incoming: Incoming) => void,
+): Promise<void> | null {
+  // Without the parser's own error text, which would repeat parts of the message.
+  const noJson = refused("the message is not JSON", PARSE_ERROR);
+  if (!isUtf8(bytes)) take(refused("the message is not UTF-8", PARSE_ERROR));
+  else if (isLarge(bytes)) {
+    return parseLarge(bytes).then(
+      ({ value }) => takeReadable(value, session, take),
+      (error) => take(refusedUnread(error, null) ?? noJson),
+    );
+  } else {
+    let value: unknown;
+    try {
+      value = parseExactly(bytes.toString("utf8"));
+    } catch {
+      take(noJson);
+      return null;
+    }
+    take(incomingOf(value, session));
   }
+  return null;
+}
+
+function incomingOf(value: unknown, session: Session | null): Incoming {
   if (Array.isArray(value)) return readBatch(value, session);
   const message = classifyMessage(value);
-  if (message.kind !== "invalid") return { kind: "message", message };
-  session?.settleInvalid(value, message.id);
-  return refused(message.reason, INVALID_REQUEST, message.id);
+  if (message.kind === "invalid") {
+    session?.settleInvalid(value, message.id);
+    return refused(message.reason, INVALID_REQUEST, message.id);
+  }
+  return { kind: "message", message };
+}
+
+/** Refuses the message if it has too many values where somebody has to look. */
+function takeReadable(value: unknown, session: Session | null, take: (incoming: Incoming) => void): void {
+  try {
+    const incoming = incomingOf(value, session);
+    if (incoming.kind === "message" && incoming.message.kind !== "response")
+      Object.keys(objectOf(incoming.message.message.params?.["_meta"]));
+    take(incoming);
+  } catch (error) {
+    const refusal = refusedUnread(error, value);
+    if (refusal === null) throw error;
+    take(refusal);
+  }
+}
+
+/** null: the error is another one. */
+function refusedUnread(error: unknown, value: unknown): Incoming | null {
+  const unread = tooManyValues(error);
+  if (unread === null) return null;
+  const id = isJsonObject(value) && "method" in value ? value["id"] : null;
+  return refused(unread.error.message, LIMIT_REACHED, isRpcId(id) ? id : null);
 }
 
 function readBatch(values: readonly unknown[], session: Session | null): Incoming {

@@ -191,9 +191,10 @@ export class SessionStore {
       this.#options.passBack?.({ hash, text });
       return;
     }
-    const incoming = readIncoming(Buffer.from(text), session);
-    if (incoming.kind !== "message" || incoming.message.kind === "request") return;
-    session.handle(incoming.message);
+    void readIncoming(Buffer.from(text), session, (incoming) => {
+      if (incoming.kind !== "message" || incoming.message.kind === "request") return;
+      session.handle(incoming.message);
+    });
   }
 
   /** The saved form of an active session; null: it has ended. */

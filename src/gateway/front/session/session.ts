@@ -32,6 +32,7 @@ import {
   RESOURCE_UPDATED,
   UNSUPPORTED_VERSION,
 } from "../../protocol.ts";
+import { tooManyValues } from "../../written-results.ts";
 import { Call } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
 import { type CallOutlet, NO_OUTLET, type Outlet, refusalInFlight, responseJson } from "./outlet.ts";
@@ -190,6 +191,11 @@ export class Session implements SessionPort {
       this.#options.onSettled();
     };
     const failed = (error: unknown): void => {
+      const unread = tooManyValues(error);
+      if (unread !== null) {
+        settled(unread);
+        return;
+      }
       this.#options.logger.error("a request was not handled", {
         method: message.method,
         error: errorText(error),

@@ -26,7 +26,7 @@ import { isModern, KNOWN_LISTS, LISTEN } from "../../protocol.ts";
 import type { Gone, ModernFront } from "../modern/modern-front.ts";
 import { checkModern } from "../modern/request.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
-import { readIncoming, serveBatch } from "../session/incoming.ts";
+import { type Incoming, readIncoming, serveBatch } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
 import {
   BACKLOG_LIMIT_BYTES,
@@ -102,16 +102,23 @@ export class LinesFront implements AsyncDisposable {
       const message = `the message is longer than ${bodyLimitBytes()} bytes ([server].body_limit_mb)`;
       this.#refuse(INVALID_REQUEST, message);
     });
+    const readOn = (): void => {
+      for (let line = splitter.nextBytes(); line !== null; line = splitter.nextBytes()) {
+        const taken = this.#read(line);
+        if (taken === null) continue;
+        this.#outlet.pauseReading(taken.then(readOn));
+        return;
+      }
+    };
     stream.on("data", (chunk: Buffer) => {
       splitter.push(chunk);
-      for (let line = splitter.nextBytes(); line !== null; line = splitter.nextBytes()) this.#read(line);
+      readOn();
     });
     stream.once("end", () => {
       const last = splitter.restBytes();
-      if (last !== null) this.#read(last);
-      this.#isSilent = true;
-      this.#session?.fallSilent();
-      if (this.#pending === 0) this.#end("the stream ends");
+      const taken = last === null ? null : this.#read(last);
+      if (taken === null) this.#fallSilent();
+      else void taken.then(() => this.#fallSilent());
     });
     stream.once("close", () => this.#outlet.destroy());
     stream.on("error", () => this.#outlet.destroy());
@@ -179,22 +186,38 @@ export class LinesFront implements AsyncDisposable {
     this.#outlet.write(responseJson(id, errorReply(code, message)));
   }
 
-  /** An unexpected error fails only the message that caused it. */
-  #read(line: Buffer): void {
-    if (!this.#outlet.isOpen || line.length === 0) return;
-    try {
-      const incoming = readIncoming(line, this.#session);
-      if (incoming.kind === "refused") this.#refuse(incoming.code, incoming.reason, incoming.id);
-      else if (incoming.kind === "batch") {
-        const outlet = this.#outlet.ofBatch(incoming.answers);
-        serveBatch(incoming, outlet, this.#stopping ? STOPPING : null);
-      } else if (incoming.message.kind === "request") this.#serve(incoming.message.message);
-      else if (this.#session !== null) this.#session.handle(incoming.message);
-      else if (incoming.message.kind === "notification") this.#modern.handle(incoming.message.message);
-    } catch (error) {
+  #fallSilent(): void {
+    this.#isSilent = true;
+    this.#session?.fallSilent();
+    if (this.#pending === 0) this.#end("the stream ends");
+  }
+
+  /**
+   * Settles when the message was taken; null: it was taken at once. An unexpected error fails only the message that
+   * caused it.
+   */
+  #read(line: Buffer): Promise<void> | null {
+    if (!this.#outlet.isOpen || line.length === 0) return null;
+    const failed = (error: unknown): void => {
       this.#options.logger.error("a message was not handled", { error: errorText(error) });
       this.#refuse(INTERNAL_ERROR, "internal error");
+    };
+    try {
+      return readIncoming(line, this.#session, (incoming) => this.#take(incoming))?.catch(failed) ?? null;
+    } catch (error) {
+      failed(error);
+      return null;
     }
+  }
+
+  #take(incoming: Incoming): void {
+    if (incoming.kind === "refused") this.#refuse(incoming.code, incoming.reason, incoming.id);
+    else if (incoming.kind === "batch") {
+      const outlet = this.#outlet.ofBatch(incoming.answers);
+      serveBatch(incoming, outlet, this.#stopping ? STOPPING : null);
+    } else if (incoming.message.kind === "request") this.#serve(incoming.message.message);
+    else if (this.#session !== null) this.#session.handle(incoming.message);
+    else if (incoming.message.kind === "notification") this.#modern.handle(incoming.message.message);
   }
 
   #serve(request: RpcRequest): void {
@@ -253,6 +276,8 @@ class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
   readonly #stream: Duplex;
   readonly #writer: PacedWriter;
   readonly #keepAlive: KeepAlive;
+  /** The number of reasons for which nothing is read. */
+  #pauses = 0;
   readonly #onClosed: () => void;
 
   constructor(stream: Duplex, clock: Clock, onClosed: () => void) {
@@ -292,12 +317,16 @@ class LinesOutlet implements CallOutlet, ListeningOutlet, KeptStream {
     });
   }
 
-  /** Backpressure: reads nothing from a client that leaves its answers unread. */
-  pauseReading(): void {
-    const congested = this.#stream.isPaused() ? null : this.congested;
-    if (congested === null) return;
+  /** Backpressure: reads nothing until `taken` settles, nor from a client that leaves its answers unread. */
+  pauseReading(taken: Promise<void> | null = null): void {
+    const wait = taken ?? (this.#stream.isPaused() ? null : this.congested);
+    if (wait === null) return;
     this.#stream.pause();
-    void congested.then(() => this.#stream.resume());
+    this.#pauses += 1;
+    void wait.then(() => {
+      this.#pauses -= 1;
+      if (this.#pauses === 0) this.#stream.resume();
+    });
   }
 
   /** Does nothing: the session's own stream stays open until the session ends. */

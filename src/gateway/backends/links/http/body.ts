@@ -1,8 +1,7 @@
 // Reads the body of an HTTP response: whole within a limit, or as an event stream that its receiver can pause.
-import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import { GatheredBytes } from "../../../../runtime/text/gathered-bytes.ts";
 import { createSseParser, type SseEvent, type SseParser } from "../../../../runtime/text/sse-parser.ts";
-import { parseMessage } from "../../../written-results.ts";
+import { readMessage, tooManyValues } from "../../../written-results.ts";
 import type { LinkFailure } from "../backend-link.ts";
 import type { Asked, Response } from "./connections.ts";
 import type { Headers, HttpTarget } from "./target.ts";
@@ -77,14 +76,10 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
         reader.onOther?.(event);
         continue;
       }
-      let message: unknown;
-      try {
-        message = event.bytes === undefined ? parseExactly(event.data) : parseMessage(event.bytes);
-      } catch {
-        reader.onGarbage(event.data);
-        continue;
-      }
-      const wait = reader.onMessage(message);
+      const wait = readMessage(event.bytes ?? event.data, {
+        take: (message) => reader.onMessage(message),
+        refuse: (error) => reader.onGarbage(tooManyValues(error)?.error.message ?? event.data),
+      });
       if (wait === null) continue;
       held = true;
       response.pause();

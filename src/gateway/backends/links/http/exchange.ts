@@ -4,7 +4,7 @@ import { withoutByteOrderMark } from "../../../../runtime/text/plain-text.ts";
 import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
-import { parseMessage } from "../../../written-results.ts";
+import { readMessage, tooManyValues } from "../../../written-results.ts";
 import { type CleanLine, type LinkEvents, type LinkFailure, linkFailure, tooLong } from "../backend-link.ts";
 import { type Credential, type LinkAuthorization, signing } from "../link-authorization.ts";
 import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
@@ -190,7 +190,7 @@ export class Exchange {
     else if (type === "application/json") {
       readWhole(response, limitBytes, (answer, end) => {
         if (this.#done) return;
-        if (answer !== null) void this.#takeJson(answer);
+        if (answer !== null) this.#takeJson(answer);
         else if (end === "overlong") this.#fail(tooLong(limitBytes));
         else this.#fail(linkFailure("closed", `the connection to ${target.origin} broke within the answer`));
       });
@@ -203,15 +203,17 @@ export class Exchange {
     }
   }
 
-  async #takeJson(answer: Buffer): Promise<void> {
-    let body: unknown;
-    try {
-      body = parseMessage(answer);
-    } catch {
-      this.#garbage(withoutByteOrderMark(answer.toString()));
-      this.#fail(this.#unanswered());
-      return;
-    }
+  #takeJson(answer: Buffer): void {
+    void readMessage(answer, {
+      take: (body) => this.#takeBody(body),
+      refuse: (error) => {
+        this.#garbage(tooManyValues(error)?.error.message ?? withoutByteOrderMark(answer.toString()));
+        this.#fail(this.#unanswered());
+      },
+    });
+  }
+
+  async #takeBody(body: unknown): Promise<void> {
     if (!Array.isArray(body)) this.#deliver(body)?.catch(() => {});
     else {
       for (const value of body) {

@@ -1,10 +1,8 @@
 // Reads messages from a program's standard output, one JSON value per line, and pauses while the receiver asks for that.
 import type { Readable } from "node:stream";
-import { parseExactly } from "../../../../runtime/text/exact-json.ts";
 import { createLineSplitter } from "../../../../runtime/text/line-splitter.ts";
-import { withoutByteOrderMark } from "../../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../../runtime/time/clock.ts";
-import { parseMessage } from "../../../written-results.ts";
+import { readMessage, tooManyValues } from "../../../written-results.ts";
 import { type LinkFailure, linkFailure, tooLong } from "../backend-link.ts";
 
 /** Limit of lines that are not JSON: a banner on stdout is tolerated, another protocol is not. */
@@ -36,22 +34,19 @@ export function createMessageReader(
   /** Delivers complete lines until the receiver asks for a pause. */
   const read = (): void => {
     while (!isHeld && !stopped) {
-      const next = splitter.nextEither();
-      if (next === null) break;
-      const line = typeof next === "string" ? withoutByteOrderMark(next) : next;
-      if (line.length === 0) continue;
-      let message: unknown;
-      try {
-        message = typeof line === "string" ? parseExactly(line) : parseMessage(line);
-      } catch {
-        takeNoise(line.toString());
-        continue;
-      }
-      const wait = onMessage(message);
-      if (wait !== null) hold(wait);
+      const line = splitter.nextEither();
+      if (line === null) break;
+      deliver(line);
     }
     if (splitter.overlong && !stopped) onFailure(tooLong(limitBytes));
   };
+  const deliver = (line: string | Buffer): void => {
+    if (line.length === 0) return;
+    const wait = readMessage(line, { take: onMessage, refuse: (error) => refuse(line, error) });
+    if (wait !== null) hold(wait);
+  };
+  const refuse = (line: string | Buffer, error: unknown): void =>
+    takeNoise(tooManyValues(error)?.error.message ?? line.toString("utf8", 0, NOISE.bytes));
   const hold = (wait: Promise<void>): void => {
     isHeld = true;
     stdout.pause();
@@ -90,15 +85,10 @@ export function createMessageReader(
     stop(): void {
       stopped = true;
     },
-    /** The output has ended; the last message may lack the line's end. */
+    /** The output has ended; the last message may lack the line's end. Then the reader may be held once more. */
     finish(): void {
-      const rest = stopped ? null : splitter.rest();
-      if (rest === null) return;
-      try {
-        onMessage(parseExactly(rest))?.catch(() => {});
-      } catch {
-        takeNoise(rest);
-      }
+      const rest = stopped ? null : splitter.restBytes();
+      if (rest !== null) deliver(rest);
     },
   };
 }

@@ -246,7 +246,7 @@ class StdioLink implements BackendLink {
     this.#disposeTimers();
     this.#endLog(true);
     this.#messages.finish();
-    if (this.#silent) return;
+    if (this.#silent || this.#messages.isHeld) return;
     this.#silence();
     this.#events.onClosed(this.#endFailure(this.#exit));
   }

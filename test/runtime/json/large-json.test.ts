@@ -1,0 +1,243 @@
+// Large JSON: what is JSON, which parts of it stay bytes, and that nothing is lost when it is written again.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { JsonScan } from "../../../src/runtime/json/json-scan.ts";
+import {
+  assertParsed,
+  MOST_VALUES,
+  parseLarge,
+  textOf,
+  unparsedBytes,
+  writeJson,
+} from "../../../src/runtime/json/large-json.ts";
+import { isRawNumber, parseExactly } from "../../../src/runtime/text/exact-json.ts";
+import { fc } from "../../support/properties.ts";
+
+const BOUNDS = { partValues: 4, partBytes: 8, memberValues: 20 };
+
+function scanned(text: string, step: number): JsonScan {
+  const scan = new JsonScan(Buffer.from(text), BOUNDS);
+  while (!scan.step(step));
+  return scan;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function countOf(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 1;
+  return Object.values(value).reduce((sum: number, part) => sum + countOf(part), 1);
+}
+
+/** JSON as nobody writes it, and with a mistake somewhere. */
+const texts = fc.tuple(
+  fc.jsonValue(),
+  fc.nat(3),
+  fc.nat(),
+  fc.constantFrom(...'{}[],:"\\019.eE+-tu \n\u0001ü', ""),
+);
+const spoiled = ([value, indent, at, sign]: [unknown, number, number, string]): string => {
+  const text = JSON.stringify(value, null, indent);
+  const place = at % (text.length + 1);
+  return text.slice(0, place) + sign + text.slice(place + (at % 2));
+};
+
+test("what is JSON is found out as the parser finds it out, in steps of any length", () => {
+  fc.assert(
+    fc.property(texts, fc.integer({ min: 1, max: 9 }), (parts, step) => {
+      const text = spoiled(parts);
+      assert.equal(scanned(text, step).isValid, isJson(text), text);
+    }),
+    { numRuns: 3_000 },
+  );
+  for (const text of [
+    "",
+    " ",
+    "01",
+    "-",
+    "1.",
+    ".5",
+    "1e",
+    "tru",
+    "nulll",
+    "[1,]",
+    '{"a":1,}',
+    "[]]",
+    "[}",
+    "1 2",
+  ])
+    assert.equal(scanned(text, 1).isValid, false, text);
+  for (const text of ["0", " -0.5e+1 ", "true", "[\t1 ,\r\n2 ]", '{"a":[{}],"":""}', '"\\u00e9\\""', "1e999"])
+    assert.equal(scanned(text, 1).isValid, true, text);
+});
+
+test("values are counted, and parts are valid JSON that leave few of them", () => {
+  fc.assert(
+    fc.property(fc.object({ maxDepth: 6, maxKeys: 8 }), fc.integer({ min: 1, max: 9 }), (value, step) => {
+      const text = JSON.stringify({ a: value, b: [value] });
+      const scan = scanned(text, step);
+      assert.equal(scan.values, countOf(JSON.parse(text)));
+      let end = 0;
+      for (const part of scan.parts) {
+        assert.ok(part.start >= end && part.end > part.start);
+        ({ end } = part);
+        JSON.parse(text.slice(part.start, part.end));
+      }
+      assert.deepEqual(
+        scan.members.map(({ start, end: to }) => text.slice(start, to)),
+        [JSON.stringify(value), JSON.stringify([value])],
+      );
+    }),
+  );
+});
+
+const MANY = `[${"{},".repeat(MOST_VALUES)}1e999]`;
+
+test("E4 a part with too many values stays bytes, cannot be looked into, and is written as it came", async () => {
+  const text = `{"id":12345678901234567890,"params":{"name":"x","arguments":{"m":${MANY},"n":[1,{ "a" :\n2}]}}}`;
+  const { value, bytesOf } = await parseLarge(Buffer.from(text));
+  const read = value as { params: { name: string; arguments: { m: unknown[]; n: unknown } } };
+  const { arguments: given, name } = read.params;
+  assert.equal(name, "x");
+  assert.deepEqual(given.n, [1, { a: 2 }]);
+  assert.ok(Array.isArray(given.m));
+  assert.equal(unparsedBytes(given.m), MANY.length);
+  const looks: readonly (() => unknown)[] = [
+    () => given.m.length,
+    () => given.m[0],
+    () => [...given.m],
+    () => ({ ...given.m }),
+    () => Object.keys(given.m),
+    () => 0 in given.m,
+    () => given.m.map(String),
+    () => JSON.stringify(given),
+    () => structuredClone(given),
+    () => assertParsed(read.params),
+  ];
+  for (const look of looks) assert.throws(look);
+  assert.equal(writeJson(read), text.replace('{ "a" :\n2}', '{"a":2}'));
+  assert.equal(writeJson({ ...read.params, name: "y" }), writeJson(read.params).replace('"x"', '"y"'));
+  assert.equal(bytesOf("params")?.toString(), text.slice(text.indexOf('{"name"'), -1).replace("\n", " "));
+});
+
+test("E4 a huge text is not parsed before somebody asks for it, and what is below the bounds is parsed whole", async () => {
+  const huge = '\\u00e9"'.replace('"', "").repeat(1_000_000);
+  const { value } = await parseLarge(Buffer.from(`{"params":{"t":"${huge}","u":"${"x".repeat(100)}"}}`));
+  const { t, u } = (value as { params: { t: unknown; u: unknown } }).params;
+  assert.ok(isRawNumber(t));
+  assert.equal(textOf(t), "é".repeat(1_000_000));
+  assert.equal(textOf(u), "x".repeat(100));
+  assert.equal(textOf(1), null);
+  assert.equal(writeJson({ t }), `{"t":"${huge}"}`);
+  const some = `{"params":{"a":[${"1,".repeat(MOST_VALUES / 2)}12345678901234567890]}}`;
+  const whole = await parseLarge(Buffer.from(some));
+  assert.equal(JSON.stringify(whole.value), some);
+});
+
+test("what is nested deep stays bytes below 500 levels", async () => {
+  const text = `{"a":{"b":${"[".repeat(50_000)}${"]".repeat(50_000)}}}`;
+  const { value } = await parseLarge(Buffer.from(text));
+  assert.equal(writeJson(value), text);
+});
+
+test("E4 too many members of the whole, or a large list, are refused by name; what is no JSON is a SyntaxError", async () => {
+  const members = Array.from({ length: MOST_VALUES + 1 }, (_, index) => `"${index}":0`).join();
+  for (const text of [`{${members}}`, MANY])
+    await assert.rejects(parseLarge(Buffer.from(text)), {
+      code: "too_many_values",
+      message: /[\d,]+ values are more than the 100,000 that can be read in one message/,
+    });
+  await assert.rejects(parseLarge(Buffer.from(`{"a":{"b":${MANY}}`)), SyntaxError);
+});
+
+test("nothing that somebody sends is taken for a place that is filled in later", async () => {
+  const { value } = await parseLarge(Buffer.from(`{"params":{"m":${MANY},"s":"0","t":"\\u0000"}}`));
+  assert.match(writeJson(value), /,"s":"0","t":"\\u0000"\}\}$/);
+});
+
+test("numbers keep their digits as a reviver would keep them, and numbers in texts cost nothing", () => {
+  const digits = fc.constantFrom(
+    "1",
+    "-0",
+    "1e400",
+    "-1e-400",
+    "5e-324",
+    "12345678901234567890",
+    "-1.2345678901230",
+  );
+  const more = fc.constantFrom(
+    "1234567890123e10",
+    "0.00000000000000000001",
+    "1e0400",
+    "9007199254740993",
+    "0e999",
+  );
+  const string = fc.constantFrom(
+    '"1234567890123456789"',
+    '"\\\\"',
+    '"a\\"1234567890123456789"',
+    '":1e999,"',
+    '"\\\\\\""',
+  );
+  const { tree } = fc.letrec<{ tree: string }>((tie) => ({
+    tree: fc.oneof(
+      { maxDepth: 4, withCrossShrink: true },
+      digits,
+      more,
+      string,
+      fc.array(tie("tree"), { maxLength: 4 }).map((parts) => `[${parts.join(" ,")}]`),
+      fc
+        .array(fc.tuple(fc.constantFrom('"a"', '"__proto__"', '"1"', '"1234567890123456789"'), tie("tree")), {
+          maxLength: 4,
+        })
+        .map((parts) => `{${parts.map(([key, part]) => `${key}: ${part}`).join()}}`),
+    ),
+  }));
+  const cut = fc.tuple(tree, fc.nat(), fc.constantFrom("", "", '"', ":", "1", "e", "12345678901234567890"));
+  fc.assert(
+    fc.property(cut, ([text, at, sign]) => {
+      const place = sign === "" ? 0 : at % (text.length + 1);
+      const spoiledText = text.slice(0, place) + sign + text.slice(place);
+      assert.equal(outcome(parseExactly, spoiledText), outcome(parseByReviver, spoiledText));
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+function outcome(parse: (text: string) => unknown, text: string): string {
+  try {
+    return JSON.stringify(parse(text));
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** How it was done: a function call for each value, as soon as one long number is anywhere. */
+function parseByReviver(text: string): unknown {
+  const isLong = /[0-9.]{16,}|[0-9][eE][+-]?[0-9]{3}/.test(text);
+  type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown;
+  const parse = JSON.parse as (text: string, reviver?: Reviver) => unknown;
+  if (!isLong || !mayLose(text)) return parse(text);
+  return parse(text, (_key, value, { source = "" }) =>
+    typeof value === "number" && loses(value, source)
+      ? (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source)
+      : value,
+  );
+}
+
+function mayLose(text: string): boolean {
+  const found = text.match(/[0-9.]{16,}(?:[eE][+-]?[0-9]+)?|[0-9][eE][+-]?[0-9]{3}/g) ?? [];
+  return found.some((number) => number.length <= 15 || loses(Number(number), number));
+}
+
+function loses(value: number, source: string): boolean {
+  if (!Number.isFinite(value)) return true;
+  if (value === 0) return /^[^eE]*[1-9]/.test(source);
+  return (source.length > 15 || Math.abs(value) < 2 ** -1022) && String(value) !== source;
+}
