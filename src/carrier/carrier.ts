@@ -91,6 +91,11 @@ export interface CarriedShare {
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
   /** True if some of the traffic was unreadable, because it is encrypted. Absent: the carrier's version does not say. */
   readonly encrypted?: boolean;
+  /**
+   * The server refuses more connections than `most`, and `waiting` connections wait for a place. null or absent: no
+   * refusal was seen lately, or the carrier's version does not say.
+   */
+  readonly limit?: { readonly most: number; readonly waiting: number } | null;
 }
 
 export interface OpenRequest {
@@ -111,6 +116,8 @@ export interface OpenRequest {
    * refused the login, none of them logs in. null or absent: this share has a login of its own.
    */
   readonly login?: string | null;
+  /** True: the login is a user's. If the server lets it in as a guest only, that counts as a refused login. */
+  readonly wantsUser?: boolean;
 }
 
 export interface MoveRequest {

@@ -9,6 +9,8 @@ import { shareSubjects } from "../daemon/compose/share-subjects.ts";
 import { rcloneProgram } from "../rclone-release/installed.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
+import { findProgram } from "../runtime/process/find-program.ts";
+import { escapedText } from "../runtime/text/plain-text.ts";
 import {
   changeHint,
   missingHint,
@@ -21,6 +23,8 @@ import {
 import { configText, REMOTE_NAME } from "../shares/drivers/rclone/files.ts";
 import { readLoggedFailure } from "../shares/drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../shares/drivers/rclone/password.ts";
+import { pathFolders } from "../shares/server-proof/root-reader.ts";
+import { listShareNames } from "../shares/server-proof/share-names.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 import type { HostLook } from "./hosts.ts";
 
@@ -121,6 +125,17 @@ async function askServer(
       });
     const { exitCode, stderr, timedOut } = await list(spec.shareName);
     const who = share.password === null ? "a guest" : share.username;
+    const failure = exitCode === 0 ? null : readLoggedFailure(stderr);
+    const isIn = exitCode === 0 || failure?.reason === "permission_denied";
+    const hasSmbclient = (await findProgram("smbclient", pathFolders())) !== null;
+    // smbclient insists on a signed session, which a guest cannot have.
+    if (isIn && share.password !== null && hasSmbclient) {
+      const overRoute = { ...spec, routes: { ...spec.routes, tb: spec.routes[route] } };
+      if ((await listShareNames(overRoute, home, signal)).kind === "refused") {
+        const text = `${share.name}: ${host} does not know ${who}, or refuses the password, and lets it in as a guest only`;
+        return finding("error", "wrong_credentials", text, { subject, hint: passwordHint(share) });
+      }
+    }
     if (exitCode === 0) {
       return finding("ok", "credentials", `${host} lets ${who} into ${spec.shareName}`, { subject });
     }
@@ -131,7 +146,6 @@ async function askServer(
         hint: "check whether the server is overloaded",
       });
     }
-    const failure = readLoggedFailure(stderr);
     const refused = (code: string, text: string, hint: string | null = null): DoctorFinding =>
       finding("error", code, `${share.name}: ${text}`, { subject, hint });
     switch (failure?.reason) {
@@ -140,12 +154,18 @@ async function askServer(
       case "no_such_share": {
         const { stdout } = await list("");
         const names = stdout.split("\n").flatMap((line) => (line === "" ? [] : [line.replace(/\/$/, "")]));
+        const twin = names.find((name) => name.normalize() === spec.shareName.normalize());
+        if (twin !== undefined) {
+          const [asked, has] = [escapedText(spec.shareName), escapedText(twin)];
+          const text = `${host} has no share "${asked}", but "${has}": the same name in another Unicode form`;
+          return refused("no_such_share", text, `share_name = "${has}"`);
+        }
         const there = names.length === 0 ? "" : `; it has ${names.slice(0, 12).join(", ")}`;
         const hint = `set share_name of ${share.name} to the name that the share has on the server`;
         return refused("no_such_share", `${host} has no share ${spec.shareName}${there}`, hint);
       }
       case "permission_denied": {
-        const hint = "give that user the right on the server, or use another one";
+        const hint = "see whether the name of the user is right, and give that user the right on the server";
         return refused("share_denied", `${who} may not read ${spec.shareName} on ${host}`, hint);
       }
       default: {

@@ -4,6 +4,7 @@ import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
 import { hostText } from "../config/values/host-text.ts";
 import type { ProbeReason, ProbeResult } from "../network/probe/probe-result.ts";
 import { lookUpRoute, type RouteLookup } from "../network/routes/route-lookup.ts";
+import { SMB1_HINT } from "../shares/policy/standing-conditions.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 type RouteName = "tb" | "fallback";
@@ -98,6 +99,7 @@ const FAILURES: Readonly<Record<ProbeReason, readonly [code: string, hint: strin
   ],
   refused: ["smb_refused", "the host is on, and no SMB server listens there: start it, or correct the port"],
   not_smb: ["not_smb", "something else answers at that port: correct the host or its port"],
+  smb1_only: ["smb1_only", SMB1_HINT],
   denied: [
     "connection_denied",
     "this machine forbids it: allow it in its firewall, on macOS also in System Settings, Privacy & Security, Local Network",

@@ -134,6 +134,7 @@ test("each way in which a host does not answer has a code of its own; a fallback
     [{ ...silent, reason: "smb_timeout" }, "smb_silent"],
     [{ ...silent, reason: "closed" }, "smb_silent"],
     [{ ...silent, reason: "not_smb" }, "not_smb"],
+    [{ ...silent, reason: "smb1_only" }, "smb1_only"],
     [{ ...silent, reason: "denied" }, "connection_denied"],
     [{ ...silent, reason: "local_error" }, "local_error"],
   ];

@@ -30,6 +30,8 @@ const HALF_CLOSED_AT_MOST_MS = 10_000;
  * gone.
  */
 const RETIRING_SILENCE_MS = 2_000;
+/** A refused client has this long, ms, to read the refusal. Some versions of rclone leave the connection open. */
+const REFUSED_MS = 1_000;
 /** A connection without a byte for this long, ms, counts as idle. */
 const SILENCE_MS = 20;
 
@@ -59,6 +61,11 @@ export interface ConnectionHost {
    */
   mayJoin(): boolean;
   connected(): void;
+  /**
+   * The server has refused the connection (`isCertain`), or has closed it before the first answer. Returns whether the
+   * server takes no more connections.
+   */
+  refused(connection: CarriedConnection, isCertain: boolean): boolean;
   /** The server ended the connection before the client did. */
   serverClosed(connection: CarriedConnection, text: string): void;
   /** Called when a request is sent while no other request is unanswered. */
@@ -96,6 +103,7 @@ export class CarriedConnection {
   #lastByteMs: number;
   readonly #held: HeldFrames;
   #isLoggingOn = false;
+  #isRefused = false;
   /** The client's bytes that had not been sent when the server was lost, and those that came later. */
   #orphansQuestion: Buffer | null = null;
   #onRest: (() => void) | null = null;
@@ -116,7 +124,15 @@ export class CarriedConnection {
     this.ledger = new RequestLedger(host.clock.monotonicMs, {
       asked: () => host.asked(),
       answered: (nowMs, waitedMs) => host.answered(this, nowMs, waitedMs),
-      loggedOn: (status) => host.logons.answered(this, status),
+      loggedOn: (status, isGuest) => {
+        host.logons.answered(this, status, isGuest);
+        if (status === 0 && host.logons.refused !== null) queueMicrotask(() => void this.reset());
+      },
+      refused: () => {
+        this.#isRefused = true;
+        this.#setTimer(REFUSED_MS, this.#close);
+        host.refused(this, true);
+      },
     });
     client.setNoDelay(true);
     client.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
@@ -142,6 +158,19 @@ export class CarriedConnection {
 
   get waitsToLogOn(): boolean {
     return this.isLoggingOn && this.#held.isWaiting;
+  }
+
+  /** Whether the connection has a place among those that the server takes; `asked`: the server has not answered yet. */
+  get place(): "none" | "asked" | "taken" {
+    if (this.#isRefused || !["held", "connecting", "joined"].includes(this.stage)) return "none";
+    return this.ledger.isOnShare || this.ledger.isOpaque ? "taken" : "asked";
+  }
+
+  /** `isWanted`: another connection waits for this one's place, so it ends as soon as rclone does not notice that. */
+  yieldPlace(isWanted: boolean): void {
+    const [from, to] = isWanted ? (["nothing", "retire"] as const) : (["retire", "nothing"] as const);
+    const isFree = this.stage === "joined" && this.#host.orphans && this.retiringFrom === null;
+    if (isFree && this.#held.holding === from && !this.#held.isWaiting) this.#held.holding = to;
   }
 
   /** Sends the login that was held back. */
@@ -220,7 +249,7 @@ export class CarriedConnection {
    */
   retire(from: CarriedRoute): void {
     const { holding } = this.#held;
-    if (holding !== "nothing" && holding !== "logon") return;
+    if (holding === "some" || holding === "all") return;
     this.retiringFrom = from;
     this.#held.holding = "retire";
     this.#watchRetiring();
@@ -419,6 +448,10 @@ export class CarriedConnection {
    */
   #serverLost(text: string, endClient: () => void): void {
     const isUnexpected = !this.#clientEnded && !this.ledger.loggedOff;
+    if (isUnexpected && this.lastServerByteMs === null && this.#host.refused(this, false)) {
+      this.#close();
+      return;
+    }
     if (isUnexpected && this.#host.orphans) this.#loseServer();
     else endClient();
     if (isUnexpected) this.#host.serverClosed(this, text);
@@ -493,7 +526,7 @@ export class CarriedConnection {
 
   /** Ends a retiring connection once a frame is held back and the client has all answers. */
   #endIfRetired(): void {
-    if (this.retiringFrom === null || !this.#held.isWaiting || this.ledger.outstanding > 0) return;
+    if (this.#held.holding !== "retire" || !this.#held.isWaiting || this.ledger.outstanding > 0) return;
     if (!this.ledger.fromServer.atBoundary || this.#client.writableLength > 0) return;
     this.#loseServer();
     this.release();

@@ -7,6 +7,7 @@ import type { CarriedMount, CarriedShare, ConfigureRequest, MoveOutcome, RouteEn
 import { createAnswerStores } from "../smb/whole-answers.ts";
 import { CarriedConnection, type ConnectionHost, type Traffic } from "./carried-connection.ts";
 import { createMoves, type Move } from "./carried-moves.ts";
+import { createConnectionLimit } from "./connection-limit.ts";
 import { createCutOffSessions } from "./cut-off-sessions.ts";
 import { RouteState } from "./route-state.ts";
 import type { ShareContext, ShareParts, ShareSettings } from "./share-settings.ts";
@@ -45,6 +46,7 @@ export class ShareCarrier implements AsyncDisposable {
   readonly #losses: ReturnType<typeof createLosses>;
   readonly #moves: ReturnType<typeof createMoves>;
   readonly #admission: ReturnType<typeof createAdmission>;
+  readonly #limit: ReturnType<typeof createConnectionLimit>;
   readonly #standby: ReturnType<typeof createStandbyRoute>;
   readonly #unregister: () => void;
   #outageAtMove: number | null = null;
@@ -79,12 +81,14 @@ export class ShareCarrier implements AsyncDisposable {
     );
     this.#unregister = parts.logons.onRefused(() => this.#logonRefused());
     const host = this.#host();
-    this.#admission = createAdmission(share, this.#route, (client) => {
-      const connection = new CarriedConnection(client, host);
-      share.connections.add(connection);
+    const isRefusing = (): boolean =>
+      share.closed || this.#route.phase === "refusing" || share.logons.refused !== null;
+    this.#limit = createConnectionLimit(share, isRefusing, (client) => {
+      share.connections.add(new CarriedConnection(client, host));
       share.events.counted();
       this.#joinHeld();
     });
+    this.#admission = createAdmission(share, isRefusing, this.#limit.enter);
     server.on("connection", this.#admission.onConnection);
     server.on("error", (error) =>
       // Most likely the limit of open files is reached; the kernel queues new connections meanwhile.
@@ -102,6 +106,7 @@ export class ShareCarrier implements AsyncDisposable {
       outageAtMove: this.#outageAtMove,
       refusedLogon: this.#share.logons.refused,
       encrypted: this.#isEncrypted(),
+      limit: this.#limit.seen,
       endpoint: endpointOf(this.settings) ?? NO_ENDPOINT,
       connections: this.#share.connections.size,
       connectionsInAll: this.#admission.connectionsInAll,
@@ -215,6 +220,7 @@ export class ShareCarrier implements AsyncDisposable {
     this.#standby.drop();
     this.#route[Symbol.dispose]();
     this.#stall.stop();
+    this.#limit[Symbol.dispose]();
     this.#unregister();
     const ended = new Promise<void>((resolve) => this.server.close(() => resolve()));
     await Promise.all([...this.#share.connections].map((connection) => connection.reset()));
@@ -288,6 +294,7 @@ export class ShareCarrier implements AsyncDisposable {
       logons,
       mayJoin: () => this.#route.phase === "carrying",
       connected: () => this.#joinHeld(),
+      refused: (connection, isCertain) => this.#limit.refused(connection, isCertain),
       connectFailed: (error) => {
         logger.debug("a connection to the server failed", { share, error });
         this.#route.lost();
@@ -313,6 +320,7 @@ export class ShareCarrier implements AsyncDisposable {
         connections.delete(gone);
         if (unansweredSinceMs(this.#share) === null) this.#stall.end();
         events.counted();
+        this.#limit.letIn();
         this.#joinHeld();
       },
     };
@@ -366,11 +374,9 @@ function createShareRoute(
 }
 
 /** Accepts connections of the user who may use the share. */
-function createAdmission(share: ShareContext, route: RouteState, admit: (client: Socket) => void) {
+function createAdmission(share: ShareContext, isRefusing: () => boolean, admit: (client: Socket) => void) {
   let admitting = 0;
   let connectionsInAll = 0;
-  const isRefusing = (): boolean =>
-    share.closed || route.phase === "refusing" || share.logons.refused !== null;
   const onConnection = (client: Socket): void => {
     client.on("error", () => {});
     connectionsInAll += 1;

@@ -21,6 +21,7 @@ export interface RefusedLogon {
 
 export class LogonGate {
   readonly #clock: Clock;
+  readonly #wantsUser: boolean;
   readonly #onRefused = new Set<() => void>();
   readonly #waiting = new Set<LoggingOn>();
   #current: LoggingOn | null = null;
@@ -29,9 +30,13 @@ export class LogonGate {
   /** Why the server has refused the login, kept until `reopen`. null: the login is accepted, or was not tried yet. */
   refused: RefusedLogon | null;
 
-  /** `refused`: why the server refused the login under a previous carrier process; null: it did not. */
-  constructor(clock: Clock, refused: string | null = null) {
+  /**
+   * `refused`: why the server refused the login under a previous carrier process; null: it did not. `wantsUser`: a
+   * session as a guest counts as a refusal.
+   */
+  constructor(clock: Clock, refused: string | null = null, wantsUser = false) {
     this.#clock = clock;
+    this.#wantsUser = wantsUser;
     this.refused = refused === null ? null : { text: refused, atMs: clock.monotonicMs() };
   }
 
@@ -58,9 +63,9 @@ export class LogonGate {
   }
 
   /** Call when the server has answered a login request of the connection with this `status`. */
-  answered(one: LoggingOn, status: number): void {
+  answered(one: LoggingOn, status: number, isGuest = false): void {
     if (status === STATUS_MORE_PROCESSING_REQUIRED) return;
-    const text = REFUSALS.get(status);
+    const text = status === 0 && isGuest && this.#wantsUser ? AS_GUEST : REFUSALS.get(status);
     if (status === 0) this.#acceptedAtMs = this.#clock.monotonicMs();
     // `REFUSALS` has no text for a success, or for a failure that says nothing about the login.
     if (text === undefined) {
@@ -106,6 +111,10 @@ export class LogonGate {
 }
 
 const STATUS_MORE_PROCESSING_REQUIRED = 0xc0000016;
+
+/** Samba's `map to guest` lets unknown users in as guests, who may be allowed less, or write under another name. */
+const AS_GUEST =
+  "it does not know this user, and would let it in as a guest only (without username and password, the share is mounted as a guest)";
 
 const REFUSALS: ReadonlyMap<number, string> = new Map([
   [0xc0000022, "access denied"],

@@ -26,6 +26,8 @@ export interface ShareSettings {
    * of its own.
    */
   readonly login?: string | null;
+  /** True: the login is a user's, so a session as a guest is refused. */
+  readonly wantsUser?: boolean;
   /** Why the server refused the login under a previous carrier process; null or absent: no refusal is known. */
   readonly refusedLogon?: string | null;
   confirmed: boolean;

@@ -90,6 +90,7 @@ export const parseNotice: (value: unknown) => CarrierNotice | null = reader(
 );
 
 const refusedLogonOf = reader(object({ text, atMs: number }));
+const limitOf = reader(object({ most: number, waiting: number }));
 const knownOf = reader(
   object({
     share: nameShape,
@@ -128,6 +129,7 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     epoch: parseNumber(value["epoch"]),
     refusedLogon: refused && { ...refused, atMs: refused.atMs + aheadMs },
     encrypted: value["encrypted"] === true,
+    limit: limitOf(value["limit"]),
   };
 }
 

@@ -246,7 +246,8 @@ export class CarrierService implements AsyncDisposable {
     for (const key of this.#logons.keys()) if (!inUse.has(key)) this.#logons.delete(key);
     const key = keyOf(settings);
     const known = this.#logons.get(key);
-    const logons = known ?? new LogonGate(this.#options.clock, settings.refusedLogon ?? null);
+    const logons =
+      known ?? new LogonGate(this.#options.clock, settings.refusedLogon ?? null, settings.wantsUser);
     this.#logons.set(key, logons);
     return logons;
   }

@@ -100,6 +100,7 @@ function parseSettings(value: unknown): ShareSettings | null {
     server: parseName(value["server"]),
     epoch: parseNumber(value["epoch"]) ?? 0,
     login: parseName(value["login"]),
+    wantsUser: value["wantsUser"] === true,
     refusedLogon: parseName(value["refusedLogon"]),
     away: value["away"] === true,
   };

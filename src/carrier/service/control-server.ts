@@ -230,6 +230,7 @@ function readOpen(members: Members): OpenRequest {
     server: parseName(members["server"]),
     unproved: members["unproved"] === true,
     login: parseName(members["login"]),
+    wantsUser: members["wantsUser"] === true,
   };
 }
 

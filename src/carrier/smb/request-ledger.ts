@@ -24,6 +24,9 @@ const CHANGES_NOTHING: ReadonlySet<number> = new Set([
   SMB2_COMMAND.queryInfo,
 ]);
 
+/** Flags of a session ([MS-SMB2] 2.2.6): the client is a guest, or nobody. */
+const GUEST_OR_NULL = 0x3;
+
 interface Request {
   readonly command: number;
   readonly sinceMs: number;
@@ -36,9 +39,20 @@ interface LedgerListener {
   asked(): void;
   /** Call when an answer has come, `waitedMs` after its request, or when an unreadable frame has come. */
   answered(nowMs: number, waitedMs: number): void;
-  /** The server has answered a request to log in. */
-  loggedOn?(status: number): void;
+  /** The server has answered a request to log in. `isGuest`: it lets the client in, but not as the user it is. */
+  loggedOn?(status: number, isGuest: boolean): void;
+  /** The server takes no more connections or sessions, so it has refused this one. */
+  refused?(): void;
 }
+
+/** What servers answer to a login or to the connect to a share when they have too many of them. */
+const TOO_MANY: ReadonlySet<number> = new Set([
+  0xc000009a, // insufficient resources (Samba's `max connections`)
+  0xc00000ce, // too many sessions
+  0xc00000d0, // request not accepted (Windows)
+  0xc0000205, // insufficient server resources
+  0xc0000259, // license quota exceeded
+]);
 
 /** The open requests of a connection, and conclusions about its files. */
 export class RequestLedger {
@@ -55,7 +69,11 @@ export class RequestLedger {
   #opaqueSinceMs: number | null = null;
   #isOpaque = false;
   loggedOff = false;
+  /** True once the server has connected the client to a share. */
+  isOnShare = false;
   #endedOperation = false;
+  /** The status of the answer to a login that is passing. */
+  #logonStatus: number | null = null;
   /** Opened files whose close has not been answered. */
   #open = 0;
   /** True if all open files were opened and used only to read, so that nothing can be lost. */
@@ -88,6 +106,10 @@ export class RequestLedger {
       message: (command, flags, messageId, status, bytes, at) => {
         const isInterim = status === STATUS_PENDING && (flags & SMB2_FLAG.async) !== 0;
         this.#answers(command, messageId, isInterim, status, bytes, at);
+      },
+      session: (flags) => {
+        if (this.#logonStatus !== null)
+          this.#listener.loggedOn?.(this.#logonStatus, (flags & GUEST_OR_NULL) !== 0);
       },
       opaque: () => this.#answersOpaquely(),
       frameEnd: () => {
@@ -189,7 +211,10 @@ export class RequestLedger {
   ): void {
     const nowMs = this.#now();
     const request = this.#requests.get(messageId);
-    if (command === SMB2_COMMAND.sessionSetup && !isInterim) this.#listener.loggedOn?.(status);
+    const isLogon = command === SMB2_COMMAND.sessionSetup;
+    this.#logonStatus = isLogon && !isInterim ? status : null;
+    if ((isLogon || command === SMB2_COMMAND.treeConnect) && TOO_MANY.has(status)) this.#listener.refused?.();
+    if (command === SMB2_COMMAND.treeConnect && status === 0) this.isOnShare = true;
     if (request === undefined) {
       this.#listener.answered(nowMs, 0);
       return;

@@ -12,6 +12,9 @@ const CREATE_DISPOSITION_AT = HEADER_BYTES + 36;
 const CREATE_OPTIONS_AT = HEADER_BYTES + 40;
 const CREATE_NAME_LENGTH_AT = HEADER_BYTES + 46;
 const CREATE_FIXED_BYTES = HEADER_BYTES + 48;
+/** Where the flags of an answer to SESSION_SETUP begin and end ([MS-SMB2] 2.2.6). */
+const SESSION_FLAGS_AT = HEADER_BYTES + 2;
+const SESSION_FIXED_BYTES = HEADER_BYTES + 4;
 /** RFC 1002's keep-alive, which has no message and no answer. */
 const NETBIOS_KEEP_ALIVE = 0x85;
 
@@ -57,6 +60,8 @@ interface FrameListener {
   ): void;
   /** Called after `message` with members of a CREATE request, unless the request is truncated. */
   opens?(wanted: OpenWanted): void;
+  /** Called after `message` with the flags of an answer to SESSION_SETUP. */
+  session?(flags: number): void;
   /** Called for a frame whose content cannot be read: encrypted or compressed. */
   opaque(): void;
   frameEnd(): void;
@@ -78,9 +83,10 @@ export class FrameReader {
   readonly #listener: FrameListener;
   readonly #prefix = new Uint8Array(PREFIX_BYTES);
   readonly #header = new Uint8Array(HEADER_BYTES);
-  /** The first bytes of a CREATE request, from its header's start. */
-  readonly #create = new Uint8Array(CREATE_FIXED_BYTES);
-  #createBytes = CREATE_FIXED_BYTES;
+  /** The first bytes of a message from its header's start, of which `#bodyEnd` are wanted. */
+  readonly #body = new Uint8Array(CREATE_FIXED_BYTES);
+  #bodyBytes = 0;
+  #bodyEnd = 0;
   #part: Part = "prefix";
   #prefixBytes = 0;
   #headerBytes = 0;
@@ -138,7 +144,7 @@ export class FrameReader {
 
   #endFrame(): void {
     this.#part = "prefix";
-    this.#createBytes = CREATE_FIXED_BYTES;
+    this.#bodyEnd = 0;
     this.#listener.frameEnd();
   }
 
@@ -148,7 +154,7 @@ export class FrameReader {
    */
   #passRest(bytes: Uint8Array, at: number): number {
     const taken = Math.min(this.#restLeft, bytes.length - at);
-    if (this.#createBytes < CREATE_FIXED_BYTES) this.#readCreate(bytes.subarray(at, at + taken));
+    if (this.#bodyBytes < this.#bodyEnd) this.#readBody(bytes.subarray(at, at + taken));
     this.#restLeft -= taken;
     this.#frameLeft -= taken;
     this.#leaveEmptyRest();
@@ -185,7 +191,7 @@ export class FrameReader {
   /** `at`: the start of the header in `bytes`. The whole header is in `bytes`. */
   #readHeader(bytes: Uint8Array, at: number, length: number): void {
     this.#headerBytes = 0;
-    this.#createBytes = CREATE_FIXED_BYTES;
+    this.#bodyEnd = 0;
     const protocol = bytes[at];
     const isNamed = bytes[at + 1] === 0x53 && bytes[at + 2] === 0x4d && bytes[at + 3] === 0x42;
     if (!isNamed || protocol !== SMB2_PROTOCOL || length < HEADER_BYTES) {
@@ -203,8 +209,11 @@ export class FrameReader {
       bytes,
       at,
     );
+    this.#bodyBytes = HEADER_BYTES;
     if (command === SMB2_COMMAND.create && this.#listener.opens !== undefined)
-      this.#createBytes = HEADER_BYTES;
+      this.#bodyEnd = CREATE_FIXED_BYTES;
+    if (command === SMB2_COMMAND.sessionSetup && this.#listener.session !== undefined)
+      this.#bodyEnd = SESSION_FIXED_BYTES;
     // The offset in the message counts from the start of its header.
     const gap = read32(bytes, at + 20) - HEADER_BYTES;
     if (gap < 0 || gap >= this.#frameLeft) {
@@ -215,12 +224,13 @@ export class FrameReader {
     this.#part = gap === 0 ? "header" : "rest";
   }
 
-  #readCreate(bytes: Uint8Array): void {
-    const taken = bytes.subarray(0, CREATE_FIXED_BYTES - this.#createBytes);
-    this.#create.set(taken, this.#createBytes);
-    this.#createBytes += taken.length;
-    if (this.#createBytes < CREATE_FIXED_BYTES) return;
-    this.#listener.opens?.(openIn(this.#create, 0));
+  #readBody(bytes: Uint8Array): void {
+    const taken = bytes.subarray(0, this.#bodyEnd - this.#bodyBytes);
+    this.#body.set(taken, this.#bodyBytes);
+    this.#bodyBytes += taken.length;
+    if (this.#bodyBytes < this.#bodyEnd) return;
+    if (this.#bodyEnd === SESSION_FIXED_BYTES) this.#listener.session?.(read16(this.#body, SESSION_FLAGS_AT));
+    else this.#listener.opens?.(openIn(this.#body, 0));
   }
 }
 

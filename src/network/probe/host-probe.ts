@@ -8,6 +8,7 @@ import type { ProbeReason, ProbeResult } from "./probe-result.ts";
 import {
   buildEchoRequest,
   buildNegotiateRequest,
+  buildSmb1Negotiate,
   CLIENT_GUID_BYTES,
   createNegotiateReader,
   isEchoAnswer,
@@ -123,7 +124,8 @@ const READ_BUFFER_BYTES = 2048;
 const KEPT_ALIVE_AFTER_MS = 1_000;
 
 /**
- * `timeoutMs` covers connect and NEGOTIATE together. With `onGone`, the connection of an answered probe stays open
+ * `timeoutMs` covers connect and NEGOTIATE together. `isSmb1`: asks in SMB 1, to find out why a server closed the
+ * connection at NEGOTIATE of SMB 2. With `onGone`, the connection of an answered probe stays open
  * until disposal, as proof that the server is the same; `onGone` is called if the connection ends sooner.
  */
 export function startHostProbe(
@@ -131,6 +133,7 @@ export function startHostProbe(
   endpoint: ProbeEndpoint,
   timeoutMs: number,
   onGone: (() => void) | null = null,
+  isSmb1 = false,
 ): RunningProbe {
   const { promise, resolve } = Promise.withResolvers<EndpointFinding>();
   let connected = false;
@@ -138,6 +141,7 @@ export function startHostProbe(
   let kept = false;
   let echo: PromiseWithResolvers<boolean> | null = null;
   let echoes = 0;
+  let smb1: RunningProbe | null = null;
 
   const end = (finding: EndpointFinding): void => {
     if (ended) return;
@@ -148,7 +152,14 @@ export function startHostProbe(
       resolve(finding);
       return;
     }
+    if (connected && !kept && !isSmb1 && smb1 === null && finding.reason === "closed") {
+      socket.removeAllListeners("close");
+      smb1 = startHostProbe(clock, endpoint, timeoutMs, null, true);
+      void smb1.finding.then((second) => end(second.reason === "smb1_only" ? second : finding));
+      return;
+    }
     ended = true;
+    smb1?.[Symbol.dispose]();
     echo?.resolve(false);
     if (kept && finding !== DISPOSED) onGone?.();
     deadline[Symbol.dispose]();
@@ -188,7 +199,7 @@ export function startHostProbe(
             serverGuid,
           });
         } else if (answer.kind === "not_smb") {
-          endSilent("not_smb", `it does not speak SMB 2: ${answer.detail}`);
+          endSilent(answer.reason, `it does not speak SMB 2: ${answer.detail}`);
         }
         return true;
       },
@@ -196,7 +207,8 @@ export function startHostProbe(
   });
   socket.on("connect", () => {
     connected = true;
-    socket.write(buildNegotiateRequest(randomFillSync(new Uint8Array(CLIENT_GUID_BYTES))));
+    const clientGuid = randomFillSync(new Uint8Array(CLIENT_GUID_BYTES));
+    socket.write(isSmb1 ? buildSmb1Negotiate() : buildNegotiateRequest(clientGuid));
   });
   socket.on("error", (error) => end(meaningOfError(error, connected)));
   socket.on("close", () => endSilent("closed", "it closed the connection unasked"));

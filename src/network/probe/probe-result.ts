@@ -16,6 +16,7 @@ export type ProbeReason =
   | "smb_timeout"
   | "closed"
   | "not_smb"
+  | "smb1_only"
   | "unresolved"
   | "denied"
   /** This machine had no descriptor or port to probe with, which says nothing about the host. */

@@ -72,6 +72,17 @@ export function buildNegotiateRequest(clientGuid: Uint8Array): Buffer {
   return packet;
 }
 
+/** A whole NEGOTIATE request of SMB 1 ([MS-CIFS] 2.2.4.52) for the one dialect that servers still have. */
+export function buildSmb1Negotiate(): Buffer {
+  const dialects = "\x02NT LM 0.12\0";
+  const packet = Buffer.alloc(TRANSPORT_HEADER_BYTES + 35 + dialects.length);
+  packet.writeUInt32BE(packet.length - TRANSPORT_HEADER_BYTES, 0);
+  packet.write("\xffSMB\x72", TRANSPORT_HEADER_BYTES, "latin1");
+  packet.writeUInt16LE(dialects.length, TRANSPORT_HEADER_BYTES + 33);
+  packet.write(dialects, TRANSPORT_HEADER_BYTES + 35, "latin1");
+  return packet;
+}
+
 const ECHO = 13;
 const COMMAND_OFFSET = TRANSPORT_HEADER_BYTES + 12;
 
@@ -104,7 +115,7 @@ export type NegotiateAnswer =
   /** `serverGuid` as 32 hex digits; null when the message ends before it. */
   | { readonly kind: "negotiated"; readonly dialect: number; readonly serverGuid: string | null }
   /** `detail`, for people: what came instead. */
-  | { readonly kind: "not_smb"; readonly detail: string };
+  | { readonly kind: "not_smb"; readonly reason: "not_smb" | "smb1_only"; readonly detail: string };
 
 const NEED_MORE: NegotiateAnswer = { kind: "need_more" };
 
@@ -125,6 +136,7 @@ export function createNegotiateReader() {
 
 function judge(bytes: Buffer): NegotiateAnswer {
   if (bytes.length > 0 && bytes[0] !== 0) return notSmb(`it sent ${quoteStart(bytes)}`);
+  if (bytes[TRANSPORT_HEADER_BYTES] === 0xff) return notSmb("it speaks SMB 1 only", "smb1_only");
   if (bytes.length >= TRANSPORT_HEADER_BYTES) {
     const announced = bytes.readUInt32BE(0);
     if (announced < SMB2_HEADER_BYTES + 8 || announced > MAX_MESSAGE_BYTES) {
@@ -132,7 +144,6 @@ function judge(bytes: Buffer): NegotiateAnswer {
     }
   }
   const protocol = bytes.subarray(TRANSPORT_HEADER_BYTES, TRANSPORT_HEADER_BYTES + 4);
-  if (protocol.length > 0 && protocol[0] === 0xff) return notSmb("it speaks SMB 1 only");
   for (let index = 0; index < protocol.length; index += 1) {
     if (protocol[index] !== "\xfeSMB".charCodeAt(index)) return notSmb("its message is not one of SMB 2");
   }
@@ -158,8 +169,8 @@ function judge(bytes: Buffer): NegotiateAnswer {
   return { kind: "negotiated", dialect, serverGuid: guid.toString("hex") };
 }
 
-function notSmb(detail: string): NegotiateAnswer {
-  return { kind: "not_smb", detail };
+function notSmb(detail: string, reason: "not_smb" | "smb1_only" = "not_smb"): NegotiateAnswer {
+  return { kind: "not_smb", reason, detail };
 }
 
 /** The first bytes for people, such as `"SSH-2.0-"` or `"HTTP/1.1"`. */

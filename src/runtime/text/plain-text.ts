@@ -152,3 +152,8 @@ export function harmlessLines(text: string): string {
 export function withoutByteOrderMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
+
+/** Writes the characters beyond ASCII as TOML, JSON and YAML escape them: text that looks alike then looks different. */
+export function escapedText(text: string): string {
+  return text.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}

@@ -175,6 +175,7 @@ async function mountNow(
       server,
       unproved: gate !== null,
       login: logons.nameOf(spec),
+      wantsUser: spec.password !== null,
     },
     limits.signal,
   );

@@ -87,8 +87,17 @@ function trustToCarry({ policy, seen }: Builder) {
 
 export function carryConditions({ policy, seen, spec, conditions }: Builder): void {
   const { carry, mount } = seen;
-  if (!carry) return;
   const { carried = null, pinned = null } = mount ?? {};
+  const limit = (carried ?? pinned)?.limit ?? null;
+  if (limit !== null) {
+    conditions.push({
+      code: "connections_limited",
+      severity: "warning",
+      title: `The server takes no more than ${counted(limit.most, "connection")} from this machine${limit.waiting > 0 ? `; ${limit.waiting} more waiting` : ""}`,
+      hint: "Raise the limit on the server (Samba: `max connections` of the share; most editions of Windows take 20), or open fewer files at once. A program that waits longer than outage_patience_secs gets an error.",
+    });
+  }
+  if (!carry) return;
   if (policy.carry === "off" || carry.unable !== null) {
     if (pinned !== null && carry.trust.state === "unproved")
       conditions.push(unproved(spec, carry.trust.text));

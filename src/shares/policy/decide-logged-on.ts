@@ -36,7 +36,7 @@ export function logonConditions({ seen: { logon, mount }, spec, conditions }: Bu
     code: "login_refused",
     severity: "error",
     title: refusedText(username, logon.refusal),
-    hint: `Give the right password: ${remedy}. Right as it is: ${shellCommand`mountaineer mount --share ${name}`}. By itself it is tried once an hour.${goesOn}`,
+    hint: `See whether the user name is right, or give the right password: ${remedy}. Right as it is: ${shellCommand`mountaineer mount --share ${name}`}. By itself it is tried once an hour.${goesOn}`,
   });
 }
 

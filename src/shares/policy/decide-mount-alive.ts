@@ -19,9 +19,11 @@ const UNPROVEN: MountVerdict = { state: "unproven" };
 
 export function judgeMount(builder: Builder, { found, look }: MountSeen): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
-  // While the carrier holds logins back, a look that needs a new connection fails, although open connections
+  // While the carrier holds logins or connections back, a look that needs a new connection fails, although open connections
   // work.
-  const isShut = (builder.seen.logon?.shut ?? null) !== null;
+  const { carried, pinned } = builder.seen.mount ?? {};
+  const isLimited = ((carried ?? pinned)?.limit ?? null) !== null;
+  const isShut = isLimited || (builder.seen.logon?.shut ?? null) !== null;
   switch (look.state) {
     case "never":
       return UNPROVEN;

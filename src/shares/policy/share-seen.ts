@@ -48,7 +48,7 @@ type Counted = "outage" | "outageAtMove" | "witness" | "epoch";
 
 /** The carrier's report on one mount. `server`: id of the server from which the mount was made. */
 export interface CarriedSeen
-  extends Pick<CarriedState, "port" | "phase" | "server" | "encrypted" | Timed | Counted> {
+  extends Pick<CarriedState, "port" | "phase" | "server" | "encrypted" | "limit" | Timed | Counted> {
   /** The route in use. Absent: the route in the mount table. */
   readonly route?: RouteName;
   /** True: the address in use is not the configured one any more. */

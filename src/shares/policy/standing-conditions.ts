@@ -2,7 +2,7 @@
 import { counted, shellCommand } from "../../runtime/text/plain-text.ts";
 import { isStoredKey, missingHint, oneMissingText } from "../../secrets/reference.ts";
 import type { RefusedUpload, SetAsideFolder, WaitingUnsent } from "../drivers/mount-driver.ts";
-import type { ShareSpec } from "../share-spec.ts";
+import { ROUTE_NAMES, type ShareSpec } from "../share-spec.ts";
 import { type Builder, type NewCondition, setState } from "./decision-builder.ts";
 import type { OpenFilesSeen } from "./share-seen.ts";
 
@@ -16,6 +16,9 @@ export function standingConditions(builder: Builder): void {
     ...readiness(builder),
   );
 }
+
+export const SMB1_HINT =
+  "Switch SMB 2 or newer on at the server (Samba: `server max protocol = SMB3`; a NAS: its settings of SMB, or newer firmware).";
 
 /** Obstacles to a mount, or to its stable link. */
 function obstacles({ seen, spec }: Builder): NewCondition[] {
@@ -36,6 +39,11 @@ function obstacles({ seen, spec }: Builder): NewCondition[] {
       title: `The password is not there: ${oneMissingText(missingVariable)}`,
       hint: missingHint([missingVariable]),
     });
+  }
+  for (const name of ROUTE_NAMES) {
+    const { probe } = seen.configured[name];
+    if (probe.reason !== "smb1_only") continue;
+    conditions.push({ code: `smb1_only:${name}`, severity: "error", title: probe.text, hint: SMB1_HINT });
   }
   if (seen.driverProblem !== null) {
     const { text, hint } = seen.driverProblem;

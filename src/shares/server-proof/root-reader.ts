@@ -260,7 +260,7 @@ async function run(
   }
 }
 
-function pathFolders(): readonly string[] {
+export function pathFolders(): readonly string[] {
   return (process.env["PATH"] ?? "").split(delimiter);
 }
 

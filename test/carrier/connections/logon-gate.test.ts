@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { LogonGate } from "../../../src/carrier/connections/logon-gate.ts";
+import { RequestLedger } from "../../../src/carrier/smb/request-ledger.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import type { FakeNas } from "../fake-nas.ts";
-import { ANSWER, COMMAND, frame, request } from "../smb-messages.ts";
+import { ANSWER, answerTo, COMMAND, frame, request } from "../smb-messages.ts";
 import { type BenchClient, oneRoute, startShare } from "./share-bench.ts";
 
 const REFUSED = 0xc000006d;
@@ -124,6 +125,32 @@ describe("logging in through the carrier", () => {
     gate.reopen();
     assert.deepEqual([gate.ask(first), gate.ask(second)], [true, false]);
     gate.gone(first);
+  });
+
+  test("A17 a user whom the server lets in as a guest is refused, wherever the answer is cut; a guest who is meant is not", async () => {
+    const rows: readonly (readonly [flags: number, wantsUser: boolean, isRefused: boolean])[] = [
+      [0, true, false],
+      [1, true, true],
+      [2, true, true],
+      [4, true, false],
+      [5, true, true],
+      [1, false, false],
+    ];
+    for (const [flags, wantsUser, isRefused] of rows) {
+      const answer = answerTo(COMMAND.sessionSetup, 1, Buffer.from([9, 0, flags, 0, 0, 0, 0, 0]));
+      for (const cut of [0, 20, 67, 70, 71, answer.length]) {
+        const gate = new LogonGate(createManualClock(), null, wantsUser);
+        const one = { logOn: () => {} };
+        const ledger = new RequestLedger(() => 0, {
+          asked: () => {},
+          answered: () => {},
+          loggedOn: (status, isGuest) => gate.answered(one, status, isGuest),
+        });
+        for (const piece of [answer.subarray(0, cut), answer.subarray(cut)])
+          ledger.fromServer.push(piece, 0, false);
+        assert.equal(gate.refused !== null, isRefused, `${flags} ${wantsUser}, cut at ${cut}`);
+      }
+    }
   });
 
   test("A14 a turn lasts two seconds of its own, whenever the turn before it has ended", async () => {

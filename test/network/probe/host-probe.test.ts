@@ -132,11 +132,13 @@ test("A13 a kept connection asks anew each time, and tells once when its server 
   assert.equal(gone, 1, "the end of its own is no loss");
 });
 
-test("A2 a real server that speaks SMB 1 only does not answer", { skip: noSmbd ?? false }, async (t) => {
+test("A2 a real server that speaks SMB 1 only does not answer, and is told as one", {
+  skip: noSmbd ?? false,
+}, async (t) => {
   const port = await startSmbServer(t, ["server min protocol = NT1", "server max protocol = NT1"]);
   const finding = await probe(port);
-  assert.equal(finding.verdict, "silent");
-  assert.equal(finding.tcpAnswered, true);
+  assert.deepEqual([finding.verdict, finding.reason, finding.tcpAnswered], ["silent", "smb1_only", true]);
+  assert.equal(finding.detail, "it does not speak SMB 2: it speaks SMB 1 only");
 });
 
 test("A2 a port where nobody listens is gone", async () => {

@@ -1,10 +1,11 @@
 // One attempt to mount with rclone: prepares, starts the program, waits for the mount and proves it.
 
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expecting, isOwnError, isSystemError } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
 import { type DetachedProcess, runCommand, startDetached } from "../../../runtime/process/child-process.ts";
+import { escapedText } from "../../../runtime/text/plain-text.ts";
 import type { MountEntry } from "../../mounts/mount-entry.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { sourceOf } from "../../smb-source.ts";
@@ -35,6 +36,12 @@ import type { RcloneUnmount } from "./unmount.ts";
 import type { UnsentWrites } from "./unsent.ts";
 
 const MOUNT_POLL_MS = 5;
+
+/**
+ * Reads ahead that the kernel has under way at once. By default these are 12 for each mount, and while a dozen of them
+ * wait for a connection to the server, no program can read. Without fusectl at /sys/fs/fuse, it stays so.
+ */
+const READS_AT_ONCE = 1_024;
 
 /** While a mount does not come up, interval of the checks for files that delay the mount, ms. */
 const STUCK_POLL_MS = 250;
@@ -94,6 +101,10 @@ export async function attemptMount(tools: AttemptTools, attempt: Attempt): Promi
     const mount = broken === null ? indexMounts(await mountTable.read(0)).at(place.mountPath) : null;
     if (mount !== null) {
       care.mounted(place);
+      if (mount.entry.deviceMinor > 0) {
+        const setting = `/sys/fs/fuse/connections/${mount.entry.deviceMinor}/max_background`;
+        await writeFile(setting, `${READS_AT_ONCE}`, { flag: "r+" }).catch(expecting(isSystemError));
+      }
       if (reloaded.length > 0) await openReloaded(tools, place, mount.entry, reloaded);
       return { ok: true, mount: await tools.found(share, mount), adopted: false };
     }
@@ -203,10 +214,12 @@ async function bytesMoved(pid: number): Promise<number> {
 async function whyFailed({ share, route, place }: Attempt, otherwise: Failed): Promise<Failed> {
   const log = await readFile(place.files.log, "utf8").catch(expecting(isSystemError, ""));
   const { reason, text } = readLoggedFailure(log) ?? otherwise;
-  return failed(
-    reason,
-    `${sourceOf(share.routes[route], share.shareName)}: ${withoutSecret(text, share.password)}`,
-  );
+  const { shareName } = share;
+  const other = shareName.normalize(shareName === shareName.normalize("NFC") ? "NFD" : "NFC");
+  const isOtherForm = reason === "no_such_share" && other !== shareName;
+  const hint = `; it may be there in the other Unicode form: share_name = "${escapedText(other)}"`;
+  const why = `${withoutSecret(text, share.password)}${isOtherForm ? hint : ""}`;
+  return failed(reason, `${sourceOf(share.routes[route], shareName)}: ${why}`);
 }
 
 const FILES_AT_ONCE = 200;

@@ -1,0 +1,91 @@
+// Connections that a server refuses because it has too many: how the carrier waits, tries again and gives up.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { eventually } from "../../support/eventually.ts";
+import { createManualClock, settle } from "../../support/manual-clock.ts";
+import { COMMAND, lookAtRoot, opening, request } from "../smb-messages.ts";
+import { joined, oneRoute } from "./share-bench.ts";
+
+const NOT_ACCEPTED = 0xc00000d0;
+
+/** A share of whose connections the server has taken three, and refused a fourth. */
+async function limited(t: Parameters<typeof oneRoute>[0]) {
+  const clock = createManualClock();
+  const { nas, bench } = await oneRoute(t, { clock, patienceMs: 60_000 });
+  const next = async () => {
+    const client = await bench.client();
+    const before = bench.accepted.length;
+    await eventually(() => bench.accepted.length >= before);
+    await settle();
+    return client;
+  };
+  const clients = [await next(), await next(), await next()] as const;
+  for (const client of clients) await client.ask(COMMAND.treeConnect, 1);
+  nas.logon = NOT_ACCEPTED;
+  const refused = await next();
+  await refused.ask(COMMAND.sessionSetup, 1);
+  nas.logon = 0;
+  const limit = () => bench.share.state().limit;
+  assert.deepEqual(limit(), { most: 3, waiting: 0 });
+  return { clock, nas, bench, clients, refused, next, limit };
+}
+
+test("A17 a connection more than the server takes waits for two of the others to end, so that one is left for proofs, and is no unanswered request", async (t) => {
+  const { nas, bench, clients, next, limit } = await limited(t);
+  const waits = await next();
+  waits.send(opening(1));
+  await eventually(() => limit()?.waiting === 1);
+  assert.equal(bench.share.state().unansweredSinceMs, null);
+  clients[0].socket.destroy();
+  await eventually(() => bench.share.state().connections === 3);
+  assert.equal(limit()?.waiting, 1);
+  clients[1].socket.destroy();
+  await joined(nas, 5);
+  assert.equal(limit()?.waiting, 0);
+  assert.ok(bench.notices.includes("phase"));
+});
+
+test("A17 one more is tried after a pause, one at a time; those that wait get an error after the patience; the limit is forgotten when nobody waits", async (t) => {
+  const { clock, nas, bench, refused, next, limit } = await limited(t);
+  await clock.advance(20_000);
+  const [tried, waits] = [await next(), await next()];
+  await eventually(() => limit()?.waiting === 2);
+  await clock.advance(1_500);
+  await eventually(() => refused.ending !== "open");
+  assert.equal(nas.joined().length, 4);
+  await clock.advance(39_000);
+  await joined(nas, 5);
+  await clock.advance(5_000);
+  assert.deepEqual([limit()?.waiting, tried.ending, waits.ending], [1, "open", "open"]);
+  await tried.ask(COMMAND.treeConnect, 1);
+  assert.deepEqual(limit()?.most, 3);
+  nas.logon = NOT_ACCEPTED;
+  await clock.advance(1_000);
+  await joined(nas, 6);
+  assert.equal(limit()?.most, 4, "the server has taken four by now");
+  await waits.ask(COMMAND.sessionSetup, 1);
+  const [late, last] = [await next(), await next()];
+  await eventually(() => limit()?.waiting === 2);
+  await clock.advance(61_000);
+  await eventually(() => last.ending === "reset");
+  assert.equal(late.ending, "reset");
+  await clock.advance(31_000);
+  assert.equal(limit(), null);
+  assert.equal(bench.share.state().connections, 4);
+});
+
+test("A17 while one waits, a connection ends before the check that rclone makes of it after an operation", async (t) => {
+  const { bench, clients, next, limit } = await limited(t);
+  const [, first, second] = clients;
+  await next();
+  await eventually(() => limit()?.waiting === 1);
+  for (const client of [first, second]) {
+    client.send(opening(2));
+    await client.ask(COMMAND.close, 3);
+    assert.equal(client.ending, "open");
+    client.send(request(COMMAND.create, 4, lookAtRoot()));
+    await eventually(() => client.ending !== "open");
+  }
+  await eventually(() => limit()?.waiting === 0);
+  assert.equal(bench.share.state().connections, 3);
+});

@@ -1,0 +1,104 @@
+// What status and doctor say of servers and logins that are not as the configuration has it.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
+import { endCarried, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
+
+interface Odd {
+  /** The share's name on the server. */
+  readonly there?: string;
+  readonly settings?: readonly string[];
+  readonly username?: string;
+  /** What `status` says, as code and text of a condition, or as the last error. */
+  readonly status: readonly [code: string, text: RegExp];
+  readonly doctor: readonly [code: string, text: RegExp];
+}
+
+const NFC = "B\u00fcro";
+const NFD = "Bu\u0308ro";
+const GUESTS = ["map to guest = Bad User", `guest account = ${process.getuid?.() === 0 ? "root" : "nobody"}`];
+const AS_GUEST = /refuses the login of rooot: it does not know this user.*guest.*rooot|as a guest only/;
+
+const CASES: readonly (readonly [string, Odd])[] = [
+  [
+    "A17 a mistyped user who would be a guest in silence",
+    {
+      settings: [...GUESTS, "guest ok = yes"],
+      username: "rooot",
+      status: ["login_refused", AS_GUEST],
+      doctor: ["wrong_credentials", /does not know rooot.*as a guest only/],
+    },
+  ],
+  [
+    "A14 an unknown user whom the share does not admit",
+    {
+      settings: [...GUESTS, "valid users = root"],
+      username: "rooot",
+      status: ["login_refused", AS_GUEST],
+      doctor: ["wrong_credentials", /does not know rooot.*as a guest only/],
+    },
+  ],
+  [
+    "A2 a server that speaks SMB 1 only",
+    {
+      settings: ["server min protocol = NT1", "server max protocol = NT1"],
+      status: ["smb1_only:tb", /speaks SMB 1 only.*Switch SMB 2 or newer on/],
+      doctor: ["smb1_only", /speaks SMB 1 only.*Switch SMB 2/],
+    },
+  ],
+  ...(
+    [
+      [NFC, NFD, "NFC is asked for"],
+      [NFD, NFC, "NFD is asked for"],
+    ] as const
+  ).map(([asked, there, how]): readonly [string, Odd] => [
+    `A16 a share whose name has another Unicode form there: ${how}`,
+    {
+      there,
+      settings: [asked],
+      status: ["last_error", new RegExp(`other Unicode form: share_name = "${escaped(there)}"`)],
+      doctor: ["no_such_share", new RegExp(`"${escaped(asked)}", but "${escaped(there)}".*share_name =`)],
+    },
+  ]),
+];
+
+function escaped(name: string): string {
+  return name === NFC ? "B\\\\u00fcro" : "Bu\\\\u0308ro";
+}
+
+async function play(t: TestContext, odd: Odd): Promise<void> {
+  const { there = `CORE-${process.pid.toString(36)}`, settings = [], status, doctor } = odd;
+  const isForm = odd.there !== undefined;
+  const asked = isForm ? (settings[0] ?? "") : there;
+  const nas = await startPlainRig({ shares: [there], settings: isForm ? [] : settings });
+  const env = { MOUNTAINEER_LOG: "debug", NAS_PASSWORD: nas.password };
+  const home = await liveHome(t, { env, before: () => nas[Symbol.asyncDispose]() });
+  await home.writeConfig(
+    [
+      ...["[global]", `shares_root = "${join(home.folder, "Shares")}"`, "[sync]", QUICK_SYNC],
+      ...["[[shares]]", 'name = "CORE"', `share_name = "${asked}"`],
+      `thunderbolt_host = "${nas.tbHost}:${nas.tbPort}"`,
+      ...[`username = "${odd.username ?? nas.username}"`, 'password = "${NAS_PASSWORD}"', ""],
+    ].join("\n"),
+  );
+  const monitor = await home.start();
+  try {
+    const share = await untilShareOf(home, "CORE", status[0], ({ conditions, last_error }) =>
+      status[0] === "last_error" ? last_error !== null : conditions.some(({ code }) => code === status[0]),
+    );
+    assert.equal(share.mount_state, "unmounted");
+    const told = share.conditions.find(({ code }) => code === status[0]);
+    assert.match(told === undefined ? (share.last_error ?? "") : `${told.title} ${told.hint}`, status[1]);
+    const examined = await home.cli(["doctor", "--json"]);
+    const { findings } = JSON.parse(examined.stdout) as { findings: Record<string, string>[] };
+    const found = findings.filter(({ code }) => code === doctor[0]);
+    assert.match(found.map(({ text, hint }) => `${text} ${hint}`).join("\n"), doctor[1], examined.stdout);
+  } finally {
+    await endCarried(home, ["CORE"], [monitor]);
+  }
+}
+
+describe("odd servers", { skip: missingForPlainRig() ?? false, timeout: 200_000 }, () => {
+  for (const [title, odd] of CASES) test(`${title} is told as that`, (t) => play(t, odd));
+});
