@@ -1,5 +1,5 @@
 // The programs that have MCP servers in files of their own: one row each, with all that `import` and `connect` know of it.
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 
 /** How a client starts this program. */
@@ -13,44 +13,49 @@ interface Row {
   /** The name as its makers write it. */
   readonly title: string;
   /**
-   * Its files, the first of its own being the one that `connect` writes if none exists. `./` is a project's folder,
-   * `APPS` the folder of applications, `CONFIG` that of settings, and `$NAME|` a variable that replaces the folder.
+   * Its files, the first of its own being the one that `connect` writes if none exists. `./` is a project's folder, `*`
+   * both this and the home, `APPS` the folder of applications, `CONFIG` that of settings; `$NAME|` a variable that
+   * replaces the folder.
    */
   readonly files: readonly string[];
   readonly format?: "toml" | "yaml";
   /** The path of the table that contains the servers by name; absent: `mcpServers`. */
   readonly section?: readonly string[];
-  /** The form of an entry; absent: `command`, `args` and `env`. */
+  /** Members of an entry besides `command`, `args` and `env`, or the form of an entry without those. */
+  readonly also?: ConfigTable;
   readonly entry?: (program: OwnProgram) => ConfigTable;
   /** `dollar`: it also replaces `$NAME`; `shell`: and `$(command)`, too; absent: neither. */
   readonly expands?: "dollar" | "shell";
   /** True for a gateway, and for a file that Mountaineer cannot write: its servers can be imported only. */
   readonly isImportOnly?: true;
-  /** What the user must do before the program notices a change; null: nothing; absent: restart it. */
+  /** What the user must do before the program notices a change, with TITLE; null: nothing; absent: restart it. */
   readonly afterwards?: string | null;
 }
+
+const SESSION = "begin a new session of TITLE";
+const STORAGE = "APPS/Code/User/globalStorage";
 
 const ROWS = {
   claude: { title: "Claude Desktop", files: ["APPS/Claude/claude_desktop_config.json"] },
   "claude-code": {
     title: "Claude Code",
     files: ["$CLAUDE_CONFIG_DIR|~/.claude.json", "./.mcp.json"],
-    entry: (program) => ({ type: "stdio", ...plainEntry(program) }),
-    afterwards: "begin a new session of Claude Code",
+    also: { type: "stdio" },
+    afterwards: SESSION,
   },
-  cursor: { title: "Cursor", files: ["~/.cursor/mcp.json", "./.cursor/mcp.json"], afterwards: null },
+  cursor: { title: "Cursor", files: ["*/.cursor/mcp.json"], afterwards: null },
   vscode: {
     title: "VS Code",
     files: ["APPS/Code/User/mcp.json", "./.vscode/mcp.json"],
     section: ["servers"],
-    entry: (program) => ({ type: "stdio", ...plainEntry(program) }),
+    also: { type: "stdio" },
     afterwards: "start it once in VS Code: MCP: List Servers",
   },
   zed: {
     title: "Zed",
     files: ["CONFIG/zed/settings.json", "./.zed/settings.json"],
     section: ["context_servers"],
-    entry: (program) => ({ source: "custom", ...plainEntry(program) }),
+    also: { source: "custom" },
     afterwards: null,
   },
   codex: {
@@ -58,25 +63,15 @@ const ROWS = {
     files: ["$CODEX_HOME|~/.codex/config.toml", "./.codex/config.toml"],
     format: "toml",
     section: ["mcp_servers"],
-    afterwards: "begin a new session of Codex",
+    afterwards: SESSION,
   },
   windsurf: {
     title: "Windsurf",
     files: ["~/.codeium/windsurf/mcp_config.json"],
-    afterwards: "refresh the servers in Windsurf",
+    afterwards: "refresh the servers in TITLE",
   },
-  gemini: {
-    title: "Gemini CLI",
-    files: ["~/.gemini/settings.json", "./.gemini/settings.json"],
-    expands: "dollar",
-    afterwards: "begin a new session of Gemini CLI",
-  },
-  qwen: {
-    title: "Qwen Code",
-    files: ["~/.qwen/settings.json", "./.qwen/settings.json"],
-    expands: "dollar",
-    afterwards: "begin a new session of Qwen Code",
-  },
+  gemini: { title: "Gemini CLI", files: ["*/.gemini/settings.json"], expands: "dollar", afterwards: SESSION },
+  qwen: { title: "Qwen Code", files: ["*/.qwen/settings.json"], expands: "dollar", afterwards: SESSION },
   opencode: {
     title: "opencode",
     files: [
@@ -91,26 +86,19 @@ const ROWS = {
   copilot: {
     title: "Copilot CLI",
     files: ["$COPILOT_HOME|~/.copilot/mcp-config.json", "./.copilot/mcp-config.json"],
-    entry: (program) => ({ type: "local", ...plainEntry(program), tools: ["*"] }),
-    afterwards: "begin a new session of Copilot CLI",
+    also: { type: "local", tools: ["*"] },
+    afterwards: SESSION,
   },
-  kiro: {
-    title: "Kiro",
-    files: ["~/.kiro/settings/mcp.json", "./.kiro/settings/mcp.json"],
-    afterwards: null,
-  },
+  kiro: { title: "Kiro", files: ["*/.kiro/settings/mcp.json"], afterwards: null },
   roo: {
     title: "Roo Code",
-    files: [
-      "APPS/Code/User/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json",
-      "./.roo/mcp.json",
-    ],
+    files: [`${STORAGE}/rooveterinaryinc.roo-cline/settings/mcp_settings.json`, "./.roo/mcp.json"],
     afterwards: null,
   },
   cline: {
     title: "Cline",
     files: [
-      "APPS/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",
+      `${STORAGE}/saoudrizwan.claude-dev/settings/cline_mcp_settings.json`,
       "~/.cline/data/settings/cline_mcp_settings.json",
       "./.cline/cline_mcp_settings.json",
     ],
@@ -119,7 +107,7 @@ const ROWS = {
   antigravity: {
     title: "Antigravity",
     files: ["~/.gemini/antigravity/mcp_config.json"],
-    afterwards: "refresh the servers in Antigravity",
+    afterwards: "refresh the servers in TITLE",
   },
   "lm-studio": { title: "LM Studio", files: ["~/.lmstudio/mcp.json"], afterwards: null },
   "amazon-q": { title: "Amazon Q", files: ["~/.aws/amazonq/mcp.json", "./.amazonq/mcp.json"] },
@@ -132,7 +120,7 @@ const ROWS = {
     title: "Crush",
     files: ["CONFIG/crush/crush.json", "./crush.json", "./.crush.json"],
     section: ["mcp"],
-    entry: (program) => ({ type: "stdio", ...plainEntry(program) }),
+    also: { type: "stdio" },
     expands: "shell",
   },
   goose: {
@@ -141,17 +129,18 @@ const ROWS = {
     format: "yaml",
     section: ["extensions"],
     entry: ({ command, args, env }) => ({
-      ...{ type: "stdio", name: "mountaineer", description: "", enabled: true, timeout: 300 },
-      ...{ cmd: command, args: [...args], envs: env },
+      type: "stdio",
+      name: "mountaineer",
+      description: "",
+      enabled: true,
+      timeout: 300,
+      cmd: command,
+      args: [...args],
+      envs: env,
     }),
-    afterwards: "begin a new session of goose",
+    afterwards: SESSION,
   },
-  continue: {
-    title: "Continue",
-    files: ["~/.continue/config.yaml", "./.continue/config.yaml"],
-    format: "yaml",
-    isImportOnly: true,
-  },
+  continue: { title: "Continue", files: ["*/.continue/config.yaml"], format: "yaml", isImportOnly: true },
   librechat: { title: "LibreChat", files: ["./librechat.yaml"], format: "yaml", isImportOnly: true },
   "mcp-hub": { title: "mcp-hub", files: ["CONFIG/mcphub/servers.json"], isImportOnly: true },
   "1mcp": { title: "1MCP", files: ["CONFIG/1mcp/mcp.json"], isImportOnly: true },
@@ -174,16 +163,24 @@ export interface Client {
 export const CLIENT_NAMES = Object.keys(ROWS) as readonly ClientName[];
 
 /** All clients, in the order in which `import` reads their files. */
-export const CLIENTS: Readonly<Record<ClientName, Client>> = Object.fromEntries(
-  Object.entries<Row>(ROWS).map(([name, { isImportOnly = false, ...row }]) => {
-    const filled = { format: "json", section: ["mcpServers"], entry: plainEntry, expands: null, ...row };
-    return [name, { afterwards: `restart ${row.title}`, ...filled, name, isConnected: !isImportOnly }];
-  }),
-  // The assertion holds: each row became a client under its own name.
-) as Record<ClientName, Client>;
+export const CLIENTS = Object.fromEntries(
+  CLIENT_NAMES.map((name) => [name, clientFrom(name, ROWS[name])]),
+  // The assertion holds: each name has its client.
+) as Readonly<Record<ClientName, Client>>;
 
-function plainEntry({ command, args, env }: OwnProgram): ConfigTable {
-  return { command, args: [...args], ...(Object.keys(env).length === 0 ? {} : { env }) };
+function clientFrom(name: ClientName, row: Row): Client {
+  const { title, files, format = "json", section = ["mcpServers"], also, expands = null } = row;
+  const plain = ({ command, args, env }: OwnProgram): ConfigTable => {
+    return { ...also, command, args: [...args], ...(Object.keys(env).length === 0 ? {} : { env }) };
+  };
+  const { entry = plain, isImportOnly = false, afterwards = "restart TITLE" } = row;
+  return {
+    ...{ name, title, format, section, expands, entry, isConnected: !isImportOnly },
+    files: files.flatMap((file) =>
+      file.startsWith("*") ? [`~${file.slice(1)}`, `.${file.slice(1)}`] : file,
+    ),
+    afterwards: afterwards?.replace("TITLE", title) ?? null,
+  };
 }
 
 export interface ClientSurroundings {
@@ -194,17 +191,14 @@ export interface ClientSurroundings {
   readonly folder: string;
 }
 
-export interface ClientFile {
-  readonly path: string;
-  /** True: the file is in a project's folder, so anybody may have written it. */
-  readonly isOfFolder: boolean;
-}
-
-/** The files of a client, the user's own first. They may not exist. */
+/**
+ * The files of a client, the user's own first. They may not exist. `isOfFolder`: the file is in a project's folder, so
+ * anybody may have written it.
+ */
 export function clientFiles(
   name: ClientName,
   { userHome, environment, folder }: ClientSurroundings,
-): readonly ClientFile[] {
+): readonly { readonly path: string; readonly isOfFolder: boolean }[] {
   const settings = environment["XDG_CONFIG_HOME"] || "~/.config";
   const applications = process.platform === "darwin" ? "~/Library/Application Support" : settings;
   return CLIENTS[name].files.map((pattern) => {
@@ -222,24 +216,21 @@ export function clientFiles(
 }
 
 /**
- * Which client's file `path` is, and the folder that its relative paths begin at; null: no client is known by it, and
- * its folder is unknown because it is the user's own.
+ * Which client's file `path` is (null: none that is known), and the folder that its relative paths begin at (null: it is
+ * the user's own file).
  */
 export function clientOf(
   path: string,
   surroundings: ClientSurroundings,
 ): { readonly client: Client | null; readonly folder: string | null } {
-  for (const name of CLIENT_NAMES) {
-    const own = clientFiles(name, surroundings).some((file) => !file.isOfFolder && file.path === path);
-    if (own) return { client: CLIENTS[name], folder: null };
+  const clients = Object.values(CLIENTS);
+  const own = clients.find(({ name }) =>
+    clientFiles(name, surroundings).some((file) => !file.isOfFolder && file.path === path),
+  );
+  if (own !== undefined) return { client: own, folder: null };
+  for (const client of clients) {
+    const tail = client.files.find((file) => file.startsWith("./") && path.endsWith(file.slice(1)));
+    if (tail !== undefined) return { client, folder: path.slice(0, 1 - tail.length) || "/" };
   }
-  for (const client of Object.values(CLIENTS)) {
-    const tail = client.files
-      .map((file) => file.slice(1))
-      .find((file, index) => {
-        return client.files[index]?.startsWith("./") && path.endsWith(file);
-      });
-    if (tail !== undefined) return { client, folder: path.slice(0, -tail.length) || "/" };
-  }
-  return { client: null, folder: join(path, "..") };
+  return { client: null, folder: dirname(path) };
 }

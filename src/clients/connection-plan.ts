@@ -8,7 +8,7 @@ import { HIDDEN, isSecretName } from "../config/shown-values.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { entryExists, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
-import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { harmless, shellCommand } from "../runtime/text/plain-text.ts";
 import { type Client, type ClientSurroundings, clientFiles, clientOf, type OwnProgram } from "./client.ts";
 import { type ClientChange, editedClientText } from "./client-edit.ts";
@@ -199,15 +199,9 @@ async function undoneText(
   if (changes.length === 0) return text;
   const undone = await editedClientText(client, text ?? "", changes);
   // A file that Mountaineer made goes with its last entry. Another one keeps the emptied section.
-  const isEmpty = isDeepStrictEqual(withoutEmpty(await clientValues(undone, path)), {});
+  const left = Object.values(objectOf(await clientValues(undone, path)));
+  const isEmpty = left.every((value) => isDeepStrictEqual(value, {}));
   return record?.before === null && isEmpty && !/[#]|\/[/*]/.test(undone) ? null : undone;
-}
-
-/** The value without empty tables. */
-function withoutEmpty(value: unknown): unknown {
-  if (!isObject(value)) return value;
-  const parts = Object.entries(value).map(([key, part]) => [key, withoutEmpty(part)] as const);
-  return Object.fromEntries(parts.filter(([, part]) => !isDeepStrictEqual(part, {})));
 }
 
 async function entriesOf({ client, path, text }: CurrentFile): Promise<JsonMembers> {
@@ -234,7 +228,7 @@ async function knownHere(
   });
   const { client, folder } = clientOf(current.path, given);
   const project = client === null ? null : folder;
-  const how = { expands: current.client.expands, startsThere: true, allowLiteral: false };
+  const how = { expands: current.client.expands, startsThere: true };
   const surroundings = { ...given, ...how, project, kept: new Set<string>() };
   const known = entries.flatMap(([name, entry]) => {
     const server = importedServer(name, objectOf(entry), surroundings);

@@ -85,18 +85,14 @@ export function isSameServer(one: KnownServer, other: KnownServer, title: string
     if (!texts.includes(null)) return texts[0] === texts[1];
     return isOneName && left.replace(STORED, "") === right.replace(STORED, "");
   };
+  // Arguments are compared as a table by their numbers.
   const isSameTable = (key: string): boolean => {
-    const [left, right] = [objectOf(one.table[key]), objectOf(other.table[key])];
-    return Object.keys({ ...left, ...right }).every((name) => isSame(left[name], right[name]));
+    const [left, right] = [one, other].map(({ table }) => objectOf({ ...Object(table[key] ?? {}) }));
+    return Object.keys({ ...left, ...right }).every((name) => isSame(left?.[name], right?.[name]));
   };
-  const argsOf = ({ table }: KnownServer): readonly unknown[] =>
-    Array.isArray(table["args"]) ? table["args"] : [];
-  const [left, right] = [argsOf(one), argsOf(other)];
   return (
     ["command", "cwd", "url"].every((key) => isSame(one.table[key] ?? null, other.table[key] ?? null)) &&
-    left.length === right.length &&
-    left.every((word, index) => isSame(word, right[index])) &&
-    ["env", "headers"].every(isSameTable)
+    ["args", "env", "headers"].every(isSameTable)
   );
 }
 

@@ -1,5 +1,5 @@
 // Turns a server of a client into the section of a backend, with references instead of its secrets.
-import { isAbsolute, join } from "node:path";
+import { resolve } from "node:path";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { literalSecrets } from "../config/literal-secrets.ts";
 import { freeSecretName } from "../config/secret-names.ts";
@@ -29,8 +29,6 @@ export interface ImportedServer {
 export interface ImportOptions extends TextSurroundings {
   /** True: the client starts its programs in `project`; false: `project` is only where the file lies. */
   readonly startsThere: boolean;
-  /** True: secrets in arguments and addresses may be written to the configuration. */
-  readonly allowLiteral: boolean;
   readonly kept: ReadonlySet<string>;
 }
 
@@ -137,20 +135,16 @@ class ServerReading {
   }
 
   program(given: string, { args, cwd: givenCwd }: ForeignServer): ConfigTable {
-    const { project } = this.#options;
+    const { project, startsThere } = this.#options;
     const program = this.#plain(given, false);
     const words = args.map((word) => this.#plain(word, true));
     if ([program, ...words].some((word) => WINDOWS_PATH.test(word)))
       this.problems.push("it has a path of Windows");
     const folder = givenCwd === null ? null : this.#plain(givenCwd, false);
-    const cwd =
-      project === null || (folder !== null && isAbsolute(folder))
-        ? folder
-        : folder !== null || needsFolder(program, words, this.#options.startsThere)
-          ? join(project, folder ?? "").replace(/(?<=.)\/$/, "")
-          : null;
-    const isRelative = /^\.{0,2}[^/~]+\//.test(program) && !WINDOWS_PATH.test(program);
-    const command = isRelative && cwd !== null ? join(cwd, program) : program;
+    const start = folder ?? (needsFolder(program, words, startsThere) ? "." : null);
+    const cwd = project === null || start === null ? folder : resolve(project, start);
+    const isRelative = /^[^/~]+\//.test(program) && !WINDOWS_PATH.test(program);
+    const command = isRelative && cwd !== null ? resolve(cwd, program) : program;
     const secrets = secretsIn({ type: "stdio", command, args: [], env: {}, cwd: "/" });
     if (secrets.length > 0) this.problems.push("its command holds a secret, which is left out");
     const shown = shownArguments(command, words, "log");
@@ -178,7 +172,7 @@ class ServerReading {
     const [before = "", ...rest] = shown.split(HIDDEN);
     const after = rest.at(-1) ?? "";
     const value = text.slice(before.length, text.length - after.length);
-    if (this.#options.allowLiteral || rest.length === 0 || !isSecretValue(value)) return text;
+    if (rest.length === 0 || !isSecretValue(value)) return text;
     const isWhole = text === before + value + after && storedParts(value).length === 1;
     if (!isWhole || text.includes(HIDDEN)) {
       this.problems.push("a secret stands beside a placeholder, and is left out");

@@ -15,7 +15,7 @@ import {
 import { clientValues, unreadable } from "./client-text.ts";
 import { isServerEntry } from "./entry-keys.ts";
 import type { FoundFile } from "./import-plan.ts";
-import { type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
+import { type ImportedServer, importedServer } from "./imported-server.ts";
 
 /**
  * Maximum size of a client's file. It is large, because Claude Code keeps its history in the file that has
@@ -56,10 +56,10 @@ function textOf(bytes: Uint8Array, path: string): string {
 export async function readFoundFiles(
   words: readonly (ClientName | { readonly path: string })[],
   surroundings: ClientSurroundings,
-  options: Pick<ImportOptions, "allowLiteral" | "kept">,
+  kept: ReadonlySet<string>,
 ): Promise<readonly FoundFile[]> {
   const found: FoundFile[] = [];
-  const taken = new Set(options.kept);
+  const taken = new Set(kept);
   for (const word of words) {
     const named = typeof word === "string" ? null : word.path;
     const files =
@@ -73,8 +73,7 @@ export async function readFoundFiles(
       if (text === null || found.some((file) => file.path === path)) continue;
       const client = typeof word === "string" ? CLIENTS[word].title : basename(path);
       const title = isOfFolder ? `${client} in ${surroundings.folder}` : client;
-      const servers = await readServers(text, path, surroundings, { ...options, kept: taken });
-      found.push({ path, title, isOfFolder, ...servers });
+      found.push({ path, title, isOfFolder, ...(await readServers(text, path, surroundings, taken)) });
     }
   }
   return found;
@@ -84,14 +83,13 @@ async function readServers(
   text: string,
   path: string,
   surroundings: ClientSurroundings,
-  { allowLiteral, kept }: { readonly allowLiteral: boolean; readonly kept: Set<string> },
+  kept: Set<string>,
 ): Promise<Pick<FoundFile, "servers" | "empty">> {
   const values = await clientValues(text, path);
   const servers: ImportedServer[] = [];
   const empty: string[] = [];
   const { client, folder: own } = clientOf(path, surroundings);
-  const [expands, startsThere] = [client?.expands ?? null, client !== null];
-  const options = { ...surroundings, expands, startsThere, allowLiteral, kept };
+  const options = { ...surroundings, expands: client?.expands ?? null, startsThere: client !== null, kept };
   for (const { name, entry, project } of foundEntries(values, surroundings.folder)) {
     const where = project === null ? { project: own } : { project, startsThere: true };
     const server = importedServer(name, entry, { ...options, ...where });

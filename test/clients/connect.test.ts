@@ -109,14 +109,13 @@ const OPTIONS = {
   userHome: "/home/ann",
   environment: SAMPLE_ENVIRONMENT,
   folder: "/work/app",
-  allowLiteral: false,
   kept: new Set<string>(),
 };
 
 async function read(folder: string, name: string, text: string, options = OPTIONS) {
   const path = join(folder, name);
   await writeFile(path, text);
-  const files = await readFoundFiles([{ path }], options, options);
+  const files = await readFoundFiles([{ path }], options, options.kept);
   return planImport(files, {}).added;
 }
 
@@ -170,14 +169,6 @@ describe("F1 a file of another program", () => {
 });
 
 describe("F1 taking over", () => {
-  it("F1 writes secrets in arguments only when that is said", async (t) => {
-    const text = JSON.stringify({
-      mcpServers: { pg: { command: "pg", args: ["postgresql://ann:geheim99@db/app"] } },
-    });
-    const [pg] = await read(await temporaryFolder(t), "mcp.json", text, { ...OPTIONS, allowLiteral: true });
-    assert.deepEqual(pg?.table, { command: "pg", args: ["postgresql://ann:geheim99@db/app"] });
-  });
-
   it("F1 takes no name of a secret that is kept already", async (t) => {
     const text = JSON.stringify({
       mcpServers: { a: { command: "a", env: { API_KEY: "0123456789abcdef0123" } } },
@@ -214,7 +205,7 @@ describe("F1 taking over", () => {
     const path = join(await temporaryFolder(t), "mcp.json");
     const server = { command: "gh", env: { GITHUB_TOKEN: "ghp_0123456789abcdefghijABCDEFGHIJ012345" } };
     await writeFile(path, JSON.stringify({ mcpServers: { github: server } }));
-    const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS);
+    const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS.kept);
     const known = { command: "gh", env: { GITHUB_TOKEN: "secret:work" } };
     const namesOf = (name: string): readonly string[] =>
       planImport(files, { [name]: known }).added.map((one) => one.name);
@@ -234,15 +225,15 @@ describe("F1 taking over", () => {
     const folder = await temporaryFolder(t);
     await writeFile(join(folder, ".mcp.json"), '{"mcpServers": {"a": {"command": "x"}}}');
     const here = { ...OPTIONS, userHome: join(folder, "nobody"), environment: {}, folder };
-    const [file] = await readFoundFiles(["claude-code"], here, here);
+    const [file] = await readFoundFiles(["claude-code"], here, here.kept);
     assert.deepEqual([file?.title, file?.isOfFolder], [`Claude Code in ${folder}`, true]);
     await writeFile(join(folder, ".mcp.json"), "[".repeat(1_000_000));
-    await assert.rejects(readFoundFiles(["claude-code"], here, here), { code: "client_unreadable" });
+    await assert.rejects(readFoundFiles(["claude-code"], here, here.kept), { code: "client_unreadable" });
     // In the user's home both places of Cursor are one file, which is the user's own.
     await mkdir(join(folder, ".cursor"));
     await writeFile(join(folder, ".cursor/mcp.json"), "{}");
     const home = { ...here, userHome: folder };
-    assert.deepEqual(pluck(await readFoundFiles(["cursor"], home, home), "path", "isOfFolder"), [
+    assert.deepEqual(pluck(await readFoundFiles(["cursor"], home, home.kept), "path", "isOfFolder"), [
       [join(folder, ".cursor/mcp.json"), false],
     ]);
   });
@@ -443,7 +434,7 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
         mcpServers: { files: { command: "a" }, notes: { command: "b" }, more: { command: "b" } },
       }),
     );
-    const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS);
+    const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS.kept);
     const plan = planImport(files, { documents: { command: "a", args: [] }, notes: { command: "other" } });
     assert.deepEqual(pluck(plan.added, "name"), ["notes-mcp-json"]);
     assert.deepEqual(plan.present, ["documents", "notes-mcp-json"]);

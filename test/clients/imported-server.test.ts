@@ -11,7 +11,6 @@ const imported = (name: string, entry: Record<string, unknown>) =>
     project: null,
     expands: null,
     startsThere: false,
-    allowLiteral: false,
     kept: new Set(),
   });
 

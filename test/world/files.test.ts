@@ -49,8 +49,7 @@ for (const name of ["real.yaml", "made.yaml"]) {
         await writeFile(path, row.text ?? write(placed(row.holds)));
         const userHome = join(scratch, "HOME");
         const surroundings = { userHome, environment: row.environment ?? {}, folder: scratch };
-        const options = { allowLiteral: false, kept: new Set<string>() };
-        const files = await readFoundFiles([{ path }], surroundings, options);
+        const files = await readFoundFiles([{ path }], surroundings, new Set());
         const { added } = planImport(files, {});
 
         const place = {

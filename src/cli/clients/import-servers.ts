@@ -42,7 +42,6 @@ interface ImportOptions {
   /** Names of clients and paths of files; empty: every client that has a file on this machine. */
   readonly words: readonly string[];
   readonly yes: boolean;
-  readonly allowLiteral: boolean;
   /** How long to wait for the imported servers, ms; 0: not at all. */
   readonly waitMs: number;
 }
@@ -64,10 +63,7 @@ export async function importServers(context: CommandContext, options: ImportOpti
     environment: process.env,
     folder: process.cwd(),
   };
-  const found = await readFoundFiles(words.length === 0 ? CLIENT_NAMES : words, surroundings, {
-    kept,
-    allowLiteral: options.allowLiteral,
-  });
+  const found = await readFoundFiles(words.length === 0 ? CLIENT_NAMES : words, surroundings, kept);
   if (found.length === 0) throw nothingFound(words, surroundings);
   // A client's file in the working folder may come from a cloned repository, so --yes alone must not accept
   // its programs.

@@ -64,7 +64,6 @@ export const importCommand = command("import", {
       isOpen: true,
     },
     "-y, --yes": "do not ask",
-    "--allow-literal": "write secrets in arguments and addresses into the file as plain text",
     ...WAIT_OPTION,
   },
   run: async (context, given) =>

@@ -256,8 +256,7 @@ async function withoutTypedSecrets(
 }
 
 /**
- * Rejects with `usage` for secrets in arguments and addresses, unless a person agrees: neither can hold
- * references, and other users can read arguments.
+ * Rejects with `usage` for secrets in arguments and addresses, unless a person agrees: they would stand in the file.
  */
 async function refuseInArguments(
   { ask }: CommandContext,
@@ -273,11 +272,9 @@ async function refuseInArguments(
     const why = url === null ? "everybody on this machine can read arguments" : "it would stand in the file";
     if (/^y/i.test(await ask(`${message}, and ${why}. Write it anyway? [y/N] `))) return;
   }
+  const other = url === null ? "--env KEY=secret:NAME" : "--header 'Authorization: Bearer secret:NAME'";
   throw new MountaineerError("usage", `${message}; nothing was written`, {
-    hint:
-      url === null
-        ? "give it in --env KEY=secret:NAME if the server takes it there; --allow-literal writes it as it is"
-        : "give it in --header 'Authorization: Bearer secret:NAME' if the server takes it there; --allow-literal writes it as it is",
+    hint: `mountaineer secret set NAME, then write '\${secret:NAME}' in its place, or ${other} if the server takes it there; --allow-literal writes it as it is`,
   });
 }
 
