@@ -146,12 +146,13 @@ function isLimit({ code }: Condition): boolean {
   return code === "connections_limited";
 }
 
+const CONNECTIONS = "/sys/fs/fuse/connections";
+
 /** Containers may lack what systemd mounts everywhere. */
-async function mountFusectl(): Promise<void> {
-  const connections = "/sys/fs/fuse/connections";
-  if ((await readFile("/proc/self/mountinfo", "utf8")).includes(` ${connections} `)) return;
-  await run("mount", ["-t", "fusectl", "fusectl", connections]);
-  after(() => run("umount", [connections]));
+async function mountFusectl(): Promise<boolean> {
+  if ((await readFile("/proc/self/mountinfo", "utf8")).includes(` ${CONNECTIONS} `)) return false;
+  await run("mount", ["-t", "fusectl", "fusectl", CONNECTIONS]);
+  return true;
 }
 
 const missing = missingForPlainRig() ?? (process.getuid?.() === 0 ? false : "fusectl needs root");
@@ -160,7 +161,13 @@ describe("a server that limits connections", {
   skip: missing,
   timeout: 400_000,
 }, () => {
-  before(mountFusectl);
+  let isOurs = false;
+  before(async () => {
+    isOurs = await mountFusectl();
+  });
+  after(async () => {
+    if (isOurs) await run("umount", [CONNECTIONS]);
+  });
   const cases: readonly (readonly [string, Limited])[] = [
     ["Samba's max connections", { settings: [`max connections = ${MOST}`] }],
     ["Windows, at the login", { refusal: "too many sessions" }],
