@@ -174,6 +174,18 @@ test("A3 sleep where every clock runs on shows as a beat that came far too late"
   assert.equal(watch.observe(2_000), null, "a busy machine is late, too");
 });
 
+test("A3 a beat that is late because this process was at work is no sleep, and one that is later still is", async () => {
+  const clock = createManualClock();
+  let busy = 0;
+  const watch = createClockWatch({ clock, uptimeMs: () => clock.monotonicMs(), busyMs: () => busy });
+  busy += 51_000;
+  await clock.advance(52_000);
+  assert.equal(watch.observe(2_000), null);
+  busy += 51_000;
+  await clock.advance(600_000);
+  assert.equal(watch.observe(2_000)?.kind, "woke");
+});
+
 test("drift below the threshold never adds up to a jump", async () => {
   const clock = createManualClock();
   const watch = createClockWatch({ clock, uptimeMs: () => clock.monotonicMs() });

@@ -1,6 +1,7 @@
 // The machine's clock, the clock of the tests, and waiting with a limit: one contract for both clocks.
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
+import { stat } from "node:fs/promises";
 import { describe, it, test } from "node:test";
 import {
   type Clock,
@@ -122,4 +123,13 @@ test("a time is told in this machine's zone, each part with its zeros", () => {
   assert.equal(localDay(at), "2026-01-02");
   assert.equal(localClock(at), "03:04:05");
   assert.equal(exactLocalClock(at), "03:04:05.006");
+});
+
+test("E4 what this process did not read while it was at work is not taken for silence", async () => {
+  const answer = stat(import.meta.filename);
+  const isThere = settledWithin(systemClock, 50, answer);
+  const untilMs = performance.now() + 700;
+  while (performance.now() < untilMs);
+  assert.equal(await isThere, true);
+  assert.equal(await settledWithin(systemClock, 5, new Promise(() => {})), false);
 });
