@@ -58,7 +58,7 @@ export async function startHttpServer(
   };
   const server = createServer(async (request, response) => {
     const { method = "" } = request;
-    const { pathname, searchParams } = new URL(request.url ?? "", "http://x");
+    const { pathname, searchParams } = new URL(`http://x${request.url ?? ""}`);
     if (path !== undefined && pathname !== path) {
       saw(`${method} ${pathname}`, request);
       return void elsewhere(request, response);

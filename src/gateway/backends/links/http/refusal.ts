@@ -95,7 +95,7 @@ export function redirectedPath(status: number, response: Pick<RefusedResponse, "
   const to = FOLLOWED.has(status) ? redirectOf(response) : null;
   const { origin, path } = response.target;
   if (to === null || to.origin !== origin || to.username !== "" || to.password !== "") return null;
-  const isSame = withoutSlash(to.pathname) === withoutSlash(new URL(path, origin).pathname);
+  const isSame = withoutSlash(to.pathname) === withoutSlash(new URL(origin + path).pathname);
   return isSame || status === 307 || status === 308 ? to.pathname + to.search : null;
 }
 

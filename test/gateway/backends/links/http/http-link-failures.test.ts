@@ -58,6 +58,10 @@ test("D9 redirects within one origin are followed for messages, three at most, a
     [307, "/mcp", "ORIGIN/other/mcp?key=1", true],
     [301, "/mcp", "/mcp/", true],
     [302, "/mcp/", "/mcp", true],
+    // A path that is no address by itself must not end the daemon.
+    [307, "//", "/mcp/", true],
+    [307, "/mcp", "ORIGIN//", true],
+    [302, "//", "/mcp/", false],
     [301, "/mcp", "/other", false],
     [303, "/mcp", "/mcp/", false],
     [307, "/mcp", "/mcp", false],
@@ -79,7 +83,7 @@ test("D9 redirects within one origin are followed for messages, three at most, a
         response.writeHead(status, { location: to.replace("ORIGIN", origin).replace("PORT", port) }).end();
       },
     });
-    const recorded = connect(t, new URL(from, url).href);
+    const recorded = connect(t, new URL(url).origin + from);
     const row = `${status} ${from} ${to}`;
     if (followed) {
       assert.ok(isJsonObject(await recorded.ask("echo")), row);
