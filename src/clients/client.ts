@@ -147,17 +147,12 @@ const ROWS = {
 } as const satisfies Readonly<Record<string, Row>>;
 
 export type ClientName = keyof typeof ROWS;
-export interface Client {
+export type Client = Required<Pick<Row, "title" | "files" | "section" | "entry" | "afterwards">> & {
   readonly name: ClientName;
-  readonly title: string;
-  readonly files: readonly string[];
   readonly format: "json" | "toml" | "yaml";
-  readonly section: readonly string[];
-  readonly entry: (program: OwnProgram) => ConfigTable;
   readonly expands: "dollar" | "shell" | null;
   readonly isConnected: boolean;
-  readonly afterwards: string | null;
-}
+};
 
 // The assertion holds: the object has no other keys.
 export const CLIENT_NAMES = Object.keys(ROWS) as readonly ClientName[];

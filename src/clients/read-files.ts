@@ -51,40 +51,46 @@ function textOf(bytes: Uint8Array, path: string): string {
 }
 
 /**
- * Reads the existing files of the named clients. A `path` is a file that the user named, so it must exist.
+ * Reads the existing files of the named clients. A `path` is a file that the user named, so it must exist. `skip`: is
+ * called with the reason why a file cannot be read; null: the call then rejects.
  */
 export async function readFoundFiles(
   words: readonly (ClientName | { readonly path: string })[],
   surroundings: ClientSurroundings,
   kept: ReadonlySet<string>,
+  skip: ((reason: string) => void) | null = null,
 ): Promise<readonly FoundFile[]> {
   const found: FoundFile[] = [];
   const taken = new Set(kept);
   for (const word of words) {
-    const named = typeof word === "string" ? null : word.path;
-    const files =
-      typeof word === "string" ? clientFiles(word, surroundings) : [{ ...word, isOfFolder: false }];
+    const isName = typeof word === "string";
+    const files = isName ? clientFiles(word, surroundings) : [{ ...word, isOfFolder: false }];
     for (const { path, isOfFolder } of files) {
-      const text = await readClientFile(path);
-      if (text === null && named !== null)
+      if (found.some((file) => file.path === path)) continue;
+      const servers = await readServers(path, surroundings, taken).catch((error: unknown) => {
+        if (skip === null || !(error instanceof MountaineerError)) throw error;
+        skip(error.message);
+        return null;
+      });
+      if (servers === null && !isName)
         throw unreadable(`there is no file at ${path}`, {
           hint: `name a file, or one of the clients ${CLIENT_NAMES.join(", ")}`,
         });
-      if (text === null || found.some((file) => file.path === path)) continue;
-      const client = typeof word === "string" ? CLIENTS[word].title : basename(path);
+      const client = isName ? CLIENTS[word].title : basename(path);
       const title = isOfFolder ? `${client} in ${surroundings.folder}` : client;
-      found.push({ path, title, isOfFolder, ...(await readServers(text, path, surroundings, taken)) });
+      if (servers !== null) found.push({ path, title, isOfFolder, ...servers });
     }
   }
   return found;
 }
 
 async function readServers(
-  text: string,
   path: string,
   surroundings: ClientSurroundings,
   kept: Set<string>,
-): Promise<Pick<FoundFile, "servers" | "empty">> {
+): Promise<Pick<FoundFile, "servers" | "empty"> | null> {
+  const text = await readClientFile(path);
+  if (text === null) return null;
   const values = await clientValues(text, path);
   const servers: ImportedServer[] = [];
   const empty: string[] = [];

@@ -63,7 +63,10 @@ export async function importServers(context: CommandContext, options: ImportOpti
     environment: process.env,
     folder: process.cwd(),
   };
-  const found = await readFoundFiles(words.length === 0 ? CLIENT_NAMES : words, surroundings, kept);
+  // Of the clients that nobody named, one with a broken file does not keep the others out.
+  const skip = words.length === 0 ? (reason: string) => context.note(`left out: ${harmless(reason)}`) : null;
+  const asked = words.length === 0 ? CLIENT_NAMES : words;
+  const found = await readFoundFiles(asked, surroundings, kept, skip);
   if (found.length === 0) throw nothingFound(words, surroundings);
   // A client's file in the working folder may come from a cloned repository, so --yes alone must not accept
   // its programs.

@@ -178,6 +178,17 @@ test("F1 E1 a project's server starts in its folder with its secret argument, wh
   for (const secret of [TOKEN, "another-secret"]) assert.ok(!texts.includes(secret));
 });
 
+test("F1 a client's broken file keeps no other client's servers out, unless it is named", async (t) => {
+  const { env, run, config } = await setUp(t, { good: light("a_") });
+  await mkdir(join(env.HOME, ".cursor"));
+  await writeFile(join(env.HOME, ".cursor/mcp.json"), '{"mcpServers": ');
+  const all = await run("import", "--yes", "--wait", "0");
+  assert.equal(all.code, 0, all.stderr);
+  assert.match(all.stderr, /left out: \S+\.cursor\/mcp\.json is not JSON that can be read: at 1:16/);
+  assert.match(await config(), /\[backends\.good\]/);
+  assert.equal((await run("import", "cursor", "--yes")).code, 3);
+});
+
 test("F1 a client that is not known is told what to start, with its home", async (t) => {
   const { env, run } = await setUp(t, {});
   const { code, stderr } = await run("connect", "nobody");

@@ -93,7 +93,7 @@ function resolveServer(connection: HttpConnection, environment: Environment): Co
   const given = resolveSecrets(authTexts(auth), environment);
   if (!address.ok || !headers.ok || !given.ok) return missingIn(address, headers, given);
   const secrets = [address, headers, given].flatMap((record) => record.secrets);
-  secrets.push(...literalValues(connection));
+  secrets.push(...literalValues(connection), ...address.secrets.map((one) => encodeURI(one.toWellFormed())));
   const { url = "" } = address.values;
   const resolved = { ...plain, url, headers: headers.values };
   if (auth === undefined) return outcomeOf(resolved, secrets);

@@ -69,6 +69,11 @@ describe("the key of a connection", () => {
     const server = resolveConnection(http, { "secret:t": "s3cret", "secret:q": "k" });
     assert.ok(server.ok && server.connection.type === "streamable-http");
     assert.equal(server.connection.url, "https://a.example/s/s3cret/mcp?key=k");
+    const blank = resolveConnection(http, { "secret:t": "a b", "secret:q": "k" });
+    assert.ok(
+      blank.ok && ["a b", "a%20b"].every((one) => blank.secrets.includes(one)),
+      "as errors may show it",
+    );
     assert.deepEqual(resolveConnection(http, { "secret:q": "k" }), { ok: false, missing: ["secret:t"] });
   });
 
