@@ -14,7 +14,13 @@ import { type Client, type ClientSurroundings, clientFiles, clientOf, type OwnPr
 import { type ClientChange, editedClientText } from "./client-edit.ts";
 import { isOwnEntry, OWN_NAME, ownNameIn } from "./client-entry.ts";
 import { clientValues, unreadable } from "./client-text.ts";
-import { type ConnectionRecord, changeAlone, readRecord, writeRecord } from "./connection-record.ts";
+import {
+  type ConnectionRecord,
+  changeAlone,
+  readRecord,
+  recordPath,
+  writeRecord,
+} from "./connection-record.ts";
 import { readForeignEntry } from "./entry-keys.ts";
 import { isVariableNamed } from "./entry-texts.ts";
 import { isSameServer } from "./import-plan.ts";
@@ -107,16 +113,19 @@ export async function planUndo(
   const former = await readRecord(home, client.name);
   const isOther = file !== null && former !== null && resolve(file) !== former.path;
   const own = isOther ? null : former;
-  // Whoever can write the record must not choose which file is written.
-  const usual = clientFiles(client.name, surroundings).map(({ path }) => path);
-  if (own !== null && file === null && !usual.includes(own.path)) {
-    throw unreadable(`${client.title} was connected in ${own.path}, which is not its usual file`, {
-      hint: `if you connected that file: ${undoCommand(client, own.path)}`,
-    });
-  }
+  if (own !== null && file === null) requireUsual(client, own.path, surroundings);
   const current = await currentFileOf(client, own?.path ?? file, surroundings);
   const after = await undoneText(current, own, surroundings);
   return { ...current, after, notes: [], record: isOther ? former : null, former };
+}
+
+/** Throws unless the record is of a usual file: whoever can write the record must not choose which file is written. */
+export function requireUsual(client: Client, path: string, surroundings: ConnectionSurroundings): void {
+  if (clientFiles(client.name, surroundings).some((usual) => usual.path === path)) return;
+  const record = recordPath(surroundings.home, client.name);
+  throw unreadable(`${client.title} was connected in ${path}, which is not its usual file`, {
+    hint: `if you connected that file: ${undoCommand(client, path)}; if not, remove ${record}`,
+  });
 }
 
 export function undoCommand(client: Client, path: string): string {

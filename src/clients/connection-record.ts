@@ -45,7 +45,7 @@ export async function changeAlone(home: string, change: () => Promise<void>): Pr
 /**
  * The path of a record. Records are readable only by their owner, because a client's file may hold tokens.
  */
-function recordPath(home: string, name: ClientName): string {
+export function recordPath(home: string, name: ClientName): string {
   return join(home, "connections", `${name}.json`);
 }
 

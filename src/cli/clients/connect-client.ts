@@ -84,7 +84,10 @@ export async function disconnectClient(context: CommandContext, options: Connect
   return 0;
 }
 
-function surroundingsOf({ home }: CommandContext, { file }: ConnectOptions): ConnectionSurroundings {
+export function surroundingsOf(
+  { home }: CommandContext,
+  { file }: Pick<ConnectOptions, "file">,
+): ConnectionSurroundings {
   const environment = process.env;
   return { home, file, userHome: findPlace(environment).userHome, environment, folder: process.cwd() };
 }

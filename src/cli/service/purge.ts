@@ -1,13 +1,14 @@
 // `uninstall --purge`: removes everything that Mountaineer has put on this machine, and nothing on a NAS.
 import { lstat, readlink, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
+import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts";
+import { requireUsual } from "../../clients/connection-plan.ts";
 import { readRecord } from "../../clients/connection-record.ts";
 import { findPlace } from "../../config/locate.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { entryExists } from "../../runtime/files/durable-file.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
-import { disconnectClient } from "../clients/connect-client.ts";
+import { disconnectClient, surroundingsOf } from "../clients/connect-client.ts";
 import { loadPurge } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -69,22 +70,23 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   const folder = isUsual
     ? `the log and ${where} with its configuration and secrets`
     : `the log, configuration and secrets; ${where} is not the usual home, so what else is in it stays`;
-  const records = await Promise.all(
-    CLIENT_NAMES.map(async (client) => ({ client, path: (await readRecord(home, client))?.path ?? null })),
-  );
-  const files = records.flatMap(({ path }) => path ?? []);
-  const restored = files.length === 0 ? "" : ` (${files.map(harmless).join(", ")})`;
+  const connected: ClientName[] = [];
+  for (const client of CLIENT_NAMES) {
+    const record = await readRecord(home, client);
+    if (record === null) continue;
+    requireUsual(CLIENTS[client], record.path, surroundingsOf(context, { file: null }));
+    connected.push(client);
+  }
   context.print(
-    `This unmounts every share, gives clients their files back${restored}, and removes the service, keyring entries, links, ${folder}.\nFiles on the NAS stay.\n`,
+    `This unmounts every share, gives clients their files back, and removes the service, keyring entries, links, ${folder}.\nFiles on the NAS stay.\n`,
   );
   if (!yes && !(await agrees(context, "Remove Mountaineer?", "no"))) return FAILED_EXIT;
 
   await unmountAll(context);
   await requireAllSent();
   if (isUsual) await purge.requireNoMount(home);
-  for (const { client, path: file } of records) {
-    if (file === null) continue;
-    const undo = disconnectClient(context, { client, file, yes: true, keepOthers: false });
+  for (const client of connected) {
+    const undo = disconnectClient(context, { client, file: null, yes: true, keepOthers: false });
     await undo.catch((error: unknown) => {
       // An unreadable client file does not stop the purge: the shares are unmounted already.
       if (!(error instanceof MountaineerError) || error.code !== "client_unreadable") throw error;

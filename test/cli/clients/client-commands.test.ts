@@ -265,7 +265,14 @@ test("E2 an undo writes no file that only its record names", async (t) => {
     JSON.stringify({ path: victim, before: '{"scripts": {"test": "evil"}}', after_sha256, taken: [] }),
   );
   for (const words of [["--undo"], []]) await run("connect", "claude", ...words, "--yes");
+  const purged = await run("uninstall", "--purge", "--yes");
   assert.equal(await readFile(victim, "utf8"), before);
+  assert.equal(purged.code, 3);
+  assert.match(
+    purged.stderr,
+    /is not its usual file\n.*connect claude --undo --file \S+package\.json; if not, remove \S+claude\.json\n/,
+  );
+  assert.ok((await stat(record)).isFile(), "nothing was removed");
 });
 
 test("F1 another file of a client does not cost the first one its way back, nor is that one put back for it", async (t) => {

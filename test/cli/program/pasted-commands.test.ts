@@ -45,10 +45,11 @@ async function textsOf(): Promise<readonly Found[]> {
 
 /** What programs a shell starts, each with its words, when these lines are pasted one after the other. */
 function pasted(lines: readonly string[]): readonly (readonly (readonly string[])[])[] {
-  const programs = ["mountaineer", "claude", "chmod", "sudo", "ls", "ssh", "part"];
+  const programs = ["mountaineer", "claude", "chmod", "sudo", "ls", "mv", "ssh", "part"];
   const defined = programs.map((name) => `${name}() { printf '%s\\0' ${name} "$@" '\n'; }`);
+  // Nothing else starts: there is no PATH.
   const script = [...defined, ...lines.flatMap((line) => [line, "printf '\\n\\n\\0'"])].join("\n");
-  const { stdout, stderr } = spawnSync("sh", ["-c", script], { encoding: "utf8", env: { HOME: "/" } });
+  const { stdout, stderr } = spawnSync("/bin/sh", ["-c", script], { encoding: "utf8", env: { HOME: "/", PATH: "" } });
   assert.equal(stderr, "");
   return stdout
     .split("\n\n\0")
