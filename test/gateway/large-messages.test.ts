@@ -15,11 +15,14 @@ import { freePort } from "../support/free-port.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { rawEcho } from "./backends/programs/raw-echo.ts";
 
-/** Each has more values than are parsed, or a text too long to be; most end with a number that no double holds. */
+/**
+ * Each has more values than are parsed, or a text too long to be; most end with a number that no double holds. None is
+ * spelled as it would be if somebody had parsed and written it.
+ */
 const SHAPES: Readonly<Record<string, string>> = {
-  "empty objects": `[${"{},".repeat(150_000)}1e999]`,
+  "empty objects": `[${"{ },".repeat(150_000)}1e999]`,
   "nested lists": "[".repeat(100_000) + "]".repeat(100_000),
-  "long numbers in texts": `[${'"12345678901234567890",'.repeat(110_000)}1e999]`,
+  "long numbers in texts": `[${'"12345678901234567890", '.repeat(110_000)}1e999]`,
   "small records": `[${'{ "id": 12345678901234567890, "ok": true },'.repeat(40_000)}{}]`,
   "one huge text": `["${"x\\u00e9".repeat(800_000)}",1e999]`,
 };

@@ -8,8 +8,6 @@ export interface JsonPart {
   readonly start: number;
   readonly end: number;
   readonly kind: "object" | "list" | "text";
-  /** The number of values in it. */
-  readonly values: number;
 }
 
 interface ScanBounds {
@@ -114,9 +112,8 @@ export class JsonScan {
   #key: readonly [number, number] = [0, 0];
   /** The first byte of each open list or object. */
   #opened = new Uint8Array(MOST_LEVELS);
-  /** For the outer ones: where they begin, and the values before them, all and outside of parts. */
+  /** For the outer ones: where they begin, and the values outside of parts before them. */
   readonly #starts = new Uint32Array(MOST_LEVELS);
-  readonly #valuesBefore = new Uint32Array(MOST_LEVELS);
   readonly #lightBefore = new Uint32Array(MOST_LEVELS);
 
   constructor(bytes: Buffer, bounds: ScanBounds) {
@@ -175,7 +172,7 @@ export class JsonScan {
       case END_TEXT:
         if (!this.#isKey) {
           if (this.#depth > 1 && at - this.#textStart >= this.#bounds.partBytes)
-            this.parts.push({ start: this.#textStart, end: at + 1, kind: "text", values: 1 });
+            this.parts.push({ start: this.#textStart, end: at + 1, kind: "text" });
           return AFTER;
         }
         if (this.#depth === 1) this.#key = [this.#textStart, at + 1];
@@ -201,7 +198,6 @@ export class JsonScan {
   #open(byte: number, at: number): void {
     // Writing beyond the end of a typed array has no effect.
     this.#starts[this.#depth] = at;
-    this.#valuesBefore[this.#depth] = this.values;
     this.#lightBefore[this.#depth] = this.light;
     if (this.#depth === this.#opened.length) {
       const larger = new Uint8Array(2 * this.#depth);
@@ -226,8 +222,7 @@ export class JsonScan {
     if (this.#depth === 0 || this.#depth >= MOST_LEVELS || !isPart) return AFTER;
     while ((this.parts.at(-1)?.start ?? 0) > start) this.parts.pop();
     this.light = lightBefore;
-    const values = this.values - (this.#valuesBefore[this.#depth] ?? 0);
-    this.parts.push({ start, end, kind: byte - 2 === LIST ? "list" : "object", values });
+    this.parts.push({ start, end, kind: byte - 2 === LIST ? "list" : "object" });
     return AFTER;
   }
 }

@@ -119,7 +119,7 @@ function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
   const around = parseExactly(text + bytes.toString("utf8", at));
   const value = restored(around, mark, (index) => {
     const part = parts[index];
-    return part === undefined ? null : partOf(bytes.subarray(part.start, part.end), part);
+    return part === undefined ? null : partOf(bytes.subarray(part.start, part.end), part.kind, values);
   });
   if (parts.some(({ kind }) => kind !== "text"))
     for (const member of Object.values(objectOf(value)))
@@ -127,7 +127,8 @@ function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
   return value;
 }
 
-function partOf(bytes: Buffer, { kind, values }: JsonPart): object {
+/** `values`: of the whole text. */
+function partOf(bytes: Buffer, kind: JsonPart["kind"], values: number): object {
   if (kind === "text") return rawJson(bytes.toString());
   const refuse = (): never => {
     throw tooMany(values);
