@@ -1,7 +1,7 @@
 // The middleware of limits: answers a request beyond a limit with an error that names the limit and the time
 // to retry.
 import type { PrincipalLimits } from "../../config/limits.ts";
-import { textOf, unparsedBytes } from "../../runtime/json/large-json.ts";
+import { isUnreadable, textOf } from "../../runtime/json/large-json.ts";
 import { type ClientPort, named, OWNER_SESSION_ID } from "../client-port.ts";
 import { isError, isJsonObject, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Handle, Middleware } from "../middleware/middleware.ts";
@@ -135,8 +135,7 @@ function refusal({ what, result, bytes, limitBytes, limitName }: Large): Reply {
 function inPieces(large: Large, kept: KeptResults): Reply | null {
   const { result, client, limitBytes, pieceCharacters } = large;
   const { content, structuredContent } = result;
-  if (structuredContent !== undefined || !Array.isArray(content) || unparsedBytes(content) !== null)
-    return null;
+  if (structuredContent !== undefined || !Array.isArray(content) || isUnreadable(content)) return null;
   const blocks = content.length > MOST_BLOCKS ? joined(content) : content;
   const sizes = blocks.map((block) => jsonSize(block));
   const moved = movedBlocks(blocks, sizes, large.bytes - limitBytes / 2);
@@ -187,7 +186,7 @@ function movedBlocks(blocks: readonly unknown[], sizes: readonly number[], bytes
 
 /** The part of a block that can be cut; null: none. */
 function partOf(block: unknown): LargePart | null {
-  if (!isJsonObject(block) || unparsedBytes(block) !== null) return null;
+  if (!isJsonObject(block) || isUnreadable(block)) return null;
   const { type, text, data, mimeType, resource } = block;
   if (type === "text") return partIn("text", text, "text/plain");
   if (type === "image" || type === "audio")
@@ -196,7 +195,7 @@ function partOf(block: unknown): LargePart | null {
 }
 
 function resourcePart(resource: unknown): LargePart | null {
-  if (!isJsonObject(resource) || unparsedBytes(resource) !== null) return null;
+  if (!isJsonObject(resource) || isUnreadable(resource)) return null;
   const { text, blob, mimeType } = resource;
   return (
     partIn("text", text, typed(mimeType, "text/plain")) ??
@@ -237,7 +236,7 @@ function joined(content: readonly unknown[]): readonly unknown[] {
 function readInstead(large: Large, kept: KeptResults): Reply {
   const { result, client, limitBytes, limitName, pieceCharacters } = large;
   const { contents } = result;
-  const isList = Array.isArray(contents) && unparsedBytes(contents) === null;
+  const isList = Array.isArray(contents) && !isUnreadable(contents);
   const [only, ...others] = isList ? contents : [];
   const part = others.length === 0 ? resourcePart(only) : null;
   const [place] = part === null ? [] : (kept.keep(client, [part], pieceCharacters) ?? []);

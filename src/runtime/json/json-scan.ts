@@ -13,7 +13,7 @@ export interface JsonPart {
 interface ScanBounds {
   /** A list or an object with more values becomes a part, unless it is the whole text or a member of it. */
   readonly partValues: number;
-  /** A text of at least this many bytes becomes a part. */
+  /** A text of at least this many bytes becomes a part, and a list or an object with so many outside of other parts. */
   readonly partBytes: number;
   /** A member of the whole text with more values outside of parts becomes a part. */
   readonly memberValues: number;
@@ -115,6 +115,9 @@ export class JsonScan {
   /** For the outer ones: where they begin, and the values outside of parts before them. */
   readonly #starts = new Uint32Array(MOST_LEVELS);
   readonly #lightBefore = new Uint32Array(MOST_LEVELS);
+  readonly #partBytesBefore = new Uint32Array(MOST_LEVELS);
+  /** Number of bytes in the parts. */
+  #partBytes = 0;
 
   constructor(bytes: Buffer, bounds: ScanBounds) {
     this.#bytes = bytes;
@@ -171,8 +174,10 @@ export class JsonScan {
         return TEXT;
       case END_TEXT:
         if (!this.#isKey) {
-          if (this.#depth > 1 && at - this.#textStart >= this.#bounds.partBytes)
+          if (this.#depth > 1 && at - this.#textStart >= this.#bounds.partBytes) {
             this.parts.push({ start: this.#textStart, end: at + 1, kind: "text" });
+            this.#partBytes += at + 1 - this.#textStart;
+          }
           return AFTER;
         }
         if (this.#depth === 1) this.#key = [this.#textStart, at + 1];
@@ -199,6 +204,7 @@ export class JsonScan {
     // Writing beyond the end of a typed array has no effect.
     this.#starts[this.#depth] = at;
     this.#lightBefore[this.#depth] = this.light;
+    this.#partBytesBefore[this.#depth] = this.#partBytes;
     if (this.#depth === this.#opened.length) {
       const larger = new Uint8Array(2 * this.#depth);
       larger.set(this.#opened);
@@ -212,16 +218,19 @@ export class JsonScan {
     // In ASCII a closing bracket is two places after its opening one.
     if (this.#depth === 0 || !this.#isIn(byte - 2)) return WRONG;
     this.#depth -= 1;
-    const { partValues, memberValues } = this.#bounds;
+    const { partValues, partBytes, memberValues } = this.#bounds;
     const start = this.#starts[this.#depth] ?? 0;
     const lightBefore = this.#lightBefore[this.#depth] ?? 0;
     if (this.#depth === 1) this.members.push({ key: this.#bytes.toString("utf8", ...this.#key), start, end });
     if (this.#depth >= MOST_LEVELS) this.isDeep = true;
     const most = this.#depth === 1 ? memberValues : partValues;
-    const isPart = this.#depth === MOST_LEVELS - 1 || this.light - lightBefore > most;
+    const bytesBefore = this.#partBytesBefore[this.#depth] ?? 0;
+    const isLong = this.#depth > 1 && end - start - (this.#partBytes - bytesBefore) > partBytes;
+    const isPart = this.#depth === MOST_LEVELS - 1 || this.light - lightBefore > most || isLong;
     if (this.#depth === 0 || this.#depth >= MOST_LEVELS || !isPart) return AFTER;
     while ((this.parts.at(-1)?.start ?? 0) > start) this.parts.pop();
     this.light = lightBefore;
+    this.#partBytes = bytesBefore + end - start;
     this.parts.push({ start, end, kind: byte - 2 === LIST ? "list" : "object" });
     return AFTER;
   }

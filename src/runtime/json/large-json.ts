@@ -95,10 +95,15 @@ export function unparsedBytes(value: object): number | null {
   return unparsed.get(value)?.bytes.length ?? null;
 }
 
+/** Whether looking into the value throws `too_many_values`. */
+export function isUnreadable(value: object): boolean {
+  return (unparsed.get(value)?.values ?? 0) > MOST_VALUES;
+}
+
 /** Throws `too_many_values` if the value itself, or anything in it that was parsed with it, stays bytes. */
 export function assertParsed(value: object): void {
   const values = partly.get(value) ?? unparsed.get(value)?.values;
-  if (values !== undefined) throw tooMany(values);
+  if (values !== undefined && values > MOST_VALUES) throw tooMany(values);
 }
 
 function tooMany(values: number): MountaineerError {
@@ -130,20 +135,33 @@ function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
 /** `values`: of the whole text. */
 function partOf(bytes: Buffer, kind: JsonPart["kind"], values: number): object {
   if (kind === "text") return rawJson(bytes.toString());
-  const refuse = (): never => {
-    throw tooMany(values);
+  const target = kind === "list" ? [] : {};
+  let isParsed = false;
+  /** What was left out for its bytes alone can be parsed when somebody looks. */
+  const look = (): void => {
+    if (values > MOST_VALUES) throw tooMany(values);
+    if (isParsed) return;
+    isParsed = true;
+    Object.defineProperties(target, Object.getOwnPropertyDescriptors(parseExactly(bytes.toString())));
   };
   const toJSON = (): string => {
-    if (writing === null) return refuse();
+    if (writing === null) throw tooMany(values);
     if (writing.mark === "") writing.mark = randomUUID();
     writing.parts.push(bytes);
     return writing.mark;
   };
-  const part = new Proxy(kind === "list" ? [] : {}, {
-    get: (_target, key) => (key === "toJSON" ? toJSON : refuse()),
-    has: refuse,
-    ownKeys: refuse,
-    getOwnPropertyDescriptor: refuse,
+  const looked =
+    <Given extends readonly unknown[], Found>(trap: (...given: Given) => Found) =>
+    (...given: Given): Found => {
+      look();
+      return trap(...given);
+    };
+  const get = looked(Reflect.get);
+  const part = new Proxy(target, {
+    get: (of, key, receiver) => (key === "toJSON" ? toJSON : get(of, key, receiver)),
+    has: looked(Reflect.has),
+    ownKeys: looked(Reflect.ownKeys),
+    getOwnPropertyDescriptor: looked(Reflect.getOwnPropertyDescriptor),
   });
   unparsed.set(part, { bytes, values });
   return part;

@@ -140,6 +140,18 @@ test("E4 a huge text is not parsed before somebody asks for it, and what is belo
   assert.equal(JSON.stringify(whole.value), some);
 });
 
+test("D5 a part that is left out for its bytes alone is parsed when somebody looks, and still written as it came", async () => {
+  const list = `[ ${`"${"\\u0061".repeat(10_000)}" ,`.repeat(90)}{"__proto__":1e999}]`;
+  const text = `{"params":{"arguments":{"m":${list}}}}`;
+  const { value } = await parseLarge(Buffer.from(text));
+  const { m } = (value as { params: { arguments: { m: unknown[] } } }).params.arguments;
+  assert.ok(unparsedBytes(m) !== null);
+  assert.equal(m.length, 91);
+  assert.deepEqual(m.slice(0, 2), ["a".repeat(10_000), "a".repeat(10_000)]);
+  assert.equal(JSON.stringify([...m].at(-1)), '{"__proto__":1e999}');
+  assert.equal(writeJson(value), text);
+});
+
 test("what is nested deep stays bytes below 500 levels", async () => {
   const text = `{"a":{"b":${"[".repeat(50_000)}${"]".repeat(50_000)}}}`;
   const { value } = await parseLarge(Buffer.from(text));
