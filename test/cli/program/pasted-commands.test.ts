@@ -49,7 +49,10 @@ function pasted(lines: readonly string[]): readonly (readonly (readonly string[]
   const defined = programs.map((name) => `${name}() { printf '%s\\0' ${name} "$@" '\n'; }`);
   // Nothing else starts: there is no PATH.
   const script = [...defined, ...lines.flatMap((line) => [line, "printf '\\n\\n\\0'"])].join("\n");
-  const { stdout, stderr } = spawnSync("/bin/sh", ["-c", script], { encoding: "utf8", env: { HOME: "/", PATH: "" } });
+  const { stdout, stderr } = spawnSync("/bin/sh", ["-c", script], {
+    encoding: "utf8",
+    env: { HOME: "/", PATH: "" },
+  });
   assert.equal(stderr, "");
   return stdout
     .split("\n\n\0")
