@@ -14,6 +14,7 @@ import { columns, glued, harmless, padded, shellCommand, wrapped } from "../../r
 import { backendBlock, gatewayBlock } from "./gateway-view.ts";
 import {
   conditionLines,
+  hintLines,
   INDENT,
   labelled,
   marked,
@@ -145,7 +146,7 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
       ...marked(paint.symbols.bad, `last error: ${harmless(share.last_error)}`, INDENT, paint.red, view),
     );
     const hasHint = share.conditions.some(({ severity, hint }) => severity !== "info" && hint !== null);
-    if (!hasHint) lines.push(...text(remedyOf(share), `${INDENT}  `, view).map(paint.dim));
+    if (!hasHint) lines.push(...hintLines(remedyOf(share), `${INDENT}  `, view));
   }
   lines.push(...share.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)));
   return lines;

@@ -51,10 +51,18 @@ export function conditionLines(condition: Condition, indent: string, view: View)
   const title = `${harmless(condition.title)}${since === null ? "" : ` (for ${glued(since)})`}`;
   const below = `${indent}  `;
   const lines = marked(symbol ?? mark, title, indent, symbol === null ? style : paint.cyan, view);
-  if (condition.hint !== null) lines.push(...text(harmless(condition.hint), below, view).map(paint.dim));
+  if (condition.hint !== null) lines.push(...hintLines(condition.hint, below, view));
   if (condition.holders !== undefined)
     lines.push(...holderLines(condition.holders).map((line) => `${below}${line}`));
   return lines;
+}
+
+/** A command in a hint: between backticks, or up to the hint's end. */
+const COMMAND = /`[^`]*`|(?<=^|\s)(?:mountaineer|chmod|sudo|ls|mv) .*/g;
+
+/** A hint, each command of it on one line: the first half alone, pasted, may do something else. */
+export function hintLines(hint: string, indent: string, view: View): string[] {
+  return text(harmless(hint).replace(COMMAND, glued), indent, view).map(view.paint.dim);
 }
 
 export function marked(

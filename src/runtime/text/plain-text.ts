@@ -72,23 +72,26 @@ export function padded(text: string, width: number): string {
   return text + " ".repeat(Math.max(0, width - columns(text)));
 }
 
-const GLUE = "\u00a0";
+/** Stands for a space in a text that `harmless` has escaped: no such text contains it. */
+const GLUE = "\0";
 
-/** The text with non-breaking spaces, so that `wrapped` keeps it on one line. */
+/** The text with its spaces replaced, so that `wrapped` keeps it on one line. */
 export function glued(text: string): string {
   return text.replaceAll(" ", GLUE);
 }
 
-/** Lines of at most `width` columns, broken at spaces. A longer word, such as a path, is not broken. */
+/**
+ * Lines of at most `width` columns, broken at spaces; other spaces stay, as a path may contain two. A longer word, such
+ * as a path, is not broken.
+ */
 export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of text.split(" ").filter((part) => part !== "")) {
-    if (line === "") line = word;
-    else if (columns(line) + 1 + columns(word) <= width) line += ` ${word}`;
+  for (const word of text.match(/ *[^ ]+/g) ?? []) {
+    if (line === "" || columns(line + word) <= width) line += line === "" ? word.trimStart() : word;
     else {
       lines.push(line);
-      line = word;
+      line = word.trimStart();
     }
   }
   if (line !== "") lines.push(line);

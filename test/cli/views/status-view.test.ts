@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Condition, StatusReport } from "../../../src/api/contract.ts";
 import { renderStatus } from "../../../src/cli/views/status-view.ts";
-import { columns } from "../../../src/runtime/text/plain-text.ts";
+import { columns, shellCommand } from "../../../src/runtime/text/plain-text.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
 import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
 import { assertHarmless, HOSTILE, isAsAgreed, PLAIN, testLooks } from "./looks.ts";
@@ -216,6 +216,23 @@ test("no width and no time, however odd, breaks it", () => {
       const text = renderStatus(odd, { ...PLAIN, width, now });
       assert.doesNotMatch(text, /NaN|undefined|null/);
     }
+  }
+});
+
+test("F6 a command in a hint stands on one line at any width, with every space of its names", () => {
+  for (const name of ["Film", "My  old   Photos", "a\u00a0b"]) {
+    const command = shellCommand`mountaineer unmount --share ${name} --force; mountaineer mount --share ${name}`;
+    for (const hint of [
+      `They are kept here. To send them: ${command}`,
+      `Then \`${command}\`, which sends them.`,
+    ])
+      for (let width = 40; width < 110; width += 7) {
+        const share = sampleShare({ name, conditions: [condition({ hint })] });
+        assert.ok(
+          renderStatus(sampleReport([share]), { ...PLAIN, width }).includes(command),
+          `${width} ${hint}`,
+        );
+      }
   }
 });
 

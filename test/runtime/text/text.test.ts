@@ -44,6 +44,8 @@ test("text is broken at spaces, and a long word stays whole", () => {
   assert.deepEqual(wrapped("one two three", 7), ["one two", "three"]);
   assert.deepEqual(wrapped("see /a/very/long/path now", 8), ["see", "/a/very/long/path", "now"]);
   assert.deepEqual(wrapped("  ", 8), []);
+  // A path has all its spaces: another one may differ by these alone.
+  assert.deepEqual(wrapped("in '/a  b/c\u00a0d'  now", 18), ["in '/a  b/c\u00a0d'", "now"]);
   assert.deepEqual(wrapped(`for ${glued("42 s")}`, 6), ["for", "42 s"]);
 });
 
