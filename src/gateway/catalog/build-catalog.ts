@@ -1,10 +1,10 @@
 // Builds the catalog: applies filters and overrides, and decides which backend keeps a name that several offer. Pure.
-
+import { isDeepStrictEqual } from "node:util";
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
 import { foreignPrefix } from "../../config/values/backend-names.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
-import type { JsonObject } from "../json-rpc.ts";
+import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { type AppPages, isAppPage, pageOfTool, publishAppPages, withPage } from "./app-pages.ts";
 import {
   type Catalog,
@@ -21,6 +21,7 @@ import {
 import { copyOf } from "./copies.ts";
 import { compileGlobs } from "./glob.ts";
 import { type KnownNames, Namer, NO_NAMES, usableName } from "./names.ts";
+import { withSoundSchemas } from "./schema-faults.ts";
 import { seenEntry } from "./seen-text.ts";
 import { publishSkills, skillAt } from "./skill-places.ts";
 import { compileUriTemplate, isUnclear, otherSpellings } from "./uri-template.ts";
@@ -63,7 +64,7 @@ export function buildCatalog(
     new Map(published.get(kind)?.map((entry) => [entry.name, entry]));
   return {
     freshNames: namer.fresh,
-    tools: named("tool"),
+    tools: withOwnSchemaIds(named("tool")),
     off: new Map([...named("off")].map(([name, tool]) => [name, { ...tool, isOff: true }])),
     resources: named("resource"),
     templates: named("template"),
@@ -92,6 +93,25 @@ export function buildCatalog(
       skills: freshnessOfAll(withSkills, "skills"),
     },
   };
+}
+
+/**
+ * A client compiles all output schemas together, and takes the second schema of one `$id` for the first one: such a tool
+ * is published without its output schema.
+ */
+function withOwnSchemaIds(tools: Map<string, CatalogEntry>): Map<string, CatalogEntry> {
+  const byId = new Map<string, unknown>();
+  for (const [name, entry] of tools) {
+    const { outputSchema, ...definition } = entry.definition;
+    const id = isJsonObject(outputSchema) ? outputSchema["$id"] : undefined;
+    if (typeof id !== "string") continue;
+    const first = byId.get(id);
+    if (first === undefined) byId.set(id, outputSchema);
+    else if (!isDeepStrictEqual(first, outputSchema)) {
+      tools.set(name, { ...entry, definition: copyOf(entry.definition, "$id", () => definition) });
+    }
+  }
+  return tools;
 }
 
 /**
@@ -144,8 +164,9 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
     const { entry: seen, faults } = seenEntry(entry, kind === "resource" || kind === "template");
     if (faults.length > 0) unseen.push({ backend, kind, name: originalName, faults });
     const override = kind === "tool" ? ownMember(toolOverrides, originalName) : undefined;
-    const page = kind === "tool" ? pageOfTool(seen) : null;
-    const paged = page === null ? seen : withPage(seen, appPages.publishedUri(backend, page));
+    const sound = kind === "tool" ? withSoundSchemas(seen).tool : seen;
+    const page = kind === "tool" ? pageOfTool(sound) : null;
+    const paged = page === null ? sound : withPage(sound, appPages.publishedUri(backend, page));
     const shared = kind === "tool" ? places?.get(originalName) : undefined;
     entries.push({
       kind,

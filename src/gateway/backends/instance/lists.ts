@@ -12,6 +12,7 @@ import {
   NO_LISTINGS,
 } from "../../catalog/catalog.ts";
 import { checkEntry } from "../../catalog/entry-checks.ts";
+import { withSoundSchemas } from "../../catalog/schema-faults.ts";
 import { isError, isJsonObject, isWritable, type JsonObject, METHOD_NOT_FOUND } from "../../json-rpc.ts";
 import { paramHeadersOf } from "../../param-headers.ts";
 import { LIST_KINDS, type ListKind, MODERN_VERSION, SKILLS_EXTENSION } from "../../protocol.ts";
@@ -153,6 +154,9 @@ async function readList(listed: List, options: ReadOptions): Promise<ReadList | 
         if (checked.faults.length > 0) report(entry, checked.faults, checked.entry === null ? "all" : "none");
         if (checked.entry === null) continue;
         kept.push(checked.entry);
+        // The catalog publishes the tool without them; pins remember it as the server gave it.
+        const unsound = list === "tools" ? withSoundSchemas(checked.entry).faults : [];
+        if (unsound.length > 0) report(entry, unsound, "none");
         const headers = list === "tools" ? paramHeadersOf(checked.entry["inputSchema"]) : [];
         if ("fault" in headers) report(entry, [headers.fault], "modern");
       }
