@@ -377,6 +377,12 @@ export const conflictKeys = {
       "The longest published tool name. Clients add a prefix such as `mcp__mountaineer__`, and many allow 64 " +
       "characters in all. A longer name is cut and ends in a hash of the whole name.",
   }),
+  dots_in_names: toggleKey(
+    "access",
+    false,
+    "When false, a dot in a published tool name becomes `_`, and the name ends in a hash: several model APIs refuse " +
+      "names with dots.",
+  ),
 };
 
 const REDACTED = ["*password*", "*passwd*", "*token*", "*secret*", "*api_key*", "*apikey*", "authorization"];

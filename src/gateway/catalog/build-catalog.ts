@@ -197,9 +197,10 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
 
 function namingOf(
   { backend, toolOverrides }: CatalogSource,
-  { strategy, separator, longestName }: ConflictConfig,
+  conflict: ConflictConfig,
   { appPages, skillPlaces, namer }: Places,
 ) {
+  const { strategy, separator } = conflict;
   // Names of another machine's backend always carry that machine's name.
   const owner = foreignPrefix(backend) ?? (strategy === "prefix" ? backend : null);
   const keepsNames = owner === null && strategy !== "error";
@@ -217,7 +218,7 @@ function namingOf(
     const fullName = keepsNames ? namer.nameOf({ kind, backend, plainName }) : prefix + plainName;
     return {
       fullName,
-      name: kind === "tool" ? usableName(fullName, longestName) : fullName,
+      name: kind === "tool" ? usableName(fullName, conflict) : fullName,
       ...(keepsNames && fullName !== plainName ? { plainName } : {}),
     };
   };

@@ -78,19 +78,22 @@ function nameOf(key: string, { kind }: NamedEntry): string {
   return key.slice(kind.length + 1);
 }
 
-// Tool names that every client accepts. MCP allows letters, digits, "_", "-" and "."; clients accept 64
-// characters, including a prefix of their own.
+// Tool names that every client accepts. MCP allows letters, digits, "_", "-" and ".", and several model APIs no dot;
+// clients accept 64 characters, including a prefix of their own.
 
-const FORBIDDEN = /[^A-Za-z0-9_.-]/gu;
+const FORBIDDEN = { withDots: /[^A-Za-z0-9_.-]/gu, withoutDots: /[^A-Za-z0-9_-]/gu };
 /** Two of 1,000 cut names are equal with a probability of 1 in 8,600, and then collide like other names. */
 const HASH_CHARACTERS = 8;
 
 /**
  * A usable form of `name`, with a hash at the end if `name` had to be changed. The result does not depend on other
- * tools, so it stays when they come and go. `longest`: at least 24.
+ * tools, so it stays when they come and go. `longestName`: at least 24.
  */
-export function usableName(name: string, longest: number): string {
-  const plain = name.replace(FORBIDDEN, "_");
-  if (plain === name && name.length <= longest && name !== "") return name;
-  return `${plain.slice(0, longest - HASH_CHARACTERS - 1)}_${sha256Of(name).slice(0, HASH_CHARACTERS)}`;
+export function usableName(
+  name: string,
+  { longestName, dotsInNames }: Pick<ConflictConfig, "longestName" | "dotsInNames">,
+): string {
+  const plain = name.replace(dotsInNames ? FORBIDDEN.withDots : FORBIDDEN.withoutDots, "_");
+  if (plain === name && name.length <= longestName && name !== "") return name;
+  return `${plain.slice(0, longestName - HASH_CHARACTERS - 1)}_${sha256Of(name).slice(0, HASH_CHARACTERS)}`;
 }

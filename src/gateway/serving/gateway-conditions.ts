@@ -115,7 +115,7 @@ function addNames({ config }: GatewayRules, catalog: Catalog, add: Add): void {
   const names = firstOf(shortened, ({ name, fullName }) => `${shown(fullName)} as ${name}`);
   const title = `Tools whose names clients could not use are published under others: ${names}`;
   const hint =
-    "Give them names of your own with `tool_overrides`, or set [conflict_resolution].longest_name if your clients allow more.";
+    "Give them names of your own with `tool_overrides`, or set [conflict_resolution].longest_name or dots_in_names if your clients allow more.";
   add("info", "names_shortened", title, hint);
 }
 

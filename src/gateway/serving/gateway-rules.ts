@@ -36,7 +36,13 @@ export type RulesTools = Pick<
 export const NO_GATEWAY: GatewayConfig = {
   server: null,
   backends: [],
-  conflictResolution: { strategy: "first-wins", separator: "_", order: [], longestName: 46 },
+  conflictResolution: {
+    strategy: "first-wins",
+    separator: "_",
+    order: [],
+    longestName: 46,
+    dotsInNames: false,
+  },
   incomingAuth: { type: "anonymous" },
   authorization: null,
   limits: DEFAULT_LIMITS,

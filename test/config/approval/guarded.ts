@@ -42,7 +42,7 @@ const KEYS: Guards = {
     "server.host server.public_url backends.folders backends.filters.tools.allow " +
     "backends.filters.tools.deny backends.filters.resources.allow backends.filters.resources.deny " +
     "backends.filters.prompts.allow backends.filters.prompts.deny conflict_resolution.strategy " +
-    "conflict_resolution.separator conflict_resolution.order conflict_resolution.longest_name " +
+    "conflict_resolution.separator conflict_resolution.order conflict_resolution.longest_name conflict_resolution.dots_in_names " +
     "groups.tools groups.backends profiles.users profiles.clients profiles.groups profiles.optimizer " +
     "incoming_auth.type incoming_auth.issuer incoming_auth.audience incoming_auth.jwks " +
     "incoming_auth.algorithms incoming_auth.leeway incoming_auth.required_scopes " +

@@ -187,6 +187,7 @@ redact = ["x"]
     separator: "__",
     order: ["files"],
     longestName: 60,
+    dotsInNames: false,
   });
   assert.deepEqual(config.incomingAuth, {
     type: "local",

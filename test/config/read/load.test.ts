@@ -41,7 +41,13 @@ const NOTIFY_DEFAULTS = { enabled: false, failover: true, tbReady: true, configR
 const NO_GATEWAY = {
   server: null,
   backends: [],
-  conflictResolution: { strategy: "first-wins", separator: "_", order: [], longestName: 46 },
+  conflictResolution: {
+    strategy: "first-wins",
+    separator: "_",
+    order: [],
+    longestName: 46,
+    dotsInNames: false,
+  },
   limits: DEFAULT_LIMITS,
   incomingAuth: { type: "anonymous" },
   authorization: null,

@@ -213,7 +213,7 @@ test("conflicts: prefix: tools and prompts carry their backend's name, URIs and 
       source("a", { tools: ["x"], prompts: ["p"], resources: ["u:1"], templates: ["u:{t}"] }),
       source("b", { tools: ["x"], prompts: ["p"], resources: ["u:1"], templates: ["u:{t}"] }),
     ],
-    conflict({ strategy: "prefix", separator: "." }),
+    conflict({ strategy: "prefix", separator: ".", dotsInNames: true }),
   );
   assert.deepEqual(owners(catalog), ["a:a.x", "b:b.x"]);
   assert.deepEqual(owners(catalog, "prompts"), ["a:a.p", "b:b.p"]);
@@ -303,6 +303,7 @@ const strategies: fc.Arbitrary<ConflictConfig> = fc.record({
   separator: fc.constantFrom("_", "."),
   order: fc.uniqueArray(fc.constantFrom("a", "b", "c"), { maxLength: 3 }),
   longestName: fc.constantFrom(46),
+  dotsInNames: fc.boolean(),
 });
 const LISTS = [
   ["tools", "tools", "tools", "name"],

@@ -5,17 +5,21 @@ import { usableName } from "../../../src/gateway/catalog/names.ts";
 import { compileUriTemplate, isUnclear, otherSpellings } from "../../../src/gateway/catalog/uri-template.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 
+const NAMES = { longestName: 46, dotsInNames: false };
+
 test("D3 a name that every client can use stays as it is", () => {
-  for (const name of ["read", "fs.read-file_2", "x".repeat(46)]) assert.equal(usableName(name, 46), name);
+  for (const name of ["read", "fs_read-file_2", "x".repeat(46)]) assert.equal(usableName(name, NAMES), name);
+  assert.equal(usableName("fs.read-file_2", { ...NAMES, dotsInNames: true }), "fs.read-file_2");
 });
 
-test("D3 another is cut, and ends in a hash of the whole name", () => {
+test("D3 D9 another is cut, or loses its dots, and ends in a hash of the whole name", () => {
   const long = "x".repeat(47);
-  assert.equal(usableName(long, 46), `${"x".repeat(37)}_b35f3728`);
-  assert.equal(usableName("read file", 46), "read_file_1214148e");
-  assert.notEqual(usableName("read/file", 46), usableName("read file", 46));
-  assert.match(usableName("", 46), /^_[0-9a-f]{8}$/u);
-  assert.match(usableName("文件", 46), /^___[0-9a-f]{8}$/u);
+  assert.equal(usableName(long, NAMES), `${"x".repeat(37)}_b35f3728`);
+  assert.equal(usableName("read file", NAMES), "read_file_1214148e");
+  assert.match(usableName("immich.albums.add", NAMES), /^immich_albums_add_[0-9a-f]{8}$/u);
+  assert.notEqual(usableName("read/file", NAMES), usableName("read file", NAMES));
+  assert.match(usableName("", NAMES), /^_[0-9a-f]{8}$/u);
+  assert.match(usableName("文件", NAMES), /^___[0-9a-f]{8}$/u);
 });
 
 test("D3 whatever the name, what is published has a length and characters that clients allow, and is usable itself", () => {
@@ -23,11 +27,12 @@ test("D3 whatever the name, what is published has a length and characters that c
     fc.property(
       fc.string({ unit: "binary", maxLength: 200 }),
       fc.integer({ min: 24, max: 128 }),
-      (name, longest) => {
-        const used = usableName(name, longest);
-        assert.match(used, /^[A-Za-z0-9_.-]+$/u);
-        assert.ok(used.length <= longest);
-        assert.equal(usableName(used, longest), used);
+      fc.boolean(),
+      (name, longestName, dotsInNames) => {
+        const used = usableName(name, { longestName, dotsInNames });
+        assert.match(used, dotsInNames ? /^[A-Za-z0-9_.-]+$/u : /^[A-Za-z0-9_-]+$/u);
+        assert.ok(used.length <= longestName);
+        assert.equal(usableName(used, { longestName, dotsInNames }), used);
       },
     ),
   );

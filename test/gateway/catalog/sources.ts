@@ -10,6 +10,7 @@ export const FIRST_WINS: ConflictConfig = {
   separator: "_",
   order: [],
   longestName: 46,
+  dotsInNames: false,
 };
 
 export interface SourceParts {

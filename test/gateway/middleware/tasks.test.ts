@@ -87,7 +87,7 @@ test("D1 tasks of 2026-07-28 are nobody's whose tool is gone, and wait for a bac
   assert.equal(codeOf(await get(notYet)), false);
   // Published under another name by now.
   const renamed = servingSet([source("a", { tools: ["y"] }), source("b", { tools: ["y"] })], services, {
-    conflict: { strategy: "prefix", separator: "_", order: [], longestName: 46 },
+    conflict: { strategy: "prefix", separator: "_", order: [], longestName: 46, dotsInNames: false },
   });
   assert.equal(codeOf(await get(renamed)), false);
   // One of several machines that have it.

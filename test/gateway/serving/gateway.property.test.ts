@@ -108,7 +108,7 @@ function configOf({ backends, strategy, tokens, reserved }: Wishes): GatewayConf
     ...NO_GATEWAY,
     server: serverOn(0, { drainTimeoutMs: 30_000 }),
     backends: backends.map(backendOf),
-    conflictResolution: { strategy, separator: "_", order: ["c", "a"], longestName: 46 },
+    conflictResolution: { strategy, separator: "_", order: ["c", "a"], longestName: 46, dotsInNames: false },
     incomingAuth: tokens
       ? {
           type: "local",

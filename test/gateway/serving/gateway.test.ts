@@ -89,7 +89,7 @@ test("B7 the gateway as a whole: backends and rules that change together are one
   b.told.length = 0;
   await b.change({
     backends: [second],
-    conflictResolution: { strategy: "prefix", separator: ".", order: [], longestName: 46 },
+    conflictResolution: { strategy: "prefix", separator: ".", order: [], longestName: 46, dotsInNames: true },
   });
   assert.deepEqual(b.names(), ["b.two"]);
   const changes = b.told.filter(({ name }) => name === "catalog.changed");

@@ -380,7 +380,7 @@ test("D3 instructions name tools as clients see them, and no word of a sentence 
   for (const [text, meant] of [
     [
       "Call `read` or `read_file(path)`, then read_file. Use db.query. listFiles, not my.read_file or read_file2.",
-      "Call `files__read` or `files__read_file(path)`, then files__read_file. Use files__db.query. files__listFiles, not my.read_file or read_file2.",
+      "Call `files__read` or `files__read_file(path)`, then files__read_file. Use files__db_query_a1846e74. files__listFiles, not my.read_file or read_file2.",
     ],
     [
       "You may read and stat.",
