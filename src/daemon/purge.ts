@@ -3,13 +3,17 @@
 import type { Dirent } from "node:fs";
 import { lstat, readdir, realpath, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { expecting, MountaineerError } from "../runtime/errors.ts";
+import { CLIENT_NAMES } from "../clients/client.ts";
+import { expecting } from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
 import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
+import { silentLogger } from "../runtime/log/log.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { createKeyring } from "../secrets/keyring.ts";
 import { openSecretStore } from "../secrets/secret-store.ts";
-import { REMOTE_NAME } from "../shares/drivers/rclone/files.ts";
+import { createFormerShares, type FormerUnsent } from "../shares/drivers/rclone/caches.ts";
+import { noteOfRunning, REMOTE_NAME, rcloneFilesIn } from "../shares/drivers/rclone/files.ts";
+import { shareMountsFolder } from "../shares/drivers/share-files.ts";
 import type { MountTable } from "../shares/mounts/mount-entry.ts";
 import { createMountTable } from "../shares/mounts/mount-table.ts";
 import { logFilePath } from "./compose/log-settings.ts";
@@ -34,7 +38,6 @@ const FOLDERS = [
 const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";
 /** The files that Mountaineer makes, and rclone for it, as paths in the home. */
 const FILES = [
-  "config\\.(?:toml|ya?ml)",
   "(?:aliases|carry-proof|daemon|held-routes|lock|management|secrets|state|timeline)\\.json",
   "(?:audit|sessions)\\.jsonl",
   "(?:fleet\\.|fleet-keys\\.|secrets\\.)?lock\\.db",
@@ -42,7 +45,7 @@ const FILES = [
   "mountaineer\\.(?:log|sock)|mcp\\.sock|open\\.html",
   "carrier/(?:carrier\\.log|control\\.sock|lock\\.db|(?:socket|state)\\.json)",
   "carrier/program-[0-9a-f]+/(?:carrier\\.mjs|(?:keep|run)\\.sh)",
-  "connections/(?:[a-z0-9-]+\\.json|lock\\.db)",
+  `connections/(?:(?:${CLIENT_NAMES.join("|")})\\.json|lock\\.db)`,
   "fleet/(?:ca\\.pem|(?:layer|member|operator)\\.json)",
   "history/\\d{10}-[0-9a-f]{8}\\.entry",
   "rclone/(?:current|\\d[\\w.-]*/rclone)",
@@ -61,11 +64,18 @@ const UNFINISHED = /(^|\/)\.([^/]+)\.\d{1,10}-[0-9a-f]{12}\.tmp$/;
 const LOG = /^mountaineer(?:-launchd)?\.log(?:\.\d{1,3})?$/;
 
 /** Whether Mountaineer makes files or folders with this path, in which a folder ends in `/`. */
-type IsOurs = (path: string) => boolean;
+type IsOurs = (path: string, isLink?: boolean) => boolean;
 const isOursByName: IsOurs = (path) => OURS.test(path.replace(UNFINISHED, "$1$2"));
 const isInOurFolder: IsOurs = (path) => FOLDERS.includes(path.split("/")[0] ?? "");
 
+/** Files of a person in our folders: set aside, or written to a mount path while nothing was mounted. */
+const PERSONS = /^(?:volumes|(?:mounts|rclone)\/[^/]+\/set-aside)\/.*[^/]$/s;
+const isPersons: IsOurs = (path, isLink = false) =>
+  // In `volumes`, a symbolic link is the mount path of a share with driver `local`.
+  PERSONS.test(path) && !(isLink && path.split("/").length === 2);
+
 const UNREAD = ["ENOENT", "ENOTDIR", "EACCES", "EPERM"];
+const STAYS = [...UNREAD, "ENOTEMPTY", "EEXIST", "EBUSY", "EROFS"];
 
 /** Removes the home's secrets and sealing keys from the keyring. Rejects with `secret_unavailable`. */
 export async function clearKeyring(home: string, signal: AbortSignal): Promise<void> {
@@ -79,8 +89,9 @@ export async function clearKeyring(home: string, signal: AbortSignal): Promise<v
   for (const name of SEALING_KEYS) await keyring.remove(name, limits);
 }
 
-/** Names of files set aside beside rclone's cache, and of folders set aside beside a mount path. */
-const SET_ASIDE = /^set-aside$|\.set-aside-\d{8}T/;
+/** Files of rclone's write caches that are not on a NAS yet, of any share that this home ever had. */
+export const unsentIn = (home: string): Promise<readonly FormerUnsent[]> =>
+  createFormerShares({ clock: systemClock, logger: silentLogger, stateFolder: home }).look([]);
 
 /**
  * Files in the home that are not on the NAS: files set aside, and, in the usual home, files that programs wrote to a
@@ -89,61 +100,55 @@ const SET_ASIDE = /^set-aside$|\.set-aside-\d{8}T/;
 export async function filesNotOnNas(
   home: string,
   isUsual: boolean,
-  table: MountTable = createMountTable({ clock: systemClock }),
+  table?: MountTable,
 ): Promise<readonly string[]> {
   const real = await realpath(home).catch(expecting("ENOENT", home));
-  const mounted = await mountedPaths(table);
-  const volumes = join(real, "volumes");
   const found: string[] = [];
-  const look = async (folder: string, isKept: boolean): Promise<void> => {
-    for (const entry of await entriesOf(folder)) {
-      const path = join(folder, entry.name);
-      // In `volumes`, a symbolic link is the mount path of a share with driver `local`.
-      const isLocal = entry.isSymbolicLink() && folder === volumes;
-      const isOther = folder === real && !FOLDERS.includes(entry.name);
-      if (mounted.has(path) || isLocal || isOther) continue;
-      const isVolumes = isUsual && path === volumes;
-      if (entry.isDirectory()) await look(path, isKept || isVolumes || SET_ASIDE.test(entry.name));
-      else if (isKept) found.push(path);
-    }
-  };
-  await look(real, false);
+  for await (const { path, isLink } of walk(real, isInOurFolder, await mountedPaths(table)))
+    if (isPersons(path, isLink) && (isUsual || !path.startsWith("volumes/"))) found.push(join(real, path));
   return found;
 }
 
-async function mountedPaths(table: MountTable): Promise<ReadonlySet<string>> {
-  return new Set((await table.read(systemClock.monotonicMs())).map(({ path }) => path));
-}
-
-function entriesOf(folder: string): Promise<Dirent[]> {
-  return readdir(folder, { withFileTypes: true }).catch(expecting(UNREAD, []));
-}
-
-/** Rejects with `unmount_failed` if something is mounted in the folders that a purge of the usual home removes whole. */
-export async function requireNoMount(
+/**
+ * What still uses the folders of a home: mounts in those that a purge of the usual home removes whole, and rclones of
+ * any share that this home ever had.
+ */
+export async function mountsIn(
   home: string,
-  table: MountTable = createMountTable({ clock: systemClock }),
-): Promise<void> {
+  isUsual: boolean,
+  table?: MountTable,
+): Promise<readonly string[]> {
   // The mount table has real paths.
   const real = await realpath(home).catch(expecting("ENOENT", home));
   const inside = [...(await mountedPaths(table))].filter(
-    (path) => path.startsWith(`${real}/`) && isInOurFolder(path.slice(real.length + 1)),
+    (path) => isUsual && path.startsWith(`${real}/`) && isInOurFolder(path.slice(real.length + 1)),
   );
-  if (inside.length === 0) return;
-  throw new MountaineerError("unmount_failed", `something is mounted in ${home}: ${inside.join(", ")}`, {
-    hint: "nothing in it was removed; unmount it, and say it again",
-  });
+  const root = shareMountsFolder(real);
+  const folders = (await entriesOf(root)).filter((entry) => entry.isDirectory());
+  const notes = folders.map(({ name }) => noteOfRunning(rcloneFilesIn(join(root, name))));
+  const serving = (await Promise.all(notes)).flatMap((note) => note ?? []);
+  return [
+    ...inside.map((path) => `something is mounted at ${path}`),
+    ...serving.map(({ pid, mountPath }) => `rclone (pid ${pid}) still serves ${mountPath}`),
+  ];
+}
+
+interface PurgedHome {
+  /** Its folders go with all that is in them. Elsewhere only files with Mountaineer's names go, and the folders that this empties. */
+  readonly isUsual: boolean;
+  /** Always stays. */
+  readonly userHome: string;
+  /** The configuration file in use. */
+  readonly config: string;
 }
 
 /**
- * Removes what Mountaineer has made in its home, and the home if it is empty then; resolves with what stays in it.
- * `isUsual`: its folders go with all that is in them. Elsewhere only files with its names go, and the folders that
- * this empties. `userHome` always stays.
+ * Removes what Mountaineer has made in its home, and the home if it is empty then; resolves with what stays in it. Files
+ * that the NAS does not have stay.
  */
 export async function removeHome(
   home: string,
-  isUsual: boolean,
-  userHome: string,
+  { isUsual, userHome, config }: PurgedHome,
   table?: MountTable,
 ): Promise<readonly string[]> {
   const real = await realpath(home).catch(expecting("ENOENT", null));
@@ -152,45 +157,61 @@ export async function removeHome(
   const isThere = await entryExists(lock).catch(expecting("ENOTDIR", false));
   const wait = { clock: systemClock, withinMs: ENDS_WITHIN_MS };
   const carrier = isThere ? await waitExclusive(lock, wait).catch(() => null) : null;
-  await removeOurs(real, (path) => (isUsual && isInOurFolder(path)) || isOursByName(path), table);
+  const isOurs: IsOurs = (path, isLink) =>
+    !isPersons(path, isLink) &&
+    ((isUsual && isInOurFolder(path)) || isOursByName(path) || join(home, path) === config);
+  await removeOurs(real, isOurs, table);
   carrier?.release();
   const left = await readdir(real);
-  if (left.length > 0 || real === (await realpath(userHome))) return left;
+  if (left.length > 0 || real === (await realpath(userHome).catch(expecting("ENOENT", null)))) return left;
   await removeIfEmpty(real);
   const isLink = (await lstat(home).catch(expecting("ENOENT", null)))?.isSymbolicLink() === true;
   if (isLink && !(await entryExists(real))) await unlink(home);
   return [];
 }
 
-/** Removes what is ours in a folder, without following links or crossing mount points. */
-export async function removeOurs(
+/** Removes what is ours in a folder, without following links or crossing mount points. What may not be removed stays. */
+export async function removeOurs(root: string, isOurs: IsOurs, table?: MountTable): Promise<void> {
+  const emptied = new Set<string>();
+  for await (const { path, isLink } of walk(root, isOurs, await mountedPaths(table))) {
+    if (!isOurs(path, isLink) && !emptied.has(path)) continue;
+    const at = join(root, path);
+    await (path.endsWith("/") ? removeIfEmpty(at) : unlink(at).catch(expecting(STAYS)));
+    emptied.add(`${dirname(path)}/`);
+  }
+}
+
+/** All that is in those folders of `root` that may be entered, each folder after what is in it. */
+async function* walk(
   root: string,
-  isOurs: IsOurs,
-  table: MountTable = createMountTable({ clock: systemClock }),
-): Promise<void> {
-  const mounted = await mountedPaths(table);
-  /** Resolves with whether something was removed from the folder. */
-  const removeIn = async (folder: string): Promise<boolean> => {
-    const { dev } = await lstat(join(root, folder));
-    let isChanged = false;
-    for (const entry of await entriesOf(join(root, folder))) {
-      const name = join(folder, entry.name);
-      const path = join(root, name);
-      if (mounted.has(path)) continue;
-      if (!entry.isDirectory()) {
-        if (!isOurs(name)) continue;
-        await unlink(path).catch(expecting("ENOENT", undefined));
-      } else {
-        const mayHoldOurs = folder !== "" || isOurs(`${name}/`);
-        if (!mayHoldOurs || (await lstat(path)).dev !== dev) continue;
-        if (!(await removeIn(name)) && !isOurs(`${name}/`)) continue;
-        await removeIfEmpty(path);
-      }
-      isChanged = true;
+  mayEnter: IsOurs,
+  mounted: ReadonlySet<string>,
+  folder = "",
+): AsyncGenerator<{ readonly path: string; readonly isLink: boolean }> {
+  const deviceOf = async (path: string) =>
+    (await lstat(join(root, path)).catch(expecting(UNREAD, null)))?.dev;
+  const device = await deviceOf(folder);
+  for (const entry of await entriesOf(join(root, folder))) {
+    const path = join(folder, entry.name);
+    if (mounted.has(join(root, path))) continue;
+    const isFolder = entry.isDirectory();
+    if (isFolder) {
+      const isEntered = folder !== "" || mayEnter(`${path}/`);
+      if (!isEntered || (await deviceOf(path)) !== device) continue;
+      yield* walk(root, mayEnter, mounted, path);
     }
-    return isChanged;
-  };
-  await removeIn("");
+    yield { path: isFolder ? `${path}/` : path, isLink: entry.isSymbolicLink() };
+  }
+}
+
+async function mountedPaths(
+  table: MountTable = createMountTable({ clock: systemClock }),
+): Promise<ReadonlySet<string>> {
+  return new Set((await table.read(systemClock.monotonicMs())).map(({ path }) => path));
+}
+
+function entriesOf(folder: string): Promise<Dirent[]> {
+  return readdir(folder, { withFileTypes: true }).catch(expecting(UNREAD, []));
 }
 
 /** Removes the usual home's log, the files that it was before, and their folder if it is Mountaineer's and empty then. */
@@ -204,5 +225,5 @@ export async function removeLog(home: string, userHome: string): Promise<void> {
 
 /** Removes a folder if it is empty. Does nothing if it does not exist, or may not be removed. */
 export async function removeIfEmpty(folder: string): Promise<void> {
-  await rmdir(folder).catch(expecting([...UNREAD, "ENOTEMPTY", "EEXIST", "EBUSY", "EROFS"], undefined));
+  await rmdir(folder).catch(expecting(STAYS));
 }

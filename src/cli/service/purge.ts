@@ -1,5 +1,5 @@
 // `uninstall --purge`: removes everything that Mountaineer has put on this machine, and nothing on a NAS.
-import { lstat, readlink, unlink } from "node:fs/promises";
+import { lstat, readdir, readlink, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts";
 import { requireUsual } from "../../clients/connection-plan.ts";
@@ -14,11 +14,14 @@ import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readBundle, VERSION_FOLDER } from "../input/launcher-path.ts";
 import { askEngine } from "../sessions/control-session.ts";
+import { lookUntil } from "../sessions/look-until.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { uninstallService } from "./service-command.ts";
 
 const NAMED_AT_MOST = 5;
+/** How long to wait for an rclone whose mount is gone, ms. */
+const RCLONE_ENDS_WITHIN_MS = 5_000;
 /** The unpacked versions of a bundle. */
 const OUR_VERSIONS = new RegExp(`^(?:current|\\.new-.+)$|${VERSION_FOLDER.source}`);
 
@@ -45,17 +48,11 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   // Any other home may be a folder that somebody uses for other things, too.
   const isUsual = home === usualHome && found?.isSymbolicLink() !== true;
   const requireAllSent = async (): Promise<void> => {
-    const { servers } = await askEngine(context, "look", "unsent", {
-      share: null,
-      server: null,
-      what: "show",
-    });
-    const unsent = servers.filter(({ files }) => files.length > 0);
-    if (unsent.length > 0)
-      throw kept(
-        unsent.map(({ share, files }) => `${counted(files.length, "file")} of ${share} not on the NAS yet`),
-        "mountaineer unsent shows them",
-      );
+    const unsent = (await purge.unsentIn(home)).map(
+      ({ share, waiting: { files, folder } }) =>
+        `${counted(files.length, "file")} of ${share} not on the NAS yet, in ${folder}`,
+    );
+    if (unsent.length > 0) throw kept(unsent, "mountaineer status says what they wait for");
     const aside = await purge.filesNotOnNas(home, isUsual);
     if (aside.length > 0)
       throw kept(aside, "they are files of yours that the NAS does not have: move them first");
@@ -65,7 +62,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
       hint: "mountaineer fleet leave ends it; nothing was removed",
     });
   await requireAllSent();
-  const links = await linksOf(context);
+  const { links, config } = await inUse(context);
   const where = harmless(home);
   const folder = isUsual
     ? `the log and ${where} with its configuration and secrets`
@@ -84,7 +81,16 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
 
   await unmountAll(context);
   await requireAllSent();
-  if (isUsual) await purge.requireNoMount(home);
+  const limits = { withinMs: RCLONE_ENDS_WITHIN_MS, signal };
+  const mounts = await lookUntil(
+    limits,
+    () => purge.mountsIn(home, isUsual),
+    (found) => found.length === 0,
+  );
+  if (mounts.length > 0)
+    throw new MountaineerError("unmount_failed", mounts.map(harmless).join("; "), {
+      hint: "unmount it, and say it again; nothing was removed",
+    });
   for (const client of connected) {
     const undo = disconnectClient(context, { client, file: null, yes: true, keepOthers: false });
     await undo.catch((error: unknown) => {
@@ -98,7 +104,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
 
   await purge.clearKeyring(home, signal);
   for (const link of links) await removeLink(link, purge.removeIfEmpty);
-  const left = await purge.removeHome(home, isUsual, userHome);
+  const left = await purge.removeHome(home, { isUsual, userHome, config });
   // Any other home contains its log.
   if (home === usualHome) await purge.removeLog(home, userHome);
   // rclone makes these folders, and Mountaineer keeps nothing in them.
@@ -128,13 +134,18 @@ function kept(what: readonly string[], hint: string): MountaineerError {
   });
 }
 
-async function linksOf(context: CommandContext): Promise<readonly Link[]> {
-  const { shares } = await askEngine(context, "look", "status", null);
+/** The configuration file, and the links that may be there, also those of shares that are no longer configured. */
+async function inUse(context: CommandContext): Promise<{ links: readonly Link[]; config: string }> {
+  const { shares, global } = await askEngine(context, "look", "status", null);
   const { aliases } = await askEngine(context, "look", "aliases", null);
-  return [
+  const { shares_root: root, mount_root: mounts, config_path: config } = global;
+  const names = await readdir(root).catch(expecting(["ENOENT", "ENOTDIR", "EACCES"], []));
+  const links = [
     ...aliases.map(({ path, target }) => ({ path, target, isShare: false })),
     ...shares.map(({ stable_path: path, mount_path: target }) => ({ path, target, isShare: true })),
+    ...names.map((name) => ({ path: join(root, name), target: join(mounts, name), isShare: true })),
   ];
+  return { links, config };
 }
 
 /** Removes the link if it still has its target; anything else at the path is not Mountaineer's. */

@@ -4,7 +4,6 @@ import { access, chmod, mkdir, readFile, readlink, rm, stat, symlink, writeFile 
 import { delimiter, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import type { UnsentServer } from "../../../src/api/contract.ts";
 import {
   type ServiceDefinition,
   serviceDefinition,
@@ -16,13 +15,7 @@ import { unitText } from "../../../src/cli/service/service-manager-linux.ts";
 import type { ServiceManager } from "../../../src/cli/service/service-outcome.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startRig } from "../../api/management-rig.ts";
-import {
-  sampleReport,
-  sampleResult,
-  sampleShare,
-  scriptedControl,
-  secondsAgo,
-} from "../../api/sample-report.ts";
+import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../../api/sample-report.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -424,18 +417,17 @@ for (const becomes of ["unsent", "set aside"] as const) {
     const aside = join(home, "rclone/CORE/set-aside");
     const link = { stable_path: join(home, "CORE"), mount_path: join(home, "volumes/CORE") };
     await symlink(link.mount_path, link.stable_path);
-    let files: UnsentServer["files"] = [];
+    const cache = join(home, "mounts/CORE/cache");
     const control = scriptedControl(sampleReport([sampleShare(link)]), async () => {
-      if (becomes === "unsent") files = [{ path: "a.txt", bytes: 1, written_at: secondsAgo(1) }];
-      else {
-        await mkdir(aside, { recursive: true });
-        await writeFile(join(aside, "a.txt"), "mine");
+      const folders =
+        becomes === "unsent" ? ["vfs", "vfsMeta"].map((kind) => join(cache, kind, "share/core")) : [aside];
+      for (const folder of folders) {
+        await mkdir(folder, { recursive: true });
+        await writeFile(join(folder, "a.txt"), '{"Dirty":true}');
       }
       return sampleResult({ result: "unmounted" });
     });
-    const server = { share: "CORE", server: "1", source: null, proved: true, in_use: false, oldest: null };
-    const unsent = async () => ({ servers: [{ ...server, files, folder: aside }] });
-    await startRig(t, { home, control: { ...control, unsent, aliases: () => ({ aliases: [] }) } });
+    await startRig(t, { home, control: { ...control, aliases: () => ({ aliases: [] }) } });
     const refused = await runCommand(["uninstall", "--purge", "--yes"], { home });
     assert.equal(refused.code, 7, refused.stdout);
     assert.match(refused.stderr, becomes === "unsent" ? /1 file of CORE not on the NAS yet/ : /a\.txt/);

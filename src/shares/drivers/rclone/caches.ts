@@ -51,10 +51,14 @@ interface Looked {
 export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }: CachesOptions) {
   const looked = new Map<string, Looked>();
 
-  const look = async (share: ShareSpec, inUse: string | null): Promise<readonly WaitingUnsent[]> => {
+  const look = async (
+    share: ShareSpec,
+    inUse: string | null,
+    atMost?: number,
+  ): Promise<readonly WaitingUnsent[]> => {
     const waiting: WaitingUnsent[] = [];
     for (const files of await listCaches(shareFiles(stateFolder, share.name).folder)) {
-      const paths = await unsent.of(files.cache, share.shareName);
+      const paths = await unsent.of(files.cache, share.shareName, atMost);
       if (paths.length === 0) continue;
       const facts = await factsOf(files);
       if (facts.source === null && files.server === FIRST_SERVER) await noteSource(share, files);
@@ -80,7 +84,7 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
     },
 
     /** Unsent files for all servers, including `inUse`; each call reads them again. */
-    all: look,
+    all: (share: ShareSpec, inUse: string | null) => look(share, inUse, Number.POSITIVE_INFINITY),
 
     /**
      * Orders that the files that wait for `server` go to the server `inUse`. They are sent at the next mount of
@@ -158,12 +162,14 @@ export function createCaches({ clock, logger, stateFolder, unsent, onReplaced }:
 }
 
 /** Finds unsent files of shares that are no longer configured. */
-export function createFormerShares({ clock, logger, stateFolder }: StateFolderTools) {
-  const unsent = createUnsentWrites();
+export function createFormerShares(
+  { clock, logger, stateFolder }: StateFolderTools,
+  unsent = createUnsentWrites(),
+) {
   let lookedAtMs = Number.NEGATIVE_INFINITY;
   let known: readonly FormerUnsent[] = [];
 
-  const look = async (configured: readonly string[]): Promise<readonly FormerUnsent[]> => {
+  const look = async (configured: readonly string[], atMost?: number): Promise<readonly FormerUnsent[]> => {
     const folders = new Set(configured.map(folderName));
     const root = shareMountsFolder(stateFolder);
     const found: FormerUnsent[] = [];
@@ -173,7 +179,10 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
       const folder = join(root, name);
       const serving = (await noteOfRunning(rcloneFilesIn(folder)))?.server;
       for (const files of await listCaches(folder)) {
-        const byName = Map.groupBy(await unsent.of(files.cache, ""), (path) => path.split("/")[0] ?? "");
+        const byName = Map.groupBy(
+          await unsent.of(files.cache, "", atMost),
+          (path) => path.split("/")[0] ?? "",
+        );
         for (const [shareName, paths] of byName) {
           const inShare = paths.map((path) => path.slice(shareName.length + 1));
           const isServed = files.server === serving;
@@ -187,10 +196,10 @@ export function createFormerShares({ clock, logger, stateFolder }: StateFolderTo
 
   return {
     /**
-     * Reads the files now. `configured`: names of the shares that are configured. Rejects with the system's
-     * error.
+     * Reads the files now, however many there are. `configured`: names of the shares that are configured. Rejects with
+     * the system's error.
      */
-    look,
+    look: (configured: readonly string[]) => look(configured, Number.POSITIVE_INFINITY),
 
     /**
      * The unsent files of shares that are no longer configured, without those that a running rclone sends, as the

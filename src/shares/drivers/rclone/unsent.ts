@@ -43,8 +43,8 @@ export function createUnsentWrites(most = NOTES_AT_MOST) {
       .sort();
   return {
     /** Returns paths inside the share, sorted; empty if there is no cache. */
-    of: (cacheFolder: string, shareName: string): Promise<readonly string[]> =>
-      unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName)),
+    of: (cacheFolder: string, shareName: string, atMost?: number): Promise<readonly string[]> =>
+      unsentIn(join(cacheFolder, "vfsMeta", REMOTE_NAME, shareName), atMost),
     /** Paths in the whole cache, sorted: the remote's name, the share's name, and the path inside the share. */
     all: (cacheFolder: string): Promise<readonly string[]> => unsentIn(join(cacheFolder, "vfsMeta")),
     /** Whether the cache has no unsent file; reads all of its notes. */

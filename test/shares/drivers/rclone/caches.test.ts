@@ -200,6 +200,21 @@ test("A13 what waits for a share that is configured no more is listed with its n
   await told(SHARE.name, 0);
 });
 
+test("A11 F6 who asks what is unsent is told all of it, however many sent files are read before", async (t) => {
+  const { caches, unsent, away, stateFolder, clock } = await scene(t, 3);
+  for (const name of ["a", "b", "c", "d"]) {
+    await write(away, name);
+    await sent(away, name);
+  }
+  await write(away, "deep/precious");
+  const former = createFormerShares({ clock, logger: silentLogger, stateFolder }, unsent);
+  for (const found of [await caches.all(SHARE, null), (await former.look([])).map(({ waiting }) => waiting)])
+    assert.deepEqual(
+      found.flatMap(({ files }) => files.map(({ path }) => path)),
+      ["deep/precious"],
+    );
+});
+
 test("A13 what waits under the share's name in other letters is sent under the one that it has now", async (t) => {
   const { caches, unsent, here } = await scene(t);
   await write(here, "precious");
