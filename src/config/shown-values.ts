@@ -36,6 +36,10 @@ const DIGEST = /^[0-9a-f]{16,64}$/;
 const PLAIN_WORDS =
   /^(?:true|false|yes|no|on|off|all|none|auto|stdio|http|https|sse|debug|info|warn|warning|error)$/i;
 
+/** What stands before a reference in the user or password of an address. */
+const USER_BEFORE_REFERENCE =
+  /(?<![\w+.-])([a-z][\w+.-]*:\/\/)[^\s/?#\\@]+?(?=\$\{secret:[^\s/?#\\]{0,500}@)/gi;
+
 export function isSecretName(name: string): boolean {
   return SECRET_NAME.test(name);
 }
@@ -91,7 +95,7 @@ export function shownUrl(address: string, audience: Audience): string {
     .map((pair) => {
       const [name = "", ...value] = pair.split("=");
       if (value.length === 0) return name === "" ? "" : shownPart(name, "log");
-      const isShown = !isSecretName(name) && isHarmless(value.join("="));
+      const isShown = value.join("") === "" || (!isSecretName(name) && isHarmless(value.join("=")));
       return `${isHarmless(name) ? name : HIDDEN}=${isShown ? value.join("=") : HIDDEN}`;
     });
   const segments = path.split("/").map((segment) => shownPart(segment, audience));
@@ -134,7 +138,7 @@ export function shownText(text: string, audience: Audience): string {
 
 /** Keeps references to stored secrets, and shows each text around them as `show` does. */
 function aroundReferences(text: string, show: (part: string) => string): string {
-  return storedParts(text)
+  return storedParts(text.replace(USER_BEFORE_REFERENCE, `$1${HIDDEN}`))
     .map((part) => (typeof part === "string" ? show(part) : referenceShown(part)))
     .join("");
 }

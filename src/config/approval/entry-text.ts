@@ -106,7 +106,8 @@ function asSecretText(path: readonly string[], value: EntryValue): string | null
   return value
     .map((part) => {
       const reference = asReference(part);
-      if (reference === null) return isHidden(parent, key) && value.length === 1 ? HIDDEN : String(part);
+      if (reference === null && isHidden(parent, key) && value.length === 1) return HIDDEN;
+      if (reference === null) return parent === "headers" ? shownText(String(part), "log") : String(part);
       return reference.startsWith("secret:") ? `\${${reference}}` : reference;
     })
     .join("");

@@ -23,6 +23,8 @@ url = "https://web.example/\${secret:path}/mcp?api_key=hunter2"
 [backends.web.headers]
 Authorization = "Bearer \${TOKEN}"
 X-Api-Key = "literal"
+X-Forwarded = "Bearer hunter2"
+X-Tenant = "acme"
 [authorization]
 [[authorization.policies]]
 effect = "allow"
@@ -63,6 +65,7 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
   assert.equal(entryText(of("backends.new").approved), "");
   const web = entryText(of("backends.web").waiting);
   assert.match(web, /^headers\.Authorization = "Bearer \$\{TOKEN\}"$/m);
+  assert.match(web, /^headers\.X-Forwarded = "Bearer \(hidden\)"\nheaders\.X-Tenant = "acme"$/m);
   assert.doesNotMatch(web, /hunter2|literal/);
   assert.match(entryText(of("authorization").waiting), /^policies\[0\]\.effect = "allow"$/m);
   assert.doesNotMatch(added + web, /stored/);

@@ -121,6 +121,16 @@ test("E2 what a program gets as an address is shown by the host that a parser fi
     ["http://0x7f.1:8/mcp", "http://127.0.0.1:8/mcp"],
     ["postgres://ann:p\\ss@Db.Local:5/x", "postgres://(hidden)@Db.Local:5/x"],
     ["postgres://ann:p/ss@db.local:5/x", "postgres://(hidden)@db.local:5/x"],
+    ["postgres://ann:hunter2${secret:a}@db.local/x", "postgres://(hidden)${secret:a}@db.local/x"],
+    ["--db=postgres://ann:${secret:a}@db.local/x", "--db=postgres://(hidden)${secret:a}@db.local/x"],
+    [
+      "http://db.local:8/${secret:a}/@x?key=${secret:b}&y=",
+      "http://db.local:8/${secret:a}/@x?key=${secret:b}&y=",
+    ],
+    [
+      "https://db.local/?api_key=${secret:a}&token=hunter2",
+      "https://db.local/?api_key=${secret:a}&token=(hidden)",
+    ],
   ];
   for (const [address, shown] of rows) assert.deepEqual(shownArguments("npx", [address], "log"), [shown]);
   // A part that is hidden is found in the text even if the rest is shown in another form.
