@@ -87,25 +87,9 @@ export async function registerClient(
   const { oauth, options } = tools;
   const answer = await oauth
     .dynamicClientRegistrationRequest(server, metadata, options)
-    .then(withExpiry)
     .then((response) => oauth.processDynamicClientRegistrationResponse(response))
     .catch(signInFailure(tools, `${server.issuer} does not register this client`));
   return registered(answer, server, asked);
-}
-
-/** Adds `client_secret_expires_at` and status 201, which the standard requires and many servers leave out. */
-async function withExpiry(response: Response): Promise<Response> {
-  if (!response.ok) return response;
-  const content = await response.text();
-  const { headers } = response;
-  try {
-    const body: unknown = JSON.parse(content);
-    const isBare = typeof body === "object" && body !== null && !("client_secret_expires_at" in body);
-    const whole = isBare ? JSON.stringify({ ...body, client_secret_expires_at: 0 }) : content;
-    return new Response(whole, { status: 201, headers });
-  } catch {
-    return new Response(content, { status: 201, headers });
-  }
 }
 
 function registered(

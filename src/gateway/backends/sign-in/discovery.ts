@@ -63,7 +63,8 @@ async function resourceMetadata(
   { server, challenge }: Discovery,
   boundedFetch: BoundedFetch,
 ): Promise<ResourceFacts | null> {
-  const named = challenge?.resourceMetadata ?? null;
+  const given = challenge?.resourceMetadata ?? null;
+  const named = given === null ? null : (URL.parse(given, server)?.href ?? given);
   const addresses = named === null ? resourceMetadataAddresses(server) : [named];
   for (const address of addresses) {
     const response = await metadataAt(boundedFetch, address);

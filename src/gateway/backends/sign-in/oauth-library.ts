@@ -1,5 +1,6 @@
 // Loads the OAuth library at the first sign-in, and converts its errors to ours.
 import { MountaineerError } from "../../../runtime/errors.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
 import { createBoundedFetch, type FetchBounds, failed } from "./bounded-fetch.ts";
 
@@ -28,10 +29,28 @@ export async function openOAuth(bounds: FetchBounds) {
     /** The library may use plain http, because the bounded fetch refuses it where needed. */
     options: {
       [oauth.customFetch]: (url: string, { method, headers, body }: LibraryRequest) =>
-        boundedFetch(url, { method, headers, body }),
+        boundedFetch(url, { method, headers, body }).then(asStandard),
       [oauth.allowInsecureRequests]: true,
     },
   };
+}
+
+/**
+ * Adds what the standards require and many servers leave out: the type of a token, and of a registration the expiry of its
+ * secret and the status. Leaves out members that are null.
+ */
+async function asStandard(response: Response): Promise<Response> {
+  if (!response.ok) return response;
+  const { headers, status } = response;
+  const content = await response.text();
+  const body = jsonObject(content);
+  if (body === null) return new Response(content, { status, headers });
+  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+  if ("access_token" in given) return Response.json({ token_type: "bearer", ...given }, { status });
+  const isRegistration = "client_id" in given;
+  return isRegistration
+    ? Response.json({ client_secret_expires_at: 0, ...given }, { status: 201 })
+    : Response.json(given, { status });
 }
 
 const LONGEST_TEXT = 200;
