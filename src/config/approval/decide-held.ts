@@ -51,11 +51,8 @@ export interface Grant {
 export interface Approvals {
   readonly mode: ApproveMode;
   readonly entries: ReadonlyMap<string, ApprovedEntry>;
-  /**
-   * The approved order: names of backends, including disabled and removed ones. Absent if an earlier version
-   * wrote the approvals; then the backends have the order of `entries`.
-   */
-  readonly order?: readonly string[];
+  /** The approved order: names of backends, including disabled and removed ones. */
+  readonly order: readonly string[];
   /**
    * True: the earlier approvals could not be read, so entries that are missing here count as not approved.
    */
@@ -128,7 +125,7 @@ export function decideHeld(input: HeldInput): Held {
   const held = [...fileEntries.values()].flatMap((entry) => {
     return waitingEntry(entry, approvals, mode, tightens) ?? [];
   });
-  const order = waits("access", mode) ? approvedOrder(approvals) : null;
+  const order = waits("access", mode) ? approvals.order : null;
   const unordered = effectiveConfig(file, held);
   const effective = order === null ? unordered : inOrder(unordered, order);
   const remembered = approvedAs(effective === file ? fileEntries : entriesOf(effective), approvals.entries);
@@ -156,16 +153,7 @@ function firstApprovals(running: MountaineerConfig, mode: ApproveMode, isStart: 
   return { mode, entries, order, lost: false };
 }
 
-function approvedOrder({ entries, order }: Approvals): readonly string[] {
-  if (order !== undefined) return order;
-  return [...entries].flatMap(([id, { live }]) => (live && isBackend(id) ? [id.slice(BACKEND.length)] : []));
-}
-
 const BACKEND = "backends.";
-
-function isBackend(id: string): boolean {
-  return id.startsWith(BACKEND);
-}
 
 /** Returns the waiting entry for the order of backends; empty if the running order is already that of the file. */
 function waitingOrder(wanted: MountaineerConfig, effective: MountaineerConfig): readonly WaitingEntry[] {
@@ -201,7 +189,7 @@ export function withApproved(
   const runs = (name: string): boolean => entries.get(`${BACKEND}${name}`)?.live === true;
   // Without `placed`, the person saw only the order of the running backends.
   const shown = placed ?? input.file.backends.map(({ name }) => name).filter(runs);
-  const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvedOrder(approvals));
+  const order = orderWith(ids.has(BACKEND_ORDER) ? shown : [], approvals.order);
   /**
    * Ids of backends whose name belonged to another approved backend. They do not inherit the place of that backend in
    * the order.
@@ -408,10 +396,7 @@ function restored<T extends object>(one: T, parts: PartValues): T {
   return { ...one, ...Object.fromEntries(values) };
 }
 
-/**
- * Returns `value`, with null added for each key that only `now` has. An earlier version of Mountaineer did not store
- * those keys.
- */
+/** Returns `value`, with null added for each key that only `now` has, because it is newer than the approval. */
 function filled(value: EntryValue, now: unknown): EntryValue {
   if (typeof value !== "object" || value === null || isList(value)) return value;
   if (typeof now !== "object" || now === null) return value;

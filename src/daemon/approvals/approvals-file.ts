@@ -72,7 +72,12 @@ export function openApprovalsFile(sealed: SealedFile) {
  */
 function lost(note: string, reason: string): Extract<LoadedApprovals, { kind: "lost" }> {
   const mode = isMode(note) ? note : "commands";
-  return { kind: "lost", approvals: { mode, entries: new Map(), lost: true }, reason, passes: false };
+  return {
+    kind: "lost",
+    approvals: { mode, entries: new Map(), order: [], lost: true },
+    reason,
+    passes: false,
+  };
 }
 
 function isMode(value: unknown): value is ApproveMode {
@@ -80,7 +85,9 @@ function isMode(value: unknown): value is ApproveMode {
 }
 
 function decoded(value: unknown): Approvals | null {
-  if (!isObject(value) || !isMode(value["mode"]) || !isObject(value["entries"])) return null;
+  if (!isObject(value) || !isObject(value["entries"])) return null;
+  const { mode, order } = value;
+  if (!isMode(mode) || !Array.isArray(order)) return null;
   const entries = new Map<string, ApprovedEntry>();
   for (const [id, entry] of Object.entries(value["entries"])) {
     if (!isObject(entry) || typeof entry["live"] !== "boolean" || !isObject(entry["parts"])) return null;
@@ -88,7 +95,5 @@ function decoded(value: unknown): Approvals | null {
     const { live, parts, isOff } = entry;
     entries.set(id, { live, parts: parts as PartValues, ...(isOff === true && { isOff }) });
   }
-  const { order } = value;
-  const isOrder = Array.isArray(order) && order.every((name) => typeof name === "string");
-  return { mode: value["mode"], entries, lost: false, ...(isOrder && { order }) };
+  return { mode, entries, order: order.filter((name) => typeof name === "string"), lost: false };
 }

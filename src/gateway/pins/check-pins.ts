@@ -5,11 +5,9 @@ import {
   areNoInstructions,
   entryDigest,
   entryPin,
-  hasLegacyApproval,
   INSTRUCTIONS_KEY,
   pinKey,
   type Shown,
-  type ShownKind,
 } from "./pinned-entry.ts";
 
 /** A new or changed entry that waits for a person's approval. */
@@ -43,8 +41,8 @@ interface Known {
 }
 
 /**
- * Pins all entries of a new backend at once, and all entries of a kind that was never pinned for the backend. In mode
- * "block" other new entries wait for approval; in mode "tell" they are pinned and announced.
+ * Pins all entries of a new backend at once. In mode "block" other new entries wait for approval; in mode "tell" they
+ * are pinned and announced.
  */
 export function checkPins(
   listed: readonly Shown[],
@@ -57,14 +55,9 @@ export function checkPins(
     changed ??= new Map(known);
     changed.set(key, pinned);
   };
-  const remembersInstructions = known.has(INSTRUCTIONS_KEY);
-  const remembersLists = known.size > (remembersInstructions ? 1 : 0);
-  const isFirst = (kind: ShownKind): boolean => {
-    if (isLost) return false;
-    if (kind === "instructions") return !remembersInstructions;
-    const wasCovered = remembersInstructions || kind === "tool" || kind === "skill";
-    return !remembersLists || !wasCovered;
-  };
+  const isNewBackend = !isLost && known.size === 0;
+  const remembersLists = known.size > (known.has(INSTRUCTIONS_KEY) ? 1 : 0);
+  const hasNewLists = !isLost && !remembersLists;
   const pending: PendingEntry[] = [];
   const unannounced: PendingEntry[] = [];
   const added: string[] = [];
@@ -85,11 +78,12 @@ export function checkPins(
     const pinned = known.get(key);
     const isNew = pinned === undefined || pinned.approved.length === 0;
     const isEmpty = areNoInstructions(shown);
-    if (isNew && (isEmpty || isFirst(kind) || mode === "tell")) {
+    const isFirst = kind === "instructions" ? isNewBackend : hasNewLists;
+    if (isNew && (isEmpty || isFirst || mode === "tell")) {
       const { digest, text } = entryPin(definition);
       remember(key, approvedAs(pinned, digest, text));
       if (isEmpty) continue;
-      if (isFirst(kind)) first += 1;
+      if (isFirst) first += 1;
       else added.push(readableKey(key));
       continue;
     }
@@ -99,10 +93,9 @@ export function checkPins(
         remember(key, { ...pinned, announced: null, isListed: true });
       continue;
     }
-    const isKnown = isEmpty || pinned?.approved.includes(digest) === true;
-    if (isKnown || hasLegacyApproval(definition, pinned?.approved ?? [])) {
+    if (isEmpty || pinned?.approved.includes(digest) === true) {
       const { text } = entryPin(definition);
-      remember(key, approvedAs(isKnown ? pinned : undefined, digest, text));
+      remember(key, approvedAs(pinned, digest, text));
       if (isEmpty) gone.push(readableKey(key));
       continue;
     }

@@ -8,8 +8,8 @@ import { canonical, isJsonObject, type JsonObject } from "../json-rpc.ts";
 
 /** The members with which the text or diff of an entry begins. The other members follow by name. */
 const FIRST_MEMBERS = ["name", "title", "description", "inputSchema", "outputSchema", "annotations"];
-/** A digest with this beginning covers all members. Older digests leave some members out. */
-const WHOLE = "2.";
+/** The form of a digest: all members count. A digest of another form approves nothing. */
+const FORM = "2.";
 
 export type ShownKind = EntryKind | "instructions";
 
@@ -21,7 +21,6 @@ export interface Shown {
   readonly definition: JsonObject;
 }
 
-/** If a backend's pins have this key, they cover all kinds of entries; otherwise only tools and skills. */
 export const INSTRUCTIONS_KEY = "\ninstructions";
 
 /**
@@ -45,7 +44,7 @@ export function areNoInstructions({ kind, definition }: Shown): boolean {
   return kind === "instructions" && definition["instructions"] === undefined;
 }
 
-/** Unique within one server. Tools and skills keep the keys of older files. */
+/** Unique within one server: the plain name of a tool or skill, otherwise kind and name. */
 export function pinKey(kind: ShownKind, name: string): string {
   if (kind === "instructions") return INSTRUCTIONS_KEY;
   const isUri = name.includes("://");
@@ -90,18 +89,8 @@ export function isSkillPin({ inputSchema, frontmatter }: JsonObject): boolean {
 export const entryDigest = memoized((entry: JsonObject) => entryPin(entry).digest);
 
 export function entryPin(entry: JsonObject): { readonly digest: string; readonly text: string } {
-  const text = textOf(entry, membersOf(entry));
-  return { digest: `${WHOLE}${hash("sha256", text, "base64url")}`, text };
-}
-
-/**
- * True if the entry was approved with a digest of the older form, and none of the members that this digest covers has
- * changed.
- */
-export function hasLegacyApproval(entry: JsonObject, approved: readonly string[]): boolean {
-  if (approved.some((digest) => digest.startsWith(WHOLE))) return false;
-  const members = isSkillPin(entry) ? ["name", "frontmatter", "resources"] : FIRST_MEMBERS;
-  return approved.includes(hash("sha256", textOf(entry, members), "base64url"));
+  const text = textOf(entry);
+  return { digest: `${FORM}${hash("sha256", text, "base64url")}`, text };
 }
 
 function membersOf(entry: JsonObject): readonly string[] {
@@ -119,9 +108,9 @@ function isUsual(execution: unknown): boolean {
   return canonical(execution) === '{"taskSupport":"forbidden"}';
 }
 
-/** Returns the given members as canonical JSON. */
-function textOf(entry: JsonObject, members: readonly string[]): string {
-  const parts = members.flatMap((member) => {
+/** Returns the entry as canonical JSON. */
+function textOf(entry: JsonObject): string {
+  const parts = membersOf(entry).flatMap((member) => {
     const value = entry[member];
     return value === undefined ? [] : [`${JSON.stringify(member)}:${canonical(value)}`];
   });

@@ -97,7 +97,7 @@ test("E2 nothing unapproved ever runs, approved entries never stop serving, and 
         if (each.do === "restart") running = null;
         if (each.do === "lose") {
           if (!everHeld) continue;
-          approvals = { mode, entries: new Map(), lost: true };
+          approvals = { mode, entries: new Map(), order: [], lost: true };
           running = null;
           mayRun = new Set();
         }

@@ -42,15 +42,9 @@ export function world() {
       running = null;
       return look();
     },
-    /** As an earlier version left it. */
-    forgetOrder(): void {
-      if (approvals === null) throw new TypeError("nothing is remembered");
-      const { order: _, ...rest } = approvals;
-      approvals = rest;
-    },
     lose(mode: Approvals["mode"]): Held {
       running = null;
-      approvals = { mode, entries: new Map(), lost: true };
+      approvals = { mode, entries: new Map(), order: [], lost: true };
       return look();
     },
   };
@@ -301,7 +295,7 @@ test("E2 with all, what waits in `management` and in tables with chosen keys lea
 test("E2 of what was removed the newest two hundred are remembered", async () => {
   const file = (await accepted(FILES)).config;
   const gone = Array.from({ length: 300 }, (_, n) => [`backends.b${n}`, { live: false, parts: {} }] as const);
-  const given: Approvals = { mode: "commands", entries: new Map(gone), lost: false };
+  const given: Approvals = { mode: "commands", entries: new Map(gone), order: [], lost: false };
   const { approvals } = decideHeld({ file, running: null, approvals: given, places: PLACES });
   const kept = [...(approvals?.entries.keys() ?? [])].filter((id) => /b\d+$/.test(id));
   assert.deepEqual([kept.length, kept[0], kept.at(-1)], [200, "backends.b100", "backends.b299"]);
@@ -377,19 +371,6 @@ test("E2 with all, another program under a name that was there before does not i
   await home.save(FILES.replace("serve", "evil") + OTHER + all);
   const held = home.approve("backends.files");
   assert.deepEqual([runs(held), ids(held)], [["other: rm", "files: evil /home/ann"], ["backends"]]);
-});
-
-test("E2 with all, the order that an earlier version kept is that of its entries", async () => {
-  const home = world();
-  const all = '[trust]\napprove = "all"\n';
-  await home.save(FILES + OTHER + all);
-  home.forgetOrder();
-  const held = await home.save(OTHER + FILES + all);
-  assert.deepEqual([runs(held), ids(held)], [["files: serve /home/ann", "other: rm"], ["backends"]]);
-  await home.save(OTHER + all);
-  home.forgetOrder();
-  const back = await home.save(FILES + OTHER + all);
-  assert.deepEqual([runs(back)[0], ids(back)], ["other: rm", ["backends"]], "one that was gone comes last");
 });
 
 test("E2 what stood switched off when approvals began is known, and waits until its person switches it on", async () => {

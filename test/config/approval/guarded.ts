@@ -136,7 +136,7 @@ function partsOf({ entries }: Modules, config: MountaineerConfig): Lists {
 }
 
 function closedOf({ held }: Modules, file: MountaineerConfig) {
-  const approvals = { mode: "all", entries: new Map(), lost: true } as const;
+  const approvals = { mode: "all", entries: new Map(), order: [], lost: true } as const;
   const { waiting } = held.decideHeld({ file, running: null, approvals, places: PLACES });
   const sections = waiting.filter(({ group }) => group === "sections");
   return Object.fromEntries(sections.map(({ id, approved }) => [id, approved]));

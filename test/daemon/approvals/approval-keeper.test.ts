@@ -17,7 +17,7 @@ const place = findPlace({ HOME: "/home/me", MOUNTAINEER_HOME: "/home/me/.mountai
 const NOTHING: LoadedApprovals = { kind: "known", approvals: null };
 const lost = (passes: boolean): LoadedApprovals => ({
   kind: "lost",
-  approvals: { mode: "commands", entries: new Map(), lost: true },
+  approvals: { mode: "commands", entries: new Map(), order: [], lost: true },
   reason: "gone",
   passes,
 });

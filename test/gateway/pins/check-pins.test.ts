@@ -12,13 +12,7 @@ import {
   readBook,
   withinBounds,
 } from "../../../src/gateway/pins/pin-book.ts";
-import {
-  entryPin,
-  INSTRUCTIONS_KEY,
-  pinOf,
-  type Shown,
-  shownOf,
-} from "../../../src/gateway/pins/pinned-entry.ts";
+import { entryPin, INSTRUCTIONS_KEY, pinOf, shownOf } from "../../../src/gateway/pins/pinned-entry.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
@@ -114,21 +108,6 @@ test("E3 tools against their pins: a new tool of a known backend is pinned and t
   assert.deepEqual(changes(later), { ...NOTHING, added: ["b"] }, "what waited is pinned once it need not");
 });
 
-test("E3 of pins from before all kinds were pinned, only the other kinds are taken as they are", () => {
-  const { pins } = check([tool("a")], null, "block");
-  const older = new Map([...pins].filter(([key]) => key !== INSTRUCTIONS_KEY));
-  const shown = (kind: Shown["kind"], name: string): Shown => ({ kind, name, definition: tool(name) });
-  const listed = [
-    shown("tool", "a"),
-    shown("tool", "b"),
-    shown("skill", "skill://s/SKILL.md"),
-    shown("prompt", "p"),
-  ];
-  const checked = checkPins(listed, { pins: older, isLost: false }, "block");
-  assert.deepEqual(pluck(checked.pending, "name"), ["b", "skill://s/SKILL.md"]);
-  assert.deepEqual([checked.first, checked.added], [0, []], "the backend is not new");
-});
-
 test("E3 tools against their pins: of two tools of one name the first counts", () => {
   const first = check([tool("a"), tool("a", { title: "Other" })], null, "block");
   assert.equal(first.pins.get("a")?.text, entryPin(tool("a")).text);
@@ -174,37 +153,18 @@ test("E3 tools against their pins: over any history: a tool is pending exactly w
   );
 });
 
-test("E3 a tool that an earlier version pinned is remembered whole, once, without a question", () => {
+test("E3 digests of another form, and pins without the server's instructions, approve nothing and are not new", () => {
   const { name, description, inputSchema } = tool("a");
-  const earlier = hash("sha256", JSON.stringify({ name, description, inputSchema }), "base64url");
-  const known = new Map([["a", { approved: [earlier], text: null, announced: null, isListed: true }]]);
-  const withMeta = tool("a", { _meta: { "ui.resourceUri": "ui://a" } });
-  const first = check([withMeta], known, "block");
-  assert.deepEqual(first.pending, []);
-  assert.deepEqual(first.pins.get("a")?.approved, [entryPin(withMeta).digest]);
-  const second = check([tool("a", { _meta: { "ui.resourceUri": "ui://b" } })], first.pins, "block");
-  assertEach(second.pending, (one) => one.name, ["a"]);
-});
-
-test("E3 prompts, resources and instructions that an earlier version did not pin are remembered as they are, once", () => {
-  const { name, description, inputSchema } = tool("a");
-  const earlier = hash("sha256", JSON.stringify({ name, description, inputSchema }), "base64url");
-  const known = new Map([["a", { approved: [earlier], text: null, announced: null, isListed: true }]]);
-  const shown = (more: { readonly uri: string; readonly instructions: string }) =>
-    shownOf({
-      ...source("files", { prompts: ["ask"], resources: [more.uri] }),
-      instructions: more.instructions,
-    });
-  const first = checkPins(
-    shown({ uri: "file:///a", instructions: "Use it." }),
-    { pins: known, isLost: false },
-    "block",
-  );
-  assert.deepEqual(changes(first), { ...NOTHING, gone: ["a"] });
-  const again = { pins: first.pins, isLost: false };
-  const second = checkPins(shown({ uri: "file:///b", instructions: "Use it at once." }), again, "block");
-  assert.deepEqual(changes(second).pending, ["changed instructions", "new file:///b"]);
-  assert.deepEqual(changes(second).gone, ["resource file:///a"]);
+  const other = hash("sha256", JSON.stringify({ name, description, inputSchema }), "base64url");
+  const known = new Map([["a", { approved: [other], text: null, announced: null, isListed: true }]]);
+  const listed = shownOf({
+    ...source("files", { prompts: ["ask"] }),
+    instructions: "Use it.",
+  });
+  const shown = [...listed, { kind: "tool" as const, name: "a", definition: tool("a") }];
+  const checked = checkPins(shown, { pins: known, isLost: false }, "block");
+  assert.deepEqual(pluck(checked.pending, "change"), ["new", "new", "changed"]);
+  assert.deepEqual([checked.first, checked.added], [0, []]);
 });
 
 test("E3 a server that no longer says anything of itself is told, and what it says later waits", () => {

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { hash } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import type { PinMode } from "../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
@@ -7,7 +6,6 @@ import { isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts"
 import {
   entryDigest,
   entryPin,
-  hasLegacyApproval,
   listDigests,
   memberChanges,
   pinOf,
@@ -409,24 +407,6 @@ test("D5 a tool is the same in the lists of either version of MCP", () => {
   const modern = tool("read", { title: "Read" });
   assert.equal(entryDigest({ ...modern, execution: { taskSupport: "forbidden" } }), entryDigest(modern));
   assert.notEqual(entryDigest({ ...modern, execution: { taskSupport: "optional" } }), entryDigest(modern));
-});
-
-test("E3 what an earlier version remembered holds for what it covered, and only until the whole is remembered", () => {
-  const seen = tool("read", { title: "Read" });
-  // As versions before wrote it: name, title, description, schemas and annotations alone.
-  const { name, title, description, inputSchema } = seen;
-  const earlier = hash("sha256", JSON.stringify({ name, title, description, inputSchema }), "base64url");
-  const withMore = { ...seen, _meta: { "ui.resourceUri": "ui://a" }, icons: [] };
-  assert.equal(hasLegacyApproval(withMore, [earlier]), true);
-  assert.equal(hasLegacyApproval({ ...withMore, description: "Other." }, [earlier]), false);
-  assert.equal(hasLegacyApproval(withMore, []), false);
-  const whole = entryDigest(withMore);
-  assert.equal(hasLegacyApproval({ ...withMore, icons: [1] }, [whole, earlier]), false);
-  const pin = pinOf("skill", skill("git", "Works with git."));
-  const earlierSkill = hash("sha256", entryPin(pin).text, "base64url");
-  assert.equal(hasLegacyApproval(pin, [earlierSkill]), true);
-  const other = pinOf("skill", skill("git", "Works with git.", ["b.md"]));
-  assert.equal(hasLegacyApproval(other, [earlierSkill]), false);
 });
 
 test("E3 numbers count with all their digits, and odd keys like any other", () => {
