@@ -7,10 +7,10 @@ import { requireAnswer } from "../../runtime/process/answering-disk.ts";
 /** Resolves to the path without symlinks; null: there is no file, or the disk did not answer in time. */
 export type RealPath = (path: string) => Promise<string | null>;
 
-/** The configuration file of an entry; null in entries of versions that did not record it. */
+/** The configuration file of an entry. */
 export interface EntryPlace {
   /** Absolute, as it was spelled. */
-  readonly path: string | null;
+  readonly path: string;
   /** The real path of the file, without symlinks. */
   readonly realPath: string | null;
 }
@@ -30,7 +30,6 @@ export const ownRealPath: RealPath = async (path) => {
  * and entries of the same file under other paths. A symlink that now leads to another file thus keeps its history.
  */
 export async function findHistoryOwner(
-  home: string,
   configPath: string,
   entries: readonly EntryPlace[],
   realPath: RealPath,
@@ -42,10 +41,7 @@ export async function findHistoryOwner(
   }
   return {
     place: { path: configPath, realPath: real },
-    owns: (entry) =>
-      entry.path === null
-        ? dirname(configPath) === home
-        : names.has(entry.path) || (entry.realPath !== null && names.has(entry.realPath)),
+    owns: ({ path, realPath }) => names.has(path) || (realPath !== null && names.has(realPath)),
   };
 }
 
@@ -54,9 +50,7 @@ function unresolved(entries: readonly EntryPlace[], names: ReadonlySet<string>):
   const fileNames = [...names].map((name) => basename(name));
   return new Set(
     entries.flatMap(({ path, realPath }) =>
-      path !== null && realPath === null && !names.has(path) && fileNames.includes(basename(path))
-        ? [path]
-        : [],
+      realPath === null && !names.has(path) && fileNames.includes(basename(path)) ? [path] : [],
     ),
   );
 }

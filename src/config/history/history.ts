@@ -61,8 +61,8 @@ const headerOf = reader(
     summary: text,
     format: choice("toml", "yaml"),
     length: number,
-    /** The path of the configuration file. Absent: the entry belongs to the file in the home. */
-    path: optional(text),
+    /** The path of the configuration file. */
+    path: text,
     realPath: optional(text),
     inode: optional(text),
   }),
@@ -75,7 +75,7 @@ function readEntry(raw: Buffer): Omit<Stored, "file"> | string {
   if (header === null) return "its first line is not what it should be";
   const bytes = raw.subarray(end + 1);
   if (sha256Of(bytes) !== header.sha256) return "its content is not what its hash says";
-  const { length: _, path = null, realPath = null, inode = null, ...entry } = header;
+  const { length: _, path, realPath = null, inode = null, ...entry } = header;
   return { path, realPath, inode, entry, bytes };
 }
 
@@ -140,7 +140,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
 
   async function newest(): Promise<Stored[]> {
     const { stored } = await readAll(folder);
-    const { owns } = await findHistoryOwner(home, configPath, stored, realPath);
+    const { owns } = await findHistoryOwner(configPath, stored, realPath);
     return stored.filter(owns).slice(0, KEPT_ENTRIES);
   }
 
@@ -163,7 +163,7 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     if (sha256Of(bytes) !== sha256) throw new TypeError("the hash is not that of the content");
     const { stored, corrupt } = await readAll(folder);
     if (corrupt.length > 0) await setAside(corrupt);
-    const { place, owns } = await findHistoryOwner(home, configPath, stored, realPath);
+    const { place, owns } = await findHistoryOwner(configPath, stored, realPath);
     const own = stored.filter(owns);
     const newest = own[0]?.entry.sha256 === sha256 ? own[0] : null;
     const inode = content.inode ?? newest?.inode ?? undefined;

@@ -114,7 +114,7 @@ function plainEntry([key, { kind, backend, plainName }]: readonly [string, Named
 }
 
 function readKept(value: unknown): Known | null {
-  const { version, names, off = [] } = objectOf(value) as Readonly<Record<string, unknown>>;
+  const { version, names, off } = objectOf(value) as Readonly<Record<string, unknown>>;
   if (version !== 1 || !Array.isArray(names) || !Array.isArray(off)) return null;
   const owners = new Map<string, NamedEntry>();
   for (const entry of names) {

@@ -13,7 +13,7 @@ import {
   type TypeOf,
   text,
 } from "../../../runtime/shape.ts";
-import { jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
+import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { openEncryptedFiles } from "../../../secrets/encrypted-files.ts";
 import type { SecretStore } from "../../../secrets/secret-store.ts";
@@ -134,18 +134,6 @@ export type Grant = Readonly<Omit<TypeOf<typeof grantShape>, "version" | "scopes
   readonly scopes: readonly string[] | null;
 };
 const readGrant = reader(grantShape);
-/** Values for members that are missing in grants of earlier versions. */
-const DEFAULTS = {
-  revocationEndpoint: null,
-  redirectUri: null,
-  scopes: null,
-  expiresAtMs: null,
-  refreshToken: null,
-  renewingSinceMs: null,
-  ended: null,
-};
-const NO_SECRET = { secret: null, secretEndsAtMs: null };
-
 /** A token must outlive its request. It is unusable in its last 5 s, or the last tenth of a shorter life. */
 const LEAST_LEFT = { ms: 5_000, part: 0.1 };
 
@@ -165,8 +153,7 @@ export function isUnreadable(error: unknown): error is MountaineerError {
 
 /** Returns null for a grant of another version, and for content that is no grant. */
 function parseGrant(content: string): Grant | null {
-  const { client, ...said } = jsonObject(content) ?? {};
-  const found = readGrant({ ...DEFAULTS, ...said, client: { ...NO_SECRET, ...objectOf(client) } });
+  const found = readGrant(jsonObject(content));
   if (found === null) return null;
   const { version: _, ...grant } = found;
   return grant;

@@ -11,8 +11,8 @@ import { LONGEST_RECORD, readRecordLine, recordLine, type SessionRecord } from "
 const HEADER = JSON.stringify({ mountaineer: "sessions", version: 1 });
 /** Maximum number of sessions that are read; the newest ones. */
 const MOST_KEPT = 1_000;
-/** Twice the size of a full file, plus 128 KiB: earlier versions wrote a log, which could be larger. */
-const LARGEST_FILE = 2 * MOST_KEPT * (LONGEST_RECORD + 1) + 128 * 1024;
+/** Twice the size of a full file. */
+const LARGEST_FILE = 2 * MOST_KEPT * (LONGEST_RECORD + 1);
 
 interface SessionFileOptions extends GatewayTools {
   readonly path: string;

@@ -70,15 +70,12 @@ function lineOf(hash: string, record: SessionRecord): string | null {
 }
 
 /**
- * Returns null for a corrupt line. `record` is null if the session has ended, or if this build does not know the
- * session's protocol version.
+ * Returns null for a corrupt line. `record` is null if this build does not know the session's protocol version.
  */
 export function readRecordLine(line: string) {
   const value = parsed(line);
   const { session: hash } = value ?? {};
   if (value === null || typeof hash !== "string" || !SHA256_HEX.test(hash)) return null;
-  // Earlier versions wrote a line for each session that ended.
-  if (value["gone"] === true) return { hash, record: null };
   const { principal, protocol_version: protocolVersion, capabilities, client_info: clientInfo } = value;
   if (typeof principal !== "string" || !isJsonObject(capabilities) || !isJsonObject(clientInfo)) return null;
   const usedMs = Date.parse(String(value["used_at"]));
