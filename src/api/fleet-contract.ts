@@ -13,8 +13,8 @@ import {
 } from "../runtime/shape.ts";
 import { conditionShape } from "./contract.ts";
 
-/** The state in the machine's own words; absent from machines of an earlier version. */
-const words = optional(object({ text, tone: choice("good", "plain", "warning", "bad") }));
+/** The state in the machine's own words. */
+const words = object({ text, tone: choice("good", "plain", "warning", "bad") });
 
 const fleetShareShape = object({
   name: text,
@@ -67,7 +67,7 @@ export const machineStateShape = object({
   conditions: list(fleetConditionShape),
   /** Number of shares, backends and conditions that were cut off. */
   cut: count,
-  /** Absent: the machine runs an earlier version, which applies no layer. */
+  /** Absent: the machine applies no layer. */
   layer: optional(machineLayerShape),
 });
 export type MachineState = TypeOf<typeof machineStateShape>;

@@ -125,10 +125,7 @@ async function begin(
     );
   // A beat under this machine's own name comes from another machine that uses the name.
   subscribeToBeats(name);
-  let hearsRollCalls = true;
-  listen(connection, rollCallSubject("*"), events.rollCall, () => {
-    hearsRollCalls = false;
-  });
+  listen(connection, rollCallSubject("*"), events.rollCall, (error) => endBy(error, "listening"));
 
   /** Passes on the bucket's entries until the signal aborts. */
   const readBucket = async (stopped: AbortSignal): Promise<void> => {
@@ -163,13 +160,6 @@ async function begin(
     layers,
     /** Number of summaries in the bucket when the session began; the machines of some summaries may have left. */
     machineCount,
-    /**
-     * False if this machine gets no roll calls, because the server's permissions were written for an earlier
-     * version.
-     */
-    get hearsRollCalls() {
-      return hearsRollCalls;
-    },
     /**
      * Subscribes to all other machines, and asks them for a beat. Returns a function that unsubscribes.
      * Without a subscription, only beats under this machine's own name are passed on.

@@ -294,7 +294,6 @@ export class Fleet {
 
   #summary(word: Summary["word"]): string {
     const { name } = this.#options.config;
-    const answers = this.#session?.hearsRollCalls ?? true;
-    return summaryText({ name, instance: this.#instance, word, answers, state: this.#state() });
+    return summaryText({ name, instance: this.#instance, word, state: this.#state() });
   }
 }

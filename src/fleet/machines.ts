@@ -8,7 +8,7 @@ import { readSummary, type Summary } from "./summary.ts";
 export const BEAT_MS = 10_000;
 /** A machine counts as silent after this time without a beat, ms. It is three times the interval of the beats. */
 const SILENT_AFTER_MS = 30_000;
-/** A machine answers a roll call within this time, ms. */
+/** A machine answers a roll call, which begins a subscription, within this time, ms. */
 export const ANSWERS_WITHIN_MS = 2_000;
 /**
  * A machine that has not been heard for this long, ms, is dropped from the list. The bucket drops the machine's
@@ -223,11 +223,7 @@ function presenceOf(known: Known, subscribedSinceMs: number | null, nowMs: numbe
   if (isRecent(heardAtMs, nowMs)) return "here";
   // Without a subscription no machine is heard.
   if (subscribedSinceMs === null) return "unheard";
-  // The machine did not answer the roll call.
-  if (summary?.answers === true && heardAtMs === null && nowMs - subscribedSinceMs >= ANSWERS_WITHIN_MS) {
-    return "silent";
-  }
-  return isRecent(subscribedSinceMs, nowMs) ? "unheard" : "silent";
+  return nowMs - subscribedSinceMs < ANSWERS_WITHIN_MS ? "unheard" : "silent";
 }
 
 function problemOf({ problem, doubledAtMs }: Known, nowMs: number): string | null {

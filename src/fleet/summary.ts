@@ -24,8 +24,6 @@ export interface Summary {
   readonly instance: string;
   /** `here`: the machine serves; `gone`: it stopped in order. */
   readonly word: "here" | "gone";
-  /** True: the machine answers roll calls. Earlier versions do not. */
-  readonly answers: boolean;
   readonly state: MachineState;
 }
 
@@ -72,7 +70,7 @@ function cleanState({ version, shares, backends, conditions, cut, layer }: Machi
     name: clean(name, LONGEST_NAME),
     phase: clean(phase, LONGEST_WORD),
     reason: reason === null ? null : clean(reason, LONGEST_TEXT),
-    ...(words === undefined ? {} : { words: { text: clean(words.text, LONGEST_TEXT), tone: words.tone } }),
+    words: { text: clean(words.text, LONGEST_TEXT), tone: words.tone },
   });
   return {
     version: clean(version, LONGEST_WORD),
@@ -100,8 +98,8 @@ function fitting<T>(entries: readonly T[]): { kept: T[]; cut: number } {
   return { kept, cut: entries.length - kept.length };
 }
 
-export function summaryText({ name, instance, word, answers, state }: Summary): string {
-  return JSON.stringify({ format: 1, name, instance, word, answers, ...state });
+export function summaryText({ name, instance, word, state }: Summary): string {
+  return JSON.stringify({ format: 1, name, instance, word, ...state });
 }
 
 const summaryShape = object({
@@ -134,8 +132,7 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
   if (found.name !== key) return unreadable(`it says that it is of ${JSON.stringify(name)}`);
   const { word } = found;
   const state = cleanState(found);
-  const answers = value["answers"] === true;
-  return { ok: true, summary: { name, instance: clean(found.instance, LONGEST_WORD), word, answers, state } };
+  return { ok: true, summary: { name, instance: clean(found.instance, LONGEST_WORD), word, state } };
 }
 
 function cleanLayer({ revision, refused, authority = "" }: MachineLayer): MachineLayer {

@@ -2,11 +2,15 @@
 import type { FleetMachine, FleetReport, MachineState } from "../../src/api/fleet-contract.ts";
 import { secondsAgo } from "./sample-report.ts";
 
+export const OVER_TB = { text: "mounted over Thunderbolt", tone: "good" } as const;
+export const NOT_MOUNTED = { text: "not mounted", tone: "bad" } as const;
+export const READY = { text: "Ready", tone: "good" } as const;
+
 export function sampleMachineState(changes: Partial<MachineState> = {}): MachineState {
   return {
     version: "0.1.0",
-    shares: [{ name: "CORE", phase: "mounted", route: "tb", reason: null }],
-    backends: [{ name: "files", phase: "Ready", tools: 12, reason: null }],
+    shares: [{ name: "CORE", phase: "mounted", route: "tb", reason: null, words: OVER_TB }],
+    backends: [{ name: "files", phase: "Ready", tools: 12, reason: null, words: READY }],
     conditions: [],
     cut: 0,
     ...changes,
@@ -44,7 +48,9 @@ export function sampleFleet(changes: Partial<FleetReport> = {}): FleetReport {
         presence: "silent",
         heard_secs_ago: 95,
         state: sampleMachineState({
-          shares: [{ name: "CORE", phase: "error", route: "none", reason: "no host answers" }],
+          shares: [
+            { name: "CORE", phase: "error", route: "none", reason: "no host answers", words: NOT_MOUNTED },
+          ],
           conditions: [
             { code: "state_not_saved", severity: "warning", title: "state.json cannot be written" },
           ],

@@ -116,7 +116,7 @@ natsTest(
     const state = { version: "1", shares: [], backends: [], conditions: [], cut: 0 };
     for (let n = 0; n < 40; n += 1) {
       const name = `away-${n}`;
-      await bucket.put(name, summaryText({ name, instance: "x", word: "here", answers: true, state }));
+      await bucket.put(name, summaryText({ name, instance: "x", word: "here", state }));
     }
     // The hours of a machine that rests are seconds here.
     let shiftMs = 0;

@@ -16,9 +16,7 @@ import { pluck } from "../support/pluck.ts";
 const STATE = { version: "1", shares: [], backends: [], conditions: [], cut: 0 };
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const told = (changes: Partial<Summary> = {}): Uint8Array =>
-  bytes(
-    summaryText({ name: "nas", instance: "one", word: "here", answers: false, state: STATE, ...changes }),
-  );
+  bytes(summaryText({ name: "nas", instance: "one", word: "here", state: STATE, ...changes }));
 
 function laptop(): Machines {
   return new Machines({ name: "laptop", instance: "mine" });
@@ -29,9 +27,9 @@ test("G1 who is there is judged by when it was heard, and by this machine's cloc
   machines.read("nas", told(), false, 1_000);
   const presence = (connectedAtMs: number | null, nowMs: number): unknown =>
     machines.others(connectedAtMs, nowMs)[0]?.presence;
-  // It stood in the bucket: nobody knows since when.
-  assert.equal(presence(1_000, 31_000), "unheard");
-  assert.equal(presence(1_000, 31_001), "silent");
+  // It stood in the bucket, and was asked at 1,000.
+  assert.equal(presence(1_000, 2_999), "unheard");
+  assert.equal(presence(1_000, 3_000), "silent");
   assert.equal(machines.others(1_000, 31_001)[0]?.heard_secs_ago, null);
   machines.noteBeat("nas", "one", 40_000);
   assert.equal(presence(1_000, 70_000), "here");
@@ -39,8 +37,8 @@ test("G1 who is there is judged by when it was heard, and by this machine's cloc
   assert.equal(machines.others(1_000, 75_900)[0]?.heard_secs_ago, 35);
   // While this machine does not listen, and until it has listened for long enough, that says nothing.
   assert.equal(presence(null, 90_000), "unheard");
-  machines.read("nas", told({ answers: true }), false, 89_000);
-  assert.equal(presence(85_000, 90_000), "unheard");
+  machines.read("nas", told(), false, 89_000);
+  assert.equal(presence(88_001, 90_000), "unheard");
   machines.read("nas", told({ word: "gone" }), true, 91_000);
   assert.equal(presence(85_000, 91_000), "gone");
   machines.read("nas", told({ instance: "two" }), true, 92_000);
@@ -53,7 +51,7 @@ test("G1 who was asked whether it is there, and does not answer, is silent", () 
   const machines = laptop();
   machines.startReading(1_000);
   assert.equal(machines.isAwaiting, true, "nothing has been read");
-  machines.read("nas", told({ answers: true }), false, 1_000);
+  machines.read("nas", told(), false, 1_000);
   machines.read("off", told({ name: "off", word: "gone" }), false, 1_000);
   machines.read("old", told({ name: "old" }), false, 1_000);
   const presences = (nowMs: number): unknown[] =>
@@ -62,7 +60,7 @@ test("G1 who was asked whether it is there, and does not answer, is silent", () 
   machines.caughtUp();
   assert.equal(machines.isAwaiting, true);
   assert.deepEqual(presences(2_999), ["unheard", "gone", "unheard"]);
-  assert.deepEqual(presences(3_000), ["silent", "gone", "unheard"]);
+  assert.deepEqual(presences(3_000), ["silent", "gone", "silent"]);
   for (const name of ["nas", "old"]) machines.noteBeat(name, "one", 3_000);
   assert.equal(machines.isAwaiting, false);
   assert.deepEqual(presences(3_000), ["here", "gone", "here"]);
@@ -177,8 +175,18 @@ test("G1 texts of other machines lose what drives terminals, and what nobody see
   const state = {
     ...STATE,
     version: evil,
-    shares: [{ name: evil, phase: evil, route: evil, reason: evil.repeat(1_000) }],
-    backends: [{ name: evil, phase: evil, tools: 3, reason: evil }],
+    shares: [
+      {
+        name: evil,
+        phase: evil,
+        route: evil,
+        reason: evil.repeat(1_000),
+        words: { text: evil, tone: "bad" } as const,
+      },
+    ],
+    backends: [
+      { name: evil, phase: evil, tools: 3, reason: evil, words: { text: evil, tone: "bad" } as const },
+    ],
     conditions: [{ code: evil, severity: "error" as const, title: evil }],
   };
   const reading = readSummary("nas", told({ instance: evil, state }));
@@ -235,7 +243,7 @@ test("G1 a status of any size makes a summary within its bounds, cut with a coun
     backends: Array.from({ length: 400 }, (_, n) => sampleBackend({ name: `backend-${n}`, reason })),
   };
   const state = stateOf(status);
-  const text = summaryText({ name: "nas", instance: "one", word: "here", answers: true, state });
+  const text = summaryText({ name: "nas", instance: "one", word: "here", state });
   assert.ok(Buffer.byteLength(text) < SUMMARY_LIMIT_BYTES, `${text.length}`);
   assert.ok(state.shares.length > 20 && state.backends.length > 20);
   assert.equal(state.shares.length + state.backends.length + state.cut, 800);

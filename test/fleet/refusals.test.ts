@@ -60,19 +60,12 @@ test("G1 a server without JetStream is told", needsNats, async (t) => {
   assert.match(await reasonOf(startMember(t, rig, "laptop")), /JetStream is not on.*nats-server -js/);
 });
 
-interface Differing {
-  /** Also what makes the bucket. */
-  readonly making?: boolean;
-  /** As the list was before there were calls. */
-  readonly old?: boolean;
-}
-
-/** As docs/fleet.md lists them. */
-function permissionsOf(name: string, { making = false, old = false }: Differing = {}): string {
+/** As docs/fleet.md lists them; with `making` also what makes the bucket. */
+function permissionsOf(name: string, { making = false } = {}): string {
   const publish = [
     `$KV.mountaineer_fleet.${name}`,
     `mountaineer.fleet.${name}.beat`,
-    ...(old ? [] : [`mountaineer.fleet.${name}.rollcall`]),
+    `mountaineer.fleet.${name}.rollcall`,
     "$JS.API.INFO",
     "$JS.API.STREAM.INFO.KV_mountaineer_fleet",
     "$JS.API.CONSUMER.CREATE.KV_mountaineer_fleet.>",
@@ -81,11 +74,7 @@ function permissionsOf(name: string, { making = false, old = false }: Differing 
     "$JS.FC.KV_mountaineer_fleet.>",
     ...(making ? ["$JS.API.STREAM.CREATE.KV_mountaineer_fleet"] : []),
   ];
-  const subscribe = [
-    `_INBOX.${name}.>`,
-    "mountaineer.fleet.*.beat",
-    ...(old ? [] : ["mountaineer.fleet.*.rollcall"]),
-  ];
+  const subscribe = [`_INBOX.${name}.>`, "mountaineer.fleet.*.beat", "mountaineer.fleet.*.rollcall"];
   return `publish: ${JSON.stringify(publish)}, subscribe: ${JSON.stringify(subscribe)}`;
 }
 
@@ -107,21 +96,6 @@ test(
     const liar = startMember(t, rig, "nas", { secret: rig.key("laptop").seed });
     assert.match(await reasonOf(liar), /does not permit/);
     assert.throws(() => desktop.sees("nas"));
-  },
-);
-
-test(
-  "G1 with the permissions of before there were calls, a machine is in the fleet all the same",
-  needsNats,
-  async (t) => {
-    const old = { making: true, old: true };
-    const rig = await startNats(t, {
-      permissions: { laptop: permissionsOf("laptop", old), desktop: permissionsOf("desktop", old) },
-    });
-    const [laptop, desktop] = [startMember(t, rig, "laptop"), startMember(t, rig, "desktop")];
-    await eventually(() => desktop.sees("laptop").presence === "here");
-    await eventually(() => laptop.sees("desktop").presence === "here");
-    assert.deepEqual([laptop.report().conditions, desktop.report().conditions], [[], []]);
   },
 );
 
@@ -183,7 +157,7 @@ natsTest("G1 two machines with one name find that out, and say so", async (t, ri
 
 function summaryOf(name: string) {
   const state = { version: "1", shares: [], backends: [], conditions: [], cut: 0 };
-  return { name, instance: "one", word: "here" as const, answers: false, state };
+  return { name, instance: "one", word: "here" as const, state };
 }
 
 const openssl = (...args: string[]) => promisify(execFile)("openssl", args);

@@ -3,9 +3,7 @@
 // Pure.
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
 import type { FleetMachine, FleetReport, MachineLayer, MachineState } from "../fleet-contract.ts";
-import { phaseWords } from "./backend-words.ts";
-import { mountWords } from "./share-words.ts";
-import { SEVERITY_TONES, TONE_RANKS, type Words, worseTone } from "./words.ts";
+import { SEVERITY_TONES, TONE_RANKS, type Words } from "./words.ts";
 
 export interface MachineLine extends Words {
   readonly about: "wrong" | "config" | "share" | "backend";
@@ -94,18 +92,12 @@ function layerLines({ revision, refused }: MachineLayer): readonly MachineLine[]
   return [{ ...line, about: "wrong", text, tone: "warning" }, ...runs];
 }
 
-function shareLine({ name, phase, route, reason, words }: MachineState["shares"][number]): MachineLine {
-  return { about: "share", name, reason, ...(words ?? earlierWords(phase, route, reason)) };
+function shareLine({ name, reason, words }: MachineState["shares"][number]): MachineLine {
+  return { about: "share", name, reason, ...words };
 }
 
-/** The state of a share in words, for a machine of an earlier version, which sends no words. */
-function earlierWords(phase: string, route: string, reason: string | null): Words {
-  const { text, tone } = mountWords(phase, route);
-  return { text, tone: reason === null ? tone : worseTone(tone, "warning") };
-}
-
-function backendLine({ name, phase, tools, reason, words }: MachineState["backends"][number]): MachineLine {
-  const { text, tone } = words ?? phaseWords(phase);
+function backendLine({ name, tools, reason, words }: MachineState["backends"][number]): MachineLine {
+  const { text, tone } = words;
   return { about: "backend", name, text: `${text}, ${counted(tools, "tool")}`, reason, tone };
 }
 

@@ -3,7 +3,6 @@
 
 import { BlockList, isIP, isIPv6 } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
-import type { DaemonClient } from "../../api/client/client.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import {
@@ -12,7 +11,7 @@ import {
   MACHINE_NAME_EXPECTED,
   parseFleetServer,
 } from "../../config/values/fleet-values.ts";
-import { expecting, MountaineerError } from "../../runtime/errors.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
@@ -230,22 +229,11 @@ function refuseSection(
   return viewConfig(context, async (view) => {
     await refuseToBeginAfresh(context, view);
     const { fleet } = await readMembers(view);
-    if (fleet === null) return refuseOlderDaemon(view, context.signal);
+    if (fleet === null) return;
     throw new MountaineerError("usage", `this machine is in a fleet already, as ${fleet.name}`, {
       hint,
     });
   });
-}
-
-/**
- * Rejects early if the running daemon is too old for `[fleet]`: such a daemon would refuse the file only
- * after all other steps.
- */
-export async function refuseOlderDaemon(
-  { daemon }: { readonly daemon: Pick<DaemonClient, "ask"> | null },
-  signal: AbortSignal,
-): Promise<void> {
-  await daemon?.ask("fleet", null, signal).catch(expecting("fleet_off"));
 }
 
 /** Saves the section; an equal section is no change. */

@@ -9,7 +9,7 @@ import { findPlace } from "../../config/locate.ts";
 import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.ts";
 import { checkLayerApart, loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { Handover } from "../../fleet/layer/handovers.ts";
-import { errorText, expecting, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { harmless, harmlessLines, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -22,11 +22,6 @@ import { localTime } from "../views/history-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { homeOptions } from "./home-options.ts";
 
-/**
- * How long to wait until the daemon is linked again, ms: a change of the server's configuration has cut the
- * link.
- */
-const LINKED_WITHIN_MS = 15_000;
 /** How long to wait for the answers of connected machines, ms. */
 const ANSWERED_WITHIN_MS = 5_000;
 
@@ -240,7 +235,7 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
   const { publicBytes, publicKeyText } = await import("../../fleet/keys/nkey.ts");
   const options = homeOptions(context);
   await operatorKeys(options);
-  const report = await afterRenewal(context, daemon);
+  const report = await daemon.ask("fleetLayer", null, context.signal);
   const line = report.line ?? report.operator;
   const key = await settledOperatorKey(options, line);
   const operator = publicKeyText(publicBytes(key));
@@ -261,24 +256,6 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
   throw new MountaineerError("usage", `[fleet] ${found}: no machine like that would take what is signed`, {
     hint: `on every machine of the fleet: ${shellCommand`mountaineer config set fleet.operator ${operator}`}`,
   });
-}
-
-/**
- * If the fleet's server is on this machine, first renews its permissions: those of an earlier version do not
- * let this machine write the configuration.
- */
-async function afterRenewal(context: CommandContext, daemon: DaemonClient): Promise<FleetLayerReport> {
-  const { home, signal } = context;
-  const { renewServer } = await import("../../fleet/way-in/server-process.ts");
-  const isRenewed = await renewServer({ home, clock: systemClock }, signal);
-  const withinMs = isRenewed ? LINKED_WITHIN_MS : 0;
-  const ask = () => daemon.ask("fleetLayer", null, signal);
-  const report = await lookUntil(
-    { withinMs, signal },
-    () => ask().catch(expecting("fleet_unreachable", null)),
-    (found) => found !== null,
-  );
-  return report ?? ask();
 }
 
 async function readText({ stdin, signal }: CommandContext, file: string): Promise<string> {

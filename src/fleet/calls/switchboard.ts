@@ -144,7 +144,7 @@ export class Switchboard {
 
   /** Asks the machine for the id of its current daemon. The answer arrives as a call of `sessions.found`. */
   ask(machine: string): void {
-    this.#probe(machine, ANY_DAEMON, true);
+    this.#probe(machine, ANY_DAEMON);
   }
 
   /** Handles a received frame, which has not been checked yet. */
@@ -286,9 +286,8 @@ export class Switchboard {
     this.#wire?.frame(machine, frameBytes(frame));
   }
 
-  /** `fromOpener` has no meaning in a probe. It is set in the same way as earlier versions set it. */
-  #probe(machine: string, to: string, fromOpener: boolean): void {
-    this.#send(machine, { kind: "probe", fromOpener, to, tunnel: this.#options.instance });
+  #probe(machine: string, to: string): void {
+    this.#send(machine, { kind: "probe", fromOpener: false, to, tunnel: this.#options.instance });
   }
 
   #lookLater(): Timer {
@@ -310,7 +309,7 @@ export class Switchboard {
     if (nowMs - Math.max(peer.heardAtMs, peer.probedAtMs) < afterMs) return;
     peer.probedAtMs = nowMs;
     peer.unansweredSinceMs ??= nowMs;
-    this.#probe(peer.machine, peer.instance, false);
+    this.#probe(peer.machine, peer.instance);
   }
 
   #lose(peer: Peer, why: string): void {

@@ -21,7 +21,7 @@ import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
 import { LinkFailure, SignInRefused } from "./link-failure.ts";
 import type { SignIn } from "./sign-in.ts";
-import { inboxOf, isOptionalSubject, senderOf } from "./subjects.ts";
+import { inboxOf, isOfLayer, senderOf } from "./subjects.ts";
 
 const CONNECT_MS = 5_000;
 /** Limit for connecting and signing in, including the lookup of the server's name, ms. */
@@ -160,9 +160,9 @@ export function watchEnd(connection: NatsConnection, end: (failure: LinkFailure)
   watchRefusals().catch(endBy);
 }
 
-/** True if the server refused an optional subject. A server with the permissions of an earlier version does so. */
+/** True if the server refused a subject of the common configuration; a machine can work without it. */
 function isOptional(error: Error): boolean {
-  return error instanceof PermissionViolationError && isOptionalSubject(error.subject);
+  return error instanceof PermissionViolationError && isOfLayer(error.subject);
 }
 
 /** Drops messages that the server does not accept soon. */

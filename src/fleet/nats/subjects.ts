@@ -70,11 +70,7 @@ export const LAYER_SUBJECT = `$KV.${LAYER_BUCKET}.layer`;
 /** Announces a new revision of the common configuration. */
 export const LAYER_NEWS = "mountaineer.fleet.config";
 
-/**
- * True if a machine can work without the subject. NATS servers that an earlier version has set up forbid such
- * subjects.
- */
-export function isOptionalSubject(subject: string): boolean {
-  const isOfLayer = [LAYER_BUCKET, LAYER_NEWS].some((name) => subject.includes(name));
-  return isOfLayer || subject === rollCallSubject(senderOf(subject));
+/** True for subjects of the common configuration, which the server permits only to machines that may write it. */
+export function isOfLayer(subject: string): boolean {
+  return [LAYER_BUCKET, LAYER_NEWS].some((name) => subject.includes(name));
 }

@@ -12,7 +12,7 @@ import {
   type TypeOf,
   textThat,
 } from "../../runtime/shape.ts";
-import { type JsonMembers, jsonObject } from "../../runtime/text/json-object.ts";
+import { jsonObject } from "../../runtime/text/json-object.ts";
 import { userKeyShape } from "../keys/nkey.ts";
 import { isAddress } from "./join-code.ts";
 
@@ -71,8 +71,8 @@ export function recordText(record: FleetRecord): string {
 
 /** Throws `fleet_server_failed` for a damaged record: it decides who is admitted, so nothing is guessed. */
 export function parseRecord(text: string, path: string): FleetRecord {
-  const found: JsonMembers = { certificates: 1, ...jsonObject(text) };
-  if (Number(found["version"]) > VERSION) throw unreadable(path, "a newer version wrote it");
+  const found = jsonObject(text);
+  if (Number(found?.["version"]) > VERSION) throw unreadable(path, "a newer version wrote it");
   const read = readRecord(found);
   if (read === null) throw unreadable(path, "it is not as it was written");
   const { version: _, ...record } = read;

@@ -12,7 +12,7 @@ import { keyInbox, keySubject, senderOf } from "../nats/subjects.ts";
 import { changeFleet, type FleetPlace, readFleet } from "./fleet-folder.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import { exchanged, type KeyRequest, readKeyRequest } from "./key-exchange.ts";
-import { reloadServer, renewServer } from "./server-process.ts";
+import { reloadServer } from "./server-process.ts";
 
 /** Minimum time between two changes, ms, because the server reads its whole configuration after each. */
 const APART_MS = 500;
@@ -25,17 +25,12 @@ interface KeyRequestOptions extends FleetPlace, Omit<SignInOptions, "config"> {
 
 /** Resolves at once where this home has no server, otherwise when the signal aborts. Never rejects. */
 export async function serveKeyRequests(options: KeyRequestOptions): Promise<void> {
-  const { home, clock, logger, signal } = options;
-  try {
-    if ((await readFleet(home)) === null) return;
-    // The configuration that an earlier version wrote permits no key requests, so it is updated first.
-    await renewServer({ home, clock }, signal);
-  } catch (error) {
-    if (signal.aborted) return;
-    logger.warn("the fleet's server keeps the permissions of an earlier version", {
-      reason: errorText(error),
-    });
-  }
+  const { signal } = options;
+  const record = await readFleet(options.home).catch((error: unknown) => {
+    options.logger.warn("the fleet's record cannot be read", { reason: errorText(error) });
+    return null;
+  });
+  if (record === null) return;
   await startLink(options, {
     signal,
     async open(target, until) {

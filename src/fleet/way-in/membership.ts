@@ -40,7 +40,7 @@ function membershipPaths(home: string): { folder: string; file: string; authorit
 /** null: there is no record, or it cannot be used. */
 export async function readMembership(home: string): Promise<Membership | null> {
   const { version, ...found } = jsonObject((await readIfPresent(membershipPaths(home).file)) ?? "") ?? {};
-  return version === VERSION ? membershipOf({ operatorSecret: null, ...found }) : null;
+  return version === VERSION ? membershipOf(found) : null;
 }
 
 /** Rejects with `usage` if there is no record. */

@@ -132,20 +132,6 @@ export function reloadServer(place: FleetPlace, signal: AbortSignal): Promise<vo
   return withFolder(place, signal, () => reload(place, signal));
 }
 
-/**
- * Updates the configuration that an earlier version wrote; resolves with whether it changed. Does nothing where this home
- * has no server. Rejects as `reloadServer` does.
- */
-export async function renewServer(place: FleetPlace, signal: AbortSignal): Promise<boolean> {
-  if ((await readFleet(place.home)) === null) return false;
-  return withFolder(place, signal, async () => {
-    const record = await readFleet(place.home);
-    if (record === null || !(await writeConfig(place.home, record))) return false;
-    await reload(place, signal);
-    return true;
-  });
-}
-
 async function reload(place: FleetPlace, signal: AbortSignal): Promise<void> {
   for (let asked = 0; asked < RELOADS_ASKED; asked++) {
     if ((await startUnlessRunning(place, signal)) === "started") return;

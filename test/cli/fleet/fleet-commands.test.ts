@@ -4,10 +4,8 @@ import { readFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { refuseOlderDaemon } from "../../../src/cli/fleet/fleet-commands.ts";
 import { readFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
 import { runningServer } from "../../../src/fleet/way-in/server-process.ts";
-import { type ErrorCode, MountaineerError } from "../../../src/runtime/errors.ts";
 import { endServer, LACKS_SERVER } from "../../fleet/way-in/homes.ts";
 import { createTestHome, type TestHome } from "../../support/daemon.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -236,14 +234,6 @@ test(
     assert.match(again.stderr, /in a fleet already.*mountaineer fleet invite/s);
   },
 );
-
-test("G1 a daemon that is older than the commands is told of before anything is made", async () => {
-  const { signal } = new AbortController();
-  const daemon = (code: ErrorCode) => ({ ask: () => Promise.reject(new MountaineerError(code, "no")) });
-  await refuseOlderDaemon({ daemon: null }, signal);
-  await refuseOlderDaemon({ daemon: daemon("fleet_off") }, signal);
-  await assert.rejects(refuseOlderDaemon({ daemon: daemon("protocol") }, signal), { code: "protocol" });
-});
 
 test("G1 where there is no fleet, each command says so and changes nothing", REAL, async (t) => {
   const [nas] = await homes(t);

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { folderPaths } from "../../../src/fleet/way-in/fleet-folder.ts";
-import { reloadServer } from "../../../src/fleet/way-in/server-process.ts";
 import {
   found,
   invited,
@@ -32,10 +30,6 @@ test("G1 one machine signs what all have in common; the others run it, and canno
   await joined(second, open.code);
   await open.guest;
   const [nas, laptop] = [await homeOf(first), await homeOf(second)];
-  // The server was set up by an earlier version, which knew of no such bucket.
-  const { config } = folderPaths(first.home);
-  await writeFile(config, (await readFile(config, "utf8")).replaceAll("mountaineer_fleet_config", "other"));
-  await reloadServer(first, first.signal);
   await using _one = await nas.startMonitor();
   const killed = await laptop.startMonitor();
   const file = join(first.home, "fleet.toml");

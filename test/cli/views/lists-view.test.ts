@@ -397,8 +397,18 @@ test("G1 of a thousand machines each is a line, those with trouble first, and a 
 test("G1 what other machines write drives no terminal, whatever a daemon lets through", () => {
   const state = sampleMachineState({
     version: HOSTILE,
-    shares: [{ name: HOSTILE, phase: HOSTILE, route: HOSTILE, reason: HOSTILE }],
-    backends: [{ name: HOSTILE, phase: HOSTILE, tools: 1, reason: HOSTILE }],
+    shares: [
+      {
+        name: HOSTILE,
+        phase: HOSTILE,
+        route: HOSTILE,
+        reason: HOSTILE,
+        words: { text: HOSTILE, tone: "bad" },
+      },
+    ],
+    backends: [
+      { name: HOSTILE, phase: HOSTILE, tools: 1, reason: HOSTILE, words: { text: HOSTILE, tone: "bad" } },
+    ],
     conditions: [{ code: HOSTILE, severity: "error", title: HOSTILE }],
   });
   const text = renderFleet(

@@ -45,12 +45,7 @@ import {
 import { createKeyQueue } from "../../../src/fleet/way-in/key-requests.ts";
 import { forgetMembership, readMembership } from "../../../src/fleet/way-in/membership.ts";
 import { serverConfig } from "../../../src/fleet/way-in/server-config.ts";
-import {
-  ensureServer,
-  reloadServer,
-  renewServer,
-  runningServer,
-} from "../../../src/fleet/way-in/server-process.ts";
+import { ensureServer, reloadServer, runningServer } from "../../../src/fleet/way-in/server-process.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { sha256Of } from "../../../src/runtime/files/sha256.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
@@ -414,8 +409,6 @@ async function serverOf(t: TestContext, { deaf = 0, chatty = 0, refuses = false,
     heardBy,
     running: async () => (await runningServer(home))?.pid,
     reload: () => reloadServer(place, signal),
-    renew: () => renewServer(place, signal),
-    config: folderPaths(home).config,
     async late(hangups: number) {
       await eventually(async () => (await heardBy()).length === hangups);
       passedMs += LATE_MS;
@@ -454,15 +447,6 @@ test("a server that ends when it is asked is started anew, at once", async (t) =
   await server.reload();
   const running = await server.running();
   assert.ok(running !== undefined && running !== server.pid, String(running));
-});
-
-test("what an earlier version has set up is brought up to date and reloaded, and what is as it should be left alone", async (t) => {
-  const server = await serverOf(t, {});
-  assert.equal(await server.renew(), false);
-  const config = await readFile(server.config, "utf8");
-  await writeFile(server.config, "# of an earlier version\n");
-  assert.equal(await server.renew(), true);
-  assert.deepEqual([await readFile(server.config, "utf8"), await server.heardBy()], [config, [server.pid]]);
 });
 
 test("a server that refuses its configuration goes on, and is not asked again", async (t) => {

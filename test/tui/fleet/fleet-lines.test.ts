@@ -5,7 +5,7 @@ import { fleetSummary, troubledFirst } from "../../../src/api/words/fleet-words.
 import { detailLines, fleetLines, noFleetLines } from "../../../src/tui/fleet/fleet-lines.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
 import { EMPTY_LIST, type ListState } from "../../../src/tui/terminal/list-state.ts";
-import { sampleFleet, sampleMachine, sampleMachineState } from "../../api/sample-fleet.ts";
+import { READY, sampleFleet, sampleMachine, sampleMachineState } from "../../api/sample-fleet.ts";
 import { textOf, viewOf } from "../views.ts";
 
 interface Shown {
@@ -71,6 +71,7 @@ test("G1 what has no room is opened by Enter, and scrolled", () => {
     phase: "Ready",
     tools: 1,
     reason: null,
+    words: READY,
   }));
   const machines = [sampleMachine({ state: sampleMachineState({ backends }) })];
   const closed = textOf(linesOf(machines));
@@ -97,8 +98,8 @@ test("G1 what other machines write drives no terminal", () => {
   const evil = "\u001b[2J\u202e\n";
   const state = sampleMachineState({
     version: evil,
-    shares: [{ name: evil, phase: evil, route: evil, reason: evil }],
-    backends: [{ name: evil, phase: evil, tools: 1, reason: evil }],
+    shares: [{ name: evil, phase: evil, route: evil, reason: evil, words: { text: evil, tone: "bad" } }],
+    backends: [{ name: evil, phase: evil, tools: 1, reason: evil, words: { text: evil, tone: "bad" } }],
     conditions: [{ code: evil, severity: "error", title: evil }],
   });
   const machine = sampleMachine({ name: evil, problem: evil, state });

@@ -177,7 +177,7 @@ function each(said: (name: string) => { text: string; tone: Tone | null } | null
 function told_of(): Readonly<Record<string, () => Said>> {
   const machine = (() => {
     const state = { ...stateOf(STATUS), conditions: [] };
-    const summary = { name: "m", instance: "i", word: "here", answers: true, state } as const;
+    const summary = { name: "m", instance: "i", word: "here", state } as const;
     const reading = readSummary("m", Buffer.from(summaryText(summary)));
     return reading.ok ? reading.summary.state : assert.fail(reading.problem);
   })();
