@@ -45,15 +45,13 @@ export function isMovable(
  */
 export function withCarried(
   tools: LookTools,
-  { spec, driver }: Subject,
+  { spec }: Subject,
   configured: ShareSeen["routes"],
   mount: MountSeen,
 ): MountSeen {
   const { clock, carriage, rememberedPort } = tools;
   const { found } = mount;
   const { carriedPort = null, madeByDriver } = found;
-  const isUnguarded = carriedPort === null && madeByDriver && driver.keepsUnsent === true;
-  if (isUnguarded && carriage !== undefined) return { ...mount, unguarded: true };
   if (carriedPort === null || !found.sameShare) return mount;
   const state = carriage?.of(spec.name) ?? null;
   if (state === null || state.port !== carriedPort) {

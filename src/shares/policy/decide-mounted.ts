@@ -56,26 +56,18 @@ export function remountForUnsent(builder: Builder, mount: MountSeen, route: Rout
   });
 }
 
-/**
- * Replaces a mount that was made without the carrier, or with other options than today's, as soon as no file on it is
- * open.
- */
+/** Replaces a mount that was made with other options than today's, as soon as no file on it is open. */
 export function remountOutdated(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
-  const { unguarded = false, found } = mount;
-  if (!unguarded && found.outdated !== true) return null;
-  if (found.outdated === true) {
-    builder.conditions.push({
-      code: "mount_outdated",
-      severity: "warning",
-      title: "Mounted with other options than now: its settings, its server or Mountaineer changed since",
-      hint: "It is mounted anew as soon as nothing on it is open or unsent.",
-    });
-  }
+  if (mount.found.outdated !== true) return null;
+  builder.conditions.push({
+    code: "mount_outdated",
+    severity: "warning",
+    title: "Mounted with other options than now: its settings, its server or Mountaineer changed since",
+    hint: "It is mounted anew as soon as nothing on it is open or unsent.",
+  });
   if (isBackingOff(builder) || whyNotMountable(builder) !== null) return null;
-  const reason = unguarded
-    ? "an earlier version mounted it, and nothing would keep its files from another server"
-    : "its options are others now";
-  return remountOnceClosed(builder, mount, { reason, plan: routesFrom(builder, route) });
+  const plan = routesFrom(builder, route);
+  return remountOnceClosed(builder, mount, { reason: "its options are others now", plan });
 }
 
 /**
@@ -126,19 +118,13 @@ export function pushSlowRoute(builder: Builder, route: RouteName): void {
 }
 
 function decideHostGone(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
-  const { pinned = null, unguarded = false } = mount;
-  const { lastStep } = builder.seen;
+  const { pinned = null } = mount;
   const other = otherRoute(route);
   const { probe } = builder.seen.routes[route];
   // The host now has another address, and the mount cannot be moved to it.
   if (pinned?.rerouted === true && configuredAnswers(builder, route) && !isBackingOff(builder)) {
     const reason = `${hostOf(builder, route)} has another address now: ${probe.text}`;
     return startOperation(builder, { kind: "failover", reason, mode: "force", plan: [route, other] });
-  }
-  if (!answers(builder, other) && unguarded && lastStep?.kind !== "unmount") {
-    const why = "is gone, and another server that answers there would get what is unsent";
-    setError(builder, `${hostOf(builder, route)} ${why}`);
-    return { kind: "unmount", mount: mount.found, mode: "force" };
   }
   if (!answers(builder, other)) return setError(builder, allHostsGone(builder));
   if (isBackingOff(builder) || mayBothStart(builder, route)) return null;

@@ -36,11 +36,6 @@ export interface MountSeen {
    * The carrier's report on a mount that it guards against other servers but does not move to another route.
    */
   readonly pinned?: CarriedSeen | null;
-  /**
-   * The mount talks to its host without the carrier, as in earlier versions: its unsent files may reach
-   * another server.
-   */
-  readonly unguarded?: true;
 }
 
 type Timed = "lastAnswerAtMs" | "unansweredSinceMs" | "routeLostAtMs";

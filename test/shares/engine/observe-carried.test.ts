@@ -84,19 +84,13 @@ const MOUNTS: readonly (readonly [what: string, input: Case, expected: string])[
     "ordinary",
   ],
   ["one that was away for longer does not", { state: null, absentMs: 10_000 }, "dead"],
-  ["what an earlier version mounted is unguarded", { found: { carriedPort: null } }, "unguarded"],
-  [
-    "and is as it should be where nothing is carried",
-    { found: { carriedPort: null }, tools: { carriage: undefined } as object },
-    "ordinary",
-  ],
 ];
 
 for (const [what, input, expected] of MOUNTS) {
   test(`A10 ${what}`, () => {
-    const { carried, pinned, unguarded, found } = seen(input);
+    const { carried, pinned, found } = seen(input);
     const through = carried ? `carried, by ${carried.server}` : pinned ? `pinned, by ${pinned.server}` : null;
-    const other = unguarded === true ? "unguarded" : found.processGone ? "dead" : "ordinary";
+    const other = found.processGone ? "dead" : "ordinary";
     assert.equal(through ?? other, expected);
   });
 }

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { EMPTY_SHARE_MEMORY, type ShareMemory } from "../../../src/reconcile/memory.ts";
-import type { FoundMount } from "../../../src/shares/drivers/mount-driver.ts";
 import { decide } from "../../../src/shares/policy/decide.ts";
 import { type LaneState, NEW_LANE_STATE } from "../../../src/shares/policy/lane-state.ts";
 import {
@@ -12,7 +11,6 @@ import {
   type RouteSeen,
   type ServerSeen,
   type ShareSeen,
-  type StepSeen,
   type TrustSeen,
 } from "../../../src/shares/policy/share-seen.ts";
 import type { ShareSpec } from "../../../src/shares/share-spec.ts";
@@ -64,7 +62,6 @@ function decided(
     carry = null,
     openFiles = null,
     lastStep = null,
-    unguarded,
     moves = false,
     held = null,
     spec = SPEC,
@@ -75,7 +72,7 @@ function decided(
     driverProblem = null,
     processGone = false,
     outdated,
-  }: Partial<ShareSeen> & Pick<MountSeen, "unguarded"> & DecidedOf = {},
+  }: Partial<ShareSeen> & DecidedOf = {},
 ) {
   const isAnswering = routes.tb.probe.verdict === "answers";
   const isGone = routes.tb.probe.verdict === "gone";
@@ -92,7 +89,6 @@ function decided(
     ...(outdated === true ? { outdated } : {}),
   };
   const carried = moves ? { carried: pinned } : { pinned };
-  const direct = unguarded === true ? { found, look, unguarded } : { found, look };
   return decide({
     ...{ spec, policy: POLICY, cacheMs: CACHE_MS, request: null },
     memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "tb", held, lastError },
@@ -105,7 +101,7 @@ function decided(
     },
     seen: {
       ...{ atMs: NOW_MS, wallMs: WALL_START, routes, configured, away: null },
-      mount: pinned === null ? direct : { found, look, ...carried },
+      mount: pinned === null ? { found, look } : { found, look, ...carried },
       ...{ twins: [], taken: null, driverProblem, oneAddress: null, openFiles, unsent: null },
       ...{ linkBlocked: null, lastStep, carry, logon },
     },
@@ -465,41 +461,6 @@ test("A13 a server that was lost while a step was taken is looked at anew before
   const lastStep = { kind: "mount", step: { kind: "mount", route: "tb" }, outcome, tookMs: 1 } as const;
   const { step, wake } = decided(lost, routes, routes, { carry, lastStep });
   assert.deepEqual([step, wake?.atMs], [null, NOW_MS + 250]);
-});
-
-test("A13 what an earlier version mounted is ended once its server and the other are gone: nothing would keep its files from whoever answers there next", () => {
-  const routes = { tb: probed("gone"), fallback: probed("gone") };
-  const { step, memory } = decided(null, routes, routes, { unguarded: true });
-  assert.deepEqual(step?.kind === "unmount" && step.mode, "force");
-  assert.match(memory.lastError ?? "", /another server that answers there/);
-  assert.equal(decided(null, routes).step, null, "what the carrier keeps is not");
-  assert.ok(step?.kind === "unmount");
-  const lastStep = unmountFailed(step.mount, "force");
-  assert.equal(decided(null, routes, routes, { unguarded: true, lastStep }).step, null, "once a cycle");
-});
-
-function unmountFailed(mount: FoundMount, mode: "plain" | "force"): StepSeen {
-  const outcome = { ok: false, reason: "busy", text: "it is busy" } as const;
-  return { kind: "unmount", step: { kind: "unmount", mount, mode }, outcome, tookMs: 1 };
-}
-
-test("A13 what an earlier version mounted is mounted through the carrier as soon as nothing on it is open", () => {
-  const routes = { tb: probed("answers"), fallback: probed("answers") };
-  const files = { atMs: NOW_MS, holders: [], unsent: [], text: null };
-  const open = { ...files, state: "open", unsent: ["file"] } as const;
-  const step = (openFiles: ShareSeen["openFiles"], more: Parameters<typeof decided>[3] = {}) =>
-    decided(null, routes, routes, { unguarded: true, openFiles, ...more }).step?.kind ?? null;
-  assert.equal(step(null), "check_open_files");
-  assert.equal(step(open), null);
-  assert.equal(step(CLOSED), "unmount");
-  assert.equal(step(null, { state: { ...PAUSED, mountedAtMs: NOW_MS } }), null, "a pause");
-  assert.equal(step(null, { driverProblem: { text: "no driver", hint: "" } }), null, "no new mount could be");
-  const first = decided(null, routes, routes, { unguarded: true, openFiles: CLOSED }).step;
-  assert.ok(first?.kind === "unmount");
-  const busy = { unguarded: true as const, lastStep: unmountFailed(first.mount, "plain") };
-  const { step: none, conditions } = decided(null, routes, routes, busy);
-  const waiting = conditions.find(({ code }) => code === "waiting_for_close");
-  assert.deepEqual([none, waiting?.title], [null, "it is busy"]);
 });
 
 for (const [what, mount, more] of [
