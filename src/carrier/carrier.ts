@@ -64,32 +64,25 @@ export interface CarriedShare {
    * Since when the server cannot be reached, on the caller's monotonic clock, ms; null: it can be reached.
    */
   readonly routeLostAtMs: number | null;
-  /**
-   * A number that changes each time the server is lost and must be proved again. null: the carrier's version
-   * has none.
-   */
+  /** A number that changes each time the server is lost and must be proved again. null: the server was never lost. */
   readonly outage: number | null;
-  /** The value of `outage` at the last move; null or absent: no move yet, or the carrier's version does not say. */
+  /** The value of `outage` at the last move; null or absent: no move yet. */
   readonly outageAtMove?: number | null;
   /** The daemon's name for the mounted server; null or absent: the daemon gave none. */
   readonly server?: string | null;
   /**
    * The id of the open connection that proves which server is behind the other route; null: there is none, so
-   * the carrier does not move to that route by itself. Absent: the carrier's version has no such id.
+   * the carrier does not move to that route by itself.
    */
   readonly witness?: number | null;
-  /**
-   * The number of decisions that the carrier has made without a daemon. Absent: the carrier's version does
-   * not count them.
-   */
+  /** The number of decisions that the carrier has made without a daemon. */
   readonly epoch?: number | null;
   /**
    * The server refused the login: connections that are logged in stay open, new ones are reset until
-   * `reopen`. `atMs`: on the caller's monotonic clock. null or absent: not refused, or the carrier's version
-   * does not say.
+   * `reopen`. `atMs`: on the caller's monotonic clock. null or absent: not refused.
    */
   readonly refusedLogon?: { readonly text: string; readonly atMs: number } | null;
-  /** True if some of the traffic was unreadable, because it is encrypted. Absent: the carrier's version does not say. */
+  /** True if some of the traffic was unreadable, because it is encrypted. */
   readonly encrypted?: boolean;
   /**
    * The server refuses more connections than `most`, and `waiting` connections wait for a place. null or absent: no

@@ -44,10 +44,9 @@ const HANDOVER = "notifications/mountaineer/handover";
 /** In the handover's notice: the lists that the client knows. The next daemon then reports only lists that differ. */
 const KNOWN_LISTS = "mountaineer/lists";
 const RESOURCES_CHANGED = "notifications/resources/list_changed";
-/** The first request: selects the client's group. Daemons from before groups existed answer with an error. */
+/** The first request: selects the client's group. */
 const GROUP_METHOD = "mountaineer/group";
 const NO_SUCH_GROUP = -32602;
-const STOPPING = "the gateway is stopping";
 const LISTEN = "subscriptions/listen";
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
 
@@ -91,8 +90,6 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
   let initialized = false;
   let silent = false;
   let movesOn = false;
-  /** A daemon has accepted the group. So daemons know groups, and a later error has another cause. */
-  let hadGroup = false;
 
   const sendFailure = (id: MessageId, message: string): void =>
     sendToClient(
@@ -226,10 +223,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
      * with NotTakenYet if it does not take the session now. Never settles if the connection is lost meanwhile.
      */
     async resume(): Promise<void> {
-      if (group !== null) {
-        await joinGroup(group, hadGroup, askGateway);
-        hadGroup = true;
-      }
+      if (group !== null) await joinGroup(group, askGateway);
       const notices = await lasting.introduce();
       if (notices !== null) {
         if (initialized) sendToGateway(notice("notifications/initialized"));
@@ -402,25 +396,20 @@ async function answerOf(askGateway: AskGateway, method: string, params: JsonMemb
   return await answered.promise;
 }
 
-async function joinGroup(name: string, hadGroup: boolean, askGateway: AskGateway): Promise<void> {
+async function joinGroup(name: string, askGateway: AskGateway): Promise<void> {
   const { error } = await answerOf(askGateway, GROUP_METHOD, { name });
-  if (error !== undefined) throw groupRefused(name, objectOf(error), hadGroup);
+  if (error !== undefined) throw groupRefused(name, objectOf(error));
 }
 
 /** Returns an error for every kind of refusal: a client of a group must not be served everything instead. */
-function groupRefused(group: string, { code, message }: JsonMembers, hadGroup: boolean): Error {
+function groupRefused(group: string, { code, message }: JsonMembers): Error {
   if (code === NO_SUCH_GROUP) {
     return new MountaineerError("group_unknown", `no group ${JSON.stringify(group)} is configured`, {
       hint: "mountaineer config show lists what is; one is a table [groups.NAME] with tools or backends",
     });
   }
   // A gateway that starts or stops may refuse now, and the next one may take the session.
-  if (hadGroup || message === STOPPING) {
-    return new NotTakenYet(`it answers ${GROUP_METHOD} with ${JSON.stringify({ code, message })}`);
-  }
-  return new MountaineerError("daemon_unreachable", "the daemon that runs is of a version without groups", {
-    hint: "mountaineer restart brings this version in; then start the MCP client again",
-  });
+  return new NotTakenYet(`it answers ${GROUP_METHOD} with ${JSON.stringify({ code, message })}`);
 }
 
 // Keeps the `subscriptions/listen` requests of a client of protocol 2026-07-28, and repeats them at the next

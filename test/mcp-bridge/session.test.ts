@@ -524,24 +524,18 @@ function groupScene() {
   return { session, asked, refused };
 }
 
-test("D4 a group is asked for before the session goes on, and a daemon without it is refused", async () => {
+test("D4 a group is asked for before the session goes on, and one that is not configured is refused", async () => {
   assert.equal(await groupScene().asked({ result: {} }), null);
   assert.deepEqual(await groupScene().refused(-32602), ["group_unknown", 'no group "work" is configured']);
-  assert.deepEqual(await groupScene().refused(-32600), [
-    "daemon_unreachable",
-    "the daemon that runs is of a version without groups",
-  ]);
 });
 
-test("D4 a gateway that is stopping has not refused the group, nor has one after it was served once", async () => {
+test("D4 a gateway that is stopping has not refused the group", async () => {
   const { session, asked, refused } = groupScene();
-  assert.ok((await refused(-32600, "the gateway is stopping")) instanceof NotTakenYet);
+  const stopping = await refused(-32600, "the gateway is stopping");
+  assert.ok(stopping instanceof NotTakenYet);
+  assert.match(stopping.message, /it answers mountaineer\/group with .*stopping/u);
   session.lost();
   assert.equal(await asked({ result: {} }), null);
-  session.lost();
-  const later = await refused(-32600);
-  assert.ok(later instanceof NotTakenYet);
-  assert.match(later.message, /it answers mountaineer\/group with .*no/u);
   session.lost();
   assert.deepEqual(await refused(-32602), ["group_unknown", 'no group "work" is configured']);
 });

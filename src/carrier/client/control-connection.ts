@@ -70,6 +70,7 @@ export async function connectControl(
         return;
       }
       isGreeted = true;
+      // A carrier of the version before this one pings only who says that it answers.
       socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION, answers: true } }));
       greeted.resolve(connection(String(hello["program"])));
     } else if (typeof id === "number") {

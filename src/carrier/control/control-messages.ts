@@ -54,7 +54,7 @@ export const parseKind = reader(kindShape);
 const portShape = numberThat("a port", (port) => Number.isInteger(port) && port > 0 && port < 65_536);
 export const parseWantedPort = reader(portShape);
 export const parsePatience = reader(numberThat("a time from 0", (ms) => Number.isFinite(ms) && ms >= 0));
-/** The value of `outage`, `epoch` or `witness`; null: none, or the sender's version has no such number. */
+/** The value of `outage`, `epoch` or `witness`; null: none. */
 export const parseNumber = reader(number);
 
 export function parseEndpoint(value: unknown): RouteEndpoint | null {
@@ -125,7 +125,7 @@ export function parseShare(value: unknown, aheadMs: number): CarriedShare | null
     outage: parseNumber(value["outage"]),
     outageAtMove: parseNumber(value["outageAtMove"]),
     server: parseName(value["server"]),
-    ...(value["witness"] === undefined ? {} : { witness: parseNumber(value["witness"]) }),
+    witness: parseNumber(value["witness"]),
     epoch: parseNumber(value["epoch"]),
     refusedLogon: refused && { ...refused, atMs: refused.atMs + aheadMs },
     encrypted: value["encrypted"] === true,

@@ -4,7 +4,7 @@ import type { Server } from "node:net";
 import { join } from "node:path";
 import { readIfPresent, writeDurably } from "../../runtime/files/durable-file.ts";
 import { isOfOtherHome } from "../../runtime/files/noted-home.ts";
-import { isTooLongForSocket, listenPrivately } from "../../runtime/process/private-socket.ts";
+import { listenPrivately } from "../../runtime/process/private-socket.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 
 export function carrierFolder(home: string): string {
@@ -53,9 +53,5 @@ async function notedPath(home: string): Promise<string | null> {
   const text = await readIfPresent(notePath(home));
   const { socket, home: noted } = (text === null ? null : jsonObject(text)) ?? {};
   if (typeof socket !== "string") return null;
-  // A note of an earlier version does not name the home. It was written only where the home's usual path is too long
-  // for a socket; if this home's path is not too long, the note was copied from another home.
-  const isOther =
-    typeof noted === "string" ? await isOfOtherHome(noted, home) : !isTooLongForSocket(usualPath(home));
-  return isOther ? null : socket;
+  return typeof noted !== "string" || (await isOfOtherHome(noted, home)) ? null : socket;
 }

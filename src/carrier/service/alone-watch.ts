@@ -30,7 +30,7 @@ interface AloneWatchOptions {
   readonly service: Pick<CarrierService, "served" | "close" | "move" | "note">;
   readonly prove: ProveServer;
   readonly isPresent: (mount: CarriedMount) => Promise<boolean>;
-  /** Pings the daemons; false: none is connected, or one of them is of a version that does not answer pings. */
+  /** Pings the daemons; false: none is connected. */
   readonly ping: () => boolean;
 }
 

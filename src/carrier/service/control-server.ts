@@ -51,8 +51,8 @@ type Members = Readonly<Record<string, unknown>>;
 
 export function createControlServer(options: ControlServerOptions) {
   const { clock, logger } = options;
-  /** Connected daemons, and whether each answers pings; those of a previous version do not. */
-  const daemons = new Map<Socket, boolean>();
+  /** Connected daemons. */
+  const daemons = new Set<Socket>();
   const all = new Set<Socket>();
   let countersTimer: Timer | null = null;
   let pushed = "";
@@ -64,7 +64,7 @@ export function createControlServer(options: ControlServerOptions) {
     if (text === pushed) return;
     pushed = text;
     const message = { push: "shares", nowMs: clock.monotonicMs(), shares };
-    for (const socket of daemons.keys()) send(socket, message);
+    for (const socket of daemons) send(socket, message);
   };
   /** Pushes once for all changes of this turn of the event loop. */
   const pushSoon = (): void => {
@@ -90,7 +90,7 @@ export function createControlServer(options: ControlServerOptions) {
         socket.end();
         return;
       }
-      daemons.set(socket, hello["answers"] === true);
+      daemons.add(socket);
       options.onDaemons(daemons.size);
       send(socket, { push: "shares", ...stateOf(options) });
     } else if (typeof id === "number" && daemons.has(socket)) {
@@ -127,16 +127,12 @@ export function createControlServer(options: ControlServerOptions) {
     notice(notice: CarrierNotice): boolean {
       // The state is sent first, so that the daemon has it when the notice comes.
       pushState();
-      for (const socket of daemons.keys()) send(socket, { push: "notice", notice });
+      for (const socket of daemons) send(socket, { push: "notice", notice });
       return daemons.size > 0;
     },
-    /**
-     * Pings the daemons. Returns false and sends nothing if no daemon is connected, or if one of the connected
-     * daemons does not answer pings.
-     */
+    /** Pings the daemons. Returns false if none is connected. */
     ping(): boolean {
-      if ([...daemons.values()].includes(false)) return false;
-      for (const socket of daemons.keys()) send(socket, { push: "ping" });
+      for (const socket of daemons) send(socket, { push: "ping" });
       return daemons.size > 0;
     },
     changed(urgent: boolean): void {

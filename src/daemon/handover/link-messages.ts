@@ -32,16 +32,15 @@ export interface ClientMessage {
 
 export type MessageFromOld =
   /**
-   * The home is free. The message carries the listening socket as its handle, if there is one. Older versions
-   * send no `states`.
+   * The home is free. The message carries the listening socket as its handle, if there is one.
    */
   | {
       readonly say: "go";
       /** The address on which the old daemon listens, as configured. */
       readonly door: HandedListener["address"] | null;
-      readonly states?: StateKey;
-      /** Process groups of backends that cannot run twice; older versions do not send them. */
-      readonly once?: readonly number[];
+      readonly states: StateKey;
+      /** Process groups of backends that cannot run twice. */
+      readonly once: readonly number[];
     }
   | ({ readonly say: "session" } & LateSession)
   /** A client that is connected to the old daemon has ended its session. */
@@ -58,10 +57,10 @@ export type MessageFromNew =
   | { readonly say: "ready"; readonly version: string; readonly backends: Readonly<Record<string, string>> }
   | { readonly say: "failed"; readonly message: string; readonly hint: string | null }
   /**
-   * The successor is in charge. `connections`: true if it accepts idle connections; omitted by older
-   * versions, and by daemons that do not listen.
+   * The successor is in charge. `connections`: false if it does not listen, and so accepts no
+   * idle connections.
    */
-  | { readonly say: "taken"; readonly connections?: boolean }
+  | { readonly say: "taken"; readonly connections: boolean }
   /** The sender was stopped, or its own successor has ended: the whole service ends. */
   | { readonly say: "stopped" }
   /** The sender ends because its own successor is in charge. */
@@ -73,9 +72,7 @@ export type MessageFromNew =
 /** Environment variable that is set for a daemon whose parent hands over to it. */
 export const SUCCESSOR_MARK = "MOUNTAINEER_SUCCESSOR";
 
-/**
- * Environment variable, set for a successor whose parent has already given up the home. Older versions do not set it.
- */
+/** Environment variable, set for a successor whose parent has already given up the home. */
 export const NEEDED_MARK = "MOUNTAINEER_SUCCESSOR_NEEDED";
 
 /** The message's kind; undefined if it is no message of a daemon. */

@@ -63,8 +63,8 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   const hear = (message: MessageFromOld, handle: unknown): void => {
     const isHandle = typeof handle === "object" && handle !== null;
     if (message.say === "go") {
-      once = message.once ?? [];
-      states = message.states ?? null;
+      once = message.once;
+      states = message.states;
       const { door } = message;
       turn.resolve(door !== null && isHandle ? { address: door, handle } : null);
     } else if (message.say === "ended") end();

@@ -188,7 +188,7 @@ export class Successor {
     if (message.say === "ready") this.#ready.resolve(message);
     else if (message.say === "failed") this.#ready.reject(refused(message.message, message.hint));
     else if (message.say === "taken") {
-      this.takesConnections = message.connections === true;
+      this.takesConnections = message.connections;
       this.#taken.resolve(true);
     } else if (message.say === "stopped") this.wasStopped = true;
     else if (message.say === "moved_on") this.#hasMovedOn = true;

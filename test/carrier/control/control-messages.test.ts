@@ -84,13 +84,6 @@ test("A10 times of a share come by the reader's clock, and what is no time or nu
   );
 });
 
-test("A13 a carrier that holds no connection for the other route is another than one that knows of none", () => {
-  const share = { share: "CORE", kind: "rclone", route: "tb", phase: "carrying", port: 4_450 };
-  assert.equal(parseShare({ ...share, witness: null }, 0)?.witness, null);
-  assert.equal(parseShare({ ...share, witness: 7 }, 0)?.witness, 7);
-  assert.equal(parseShare(share, 0)?.witness, undefined);
-});
-
 test("A10 a line of another form says nothing", () => {
   assert.deepEqual(parseLine('{"v":1,"ask":"list"}'), { v: 1, ask: "list" });
   for (const line of ['{"v":2,"ask":"list"}', '{"ask":"list"}', "[1]", "", "{"])
@@ -162,7 +155,7 @@ test("A10 what a killed carrier left in its short folder goes, and nothing in a 
     await mkdir(dirname(socket));
     if (dirname(socket) === somebodys) await chown(somebodys, NOBODY, NOBODY);
     await writeFile(socket, "");
-    await writeFile(join(home, "carrier/socket.json"), JSON.stringify({ socket }));
+    await writeFile(join(home, "carrier/socket.json"), JSON.stringify({ socket, home }));
     const next = createServer();
     await (await listenForControl(next, home))();
     next.close();

@@ -9,6 +9,7 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { hashOf, recordOf } from "../../support/session-records.ts";
 
 const NEVER = new AbortController().signal;
+const GO = { say: "go", door: null, states: { key: "", generation: 1 }, once: [] } as const;
 const WAIT = { clock: systemClock, deadlineMs: 30_000 };
 
 const KEEPER = {
@@ -56,13 +57,12 @@ test("B11 only a next daemon that says so takes idle connections", async (t) => 
   for (const [connections, takes] of [
     ["true", true],
     ["false", false],
-    ["undefined", false],
   ] as const) {
     const next = start(
       t,
       `process.on("message", () => process.send({ say: "taken", connections: ${connections} }))`,
     );
-    assert.equal(await next.go({ say: "go", door: null }, undefined, WAIT), true);
+    assert.equal(await next.go(GO, undefined, WAIT), true);
     assert.equal(next.takesConnections, takes, connections);
   }
 });
@@ -77,7 +77,7 @@ test("B11 whoever waits for a next daemon that ends waits no more", async (t) =>
   assert.deepEqual(answered, [7]);
   assert.equal(passing.resume({ id: 8 } as never, outlet as never), null);
   const still = { clock: createManualClock(), deadlineMs: 1 };
-  assert.equal(await next.go({ say: "go", door: null }, undefined, still), false);
+  assert.equal(await next.go(GO, undefined, still), false);
   await next.keep({ hash: hashOf(2), record: recordOf(2) });
 });
 
