@@ -221,14 +221,11 @@ export const backendStatusShape = object({
   waiting_calls: optional(object({ count: number, longest_ms: number })),
   /** Calls in flight on old instances. */
   draining: number,
-  /**
-   * Calls since the daemon's start; `errors` counts those that failed. A daemon of an earlier version sends
-   * neither.
-   */
-  calls: optional(number),
-  errors: optional(number),
+  /** Calls since the daemon's start; `errors` counts those that failed. */
+  calls: number,
+  errors: number,
   /** Percentiles of the last five minutes' calls, ms; null without calls. */
-  latency_ms: optional(nullable(object({ p50: number, p99: number }))),
+  latency_ms: nullable(object({ p50: number, p99: number })),
   /** How often the backend ended unexpectedly. */
   restarts: number,
   retry_at: nullable(text),
@@ -337,8 +334,8 @@ export type VerifyFinding = TypeOf<typeof verifyFindingShape>;
 export const verifyReportShape = object({
   ok: flag,
   findings: list(verifyFindingShape),
-  /** Numbers of checked entries; absent from a previous version's daemon. */
-  looked_at: optional(object({ shares: number, backends: number })),
+  /** Numbers of checked entries. */
+  looked_at: object({ shares: number, backends: number }),
 });
 export type VerifyReport = TypeOf<typeof verifyReportShape>;
 

@@ -483,7 +483,7 @@ function createServiceControl(
       return {
         ok: findings.every(({ severity }) => severity !== "error"),
         findings,
-        looked_at: { shares: report.looked_at?.shares ?? 0, backends },
+        looked_at: { shares: report.looked_at.shares, backends },
       };
     },
   } satisfies Partial<Control>;

@@ -51,8 +51,7 @@ const recordShape = object({
   held: nullable(choice("fallback", "unmounted")),
   last_switch_at: nullable(instant),
   last_error: nullable(text),
-  /** Absent in files of versions without carried mounts. */
-  carried_port: optional(nullable(port)),
+  carried_port: nullable(port),
   /** Absent if empty. */
   logons_refused_at: optional(list(instant)),
   wake_addresses: optional(list(text)),
@@ -147,7 +146,7 @@ function decodeShare(value: unknown): ShareMemory | string {
     held: record.held,
     lastSwitchAt: wallOrNull(record.last_switch_at),
     lastError: record.last_error,
-    carriedPort: record.carried_port ?? null,
+    carriedPort: record.carried_port,
     logonsRefusedAt: logons_refused_at.map(Date.parse),
     ...(wake_addresses === undefined ? {} : { wakeAddresses: wake_addresses }),
     ...(proved_networks === undefined ? {} : { provedNetworks: proved_networks }),

@@ -122,7 +122,7 @@ export function scriptedControl(
   report: StatusReport = sampleReport(),
   answer: (share: string, call: Call) => StepResult | Promise<StepResult> = (share) =>
     sampleResult({ share }),
-  verify: VerifyReport = { ok: true, findings: [] },
+  verify: VerifyReport = { ok: true, findings: [], looked_at: { shares: 1, backends: 0 } },
 ): ScriptedControl {
   const calls: Call[] = [];
   const note = (name: string, request: Request, signal: AbortSignal): [Call, readonly string[]] => {

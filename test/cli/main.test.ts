@@ -152,6 +152,7 @@ describe("the command line", { concurrency: 3 }, () => {
     const report = sampleReport([
       sampleShare({ mount_state: "error", active_interface: "none", last_error: "no host" }),
     ]);
+    const looked_at = { shares: 1, backends: 0 };
     const finding = {
       share: "CORE",
       severity: "error",
@@ -159,13 +160,16 @@ describe("the command line", { concurrency: 3 }, () => {
       text: "is not mounted",
       hint: "see why",
     } as const;
-    const control = scriptedControl(report, undefined, { ok: false, findings: [finding] });
+    const control = scriptedControl(report, undefined, { ok: false, findings: [finding], looked_at });
     const { home } = await startRig(t, { control });
     assert.equal((await runCommand(["status"], { home })).code, 0);
     const verify = await runCommand(["verify", "--share", "CORE"], { home });
     assert.deepEqual([verify.code, verify.stdout], [1, "✗ CORE  is not mounted\n    hint: see why\n"]);
     const json = await runCommand(["verify", "--json"], { home });
-    assert.deepEqual([json.code, JSON.parse(json.stdout)], [1, { ok: false, findings: [finding] }]);
+    assert.deepEqual(
+      [json.code, JSON.parse(json.stdout)],
+      [1, { ok: false, findings: [finding], looked_at }],
+    );
     const { home: well } = await startRig(t);
     assert.equal((await runCommand(["verify"], { home: well })).code, 0);
   });
@@ -261,7 +265,7 @@ describe("the command line", { concurrency: 3 }, () => {
     });
     await writeFile(
       join(home, "daemon.json"),
-      JSON.stringify({ pid: 4711, socket, version: "", started_at: "" }),
+      JSON.stringify({ pid: 4711, socket, version: "", started_at: "", home }),
     );
     const runs = await Promise.all([runCommand(["status"], { home }), runCommand(["mount"], { home })]);
     for (const { code, stdout, stderr } of runs) {

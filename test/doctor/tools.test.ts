@@ -62,7 +62,10 @@ test("what verify says of hosts, of the configuration and of the fleet is left t
     ...["tb_down", "config_degraded", "fleet_unreachable"].map((code) => finding(code, "warning")),
     finding("mount_dead", "error"),
   ];
-  const control = { ...scriptedControl(), verify: async () => ({ ok: false, findings }) };
+  const control = {
+    ...scriptedControl(),
+    verify: async () => ({ ok: false, findings, looked_at: { shares: 1, backends: 0 } }),
+  };
   const { home } = await startRig(t, { control });
   const report = await createDoctor({ home, configPath: null }).examine(NEVER);
   const told = report.findings.filter(({ text }) => text.includes("text of"));

@@ -187,11 +187,7 @@ function refuseUnknown(error: MountaineerError | null, name: OperationName): voi
     `the daemon that runs is of another version of Mountaineer, and does not know ${OPERATIONS[name].path}`,
     {
       cause: error,
-      // A daemon that lacks `handOver` cannot be restarted by `mountaineer restart`.
-      hint:
-        name === "handOver"
-          ? "this once: mountaineer down, then mountaineer up"
-          : "mountaineer restart runs the version that is installed; a daemon that does not know it: stop it and start it again",
+      hint: "mountaineer restart runs the version that is installed",
     },
   );
 }

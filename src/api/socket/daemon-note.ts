@@ -13,8 +13,7 @@ const noteShape = object({
   mcp_socket: optional(text),
   version: text,
   started_at: text,
-  /** Absent if an earlier version wrote the file. */
-  home: optional(text),
+  home: text,
 });
 export type DaemonNote = TypeOf<typeof noteShape>;
 const readNote = reader(noteShape);
@@ -36,7 +35,7 @@ export async function readDaemonNote(home: string): Promise<DaemonNote | null> {
 }
 
 /** Writes durably with mode 0600. Rejects with the system's error. */
-export async function writeDaemonNote(home: string, note: DaemonNote): Promise<void> {
+export async function writeDaemonNote(home: string, note: Omit<DaemonNote, "home">): Promise<void> {
   const content = JSON.stringify({ ...note, home }, null, 2);
   await writeDurably(daemonNotePath(home), `${content}\n`, { mode: 0o600 });
 }

@@ -98,14 +98,10 @@ function wayTexts({ type, pid }: Pick<BackendStatus, "type" | "pid">): readonly 
   return type === "streamable-http" ? ["over HTTP"] : pid === null ? [] : [`pid ${pid}`];
 }
 
-/** The backend's calls in words; empty for a daemon of an earlier version, which counts no calls. */
-export function callFacts({
-  calls,
-  errors = 0,
-  latency_ms: latency = null,
-}: BackendStatus): readonly string[] {
+/** The backend's calls in words. */
+export function callFacts({ calls, errors, latency_ms: latency }: BackendStatus): readonly string[] {
   return [
-    ...(calls === undefined ? [] : [counted(calls, "call")]),
+    counted(calls, "call"),
     ...(errors > 0 ? [`${errors} failed`] : []),
     ...(latency === null ? [] : [`typical ${msText(latency.p50)}, 99 % within ${msText(latency.p99)}`]),
   ];

@@ -193,9 +193,9 @@ function cutText(fields: Fields): string {
   return cut === 0 ? "" : `; ${counted(cut, "call")} cut off`;
 }
 
-/** A pinned entry: `Prompt NAME`. Earlier daemons send no kind and pin tools only. */
+/** A pinned entry: `Prompt NAME`. */
 function entryOf({ kind, tool }: Fields): string {
-  const [what, name] = [wordOf(kind) || "tool", wordOf(tool)];
+  const [what, name] = [wordOf(kind), wordOf(tool)];
   const kindText = sentence(what);
   return what === name ? `${kindText}: what the server says of itself` : `${kindText} ${name}`;
 }

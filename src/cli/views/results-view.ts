@@ -50,11 +50,10 @@ function markOf({ result }: StepResult, paint: Paint): string {
 }
 
 function wellLine({ looked_at }: VerifyReport, paint: Paint): string {
-  const well = "everything is as it should be";
-  const counts = looked_at === undefined ? well : sharesAndBackends(looked_at.shares, looked_at.backends);
+  const counts = sharesAndBackends(looked_at.shares, looked_at.backends);
   if (counts === null)
     return `${paint.cyan(paint.symbols.info)} there is no share and no backend that is enabled, so nothing was looked at`;
-  return `${paint.green(paint.symbols.good)} ${counts === well ? well : `${counts}: ${well}`}`;
+  return `${paint.green(paint.symbols.good)} ${counts}: everything is as it should be`;
 }
 
 export function renderVerify(report: VerifyReport, style: TerminalStyle): string {

@@ -54,7 +54,7 @@ export function flowOf(
         ? []
         : [{ name, to_server: carried.bytes_to_server, from_server: carried.bytes_from_server }],
     ),
-    backends: backends.map(({ name, calls = 0 }) => ({ name, calls })),
+    backends: backends.map(({ name, calls }) => ({ name, calls })),
     clients: [...names].map(([name, all]) => ({
       name,
       sessions: all.length,

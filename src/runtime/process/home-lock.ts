@@ -5,7 +5,7 @@ import { errorText, expecting, MountaineerError, systemErrorCode } from "../erro
 import { readIfPresent, removeLeftovers, writeDurably } from "../files/durable-file.ts";
 import { isOfOtherHome } from "../files/noted-home.ts";
 import { beginExclusive, type ExclusiveFileLock, ensureLockFile } from "../files/sqlite-file-lock.ts";
-import { number, object, optional, reader, type TypeOf, text } from "../shape.ts";
+import { number, object, reader, type TypeOf, text } from "../shape.ts";
 import { jsonObject } from "../text/json-object.ts";
 import { type Clock, isoTime } from "../time/clock.ts";
 import { isRunning, processIdentity } from "./process-identity.ts";
@@ -28,8 +28,7 @@ const holderShape = object({
   command: text,
   /** ISO 8601 UTC. */
   since: text,
-  /** Absent if an earlier version wrote the file. */
-  home: optional(text),
+  home: text,
 });
 export type LockHolder = Readonly<TypeOf<typeof holderShape>>;
 const holderOf = reader(holderShape);

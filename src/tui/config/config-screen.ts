@@ -168,8 +168,7 @@ function createConfigRequests(
     edit: ({ text }) => void openEditor(text),
     check: ({ text }) =>
       void change(async () => {
-        // An older daemon has no `checkConfig`, and checks the text when it saves.
-        const found = await link.ask("checkConfig", { text }, signal).catch(expecting("protocol", null));
+        const found = await link.ask("checkConfig", { text }, signal);
         return (now) => withCheck(now, found);
       }),
     save(action) {

@@ -85,7 +85,6 @@ test("F2 each view says what the daemon told, and names itself behind the #", as
     VIEWS.flatMap(({ places }) => places.map(({ at }) => at)),
   );
   assert.equal(placeAt("#/nothing").place.at, "home");
-  assert.equal(placeAt("#/catalog").place.at, "servers/tools");
   const waits = sampleBackend({ waiting_calls: { count: 1, longest_ms: 45_000 } });
   const status = gatewayReport([waits], { shares: [sampleShare()] });
   for (const [name, words] of Object.entries(SAYS)) {

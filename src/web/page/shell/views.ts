@@ -79,21 +79,9 @@ export const VIEWS: readonly PageView[] = [
   },
 ];
 
-/** Addresses of earlier versions. */
-const MOVED: ReadonlyMap<string, string> = new Map([
-  ["fleet", "settings/fleet"],
-  ["catalog", "servers/tools"],
-  ["sync", "settings/sync"],
-  ["config", "settings/configuration"],
-  ["approvals", "settings/approvals"],
-  ["timeline", "activity"],
-  ...["records", "activity/log", "activity/audit"].map((name) => [name, "activity"] as const),
-]);
-
 /** Returns the view for an address; Home if the address has no view. */
 export function placeAt(hash: string): { readonly view: PageView; readonly place: Place } {
-  const name = hash.replace(/^#\//, "");
-  const wanted = MOVED.get(name) ?? name;
+  const wanted = hash.replace(/^#\//, "");
   for (const view of VIEWS) {
     const place = view.places.find(({ at }) => at === wanted);
     if (place !== undefined) return { view, place };
