@@ -94,7 +94,8 @@ function redirectOf({ location, target: { origin, path } }: Pick<RefusedResponse
 export function redirectedPath(status: number, response: Pick<RefusedResponse, "location" | "target">) {
   const to = FOLLOWED.has(status) ? redirectOf(response) : null;
   const { origin, path } = response.target;
-  if (to === null || to.origin !== origin || to.username !== "" || to.password !== "") return null;
+  // Compared as text: a user in it would be lost, and the origin of `blob:http://HOST/` is that of HOST.
+  if (to?.href.startsWith(`${origin}/`) !== true) return null;
   const isSame = withoutSlash(to.pathname) === withoutSlash(new URL(origin + path).pathname);
   return isSame || status === 307 || status === 308 ? to.pathname + to.search : null;
 }
