@@ -197,6 +197,7 @@ const SHARE: ShareSettings = {
   epoch: 3,
   login: "a-login",
   refusedLogon: "wrong password",
+  wantsUser: true,
 };
 const MEMORY: CarrierMemory = {
   shares: [SHARE],
