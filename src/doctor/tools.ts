@@ -14,7 +14,7 @@ import {
   NEWER_RCLONE,
   type RcloneVersion,
   rcloneCan,
-  whyUploadsBreak,
+  whyNewerRclone,
 } from "../shares/drivers/rclone/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
@@ -83,7 +83,7 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
     const hint = `${NEWER_RCLONE}; each share uses it from its next mount on`;
     found.push(finding("info", "rclone_one_connection", text, { hint }));
   }
-  const breaks = whyUploadsBreak(version);
+  const breaks = whyNewerRclone(version);
   if (breaks !== null)
     found.push(finding("info", "rclone_breaks_at_uploads", breaks.text, { hint: breaks.hint }));
   if (kernelHasCifs && cifsLacks === null) {

@@ -133,11 +133,14 @@ export function createRootReader(options: RootReaderOptions) {
       request: ReadRequest,
       { name, twin }: { readonly name: string; readonly twin: string },
     ): Promise<boolean | null> {
+      // The entry is looked up last: if it was removed meanwhile, a missing twin shows nothing.
       if (program === "rclone") {
-        const found = await read<RootRead>(request, () => listByRclone(tools, request, twin));
-        return found.kind === "read" || (found.isMissing === true ? false : null);
+        const look = (one: string) => read<RootRead>(request, () => listByRclone(tools, request, one));
+        const found = await look(twin);
+        if (found.kind === "read") return true;
+        return found.isMissing === true && (await look(name)).kind === "read" ? false : null;
       }
-      const found = await read(request, () => askSmbclient(tools, request, [name, twin], false));
+      const found = await read(request, () => askSmbclient(tools, request, [twin, name], false));
       return found.kind === "read" && found.births.has(name) ? found.births.has(twin) : null;
     },
     /** Removes the files with logins that were left by killed processes, for all shares. Never rejects. */

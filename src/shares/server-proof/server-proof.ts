@@ -152,7 +152,7 @@ export function createServerProof(options: ServerProofOptions) {
         const root = { serverGuid, ...compared };
         const source = sourceAt(share, endpoints.tb);
         const more = async (): Promise<null> => null;
-        const reading = { reader, programs, request: requests[0], again: true };
+        const reading = { reader, programs, request: requests[0] };
         return await identify(known, share, {
           root,
           more,
@@ -201,7 +201,7 @@ export function createServerProof(options: ServerProofOptions) {
           const births = await reader.births(request, plainNames(read.listing), false);
           return births.kind === "read" ? births.births : null;
         };
-        const reading = { reader, programs, request, again: false };
+        const reading = { reader, programs, request };
         const found = await identify(known, share, { root, more, reading, source, certain: null, expected });
         return found.kind === "different" && other?.kind === "different"
           ? { ...found, text: other.text }
@@ -306,20 +306,21 @@ interface FoldingReading {
   readonly reader: RootReader;
   readonly programs: readonly ProofProgram[];
   readonly request: ReadRequest;
-  /** Looks up what is known, too: somebody may have changed the server's settings. */
-  readonly again: boolean;
 }
 
-/** Which spellings of names the server takes for one: what was known `before`, and what looking up an entry shows. */
+/**
+ * Which spellings of names the server takes for one: what looking up an entry shows, else what was known `before`. What
+ * is known is looked up, too, because somebody may have changed the server's settings.
+ */
 async function foldingOf(
-  { reader, programs, request, again }: FoldingReading,
+  { reader, programs, request }: FoldingReading,
   listing: RootListing,
   before: Folding,
 ): Promise<Folding> {
   const program = programs.find((one) => one === "smbclient") ?? "rclone";
   const isPlain = program === "smbclient" ? isPlainName : () => true;
   const shown = async (kind: keyof Folding): Promise<boolean | null> => {
-    const pair = again || before[kind] === null ? spelledOtherwise(kind, listing, isPlain) : null;
+    const pair = spelledOtherwise(kind, listing, isPlain);
     return (pair && (await reader.findsAs(program, request, pair))) ?? before[kind];
   };
   return { case: await shown("case"), form: await shown("form") };

@@ -166,7 +166,7 @@ export function mountArguments(
       "--low-level-retries",
       `${through === null ? 1 : retriesCarried(version)}`,
     ],
-    ...["--dir-cache-time", "1s", "--attr-timeout", "1s"],
+    ...["--dir-cache-time", "1s"],
     ...changeableArguments(share, folding),
     // Without a write cache, files cannot be opened for appending, or for both reading and writing.
     ...["--vfs-cache-mode", "writes", "--vfs-write-back", writeBack(version), "--vfs-cache-max-age", "5m"],
@@ -186,6 +186,9 @@ function changeableArguments({ access }: ShareSpec, folding: Folding): string[] 
     ...(folding.case === false ? [] : ["--vfs-case-insensitive"]),
     // rclone 1.66 and newer finds a file by another Unicode form of its name, which may be another file's own.
     ...(folding.form === false ? ["--no-unicode-normalization"] : []),
+    // Without a pause, because the kernel would go on to take another spelling for a file that was renamed or removed
+    // meanwhile: what is written under that spelling would replace the renamed file.
+    ...["--attr-timeout", folding.case === false && folding.form === false ? "1s" : "0s"],
     ...["--umask", "0", "--file-perms", fileMode, "--dir-perms", folderMode],
     // Without the kernel's checks, every user of this machine could write.
     ...(allowOther ? ["--allow-other", "--default-permissions"] : []),

@@ -30,7 +30,7 @@ import { createServingProcesses, type ServingProcesses } from "./serving.ts";
 import { createRcloneUnmount } from "./unmount.ts";
 import { createUnsentWrites } from "./unsent.ts";
 import { createUnsentLeftBehind } from "./unsent-left-behind.ts";
-import { whyUploadsBreak } from "./version.ts";
+import { whyNewerRclone } from "./version.ts";
 
 interface RcloneDriverOptions extends SmbDriverOptions {
   /** Holds a folder per share, `mounts/<NAME>`: config, write cache, log. */
@@ -42,7 +42,7 @@ interface RcloneDriverOptions extends SmbDriverOptions {
   readonly notes?: NoteWriter;
 }
 
-/** rclone's --dir-cache-time and --attr-timeout. */
+/** rclone's --dir-cache-time, and at most --attr-timeout. */
 const CACHE_MS = 1_000;
 
 export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
@@ -100,7 +100,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     name: "rclone",
     cacheMs: CACHE_MS,
     unavailable,
-    advice: () => whyUploadsBreak(check.version),
+    advice: () => whyNewerRclone(check.version),
     find,
     carries: {},
     keepsUnsent: true,

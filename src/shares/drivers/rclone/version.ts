@@ -43,11 +43,14 @@ export function rcloneCan(version: RcloneVersion | null, ability: RcloneAbility,
 export const NEWER_RCLONE =
   "install a newer rclone: mountaineer rclone install (or https://rclone.org/downloads)";
 
-/** Why a lost route does harm during uploads; null: it does not, or the version is unknown. */
-export function whyUploadsBreak(version: RcloneVersion | null): Lacking | null {
+/** What a newer rclone would spare the user; null: nothing, or the version is unknown. */
+export function whyNewerRclone(version: RcloneVersion | null): Lacking | null {
   if (rcloneCan(version, "survivesBrokenUploads", true)) return null;
-  const text = `rclone ${version?.major}.${version?.minor} may end, or fail a file, when a route is lost during many uploads; 1.69 or newer does not`;
-  return { text, hint: NEWER_RCLONE };
+  const dots = rcloneCan(version, "encodesDots")
+    ? ""
+    : ", and names that end in a dot come back as other names (R.E.M. as RP85G1~P), which rsync --delete deletes";
+  const uploads = `rclone ${version?.major}.${version?.minor} may end, or fail a file, when a route is lost during many uploads`;
+  return { text: `${uploads}${dots}; not so with 1.69 or newer`, hint: NEWER_RCLONE };
 }
 
 /** Asks rclone for its version; null: rclone is missing, or does not print its version. */

@@ -87,8 +87,8 @@ async function startNames(t: TestContext, kind: Kind, programs?: readonly string
   return {
     ...{ rig, disk, driver, fresh, share, stateFolder, unmount },
     [Symbol.asyncDispose]: unmount,
-    /** Proves the server over both routes: its id, and whether it folds. */
-    async prove() {
+    /** Proves the server over both routes, or over the one in use: its id, and whether it folds. */
+    async prove(expected?: { readonly server: string }) {
       const endpoint = async (route: "tb" | "fallback") => {
         const { host, port } = routes[route];
         const address = host ?? "";
@@ -100,7 +100,10 @@ async function startNames(t: TestContext, kind: Kind, programs?: readonly string
         return { address, port, localAddress: null, serverGuid };
       };
       const endpoints = { tb: await endpoint("tb"), fallback: await endpoint("fallback") };
-      const verdict = await proof.compare(share, endpoints, null, () => true, AbortSignal.any([]));
+      const { signal } = new AbortController();
+      const verdict = await (expected === undefined
+        ? proof.compare(share, endpoints, null, () => true, signal)
+        : proof.recognise(share, "tb", endpoints.tb, expected, signal));
       assert.ok(verdict.kind === "same", JSON.stringify(verdict));
       const [one] = (await createKnownServers(stateFolder).list(share)).filter(
         ({ id }) => id === verdict.server,
@@ -221,6 +224,16 @@ const ROWS: Readonly<Record<string, Row>> = {
     folds: ["EIO", { Makefile: "upper", makefile: "lower" }],
     exact: ["ENOENT", { Makefile: "upper", makefile: "lower" }],
   },
+  "a file read by another spelling, renamed at once, and that spelling written": {
+    there: { "READ.me": "old" },
+    act: async (at) => {
+      await readFile(at("read.ME"));
+      await rename(at("READ.me"), at("kept"));
+      await writeFile(at("read.ME"), "new");
+    },
+    folds: ["ok", { kept: "old", "read.ME": "new" }],
+    exact: ["ENOENT", { "READ.me": "old" }],
+  },
   "an exclusive create of NFD beside NFC": {
     there: { [NFC]: "composed" },
     act: (at) => exclusive(at(NFD)),
@@ -283,6 +296,31 @@ describe("spellings", noSkip, () => {
       });
     }
   }
+
+  for (const kind of ["folds", "exact"] as const) {
+    it(`A16 a server whose settings changed meanwhile is seen to ${kind === "folds" ? "fold" : "tell case apart"}, over one route, too`, async (t) => {
+      await using bench = await startNames(t, kind);
+      await mkdir(join(bench.disk, "Music"));
+      const { server } = await bench.prove();
+      const known = createKnownServers(bench.stateFolder);
+      const [before] = await known.list(bench.share);
+      assert.ok(before?.witness);
+      const otherwise = { case: kind !== "folds", form: null };
+      await known.keep(bench.share, { ...before, witness: { ...before.witness, folding: otherwise } });
+      assert.deepEqual((await bench.prove({ server })).folding, { case: kind === "folds", form: null });
+    });
+  }
+
+  it("A16 an entry that is removed while it is looked up shows nothing", async (t) => {
+    await using bench = await startNames(t, "folds", ["rclone"]);
+    const music = join(bench.disk, "Music");
+    await mkdir(music);
+    const program = join(bench.stateFolder, "..", "bin", "rclone");
+    const [start, run] = (await readFile(program, "utf8")).split("\n");
+    const removal = `case "$*" in *mUSIC*) rmdir '${music}';; esac`;
+    await writeFile(program, [start, removal, run, ""].join("\n"));
+    assert.deepEqual((await bench.prove()).folding, UNKNOWN_FOLDING);
+  });
 
   const UNKNOWN = [
     ["nothing but digits", ["2024", "日本"]],
