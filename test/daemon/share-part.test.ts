@@ -120,7 +120,7 @@ async function world(
       ensure: () => null,
       ensureNow: async () => null,
       look: async () => null,
-      remove: async () => true,
+      remove: async () => {},
     },
   });
   t.after(async () => {

@@ -1,12 +1,12 @@
 // Adds and removes a share: first in the configuration, then its mount, its link and its aliases.
 import { join } from "node:path";
-import type { StepResult } from "../../api/contract.ts";
+import type { Condition, StepResult } from "../../api/contract.ts";
 import type { ConfigEditWire } from "../../api/requests.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
 import { nameKey } from "../../config/values/names.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
-import { entryExists } from "../../runtime/files/durable-file.ts";
-import { shellCommand } from "../../runtime/text/plain-text.ts";
+import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
+import { counted, harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { editMembers, findShare, readMembers } from "../sessions/config-members.ts";
@@ -74,6 +74,8 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
   });
   const { name, aliases, link } = planned;
   leaveFolder();
+  const { shares } = await askEngine(context, "look", "status", null);
+  const known = shares.find((share) => share.name === name);
   const hadLink = await entryExists(link).catch(expecting("ENOTDIR", false));
   const unmountIt = async (): Promise<StepResult | null> => {
     const { results } = await askEngine(context, "change", "unmount", { shares: [name], force });
@@ -91,6 +93,9 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
   if (!runs) return { removed: true, runs, share: name, aliases, unmount: before, link: null };
   // A share that is neither configured nor mounted is unknown.
   const after = await unmountIt().catch(expecting(isShareUnknown, null));
+  const isMounted = after !== null && !isUnmounted(after);
+  if (!isMounted && known !== undefined) await removeLinkTo(link, known.mount_path);
+  await noteKept(context, name, known?.conditions ?? []);
   await askEngine(context, "change", "reconcileAliases", null);
   if (planned.secrets.length > 0) await noteUnused(context, planned.secrets);
   const hasLink = await entryExists(link).catch(expecting("ENOTDIR", false));
@@ -105,7 +110,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
     /** null: it was not mounted. */
     unmount: after ?? before,
     /** null: the share stays mounted. */
-    link: after === null || isUnmounted(after) ? linkNow : null,
+    link: isMounted ? null : linkNow,
   } as const;
 }
 
@@ -115,6 +120,18 @@ function isShareUnknown(error: unknown): boolean {
 
 export function isUnmounted({ result }: StepResult): boolean {
   return result === "unmounted" || result === "skipped";
+}
+
+/** Prints on stderr which files of the removed share are on this machine alone. */
+async function noteKept(context: CommandContext, name: string, before: readonly Condition[]): Promise<void> {
+  for (const { code, title } of before) if (code === "files_set_aside") context.note(harmless(title));
+  const all = { share: null, server: null, what: "show" } as const;
+  const { servers } = await askEngine(context, "look", "unsent", all);
+  for (const { share, files, folder } of servers)
+    if (share === name && files.length > 0)
+      context.note(
+        harmless(`${counted(files.length, "file")} of ${name} not on the NAS yet, kept in ${folder}`),
+      );
 }
 
 /** Prints on stderr the names of the kept secrets that nothing uses after the share's removal. */

@@ -1,12 +1,12 @@
 // `uninstall --purge`: removes everything that Mountaineer has put on this machine, and nothing on a NAS.
-import { lstat, readdir, readlink, unlink } from "node:fs/promises";
+import { lstat, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts";
 import { requireUsual } from "../../clients/connection-plan.ts";
 import { readRecord } from "../../clients/connection-record.ts";
 import { findPlace } from "../../config/locate.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
-import { entryExists } from "../../runtime/files/durable-file.ts";
+import { entryExists, removeLinkTo } from "../../runtime/files/durable-file.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { disconnectClient, surroundingsOf } from "../clients/connect-client.ts";
 import { loadPurge } from "../in-process/open.ts";
@@ -153,8 +153,7 @@ async function removeLink(
   { path, target, isShare }: Link,
   removeIfEmpty: (folder: string) => Promise<void>,
 ): Promise<void> {
-  const found = await lstat(path).catch(expecting(["ENOENT", "ENOTDIR"], null));
-  if (found?.isSymbolicLink() === true && (await readlink(path)) === target) await unlink(path);
+  await removeLinkTo(path, target);
   const { home, userHome } = findPlace(process.env);
   // Mountaineer made these folders: the mount point, and the default folders of links.
   if (isShare && target.startsWith(`${home}/`)) await removeIfEmpty(target);

@@ -250,3 +250,9 @@ export async function setAside(path: string, wallMs: number): Promise<string> {
     return aside;
   }
 }
+
+/** Removes a symbolic link that has this target. Anything else at the path stays. */
+export async function removeLinkTo(path: string, target: string): Promise<void> {
+  const found = await readlink(path).catch(expecting(["ENOENT", "ENOTDIR", "EINVAL", "EACCES"], null));
+  if (found === target) await unlink(path).catch(expecting("ENOENT", undefined));
+}

@@ -2,7 +2,6 @@
 import type { Memory, ShareMemory } from "../../reconcile/memory.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { MountDriver } from "../drivers/mount-driver.ts";
-import type { StableLinks } from "../links/stable-links.ts";
 import { parseSmbSource } from "../smb-source.ts";
 import type { Subject } from "./share-subject.ts";
 
@@ -17,12 +16,11 @@ const KNOWN_MS = 2_000;
 interface LeftSharesTools {
   readonly clock: Clock;
   readonly memory: Pick<Memory, "forget">;
-  readonly links: Pick<StableLinks, "remove">;
   /** A mount belongs to the first of them that made it. */
   readonly drivers: readonly MountDriver[];
 }
 
-export function createLeftShares({ clock, memory, links, drivers }: LeftSharesTools) {
+export function createLeftShares({ clock, memory, drivers }: LeftSharesTools) {
   const shares = new Map<string, LeftShare>();
   let mounted: readonly LeftShare[] = [];
   let lookedAtMs = Number.NEGATIVE_INFINITY;
@@ -44,11 +42,10 @@ export function createLeftShares({ clock, memory, links, drivers }: LeftSharesTo
   const lookNow = async (): Promise<void> => {
     lookedAtMs = clock.monotonicMs();
     const looks = [...shares].map(async ([name, left]) => {
-      // Without an answer of the mount table or a link, nothing is known to have changed.
+      // Without an answer of the mount table, nothing is known to have changed.
       const before = mounted.find(({ spec }) => spec.name === name) ?? left;
       const found = await find(left).catch(() => before);
       if (found !== null || shares.get(name) !== left) return found ?? [];
-      if (!(await links.remove(left.spec)) || shares.get(name) !== left) return [];
       shares.delete(name);
       await memory.forget(name);
       return [];
@@ -56,7 +53,7 @@ export function createLeftShares({ clock, memory, links, drivers }: LeftSharesTo
     mounted = (await Promise.all(looks)).flat();
   };
   let looking = Promise.resolve();
-  /** Looks which shares are mounted. Removes the links of the others, and forgets them. Never rejects. */
+  /** Looks which shares are mounted, and forgets the others. Never rejects. */
   const look = (): Promise<void> => {
     looking = looking.then(lookNow);
     return looking;

@@ -91,7 +91,7 @@ export class ShareEngine implements AsyncDisposable {
 
   /**
    * Requests an action of one share; an abort withdraws a request that waits. A share that is no longer configured can
-   * only be unmounted. Rejects with `share_unknown`.
+   * only be unmounted, and its link goes then. Rejects with `share_unknown`.
    */
   async ask(name: string, request: ShareRequest, signal: AbortSignal): Promise<RequestOutcome> {
     signal.throwIfAborted();
@@ -105,6 +105,7 @@ export class ShareEngine implements AsyncDisposable {
     if (left === undefined) throw shareUnknown(name);
     const share = this.#begin(left, left.memory, () => true);
     const outcome = await this.#ask(share, request, signal).finally(() => this.#end(name, share, false));
+    if (outcome.result === "unmounted") await this.#tools.links.remove(left.spec);
     await this.left();
     return outcome;
   }

@@ -53,14 +53,13 @@ export function createStableLinks(clock: Clock, prober: Prober) {
     },
     /** Like `ensure`, but looks at the link even if a recent look found it right. */
     ensureNow,
-    /** Removes the stable link if it is ours, and nothing else at its path. Resolves with false if that is not known. */
-    async remove({ stablePath: path, mountPath }: ShareSpec): Promise<boolean> {
+    /** Removes the stable link if it is ours, and nothing else at its path. */
+    async remove({ stablePath: path, mountPath }: ShareSpec): Promise<void> {
       const look = await prober.readLink(path, LOOK_MS);
-      if (look.state !== "link") return look.state !== "unknown";
+      if (look.state !== "link") return;
       const target = resolve(dirname(path), look.target);
       if (target === mountPath || links.get(path)?.targets.has(target) === true)
         await removeLink(path).catch(expecting(["ENOENT", "EACCES", "EPERM", "EROFS"]));
-      return true;
     },
     /**
      * Looks at the stable link without changing it, and resolves with its fault, if any. `mountedAt` null:

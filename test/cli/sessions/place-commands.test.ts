@@ -365,6 +365,36 @@ describe("shares", { concurrency: 2 }, () => {
     );
   });
 
+  test("Paths the link of a share that left the file stays while it is not mounted, until a purge", async (t) => {
+    await inBothStates(t, async ({ home, ok, fails, config, shares }) => {
+      await mounted(home);
+      await ok("unmount");
+      await home.writeConfig((await config()).replace(/\[\[shares\]\][\s\S]*/, ""));
+      await eventually(async () => (await home.status()).shares.length === 0, 60_000);
+      assert.match(await fails(2, "unmount --share CORE"), /there is no share named "CORE"/);
+      assert.notEqual(await target(shares("CORE")), null);
+      await fails(0, "uninstall --purge --yes");
+      assert.equal(await target(shares("CORE")), null);
+    });
+  });
+
+  test("A11 remove takes the link of a share that is not mounted, and names what is unsent", async (t) => {
+    await inBothStates(t, async ({ home, ok, shares }) => {
+      await mounted(home);
+      await ok("unmount");
+      const cache = join(home.home, "mounts/CORE/cache");
+      for (const kind of ["vfs", "vfsMeta"]) {
+        await mkdir(join(cache, kind, "share/core"), { recursive: true });
+        await writeFile(join(cache, kind, "share/core/precious"), '{"Dirty":true}');
+      }
+      const end = await runProcess(["shares", "remove", "--share", "CORE"], { home: home.home });
+      assert.equal(end.code, 0, end.stderr);
+      assert.match(end.stderr, /1 file of CORE not on the NAS yet, kept in \S+cache\/vfs\/share\/core$/m);
+      assert.equal(await target(shares("CORE")), null);
+      assert.equal(await readFile(join(cache, "vfs/share/core/precious"), "utf8"), '{"Dirty":true}');
+    });
+  });
+
   test("A7 a command that is given inside of the share does not hold it", async (t) => {
     await inBothStates(t, async ({ folder, home, ok }) => {
       await ok("mount");

@@ -89,7 +89,7 @@ export function startSimDaemon(
       ensure: () => null,
       ensureNow: async () => null,
       look: async () => null,
-      remove: async () => true,
+      remove: async () => {},
     },
     ...more,
   });
