@@ -8,7 +8,6 @@ import { isSignedByUser, signedLines, signText, userKey, userKeyShape } from "..
  * key by hand.
  */
 export const MOST_CARRIED = 8;
-export const LARGEST_HANDOVER_BYTES = 300;
 
 /** The form of a time in a signed text: ISO 8601 UTC. */
 export const SIGNED_TIME = matching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/, "a time");
