@@ -1,7 +1,7 @@
 // The messages of JSON-RPC 2.0 and our error codes. Unknown members are kept and passed on, so that features
 // of MCP that the gateway does not know work.
 
-import { unparsedBytes, writeJson } from "../runtime/json/large-json.ts";
+import { isUnreadable, writeJson } from "../runtime/json/large-json.ts";
 import { isRawNumber, type RawNumber } from "../runtime/text/exact-json.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -73,7 +73,7 @@ const MOST_LEVELS = 500;
 
 /** Whether a parsed value can be written as JSON again. Parsing accepts any depth, but writing does not. */
 export function isWritable(value: unknown, levels: number = MOST_LEVELS): boolean {
-  if (typeof value !== "object" || value === null || unparsedBytes(value) !== null) return true;
+  if (typeof value !== "object" || value === null || isUnreadable(value)) return true;
   return levels > 0 && Object.values(value).every((part) => isWritable(part, levels - 1));
 }
 

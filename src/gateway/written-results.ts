@@ -1,10 +1,19 @@
 // Reads servers' messages and remembers the bytes of large results. A result that is passed on as the same object is
 // sent as these bytes instead of being written anew. A changed result is another object, which has no bytes.
 import { MountaineerError } from "../runtime/errors.ts";
-import { isLarge, MOST_VALUES, parseLarge } from "../runtime/json/large-json.ts";
+import { isLarge, type LargeJson, MOST_VALUES, readLarge } from "../runtime/json/large-json.ts";
 import { parseExactly } from "../runtime/text/exact-json.ts";
 import { withoutByteOrderMark } from "../runtime/text/plain-text.ts";
-import { errorReply, isJsonObject, type JsonObject, LIMIT_REACHED, type RpcError } from "./json-rpc.ts";
+import {
+  errorReply,
+  isJsonObject,
+  isRpcId,
+  type JsonObject,
+  LIMIT_REACHED,
+  type RpcError,
+} from "./json-rpc.ts";
+
+const BYTE_ORDER_MARK = Buffer.from("\u{feff}");
 
 const bytesOf = new WeakMap<JsonObject, Buffer>();
 
@@ -22,49 +31,52 @@ export function tooManyValues(error: unknown): { readonly error: RpcError } | nu
 interface MessageReceiver {
   /** A returned promise pauses the source until it settles. */
   take(message: unknown): Promise<void> | null;
-  /** It is not JSON, or has too many values. */
-  refuse(reason: unknown): void;
+  /** It is not JSON, or is no response and has too many values. */
+  refuse(reason: unknown, bytes: Buffer | string): void;
 }
 
 /**
  * Gives a server's message to its receiver. A large one is parsed in steps, and the returned promise settles when it was
  * taken. Takes over `bytes`.
  */
-export function readMessage(bytes: Buffer | string, { take, refuse }: MessageReceiver): Promise<void> | null {
-  if (isLarge(bytes)) return readLarge(Buffer.from(bytes), { take, refuse });
+export function readMessage(bytes: Buffer | string, receiver: MessageReceiver): Promise<void> | null {
+  if (isLarge(bytes)) return takeLarge(typeof bytes === "string" ? Buffer.from(bytes) : bytes, receiver);
   let message: unknown;
   try {
     message = parseExactly(withoutByteOrderMark(bytes.toString()));
   } catch (error) {
-    refuse(error);
+    receiver.refuse(error, bytes);
     return null;
   }
-  return take(message);
+  return receiver.take(message);
 }
 
-async function readLarge(bytes: Buffer, { take, refuse }: MessageReceiver): Promise<void> {
-  let message: unknown;
+async function takeLarge(bytes: Buffer, { take, refuse }: MessageReceiver): Promise<void> {
+  let large: LargeJson;
   try {
-    message = await parseMessage(bytes);
+    const isMarked = bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
+    large = await readLarge(bytes.subarray(isMarked ? BYTE_ORDER_MARK.length : 0));
   } catch (error) {
-    refuse(error);
+    refuse(error, bytes);
     return;
   }
   try {
-    await take(message);
+    await take(parseMessage(large));
   } catch (error) {
     const reply = tooManyValues(error);
     if (reply === null) throw error;
-    if (!isJsonObject(message) || "method" in message) refuse(error);
-    else await take({ jsonrpc: "2.0", id: message["id"], ...reply });
+    // Whoever waits for a response gets the refusal instead.
+    const responses = large.heads.filter(({ id, method }) => isRpcId(id) && method === undefined);
+    if (responses.length === 0) refuse(error, bytes);
+    for (const { id } of responses) await take({ jsonrpc: "2.0", id, ...reply });
   }
 }
 
-/** Parses a server's large message. Takes over `bytes`. */
-export async function parseMessage(bytes: Buffer): Promise<unknown> {
-  const { value, bytesOf: memberBytes } = await parseLarge(bytes);
+/** Remembers the result's bytes. */
+function parseMessage(large: LargeJson): unknown {
+  const value = large.parse();
   const result = isJsonObject(value) ? value["result"] : null;
-  const written = isJsonObject(result) ? memberBytes("result") : null;
+  const written = isJsonObject(result) ? large.bytesOf("result") : null;
   if (isJsonObject(result) && written !== null) bytesOf.set(result, written);
   return value;
 }

@@ -58,6 +58,10 @@ before(async () => {
   const at = `http://127.0.0.1:${(backends.address() as AddressInfo).port}`;
   port = await freePort();
   const program = path.join(import.meta.dirname, "backends/programs/raw-echo.ts");
+  const section = (name: string): string => `[backends.${name}]
+command = ${JSON.stringify(process.execPath)}
+args = ${JSON.stringify([program, name])}
+`;
   home = await createTestHome({
     home: folder,
     config: `[trust]
@@ -66,9 +70,15 @@ approve = "none"
 port = ${port}
 [optimizer]
 enabled = true
-[backends.program]
-command = ${JSON.stringify(process.execPath)}
-args = [${JSON.stringify(program)}]
+[authorization]
+default_effect = "allow"
+[[authorization.policies]]
+effect = "deny"
+resources = ["tool:judged"]
+arguments = { path = ["/etc/*"] }
+${["program", "result", "message", "batch", "judged"].map(section).join("")}
+${section("fenced")}
+folders = ["/tmp"]
 [backends.json]
 url = "${at}/json"
 [backends.stream]
@@ -187,10 +197,62 @@ for (const [shape, text] of Object.entries(SHAPES)) {
 const MANY = SHAPES["empty objects"];
 const MEMBERS = Array.from({ length: 100_001 }, (_, index) => `"${index}":0`).join();
 
+/** 90 members of 60 KB: too long to be parsed before somebody looks. */
+const LONG = Array.from({ length: 90 }, (_, index) => `"${index}":"${"x".repeat(60_000)}"`).join();
+const REFUSAL = /"code":-32029,"message":"[\d,]+ values are more than the 100,000 that can be read/;
+
+/** What a policy, a folder or a client must see: it is not passed on unseen because the message is large. */
+const SEEN: Readonly<Record<string, readonly [tool: string, given: string, answer: RegExp]>> = {
+  "a path of a megabyte": [
+    "fenced",
+    `{"path":"/tmp/${"a/../".repeat(250_000)}../../etc/passwd","pad":"${"x".repeat(4_000_000)}"}`,
+    /Not run: arguments.path .* is too long to be looked at/,
+  ],
+  "a path in a long object": ["fenced", `{"m":{"path":"/etc/passwd",${LONG}}}`, /Not run: arguments.m.path/],
+  "a path beside very many values": ["fenced", `{"path":"/etc/passwd","m":${MANY}}`, REFUSAL],
+  "a path that a policy forbids": ["judged", `{"path":"/etc/passwd",${LONG}}`, /Unknown tool: judged/],
+  "the same in a long list": ["judged", `{"path":["/etc/passwd",{${LONG}}]}`, /Unknown tool: judged/],
+  "the same beside very many values": [
+    "judged",
+    `{"path":"/etc/passwd","m":${MANY}}`,
+    /Unknown tool: judged/,
+  ],
+  "the same among very many values": ["judged", `{"path":["/etc/passwd",${MANY}]}`, /Unknown tool: judged/],
+  "the same with very many beside it": ["judged", `{"path":"/etc/passwd",${MEMBERS}}`, REFUSAL],
+  "a path that a policy allows": [
+    "judged",
+    `{"path":"/tmp/a","m":${MANY}}`,
+    /"structuredContent":\{"path":"\/tmp\/a","m":/,
+  ],
+};
+
+for (const [what, [tool, given, answer]] of Object.entries(SEEN))
+  test(`E2 E4 whatever is checked is checked in a large message, too: ${what}`, async () => {
+    const found = await bodyOf(await (await openPosts())(callText(tool, given)));
+    assert.match(found.slice(0, 2_000), answer);
+  });
+
+test("E2 a server gets the value that was checked, not another one with the same key", async () => {
+  const given = `{"m":{"path":"/etc/passwd","path":"/tmp/a",${LONG}}}`;
+  const found = await bodyOf(await (await openPosts())(callText("fenced", given)));
+  assert.match(found, /"path":"\/tmp\/a"/);
+  assert.ok(!found.includes("/etc/passwd"));
+});
+
+for (const [tool, given] of [
+  ["result", `{${MEMBERS}}`],
+  ["result", `{"task":${MANY},${MEMBERS}}`],
+  ["batch", `{"m":${MANY}}`],
+  ["message", `{${MEMBERS}}`],
+] as const)
+  test(`E4 a call whose answer has to be read, and cannot, is refused by name at once: ${tool}, ${given.length} bytes`, async () => {
+    assert.match(await bodyOf(await (await openPosts())(callText(tool, given))), REFUSAL);
+  });
+
 /** What the gateway itself has to read, and cannot, with the id of its answer. */
 const REFUSED: Readonly<Record<string, readonly [text: string, id: number | null]>> = {
-  "a batch": [`[${callText("program", `{"m":${MANY}}`)}]`, null],
-  "a message of very many members": [`{"jsonrpc":"2.0","id":1,"method":"ping",${MEMBERS}}`, null],
+  "a batch": [`[${callText("program", `{"m":${MANY}}`)},${INITIALIZE}]`, null],
+  "a message of very many members": [`{"jsonrpc":"2.0","id":1,"method":"ping",${MEMBERS}}`, 1],
   "parameters of very many members": [`{"jsonrpc":"2.0","id":1,"method":"ping","params":{${MEMBERS}}}`, 1],
   metadata: [`{"jsonrpc":"2.0","id":1,"method":"ping","params":{"_meta":{"m":${MANY},${MEMBERS}}}}`, 1],
   "the call within call_tool": [callText("call_tool", `{${MEMBERS}}`), 1],

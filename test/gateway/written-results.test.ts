@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { isJsonObject, type JsonObject } from "../../src/gateway/json-rpc.ts";
-import { parseMessage, writtenResult } from "../../src/gateway/written-results.ts";
+import { readMessage, writtenResult } from "../../src/gateway/written-results.ts";
 import { parseExactly } from "../../src/runtime/text/exact-json.ts";
 import { withoutByteOrderMark } from "../../src/runtime/text/plain-text.ts";
 import { callMessage, eventsOf, initializeMessage, begin as openSession } from "./front/http/http-rig.ts";
@@ -11,9 +11,26 @@ const LONG = "x".repeat(300_000);
 /** As nobody here would write it: with spaces, escapes and more digits than a double has. */
 const RESULT = `{ "content": [], "n": 12345678901234567890, "s": "\\u00e9 ü ${LONG}" }`;
 
+/** As its receiver gets it. Rejects if it is refused. */
+async function messageOf(bytes: Buffer): Promise<unknown> {
+  let taken: unknown;
+  let refused: unknown = null;
+  await readMessage(bytes, {
+    take(message) {
+      taken = message;
+      return null;
+    },
+    refuse(reason) {
+      refused = reason;
+    },
+  });
+  if (refused !== null) throw refused;
+  return taken;
+}
+
 /** The message, and the bytes that are kept of its result. */
 async function read(bytes: Buffer): Promise<{ readonly message: unknown; readonly kept: string | null }> {
-  const message = await parseMessage(bytes);
+  const message = await messageOf(bytes);
   const result = isJsonObject(message) ? message["result"] : null;
   return { message, kept: isJsonObject(result) ? (writtenResult(result)?.toString() ?? null) : null };
 }
@@ -79,7 +96,7 @@ describe("a message of a server is read as JSON is, and a large answer keeps the
     "an id that is no number": `{"jsonrpc":"2.0","id":017,"result":${RESULT}}`,
   };
   for (const [what, text] of Object.entries(broken))
-    test(`no JSON: ${what}`, () => assert.rejects(parseMessage(Buffer.from(text)), SyntaxError));
+    test(`no JSON: ${what}`, () => assert.rejects(messageOf(Buffer.from(text)), SyntaxError));
 });
 
 describe("a large result goes out as it came, under the client's id", () => {
@@ -122,7 +139,7 @@ describe("a large result goes out as it came, under the client's id", () => {
 });
 
 async function largeResult(): Promise<JsonObject> {
-  const message = await parseMessage(Buffer.from(`{"jsonrpc":"2.0","id":17,"result":${RESULT}}`));
+  const message = await messageOf(Buffer.from(`{"jsonrpc":"2.0","id":17,"result":${RESULT}}`));
   assert.ok(isJsonObject(message) && isJsonObject(message["result"]));
   return message["result"];
 }

@@ -82,8 +82,8 @@ test("any message is seen as it is parsed, however it is spelled and cut", () =>
   );
 });
 
-test("an id of more than 4,096 digits is none, and not its beginning", () => {
-  const digits = "1".repeat(4_096);
+test("an id of more than 4,095 digits is none, and not its beginning", () => {
+  const digits = "1".repeat(4_095);
   assert.deepEqual(scanned(`{"id":${digits},"method":"x"}`), [{ id: digits, method: "x" }]);
   assert.deepEqual(scanned(`{"id":${digits}1,"method":"x"}`), [{ id: null, method: "x" }]);
 });

@@ -1,7 +1,7 @@
 // Performs operations for clients: limits how many of each kind run at once, and sends 102 (Processing) while they run.
 import type { ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { isLarge, parseLarge } from "../../runtime/json/large-json.ts";
+import { isLarge, readLarge } from "../../runtime/json/large-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { CountedKind } from "../operation.ts";
 import type { AskedOperation } from "../operations.ts";
@@ -40,7 +40,9 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
       isPatient = false,
     ): Promise<unknown> {
       const { counts } = operation;
-      const given = isLarge(body) ? await parseLarge(Buffer.from(body)).catch(notJson) : body;
+      const given = isLarge(body)
+        ? { value: (await readLarge(Buffer.from(body)).catch(notJson)).parse() }
+        : body;
       if (counts === null) return operation.prepare(given)(signal);
       if (stopping.aborted) throw stopping.reason;
       const call = operation.prepare(given);

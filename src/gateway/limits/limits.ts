@@ -1,7 +1,7 @@
 // The middleware of limits: answers a request beyond a limit with an error that names the limit and the time
 // to retry.
 import type { PrincipalLimits } from "../../config/limits.ts";
-import { isUnreadable, textOf } from "../../runtime/json/large-json.ts";
+import { isUnreadable } from "../../runtime/json/large-json.ts";
 import { type ClientPort, named, OWNER_SESSION_ID } from "../client-port.ts";
 import { isError, isJsonObject, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, Handle, Middleware } from "../middleware/middleware.ts";
@@ -204,8 +204,7 @@ function resourcePart(resource: unknown): LargePart | null {
 }
 
 function partIn(kind: LargePart["kind"], value: unknown, mimeType: string): LargePart | null {
-  const content = textOf(value);
-  return content === null ? null : { kind, mimeType, content };
+  return typeof value === "string" ? { kind, mimeType, content: value } : null;
 }
 
 function typed(mimeType: unknown, otherwise: string): string {

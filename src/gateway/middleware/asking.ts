@@ -1,6 +1,8 @@
 // Asks the person at the calling client whether a call may be made, by an elicitation within the call, if the client
 // declares elicitation.
+
 import { foreignLine } from "../../runtime/text/foreign-line.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ClientPort } from "../client-port.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
@@ -107,11 +109,12 @@ function messageFor(
 }
 
 function argumentLines(given: unknown, clean: (text: string) => string): readonly string[] {
+  // Throws `too_many_values` for what a person would be asked about unseen.
+  const all = Object.keys(objectOf(given)).length;
   // Secrets are removed and values shortened before anything is written as text.
   const shown: unknown = auditedArguments(given, () => false, clean);
   if (!isJsonObject(shown) || !isJsonObject(given)) return [];
   const entries = Object.entries<unknown>(shown satisfies JsonObject);
-  const all = Object.keys(given).length;
   // If arguments were omitted, the last entry stands for them and is not an argument.
   const isCut = entries.length > all || (entries.at(-1)?.[0] === CUT && !Object.hasOwn(given, CUT));
   const lines = entries

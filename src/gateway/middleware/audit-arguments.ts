@@ -1,7 +1,7 @@
 // Prepares a call's arguments for the audit and for questions to people: removes configured names and
 // secrets, and limits depth, number and length.
 
-import { unparsedBytes } from "../../runtime/json/large-json.ts";
+import { isUnreadable } from "../../runtime/json/large-json.ts";
 import { isRawNumber } from "../../runtime/text/exact-json.ts";
 
 const REDACTED = "[redacted]";
@@ -44,7 +44,7 @@ export function auditedArguments(
       // A number that is cut off would be a different number, so it is omitted.
       return length <= MAX_TEXT ? part : CUT;
     }
-    if (depth >= MAX_DEPTH || unparsedBytes(part) !== null) return CUT;
+    if (depth >= MAX_DEPTH || isUnreadable(part)) return CUT;
     if (Array.isArray(part)) {
       const list: unknown[] = [];
       for (const element of part) {

@@ -71,7 +71,8 @@ function isWellFormed(reply: unknown): reply is Reply {
 function withoutSecrets(reply: { readonly error: RpcError }, clean: (text: string) => string): Reply {
   const { code, message, data } = reply.error;
   const cleanMessage = clean(message);
-  const text = data === undefined ? undefined : writeJson(data);
+  // A server's own bytes may spell a secret otherwise.
+  const text = data === undefined ? undefined : writeJson(data, false);
   const cleanText = text === undefined ? undefined : clean(text);
   if (cleanMessage === message && cleanText === text) return reply;
   return errorReply(code, cleanMessage, cleanText === undefined ? undefined : parsedOrText(cleanText));

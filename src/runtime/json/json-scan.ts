@@ -1,4 +1,6 @@
-// Checks JSON byte by byte, in steps of any length, and finds the parts of it that cost most to parse.
+// Checks JSON byte by byte, in pieces of any length. Finds the parts of it that cost most to parse, and a few members of its
+// messages.
+import { parseExactly } from "../text/exact-json.ts";
 
 /** What is nested deeper than this becomes a part: parsing and writing it could overflow the stack. */
 const MOST_LEVELS = 500;
@@ -7,13 +9,22 @@ const MOST_LEVELS = 500;
 export interface JsonPart {
   readonly start: number;
   readonly end: number;
-  readonly kind: "object" | "list" | "text";
+  readonly isList: boolean;
 }
+
+/** A message's members that were asked for. One longer than `MOST_SPELLED` is undefined. */
+export type MessageHead = Readonly<Record<string, unknown>>;
+
+/** Longest key or value that is read, in bytes, with the space around it. */
+const MOST_SPELLED = 4_096;
+/** Of a list, so many messages are read. */
+export const MOST_HEADS = 1_000;
+const NONE = Buffer.alloc(0);
 
 interface ScanBounds {
   /** A list or an object with more values becomes a part, unless it is the whole text or a member of it. */
   readonly partValues: number;
-  /** A text of at least this many bytes becomes a part, and a list or an object with so many outside of other parts. */
+  /** The same with more bytes outside of other parts. */
   readonly partBytes: number;
   /** A member of the whole text with more values outside of parts becomes a part. */
   readonly memberValues: number;
@@ -29,16 +40,15 @@ const [MINUS, POINT, EXPONENT, EXPONENT_SIGN, ZERO, WHOLE, FRACTION, POWER] = [
 /** The first state within `true`, `false` and `null`. */
 const LITERALS = 20;
 // Everything from here on is no state, but something to do.
-const [OPEN, CLOSE, NEXT, BEGIN_TEXT, END_TEXT, LINE_END, WRONG] = [32, 33, 34, 35, 36, 37, 38] as const;
+const [OPEN, CLOSE, NEXT, BEGIN_TEXT, END_TEXT, WRONG] = [32, 33, 34, 35, 36, 37] as const;
 
-const [LIST, OBJECT, LAST_CONTROL, SPACE] = [0x5b, 0x7b, 0x1f, 0x20] as const;
+const [LIST, OBJECT, LAST_CONTROL] = [0x5b, 0x7b, 0x1f] as const;
 const DIGITS = "0123456789";
 
 /** What follows a byte in a state: `state * 256 + byte`. */
 const TABLE = tableOf([
-  [[ITEM, FIRST_ITEM, KEY, FIRST_KEY, COLON, AFTER], " \t", null],
-  [[ZERO, WHOLE, FRACTION, POWER], " \t", AFTER],
-  [[ITEM, FIRST_ITEM, KEY, FIRST_KEY, COLON, AFTER, ZERO, WHOLE, FRACTION, POWER], "\r\n", LINE_END],
+  [[ITEM, FIRST_ITEM, KEY, FIRST_KEY, COLON, AFTER], " \t\r\n", null],
+  [[ZERO, WHOLE, FRACTION, POWER], " \t\r\n", AFTER],
   [[AFTER, ZERO, WHOLE, FRACTION, POWER], "]}", CLOSE],
   [[AFTER, ZERO, WHOLE, FRACTION, POWER], ",", NEXT],
   [[FIRST_ITEM], "]", CLOSE],
@@ -86,12 +96,10 @@ function tableOf(rows: readonly Row[]): Uint8Array {
 }
 
 /**
- * The bytes must be UTF-8. Line ends between values are replaced by spaces within `bytes`, so that each part fits on
- * one line.
+ * Messages are the whole text, if it is an object, or the objects in it, if it is a list. Members of theirs whose names are in
+ * `names` are read.
  */
 export class JsonScan {
-  /** Whether it is JSON; null: not known yet. */
-  isValid: boolean | null = null;
   /** It is nested so deep that it must not be parsed as a whole. */
   isDeep = false;
   /** Number of values in the text so far. */
@@ -100,28 +108,44 @@ export class JsonScan {
   light = 1;
   /** In order. No part lies within another. */
   readonly parts: JsonPart[] = [];
-  /** The members of the whole text that are lists or objects, as ranges. `key`: as it is spelled. */
-  readonly members: { readonly key: string; readonly start: number; readonly end: number }[] = [];
-  readonly #bytes: Buffer;
-  readonly #bounds: ScanBounds;
-  #at = 0;
+  /** The members of the whole text that are lists or objects, as ranges. `key` null: it is very long. */
+  readonly members: { readonly key: unknown; readonly start: number; readonly end: number }[] = [];
+  /** In order. */
+  readonly heads: MessageHead[] = [];
+  readonly #bounds: ScanBounds | null;
+  readonly #names: ReadonlySet<unknown>;
+  /** Number of bytes before the current piece. */
+  #before = 0;
   #state: number = ITEM;
   #depth = 0;
-  #textStart = 0;
   #isKey = false;
-  #key: readonly [number, number] = [0, 0];
   /** The first byte of each open list or object. */
-  #opened = new Uint8Array(MOST_LEVELS);
-  /** For the outer ones: where they begin, and the values outside of parts before them. */
-  readonly #starts = new Uint32Array(MOST_LEVELS);
-  readonly #lightBefore = new Uint32Array(MOST_LEVELS);
-  readonly #partBytesBefore = new Uint32Array(MOST_LEVELS);
+  #opened = new Uint8Array(64);
+  /** For the outer ones: where they begin, the values outside of parts before them, and the bytes in parts before them. */
+  readonly #starts: number[] = [];
+  readonly #lightBefore: number[] = [];
+  readonly #partBytesBefore: number[] = [];
   /** Number of bytes in the parts. */
   #partBytes = 0;
+  /** The message that is open, and the depth of its members. */
+  #head: Record<string, unknown> | null = null;
+  #headDepth = 1;
+  #key: unknown = null;
+  /** Where the key or value that is read begins in the current piece; null: none is read. */
+  #spelledFrom: number | null = null;
+  /** What earlier pieces have of it. */
+  #spelled: Buffer = NONE;
 
-  constructor(bytes: Buffer, bounds: ScanBounds) {
-    this.#bytes = bytes;
+  /** `bounds` null: only the heads are wanted. */
+  constructor(bounds: ScanBounds | null, names: ReadonlySet<unknown>) {
     this.#bounds = bounds;
+    this.#names = names;
+  }
+
+  /** Whether all so far is JSON, and whole. */
+  get isValid(): boolean {
+    const state = this.#state;
+    return this.#depth === 0 && (state === AFTER || (state >= ZERO && state <= POWER));
   }
 
   /** The whole text is a list. */
@@ -129,62 +153,47 @@ export class JsonScan {
     return this.#opened[0] === LIST;
   }
 
-  /** Looks at the next bytes; returns true at the end. */
-  step(length: number): boolean {
-    const bytes = this.#bytes;
-    const end = Math.min(bytes.length, this.#at + length);
+  /** Looks at the next bytes; returns false if they are wrong. */
+  push(bytes: Buffer): boolean {
     let state = this.#state;
-    for (let at = this.#at; at < end; at += 1) {
+    for (let at = 0; at < bytes.length && state !== WRONG; at += 1) {
       const byte = bytes[at] ?? 0;
       const next = TABLE[state * 256 + byte] ?? WRONG;
-      if (next < OPEN) state = next;
-      else {
-        state = this.#act(next, byte, at, state);
-        if (state === WRONG) {
-          this.isValid = false;
-          return true;
-        }
-      }
+      state = next < OPEN ? next : this.#act(next, state, byte, bytes, at);
     }
-    this.#at = end;
     this.#state = state;
-    if (end < bytes.length) return false;
-    this.isValid = this.#depth === 0 && (state === AFTER || (state >= ZERO && state <= POWER));
-    return true;
+    this.#before += bytes.length;
+    if (this.#spelledFrom !== null) {
+      this.#spelled = this.#spelledUntil(bytes, bytes.length);
+      this.#spelledFrom = 0;
+    }
+    return state !== WRONG;
   }
 
-  #act(action: number, byte: number, at: number, state: number): number {
-    const bytes = this.#bytes;
+  #act(action: number, state: number, byte: number, bytes: Buffer, at: number): number {
     switch (action) {
       case OPEN:
-        this.#open(byte, at);
+        this.#open(byte, this.#before + at);
         return this.#count(byte === LIST ? FIRST_ITEM : FIRST_KEY);
       case CLOSE:
         if (state === FIRST_ITEM || state === FIRST_KEY) {
           this.values -= 1;
           this.light -= 1;
         }
-        return this.#close(byte, at + 1);
+        this.#endValue(bytes, at);
+        return this.#close(byte, this.#before + at + 1);
       case NEXT:
         if (this.#depth === 0) return WRONG;
+        this.#endValue(bytes, at);
         return this.#count(this.#isIn(OBJECT) ? KEY : ITEM);
       case BEGIN_TEXT:
-        this.#textStart = at;
         this.#isKey = state === KEY || state === FIRST_KEY;
+        if (this.#isKey && this.#isInMessage()) this.#spelledFrom = at;
         return TEXT;
       case END_TEXT:
-        if (!this.#isKey) {
-          if (this.#depth > 1 && at - this.#textStart >= this.#bounds.partBytes) {
-            this.parts.push({ start: this.#textStart, end: at + 1, kind: "text" });
-            this.#partBytes += at + 1 - this.#textStart;
-          }
-          return AFTER;
-        }
-        if (this.#depth === 1) this.#key = [this.#textStart, at + 1];
+        if (!this.#isKey) return AFTER;
+        if (this.#isInMessage()) this.#endKey(bytes, at + 1);
         return COLON;
-      case LINE_END:
-        bytes[at] = SPACE;
-        return state >= ZERO ? AFTER : state;
       default:
         return WRONG;
     }
@@ -200,11 +209,46 @@ export class JsonScan {
     return this.#opened[this.#depth - 1] === opening;
   }
 
+  #isInMessage(): boolean {
+    return this.#head !== null && this.#depth === this.#headDepth;
+  }
+
+  /** What is read, up to a place in the current piece; not much more than `MOST_SPELLED` bytes of it. */
+  #spelledUntil(bytes: Buffer, end: number): Buffer {
+    const from = this.#spelledFrom ?? end;
+    const piece = bytes.subarray(from, Math.min(end, from + MOST_SPELLED + 1));
+    if (this.#spelled.length === 0) return piece;
+    return this.#spelled.length > MOST_SPELLED ? this.#spelled : Buffer.concat([this.#spelled, piece]);
+  }
+
+  #endSpelled(bytes: Buffer, end: number): string | null {
+    const spelled = this.#spelledUntil(bytes, end);
+    this.#spelledFrom = null;
+    this.#spelled = NONE;
+    return spelled.length > MOST_SPELLED ? null : spelled.toString();
+  }
+
+  #endKey(bytes: Buffer, end: number): void {
+    const text = this.#endSpelled(bytes, end);
+    this.#key = text === null ? null : JSON.parse(text);
+    if (this.#names.has(this.#key)) this.#spelledFrom = end;
+  }
+
+  #endValue(bytes: Buffer, end: number): void {
+    if (this.#spelledFrom === null || !this.#isInMessage()) return;
+    const text = this.#endSpelled(bytes, end);
+    const value = text === null ? undefined : parseExactly(text.slice(text.indexOf(":") + 1));
+    if (this.#head !== null) this.#head[String(this.#key)] = value;
+  }
+
   #open(byte: number, at: number): void {
-    // Writing beyond the end of a typed array has no effect.
-    this.#starts[this.#depth] = at;
-    this.#lightBefore[this.#depth] = this.light;
-    this.#partBytesBefore[this.#depth] = this.#partBytes;
+    if (this.#depth === 0 && byte === LIST) this.#headDepth = 2;
+    else if (this.#depth === this.#headDepth - 1) this.#head = byte === OBJECT ? {} : null;
+    if (this.#depth < MOST_LEVELS) {
+      this.#starts[this.#depth] = at;
+      this.#lightBefore[this.#depth] = this.light;
+      this.#partBytesBefore[this.#depth] = this.#partBytes;
+    }
     if (this.#depth === this.#opened.length) {
       const larger = new Uint8Array(2 * this.#depth);
       larger.set(this.#opened);
@@ -218,20 +262,28 @@ export class JsonScan {
     // In ASCII a closing bracket is two places after its opening one.
     if (this.#depth === 0 || !this.#isIn(byte - 2)) return WRONG;
     this.#depth -= 1;
+    if (this.#depth === this.#headDepth - 1 && this.#head !== null) {
+      if (this.heads.length < MOST_HEADS) this.heads.push(this.#head);
+      this.#head = null;
+    }
+    if (this.#depth >= MOST_LEVELS) this.isDeep = true;
+    if (this.#bounds === null || this.#depth === 0 || this.#depth >= MOST_LEVELS) return AFTER;
     const { partValues, partBytes, memberValues } = this.#bounds;
     const start = this.#starts[this.#depth] ?? 0;
     const lightBefore = this.#lightBefore[this.#depth] ?? 0;
-    if (this.#depth === 1) this.members.push({ key: this.#bytes.toString("utf8", ...this.#key), start, end });
-    if (this.#depth >= MOST_LEVELS) this.isDeep = true;
-    const most = this.#depth === 1 ? memberValues : partValues;
     const bytesBefore = this.#partBytesBefore[this.#depth] ?? 0;
+    const most = this.#depth === 1 ? memberValues : partValues;
     const isLong = this.#depth > 1 && end - start - (this.#partBytes - bytesBefore) > partBytes;
-    const isPart = this.#depth === MOST_LEVELS - 1 || this.light - lightBefore > most || isLong;
-    if (this.#depth === 0 || this.#depth >= MOST_LEVELS || !isPart) return AFTER;
-    while ((this.parts.at(-1)?.start ?? 0) > start) this.parts.pop();
-    this.light = lightBefore;
-    this.#partBytes = bytesBefore + end - start;
-    this.parts.push({ start, end, kind: byte - 2 === LIST ? "list" : "object" });
+    // A member of the whole with so many values before this one becomes a part itself: so there are never millions of them.
+    const isWithinPart = lightBefore - (this.#lightBefore[1] ?? 0) > memberValues;
+    const isHeavy = this.#depth === MOST_LEVELS - 1 || this.light - lightBefore > most || isLong;
+    if (isHeavy && !isWithinPart) {
+      while ((this.parts.at(-1)?.start ?? 0) > start) this.parts.pop();
+      this.light = lightBefore;
+      this.#partBytes = bytesBefore + end - start;
+      this.parts.push({ start, end, isList: byte - 2 === LIST });
+    }
+    if (this.#depth === 1 && this.light <= memberValues) this.members.push({ key: this.#key, start, end });
     return AFTER;
   }
 }

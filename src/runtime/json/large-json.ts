@@ -3,9 +3,9 @@ import { isUtf8 } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MountaineerError } from "../errors.ts";
-import { isRawNumber, parseExactly, rawJson, restored } from "../text/exact-json.ts";
+import { parseExactly, restored } from "../text/exact-json.ts";
 import { objectOf } from "../text/json-object.ts";
-import { type JsonPart, JsonScan } from "./json-scan.ts";
+import { JsonScan, type MessageHead } from "./json-scan.ts";
 
 /** Smaller texts are parsed at once, and nothing in them is counted. */
 const SMALL_BYTES = 64 * 1024;
@@ -16,7 +16,10 @@ const BOUNDS = { partValues: 5_000, partBytes: 1024 * 1024, memberValues: MOST_V
 /** Bytes that are checked in one turn of the event loop: about a millisecond. */
 const SLICE_BYTES = 64 * 1024;
 
-const BYTE_ORDER_MARK = Buffer.from("\u{feff}");
+/** What is read of each message, even if the whole cannot be parsed. */
+const NAMES: ReadonlySet<unknown> = new Set(["id", "method"]);
+
+const [LINE_FEED, CARRIAGE_RETURN, SPACE] = [0x0a, 0x0d, 0x20] as const;
 
 interface Unparsed {
   readonly bytes: Buffer;
@@ -27,11 +30,18 @@ interface Unparsed {
 const unparsed = new WeakMap<object, Unparsed>();
 /** For objects with such parts anywhere in them: the number of values in the whole text. */
 const partly = new WeakMap<object, number>();
-/** What `writeJson` has met of them, and how it marks their places; null: it is not writing. */
-let writing: { mark: string; readonly parts: Buffer[] } | null = null;
+/** They are to be written as bytes now. What was met of them, and how their places are marked; null: nothing yet. */
+let isWriting = false;
+let met: { readonly mark: string; readonly parts: Buffer[] } | null = null;
 
 export interface LargeJson {
-  readonly value: unknown;
+  /** `id` and `method` of the message, or of each in a batch. */
+  readonly heads: readonly MessageHead[];
+  /**
+   * Throws `too_many_values` if what has to be parsed has too many values. Looking into a part that stays bytes throws it,
+   * too.
+   */
+  parse(): unknown;
   /** The bytes of a member of the whole text; null: it has none or several of that name, or it is no list or object. */
   bytesOf(key: string): Buffer | null;
 }
@@ -40,54 +50,65 @@ export function isLarge(text: Buffer | string): boolean {
   return text.length > SMALL_BYTES;
 }
 
-/**
- * Takes over `given`, and passes over a byte order mark. Rejects with a SyntaxError, or with `too_many_values` if what has to be
- * parsed has too many values. Looking into a part that stays bytes throws `too_many_values`, too.
- */
-export async function parseLarge(given: Buffer): Promise<LargeJson> {
-  const whole = isUtf8(given) ? given : Buffer.from(given.toString());
-  const bytes = whole.subarray(whole.indexOf(BYTE_ORDER_MARK) === 0 ? BYTE_ORDER_MARK.length : 0);
-  const scan = new JsonScan(bytes, BOUNDS);
-  while (!scan.step(SLICE_BYTES)) await nextTurn();
-  if (scan.isValid !== true) throw new SyntaxError("it is not JSON");
+/** So many messages may be whole at once, and each may take long to parse: each has a turn of the event loop of its own. */
+let lastWhole: Promise<void> = Promise.resolve();
+
+/** Takes over `given`. Rejects with a SyntaxError. */
+export async function readLarge(given: Buffer): Promise<LargeJson> {
+  const bytes = isUtf8(given) ? given : Buffer.from(given.toString());
+  const scan = new JsonScan(BOUNDS, NAMES);
+  for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
+    const slice = bytes.subarray(at, at + SLICE_BYTES);
+    if (!scan.push(slice)) break;
+    toOneLine(slice);
+    await nextTurn();
+  }
+  if (!scan.isValid) throw new SyntaxError("it is not JSON");
+  lastWhole = lastWhole.then(() => nextTurn());
+  await lastWhole;
   const isWhole = scan.values <= MOST_VALUES && bytes.length <= MOST_BYTES && !scan.isDeep;
-  if (!isWhole && (scan.light > MOST_VALUES || scan.isList)) throw tooMany(scan.values);
-  const value = isWhole ? parseExactly(bytes.toString()) : parseAround(bytes, scan);
   return {
-    value,
+    heads: scan.heads,
+    parse() {
+      if (isWhole) return parseExactly(bytes.toString());
+      if (scan.light > MOST_VALUES || scan.isList) throw tooMany(scan.values);
+      return parseAround(bytes, scan);
+    },
     bytesOf(key) {
-      const [only, ...others] = scan.members.filter((member) => JSON.parse(member.key) === key);
+      const [only, ...others] = scan.members.filter((member) => member.key === key);
       return only === undefined || others.length > 0 ? null : bytes.subarray(only.start, only.end);
     },
   };
 }
 
+/** Line ends stand between values only. Each part shall fit on one line. */
+function toOneLine(bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; at += 1)
+    if (bytes[at] === LINE_FEED || bytes[at] === CARRIAGE_RETURN) bytes[at] = SPACE;
+}
+
 /**
- * Like `JSON.stringify`; also writes what `parseLarge` left as bytes. Throws `too_many_values` for what is nested thousands of
- * levels deep, and a TypeError for what JSON does not have.
+ * Like `JSON.stringify`; also writes what `readLarge` left as bytes. `keepsBytes` false: it looks into that first. Throws
+ * `too_many_values` for what is nested thousands of levels deep, and a TypeError for what JSON does not have.
  */
-export function writeJson(value: unknown): string {
-  const outer = writing;
-  const inner = { mark: "", parts: [] as Buffer[] };
-  writing = inner;
+export function writeJson(value: unknown, keepsBytes = true): string {
+  isWriting = keepsBytes;
   try {
     const text: string | undefined = JSON.stringify(value);
     if (text === undefined) throw new TypeError("JSON has no such value");
-    if (inner.parts.length === 0) return text;
-    const around = text.split(`"${inner.mark}"`);
-    return around.map((piece, at) => piece + (inner.parts[at]?.toString() ?? "")).join("");
+    return met === null ? text : withParts(text, met);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new MountaineerError("too_many_values", "it is nested too deep to be written as JSON");
   } finally {
-    writing = outer;
+    isWriting = false;
+    met = null;
   }
 }
 
-/** The text, even if `parseLarge` left it as JSON; null: the value is no string. */
-export function textOf(value: unknown): string | null {
-  if (typeof value === "string") return value;
-  return isRawNumber(value) && value.rawJSON.startsWith('"') ? String(JSON.parse(value.rawJSON)) : null;
+function withParts(text: string, { mark, parts }: NonNullable<typeof met>): string {
+  const around = text.split(`"${mark}"`);
+  return around.map((piece, at) => piece + (parts[at]?.toString() ?? "")).join("");
 }
 
 /** The number of bytes of a part that stays bytes; null: it is any other value. */
@@ -124,18 +145,17 @@ function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
   const around = parseExactly(text + bytes.toString("utf8", at));
   const value = restored(around, mark, (index) => {
     const part = parts[index];
-    return part === undefined ? null : partOf(bytes.subarray(part.start, part.end), part.kind, values);
+    return part === undefined ? null : partOf(bytes.subarray(part.start, part.end), part.isList, values);
   });
-  if (parts.some(({ kind }) => kind !== "text"))
+  if (parts.length > 0)
     for (const member of Object.values(objectOf(value)))
       if (typeof member === "object" && member !== null) partly.set(member, values);
   return value;
 }
 
 /** `values`: of the whole text. */
-function partOf(bytes: Buffer, kind: JsonPart["kind"], values: number): object {
-  if (kind === "text") return rawJson(bytes.toString());
-  const target = kind === "list" ? [] : {};
+function partOf(bytes: Buffer, isList: boolean, values: number): object {
+  const target = isList ? [] : {};
   let isParsed = false;
   /** What was left out for its bytes alone can be parsed when somebody looks. */
   const look = (): void => {
@@ -144,11 +164,18 @@ function partOf(bytes: Buffer, kind: JsonPart["kind"], values: number): object {
     isParsed = true;
     Object.defineProperties(target, Object.getOwnPropertyDescriptors(parseExactly(bytes.toString())));
   };
-  const toJSON = (): string => {
-    if (writing === null) throw tooMany(values);
-    if (writing.mark === "") writing.mark = randomUUID();
-    writing.parts.push(bytes);
-    return writing.mark;
+  /**
+   * Bytes that somebody looked into are not sent: another parser may find something else in them, such as the first of two
+   * keys.
+   */
+  const toJSON = (): unknown => {
+    if (!isWriting || isParsed) {
+      look();
+      return target;
+    }
+    met ??= { mark: randomUUID(), parts: [] };
+    met.parts.push(bytes);
+    return met.mark;
   };
   const looked =
     <Given extends readonly unknown[], Found>(trap: (...given: Given) => Found) =>

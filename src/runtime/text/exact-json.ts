@@ -95,11 +95,6 @@ export function restored(value: unknown, mark: string, at: (index: number) => un
   return value;
 }
 
-/** JSON that `JSON.stringify` writes unchanged. `text`: a number or a string. */
-export function rawJson(text: string): RawNumber {
-  return exactJson.rawJSON(text);
-}
-
 /** False if the text has a number that this engine would round: browsers before 2025 have no `JSON.rawJSON`. */
 export function keepsDigits(text: string): boolean {
   return typeof exactJson.rawJSON === "function" || !mayBeInexact(text);

@@ -9,6 +9,7 @@ import { createAsking } from "../../../src/gateway/middleware/asking.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { createAuthorization } from "../../../src/gateway/middleware/authorization.ts";
 import { compilePolicies } from "../../../src/gateway/middleware/policies.ts";
+import { readLarge } from "../../../src/runtime/json/large-json.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
 import { fc } from "../../support/properties.ts";
@@ -91,6 +92,25 @@ function textOf(reply: Reply): string {
   if (isError(reply)) return reply.error.message;
   return JSON.stringify(reply.result["content"]);
 }
+
+async function paramsOf(text: string): Promise<{ readonly arguments: JsonObject }> {
+  const message = (await readLarge(Buffer.from(`{"params":{"arguments":${text}}}`))).parse();
+  return (message as { readonly params: { readonly arguments: JsonObject } }).params;
+}
+
+test("E2 E4 a person sees the arguments of a large call, and is asked about none that cannot be shown", async () => {
+  const b = bench({ destructive: "ask" });
+  const a = asked(says("accept"));
+  const pad = Array.from({ length: 90 }, (_, at) => `"p${at}":"${"x".repeat(60_000)}"`).join();
+  const long = await paramsOf(`{"path":"/srv","\\u0070ath":"/etc",${pad}}`);
+  await b.call(a.client, "delete", long.arguments);
+  assert.match(String(a.questions[0]?.[1]?.["message"]), /\npath: "\/etc"\n/);
+  const many = Array.from({ length: 100_001 }, (_, at) => `"${at}":0`).join();
+  const dear = await paramsOf(`{"path":"/etc",${many}}`);
+  const refused = await b.call(a.client, "delete", dear.arguments);
+  assert.match(textOf(refused), /values are more than the 100,000/);
+  assert.equal(a.questions.length, 1);
+});
 
 test("E2 a destructive tool is listed, asked about at the client that calls, and run when accepted", async () => {
   const b = bench({ destructive: "ask" });

@@ -23,6 +23,7 @@ import type { Effect, Policies } from "../../../src/gateway/middleware/policies.
 import { createRecovery } from "../../../src/gateway/middleware/recovery.ts";
 import { sanitise } from "../../../src/gateway/middleware/sanitise.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { readLarge, writeJson } from "../../../src/runtime/json/large-json.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { source } from "../catalog/sources.ts";
@@ -212,6 +213,14 @@ test("recovery: a server's error that repeats our secret is told without it, any
   );
   const harmlessError = errorReply(-32010, "no such page", { page: 7 });
   assert.equal(await recovering(() => Promise.resolve(harmlessError)).reply(), harmlessError);
+});
+
+test("E5 recovery: a secret in a server's large error is found, however the server spells it", async () => {
+  const pad = `"${"x".repeat(60_000)}",`.repeat(90);
+  const text = `{"error":{"code":-1,"message":"no","data":[{"m":[${pad}"hunte\\u00722"]}]}}`;
+  const told = (await readLarge(Buffer.from(text))).parse() as Reply;
+  const { error } = (await recovering(() => Promise.resolve(told)).reply()) as { readonly error: RpcError };
+  assert.match(writeJson(error), /"\[redacted\]"\]\}\]\}$/);
 });
 
 test("recovery: an error of ours is told in its own words, on one line, without secrets", async () => {

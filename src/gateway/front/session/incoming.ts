@@ -1,6 +1,6 @@
 // Reads one message of a client or a batch of messages (protocol 2025-03-26); both transports use it.
 import { isUtf8 } from "node:buffer";
-import { isLarge, parseLarge } from "../../../runtime/json/large-json.ts";
+import { isLarge, type LargeJson, readLarge } from "../../../runtime/json/large-json.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
 import {
@@ -8,7 +8,6 @@ import {
   classifyMessage,
   errorReply,
   INVALID_REQUEST,
-  isJsonObject,
   isRpcId,
   LIMIT_REACHED,
   PARSE_ERROR,
@@ -53,9 +52,9 @@ export function readIncoming(
   const noJson = refused("the message is not JSON", PARSE_ERROR);
   if (!isUtf8(bytes)) take(refused("the message is not UTF-8", PARSE_ERROR));
   else if (isLarge(bytes)) {
-    return parseLarge(bytes).then(
-      ({ value }) => takeReadable(value, session, take),
-      (error) => take(refusedUnread(error, null) ?? noJson),
+    return readLarge(bytes).then(
+      (large) => takeReadable(large, session, take),
+      () => take(noJson),
     );
   } else {
     let value: unknown;
@@ -81,25 +80,20 @@ function incomingOf(value: unknown, session: Session | null): Incoming {
 }
 
 /** Refuses the message if it has too many values where somebody has to look. */
-function takeReadable(value: unknown, session: Session | null, take: (incoming: Incoming) => void): void {
+function takeReadable(large: LargeJson, session: Session | null, take: (incoming: Incoming) => void): void {
   try {
-    const incoming = incomingOf(value, session);
+    const incoming = incomingOf(large.parse(), session);
     if (incoming.kind === "message" && incoming.message.kind !== "response")
       Object.keys(objectOf(incoming.message.message.params?.["_meta"]));
     take(incoming);
   } catch (error) {
-    const refusal = refusedUnread(error, value);
-    if (refusal === null) throw error;
-    take(refusal);
+    const unread = tooManyValues(error);
+    if (unread === null) throw error;
+    // Of a batch, all of it is refused.
+    const [{ id, method } = {}, ...others] = large.heads;
+    const isRequest = others.length === 0 && method !== undefined && isRpcId(id);
+    take(refused(unread.error.message, LIMIT_REACHED, isRequest ? id : null));
   }
-}
-
-/** null: the error is another one. */
-function refusedUnread(error: unknown, value: unknown): Incoming | null {
-  const unread = tooManyValues(error);
-  if (unread === null) return null;
-  const id = isJsonObject(value) && "method" in value ? value["id"] : null;
-  return refused(unread.error.message, LIMIT_REACHED, isRpcId(id) ? id : null);
 }
 
 function readBatch(values: readonly unknown[], session: Session | null): Incoming {

@@ -198,19 +198,20 @@ export class LinesFront implements AsyncDisposable {
    */
   #read(line: Buffer): Promise<void> | null {
     if (!this.#outlet.isOpen || line.length === 0) return null;
-    const failed = (error: unknown): void => {
-      this.#options.logger.error("a message was not handled", { error: errorText(error) });
-      this.#refuse(INTERNAL_ERROR, "internal error");
-    };
     try {
-      return readIncoming(line, this.#session, (incoming) => this.#take(incoming))?.catch(failed) ?? null;
+      return readIncoming(line, this.#session, this.#take)?.catch(this.#failed) ?? null;
     } catch (error) {
-      failed(error);
+      this.#failed(error);
       return null;
     }
   }
 
-  #take(incoming: Incoming): void {
+  readonly #failed = (error: unknown): void => {
+    this.#options.logger.error("a message was not handled", { error: errorText(error) });
+    this.#refuse(INTERNAL_ERROR, "internal error");
+  };
+
+  readonly #take = (incoming: Incoming): void => {
     if (incoming.kind === "refused") this.#refuse(incoming.code, incoming.reason, incoming.id);
     else if (incoming.kind === "batch") {
       const outlet = this.#outlet.ofBatch(incoming.answers);
@@ -218,7 +219,7 @@ export class LinesFront implements AsyncDisposable {
     } else if (incoming.message.kind === "request") this.#serve(incoming.message.message);
     else if (this.#session !== null) this.#session.handle(incoming.message);
     else if (incoming.message.kind === "notification") this.#modern.handle(incoming.message.message);
-  }
+  };
 
   #serve(request: RpcRequest): void {
     const { id, method } = request;

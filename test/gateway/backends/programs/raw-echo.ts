@@ -1,4 +1,5 @@
-// An MCP server that answers a call with the bytes of its arguments, whatever they are: over stdio if it is run.
+// An MCP server that answers a call with the bytes of its arguments, whatever they are: over stdio if it is run. The tool
+// `result` has them as its result, `message` as members of the message; `batch` answers with a batch.
 import { createInterface } from "node:readline";
 
 const ARGUMENTS = '"arguments":';
@@ -13,7 +14,10 @@ export function rawEcho(text: string, tool: string): string | null {
   const result = JSON.stringify(method === "initialize" ? INITIALIZED : listed);
   if (method !== "tools/call") return `{"jsonrpc":"2.0","id":${id},"result":${result}}`;
   const given = text.slice(at + ARGUMENTS.length, text.lastIndexOf("}}"));
-  return `{"jsonrpc":"2.0","id":${id},"result":{"content":[],"structuredContent":${given}}}`;
+  if (tool === "result") return `{"jsonrpc":"2.0","id":${id},"result":${given}}`;
+  if (tool === "message") return `{"jsonrpc":"2.0","id":${id},"result":{},${given.slice(1)}`;
+  const answer = `{"jsonrpc":"2.0","id":${id},"result":{"content":[],"structuredContent":${given}}}`;
+  return tool === "batch" ? `[${answer}]` : answer;
 }
 
 const INITIALIZED = {
@@ -24,7 +28,7 @@ const INITIALIZED = {
 
 if (process.argv[1] === import.meta.filename) {
   for await (const line of createInterface({ input: process.stdin })) {
-    const answer = rawEcho(line, "program");
+    const answer = rawEcho(line, process.argv[2] ?? "program");
     if (answer !== null) process.stdout.write(`${answer}\n`);
   }
 }

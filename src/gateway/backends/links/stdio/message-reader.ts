@@ -42,11 +42,14 @@ export function createMessageReader(
   };
   const deliver = (line: string | Buffer): void => {
     if (line.length === 0) return;
-    const wait = readMessage(line, { take: onMessage, refuse: (error) => refuse(line, error) });
+    const wait = readMessage(line, receiver);
     if (wait !== null) hold(wait);
   };
-  const refuse = (line: string | Buffer, error: unknown): void =>
-    takeNoise(tooManyValues(error)?.error.message ?? line.toString("utf8", 0, NOISE.bytes));
+  const receiver = {
+    take: onMessage,
+    refuse: (error: unknown, line: string | Buffer): void =>
+      takeNoise(tooManyValues(error)?.error.message ?? line.toString("utf8", 0, NOISE.bytes)),
+  };
   const hold = (wait: Promise<void>): void => {
     isHeld = true;
     stdout.pause();
