@@ -16,6 +16,8 @@ export interface CheckedContent<Snapshot> {
   readonly bytes: Uint8Array;
   readonly sha256: string;
   readonly snapshot: Snapshot;
+  /** The inode that holds the content, if that is known. */
+  readonly inode?: string | undefined;
   /** The origin of the content: "file", "cli", "rollback 1". */
   readonly source: string;
 }
@@ -31,11 +33,14 @@ export interface AppliedContent<Snapshot> {
 
 /** Implemented by the service. The steps never overlap. */
 export interface ConfigSteps<Snapshot> {
-  /** `isInPlace`: the content was written over the running one, in the same file. Rejects only for a passing reason. */
+  /**
+   * `file`: the inode that held the bytes, and how long to wait for a program that has it open for writing; absent: the
+   * bytes are no file's. Rejects only for a passing reason.
+   */
   readonly load: (
     bytes: Uint8Array,
     signal: AbortSignal,
-    isInPlace: boolean,
+    file?: { readonly inode: string; readonly waitMs: number },
   ) => Promise<LoadedContent<Snapshot>>;
   /**
    * Prepares the new parts, switches to them, and ends the old ones. Resolves once it has switched, in bounded time.

@@ -27,8 +27,6 @@ export interface ConfigStoreOptions<Snapshot> extends ConfigSteps<Snapshot> {
   /** The file's content at the start, if it was rejected and `first` runs in its place. */
   readonly rejected?: RejectedContent | null;
   readonly file: WatchedFile;
-  /** False if the content of the file came by a rename or another symlink since it held the content of this hash. */
-  readonly isInPlace: (inode: string, runningSha256: string) => boolean;
   readonly watch: FileWatch;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -112,10 +110,8 @@ export function createConfigStore<Snapshot>(options: ConfigStoreOptions<Snapshot
     clock,
     memory: () => ({ ...memory.record, runningSha256: current.running.sha256 }),
     onRead: memory.noteRead,
-    load: ({ bytes, inode }, signal) => {
-      const isInPlace = options.isInPlace(inode, current.running.sha256);
-      return current.busily(() => options.load(bytes, signal, isInPlace));
-    },
+    load: ({ bytes, inode }, signal, waitMs) =>
+      current.busily(() => options.load(bytes, signal, { inode, waitMs })),
     apply: current.apply,
   });
 

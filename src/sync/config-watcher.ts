@@ -9,11 +9,11 @@ import { createFileWatch } from "./file-watch.ts";
 import type { FolderEvents } from "./folder-events.ts";
 import { type SyncEvent, type SyncEventType, syncEvent } from "./sync-event.ts";
 import type { SyncState } from "./sync-settings.ts";
-import { type WatchedFile, withDeadline } from "./watched-file.ts";
+import { type FileContent, type WatchedFile, withDeadline } from "./watched-file.ts";
 
 /** `rejected`: the file's content at the start, if it is wrong and `first` runs in its place. */
 interface ConfigWatcherOptions<Snapshot>
-  extends Omit<ConfigStoreOptions<Snapshot>, "watch" | "isInPlace" | "announce" | "onState"> {
+  extends Omit<ConfigStoreOptions<Snapshot>, "watch" | "announce" | "onState"> {
   readonly settings: SyncSettings;
   /**
    * Called when the file may have changed, except by an edit of the service. A look at the file may follow
@@ -22,8 +22,8 @@ interface ConfigWatcherOptions<Snapshot>
   readonly onSign?: () => void;
   readonly onEvent: (event: SyncEvent) => void;
   readonly onState: (state: SyncState) => void;
-  /** Called when another inode than before was found to hold the running content. */
-  readonly onMove?: () => void;
+  /** Called when another inode than before was found to hold the running content: it was saved again by a rename. */
+  readonly onMove?: (content: FileContent) => void;
   /** The longest time for one system call on the file, ms; default 5 s. */
   readonly lookDeadlineMs?: number;
   readonly folderEvents?: FolderEvents;
@@ -37,11 +37,19 @@ const LOOK_DEADLINE_MS = 5_000;
 /** Disposing stops watching at once, and waits for a running `apply`. */
 export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snapshot>) {
   const { clock, logger, rejected = null } = options;
-  const { file, inodeOf } = notingInodes(
-    withDeadline(options.file, clock, options.lookDeadlineMs ?? LOOK_DEADLINE_MS),
-    () => store.running.sha256,
-    () => options.onMove?.(),
-  );
+  const bounded = withDeadline(options.file, clock, options.lookDeadlineMs ?? LOOK_DEADLINE_MS);
+  let lastRead = "";
+  const file: WatchedFile = {
+    ...bounded,
+    async read(signal) {
+      const content = await bounded.read(signal);
+      const read = content === null ? "" : `${sha256Of(content.bytes)} ${content.inode}`;
+      if (content === null || read === lastRead) return content;
+      lastRead = read;
+      if (read.startsWith(store.running.sha256)) options.onMove?.(content);
+      return content;
+    },
+  };
 
   const notify = (listener: () => void): void => {
     try {
@@ -78,7 +86,6 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
   const store = createConfigStore<Snapshot>({
     ...options,
     file,
-    isInPlace: (inode, runningSha256) => [null, inode].includes(inodeOf(runningSha256)),
     watch,
     announce,
     onState: publish,
@@ -97,10 +104,6 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     },
     /** The file; what is read here counts as read by the watcher. */
     file,
-    /** The inode that held the running content when it was last read; null: not known. */
-    get inode(): string | null {
-      return inodeOf(store.running.sha256);
-    },
     /**
      * Begins to watch; resolves when no later change can be missed. A file that differs from both the first
      * and the rejected content counts as changed.
@@ -120,33 +123,6 @@ export function createConfigWatcher<Snapshot>(options: ConfigWatcherOptions<Snap
     async [Symbol.asyncDispose]() {
       await watch[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
-    },
-  };
-}
-
-/** Remembers in which inode the running content was read last, whoever reads it. */
-function notingInodes(file: WatchedFile, runningSha256: () => string, onMove: () => void) {
-  type Seen = readonly [sha256: string, inode: string];
-  let seen: readonly Seen[] = [];
-  const inodeOf = (sha256: string): string | null => seen.find((one) => one[0] === sha256)?.[1] ?? null;
-  return {
-    inodeOf,
-    file: {
-      ...file,
-      async read(signal: AbortSignal) {
-        const content = await file.read(signal);
-        if (content === null) return null;
-        const running = runningSha256();
-        const was = inodeOf(running);
-        const now: Seen = [sha256Of(content.bytes), content.inode];
-        // The content that was read last may be applied next; the running one may come back.
-        seen = [
-          now,
-          ...seen.filter(([sha256], index) => sha256 !== now[0] && (index === 0 || sha256 === running)),
-        ];
-        if (now[0] === running && now[1] !== was) onMove();
-        return content;
-      },
     },
   };
 }

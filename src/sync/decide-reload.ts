@@ -11,6 +11,8 @@ export type LoadedContent<Snapshot> = (
 ) & {
   /** Why the content waits for a person, as half a file or one that drops its guards. Absent or null: it does not. */
   readonly held?: string | null;
+  /** True: the file has other bytes by now. */
+  readonly isStale?: boolean;
 };
 
 interface SeenContent<Snapshot> extends FileContent {
@@ -92,7 +94,9 @@ export function decideReload<Snapshot>(
   if (!noticed && !asked && !second && !isKnown) return { do: "wait_until_quiet" };
   if (bytes.length === 0 && !second) return { do: "look_again" };
   if (loaded === null) return { do: "load", content: seen };
-  const held = asked ? null : (loaded.held ?? null);
+  // A reload is a person's word about half a file that was told of before.
+  const isConfirmed = asked && isKnown && problem?.kind === "cut_short";
+  const held = isConfirmed ? null : (loaded.held ?? null);
   if (loaded.ok && held === null) return { do: "apply", content: seen, snapshot: loaded.snapshot };
   if (!second) return { do: "look_again" };
   if (loaded.ok || held !== null) return { do: "hold", sha256, reason: held ?? "" };

@@ -24,7 +24,11 @@ interface FileLookOptions<Snapshot> {
   readonly clock: Clock;
   readonly memory: () => ReloadMemory;
   readonly onRead: (sha256: string) => void;
-  readonly load: (content: FileContent, signal: AbortSignal) => Promise<LoadedContent<Snapshot>>;
+  readonly load: (
+    content: FileContent,
+    signal: AbortSignal,
+    waitMs: number,
+  ) => Promise<LoadedContent<Snapshot>>;
   /** Never rejects. */
   readonly apply: (content: CheckedContent<Snapshot>, signal: AbortSignal) => Promise<ReloadOutcome>;
 }
@@ -66,14 +70,6 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     }
   };
 
-  /** A caller waits for a writer, too; `file-watch.ts` does so for changes that a detector has noticed. */
-  const untilWritten = async (signal: AbortSignal): Promise<void> => {
-    const lastMs = clock.monotonicMs() + watch.settings.debounceMs * MAX_WAIT_FACTOR;
-    while (clock.monotonicMs() < lastMs && (await file.isBeingWritten())) {
-      if (!(await pause(SECOND_LOOK_MS.least, signal))) return;
-    }
-  };
-
   /** Returns false if another look follows because of a later change, or if this look was broken off. */
   const untilSecondLook = async (asked: boolean, signal: AbortSignal): Promise<boolean> => {
     const { least, most } = SECOND_LOOK_MS;
@@ -91,7 +87,6 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     if (!asked && !watch.isWatching) return { kind: "left" };
     // A change that the detector has not noticed yet is debounced as well, unless a caller waits.
     if (asked || !watch.changeDue) await watch.detector.look();
-    if (asked) await untilWritten(breakOff);
     if (asked) watch.window.cancel();
     else if (watch.window.isOpen) return { kind: "left" };
     let noticed = asked;
@@ -102,6 +97,7 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
     };
     let second = false;
     let seen = await takeLook();
+    const lastMs = clock.monotonicMs() + watch.settings.debounceMs * MAX_WAIT_FACTOR;
     for (;;) {
       if (breakOff.aborted) {
         watch.changeDue ||= noticed;
@@ -132,8 +128,10 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
         case "load": {
           const { content } = decision;
           try {
-            const loaded = await options.load(content, breakOff);
-            seen = { ...content, loaded };
+            // A file that is being written is waited for, and then read again.
+            const waitMs = Math.max(0, lastMs - clock.monotonicMs());
+            const loaded = await options.load(content, breakOff, waitMs);
+            seen = loaded.isStale === true && waitMs > 0 ? await takeLook() : { ...content, loaded };
           } catch (error) {
             if (!breakOff.aborted) {
               return { kind: "tried", sha256: content.sha256, outcome: outcomeOfThrown(error) };
@@ -148,8 +146,8 @@ export function createFileLook<Snapshot>(options: FileLookOptions<Snapshot>) {
           return { kind: "tried", sha256: decision.sha256, outcome: { kind: "rejected", reason, mistakes } };
         }
         case "apply": {
-          const { bytes, sha256 } = decision.content;
-          const content = { bytes, sha256, snapshot: decision.snapshot, source: "file" };
+          const { bytes, sha256, inode } = decision.content;
+          const content = { bytes, sha256, inode, snapshot: decision.snapshot, source: "file" };
           return { kind: "tried", sha256, outcome: await options.apply(content, signal) };
         }
       }

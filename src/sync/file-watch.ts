@@ -51,10 +51,7 @@ export function createFileWatch(options: FileWatchOptions) {
     clock,
     quietMs: settings.debounceMs,
     maxWaitMs: settings.debounceMs * MAX_WAIT_FACTOR,
-    async beforeEnd() {
-      await detector.look();
-      if (await file.isBeingWritten()) window.trigger();
-    },
+    beforeEnd: () => detector.look(),
     onEnd() {
       watch.changeDue = true;
       onDue("config");

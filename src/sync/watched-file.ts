@@ -29,8 +29,6 @@ export interface WatchedFile {
    * when `signal` aborts.
    */
   read(signal: AbortSignal): Promise<FileContent | null>;
-  /** True if a process has the file open for writing, as far as the system tells in a few seconds. Never rejects. */
-  isBeingWritten(): Promise<boolean>;
   /** `path` with all symlinks resolved; null: no such path, or not known at the moment. Never rejects. */
   realPath(path: string): Promise<string | null>;
   /**
@@ -82,7 +80,6 @@ export function withDeadline(file: WatchedFile, clock: Clock, deadlineMs: number
     path: file.path,
     stat: (signal) => bounded(signal, (own) => file.stat(own)),
     read: (signal) => bounded(signal, (own) => file.read(own)),
-    isBeingWritten: () => file.isBeingWritten(),
     realPath: (path) => file.realPath(path),
     isHere: (path) => file.isHere(path),
   };

@@ -1,8 +1,6 @@
 // A file on a local disk as its watcher sees it, looked at by this process itself.
 import { realpath, stat } from "node:fs/promises";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
-import { isBeingWritten } from "../../src/runtime/files/open-writer.ts";
-import { resultWithin, systemClock } from "../../src/runtime/time/clock.ts";
 import type { WatchedFile } from "../../src/sync/watched-file.ts";
 
 /** Its bytes are read by `readBytes`, which may reject with ENOENT itself or as a cause. */
@@ -26,8 +24,6 @@ export function createLocalFile(
           if (ino === before.ino) return { bytes, inode: String(ino) };
         }
       }),
-    // The file may be on a mount that hangs.
-    isBeingWritten: async () => (await resultWithin(systemClock, 1_000, isBeingWritten(path))) === true,
     realPath: (other) => realpath(other).catch(() => null),
     isHere: () => true,
   };

@@ -50,7 +50,6 @@ export function createMemoryFile(initial: string | null): MemoryFile {
         (): FileStat | null => bytes && { dev: 1n, ino: 2n, size: BigInt(bytes.length), mtimeNs, ctimeNs },
       ),
     read: () => look(() => bytes && { bytes, inode: "2" }),
-    isBeingWritten: async () => false,
     events: {
       watch(_folder, listener) {
         if (refusal !== null) throw refusal;

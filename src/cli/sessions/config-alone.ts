@@ -5,8 +5,8 @@ import { type Ask, askOf } from "../../api/operations.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { askedEdit } from "../../config/edit/key-path.ts";
 import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../../config/edit/save.ts";
+import { inodeAt } from "../../config/history/held-file.ts";
 import { openHistory, refuseOtherEntry } from "../../config/history/history.ts";
-import { inodeAt } from "../../config/layer/held-file.ts";
 import type { ConfigPlace } from "../../config/locate.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -43,10 +43,8 @@ export function createOwnEditor(
 
   /** The newest known content of the file; null if the history is empty or unreadable. */
   const newest = async (): Promise<KnownContent | null> => {
-    const [kept] = await history.newest().catch(() => []);
-    if (kept === undefined) return null;
-    const before = { content: Buffer.from(kept.bytes).toString("base64"), inode: kept.inode };
-    return { sha256: kept.entry.sha256, runs: false, before };
+    const [entry] = await history.list().catch(() => []);
+    return entry === undefined ? null : { sha256: entry.sha256, runs: false };
   };
 
   const keep = async (
@@ -58,8 +56,7 @@ export function createOwnEditor(
     const { sha256, format } = snapshot;
     try {
       const time = isoTime(systemClock.wallMs());
-      const inode = await inodeAt(path);
-      await history.record({ bytes, sha256, format, source, summary, time, inode });
+      await history.record({ bytes, sha256, format, source, summary, time, inode: await inodeAt(path) });
     } catch (error) {
       note(
         `this cannot be undone by \`config rollback\`: the history cannot be written: ${errorText(error)}`,

@@ -9,7 +9,7 @@ import { isBeingWritten } from "../../runtime/files/open-writer.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { guardedChanges } from "../approval/entries.ts";
-import { type FormerContent, heldError, whyHeld } from "../layer/held-file.ts";
+import { heldError, inodeAt, whyHeld } from "../history/held-file.ts";
 import type { ConfigLayer } from "../layer/layer.ts";
 import { parseLayered } from "../layer/parse-layered.ts";
 import { type ConfigPlace, configFormat } from "../locate.ts";
@@ -22,8 +22,6 @@ import type { ConfigEdit } from "./edit-meaning.ts";
 export interface KnownContent {
   readonly sha256: string;
   readonly runs: boolean;
-  /** The content itself, with which content that was written in place is compared. Default: not known. */
-  readonly before?: FormerContent | null;
 }
 
 export interface SaveTarget {
@@ -52,6 +50,8 @@ export type SavedConfig =
       readonly changed: boolean;
       readonly snapshot: ConfigSnapshot;
       readonly bytes: Uint8Array;
+      /** The inode that holds the content now; undefined: not known. */
+      readonly inode: string | undefined;
       /** The configuration before; null: the file was not valid. */
       readonly before: MountaineerConfig | null;
     }
@@ -80,7 +80,9 @@ export function saveEdit(
   return oneAtATime(target.path, async () => {
     const before = await readSeen(target);
     if (target.known?.runs === true) refuseToBeginAfresh(target, before);
-    await refuseHeld(target, before);
+    const why = before && (await whyHeld(target, before));
+    // An edit of what waits for a person would apply it.
+    if (why !== null) throw heldError(why);
     const format = configFormat(target.path);
     try {
       const edited = await editConfig({ bytes: before ?? new Uint8Array(), format, edits: target.edits });
@@ -148,7 +150,9 @@ async function readSettled(target: SaveTarget): Promise<Uint8Array | null> {
       before !== null && before.changedMs === changedMs && Buffer.compare(before.bytes, bytes) === 0;
     // Most programs empty a file before they write it, so an empty file is read again until it has content or its
     // last change is old enough.
-    if ((!isYoung || (isStill && !isEmpty)) && !(await isBeingWritten(path))) return bytes;
+    const isSettled = (!isYoung || (isStill && !isEmpty)) && !(await isBeingWritten(path));
+    // The writer may have ended after the content was read.
+    if (isSettled && Buffer.compare(bytes, (await readConfigIfPresent(path)) ?? bytes) === 0) return bytes;
     if (clock.monotonicMs() >= deadlineMs) {
       throw new MountaineerError("config_changed", `${path} is being written; nothing was written here`, {
         hint: "try again when what writes it has ended",
@@ -166,17 +170,6 @@ function refuseToBeginAfresh({ path, known }: SaveTarget, before: Uint8Array | n
   throw new MountaineerError("config_unreadable", `${path} is ${state}, and its last content still runs`, {
     hint: "`mountaineer config rollback 0` writes the running configuration into the file",
   });
-}
-
-/** Rejects with `config_cut_short` if the content waits for a person: an edit of it would apply it. */
-async function refuseHeld(
-  { path, place, layer = null, known }: SaveTarget,
-  bytes: Uint8Array | null,
-): Promise<void> {
-  if (bytes === null || sha256Of(bytes) === known?.sha256) return;
-  const loaded = await parseLayered(bytes, path, place, layer);
-  const why = await whyHeld({ bytes, loaded }, known?.before ?? null, { path, place, layer });
-  if (why !== null) throw heldError(why);
 }
 
 async function readSeen(target: SaveTarget): Promise<Uint8Array | null> {
@@ -205,7 +198,8 @@ async function replace(
   }
   if (changed) await write(path, before, bytes);
   const { snapshot } = loaded;
-  return { ok: true, changed, snapshot, bytes, before: was.ok ? was.snapshot.config : null };
+  const inode = await inodeAt(path);
+  return { ok: true, changed, snapshot, bytes, inode, before: was.ok ? was.snapshot.config : null };
 }
 
 function refuseEntries(was: LoadedConfig, config: MountaineerConfig): void {

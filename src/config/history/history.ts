@@ -165,31 +165,26 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
     if (corrupt.length > 0) await setAside(corrupt);
     const { place, owns } = await findHistoryOwner(configPath, stored, realPath);
     const own = stored.filter(owns);
-    const newest = own[0]?.entry.sha256 === sha256 ? own[0] : null;
-    const inode = content.inode ?? newest?.inode ?? undefined;
-    if (newest !== null && (newest.inode ?? undefined) === inode) return { added: false, setAside: corrupt };
+    const same = own.slice(0, 1).filter(({ entry }) => entry.sha256 === sha256);
+    if (same.some(({ inode }) => inode === (content.inode ?? inode)))
+      return { added: false, setAside: corrupt };
     await ensurePrivateFolder(folder);
     const summary = content.summary.slice(0, LONGEST_SUMMARY);
-    const where = { path: configPath, realPath: place.realPath ?? undefined, inode };
-    const header = {
-      time,
-      sha256,
-      format,
-      source,
-      summary,
-      ...newest?.entry,
-      length: bytes.length,
-      ...where,
-    };
-    const path = join(folder, newest?.file ?? (await nextFile(sha256)));
+    const where = { path: configPath, realPath: place.realPath ?? undefined, inode: content.inode };
+    const entry = { time, sha256, format, source, summary, ...same[0]?.entry };
+    const header = { ...entry, length: bytes.length, ...where };
+    const path = join(folder, await nextFile(sha256));
     await writeDurably(path, Buffer.concat([Buffer.from(`${JSON.stringify(header)}\n`), bytes]), {
       mode: 0o600,
     });
-    if (newest !== null) return { added: false, setAside: corrupt };
-    const surplus = new Set([...own.slice(KEPT_ENTRIES - 1), ...stored.slice(KEPT_IN_ALL - 1)]);
+    const surplus = new Set([
+      ...same,
+      ...own.slice(KEPT_ENTRIES - 1 + same.length),
+      ...stored.slice(KEPT_IN_ALL - 1),
+    ]);
     for (const { file } of surplus) await unlink(join(folder, file)).catch(expecting("ENOENT"));
     await sweep();
-    return { added: true, setAside: corrupt };
+    return { added: same.length === 0, setAside: corrupt };
   }
 
   /** Removes all temporary files of processes that were killed while writing. */
@@ -202,9 +197,8 @@ export function openHistory(home: string, configPath: string, realPath: RealPath
 
   return {
     /**
-     * Records an accepted content, unless it equals the newest entry (`added` is false then; the entry then gets the
-     * new inode). Durable when it
-     * resolves. Renames unusable entries to `*.corrupt`, and lists them in `setAside`. Rejects with
+     * Records an accepted content. If it equals the newest entry, `added` is false, and that entry gets the new inode.
+     * Durable when it resolves. Renames unusable entries to `*.corrupt`, and lists them in `setAside`. Rejects with
      * `home_unwritable`, or the system's error; earlier entries stay.
      */
     record(content: AcceptedContent) {

@@ -1,16 +1,18 @@
 // Answers the requests to read and edit configurations, in the process that was started for them.
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
-import { isBeingWritten } from "../../runtime/files/open-writer.ts";
+import { errorText, expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
+import { untilWritten } from "../../runtime/files/open-writer.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { requireAnswer } from "../../runtime/process/answering-disk.ts";
-import { systemClock } from "../../runtime/time/clock.ts";
 import { askedEdit } from "../edit/key-path.ts";
 import { type SavedConfig, saveContent, saveEdit } from "../edit/save.ts";
 import { writeStarter } from "../edit/starter.ts";
-import { type FormerContent, whyHeld } from "../layer/held-file.ts";
+import { whyHeld } from "../history/held-file.ts";
 import { layerMistakes, parseLayered } from "../layer/parse-layered.ts";
 import { readConfigBytes } from "../read/load.ts";
 import type { ApartReply, ApartRequest } from "./apart-messages.ts";
+
+/** Longest wait for another program, ms: a request must be answered within 10 s. */
+const MOST_MS = 3_000;
 
 /** Answers a request; a failure is an answer, too. Never rejects. */
 export async function answerRequest(request: ApartRequest): Promise<ApartReply> {
@@ -28,12 +30,17 @@ async function perform(request: ApartRequest): Promise<ApartReply> {
   const { path, place, layer = null } = request;
   switch (request.kind) {
     case "load": {
-      const { content, writeStarter: wanted, before = null } = request;
+      const { content, writeStarter: wanted, inode } = request;
       const starterWritten = wanted && !(await writeStarter(path)).existed;
-      const bytes = content === null ? await readWritten(path, before) : Buffer.from(content, "base64");
+      const given = content === null ? null : Buffer.from(content, "base64");
+      if (given === null) await requireAnswer(path);
+      if (inode !== undefined) await untilWritten(path, Math.min(request.waitMs ?? MOST_MS, MOST_MS));
+      const bytes = given ?? (await readConfigBytes(path));
+      const now = inode === undefined ? null : await readConfigBytes(path).catch(expecting(isOwnError, null));
+      const isStale = now !== null && sha256Of(now) !== sha256Of(bytes);
       const loaded = await parseLayered(bytes, path, place, layer);
-      const held = await whyHeld({ bytes, loaded }, before, { path, place, layer });
-      return { kind: "loaded", loaded, held, sha256: sha256Of(bytes), starterWritten };
+      const held = inode === undefined ? null : await whyHeld(request, bytes, inode);
+      return { kind: "loaded", loaded, held, isStale, sha256: sha256Of(bytes), starterWritten };
     }
     case "edit":
       return saved(await saveEdit({ ...request, edits: request.edits.map(askedEdit) }));
@@ -48,18 +55,4 @@ function saved(result: SavedConfig): ApartReply {
   if (!result.ok) return { kind: "saved", saved: result };
   const { bytes, ...rest } = result;
   return { kind: "saved", saved: { ...rest, content: Buffer.from(bytes).toString("base64") } };
-}
-
-const LOOK_AGAIN_MS = 250;
-const LONGEST_WAIT_MS = 3_000;
-
-/** The file's content, once no other program is writing it; waits for at most 3 s. */
-async function readWritten(path: string, before: FormerContent | null): Promise<Uint8Array> {
-  await requireAnswer(path);
-  for (let waitedMs = 0; ; waitedMs += LOOK_AGAIN_MS) {
-    const bytes = await readConfigBytes(path);
-    const isKnown = before === null || Buffer.from(bytes).toString("base64") === before.content;
-    if (isKnown || waitedMs >= LONGEST_WAIT_MS || !(await isBeingWritten(path))) return bytes;
-    await systemClock.sleep(LOOK_AGAIN_MS);
-  }
 }

@@ -2,7 +2,6 @@
 import type { ErrorCode } from "../../runtime/errors.ts";
 import type { AskedEdit } from "../edit/key-path.ts";
 import type { SavedConfig, SaveTarget } from "../edit/save.ts";
-import type { FormerContent } from "../layer/held-file.ts";
 import type { LoadedConfig } from "../read/load.ts";
 import type { ConfigMistake } from "../values/mistakes.ts";
 
@@ -17,8 +16,10 @@ export type ApartRequest =
       readonly content: string | null;
       /** Whether to write a commented starter first if there is no file. */
       readonly writeStarter: boolean;
-      /** The content before, with which content that was written in place is compared. Default: none is known. */
-      readonly before?: FormerContent | null;
+      /** The inode that held the content; null: the one of the file now. Absent: the content never waits for a person. */
+      readonly inode?: string | null | undefined;
+      /** How long to wait for a program that has the file open for writing, ms. Default: 3 s if the file is read. */
+      readonly waitMs?: number;
     })
   | (Save & { readonly kind: "edit"; readonly edits: readonly AskedEdit[] })
   | (Save & { readonly kind: "replace"; readonly content: string })
@@ -29,6 +30,8 @@ export interface LoadedApart {
   readonly loaded: LoadedConfig;
   /** Why the content waits for a person; null: it does not. */
   readonly held: string | null;
+  /** True: the file has other bytes than the given ones by now. */
+  readonly isStale: boolean;
   /** The hash of the bytes that were read, hexadecimal. */
   readonly sha256: string;
   readonly starterWritten: boolean;

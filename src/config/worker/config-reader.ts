@@ -47,11 +47,14 @@ export function createConfigReader(options: ConfigReaderOptions) {
       ahead = before ?? startReader(clock);
       unused = clock.setTimer(UNUSED_MS, () => take()?.end());
     },
-    /** Loads a content, which was written over `before` in place if that is given; must not be called again before it has settled. Rejects as `loadConfigApart` does. */
+    /**
+     * Loads a content, `from` the file if that is given; must not be called again before it has settled. Rejects as
+     * `loadConfigApart` does.
+     */
     async load(
       bytes: Uint8Array,
       signal: AbortSignal,
-      before: Uint8Array | null = null,
+      from: { readonly inode?: string; readonly waitMs?: number } = {},
     ): Promise<LoadedApart> {
       loading = true;
       const content = Buffer.from(bytes).toString("base64");
@@ -62,7 +65,7 @@ export function createConfigReader(options: ConfigReaderOptions) {
         layer: layer(),
         content,
         writeStarter: false,
-        before: before && { content: Buffer.from(before).toString("base64"), inode: null },
+        ...from,
       };
       const ask = async (reader: ReaderProcess): Promise<LoadedApart> =>
         loadedApart(await askOnce(reader, request, signal), path);

@@ -1,6 +1,7 @@
 // Opens a home: finds its files, and loads and checks its configuration.
+
+import { heldError } from "../../config/history/held-file.ts";
 import { openHistory } from "../../config/history/history.ts";
-import { type FormerContent, heldError } from "../../config/layer/held-file.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
@@ -8,7 +9,7 @@ import { type ConfigMistake, mistakesError } from "../../config/values/mistakes.
 import type { LoadedApart } from "../../config/worker/apart-messages.ts";
 import { loadConfigApart } from "../../config/worker/load-apart.ts";
 import type { StartReader } from "../../config/worker/reader-process.ts";
-import { errorText, expecting, isSystemError, MountaineerError } from "../../runtime/errors.ts";
+import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
 import { requireAnswer } from "../../runtime/process/answering-disk.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
@@ -61,9 +62,8 @@ export async function openHome(options: OpenOptions): Promise<OpenedHome> {
   const { path, exists } = await locateConfig(place, configPath);
   if (configPath !== null && !exists) throw noFileAt(path);
   const content = exists || writesStarter ? null : "";
-  const accepted = await openHistory(home, path).newest().catch(expecting(isSystemError, []));
-  const before = exists ? formerContent(accepted[0]) : null;
-  const request = { path, place, content, writeStarter: writesStarter && !exists, before };
+  const inode = exists ? null : undefined;
+  const request = { path, place, content, writeStarter: writesStarter && !exists, inode };
   const answer = exists ? requireAnswer(path) : Promise.resolve();
   const read = await answer.then(() => loadLayered(request, options)).catch(unreadableFile);
   const isUnreadable = read instanceof MountaineerError;
@@ -73,7 +73,7 @@ export async function openHome(options: OpenOptions): Promise<OpenedHome> {
   }
   const mistakes = isUnreadable || read.loaded.ok ? [] : read.loaded.mistakes;
   const held = isUnreadable ? null : read.held;
-  const fallback = fallsBack ? await lastAccepted(accepted, { place, path }, options).catch(errorText) : null;
+  const fallback = fallsBack ? await lastAccepted({ place, path }, options).catch(errorText) : null;
   if (fallback === null || typeof fallback === "string") {
     if (held !== null) throw heldError(held);
     const why = fallback && `the content that was accepted last cannot be used: ${fallback}`;
@@ -95,12 +95,6 @@ function unreadableFile(error: unknown): MountaineerError {
 
 type Kept = Awaited<ReturnType<ReturnType<typeof openHistory>["newest"]>>[number];
 
-function formerContent(kept: Kept | undefined): FormerContent | null {
-  return kept === undefined
-    ? null
-    : { content: Buffer.from(kept.bytes).toString("base64"), inode: kept.inode };
-}
-
 /** Maximum number of history entries that are tried: each starts a process, and the start waits for it. */
 const MOST_TRIED = 10;
 
@@ -111,12 +105,11 @@ type Accepted = Pick<OpenedHome, "snapshot" | "layer" | "layerMistakes"> & Pick<
  * newest one is not; with null if nothing was ever accepted.
  */
 async function lastAccepted(
-  entries: readonly Kept[],
   at: { readonly place: ConfigPlace; readonly path: string },
   options: OpenOptions,
 ): Promise<Accepted | string | null> {
   let reason: string | null = null;
-  for (const entry of entries.slice(0, MOST_TRIED)) {
+  for (const entry of (await openHistory(at.place.home, at.path).newest()).slice(0, MOST_TRIED)) {
     const tried = await loadEntry(entry, at, options);
     if (typeof tried !== "string") return tried;
     reason ??= tried;
@@ -126,7 +119,7 @@ async function lastAccepted(
 
 async function loadEntry(
   { file, entry, bytes }: Kept,
-  { place, path }: Parameters<typeof lastAccepted>[1],
+  { place, path }: Parameters<typeof lastAccepted>[0],
   options: OpenOptions,
 ): Promise<Accepted | string> {
   // A start checks who may write the configuration file; its history needs the same check.

@@ -4,39 +4,17 @@ import type { Control } from "../../api/operations.ts";
 import { entrySummary, entryText, waitingText } from "../../config/approval/entry-text.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
 import { type ApprovalKeeper, waitingDigest } from "../approvals/approval-keeper.ts";
 import type { Holding } from "./holding.ts";
 import { reportOf } from "./reload-report.ts";
 
-/** The id under which the file itself waits, if it looks like half a file. */
-const WHOLE_FILE = "config_file";
-
 export function createApprovals(watcher: ConfigWatcher<ConfigSnapshot>, holding: Holding) {
-  const heldFile = () => {
-    const { lastError } = watcher.state;
-    if (lastError?.kind !== "cut_short") return [];
-    const { reason } = lastError;
-    const name = { id: WHOLE_FILE, name: WHOLE_FILE, kind: "guards" };
-    return [{ ...name, summary: reason, approved: "", waiting: `# ${reason}\n`, digest: sha256Of(reason) }];
-  };
-  const report = (): ApprovalsReport => {
-    const ofEntries = approvalsReport(holding.keeper, holding.file);
-    return { ...ofEntries, waiting: [...heldFile(), ...ofEntries.waiting] };
-  };
+  const report = (): ApprovalsReport => approvalsReport(holding.keeper, holding.file);
   return {
     approvals: report,
-    async approve({ entries: given, loosen = false }) {
-      const [held] = heldFile();
-      const isShown = ({ id, digest }: { id: string; digest: string }) =>
-        id === held?.id && digest === held.digest;
-      const entries = given.filter((one) => !isShown(one));
-      if (entries.length < given.length) {
-        const reload = reportOf(await watcher.reloadNow(), watcher.running, false, holding.waiting);
-        if (entries.length === 0) return { approved: [WHOLE_FILE], reload, now: report() };
-      }
-      return watcher.inTurn(async (turn) => {
+    approve: ({ entries, loosen = false }) =>
+      watcher.inTurn(async (turn) => {
         const ids = requireWaiting(holding.keeper, entries);
         holding.grant(holding.file.sha256, { ids, loosens: loosen });
         const outcome = await turn.applyAgain("approve");
@@ -47,9 +25,8 @@ export function createApprovals(watcher: ConfigWatcher<ConfigSnapshot>, holding:
             retry: "later",
           });
         }
-        return { approved: given.map(({ id }) => id), reload, now: report() };
-      });
-    },
+        return { approved: [...ids], reload, now: report() };
+      }),
   } satisfies Partial<Control>;
 }
 

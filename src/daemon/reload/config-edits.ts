@@ -25,8 +25,6 @@ interface ConfigEditsParts
   readonly layer: () => ConfigLayer | null;
   readonly watcher: ConfigWatcher<ConfigSnapshot>;
   readonly holding: Holding;
-  /** The running content; null: the history has lost it. */
-  readonly runningBytes: () => Promise<Uint8Array | null>;
 }
 
 type Turn = ConfigTurn<ConfigSnapshot>;
@@ -43,11 +41,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
   const { path } = file;
 
   const inTurn = carryThrough(watcher);
-  const known = async () => {
-    const bytes = await parts.runningBytes();
-    const before = bytes && { content: Buffer.from(bytes).toString("base64"), inode: watcher.inode };
-    return { sha256: watcher.running.sha256, runs: true, before };
-  };
+  const known = () => ({ sha256: watcher.running.sha256, runs: true });
 
   const applySaved = async (
     saved: SavedConfig,
@@ -59,20 +53,23 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       const errors = [...saved.mistakes];
       return { changed: false, path, sha256: watcher.running.sha256, errors, reload: null };
     }
-    const { changed, bytes, snapshot } = saved;
+    const { changed, bytes, snapshot, inode } = saved;
     const { sha256 } = snapshot;
     if (approves) grantEdited(holding, saved, watcher.running.snapshot.config, runsCommands);
-    const result = await turn.applySaved({ bytes, sha256, snapshot, source });
+    const result = await turn.applySaved({ bytes, sha256, inode, snapshot, source });
     const reload = reportOf(result, watcher.running, false, holding.waiting);
     return { changed, path, sha256, errors: [], reload };
   };
 
-  /** Records the file's content if it was not applied yet, because replacing the file would lose it. */
+  /**
+   * Records the file's content if it was not applied yet, because replacing the file would lose it. Half a file is not
+   * recorded: as the newest entry it would run at the next start if the edit broke off.
+   */
   const keepUnapplied = async (bytes: Uint8Array, signal: AbortSignal): Promise<void> => {
     const content = Buffer.from(bytes).toString("base64");
-    const request = { path, place, content, writeStarter: false };
-    const { loaded } = await loadConfigApart(request, { clock, signal, startReader });
-    if (!loaded.ok) return;
+    const request = { path, place, content, writeStarter: false, inode: null };
+    const { loaded, held } = await loadConfigApart(request, { clock, signal, startReader });
+    if (!loaded.ok || held !== null) return;
     const { sha256, format } = loaded.snapshot;
     await history.record({ bytes, sha256, format, source: "file", summary: "found in the file" });
   };
@@ -91,7 +88,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
     const save = async (): Promise<EditReport> => {
       const content = Buffer.from(bytes).toString("base64");
       const seenSha256 = expectedSha256 ?? beforeSha256;
-      const seen = { seenSha256, known: await known(), keepsEntries };
+      const seen = { seenSha256, known: known(), keepsEntries };
       const request = { kind: "replace", path, place, layer: layer(), content, ...seen } as const;
       return applySaved(await saveConfigApart(request, { clock, signal, startReader }), source, turn, editor);
     };
@@ -117,7 +114,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
       const seenSha256 = expected_sha256 ?? null;
       const keepsEntries = !runsCommands;
       return inTurn(asker, async (turn) => {
-        const seen = { seenSha256, known: await known(), keepsEntries };
+        const seen = { seenSha256, known: known(), keepsEntries };
         const request = { kind: "edit", path, place, layer: layer(), edits, ...seen } as const;
         const saved = await saveConfigApart(request, { clock, signal: turn.signal, startReader });
         return applySaved(saved, source, turn, { runsCommands, approves: true });

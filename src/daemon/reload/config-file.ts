@@ -47,7 +47,6 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
     realPath: (path) => resultWithin(clock, limitMs, fileLooks.realPath(path)),
     fileLook: (path) => resultWithin(clock, limitMs, fileLooks.fileLook(path)),
     fileBytes: (path) => resultWithin(clock, limitMs, fileLooks.fileBytes(path)),
-    isBeingWritten: prober.isBeingWritten,
     exposures: (paths) => resultWithin(clock, limitMs, fileLooks.exposures(paths)),
   });
   return {
@@ -56,8 +55,6 @@ export function openLocalFiles({ prober, mountTable, clock }: FileTools) {
     realPath: async (path: string) => (await looks(path, REAL_PATH_MS)).realPath(path, REAL_PATH_MS),
     fileLook: async (path: string) => (await looks(path, LOOK_MS)).fileLook(path, LOOK_MS),
     fileBytes: async (path: string) => (await looks(path, LOOK_MS)).fileBytes(path, LOOK_MS),
-    // Always asked of the prober: it looks through all processes.
-    isBeingWritten: (path: string) => prober.isBeingWritten(path, LOOK_MS),
     /**
      * Looks only at paths on local disks: on other file systems modes say little, and a look may hang. null:
      * no answer in time.
@@ -107,7 +104,6 @@ export async function openConfigFile(path: string, files: LocalFiles): Promise<W
       if (found.state === "failed") return unlessMissing(path, found.errno);
       return { bytes: Buffer.from(found.base64, "base64"), inode: found.inode };
     },
-    isBeingWritten: async () => (await files.isBeingWritten(path)) === true,
     realPath: files.realPath,
     isHere: files.isHere,
   };

@@ -16,10 +16,10 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { type ConfigSteps, NO_CHANGES, outcomeOfThrown } from "../../sync/config-steps.ts";
+import { type CheckedContent, type ConfigSteps, outcomeOfThrown } from "../../sync/config-steps.ts";
 import { type ConfigWatcher, createConfigWatcher } from "../../sync/config-watcher.ts";
 import { createSyncEvents } from "../../sync/sync-event.ts";
-import type { FileContent, WatchedFile } from "../../sync/watched-file.ts";
+import type { WatchedFile } from "../../sync/watched-file.ts";
 import type { ApprovalKeeper, JudgedFile } from "../approvals/approval-keeper.ts";
 import type { RejectedFile } from "../compose/home.ts";
 import type { EventStream } from "../events/event-stream.ts";
@@ -73,15 +73,13 @@ export function createConfigService(options: ConfigServiceOptions) {
   const reader = createConfigReader({ path: snapshot.path, place, layer, clock, startReader });
   const events = createSyncEvents();
 
-  const keep = (content: Pick<FileContent, "bytes">, source: string, summary: string): Promise<void> => {
+  const keep = (
+    { bytes, inode }: Pick<CheckedContent<unknown>, "bytes" | "inode">,
+    source: string,
+    summary: string,
+  ): Promise<void> => {
     const { sha256, snapshot: running } = watcher.running;
-    const inode = watcher.inode ?? undefined;
-    return history.record({ inode, ...content, sha256, format: running.format, source, summary });
-  };
-  /** The running content, which is the newest entry; null: the history has lost it. */
-  const runningBytes = async (): Promise<Uint8Array | null> => {
-    const newest = await history.entry(0).catch(() => null);
-    return newest?.sha256 === watcher.running.sha256 ? newest.bytes : null;
+    return history.record({ bytes, inode, sha256, format: running.format, source, summary });
   };
 
   const syncSection: ConfigApplier = {
@@ -89,8 +87,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     prepare: ({ after }) => Promise.resolve({ commit: () => watcher.setSettings(after.sync) }),
   };
   const holding = createHolding(options.approvals, options.loadedFile);
-  const applied = { ...options, appliers: [...options.appliers, syncSection] };
-  const steps = configSteps(applied, reader, holding, runningBytes);
+  const steps = configSteps({ ...options, appliers: [...options.appliers, syncSection] }, reader, holding);
   const watcher: ConfigWatcher<ConfigSnapshot> = createConfigWatcher<ConfigSnapshot>({
     file,
     settings: snapshot.config.sync,
@@ -103,16 +100,14 @@ export function createConfigService(options: ConfigServiceOptions) {
       reason: rejected.reason ?? mistakesText(rejected.mistakes),
     },
     ...steps,
-    async onApplied({ bytes, source }, { snapshot: applied, changed, details }, isNew) {
+    async onApplied(content, { snapshot: applied, changed, details }, isNew) {
       if (applied.config.layer === undefined) under.forget();
       const { generation, sha256 } = watcher.running;
+      const { source } = content;
       if (changed) publish({ name: "config.applied", source, generation, sha256, summary: details });
-      if (isNew) await keep({ bytes }, source, details);
+      if (isNew || content.inode !== undefined) await keep(content, source, details);
     },
-    async onMove() {
-      const bytes = await runningBytes();
-      if (bytes !== null) await keep({ bytes }, "start", NO_CHANGES);
-    },
+    onMove: (content) => void keep(content, "file", "started"),
     onSign: () => reader.expect(),
     onEvent(event) {
       const numbered = events.add(event);
@@ -131,17 +126,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     control: {
       sync: () => ({ ...syncReport(snapshot.path, watcher, holding), events: events.all() }),
       ...reloads.control,
-      ...createConfigEdits({
-        place,
-        layer,
-        file,
-        watcher,
-        history,
-        runningBytes,
-        clock,
-        holding,
-        startReader,
-      }),
+      ...createConfigEdits({ place, layer, file, watcher, history, clock, holding, startReader }),
       ...createApprovals(watcher, holding),
       history: async () => ({
         entries: (await history.list()).map(({ format: _, ...entry }) => entry),
@@ -162,7 +147,7 @@ export function createConfigService(options: ConfigServiceOptions) {
     /** Begins to watch; resolves when no later change can be missed. */
     async start() {
       // The newest history entry must hold the running content, wherever that content came from.
-      const found = await watcher.file.read(ending.signal).catch((error: unknown) => {
+      const found = await file.read(ending.signal).catch((error: unknown) => {
         logger.warn("the running configuration could not be kept", { reason: errorText(error) });
         return null;
       });
@@ -182,7 +167,6 @@ function configSteps(
   { appliers, bindSecrets, requirePrivate, logger }: ConfigServiceOptions,
   reader: ReturnType<typeof createConfigReader>,
   holding: Holding,
-  runningBytes: () => Promise<Uint8Array | null>,
 ) {
   const compareJudged = async (judged: JudgedFile, running: ConfigSnapshot, signal: AbortSignal) => {
     await requirePrivate(judged.file);
@@ -193,10 +177,10 @@ function configSteps(
     return { snapshot, diff, touches, ...summaryOf(judged, summary) };
   };
   const steps: Pick<ConfigSteps<ConfigSnapshot>, "load" | "apply"> = {
-    async load(bytes, signal, isInPlace) {
-      const before = isInPlace ? await runningBytes() : null;
-      const { loaded, held } = await reader.load(bytes, signal, before);
-      return loaded.ok ? { ...loaded, held } : { ...loaded, held, reason: mistakesText(loaded.mistakes) };
+    async load(bytes, signal, from) {
+      const { loaded, held, isStale } = await reader.load(bytes, signal, from);
+      const reason = loaded.ok ? "" : mistakesText(loaded.mistakes);
+      return { ...loaded, reason, held, isStale };
     },
     async apply(content, running, signal) {
       const judged = await holding.judge(content, running.snapshot);
@@ -267,7 +251,7 @@ function createReloads(
       const bytes = await bytesOf(signal);
       const { running } = watcher;
       try {
-        const loaded = await load(bytes, signal, false);
+        const loaded = await load(bytes, signal);
         if (!loaded.ok) return reportOf({ kind: "rejected", ...loaded }, running, true);
         const would = await compare(loaded.snapshot, running.snapshot, signal);
         const { generation } = running;

@@ -45,7 +45,10 @@ export function createUnkeptHistory(
     return held.toReversed();
   };
 
-  const entryOf = ({ bytes: _, ...entry }: AcceptedContent, n: number): HistoryEntry => ({ ...entry, n });
+  const entryOf = ({ bytes: _, inode: _inode, ...entry }: AcceptedContent, n: number): HistoryEntry => ({
+    ...entry,
+    n,
+  });
 
   return {
     /** Why the newest contents could not be written to disk at the last try; null if they are on disk. */

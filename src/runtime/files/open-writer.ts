@@ -1,9 +1,19 @@
 // Whether another process has a file open for writing. Linux tells in /proc; other systems do not.
 import { readdir, readFile, readlink, realpath } from "node:fs/promises";
 import { expecting, isSystemError } from "../errors.ts";
+import { systemClock } from "../time/clock.ts";
 
 /** `flags` in /proc/PID/fdinfo is octal; its last two bits are 0 for a file that is open for reading only. */
 const OPEN_FOR_WRITING = /^flags:\s+[0-7]*[1-35-7]$/m;
+
+const LOOK_AGAIN_MS = 250;
+
+/** Waits until no process has the file open for writing, for at most `mostMs`. Otherwise as `isBeingWritten`. */
+export async function untilWritten(path: string, mostMs: number): Promise<void> {
+  const lastMs = systemClock.monotonicMs() + mostMs;
+  while (systemClock.monotonicMs() < lastMs && (await isBeingWritten(path)))
+    await systemClock.sleep(LOOK_AGAIN_MS);
+}
 
 /**
  * True if a process that this user may look at has the file open for writing. False if the system does not tell.

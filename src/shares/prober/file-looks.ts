@@ -3,7 +3,6 @@ import { constants } from "node:fs";
 import { lstat, open, readlink, realpath, stat } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
-import { isBeingWritten } from "../../runtime/files/open-writer.ts";
 import { FILE_LIMIT_BYTES, type FileBytes, type FileLook, type LinkLook } from "./prober.ts";
 
 export const fileLooks = {
@@ -41,8 +40,6 @@ export const fileLooks = {
       return { state: "failed", errno: errnoOf(error) };
     }
   },
-
-  isBeingWritten,
 
   /** One path after the other, to take only one thread. */
   async exposures(paths: readonly string[]): Promise<readonly Exposure[]> {

@@ -86,7 +86,6 @@ export function startProber(options: ProberOptions): Prober {
     realPath: asking("realPath"),
     fileLook: asking("fileLook"),
     fileBytes: asking("fileBytes"),
-    isBeingWritten: asking("isBeingWritten"),
     exposures: asking("exposures"),
     async places(paths, waitMs) {
       const [first = ""] = paths;

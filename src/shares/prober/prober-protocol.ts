@@ -12,7 +12,6 @@ interface Questions {
   places(paths: readonly string[]): readonly PathPlace[];
   fileLook(path: string): FileLook;
   fileBytes(path: string): FileBytes;
-  isBeingWritten(path: string): boolean;
   exposures(paths: readonly string[]): readonly Exposure[];
   addresses(host: string): readonly string[];
   openFiles(request: OpenFilesRequest): readonly OpenFilesAnswer[];
@@ -39,7 +38,6 @@ export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
   places: 2,
   fileLook: 1,
   fileBytes: 1,
-  isBeingWritten: 1,
   exposures: 1,
   addresses: 2,
 };

@@ -20,13 +20,7 @@ const IDLE_MS = 60_000;
  * Each question of these kinds is asked anew. An equal question in progress may have begun before the change that the
  * caller wants to see.
  */
-const NEVER_JOINED: readonly QuestionKind[] = [
-  "fileLook",
-  "fileBytes",
-  "isBeingWritten",
-  "places",
-  "openFiles",
-];
+const NEVER_JOINED: readonly QuestionKind[] = ["fileLook", "fileBytes", "places", "openFiles"];
 
 export interface Question<Kind extends QuestionKind = QuestionKind> {
   readonly id: number;

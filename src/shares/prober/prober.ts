@@ -104,8 +104,6 @@ export interface Prober extends AsyncDisposable {
   fileLook(path: string, waitMs: number): Promise<FileLook | null>;
   /** Reads a file of at most FILE_LIMIT_BYTES (a larger one fails with EFBIG). null: no answer in time. */
   fileBytes(path: string, waitMs: number): Promise<FileBytes | null>;
-  /** Whether a process has the file open for writing, as far as the system tells. null: no answer in time. */
-  isBeingWritten(path: string, waitMs: number): Promise<boolean | null>;
   /** Which other users may write or read these files and folders on local disks. null: no answer in time. */
   exposures(paths: readonly string[], waitMs: number): Promise<readonly Exposure[] | null>;
   /** The folders at `subpath` below `root`, the path of a share. null: no answer in time. */

@@ -21,8 +21,17 @@ token = "\${ANN}"
 command = "serve-last"
 `;
 
-// The content of the file, whether it came by a rename, and why it is held (null: it runs).
-const STARTS: readonly (readonly [what: string, text: string, isRenamed: boolean, why: RegExp | null])[] = [
+/** As an earlier version accepted it. */
+const EARLIER = `${GUARDED}gone_key = 1\n`;
+
+// The content of the file, whether it came by a rename, why it is held (null: it runs), and the content before.
+const STARTS: readonly (readonly [
+  what: string,
+  text: string,
+  isRenamed: boolean,
+  why: RegExp | null,
+  before?: string,
+])[] = [
   ["emptied", "", false, /it was emptied/],
   ["cut inside a line", GUARDED.slice(0, 60), false, /ends inside a line, after 60 of/],
   ["cut inside a text", GUARDED.slice(0, -5), false, /ends inside a line/],
@@ -32,6 +41,13 @@ const STARTS: readonly (readonly [what: string, text: string, isRenamed: boolean
     false,
     /drops \[incoming_auth\]/,
   ],
+  [
+    "of an earlier version cut before the sign-in",
+    GUARDED.slice(0, GUARDED.indexOf("[incoming")),
+    false,
+    /drops \[incoming_auth\]/,
+    EARLIER,
+  ],
   ["without its last block", GUARDED.slice(0, GUARDED.indexOf("[backends")), false, null],
   ["as it was", GUARDED, false, null],
   ["with more", `${GUARDED}args = ["x"]\n`, false, null],
@@ -39,13 +55,13 @@ const STARTS: readonly (readonly [what: string, text: string, isRenamed: boolean
   ["renamed, and empty", "", true, null],
 ];
 
-for (const [what, content, isRenamed, why] of STARTS) {
+for (const [what, content, isRenamed, why, before = GUARDED] of STARTS) {
   test(`B12 a start with a file ${what} ${why === null ? "runs it" : "runs the last accepted content"}`, async (t) => {
     const home = join(await temporaryFolder(t), "home");
     await mkdir(home, { mode: 0o700 });
     const path = join(home, "config.toml");
-    await writeFile(path, GUARDED, { mode: 0o600 });
-    const bytes = Buffer.from(GUARDED);
+    await writeFile(path, before, { mode: 0o600 });
+    const bytes = Buffer.from(before);
     const inode = String((await stat(path, { bigint: true })).ino);
     const accepted = {
       bytes,
@@ -59,6 +75,8 @@ for (const [what, content, isRenamed, why] of STARTS) {
     await writeFile(isRenamed ? `${path}.new` : path, content, { mode: 0o600 });
     if (isRenamed) await rename(`${path}.new`, path);
     const options = { home, configPath: null, environment: {}, startReader: readersInProcess() };
+    if (before === EARLIER)
+      return assert.rejects(openHome(options), { code: "config_cut_short", message: why ?? /./ });
     const { snapshot, rejected } = await openHome({ ...options, fallsBack: true });
     assert.equal(snapshot.sha256, sha256Of(Buffer.from(why === null ? content : GUARDED)));
     if (why === null) return assert.equal(rejected, null);

@@ -43,6 +43,9 @@ const CONTENTS: Readonly<Record<string, (before: string) => string>> = {
   "all but the last block": (before) => before.replace(LAST, ""),
   "all but the last block and the last line's end": (before) => before.replace(`\n${LAST}`, ""),
   "all but a user": (before) => before.replace(BOB, ""),
+  "a list that is shorter, without a line's end": (before) =>
+    before.replace(/\n$/, '\nargs = [\n"a",\n]').replace(notes("note", 2), ""),
+  "more, but no sign-in": (before) => `${before.replace(SIGN_IN + BOB, "")}${notes("new")}`,
   "the first part of a longer content": (before) =>
     `${before.slice(0, before.indexOf(RULES))}${notes("new", 99)}# cut h`,
 };
@@ -88,10 +91,12 @@ const SAVES: readonly (readonly [keyof typeof PROGRAMS, keyof typeof CONTENTS, C
   ["( sleep; cat ) >", "all but the policies", "is held"],
   ["ed", "all but the roles of a policy", "is held"],
   ["cat >", "the first part of a longer content", "is held"],
+  ["cat >", "more, but no sign-in", "is held"],
   ["rsync --inplace", "the first half, to inside a comment", "is held"],
   ["truncate", "all but the last block", "applies"],
   ["truncate", "all but the last block and the last line's end", "applies"],
   ["cp", "all but a user", "applies"],
+  ["cp", "a list that is shorter, without a line's end", "applies"],
   ["rsync", "all but the sign-in and what follows", "applies"],
   ["mv", "the first half, to inside a comment", "applies"],
   ["mv", "all but the policies", "applies"],
@@ -140,8 +145,7 @@ for (const detection of [
       // Other bytes end it, and so does a person.
       const { control } = scene.service;
       if (detection === "hash") await writeFile(FILE, scene.before);
-      else if (detection === "mtime") await control.reload({}, NEVER);
-      else await control.approve({ entries: control.approvals().waiting });
+      else await control.reload({}, NEVER);
       await eventually(() => control.sync().last_error?.kind !== "cut_short");
     });
   }
@@ -199,4 +203,28 @@ test("B12 a file that is held is not edited, and a rollback puts its last conten
   await control.rollback({ n: 0 }, NEVER);
   assert.equal(await readFile(path, "utf8"), before);
   assert.equal(control.sync().last_error, null);
+  // As the newest of the history, the half would run at the next start if the rollback broke off.
+  const { entries } = await control.history();
+  assert.deepEqual([...new Set(entries.map(({ sha256 }) => sha256))], [sha256Of(before)]);
+});
+
+test("B12 a reload that nobody was told of half a file before holds it, and the next one is a person's word", async (t) => {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home);
+  const { before, service, path, signsIn } = await watching(t, home, "hash", 1);
+  const { control } = service;
+  for (const [what, text] of [
+    ["emptied", ""],
+    ["drops", before.replace(SIGN_IN + BOB, "")],
+  ] as const) {
+    await writeFile(path, text);
+    const { failure } = await control.reload({}, NEVER);
+    assert.match(failure ?? "", new RegExp(`${what}.*mountaineer reload`));
+    assert.ok(signsIn());
+    await control.rollback({ n: 0 }, NEVER);
+  }
+  await writeFile(path, "");
+  await control.reload({}, NEVER);
+  assert.equal((await control.reload({}, NEVER)).failure, null);
+  assert.equal(signsIn(), false);
 });
