@@ -70,7 +70,7 @@ export async function readLarge(given: Buffer): Promise<LargeJson> {
   return {
     heads: scan.heads,
     parse() {
-      if (isWhole) return parseExactly(bytes.toString());
+      if (isWhole) return parsed(bytes.toString());
       if (scan.light > MOST_VALUES || scan.isList) throw tooMany(scan.values);
       return parseAround(bytes, scan);
     },
@@ -133,6 +133,16 @@ function tooMany(values: number): MountaineerError {
   return new MountaineerError("too_many_values", message);
 }
 
+/** `parseExactly`, which gives up a number of many millions of digits. */
+function parsed(text: string): unknown {
+  try {
+    return parseExactly(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new MountaineerError("too_many_values", "it has a number too long to be read");
+  }
+}
+
 /** Parses all but the parts. */
 function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
   const mark = randomUUID();
@@ -142,7 +152,7 @@ function parseAround(bytes: Buffer, { parts, values }: JsonScan): unknown {
     text += `${bytes.toString("utf8", at, start)}"${mark}${index}"`;
     at = end;
   }
-  const around = parseExactly(text + bytes.toString("utf8", at));
+  const around = parsed(text + bytes.toString("utf8", at));
   const value = restored(around, mark, (index) => {
     const part = parts[index];
     return part === undefined ? null : partOf(bytes.subarray(part.start, part.end), part.isList, values);
@@ -161,8 +171,8 @@ function partOf(bytes: Buffer, isList: boolean, values: number): object {
   const look = (): void => {
     if (values > MOST_VALUES) throw tooMany(values);
     if (isParsed) return;
+    Object.defineProperties(target, Object.getOwnPropertyDescriptors(Object(parsed(bytes.toString()))));
     isParsed = true;
-    Object.defineProperties(target, Object.getOwnPropertyDescriptors(parseExactly(bytes.toString())));
   };
   /**
    * Bytes that somebody looked into are not sent: another parser may find something else in them, such as the first of two

@@ -173,6 +173,16 @@ test("E4 too many members of the whole, or a large list, are refused by name; wh
   await assert.rejects(parsed(`{"a":{"b":${MANY}}`), SyntaxError);
 });
 
+test("E4 a number of millions of digits is refused by name, and goes as it came where nobody looks", async () => {
+  const number = "1".repeat(20_000_000);
+  await assert.rejects(parsed(`{"params":{"n":${number}}}`), { code: "too_many_values" });
+  const text = `{"params":{"m":{"n":${number}}}}`;
+  const value = await parsed(text);
+  assert.equal(writeJson(value), text);
+  const { m } = (value as { params: { m: { n: unknown } } }).params;
+  for (let look = 0; look < 2; look += 1) assert.throws(() => m.n, { code: "too_many_values" });
+});
+
 test("E4 messages that come at once are parsed in turns, between which others are served", async () => {
   let turn = 0;
   let ticking = setImmediate(function tick() {
