@@ -1,9 +1,15 @@
 // What status and doctor say of servers and logins that are not as the configuration has it.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { promisify } from "node:util";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { endCarried, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
+import { eventually } from "../support/eventually.ts";
+
+const run = promisify(execFile);
 
 interface Odd {
   /** The share's name on the server. */
@@ -99,6 +105,53 @@ async function play(t: TestContext, odd: Odd): Promise<void> {
   }
 }
 
+/** An alias over a folder whose names have these Unicode forms on the server, and others in the configuration. */
+async function playAlias(t: TestContext, there: string, asked: string): Promise<void> {
+  const share = `CORE-${process.pid.toString(36)}`;
+  const nas = await startPlainRig({ shares: [share] });
+  const env = { MOUNTAINEER_LOG: "debug", NAS_PASSWORD: nas.password };
+  const home = await liveHome(t, { env, before: () => nas[Symbol.asyncDispose]() });
+  await mkdir(join(nas.exportPath(share), there), { recursive: true });
+  await writeFile(join(nas.exportPath(share), there, "note"), "it is there");
+  await home.writeConfig(
+    [
+      ...["[global]", `shares_root = "${join(home.folder, "Shares")}"`, "[sync]", QUICK_SYNC],
+      ...["[[shares]]", 'name = "CORE"', `share_name = "${share}"`],
+      `thunderbolt_host = "${nas.tbHost}:${nas.tbPort}"`,
+      ...[`username = "${nas.username}"`, 'password = "${NAS_PASSWORD}"'],
+      ...["[[aliases]]", 'name = "DOCS"', 'share = "CORE"', `target_subpath = "${asked}"`, ""],
+    ].join("\n"),
+  );
+  const monitor = await home.start();
+  try {
+    await untilShareOf(home, "CORE", "mounted", (one) => one.mount_state === "mounted" && one.mount_alive);
+    const link = join(home.folder, "Shares", "Links", "DOCS");
+    // A process of its own reads, as the test's would hang with a mount.
+    const read = () => run("cat", [join(link, "note")], { timeout: 10_000, cwd: "/" });
+    const { stdout } = await eventually(read);
+    assert.equal(stdout, "it is there");
+    assert.equal(await readlink(link), join(home.folder, "Shares", "CORE", there));
+    const { aliases } = JSON.parse((await home.cli(["status", "--json"])).stdout);
+    assert.deepEqual([aliases[0].link, aliases[0].target], ["right", await readlink(link)]);
+    // What is not there any more keeps its link as it is.
+    await home.cli(["unmount", "--share", "CORE"]);
+    await untilShareOf(home, "CORE", "unmounted", (one) => one.mount_state === "unmounted");
+    await monitor.stop();
+    await home.start();
+    await home.cli(["alias", "reconcile"]);
+    assert.equal(await readlink(link), join(home.folder, "Shares", "CORE", there));
+  } finally {
+    await endCarried(home, ["CORE"], [monitor]);
+  }
+}
+
 describe("odd servers", { skip: missingForPlainRig() ?? false, timeout: 200_000 }, () => {
+  for (const [there, asked] of [
+    [NFD, NFC],
+    [NFC, NFD],
+    [`${NFD}/x/${NFC}`, `${NFC}/x/${NFC}`],
+  ] as const)
+    test(`Paths an alias leads to a folder whose name has another Unicode form there: ${escape(there)}`, (t) =>
+      playAlias(t, there, asked));
   for (const [title, odd] of CASES) test(`${title} is told as that`, (t) => play(t, odd));
 });

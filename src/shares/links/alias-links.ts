@@ -10,7 +10,7 @@ import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import type { LinkBlocked } from "../policy/share-seen.ts";
-import type { Prober } from "../prober/prober.ts";
+import type { LinkLook, Prober } from "../prober/prober.ts";
 import { type AliasLinkTools, type AliasSpec, ensureAliasLink, removeAliasLink } from "./alias-link.ts";
 import type { AliasMemory } from "./alias-memory.ts";
 import { judgeLink } from "./stable-link.ts";
@@ -18,6 +18,8 @@ import { judgeLink } from "./stable-link.ts";
 const LOOK_MS = 1000;
 /** Minimum time between two looks at a link that was right, ms, as for the shares' own links. */
 const LOOK_AGAIN_MS = 2_000;
+/** How long a folder that was found is not looked for again, ms. */
+const FIND_AGAIN_MS = 30_000;
 
 export type AliasTransition =
   | {
@@ -60,6 +62,8 @@ interface AliasLinksOptions {
 
 interface Known {
   readonly spec: AliasSpec;
+  /** With names in the Unicode forms that they have on the share; monotonic ms. null: the folder was never found. */
+  found: { readonly spec: AliasSpec; readonly atMs: number } | null;
   /** The state of the link; null: not looked at yet. */
   link: AliasView["link"] | null;
   detail: string | null;
@@ -111,7 +115,7 @@ export class AliasLinks implements AsyncDisposable {
       const before = this.#known.get(name);
       const isSame = before?.spec.path === path && before.spec.target === spec.target;
       const unseen = { spec, link: null, detail: null, rightAtMs: Number.NEGATIVE_INFINITY, since: null };
-      next.set(name, isSame ? before : unseen);
+      next.set(name, isSame ? before : { ...unseen, found: null });
     }
     this.#known = next;
   }
@@ -135,8 +139,8 @@ export class AliasLinks implements AsyncDisposable {
 
   /** The state at the last look. */
   status(): AliasView[] {
-    return [...this.#known.values()].map(({ spec, link, detail }) => ({
-      ...spec,
+    return [...this.#known.values()].map(({ spec, found, link, detail }) => ({
+      ...(found?.spec ?? spec),
       link: link ?? "missing",
       detail,
     }));
@@ -150,8 +154,9 @@ export class AliasLinks implements AsyncDisposable {
       aliases.map(({ path }) => path),
       LOOK_MS,
     );
-    return aliases.map((spec, index): AliasView => {
+    return aliases.map((written, index): AliasView => {
       const look = looks[index];
+      const spec = spelledAs(look, written);
       const found = judgeLink(look, spec.path, spec.target, () => false);
       if (typeof found === "string")
         return { ...spec, link: found === "right" ? "right" : "missing", detail: null };
@@ -199,15 +204,18 @@ export class AliasLinks implements AsyncDisposable {
 
   async #ensure(due: readonly Known[]): Promise<void> {
     if (due.length === 0) return;
+    await Promise.all(due.map((alias) => this.#find(alias)));
     const looks = await this.#options.prober.readLinks(
       due.map(({ spec }) => spec.path),
       LOOK_MS,
     );
     for (const [index, alias] of due.entries()) {
-      const { name, share, path, target } = alias.spec;
+      // Until its folder is found, a link keeps the Unicode form that it has.
+      const spec = alias.found?.spec ?? spelledAs(looks[index], alias.spec);
+      const { name, share, path, target } = spec;
       // The alias was removed or changed meanwhile.
       if (this.#known.get(name) !== alias) continue;
-      const outcome = await ensureAliasLink(this.#tools, alias.spec, looks[index]);
+      const outcome = await ensureAliasLink(this.#tools, spec, looks[index]);
       if (outcome.result === "blocked") {
         this.#note(alias, linkState(outcome), outcome.by);
         continue;
@@ -217,6 +225,27 @@ export class AliasLinks implements AsyncDisposable {
       const repaired = outcome.result === "repaired";
       this.#options.publish({ name: "alias.linked", alias: name, share, path, target, repaired });
     }
+  }
+
+  /** Finds the Unicode forms in which the share has the folder's names. */
+  async #find(alias: Known): Promise<void> {
+    const { clock, prober } = this.#options;
+    const { target, targetSubpath } = alias.spec;
+    const atMs = clock.monotonicMs();
+    if (alias.found !== null && atMs - alias.found.atMs < FIND_AGAIN_MS) return;
+    const root = target.slice(0, -targetSubpath.length);
+    let found = "";
+    for (const name of targetSubpath.split("/")) {
+      const forms = new Set([name, name.normalize("NFC"), name.normalize("NFD")]);
+      const paths = [...forms].map((form) => join(found, form));
+      const looks = paths.map(async (path) =>
+        paths.length === 1 || (await prober.folderLook(root, path, LOOK_MS))?.state === "listed" ? path : "",
+      );
+      const path = (await Promise.all(looks)).find((one) => one !== "");
+      if (path === undefined) return;
+      found = path;
+    }
+    alias.found = { spec: { ...alias.spec, target: join(root, found) }, atMs };
   }
 
   /** Removes links of aliases that were removed or have another path now. */
@@ -234,6 +263,12 @@ export class AliasLinks implements AsyncDisposable {
       if (wasThere) publish({ name: "alias.removed", path });
     }
   }
+}
+
+/** `spec` with its target in the Unicode form that its link has already. */
+function spelledAs(link: LinkLook | undefined, spec: AliasSpec): AliasSpec {
+  const isForm = link?.state === "link" && link.target.normalize() === spec.target.normalize();
+  return isForm ? { ...spec, target: link.target } : spec;
 }
 
 function linkState({ why }: LinkBlocked): "taken" | "blocked" {
