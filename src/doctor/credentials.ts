@@ -25,6 +25,7 @@ import { readLoggedFailure } from "../shares/drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../shares/drivers/rclone/password.ts";
 import { pathFolders } from "../shares/server-proof/root-reader.ts";
 import { listShareNames } from "../shares/server-proof/share-names.ts";
+import { wantsUser } from "../shares/share-spec.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 import type { HostLook } from "./hosts.ts";
 
@@ -129,7 +130,7 @@ async function askServer(
     const isIn = exitCode === 0 || failure?.reason === "permission_denied";
     const hasSmbclient = (await findProgram("smbclient", pathFolders())) !== null;
     // smbclient insists on a signed session, which a guest cannot have.
-    if (isIn && share.password !== null && hasSmbclient) {
+    if (isIn && wantsUser(spec) && hasSmbclient) {
       const overRoute = { ...spec, routes: { ...spec.routes, tb: spec.routes[route] } };
       if ((await listShareNames(overRoute, home, signal)).kind === "refused") {
         const text = `${share.name}: ${host} does not know ${who}, or refuses the password, and lets it in as a guest only`;

@@ -44,6 +44,11 @@ export interface ShareSpec
   readonly stablePath: string;
 }
 
+/** False: a session as a guest is what the configuration asks for. */
+export function wantsUser({ username, password }: Pick<ShareSpec, "username" | "password">): boolean {
+  return password !== null && !/^(.+[\\;])?guest$/i.test(username);
+}
+
 type Timing = "checkIntervalMs" | "connectTimeoutMs" | "mountHangMs" | "outagePatienceMs";
 
 /** Without `wake` the NAS is not woken; without `onlyOn` the share is used on any network. */

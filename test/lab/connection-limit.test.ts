@@ -17,6 +17,7 @@ import { endCarried, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-hom
 const run = promisify(execFile);
 const READERS = 40;
 const MOST = 10;
+/** Before 1.70, rclone does not try again what is refused before the number is known, so that a few readers get EIO. */
 const FAILED_AT_MOST = 6;
 const BYTES = 1_000_000;
 const READ_WITHIN_MS = 120_000;

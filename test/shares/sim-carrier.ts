@@ -29,6 +29,7 @@ export class SimCarrier {
   proofTakesMs = 100;
   /** As the server has it. */
   encrypted = false;
+  limit: NonNullable<CarriedSeen["limit"]> | null = null;
   /** Proofs cannot be made: a wrong password, an empty root. */
   unprovable = false;
   /** What a proof that failed says; null: nothing. */
@@ -95,6 +96,7 @@ export class SimCarrier {
       outage: null,
       rerouted: false,
       encrypted: this.encrypted,
+      limit: this.limit,
     };
   }
 

@@ -2,7 +2,7 @@
 // joined to a connection to the server.
 import type { Socket } from "node:net";
 import { connectOptions } from "../../network/probe/host-probe.ts";
-import { errorText } from "../../runtime/errors.ts";
+import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import type { CarriedRoute, RouteEndpoint } from "../carrier.ts";
@@ -32,6 +32,10 @@ const HALF_CLOSED_AT_MOST_MS = 10_000;
 const RETIRING_SILENCE_MS = 2_000;
 /** A refused client has this long, ms, to read the refusal. Some versions of rclone leave the connection open. */
 const REFUSED_MS = 1_000;
+/**
+ * If a server closes a connection before the first answer, and others last for this long after it, ms, it has too many.
+ */
+const ALL_END_MS = 200;
 /** A connection without a byte for this long, ms, counts as idle. */
 const SILENCE_MS = 20;
 
@@ -61,11 +65,10 @@ export interface ConnectionHost {
    */
   mayJoin(): boolean;
   connected(): void;
-  /**
-   * The server has refused the connection (`isCertain`), or has closed it before the first answer. Returns whether the
-   * server takes no more connections.
-   */
-  refused(connection: CarriedConnection, isCertain: boolean): boolean;
+  /** Whether the server has let connections in that are still open. */
+  servesOthers(): boolean;
+  /** The server has refused a connection because it has too many. */
+  refused(): void;
   /** The server ended the connection before the client did. */
   serverClosed(connection: CarriedConnection, text: string): void;
   /** Called when a request is sent while no other request is unanswered. */
@@ -128,11 +131,7 @@ export class CarriedConnection {
         host.logons.answered(this, status, isGuest);
         if (status === 0 && host.logons.refused !== null) queueMicrotask(() => void this.reset());
       },
-      refused: () => {
-        this.#isRefused = true;
-        this.#setTimer(REFUSED_MS, this.#close);
-        host.refused(this, true);
-      },
+      refused: () => this.#refuse(REFUSED_MS),
     });
     client.setNoDelay(true);
     client.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
@@ -160,17 +159,26 @@ export class CarriedConnection {
     return this.isLoggingOn && this.#held.isWaiting;
   }
 
-  /** Whether the connection has a place among those that the server takes; `asked`: the server has not answered yet. */
-  get place(): "none" | "asked" | "taken" {
-    if (this.#isRefused || !["held", "connecting", "joined"].includes(this.stage)) return "none";
-    return this.ledger.isOnShare || this.ledger.isOpaque ? "taken" : "asked";
+  /** Whether the connection has a place among those that the server takes; `asked`: the server has not let it in yet. */
+  get place(): "waits" | "none" | "asked" | "taken" {
+    if (this.stage === "held") return "waits";
+    if (this.#isRefused || (this.stage !== "connecting" && this.stage !== "joined")) return "none";
+    const { isOnShare, isOpaque } = this.ledger;
+    return isOnShare || (isOpaque && this.lastServerByteMs !== null) ? "taken" : "asked";
+  }
+
+  /** Ends the connection if it has waited for this long, ms, and is still held. */
+  endIfHeldFor(patienceMs: number): void {
+    if (this.stage === "held" && this.#host.clock.monotonicMs() - this.#heldSinceMs >= patienceMs)
+      this.#close();
   }
 
   /** `isWanted`: another connection waits for this one's place, so it ends as soon as rclone does not notice that. */
   yieldPlace(isWanted: boolean): void {
-    const [from, to] = isWanted ? (["nothing", "retire"] as const) : (["retire", "nothing"] as const);
+    const { holding, isWaiting } = this.#held;
     const isFree = this.stage === "joined" && this.#host.orphans && this.retiringFrom === null;
-    if (isFree && this.#held.holding === from && !this.#held.isWaiting) this.#held.holding = to;
+    if (!isFree || isWaiting || (holding !== "nothing" && holding !== "retire")) return;
+    this.#held.holding = isWanted ? "retire" : "nothing";
   }
 
   /** Sends the login that was held back. */
@@ -423,7 +431,7 @@ export class CarriedConnection {
 
   #serverEnded(): void {
     if (this.stage !== "joined") return;
-    this.#serverLost("the server closed the connection", () => {
+    const endClient = (): void => {
       this.stage = "released";
       this.#resetServer();
       this.#client.end();
@@ -432,29 +440,50 @@ export class CarriedConnection {
       this.#client.off("data", this.#onClientData);
       this.#client.on("data", this.#close);
       this.#client.resume();
-    });
+    };
+    this.#serverLost("the server closed the connection", endClient, true);
   }
 
   #serverFailed(error: unknown): void {
     if (this.stage === "connecting") {
       this.unjoin();
       this.#host.connectFailed(errorText(error));
-    } else if (this.stage === "joined") this.#serverLost(errorText(error), this.#close);
+    } else if (this.stage === "joined") {
+      const isReset = ["ECONNRESET", "EPIPE"].includes(systemErrorCode(error) ?? "");
+      this.#serverLost(errorText(error), this.#close, isReset);
+    }
   }
 
   /**
    * Orphans the connection if the share allows that and the client has not ended it first; otherwise calls
-   * `endClient`.
+   * `endClient`. `isByServer`: the server closed the connection.
    */
-  #serverLost(text: string, endClient: () => void): void {
+  #serverLost(text: string, endClient: () => void, isByServer: boolean): void {
     const isUnexpected = !this.#clientEnded && !this.ledger.loggedOff;
-    if (isUnexpected && this.lastServerByteMs === null && this.#host.refused(this, false)) {
-      this.#close();
+    const isSilent = this.lastServerByteMs === null;
+    if (this.#isRefused && !isSilent) {
+      // The client still reads the refusal.
+      this.#resetServer();
+      return;
+    }
+    if (isUnexpected && isSilent && isByServer && this.#host.servesOthers()) {
+      this.#resetServer();
+      if (this.#isRefused) this.#refuse(0);
+      // Whether it ends all of them shows soon.
+      else this.#setTimer(ALL_END_MS, () => this.#serverLost(text, endClient, true));
+      this.#isRefused = true;
       return;
     }
     if (isUnexpected && this.#host.orphans) this.#loseServer();
     else endClient();
     if (isUnexpected) this.#host.serverClosed(this, text);
+  }
+
+  /** The client may read the refusal for `readMs`. */
+  #refuse(readMs: number): void {
+    this.#isRefused = true;
+    this.#setTimer(readMs, this.#close);
+    this.#host.refused();
   }
 
   // -- orphans: connections whose server is lost ---------------------------------------------------------------

@@ -81,14 +81,12 @@ export class ShareCarrier implements AsyncDisposable {
     );
     this.#unregister = parts.logons.onRefused(() => this.#logonRefused());
     const host = this.#host();
-    const isRefusing = (): boolean =>
-      share.closed || this.#route.phase === "refusing" || share.logons.refused !== null;
-    this.#limit = createConnectionLimit(share, isRefusing, (client) => {
+    this.#limit = createConnectionLimit(share, () => this.#joinHeld());
+    this.#admission = createAdmission(share, this.#route, (client) => {
       share.connections.add(new CarriedConnection(client, host));
       share.events.counted();
       this.#joinHeld();
     });
-    this.#admission = createAdmission(share, isRefusing, this.#limit.enter);
     server.on("connection", this.#admission.onConnection);
     server.on("error", (error) =>
       // Most likely the limit of open files is reached; the kernel queues new connections meanwhile.
@@ -191,6 +189,7 @@ export class ShareCarrier implements AsyncDisposable {
     if (this.#seen?.outage === newest) this.settings.guid = this.#seen.guid;
     this.#route.confirm();
     if (before !== "carrying") {
+      this.#limit.tryNow();
       this.#share.cutOff.endAt(endpointOf(this.settings) ?? NO_ENDPOINT);
       this.#stall.end();
       this.#share.events.notice("confirmed");
@@ -240,6 +239,7 @@ export class ShareCarrier implements AsyncDisposable {
     const { settings, events, connections } = this.#share;
     this.#stall.end();
     this.#standby.moved();
+    this.#limit.tryNow();
     this.#outageAtMove = this.#route.outage;
     this.#route.confirm();
     settings.confirmed = true;
@@ -268,7 +268,10 @@ export class ShareCarrier implements AsyncDisposable {
     });
   }
 
-  /** Connects the connections in the stage `held` while the route is usable, but only a limited number at a time. */
+  /**
+   * Connects the connections in the stage `held` while the route is usable, but only a limited number at a time, and no
+   * more than the server takes.
+   */
   #joinHeld(): void {
     const { settings, closed, connections } = this.#share;
     const target = endpointOf(settings);
@@ -276,11 +279,12 @@ export class ShareCarrier implements AsyncDisposable {
     let connecting = 0;
     for (const { stage } of connections) if (stage === "connecting") connecting += 1;
     for (const connection of connections) {
-      if (connecting >= CONNECTING_AT_ONCE) return;
       if (connection.stage !== "held") continue;
+      if (connecting >= CONNECTING_AT_ONCE || !this.#limit.mayJoin()) break;
       connecting += 1;
       connection.join(target);
     }
+    this.#limit.makeRoom();
   }
 
   #host(): ConnectionHost {
@@ -294,7 +298,8 @@ export class ShareCarrier implements AsyncDisposable {
       logons,
       mayJoin: () => this.#route.phase === "carrying",
       connected: () => this.#joinHeld(),
-      refused: (connection, isCertain) => this.#limit.refused(connection, isCertain),
+      servesOthers: () => this.#limit.serves(),
+      refused: () => this.#limit.refused(),
       connectFailed: (error) => {
         logger.debug("a connection to the server failed", { share, error });
         this.#route.lost();
@@ -320,7 +325,6 @@ export class ShareCarrier implements AsyncDisposable {
         connections.delete(gone);
         if (unansweredSinceMs(this.#share) === null) this.#stall.end();
         events.counted();
-        this.#limit.letIn();
         this.#joinHeld();
       },
     };
@@ -374,9 +378,11 @@ function createShareRoute(
 }
 
 /** Accepts connections of the user who may use the share. */
-function createAdmission(share: ShareContext, isRefusing: () => boolean, admit: (client: Socket) => void) {
+function createAdmission(share: ShareContext, route: RouteState, admit: (client: Socket) => void) {
   let admitting = 0;
   let connectionsInAll = 0;
+  const isRefusing = (): boolean =>
+    share.closed || route.phase === "refusing" || share.logons.refused !== null;
   const onConnection = (client: Socket): void => {
     client.on("error", () => {});
     connectionsInAll += 1;

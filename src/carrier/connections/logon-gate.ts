@@ -114,7 +114,7 @@ const STATUS_MORE_PROCESSING_REQUIRED = 0xc0000016;
 
 /** Samba's `map to guest` lets unknown users in as guests, who may be allowed less, or write under another name. */
 const AS_GUEST =
-  "it does not know this user, and would let it in as a guest only (without username and password, the share is mounted as a guest)";
+  "it does not know this user, and would let it in as a guest only (without username and password, or with the username guest, the share is mounted as a guest)";
 
 const REFUSALS: ReadonlyMap<number, string> = new Map([
   [0xc0000022, "access denied"],

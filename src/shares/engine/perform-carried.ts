@@ -9,7 +9,7 @@ import type { LogonResult, Logons } from "../logons/logons.ts";
 import type { ShareSeen } from "../policy/share-seen.ts";
 import type { Step } from "../policy/step.ts";
 import type { ProofVerdict, ServerProof } from "../server-proof/server-proof.ts";
-import type { RouteName } from "../share-spec.ts";
+import { type RouteName, wantsUser } from "../share-spec.ts";
 import { endpointsOf, PINNED_PATIENCE_MS } from "./observe-carried.ts";
 import { proofEndpoint } from "./server-trust.ts";
 import type { LookTools, Subject } from "./share-subject.ts";
@@ -175,7 +175,7 @@ async function mountNow(
       server,
       unproved: gate !== null,
       login: logons.nameOf(spec),
-      wantsUser: spec.password !== null,
+      wantsUser: wantsUser(spec),
     },
     limits.signal,
   );

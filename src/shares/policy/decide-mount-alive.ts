@@ -19,20 +19,20 @@ const UNPROVEN: MountVerdict = { state: "unproven" };
 
 export function judgeMount(builder: Builder, { found, look }: MountSeen): MountVerdict {
   if (found.processGone) return { state: "dead", reason: "the mount's process is gone" };
-  // While the carrier holds logins or connections back, a look that needs a new connection fails, although open connections
-  // work.
+  // While the carrier holds logins or connections back, a look that needs a new connection waits or fails, although open
+  // connections work.
   const { carried, pinned } = builder.seen.mount ?? {};
-  const isLimited = ((carried ?? pinned)?.limit ?? null) !== null;
-  const isShut = isLimited || (builder.seen.logon?.shut ?? null) !== null;
+  const limit = (carried ?? pinned)?.limit ?? null;
+  const isShut = (builder.seen.logon?.shut ?? null) !== null;
   switch (look.state) {
     case "never":
       return UNPROVEN;
     case "pending":
-      if (isShut) return UNPROVEN;
+      if (isShut || (limit !== null && limit.waiting > 0)) return UNPROVEN;
       return judgePending(builder, found, look.startedAtMs);
     case "answered": {
       if (look.errno === "ENOTCONN") return { state: "dead", reason: "ENOTCONN" };
-      if (isDeadErrno(look.errno) && isShut) return UNPROVEN;
+      if (isDeadErrno(look.errno) && (isShut || limit !== null)) return UNPROVEN;
       if (isDeadErrno(look.errno)) return judgeFailed(builder, look.errno ?? "", look.startedAtMs);
       if (isLocalErrno(look.errno)) return UNPROVEN;
       if (builder.state.deadLook !== null) setState(builder, { deadLook: null });

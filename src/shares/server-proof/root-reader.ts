@@ -14,7 +14,7 @@ import { account, configText, remoteOf } from "../drivers/rclone/files.ts";
 import { readLoggedFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
 import type { LogonResult, Logons } from "../logons/logons.ts";
-import type { RouteName, ShareSpec } from "../share-spec.ts";
+import { type RouteName, type ShareSpec, wantsUser } from "../share-spec.ts";
 import { createLoginFiles } from "./login-files.ts";
 import {
   type Birth,
@@ -275,8 +275,8 @@ export const RCLONE_LIMITS: readonly string[] = [
 ];
 
 /** smbclient's option to insist on a signed session. A guest has no key to sign with. */
-export function signing({ password }: Pick<ShareSpec, "password">): readonly string[] {
-  return password === null ? [] : ["--client-protection=sign"];
+export function signing(share: ShareSpec): readonly string[] {
+  return wantsUser(share) ? ["--client-protection=sign"] : [];
 }
 
 function rcloneArguments(

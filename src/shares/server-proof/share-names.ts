@@ -12,7 +12,7 @@ import { systemClock } from "../../runtime/time/clock.ts";
 import { configText, REMOTE_NAME } from "../drivers/rclone/files.ts";
 import { readLoggedFailure } from "../drivers/rclone/log.ts";
 import { createObscuredPasswords } from "../drivers/rclone/password.ts";
-import { preferredRoute, type ShareSpec } from "../share-spec.ts";
+import { preferredRoute, type ShareSpec, wantsUser } from "../share-spec.ts";
 import { authenticationFile, isRefusedLogon, RCLONE_LIMITS, signing } from "./root-reader.ts";
 
 export type ShareNames =
@@ -43,7 +43,7 @@ export async function listShareNames(
       return await bySmbclient(smbclient, share, login, folder, signal);
     const byProgram = (asked: ShareSpec): Promise<ShareNames> =>
       byRclone(rclone ?? "rclone", asked, stateFolder, folder, signal);
-    if (share.password !== null) {
+    if (wantsUser(share)) {
       // rclone does not notice that it was let in as a guest. So a random login is tried first: it shows whether the
       // server accepts anybody.
       const [username, password] = [randomBytes(8).toString("hex"), randomBytes(16).toString("hex")];
@@ -81,7 +81,7 @@ async function bySmbclient(
   if (exitCode === 0) return listed(stdout.matchAll(/^Disk\|([^|\n]+)\|/gm));
   const said = `${stdout}\n${stderr}`;
   // Some servers answer a wrong login with a guest's session, which is not signed.
-  const isGuests = share.password !== null && /mechListMIC.*ACCESS_DENIED/.test(said);
+  const isGuests = wantsUser(share) && /mechListMIC.*ACCESS_DENIED/.test(said);
   return failure(
     lastLine(said).replace(/^.*\bNT_STATUS_LOGON_FAILURE$/, "wrong name or password"),
     isRefusedLogon(said) || isGuests,

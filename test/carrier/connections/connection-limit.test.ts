@@ -37,7 +37,7 @@ test("A17 a connection more than the server takes waits for two of the others to
   await eventually(() => limit()?.waiting === 1);
   assert.equal(bench.share.state().unansweredSinceMs, null);
   clients[0].socket.destroy();
-  await eventually(() => bench.share.state().connections === 3);
+  await eventually(() => bench.share.state().connections === 4);
   assert.equal(limit()?.waiting, 1);
   clients[1].socket.destroy();
   await joined(nas, 5);
@@ -68,10 +68,11 @@ test("A17 one more is tried after a pause, one at a time; those that wait get an
   await eventually(() => limit()?.waiting === 2);
   await clock.advance(61_000);
   await eventually(() => last.ending === "reset");
-  assert.equal(late.ending, "reset");
+  assert.equal(late.ending, "open", "it is tried when its patience ends");
+  await late.ask(COMMAND.treeConnect, 1);
   await clock.advance(31_000);
   assert.equal(limit(), null);
-  assert.equal(bench.share.state().connections, 4);
+  assert.equal(bench.share.state().connections, 5);
 });
 
 test("A17 while one waits, a connection ends before the check that rclone makes of it after an operation", async (t) => {
@@ -88,4 +89,58 @@ test("A17 while one waits, a connection ends before the check that rclone makes 
   }
   await eventually(() => limit()?.waiting === 0);
   assert.equal(bench.share.state().connections, 3);
+});
+
+/** A share with three connections, and a fourth that has sent its first request and has no answer. */
+async function withSilent(t: Parameters<typeof oneRoute>[0]) {
+  const clock = createManualClock();
+  const { nas, bench } = await oneRoute(t, { clock, patienceMs: 60_000 });
+  const taken = [await bench.client(), await bench.client(), await bench.client()];
+  await joined(nas, 3);
+  for (const client of taken) await client.ask(COMMAND.treeConnect, 1);
+  nas.mode = "withhold";
+  const client = await bench.client();
+  client.send(opening(1));
+  const fresh = (await joined(nas, 4))[3];
+  await eventually(() => fresh?.unanswered.length === 1);
+  return { clock, nas, bench, client, fresh, limit: () => bench.share.state().limit };
+}
+
+test("A17 a server that closes a connection before the first answer has too many only if the others last", async (t) => {
+  const { clock, bench, client, fresh, limit } = await withSilent(t);
+  fresh?.socket.resetAndDestroy();
+  await settle();
+  await clock.advance(100);
+  assert.deepEqual([limit(), client.ending], [null, "open"]);
+  await clock.advance(200);
+  await eventually(() => client.ending === "reset");
+  assert.equal(limit()?.most, 3);
+  assert.equal(bench.share.state().phase, "carrying");
+});
+
+test("A17 a server that restarts has no limit, although it closes a fresh connection first", async (t) => {
+  const { clock, nas, bench, fresh, limit } = await withSilent(t);
+  fresh?.socket.resetAndDestroy();
+  await settle();
+  for (const { socket } of nas.joined()) socket.resetAndDestroy();
+  await eventually(() => bench.share.state().phase !== "carrying");
+  await clock.advance(300);
+  assert.equal(limit(), null);
+});
+
+test("A17 a refused connection that its server closes is no reason to doubt the server; once it is proved anew, one after the other is tried at once", async (t) => {
+  const { clock, nas, bench, next, limit } = await limited(t);
+  nas.joined()[3]?.socket.resetAndDestroy();
+  await eventually(() => nas.joined()[3]?.socket.destroyed === true);
+  await settle();
+  assert.equal(bench.share.state().phase, "carrying");
+  const waits = await next();
+  await eventually(() => limit()?.waiting === 1);
+  nas.joined()[0]?.socket.resetAndDestroy();
+  await eventually(() => bench.share.state().phase !== "carrying");
+  assert.equal(limit()?.waiting, 0, "it waits for the route");
+  bench.share.confirm(null);
+  await clock.advance(500);
+  waits.send(opening(1));
+  await joined(nas, 5);
 });

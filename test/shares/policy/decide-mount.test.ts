@@ -187,6 +187,19 @@ A14 a look that is turned away, or waits, says nothing of what is open; without 
   });
 });
 
+test("A17 a mount that hangs while its server limits connections is dead, unless connections wait", () => {
+  for (const waiting of [0, 2]) {
+    const world = carriedWorld();
+    const { mount } = world;
+    assert.ok(mount !== null);
+    world.carrier.limit = { most: 3, waiting };
+    mount.hung = true;
+    mount.look = { state: "pending", startedAtMs: world.nowMs };
+    world.advance(40_000);
+    assert.equal(world.stepKinds.includes("unmount force"), waiting === 0, world.stepKinds.join());
+  }
+});
+
 // When a mount is dead, when it is only slow, and when its silence may be a person's who is asked for permission.
 function mountedOverTb(): World {
   const world = new World();

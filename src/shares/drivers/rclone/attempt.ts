@@ -39,9 +39,10 @@ const MOUNT_POLL_MS = 5;
 
 /**
  * Reads ahead that the kernel has under way at once. By default these are 12 for each mount, and while a dozen of them
- * wait for a connection to the server, no program can read. Without fusectl at /sys/fs/fuse, it stays so.
+ * wait for a connection to the server, no program can read. Without fusectl at /sys/fs/fuse, it stays so. The kernel lets an
+ * ordinary user have this many from 1.6 GB of memory on (max_user_bgreq).
  */
-const READS_AT_ONCE = 1_024;
+const READS_AT_ONCE = 512;
 
 /** While a mount does not come up, interval of the checks for files that delay the mount, ms. */
 const STUCK_POLL_MS = 250;
