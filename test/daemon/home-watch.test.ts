@@ -71,6 +71,10 @@ for (const [how, { lose, left }] of Object.entries(LOSSES)) {
     const { folder, home, disk, link } = await scene(t);
     const { child, ended } = await start(t, home);
     await eventually(async () => (await link()) === disk);
+    // What is still to be saved of the mount is saved in the home, and not at its path within the next second.
+    await eventually(async () =>
+      (await readFile(join(home, "state.json"), "utf8")).includes('"last_switch_at": "'),
+    );
     await lose(home, join(folder, "elsewhere"));
     await once(child, "exit");
     const { code, stderr } = await ended;

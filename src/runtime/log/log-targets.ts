@@ -41,6 +41,7 @@ export function createFileTarget(
 ): FileTarget {
   let file: FileHandle | null = null;
   let identity = "";
+  let folder: string | null = null;
   let lookedAtMs = 0;
   /** null for a pipe or device. */
   let sizeBytes: number | null = null;
@@ -57,6 +58,7 @@ export function createFileTarget(
       const found = await opened.stat();
       await endTornLine(opened, found);
       identity = identityOf(found);
+      folder = await folderAtPath();
       sizeBytes = found.isFile() ? found.size : null;
     } catch (error) {
       await opened.close();
@@ -65,12 +67,16 @@ export function createFileTarget(
     lookedAtMs = clock.monotonicMs();
     return opened;
   };
+  const folderAtPath = async (): Promise<string | null> => {
+    const found = await stat(dirname(path)).catch(expecting(["ENOENT", "ENOTDIR"], null));
+    return found === null ? null : identityOf(found);
+  };
   const isAtPath = async (): Promise<boolean> => {
     if (clock.monotonicMs() - lookedAtMs < CHECK_ROTATION_MS) return true;
     lookedAtMs = clock.monotonicMs();
     const found = await stat(path).catch(expecting("ENOENT", null));
-    // The file was moved with its folder, which is not made again.
-    if (found === null && !makesFolder && !(await entryExists(dirname(path)))) return true;
+    // The file was moved with its folder: what is at the path now is another's.
+    if (found === null && !makesFolder && (await folderAtPath()) !== folder) return true;
     return found !== null && identityOf(found) === identity;
   };
 
