@@ -115,7 +115,8 @@ function targetOf(root: JsonObject, $ref: unknown) {
   const seen = new Set<unknown>();
   let first: { readonly schema: unknown; readonly path: readonly string[] } | null = null;
   for (let ref = $ref; ref !== undefined; ) {
-    if (typeof ref !== "string" || seen.has(ref) || (ref !== "#" && !ref.startsWith("#/"))) return null;
+    if (typeof ref !== "string" || seen.has(ref) || seen.size >= LONGEST_CHAIN) return null;
+    if (ref !== "#" && !ref.startsWith("#/")) return null;
     seen.add(ref);
     const path = ref === "#" ? [] : ref.slice(2).split("/").map(unescaped);
     const schema = path.reduce<unknown>(memberOf, root);
@@ -147,6 +148,10 @@ function memberOf(value: unknown, key: string): unknown {
 const NO_SCHEMA: JsonObject = { type: "object" };
 /** Taking out one keyword may break another, which needed it. */
 const MOST_ROUNDS = 3;
+/** Each takes a copy of the schema to leave out. */
+const MOST_LEFT_OUT = 100;
+/** Following long chains of references from each of their links would take seconds. */
+const LONGEST_CHAIN = 100;
 
 /** The tool as clients get it, and what was left out of its schemas. */
 export const withSoundSchemas = memoized(
@@ -166,8 +171,9 @@ export const withSoundSchemas = memoized(
     for (let round = 0; isJsonObject(input); round++) {
       const found = faultsOf(input);
       if (found.length === 0) break;
-      faults.push(...found.map((fault) => `left out of inputSchema: ${fault.reason}${placeOf(fault)}`));
-      input = round < MOST_ROUNDS ? found.reduce(without, input) : NO_SCHEMA;
+      const named = found.slice(0, MOST_LEFT_OUT);
+      faults.push(...named.map((fault) => `left out of inputSchema: ${fault.reason}${placeOf(fault)}`));
+      input = round < MOST_ROUNDS && named.length === found.length ? found.reduce(without, input) : NO_SCHEMA;
     }
     return { tool: input === inputSchema ? sound : { ...sound, inputSchema: input }, faults };
   },

@@ -95,6 +95,16 @@ test("D3 D9 what a client on the official SDK lists compiles together, whatever 
   assert.equal(tools.size, 6);
 });
 
+test("D3 E4 a schema of very many faults, or of references in a long chain, holds nobody up", () => {
+  const bad = Object.fromEntries(Array.from({ length: 200_000 }, (_, index) => [`p${index}`, { type: "x" }]));
+  const { tool, faults } = withSoundSchemas({ name: "x", inputSchema: { type: "object", properties: bad } });
+  assert.deepEqual([tool["inputSchema"], faults.length], [{ type: "object" }, 100]);
+  const chain = Object.fromEntries(
+    Array.from({ length: 20_000 }, (_, index) => [`p${index}`, { $ref: `#/$defs/p${index + 1}` }]),
+  );
+  assert.ok(faultsOf({ $defs: chain, $ref: "#/$defs/p0" }).length > 0);
+});
+
 const WORDS = ["object", "int", "string", "(", "^a$", "x", "#", "#/$defs/A", "#/properties/a", "date"];
 const leaf = fc.oneof(
   fc.constantFrom<unknown>(null, true, false, 0, -1, 1.5, [], {}, [1], ["a"], ["string"], ["null"], ...WORDS),
