@@ -11,8 +11,8 @@ import { signedRelease } from "../src/cli/upgrade/upgrade.ts";
 import { deb, formula, rpm, selfExtracting, sha256OfFile, tarXz } from "./bundle/artifacts.ts";
 import { composeFolder } from "./bundle/folder.ts";
 import { PLATFORMS } from "./bundle/platform-packages.ts";
-import { builtRclone } from "./bundle/rclone.ts";
-import { run } from "./bundle/run.ts";
+import { builtEngine } from "./engine/build.ts";
+import { run } from "./engine/run.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const { values } = parseArgs({
@@ -52,7 +52,7 @@ for (const platform of platforms) {
       ? { program: values.rclone, licences: "" }
       : values["without-rclone"]
         ? null
-        : await builtRclone(root, platform);
+        : await builtEngine(root, platform);
   await composeFolder({ root, folder, platform, version, key, rclone, epochSeconds });
   const source = { folder, output, platform, version, key, epochSeconds, level: Number(values.level) };
   const isLinux = platform.go.GOOS === "linux";

@@ -19,9 +19,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
+import { run } from "../engine/run.ts";
 import { bundleText, settle } from "./folder.ts";
 import type { Platform } from "./platform-packages.ts";
-import { run } from "./run.ts";
 
 export interface Source {
   readonly folder: string;

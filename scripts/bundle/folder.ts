@@ -4,8 +4,8 @@ import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, utimes, writeFile } 
 import path from "node:path";
 import { compile } from "../build/compile.ts";
 import { isLoaded } from "../build/place-build.ts";
+import type { BuiltEngine } from "../engine/build.ts";
 import { type Platform, platformPackage } from "./platform-packages.ts";
-import type { BuiltRclone } from "./rclone.ts";
 
 const LAUNCHER = ["bin/mountaineer", "bin/find-node.sh", "bin/service-keeper.sh"];
 const DOCUMENTS = ["README.md", "LICENSE", "CHANGELOG.md", "THIRD-PARTY-NOTICES.md", "docs"];
@@ -19,7 +19,7 @@ export interface Composed {
   /** The Ed25519 public key, in base64 (raw, 32 bytes), that upgrades must be signed with; null: none is accepted. */
   readonly key: string | null;
   /** null: the bundle brings none. */
-  readonly rclone: BuiltRclone | null;
+  readonly rclone: BuiltEngine | null;
   readonly epochSeconds: number;
 }
 

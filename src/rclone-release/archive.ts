@@ -74,19 +74,29 @@ const ENCRYPTED = 1;
 const STORED = 0;
 const DEFLATED = 8;
 
-/**
- * The content of the entry with exactly this name in the central directory; null: no such entry. Rejects when the archive is
- * damaged, or the entry longer than `atMostBytes`.
- */
-export async function readZipEntry(zip: Buffer, name: string, atMostBytes: number): Promise<Buffer | null> {
+export interface ZipEntry {
+  readonly name: string;
+  /** Rejects when the archive is damaged, or the entry longer than `atMostBytes`. */
+  read(atMostBytes: number): Promise<Buffer>;
+}
+
+/** The entries of the central directory. Throws when the archive is damaged. */
+export function* zipEntries(zip: Buffer): Generator<ZipEntry> {
   const end = endOfDirectory(zip);
   let at = zip.readUInt32LE(end + 16);
   for (let left = zip.readUInt16LE(end + 10); left > 0; left--) {
     expectSignature(zip, at, ENTRY_SIGNATURE);
+    const entry = at;
     const nameEnd = at + ENTRY_BYTES + zip.readUInt16LE(at + 28);
-    if (zip.toString("utf8", at + ENTRY_BYTES, nameEnd) === name) return await content(zip, at, atMostBytes);
+    const name = zip.toString("utf8", at + ENTRY_BYTES, nameEnd);
+    yield { name, read: (atMostBytes) => content(zip, entry, atMostBytes) };
     at = nameEnd + zip.readUInt16LE(at + 30) + zip.readUInt16LE(at + 32);
   }
+}
+
+/** The content of the entry with exactly this name; null: no such entry. */
+export async function readZipEntry(zip: Buffer, name: string, atMostBytes: number): Promise<Buffer | null> {
+  for (const entry of zipEntries(zip)) if (entry.name === name) return await entry.read(atMostBytes);
   return null;
 }
 

@@ -7,7 +7,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } f
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import { run } from "../../scripts/bundle/run.ts";
+import { run } from "../../scripts/engine/run.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
