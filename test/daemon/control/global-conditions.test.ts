@@ -144,7 +144,7 @@ test("C3 without a share nobody is told how network changes are learnt", async (
 
 test("A11 an rclone that may end at a cut is told where a share is mounted by it, with the command that brings a newer one", async () => {
   const { now, conditions } = await world();
-  now.rcloneAdvice = whyNewerRclone({ major: 1, minor: 60 });
+  now.rcloneAdvice = whyNewerRclone({ major: 1, minor: 60, engine: null });
   assert.deepEqual(conditions(), []);
   now.running = await snapshotOf(smbShare("CORE"));
   const [told] = conditions();
@@ -153,7 +153,7 @@ test("A11 an rclone that may end at a cut is told where a share is mounted by it
 });
 
 test("A16 an rclone that does not keep a dot at the end of a name is told with it", () => {
-  const told = (minor: number): string => whyNewerRclone({ major: 1, minor })?.text ?? "";
+  const told = (minor: number): string => whyNewerRclone({ major: 1, minor, engine: null })?.text ?? "";
   assert.deepEqual(
     [60, 61, 68, 69].map((minor) => [/end in a dot/.test(told(minor)), told(minor) !== ""]),
     [

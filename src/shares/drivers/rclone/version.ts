@@ -7,6 +7,8 @@ import type { Lacking } from "../mount-driver.ts";
 export interface RcloneVersion {
   readonly major: number;
   readonly minor: number;
+  /** The number of this project's own build (engine/), which `rclone version` tells; null: another's build. */
+  readonly engine: number | null;
 }
 
 export const VERSION_DEADLINE_MS = 5_000;
@@ -61,6 +63,8 @@ export async function askRcloneVersion(clock: Clock, rclone: string): Promise<Rc
 }
 
 export function parseRcloneVersion(text: string): RcloneVersion | null {
-  const match = /^(?:rclone )?v(\d+)\.(\d+)/.exec(text);
-  return match === null ? null : { major: Number(match[1]), minor: Number(match[2]) };
+  const match = /^(?:rclone )?v(\d+)\.(\d+)(?:\.\d+-mountaineer\.(\d+)\b)?/.exec(text);
+  if (match === null) return null;
+  const [, major, minor, engine] = match;
+  return { major: Number(major), minor: Number(minor), engine: engine === undefined ? null : Number(engine) };
 }

@@ -35,7 +35,7 @@ test("A1 an rclone that is too old is looked at again each time, and another one
     assert.equal((await check.lacking(0))?.text, "rclone 1.59 cannot speak SMB");
   await withRclone(t, "echo 'rclone v1.68.0'");
   assert.equal(await check.lacking(0), null);
-  assert.deepEqual(check.version, { major: 1, minor: 68 });
+  assert.deepEqual(check.version, { major: 1, minor: 68, engine: null });
 });
 
 test("A1 a password that rclone did not obscure is asked for again", async (t) => {

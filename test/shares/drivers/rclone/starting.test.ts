@@ -205,7 +205,11 @@ describe("the config", () => {
 
   it("A11 closes a cached file at once where rclone would write the note of its successor when it closes it later", () => {
     const argsOf = (minor: number): readonly string[] =>
-      mountArguments(share, route, "/v/CORE", rcloneFiles("/home", "CORE"), null, { major: 1, minor });
+      mountArguments(share, route, "/v/CORE", rcloneFiles("/home", "CORE"), null, {
+        major: 1,
+        minor,
+        engine: null,
+      });
     const args = argsOf(74);
     assert.equal(args[args.indexOf("--vfs-handle-caching") + 1], "0s");
     assert.ok(!argsOf(73).includes("--vfs-handle-caching"), "an unknown option keeps rclone from starting");
