@@ -31,8 +31,8 @@ export function tooManyValues(error: unknown): { readonly error: RpcError } | nu
 interface MessageReceiver {
   /** A returned promise pauses the source until it settles. */
   take(message: unknown): Promise<void> | null;
-  /** It is not JSON, or is no response and has too many values. */
-  refuse(reason: unknown, bytes: Buffer | string): void;
+  /** It is not JSON, or is no response and has too many values. The source pauses like for `take`. */
+  refuse(reason: unknown, bytes: Buffer | string): Promise<void> | null;
 }
 
 /**
@@ -45,8 +45,7 @@ export function readMessage(bytes: Buffer | string, receiver: MessageReceiver): 
   try {
     message = parseExactly(withoutByteOrderMark(bytes.toString()));
   } catch (error) {
-    receiver.refuse(error, bytes);
-    return null;
+    return receiver.refuse(error, bytes);
   }
   return receiver.take(message);
 }
@@ -57,7 +56,7 @@ async function takeLarge(bytes: Buffer, { take, refuse }: MessageReceiver): Prom
     const isMarked = bytes.subarray(0, BYTE_ORDER_MARK.length).equals(BYTE_ORDER_MARK);
     large = await readLarge(bytes.subarray(isMarked ? BYTE_ORDER_MARK.length : 0));
   } catch (error) {
-    refuse(error, bytes);
+    await refuse(error, bytes);
     return;
   }
   try {
@@ -67,7 +66,7 @@ async function takeLarge(bytes: Buffer, { take, refuse }: MessageReceiver): Prom
     if (reply === null) throw error;
     // Whoever waits for a response gets the refusal instead.
     const responses = large.heads.filter(({ id, method }) => isRpcId(id) && method === undefined);
-    if (responses.length === 0) refuse(error, bytes);
+    if (responses.length === 0) await refuse(error, bytes);
     for (const { id } of responses) await take({ jsonrpc: "2.0", id, ...reply });
   }
 }

@@ -22,6 +22,7 @@ async function messageOf(bytes: Buffer): Promise<unknown> {
     },
     refuse(reason) {
       refused = reason;
+      return null;
     },
   });
   if (refused !== null) throw refused;

@@ -4,7 +4,7 @@ import type { CallPort, ClientPort } from "../../client-port.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { JsonObject } from "../../json-rpc.ts";
 import type { McpLogLevel, SpokenVersion } from "../../protocol.ts";
-import type { LinkFailure, OpenLink } from "../links/backend-link.ts";
+import type { LinkFailure, OpenLink, ServerOddity } from "../links/backend-link.ts";
 
 export interface InitializeResult {
   /** MODERN_VERSION for a server of that version, although the link presents the server as one with a session. */
@@ -41,6 +41,8 @@ export interface InstanceSeen {
   /** One text for each entry that strict clients would refuse. A new array after each change. */
   readonly withheldEntries: readonly string[];
   readonly asksForRoots: boolean;
+  /** A new array after each change. */
+  readonly oddities: readonly ServerOddity[];
 }
 
 export interface BackendCall {

@@ -233,6 +233,13 @@ function faultyOf({ faulty }: KindState): readonly FaultyEntry[] {
   return [...tools, ...resources, ...resourceTemplates, ...prompts, ...skills];
 }
 
+interface ListsEvents {
+  /** `staleBecause` or `withheld` has changed. */
+  onStale(): void;
+  /** A list has entries, and none is declared. */
+  onUndeclared(): void;
+}
+
 export class InstanceLists implements Disposable {
   /** Null until all lists were read for the first time. */
   listings: Listings | null = null;
@@ -243,7 +250,7 @@ export class InstanceLists implements Disposable {
   readonly #options: InstanceOptions;
   readonly #session: ServerSession;
   readonly #toolFault: ReadOptions["toolFault"];
-  readonly #onStale: () => void;
+  readonly #events: ListsEvents;
   readonly #states = { tools: unread(), resources: unread(), prompts: unread() };
   readonly #oddities = new Set<string>();
   #skillsTimer: Timer | null = null;
@@ -253,12 +260,12 @@ export class InstanceLists implements Disposable {
     options: InstanceOptions,
     session: ServerSession,
     toolFault: ReadOptions["toolFault"],
-    onStale: () => void,
+    events: ListsEvents,
   ) {
     this.#options = options;
     this.#session = session;
     this.#toolFault = toolFault;
-    this.#onStale = onStale;
+    this.#events = events;
   }
 
   get staleBecause(): string | null {
@@ -297,7 +304,11 @@ export class InstanceLists implements Disposable {
 
   /** A change during a reading causes one more reading. */
   changed(kind: ListKind): void {
-    if (this.#session.declares(kind) || (kind === "resources" && this.#hasSkills)) this.#begin(kind);
+    if (this.#mayHave(kind) || (kind === "resources" && this.#hasSkills)) this.#begin(kind);
+  }
+
+  #mayHave(kind: ListKind): boolean {
+    return this.#session.declares(kind) || !this.#session.declaresAnything;
   }
 
   refresh(): void {
@@ -331,7 +342,8 @@ export class InstanceLists implements Disposable {
   async #read(kind: ListKind): Promise<ReadKind> {
     const { clock, listMs: timeoutMs } = this.#options;
     const state = this.#states[kind];
-    const isModern = this.#session.result?.protocolVersion === MODERN_VERSION;
+    const { result, declaresAnything } = this.#session;
+    const isModern = result?.protocolVersion === MODERN_VERSION;
     state.reading = true;
     state.again = false;
     const read = await readKind(kind, {
@@ -339,7 +351,7 @@ export class InstanceLists implements Disposable {
       clock,
       timeoutMs,
       toolFault: this.#toolFault,
-      declares: (list) => (list === "skills" ? this.#hasSkills : this.#session.declares(kind)),
+      declares: (list) => (list === "skills" ? this.#hasSkills : this.#mayHave(kind)),
       isModern,
       onOddity: this.#onOddity,
     });
@@ -350,7 +362,15 @@ export class InstanceLists implements Disposable {
     state.reading = false;
     state.readAtMs = clock.monotonicMs();
     this.#foundFaulty(kind, read.faulty);
-    return { ...read, part: { ...read.part, ...noSkills }, freshness: isModern ? read.freshness : {} };
+    const hasEntries = Object.values(read.part).some((list) => (list?.length ?? 0) > 0);
+    if (!declaresAnything && hasEntries) this.#events.onUndeclared();
+    return {
+      ...read,
+      part: { ...read.part, ...noSkills },
+      freshness: isModern ? read.freshness : {},
+      // A list that was not declared need not exist.
+      failure: declaresAnything ? read.failure : null,
+    };
   }
 
   get #hasSkills(): boolean {
@@ -419,14 +439,15 @@ export class InstanceLists implements Disposable {
       this.freshness = freshness;
       this.#options.onListings();
     }
-    if (this.staleBecause !== staleBecause || this.withheld !== withheld) this.#onStale();
+    if (this.staleBecause !== staleBecause || this.withheld !== withheld) this.#events.onStale();
     if (state.again) this.#begin(kind);
   }
 
   readonly #onOddity = (method: string, oddity: Oddity): void => {
     const { backend, logger } = this.#options;
     const key = `${method} ${oddity}`;
-    if (this.#oddities.has(key)) return;
+    const isExpected = oddity === "no_such_list" && !this.#session.declaresAnything;
+    if (isExpected || this.#oddities.has(key)) return;
     this.#oddities.add(key);
     logger.warn(ODD[oddity], { backend, method });
   };

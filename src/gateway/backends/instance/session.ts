@@ -56,6 +56,11 @@ export class ServerSession {
     return isJsonObject(this.result?.capabilities[capability]);
   }
 
+  /** False for some servers that have lists all the same. */
+  get declaresAnything(): boolean {
+    return Object.values(this.result?.capabilities ?? {}).some(isJsonObject);
+  }
+
   /** Starts the timeout of `initialize` at the server's first output. */
   onOutput(): void {
     if (this.#hasOutput) return;

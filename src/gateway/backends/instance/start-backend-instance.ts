@@ -18,7 +18,13 @@ import {
   rpcNotification,
 } from "../../json-rpc.ts";
 import { LIST_KINDS, type McpLogLevel } from "../../protocol.ts";
-import { type BackendLink, type LinkFailure, linkFailure, type Sender } from "../links/backend-link.ts";
+import {
+  type BackendLink,
+  type LinkFailure,
+  linkFailure,
+  type Sender,
+  type ServerOddity,
+} from "../links/backend-link.ts";
 import { namesSession } from "../links/http/refusal.ts";
 import { isInstallerLine } from "../links/stdio/log.ts";
 import {
@@ -80,6 +86,7 @@ class RunningInstance {
   #closing: Promise<void> | null = null;
   /** Why the server refuses our token. The instance ends when its last call has ended. */
   #signedOut: LinkFailure | null = null;
+  #oddities: readonly ServerOddity[] = [];
   readonly #log: ServerLog;
   readonly #elicitations = new ClientRecords<ElicitationRecord>();
   readonly #tasks = new ClientRecords<TaskRecord>();
@@ -130,7 +137,10 @@ class RunningInstance {
     });
     this.#health = new Health(clock, this.#calls, changed);
     const toolFault = (tool: JsonObject): string | null => this.#link.toolFault?.(tool) ?? null;
-    this.#lists = new InstanceLists(options, this.#session, toolFault, changed);
+    this.#lists = new InstanceLists(options, this.#session, toolFault, {
+      onStale: changed,
+      onUndeclared: () => this.#isOdd("undeclared_lists"),
+    });
     this.#level = createServerLogLevel(options, this.#session, () => this.#link.pid === null);
     this.#subscriptions = new Subscriptions(options, this.#session, () => this.#state.kind === "ready");
     this.#watchers = createTaskWatchers(options, this.#session);
@@ -156,6 +166,7 @@ class RunningInstance {
         if (this.#over === null) this.#gaps.due();
       },
       onClosed: (failure) => this.#fail(failure),
+      onOddity: (oddity) => this.#isOdd(oddity),
       onLogLine: (line) => this.#keepLine(line),
     });
   }
@@ -204,6 +215,7 @@ class RunningInstance {
         listsStaleBecause: this.#lists.staleBecause,
         withheldEntries: this.#lists.withheld,
         asksForRoots: this.#questions.asksForRoots,
+        oddities: this.#oddities,
       };
     }
     return this.#seen;
@@ -361,6 +373,12 @@ class RunningInstance {
     }
     this.#subscriptions.notifyAll();
     this.#watchers.lost();
+  }
+
+  #isOdd(oddity: ServerOddity): void {
+    if (this.#oddities.includes(oddity)) return;
+    this.#oddities = [...this.#oddities, oddity];
+    this.#changed();
   }
 
   #keepLine(line: string): void {

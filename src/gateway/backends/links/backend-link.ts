@@ -50,6 +50,15 @@ export function linkFailure(
   return { kind, message, hint };
 }
 
+/** What the author of a server should change although it can be used. `backend-conditions.ts` has the words. */
+export type ServerOddity = "mixed_lines" | "spread_answers" | "no_numbers" | "undeclared_lists";
+
+export const UNREADABLE = linkFailure(
+  "protocol",
+  "its answer has NaN or Infinity, which JSON does not have",
+  "the author of the server should write null in their place",
+);
+
 const LONGEST_VERSIONS = 300;
 
 /** `theirs`: the versions that the server names; "": none. */
@@ -66,7 +75,10 @@ export interface LinkEvents {
    * or the process) until it settles.
    */
   onMessage(message: unknown, streamOf: RpcId | null): Promise<void> | null;
-  /** A request will get no answer. On stdio only if the backlog is full or the message cannot be written. */
+  /**
+   * A request will get no answer. On stdio only if the backlog is full, the message cannot be written, or its answer cannot be
+   * read.
+   */
   onRequestFailed(id: RpcId, failure: LinkFailure): void;
   /** HTTP: the server refuses a stream that it granted before, so it may have forgotten the session. */
   onDoubt(): void;
@@ -74,6 +86,8 @@ export interface LinkEvents {
   onGap(): void;
   /** Called once, as the last event, but not after `close`. */
   onClosed(failure: LinkFailure): void;
+  /** May be called again for the same. */
+  onOddity(oddity: ServerOddity): void;
   /** A line outside the protocol: of stderr, or a line of stdout that is not JSON. */
   onLogLine(line: string): void;
 }

@@ -2,6 +2,7 @@
 
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { missingHint, missingText } from "../../../secrets/reference.ts";
+import type { ServerOddity } from "../links/backend-link.ts";
 import type { BackendSpec, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
 import type { Gate } from "./data-gate.ts";
@@ -108,8 +109,33 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
     const hint = `This server shares one folder list between all your agents. Set instances = "per-client" for backend ${name}, and each client has a process of its own.`;
     found.push({ code: "roots_shared", severity: "info", title, hint });
   }
+  for (const oddity of seen.oddities) {
+    const { title, hint } = ODDITIES[oddity];
+    found.push({ code: oddity, severity: "info", title: `backend ${name} ${title}`, hint });
+  }
   return found;
 }
+
+const ALL_THE_SAME = "It is used all the same, but other clients fail. The author of the server should";
+
+const ODDITIES: Readonly<Record<ServerOddity, { readonly title: string; readonly hint: string }>> = {
+  mixed_lines: {
+    title: "writes other text, or several messages, on one line of its standard output",
+    hint: `${ALL_THE_SAME} end each message with a line feed, and write everything else to stderr.`,
+  },
+  spread_answers: {
+    title: "spreads a message over several lines",
+    hint: `${ALL_THE_SAME} write each message on one line: JSON without indentation.`,
+  },
+  no_numbers: {
+    title: "has answered with NaN or Infinity, which JSON does not have",
+    hint: "That call failed. The author of the server should write null in their place.",
+  },
+  undeclared_lists: {
+    title: "offers tools, resources or prompts, but declares none of them",
+    hint: `${ALL_THE_SAME} name what it has (as "tools": {}) in the capabilities of its answer to initialize.`,
+  },
+};
 
 /** A remote server's log is not on this machine. */
 function lookFurther({ name, origin }: BackendSpec): string {

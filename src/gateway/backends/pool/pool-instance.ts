@@ -141,6 +141,7 @@ function isOther(before: InstanceSeen, seen: InstanceSeen): boolean {
     before.outOfReach !== seen.outOfReach ||
     before.listsStaleBecause !== seen.listsStaleBecause ||
     before.withheldEntries !== seen.withheldEntries ||
-    before.asksForRoots !== seen.asksForRoots
+    before.asksForRoots !== seen.asksForRoots ||
+    before.oddities !== seen.oddities
   );
 }

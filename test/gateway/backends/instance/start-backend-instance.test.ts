@@ -86,7 +86,7 @@ describe("starting", () => {
   test("lists that the server does not declare are not asked for", async () => {
     const { instance, link } = await startReady(
       {},
-      { initialize: { protocolVersion: "2024-11-05", capabilities: {} } },
+      { initialize: { protocolVersion: "2024-11-05", capabilities: { logging: {} } } },
     );
     assert.deepEqual([link.received.length, instance.initializeResult?.protocolVersion], [2, "2024-11-05"]);
     assert.deepEqual(instance.initializeResult?.serverInfo, { name: "files", version: "" });

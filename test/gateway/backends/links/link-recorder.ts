@@ -3,6 +3,7 @@ import type {
   LinkEvents,
   LinkFailure,
   OpenLink,
+  ServerOddity,
 } from "../../../../src/gateway/backends/links/backend-link.ts";
 import type { JsonObject, RpcId } from "../../../../src/gateway/json-rpc.ts";
 import { isJsonObject } from "../../../../src/gateway/json-rpc.ts";
@@ -20,6 +21,7 @@ export function openRecorded(open: OpenLink) {
   const failed = new Map<RpcId, LinkFailure>();
   const closed: LinkFailure[] = [];
   const logLines: string[] = [];
+  const oddities: ServerOddity[] = [];
   let doubts = 0;
   let gaps = 0;
   let lastId = 0;
@@ -46,6 +48,7 @@ export function openRecorded(open: OpenLink) {
       if (!isOpened) throw new Error("called back synchronously");
       closed.push(failure);
     },
+    onOddity: (oddity) => void oddities.push(oddity),
     onLogLine(line) {
       if (closed.length > 0) throw new Error("a call after onClosed");
       logLines.push(line);
@@ -78,6 +81,7 @@ export function openRecorded(open: OpenLink) {
     },
     closed,
     logLines,
+    oddities,
     /** What `onMessage` returns, asked for each message. */
     hold: (_message: unknown): Promise<void> | null => null,
     /** Sends a request and waits for its result. */

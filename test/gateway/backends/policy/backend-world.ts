@@ -271,6 +271,7 @@ export class BackendWorld {
         ...{ id, key, state: { kind: "starting" }, startedAtMs: this.nowMs, readyAtMs: null, inFlight: 0 },
         ...{ missedChecks: 0, checkedAtMs: null, listsStaleBecause: null, withheldEntries: [] },
         asksForRoots: false,
+        oddities: [],
       },
       nextAtMs: this.nowMs + (this.fates.get(key) === "hangs" ? HANG_MS : START_MS),
       ...{ calls: [], deaf: false, checking: false, leftAtMs: null },

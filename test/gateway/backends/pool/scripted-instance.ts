@@ -103,7 +103,7 @@ export class ScriptedInstance implements BackendInstance {
     this.seen = {
       ...{ id, key, state: { kind: "starting" }, startedAtMs: clock.monotonicMs(), readyAtMs: null },
       ...{ inFlight: 0, missedChecks: 0, checkedAtMs: null, listsStaleBecause: null },
-      ...{ withheldEntries: [], asksForRoots: false },
+      ...{ withheldEntries: [], asksForRoots: false, oddities: [] },
     };
   }
 

@@ -20,6 +20,7 @@ const links = await Promise.all(
       onDoubt() {},
       onGap() {},
       onClosed() {},
+      onOddity() {},
       onLogLine: () => ready.resolve(),
     });
     await ready.promise;

@@ -78,7 +78,10 @@ export function readEvents(response: Response, limitBytes: number, reader: Event
       }
       const wait = readMessage(event.bytes ?? event.data, {
         take: (message) => reader.onMessage(message),
-        refuse: (error) => reader.onGarbage(tooManyValues(error)?.error.message ?? event.data),
+        refuse(error) {
+          reader.onGarbage(tooManyValues(error)?.error.message ?? event.data);
+          return null;
+        },
       });
       if (wait === null) continue;
       held = true;

@@ -5,8 +5,16 @@ import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
 import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
 import { readMessage, tooManyValues } from "../../../written-results.ts";
-import { type CleanLine, type LinkEvents, type LinkFailure, linkFailure, tooLong } from "../backend-link.ts";
+import {
+  type CleanLine,
+  type LinkEvents,
+  type LinkFailure,
+  linkFailure,
+  tooLong,
+  UNREADABLE,
+} from "../backend-link.ts";
 import { type Credential, type LinkAuthorization, signing } from "../link-authorization.ts";
+import { unreadableAnswer } from "../odd-output.ts";
 import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
 import type { Asked, Response } from "./connections.ts";
 import { redirectedPath, refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
@@ -79,6 +87,7 @@ export class Exchange {
   readonly #signing: ReturnType<typeof signing>;
   #answered = false;
   #garbled = false;
+  #isUnreadable = false;
   /** The message of an error response without an id. */
   #complaint: string | null = null;
   #done = false;
@@ -209,6 +218,7 @@ export class Exchange {
       refuse: (error) => {
         this.#garbage(tooManyValues(error)?.error.message ?? withoutByteOrderMark(answer.toString()));
         this.#fail(this.#unanswered());
+        return null;
       },
     });
   }
@@ -345,6 +355,10 @@ export class Exchange {
 
   #garbage(text: string): void {
     this.#garbled = true;
+    if (unreadableAnswer(text) !== null) {
+      this.#isUnreadable = true;
+      this.#context.events.onOddity("no_numbers");
+    }
     this.#context.events.onLogLine(this.#context.clean(text));
   }
 
@@ -354,6 +368,7 @@ export class Exchange {
     if (this.#complaint !== null) {
       return linkFailure("protocol", `${origin} answered with an error: ${this.#complaint}`);
     }
+    if (this.#isUnreadable) return UNREADABLE;
     if (other !== undefined) return linkFailure("protocol", other);
     return this.#garbled
       ? linkFailure("protocol", `${origin} answered something that is no JSON`)

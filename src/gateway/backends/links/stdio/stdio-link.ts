@@ -98,6 +98,8 @@ class StdioLink implements BackendLink {
     this.#messages = createMessageReader(stdout, limitBytes, clock, {
       onMessage: (message) => events.onMessage(message, null),
       onNoise: (line) => events.onLogLine(this.#clean(line)),
+      onRequestFailed: (id, failure) => events.onRequestFailed(id, failure),
+      onOddity: (oddity) => events.onOddity(oddity),
       onFailure: (failure) => this.#kill(failure),
       onSettled: () => this.#finishWhenRead(),
     });

@@ -59,6 +59,8 @@ class StreamLink implements BackendLink {
     this.#messages = createMessageReader(this.#stream, LIMIT_BYTES, clock, {
       onMessage: (message) => events.onMessage(message, null),
       onNoise: (line) => events.onLogLine(this.#clean(line)),
+      onRequestFailed: (id, failure) => events.onRequestFailed(id, failure),
+      onOddity: (oddity) => events.onOddity(oddity),
       onFailure: (failure) => this.#end(failure),
       onSettled: () => {
         if (this.#failure !== null) this.#report(this.#failure);

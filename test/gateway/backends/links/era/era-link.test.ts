@@ -182,6 +182,7 @@ function startUnder(
     onDoubt() {},
     onGap() {},
     onClosed() {},
+    onOddity() {},
     onLogLine() {},
   });
   const at = (index: number): Under => under[index] ?? assert.fail(`no link ${index} was opened`);

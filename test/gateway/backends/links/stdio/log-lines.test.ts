@@ -121,6 +121,8 @@ test("lines that are no JSON are tolerated up to a number and a size within ten 
     createMessageReader(stdout, 1024 * 1024, clock, {
       onMessage: () => null,
       onNoise() {},
+      onRequestFailed() {},
+      onOddity() {},
       onFailure: ({ message }) => failures.push(message),
       onSettled() {},
     });
@@ -131,4 +133,56 @@ test("lines that are no JSON are tolerated up to a number and a size within ten 
     }
     assert.equal(failures.length > 0, fails, `${count} of ${line.length}`);
   }
+});
+
+/** All that the reader gives of a text that comes in pieces of so many bytes. */
+async function readPieces(
+  text: string,
+  bytes: number,
+  limitBytes = 1024 * 1024,
+): Promise<readonly unknown[]> {
+  const stdout = new PassThrough();
+  const told: unknown[] = [];
+  const reader = createMessageReader(stdout, limitBytes, createManualClock(), {
+    onMessage: async (message) => void told.push(message),
+    onNoise: (line) => void told.push(line),
+    onRequestFailed: (id) => void told.push(`failed ${id}`),
+    onOddity() {},
+    onFailure: ({ kind }) => void told.push(kind),
+    onSettled() {},
+  });
+  const all = Buffer.from(text);
+  for (let at = 0; at < all.length; at += bytes) stdout.write(all.subarray(at, at + bytes));
+  await settle();
+  reader.finish();
+  await settle();
+  return told;
+}
+
+test("D9 what stands around messages is read the same however it is cut, and each message once", async () => {
+  const answer = (id: number) => ({ jsonrpc: "2.0", id, result: { text: 'ä } " {' } });
+  const notice = { jsonrpc: "2.0", method: "x" };
+  const line = (message: unknown): string => JSON.stringify(message);
+  const cases: [text: string, told: readonly unknown[]][] = [
+    [`50% ${line(answer(1))}\n`, ["50%", answer(1)]],
+    [`${line(answer(1))} it's {done}\n${line(answer(2))}\n`, ["it's {done}", answer(1), answer(2)]],
+    [`${line(notice)}${line(answer(1))}\n`, [notice, answer(1)]],
+    // Not to be told apart from what it is quoted in.
+    [`got ${line(notice)}\n`, [`got ${line(notice)}`]],
+    [`${line(answer(1))} or ${line(answer(2))}\n`, [`${line(answer(1))} or ${line(answer(2))}`]],
+    [`got "${line(answer(1))}"\n`, [`got "${line(answer(1))}"`]],
+    [`{log: ${line(answer(1))}}\n`, [`{log: ${line(answer(1))}}`]],
+    [`${JSON.stringify(answer(1), null, 2)}\n${line(answer(2))}\n`, [answer(1), answer(2)]],
+    [`{\n${line(answer(1))}\n{\n"a": 1\n}\n`, ["{", answer(1), "{", '"a": 1', "}"]],
+    [`{\n"jsonrpc": "2.0"`, ["{", '"jsonrpc": "2.0"']],
+    [`{"jsonrpc":"2.0","id":7,"result":{"a":[NaN,"NaN"]}}\n`, ["failed 7"]],
+    [`{"jsonrpc":"2.0","method":"x","params":NaN}\n`, ['{"jsonrpc":"2.0","method":"x","params":NaN}']],
+  ];
+  for (const [text, told] of cases)
+    for (const bytes of [1, 7, text.length]) assert.deepEqual(await readPieces(text, bytes), told, text);
+});
+
+test("D9 an object over several lines is no longer than a message may be", async () => {
+  const told = await readPieces(`{"a": [\n${"1,\n".repeat(1_000)}`, 100, 1_000);
+  assert.equal(told[0], "overloaded");
 });

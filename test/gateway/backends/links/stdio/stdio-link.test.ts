@@ -106,7 +106,7 @@ test("without a descriptor to spare a program does not start, is told so, and no
     `const warden = new Warden({ clock, logger });
      const open = openStdioLink({ command: "cat", args: [], env: {}, cwd: "/", warden, clock });
      const failure = await new Promise((onClosed) =>
-       open({ onMessage: () => null, onRequestFailed() {}, onLogLine() {}, onClosed }));
+       open({ onMessage: () => null, onRequestFailed() {}, onOddity() {}, onLogLine() {}, onClosed }));
      console.log(failure.kind, failure.message);
      console.log(failure.hint);
      await warden[Symbol.asyncDispose]();
