@@ -2,7 +2,7 @@
 // (test/gateway/catalog/entry-checks.test.ts); such clients themselves are in test/nightly/other-clients.test.ts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LIGHT_SERVER, MALFORMED_SERVER, MISBEHAVING_SERVER } from "./fixture-programs.ts";
+import { LIGHT_SERVER, MALFORMED_SERVER } from "./fixture-programs.ts";
 import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
 import type { Json } from "./light-client.ts";
 
@@ -17,7 +17,6 @@ test("D3 one server's malformed entries cost no client anything else: each is me
     backends: {
       well: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "well_" } }),
       bad: nodeBackend(MALFORMED_SERVER),
-      broken: nodeBackend(MISBEHAVING_SERVER, ["list-fails"]),
     },
   });
   await rig.untilReady("well");

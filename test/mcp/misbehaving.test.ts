@@ -16,8 +16,6 @@ import { connectLight, type LightClient } from "./light-client.ts";
 
 /** Longer than any start takes, so that only what is named beside it is hit. */
 const PATIENT: Section = { init: 60, cap_fetch: 60, call: 60 };
-/** Longer than any of these timeouts. */
-const TOO_LATE_MS = "600000";
 /** An end that waited for what never ends by itself would take ten minutes at least, or for ever. */
 const FAR_TOO_LONG_MS = 60_000;
 
@@ -66,14 +64,6 @@ const STORIES: readonly Story[] = [
   { mode: "flood-notices", comesTo: ({ phase }) => phase === "Ready" || phase === "Degraded" },
   { mode: "flood-stderr", comesTo: isReady, logs: "flood flood" },
   {
-    mode: "garbage",
-    comesTo: isReady,
-    logs: "Welcome to my server!",
-    async afterwards(client, _, work) {
-      assert.equal(await client.call(work), "worked");
-    },
-  },
-  {
     mode: "big-result",
     comesTo: isReady,
     async afterwards(client, _, work) {
@@ -94,10 +84,7 @@ const STORIES: readonly Story[] = [
     },
   },
   { mode: "ignores-term", comesTo: isReady },
-  { mode: "list-fails", comesTo: isNamed },
   { mode: "endless-paging", comesTo: isNamed },
-  { mode: "repeated-cursor", comesTo: isNamed },
-  { mode: "slow-lists", timeouts: { cap_fetch: 1 }, env: { LATE_MS: TOO_LATE_MS }, comesTo: isNamed },
 ];
 
 /** Behind one daemon: each of them misbehaves while all others do. */

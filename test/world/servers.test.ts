@@ -8,6 +8,10 @@ import { after, before, describe, it } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { parse } from "yaml";
+import type { MountaineerError } from "../../src/runtime/errors.ts";
+import type { Altered } from "../gateway/backends/sign-in/authorization-server.ts";
+import type { ProtectedServerOptions } from "../gateway/backends/sign-in/protected-server.ts";
+import { isGood, startSignInRig } from "../gateway/backends/sign-in/sign-in-rig.ts";
 import { type GatewayRig, nodeBackend, openGatewayRig, type Section } from "../mcp/gateway-rig.ts";
 import { connectLight, type Json, type LightClient } from "../mcp/light-client.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
@@ -42,9 +46,20 @@ interface Row {
   /** Of the tool `work`, one after the other. */
   readonly calls?: readonly Call[];
   readonly logs?: string;
+  /** Over HTTP: how often it was asked then, by method. */
+  readonly asked?: Readonly<Record<string, number>>;
 }
 
-const rowsOf = async (name: string): Promise<readonly Row[]> =>
+interface SignInRow {
+  readonly what: string;
+  readonly from?: readonly string[];
+  readonly server?: ProtectedServerOptions;
+  readonly alters?: Readonly<Record<string, Altered>>;
+  /** Part of the reason and hint. */
+  readonly refused?: string;
+}
+
+const rowsOf = async <Of = Row>(name: string): Promise<readonly Of[]> =>
   parse(await readFile(join(import.meta.dirname, "servers", name), "utf8"));
 const PROGRAM = join(import.meta.dirname, "servers", "odd-server.ts");
 const PATIENT: Section = { init: 60, cap_fetch: 60, call: 60 };
@@ -58,8 +73,8 @@ describe("D9 D3 servers of other people", async () => {
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "mt-odd-"));
-    await new Promise<void>((resolve) => odd.listen(0, "127.0.0.1", resolve));
-    const { port } = odd.address() as AddressInfo;
+    await new Promise<void>((resolve) => odd.listener.listen(0, "127.0.0.1", resolve));
+    const { port } = odd.listener.address() as AddressInfo;
     const backends: [string, Section][] = [];
     const add = ({ name, section }: Row, how: Section): void => {
       const timeouts = { ...PATIENT, ...Object(section?.["timeouts"]) };
@@ -80,8 +95,8 @@ describe("D9 D3 servers of other people", async () => {
   after(async () => {
     await client[Symbol.asyncDispose]();
     await rig[Symbol.asyncDispose]();
-    odd.closeAllConnections();
-    odd.close();
+    odd.listener.closeAllConnections();
+    odd.listener.close();
     await rm(folder, { recursive: true, force: true });
   });
 
@@ -135,6 +150,8 @@ describe("D9 D3 servers of other people", async () => {
       assert.deepEqual(found.map(({ code }) => code).toSorted(), Object.keys(conditions).toSorted());
       for (const { code, title, hint } of found)
         assert.match(`${title} ${hint}`, new RegExp(conditions[code] ?? "^$"));
+      for (const [method, count] of Object.entries(row.asked ?? {}))
+        assert.equal(odd.asked(name, method), count, method);
       if (row.logs === undefined) return;
       const kept = await (await rig.daemon()).ask("logs", { backend: name }, AbortSignal.timeout(ANSWERS_MS));
       assert.ok(JSON.stringify(kept).includes(row.logs));
@@ -148,4 +165,21 @@ describe("D9 D3 servers of other people", async () => {
     assert.equal(tools.length, (await client.tools()).length);
     await strict.close();
   });
+});
+
+describe("D9 E1 signing in to servers of other people", { concurrency: 4 }, async () => {
+  for (const { what, server = {}, alters = {}, refused } of await rowsOf<SignInRow>("sign-in.yaml")) {
+    it(`D9 E1 ${what}`, async (t) => {
+      const rig = await startSignInRig(t, { server, alters });
+      const signedIn = rig.signIn();
+      if (refused === undefined) {
+        const { accessToken } = await signedIn;
+        assert.ok(await isGood(rig, `Bearer ${accessToken}`));
+      } else
+        await assert.rejects(signedIn, (error: MountaineerError) => {
+          assert.match(`${error.message} ${error.hint}`, new RegExp(refused));
+          return true;
+        });
+    });
+  }
 });

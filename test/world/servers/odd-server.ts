@@ -57,7 +57,8 @@ const isList = (value: Step | readonly Step[]): value is readonly Step[] => Arra
 class OddServer {
   readonly does: Odd;
   readonly base: string;
-  readonly #asked = new Map<string, number>();
+  /** Requests so far, by method. */
+  readonly asked = new Map<string, number>();
   /** Its number; those before it are ended. */
   session = 1;
   /** Of HTTP+SSE. */
@@ -72,7 +73,9 @@ class OddServer {
   answer(message: Json, isGone = false): Written | null {
     const { does } = this;
     const { id, method } = message;
-    const step = isGone ? (does.gone ?? {}) : this.#stepOf(String(method));
+    const nth = this.asked.get(String(method)) ?? 0;
+    this.asked.set(String(method), nth + 1);
+    const step = isGone ? (does.gone ?? {}) : this.#stepOf(String(method), nth);
     if (step.isNever === true || (id === undefined && step.raw === undefined && step.status === undefined))
       return null;
     const result = step.result ?? this.#usual(String(method), message);
@@ -93,10 +96,8 @@ class OddServer {
       .replaceAll("$BASE", () => this.base);
   }
 
-  #stepOf(method: string): Step {
+  #stepOf(method: string, nth: number): Step {
     const steps = this.does.on?.[method] ?? {};
-    const nth = this.#asked.get(method) ?? 0;
-    this.#asked.set(method, nth + 1);
     return isList(steps) ? (steps[Math.min(nth, steps.length - 1)] ?? {}) : steps;
   }
 
@@ -140,12 +141,13 @@ function overStdio(does: Odd): void {
 /** Takes requests for `/NAME/…`, each for the server of that name. */
 export function createOddServers(byName: ReadonlyMap<string, Odd>) {
   const servers = new Map([...byName].map(([name, does]) => [name, new OddServer(does, `/${name}`)]));
-  return createServer((request, response) => {
+  const listener = createServer((request, response) => {
     const [, name = "", ...rest] = (request.url ?? "").split("/");
     const server = servers.get(name);
     if (server === undefined) response.writeHead(404).end();
     else void serve(server, `/${rest.join("/")}`, request, response);
   });
+  return { listener, asked: (name: string, method: string) => servers.get(name)?.asked.get(method) ?? 0 };
 }
 
 async function serve(

@@ -46,6 +46,8 @@ async function asStandard(response: Response): Promise<Response> {
   const body = jsonObject(content);
   if (body === null) return new Response(content, { status, headers });
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+  // Some servers answer errors with HTTP 200.
+  if ("error" in given && !("access_token" in given)) return Response.json(given, { status: 400 });
   if ("access_token" in given) return Response.json({ token_type: "bearer", ...given }, { status });
   const isRegistration = "client_id" in given;
   return isRegistration
@@ -85,7 +87,9 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
     // A proxy, or a server that restarts, may answer with a web page instead of JSON.
     const isNoAnswer =
       error.code === oauth.RESPONSE_IS_NOT_JSON || error.code === oauth.RESPONSE_IS_NOT_CONFORM;
-    return failed(isNoAnswer ? "later" : "never", `${who}: ${shown(error.message)}`, undefined, error);
+    const status = error.cause instanceof Response ? ` (HTTP ${error.cause.status})` : "";
+    const text = `${who}: ${shown(error.message)}${status}`;
+    return failed(isNoAnswer ? "later" : "never", text, undefined, error);
   }
   return error;
 }

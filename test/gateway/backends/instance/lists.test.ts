@@ -40,25 +40,6 @@ async function failure(answer: Page): Promise<string> {
 }
 
 describe("reading a list", () => {
-  test("D3 a cursor that comes again is a failure, and keeps what was read", async () => {
-    let next = 0;
-    const tools = [toolOf("x")];
-    const outcome = await read(() => page({ tools, nextCursor: ["a", "b", "a"][next++ % 3] }));
-    assert.equal(outcome.failure?.message, "tools/list gives the same page again and again");
-    assert.deepEqual(outcome.part.tools, tools);
-  });
-  test("D3 D9 a cursor that is a number leads to the next page", async () => {
-    const asked: unknown[] = [];
-    const outcome = await read((cursor) => {
-      asked.push(cursor);
-      return page(cursor === 8 ? { tools: [toolOf("two")] } : { tools: [toolOf("one")], nextCursor: 8 });
-    });
-    assert.deepEqual(asked, [null, 8]);
-    assert.deepEqual(
-      outcome.part.tools?.map(({ name }) => name),
-      ["one", "two"],
-    );
-  });
   test("pages, entries and bytes are bounded", async () => {
     let next = 0;
     const endless =

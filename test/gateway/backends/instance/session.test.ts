@@ -164,30 +164,6 @@ describe("a session that is lost", () => {
   });
 });
 
-// Servers that answer 200 or 500 after they have forgotten the session; and tools with sessions of their own.
-test("D9 words of a lost session, or a 500, have a ping ask in the old session; the call is not repeated", async () => {
-  const lost = { error: { code: -32000, message: "Session not found" } };
-  for (const [ping, initialized] of [
-    [lost, 2],
-    [{ result: {} }, 1],
-  ] as const) {
-    for (const fails of [true, false]) {
-      const { link, call, instance } = await startReady();
-      link.pid = null;
-      link.answers.set("ping", () => ping);
-      const { id, reply } = call(null);
-      if (fails) link.failRequest(id, { ...FAILURE("refused"), status: 500 });
-      else link.answer(id, lost);
-      assert.ok("error" in (await reply));
-      await settle();
-      assert.equal(link.requests("ping").length, 1);
-      assert.equal(link.requests("initialize").length, initialized);
-      assert.equal(link.requests("tools/call").length, 1);
-      assert.equal(instance.seen.state.kind, "ready");
-    }
-  }
-});
-
 describe("health", () => {
   test("a ping without an answer is a missed check, any message a sign of life", async () => {
     const { link, instance, clock, counts } = await startReady();

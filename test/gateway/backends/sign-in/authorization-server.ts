@@ -18,6 +18,36 @@ export interface AuthorizationServerOptions {
   readonly hasGrace?: boolean;
   /** Default true. */
   readonly registers?: boolean;
+  /** By path: how its answers are others than those of a server that keeps to the standards. */
+  readonly alters?: Readonly<Record<string, Altered>>;
+}
+
+/** `$ISSUER` in texts is the authorization server. */
+export interface Altered {
+  readonly set?: Readonly<Record<string, unknown>>;
+  readonly drop?: readonly string[];
+  /** In place of the answer. */
+  readonly raw?: string;
+  readonly status?: number;
+  readonly type?: string;
+}
+
+/** What `response` is ended with is sent altered. */
+export function alter(
+  response: ServerResponse,
+  { set, drop = [], raw, status, type }: Altered,
+  issuer: string,
+) {
+  const end = response.end.bind(response);
+  response.end = ((body: string | Buffer = "{}") => {
+    const whole = raw === undefined ? { ...JSON.parse(String(body)), ...set } : {};
+    const kept = Object.entries(whole).filter(([key]) => !drop.includes(key));
+    const text = (raw ?? JSON.stringify(Object.fromEntries(kept))).replaceAll("$ISSUER", issuer);
+    response.statusCode = status ?? response.statusCode;
+    response.setHeader("content-length", Buffer.byteLength(text));
+    if (type !== undefined) response.setHeader("content-type", type);
+    return end(text);
+  }) as ServerResponse["end"];
 }
 
 export type AuthorizationServer = Awaited<ReturnType<typeof startAuthorizationServer>>;
@@ -35,6 +65,8 @@ export async function startAuthorizationServer(t: TestContext, options: Authoriz
       return;
     }
     if (path === "/token" && hold !== null) holdBack(response, hold);
+    const altered = options.alters?.[path];
+    if (altered !== undefined) alter(response, altered, issuer);
     handle(request, response);
   });
   const port = await onLoopback(t, server);

@@ -1,11 +1,21 @@
 // An MCP server behind a bearer check, as MCP describes it: 401 and 403 with a challenge, and its metadata.
 import type { TestContext } from "node:test";
 import { serving, startHttpServer } from "../programs/http-server.ts";
-import type { AuthorizationServer } from "./authorization-server.ts";
+import { type Altered, type AuthorizationServer, alter } from "./authorization-server.ts";
 
 const METADATA = "/.well-known/oauth-protected-resource/mcp";
 
-export async function startProtectedServer(t: TestContext, authorization: AuthorizationServer) {
+export interface ProtectedServerOptions {
+  /** The challenge of a 401, with `$METADATA` for the address of its metadata; "": none. */
+  readonly challenge?: string;
+  readonly metadata?: Altered;
+}
+
+export async function startProtectedServer(
+  t: TestContext,
+  authorization: AuthorizationServer,
+  { challenge: given, metadata: altered }: ProtectedServerOptions = {},
+) {
   const seen = new Set<string>();
   let calls = 0;
   let refusals = 0;
@@ -29,7 +39,8 @@ export async function startProtectedServer(t: TestContext, authorization: Author
       const scopes = token === "" ? null : await authorization.scopesOf(token, server.url);
       if (scopes === null) {
         refusals++;
-        response.writeHead(401, { "www-authenticate": challenge('scope="mcp:read"') }).end("who are you?");
+        const asks = given?.replace("$METADATA", server.origin + METADATA) ?? challenge('scope="mcp:read"');
+        response.writeHead(401, asks === "" ? {} : { "www-authenticate": asks }).end("who are you?");
       } else if (method === "tools/call" && !scopes.includes(callScope)) {
         const more = `error="insufficient_scope", scope="${callScope}"`;
         response.writeHead(403, { "www-authenticate": challenge(more) }).end("not with that");
@@ -39,8 +50,10 @@ export async function startProtectedServer(t: TestContext, authorization: Author
       path: "/mcp",
       elsewhere({ url }, response) {
         if (url !== METADATA) return response.writeHead(404).end();
+        if (altered !== undefined) alter(response, altered, authorization.issuer);
         const metadata = { resource: server.url, authorization_servers: [authorization.issuer] };
-        return response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(metadata));
+        response.setHeader("content-type", "application/json");
+        return response.end(JSON.stringify(metadata));
       },
     },
   );

@@ -16,18 +16,14 @@ import {
   shownAddress,
 } from "../../../../src/gateway/backends/sign-in/bounded-fetch.ts";
 import { bearerChallenge } from "../../../../src/gateway/backends/sign-in/challenge.ts";
-import { machineAuth, registerClient } from "../../../../src/gateway/backends/sign-in/client.ts";
-import { findSignInPlace } from "../../../../src/gateway/backends/sign-in/discovery.ts";
+import { machineAuth } from "../../../../src/gateway/backends/sign-in/client.ts";
 import {
   type Grant,
   type GrantStore,
   openGrantStore,
 } from "../../../../src/gateway/backends/sign-in/grant-store.ts";
-import { loadOAuth, openOAuth } from "../../../../src/gateway/backends/sign-in/oauth-library.ts";
-import {
-  codeRequestAddress,
-  machineTokens,
-} from "../../../../src/gateway/backends/sign-in/token-requests.ts";
+import { loadOAuth } from "../../../../src/gateway/backends/sign-in/oauth-library.ts";
+import { codeRequestAddress } from "../../../../src/gateway/backends/sign-in/token-requests.ts";
 import {
   createGrantSource,
   createMachineSource,
@@ -135,44 +131,6 @@ test("E1 answers are bounded, and redirects are not followed", async (t) => {
     ["/moved", /redirects \(HTTP 302\), which is not followed/],
   ] as const)
     await assert.rejects(boundedFetch(origin + path, { method: "GET" }), { code: "sign_in_failed", message });
-});
-
-test("E1 D9 what servers leave out of an answer, or write as null, ends no sign-in", async (t) => {
-  let origin = "";
-  const server = createServer(({ url }, response) => {
-    const answers: Readonly<Record<string, object>> = {
-      "/meta": { resource: `${origin}/mcp`, authorization_servers: [origin], scopes_supported: null },
-      "/.well-known/oauth-authorization-server": {
-        issuer: origin,
-        authorization_endpoint: `${origin}/authorize`,
-        token_endpoint: `${origin}/token`,
-        registration_endpoint: `${origin}/register`,
-        code_challenge_methods_supported: ["S256"],
-      },
-      "/register": { client_id: "c", client_secret: null, redirect_uris: ["http://127.0.0.1:1/callback"] },
-      "/token": { access_token: "t", refresh_token: null, scope: null },
-    };
-    response.setHeader("content-type", "application/json");
-    response.end(JSON.stringify(answers[url ?? ""] ?? {}));
-  });
-  origin = `http://127.0.0.1:${await onLoopback(t, server)}`;
-  const url = new URL(`${origin}/mcp`);
-  const tools = await openOAuth({ server: url, clock, signal: new AbortController().signal });
-  for (const header of ["Basic realm=x, Bearer resource_metadata=/meta", 'Bearer resource_metadata="meta"']) {
-    const place = await findSignInPlace(tools, {
-      server: url,
-      challenge: bearerChallenge(header),
-      issuer: null,
-    });
-    const registration = { name: null, redirectUri: "http://127.0.0.1:1/callback", wantsDevice: false };
-    const client = await registerClient(tools, place.server, registration);
-    assert.deepEqual([client.id, client.method, client.secret], ["c", "none", null]);
-    const auth = resolvedAuth({ type: "client-credentials", clientId: "a", clientSecret: "b" });
-    assert.deepEqual(await machineTokens(place, auth, null, tools), {
-      ...{ accessToken: "t", expiresAtMs: null },
-      refreshToken: null,
-    });
-  }
 });
 
 test("E1 metadata is about a server of its origin, at its path or above", () => {

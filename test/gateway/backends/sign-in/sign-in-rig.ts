@@ -24,7 +24,7 @@ import {
   agree,
   startAuthorizationServer,
 } from "./authorization-server.ts";
-import { startProtectedServer } from "./protected-server.ts";
+import { type ProtectedServerOptions, startProtectedServer } from "./protected-server.ts";
 
 export const BACKEND = "tickets";
 
@@ -53,12 +53,12 @@ export function openTestStore(home: string, clock: Clock = systemClock): () => P
 /** `clock`: of the sign-in; the servers keep the machine's. */
 export async function startSignInRig(
   t: TestContext,
-  options: AuthorizationServerOptions = {},
+  options: AuthorizationServerOptions & { readonly server?: ProtectedServerOptions } = {},
   clock: Clock = systemClock,
 ) {
   const home = await temporaryFolder(t);
   const authorization = await startAuthorizationServer(t, options);
-  const server = await startProtectedServer(t, authorization);
+  const server = await startProtectedServer(t, authorization, options.server);
   const grants = openGrantStore({ home, clock, openStore: openTestStore(home) });
   const rig = {
     home,

@@ -116,22 +116,6 @@ test("an address without a path that takes no messages is told where most server
   assert.match(await hintOf("", 401), /credentials/);
 });
 
-test("an error status whose body answers this very request is its answer", async (t) => {
-  const take: Take = (message, response) => {
-    response.writeHead(400, { "Content-Type": "application/json" });
-    response.end(
-      JSON.stringify({ jsonrpc: "2.0", id: message.id, error: { code: -32602, message: "wrong" } }),
-    );
-    return true;
-  };
-  const { recorded } = await withEcho(t, { take });
-  recorded.link.send({ jsonrpc: "2.0", id: 9, method: "echo" });
-  const { message, streamOf } = await eventually(() => recorded.received[0]);
-  assert.equal(streamOf, 9);
-  assert.ok(isJsonObject(message) && message["id"] === 9);
-  assert.equal(recorded.failed.size, 0);
-});
-
 test("what is no MCP is told as such", async (t) => {
   const answers: [type: string, body: string, status: number][] = [
     ["text/html", "<html>", 200],

@@ -198,20 +198,6 @@ test("an end by a signal says which", async (t) => {
   assert.deepEqual(failure, { kind: "closed", message: "was ended by SIGSEGV", hint: null });
 });
 
-test("lines that are no JSON are log lines; line ends of Windows and empty lines are minded by nobody", async (t) => {
-  const recorded = script(t, `printf 'Starting…\\r\\n\\r\\n{"n":1}\\r\\n\\n{"n":2}\\n'`);
-  await recorded.untilClosed();
-  assert.deepEqual(pluck(recorded.received, "message"), [{ n: 1 }, { n: 2 }]);
-  assert.deepEqual(recorded.logLines, ["Starting…"]);
-});
-
-test("a byte order mark before the first message, as programs of .NET write it, is no part of it", async (t) => {
-  const recorded = script(t, `printf '\\357\\273\\277{"a":1}\\n{"b":2}\\n'; cat`);
-  await eventually(() => recorded.received.length === 2);
-  assert.deepEqual(pluck(recorded.received, "message"), [{ a: 1 }, { b: 2 }]);
-  assert.deepEqual(recorded.logLines, []);
-});
-
 test("a flood of lines that are no JSON ends the link, and the program with it", async (t) => {
   const { recorded } = runStill(t, "yes garbage");
   const failure = await recorded.untilClosed();
