@@ -1,0 +1,129 @@
+package smb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+
+	smb2 "github.com/cloudsoda/go-smb2"
+	"github.com/rclone/rclone/fs"
+)
+
+// watched is the connection under an SMB session. It notes its own end, and
+// soon, because the session always has a read pending.
+type watched struct {
+	net.Conn
+	end atomic.Pointer[error]
+}
+
+func (w *watched) Read(p []byte) (n int, err error) {
+	n, err = w.Conn.Read(p)
+	return n, w.note(err)
+}
+
+func (w *watched) Write(p []byte) (n int, err error) {
+	n, err = w.Conn.Write(p)
+	return n, w.note(err)
+}
+
+// note closes the connection, too: the session does so only at a logoff
+func (w *watched) note(err error) error {
+	if err != nil && w.end.CompareAndSwap(nil, &err) {
+		_ = w.Conn.Close()
+	}
+	return err
+}
+
+func (w *watched) hasEnded() bool {
+	return w.end.Load() != nil
+}
+
+// wasLost returns whether the connection has ended other than by silence:
+// what has waited for --timeout in vain does not wait once more.
+func (w *watched) wasLost() bool {
+	end := w.end.Load()
+	return end != nil && !errors.Is(*end, os.ErrDeadlineExceeded)
+}
+
+// repeat does work that may be done twice without harm, and does it again on
+// another connection if its own was lost meanwhile. It is not for mkdir,
+// rename, remove or create, where a repeat after a lost answer would let two
+// programs both win.
+//
+// A failed connect or logon ends it. Put the connection, which may be nil.
+func repeat[T any](ctx context.Context, f *Fs, share string, work func(*conn) (T, error)) (result T, cn *conn, err error) {
+	for tries := f.repeats(); ; tries-- {
+		cn, err = f.getConnection(ctx, share)
+		if err != nil {
+			return result, nil, err
+		}
+		result, err = work(cn)
+		if err == nil || tries == 0 || !cn.wire.wasLost() {
+			return result, cn, err
+		}
+		fs.Debugf(f, "Connection lost, repeating on another one: %v", err)
+	}
+}
+
+func (f *Fs) repeats() int {
+	return fs.GetConfig(f.ctx).LowLevelRetries
+}
+
+// reader reads a file, and goes on at the same offset on another connection
+// when its own is lost.
+type reader struct {
+	fs     *Fs
+	ctx    context.Context
+	share  string
+	name   string
+	offset int64
+	cn     *conn // nil: it was lost
+	file   *smb2.File
+}
+
+func (r *reader) open() (err error) {
+	r.file, r.cn, err = repeat(r.ctx, r.fs, r.share, func(cn *conn) (*smb2.File, error) {
+		return cn.smbShare.OpenFile(r.name, os.O_RDONLY, 0)
+	})
+	if err != nil {
+		r.fs.putConnection(&r.cn, err)
+		return fmt.Errorf("failed to open: %w", err)
+	}
+	return nil
+}
+
+func (r *reader) Read(p []byte) (n int, err error) {
+	for tries := r.fs.repeats(); ; tries-- {
+		if r.cn == nil {
+			if err = r.open(); err != nil {
+				return 0, err
+			}
+		}
+		// All that was read, or nothing and an error.
+		n, err = r.file.ReadAt(p, r.offset)
+		r.offset += int64(n)
+		if err == nil || err == io.EOF || !r.cn.wire.wasLost() {
+			return n, err
+		}
+		r.cn = nil
+		if tries == 0 {
+			return 0, err
+		}
+	}
+}
+
+func (r *reader) Close() (err error) {
+	if r.cn == nil {
+		return nil
+	}
+	// With its connection the server's handle has ended, too.
+	if !r.cn.wire.hasEnded() {
+		err = r.file.Close()
+	}
+	r.fs.putConnection(&r.cn, err)
+	return err
+}
