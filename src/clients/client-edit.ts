@@ -111,7 +111,7 @@ function member(text: string, object: Node, key: string, value: ConfigTable, lay
   const remark = /^[ \t]*(?:\/\/[^\r\n]*|\/\*[^\r\n]*\*\/[ \t]*)?(?=\r?\n)/.exec(text.slice(from));
   return [
     ...(comma === null ? [{ offset: end, length: 0, content: "," }] : []),
-    { offset: from + (remark?.[0].length ?? 0), length: 0, content: line },
+    { offset: from + (remark?.[0].length ?? 0), length: 0, content: comma === null ? line : `${line},` },
   ];
 }
 

@@ -35,6 +35,10 @@ interface Row {
 const SESSION = "begin a new session of TITLE";
 const STORAGE = "APPS/Code/User/globalStorage";
 
+const asLocal = ({ command, args, env }: OwnProgram): ConfigTable => {
+  return { type: "local", command: [command, ...args], environment: env };
+};
+
 const ROWS = {
   claude: { title: "Claude Desktop", files: ["APPS/Claude/claude_desktop_config.json"] },
   "claude-code": {
@@ -81,11 +85,21 @@ const ROWS = {
       "./opencode.jsonc",
     ],
     section: ["mcp"],
-    entry: ({ command, args, env }) => ({ type: "local", command: [command, ...args], environment: env }),
+    entry: asLocal,
+  },
+  kilo: {
+    title: "Kilo Code",
+    files: [
+      "CONFIG/kilo/kilo.jsonc",
+      "CONFIG/kilo/kilo.json",
+      ...["./kilo.jsonc", "./kilo.json", "./.kilo/kilo.jsonc", "./.kilo/kilo.json", "./.kilocode/mcp.json"],
+    ],
+    section: ["mcp"],
+    entry: asLocal,
   },
   copilot: {
     title: "Copilot CLI",
-    files: ["$COPILOT_HOME|~/.copilot/mcp-config.json", "./.copilot/mcp-config.json"],
+    files: ["$COPILOT_HOME|~/.copilot/mcp-config.json", "./.copilot/mcp-config.json", "./.github/mcp.json"],
     also: { type: "local", tools: ["*"] },
     afterwards: SESSION,
   },
@@ -106,9 +120,20 @@ const ROWS = {
   },
   antigravity: {
     title: "Antigravity",
-    files: ["~/.gemini/antigravity/mcp_config.json"],
+    files: [
+      "~/.gemini/config/mcp_config.json",
+      "~/.gemini/antigravity/mcp_config.json",
+      "./.agents/mcp_config.json",
+    ],
     afterwards: "refresh the servers in TITLE",
   },
+  factory: {
+    title: "Factory Droid",
+    files: ["*/.factory/mcp.json"],
+    also: { type: "stdio" },
+    afterwards: SESSION,
+  },
+  junie: { title: "Junie", files: ["*/.junie/mcp/mcp.json"] },
   "lm-studio": { title: "LM Studio", files: ["~/.lmstudio/mcp.json"], afterwards: null },
   "amazon-q": { title: "Amazon Q", files: ["~/.aws/amazonq/mcp.json", "./.amazonq/mcp.json"] },
   amp: {
@@ -141,6 +166,7 @@ const ROWS = {
     afterwards: SESSION,
   },
   continue: { title: "Continue", files: ["*/.continue/config.yaml"], format: "yaml", isImportOnly: true },
+  trae: { title: "Trae", files: ["./.trae/mcp.json"], isImportOnly: true },
   librechat: { title: "LibreChat", files: ["./librechat.yaml"], format: "yaml", isImportOnly: true },
   "mcp-hub": { title: "mcp-hub", files: ["CONFIG/mcphub/servers.json"], isImportOnly: true },
   "1mcp": { title: "1MCP", files: ["CONFIG/1mcp/mcp.json"], isImportOnly: true },
@@ -227,5 +253,7 @@ export function clientOf(
     const tail = client.files.find((file) => file.startsWith("./") && path.endsWith(file.slice(1)));
     if (tail !== undefined) return { client, folder: path.slice(0, 1 - tail.length) || "/" };
   }
-  return { client: null, folder: dirname(path) };
+  // A file in a hidden folder is of the folder around it.
+  const [, folder = dirname(path)] = /^(.+)\/\.[^/]+\/[^/]+$/.exec(path) ?? [];
+  return { client: null, folder: folder === surroundings.userHome ? null : folder };
 }

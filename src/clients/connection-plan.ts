@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { ConfigTable } from "../config/edit/edit-value.ts";
 import { diffText } from "../config/history/text-diff.ts";
 import { HIDDEN, isSecretName } from "../config/shown-values.ts";
-import { errorText, MountaineerError } from "../runtime/errors.ts";
+import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { entryExists, removeLeftovers, writeDurably } from "../runtime/files/durable-file.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
@@ -24,8 +24,8 @@ import {
 import { readForeignEntry } from "./entry-keys.ts";
 import { isVariableNamed } from "./entry-texts.ts";
 import { isSameServer } from "./import-plan.ts";
-import { entrySecrets, importedServer } from "./imported-server.ts";
-import { readClientFile, serversAt } from "./read-files.ts";
+import { entrySecrets } from "./imported-server.ts";
+import { readClientFile, readServer, serversAt } from "./read-files.ts";
 
 const LONGEST_END = 1_000;
 
@@ -177,12 +177,13 @@ export async function placeOf(
   surroundings: ClientSurroundings,
 ): Promise<string> {
   if (file !== null) return resolve(file);
-  const [usual = "", ...others] = clientFiles(client.name, surroundings).flatMap(({ path, isOfFolder }) =>
+  const usual = clientFiles(client.name, surroundings).flatMap(({ path, isOfFolder }) =>
     isOfFolder ? [] : [path],
   );
-  if (others.length === 0 || (await entryExists(usual))) return usual;
-  for (const other of others) if (await entryExists(other)) return other;
-  return usual;
+  // A place that cannot be looked at is taken, so that its problem is told.
+  const isTaken = (error: unknown): boolean => systemErrorCode(error) !== "ENOTDIR";
+  for (const path of usual) if (await entryExists(path).catch(isTaken)) return path;
+  return usual[0] ?? "";
 }
 
 /**
@@ -226,8 +227,7 @@ async function knownHere(
   backends: KnownBackends,
   given: ConnectionSurroundings,
 ): Promise<{ readonly taken: readonly string[]; readonly left: readonly string[] }> {
-  const servers = await entriesOf(current);
-  const entries = Object.entries(servers).filter(([name, entry]) => {
+  const entries = Object.entries(await entriesOf(current)).filter(([name, entry]) => {
     const { command, args } = readForeignEntry(objectOf(entry));
     return name !== OWN_NAME && !isOwnEntry(command, args);
   });
@@ -239,8 +239,13 @@ async function knownHere(
   const project = client === null ? null : folder;
   const how = { expands: current.client.expands, startsThere: true };
   const surroundings = { ...given, ...how, project, kept: new Set<string>() };
-  const known = entries.flatMap(([name, entry]) => {
-    const server = importedServer(name, objectOf(entry), surroundings);
+  const servers = await Promise.all(
+    entries.map(async ([name, entry]) => ({
+      name,
+      server: await readServer(name, objectOf(entry), surroundings),
+    })),
+  );
+  const known = servers.flatMap(({ name, server }) => {
     const twins = tables.filter(
       (backend) => server !== null && isSameServer(backend, server, current.client.title),
     );

@@ -1,6 +1,6 @@
 // Reads the entry of a server in any client's form.
-import type { ConfigValue } from "../config/edit/edit-value.ts";
-import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
+import type { ConfigTable, ConfigValue } from "../config/edit/edit-value.ts";
+import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 
 /** A server from any client's file, in one common form. Texts keep their placeholders. */
 export interface ForeignServer {
@@ -14,13 +14,19 @@ export interface ForeignServer {
   readonly enabled: boolean;
   /** Those settings of the entry that backends have, too, by the names of the backends' keys. */
   readonly settings: Readonly<Record<string, ConfigValue>>;
+  /** Who the client is to the server's sign-in; as written. */
+  readonly signIn: {
+    readonly id: string | null;
+    readonly secret: string | null;
+    readonly others: ConfigTable;
+  };
   /** The settings that a backend has no key for, or whose values were not understood. */
   readonly unknown: JsonMembers;
 }
 
 /** Keys that a backend does not need. */
 const MEANINGLESS = new Set([
-  ..."type transport transportType source name bundled".split(" "),
+  ..."type transport transportType source name bundled oauthPublicClient".split(" "),
   ..."display_name description icon iconPath".split(" "),
 ]);
 const PROGRAM_KEYS = ["command", "cmd"];
@@ -34,8 +40,10 @@ export function isServerEntry(value: unknown): value is JsonMembers {
 }
 
 export function readForeignEntry(given: JsonMembers): ForeignServer {
-  const { transport, requestOptions, ...others } = given;
-  const entry = {
+  const { transport, requestOptions, oauth, auth, ...others } = given;
+  const { enabled: _, ...signIn } = { ...objectOf(oauth), ...objectOf(auth) };
+  const entry: JsonMembers = {
+    ...signIn,
     ...others,
     ...(isObject(transport) ? transport : {}),
     ...(isObject(requestOptions) ? requestOptions : {}),
@@ -72,6 +80,7 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
     headers: headersOf(take),
     enabled: (take("enabled", flag) ?? true) && !(take("disabled", flag) ?? false),
     settings: settingsOf(take, first),
+    signIn: signInOf(take, first),
     unknown: {
       ...Object.fromEntries(rest),
       ...(named === null || url === null ? {} : isAddress ? { command: named } : { url }),
@@ -93,20 +102,33 @@ function headersOf(take: Take): Readonly<Record<string, string>> {
   };
 }
 
+function signInOf(take: Take, first: First): ForeignServer["signIn"] {
+  const scopes = first(["scopes", "scope"], (value) => texts(value) ?? text(value)?.split(/\s+/) ?? null);
+  const port = take("callbackPort", positive);
+  return {
+    id: first(["clientId", "CLIENT_ID", "client_id", "oauthClientId"], text),
+    secret: first(["clientSecret", "CLIENT_SECRET", "client_secret", "oauthClientSecret"], text),
+    others: {
+      ...(scopes === null || scopes.length === 0 ? {} : { scopes: [...scopes] }),
+      ...(port === null ? {} : { redirect_port: port }),
+    },
+  };
+}
+
 const LONGEST = { init: 600, call: 86_400 } as const;
 
 function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigValue>> {
-  const seconds = (key: string): number | null => take(key, positive);
-  const milliseconds = (key: string): number | null => {
-    const value = take(key, positive);
+  const seconds = (...keys: readonly string[]): number | null => first(keys, positive);
+  const milliseconds = (...keys: readonly string[]): number | null => {
+    const value = first(keys, positive);
     return value === null ? null : value / 1_000;
   };
   const init =
-    seconds("startup_timeout_sec") ??
-    milliseconds("startup_timeout_ms") ??
-    milliseconds("connectionTimeout") ??
-    milliseconds("initTimeout");
-  const call = seconds("tool_timeout_sec") ?? milliseconds("requestTimeout") ?? take("timeout", eitherUnit);
+    seconds("startup_timeout_sec") ?? milliseconds("startup_timeout_ms", "connectionTimeout", "initTimeout");
+  const call =
+    seconds("tool_timeout_sec", "toolTimeout") ??
+    milliseconds("requestTimeout", "requestTimeoutMs", "timeoutMs", "timeout_ms") ??
+    take("timeout", eitherUnit);
   const timeouts = {
     ...(init === null ? {} : { init: within(init, LONGEST.init) }),
     ...(call === null ? {} : { call: within(call, LONGEST.call) }),
@@ -115,10 +137,10 @@ function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigVal
   const listed = first(["available_tools", "tools"], texts) ?? [];
   const some = listed.length === 0 || listed.includes("*") ? null : listed;
   const allow = first(["enabled_tools", "enabledTools", "includeTools"], texts) ?? some;
-  const deny = first(["disabled_tools", "disabledTools", "excludeTools"], texts);
+  const deny = first(["disabled_tools", "disabledTools", "excludeTools"], texts) ?? [];
   const tools = {
     ...(allow === null ? {} : { allow: [...allow] }),
-    ...(deny === null ? {} : { deny: [...deny] }),
+    ...(deny.length === 0 ? {} : { deny: [...deny] }),
   };
   return {
     ...(Object.keys(timeouts).length === 0 ? {} : { timeouts }),
@@ -127,12 +149,12 @@ function settingsOf(take: Take, first: First): Readonly<Record<string, ConfigVal
 }
 
 /**
- * Reads a time limit that some clients write in seconds and others in milliseconds: a number below 1000 means
- * seconds, because nobody limits a call to less than a second.
+ * Reads a time limit that some clients write in seconds, up to an hour, and others in milliseconds: a number below 5000
+ * means seconds, because nobody limits a call to less than five of them.
  */
 function eitherUnit(value: unknown): number | null {
   const given = positive(value);
-  return given === null || given < 1_000 ? given : given / 1_000;
+  return given === null || given < 5_000 ? given : given / 1_000;
 }
 
 function within(seconds: number, longest: number): number {

@@ -46,8 +46,9 @@ export function isVariableNamed(text: string): boolean {
   return /^(?:bearer +)?(?:\$\{[\w:. -]+\}|\{env:\w+\}|\$[A-Z][A-Z0-9_]+)$/i.test(text);
 }
 
-/** Placeholders of editors for a project's folder. */
-const FOLDER = /^\$\{(?:(?:workspace|project)(?:Folder|Root)?|cwd|CLAUDE_PROJECT_DIR)\}$/;
+/** Placeholders of clients for the folder of a project, a plugin or an extension. */
+const FOLDER =
+  /^\$\{(?:(?:workspace|project)(?:Folder|Root)?|cwd|CLAUDE_(?:PROJECT_DIR|PLUGIN_ROOT)|extensionPath)\}$/;
 
 type Part =
   | { readonly kind: "text"; readonly text: string }

@@ -6,7 +6,7 @@ import { freeSecretName } from "../config/secret-names.ts";
 import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { escaped, parseSecretText, storedParts } from "../config/values/secret-text.ts";
-import { isObject, type JsonMembers } from "../runtime/text/json-object.ts";
+import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import { type ForeignServer, readForeignEntry } from "./entry-keys.ts";
 import { createTextReader, isVariableNamed, type TextReader, type TextSurroundings } from "./entry-texts.ts";
@@ -30,6 +30,8 @@ export interface ImportOptions extends TextSurroundings {
   /** True: the client starts its programs in `project`; false: `project` is only where the file lies. */
   readonly startsThere: boolean;
   readonly kept: ReadonlySet<string>;
+  /** The variables in the file that the entry names; null: it names none that can be read. */
+  readonly variables?: Readonly<Record<string, string>> | null;
 }
 
 const WINDOWS_PATH = /^[A-Za-z]:[\\/]|^%[A-Za-z]+%/;
@@ -44,8 +46,6 @@ const REMARKED: Readonly<Record<string, string>> = {
   headersHelper: "is never run: put its headers into headers",
   url: "is not used: it has a command",
   command: "is not used: its type is that of an address",
-  oauth: "is not used here: sign in with mountaineer backends login, or configure auth",
-  auth: "is not used here: sign in with mountaineer backends login, or configure auth",
 };
 const LONGEST_NAME = 64;
 const LONGEST_LINE = 200;
@@ -58,18 +58,25 @@ export function importedServer(
 ): ImportedServer | null {
   const remarks: string[] = [];
   const server = withoutProxy(withoutWrapper(readForeignEntry(entry), (line) => remarks.push(line)));
-  const { command, url, settings, unknown } = server;
+  const { command, url, settings } = server;
+  const { envFile, ...others } = server.unknown;
+  const unknown = options.variables ? others : server.unknown;
+  if (options.variables) remarks.push("the variables of its envFile are kept as secrets");
   if (command === null && url === null) return null;
   const reading = new ServerReading(backendName(name), options);
   const connection = command === null ? reading.address(url ?? "") : reading.program(command, server);
   const texts =
-    command === null ? reading.texts("headers", server.headers) : reading.texts("env", server.env);
+    command === null
+      ? { ...reading.texts("headers", server.headers), ...reading.signIn(server.signIn) }
+      : reading.variables(server);
   const [problem = null] = [
     ...reading.problems,
     ...[...reading.unset].map((variable) => `the variable ${variable} is not set here`),
     ...DECISIVE.filter((key) => isGiven(unknown[key])).map((key) => `its ${key} is not understood`),
   ];
   const isEnabled = server.enabled && problem === null;
+  if (command === null && server.signIn.id !== null)
+    remarks.push("its client id must allow the address http://127.0.0.1/callback");
   for (const [key, line] of Object.entries(REMARKED))
     if (isGiven(unknown[key]) && unknown[key] !== false) remarks.push(`its ${key} ${line}`);
   return {
@@ -134,14 +141,16 @@ class ServerReading {
     });
   }
 
-  program(given: string, { args, cwd: givenCwd }: ForeignServer): ConfigTable {
+  program(given: string, { args, cwd: givenCwd, env }: ForeignServer): ConfigTable {
     const { project, startsThere } = this.#options;
     const program = this.#plain(given, false);
     const words = args.map((word) => this.#plain(word, true));
-    if ([program, ...words].some((word) => WINDOWS_PATH.test(word)))
+    const isOfWindows = WINDOWS_PATH.test(givenCwd ?? "");
+    if (isOfWindows) this.problems.push(`its cwd is a path of Windows: ${givenCwd}`);
+    else if ([program, ...words].some((word) => WINDOWS_PATH.test(word)))
       this.problems.push("it has a path of Windows");
-    const folder = givenCwd === null ? null : this.#plain(givenCwd, false);
-    const start = folder ?? (needsFolder(program, words, startsThere) ? "." : null);
+    const folder = givenCwd === null || isOfWindows ? null : this.#plain(givenCwd, false);
+    const start = folder ?? (needsFolder(program, [...words, ...pathsIn(env)], startsThere) ? "." : null);
     const cwd = project === null || start === null ? folder : resolve(project, start);
     const isRelative = /^[^/~]+\//.test(program) && !WINDOWS_PATH.test(program);
     const command = isRelative && cwd !== null ? resolve(cwd, program) : program;
@@ -178,9 +187,25 @@ class ServerReading {
       this.problems.push("a secret stands beside a placeholder, and is left out");
       return shown;
     }
-    const secret = this.#newName(key);
-    this.secrets.set(secret, value);
-    return `${before}\${secret:${secret}}${after}`;
+    return `${before}\${secret:${this.#keep(key, value)}}${after}`;
+  }
+
+  /** The variables of a program, after those of the file that its entry names. */
+  variables({ env }: ForeignServer): ConfigTable {
+    const named = Object.entries(this.#options.variables ?? {}).filter(([name]) => !Object.hasOwn(env, name));
+    const kept = named.map(([name, value]) => [name, value && `secret:${this.#keep(name, value)}`] as const);
+    const texts = { ...Object.fromEntries(kept), ...objectOf(this.texts("env", env)["env"]) };
+    return Object.keys(texts).length === 0 ? {} : { env: texts as ConfigTable };
+  }
+
+  /** How to sign in at the address. The secret is a reference, as it is in a variable. */
+  signIn({ id, secret, others }: ForeignServer["signIn"]): ConfigTable {
+    const clients = {
+      ...(id === null ? {} : { client_id: this.#plain(id, false) }),
+      ...(secret === null ? {} : (this.texts("env", { client_secret: secret })["env"] as ConfigTable)),
+      ...others,
+    };
+    return Object.keys(clients).length === 0 ? {} : { auth: clients };
   }
 
   /** The variables or headers, with a reference instead of each secret that is written out. */
@@ -207,11 +232,17 @@ class ServerReading {
     let referring = text;
     for (const literal of found) {
       const value = literal.replace(SCHEME, "");
-      const secret = this.#newName(name);
-      this.secrets.set(secret, value);
+      const secret = this.#keep(name, value);
       referring = referring.replace(escaped(value), () => `\${secret:${secret}}`);
     }
     return referring.replace(/^\$\{(secret:[^{}]+)\}$/, "$1");
+  }
+
+  /** Keeps a secret, and returns its name. */
+  #keep(key: string, value: string): string {
+    const secret = this.#newName(key);
+    this.secrets.set(secret, value);
+    return secret;
   }
 
   /** A name that no secret has yet, because an existing secret belongs to another server. */
@@ -245,6 +276,11 @@ function needsFolder(command: string, words: readonly string[], startsThere: boo
   return (isRunner ? operands.slice(1) : [command, ...operands]).some(
     (word) => /[./]/.test(word) && !/^(?:[/@~]|\d[\d.]*$|[\w+.-]+:\/\/)/.test(word),
   );
+}
+
+/** The values of variables that are paths in the folder. */
+function pathsIn(env: ForeignServer["env"]): readonly string[] {
+  return Object.values(env).flatMap((text) => (/^\.{1,2}(?:\/|$)/.test(text ?? "") ? [text ?? ""] : []));
 }
 
 /** What a secret among the arguments is named after: its option or variable. */
@@ -281,10 +317,10 @@ function withoutWrapper(server: ForeignServer, report: (line: string) => void): 
     report(`${command} is ${name} here`);
     return { ...server, command: name };
   }
-  if (args.length > 0 || !/^[\w@.-][^'"\\]*\s/.test(command)) return server;
+  if (!/^[\w@.-][^'"\\]*\s/.test(command)) return server;
   const [first = "", ...words] = command.trim().split(/\s+/);
   report("its command was split into words");
-  return { ...server, command: first, args: words };
+  return { ...server, command: first, args: [...words, ...args] };
 }
 
 export function backendName(name: string): string {

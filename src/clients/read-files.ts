@@ -1,9 +1,11 @@
 // Reads the servers of clients, or of files that the user names.
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
-import { basename } from "node:path";
-import { errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { basename, resolve } from "node:path";
+import { parseEnv } from "node:util";
+import { errorText, expecting, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
+import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
 import {
   CLIENT_NAMES,
   CLIENTS,
@@ -14,8 +16,9 @@ import {
 } from "./client.ts";
 import { clientValues, unreadable } from "./client-text.ts";
 import { isServerEntry } from "./entry-keys.ts";
+import { createTextReader } from "./entry-texts.ts";
 import type { FoundFile } from "./import-plan.ts";
-import { type ImportedServer, importedServer } from "./imported-server.ts";
+import { type ImportedServer, type ImportOptions, importedServer } from "./imported-server.ts";
 
 /**
  * Maximum size of a client's file. It is large, because Claude Code keeps its history in the file that has
@@ -98,12 +101,32 @@ async function readServers(
   const options = { ...surroundings, expands: client?.expands ?? null, startsThere: client !== null, kept };
   for (const { name, entry, project } of foundEntries(values, surroundings.folder)) {
     const where = project === null ? { project: own } : { project, startsThere: true };
-    const server = importedServer(name, entry, { ...options, ...where });
+    const server = await readServer(name, entry, { ...options, ...where });
     if (server === null) empty.push(name);
     else servers.push(server);
     for (const secret of [...(server?.secrets.keys() ?? []), ...(server?.wanted ?? [])]) kept.add(secret);
   }
   return { servers, empty };
+}
+
+/** The server of an entry, with the variables of the file that the entry names. */
+export async function readServer(name: string, entry: JsonMembers, options: ImportOptions) {
+  return importedServer(name, entry, { ...options, variables: await variablesOf(entry, options) });
+}
+
+const VARIABLE = new RegExp(`^${VARIABLE_NAME_FORM}$`);
+const unread = expecting((error) => error instanceof MountaineerError, null);
+
+async function variablesOf({ envFile }: JsonMembers, options: ImportOptions) {
+  if (typeof envFile !== "string") return null;
+  const { text, problem } = createTextReader(options, () => "").plain(envFile, false);
+  const path = resolve(options.project ?? options.userHome, text.replace(/^~(?=\/)/, options.userHome));
+  const content = problem === null ? await readClientFile(path).catch(unread) : null;
+  if (content === null) return null;
+  const named = Object.entries(parseEnv(content));
+  return Object.fromEntries(
+    named.flatMap(([name, value = ""]) => (VARIABLE.test(name) ? [[name, value]] : [])),
+  );
 }
 
 /** The paths of all tables that may have servers in a client's file. */
@@ -136,12 +159,26 @@ export function foundEntries(file: unknown, folder: string) {
   const projects = Object.entries(serversAt(file, ["projects"])).filter(
     ([path]) => folder === path || folder.startsWith(`${path.replace(/\/$/, "")}/`),
   );
-  const entriesIn = (table: JsonMembers, project: string | null = null) =>
-    Object.entries(table).flatMap(([name, entry]) => (isObject(entry) ? [{ name, entry, project }] : []));
   const found = [
     ...SECTIONS.flatMap((section) => entriesIn(serversAt(file, section))),
     ...projects.flatMap(([path, project]) => entriesIn(serversAt(project, ["mcpServers"]), path)),
   ];
   const top = entriesIn(serversAt(file, []));
-  return found.length === 0 && top.every(({ entry }) => isServerEntry(entry)) ? top : found;
+  if (found.length > 0) return found;
+  return top.every(({ entry }) => isServerEntry(entry)) ? top : entriesWithin(file);
+}
+
+function entriesIn(table: JsonMembers, project: string | null = null) {
+  return Object.entries(table).flatMap(([name, entry]) =>
+    isObject(entry) ? [{ name, entry, project }] : [],
+  );
+}
+
+/** The servers in sections of a table further in: a container's file has the settings of its editor. */
+function entriesWithin(table: unknown): ReturnType<typeof entriesIn> {
+  return Object.entries(objectOf(table)).flatMap(([key, inner]) => {
+    const sections = key === "projects" ? [] : SECTIONS.flatMap((path) => entriesIn(serversAt(inner, path)));
+    const servers = sections.filter(({ entry }) => isServerEntry(entry));
+    return key === "projects" || servers.length > 0 ? servers : entriesWithin(inner);
+  });
 }

@@ -264,9 +264,9 @@ function isHarmlessPart(part: string): boolean {
   if (/^(?:[A-Z]?[a-z]+(?:[A-Z][a-z]+)*(?:[A-Z]{2})?|[A-Z]+|[A-Z]{2,5}[a-z]+)$/.test(part))
     return part.length <= 24;
   if (/[\u00a1-\uffff]/.test(part)) return part.length <= 24;
-  // Accepts, for example, `python3`, `v20`, `utf8`, `3d`, `x86`, `n8n`, `v1beta1` and `1280x720`.
+  // Accepts, for example, `python3`, `v20`, `utf8`, `3d`, `x86`, `n8n`, `v1beta1`, `1rc2` and `1280x720`.
   const form =
-    /^(?:[A-Za-z]?[a-z]{0,8}\d{1,3}|\d{1,3}[a-z]{1,3}|[a-z]{1,3}\d[a-z]{1,4}|v\d(?:alpha|beta)\d|\d{3,4}x\d{3,4})$/;
+    /^(?:[A-Za-z]?[a-z]{0,8}\d{1,3}|\d{1,3}[a-z]{1,3}|[a-z]{1,3}\d[a-z]{1,4}|v\d(?:alpha|beta)\d|\d{1,3}(?:a|b|p|rc|dev|post)\d{1,3}|\d{3,4}x\d{3,4})$/;
   return part.length <= 10 && form.test(part);
 }
 

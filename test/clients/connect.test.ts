@@ -290,6 +290,33 @@ describe("F1 taking over", () => {
     assert.deepEqual([await readClientFile(file), await readRecord(home, "cursor")], [text, null]);
   });
 
+  for (const name of CLIENT_NAMES.filter((one) => CLIENTS[one].isConnected)) {
+    it(`F1 an undo gives ${CLIENTS[name].title} each byte back, and keeps what was changed meanwhile`, async (t) => {
+      const folder = await temporaryFolder(t);
+      const { format, section } = CLIENTS[name];
+      const [file, home] = [join(folder, `a.${format}`), join(folder, "home")];
+      await mkdir(home);
+      const here = { ...OPTIONS, home, file };
+      const own = { ...PROGRAM, env: { MOUNTAINEER_HOME: home } };
+      const one = {
+        json: `{ // mine\n\t"${section[0]}": {\n\t\t"other":  {"command": ["x"],},\n\t},\n\t"theme": "dark"\n}`,
+        toml: `# mine\ntheme = 'dark'\n\n[${section[0]}.other] # x\ncommand =  "x"\n`,
+        yaml: `# mine\ntheme: 'dark'\n${section[0]}:\n    other: {cmd:  x} # x\n`,
+      }[format];
+      for (const text of [one, `\ufeff${one}`, one.replaceAll("\n", "\r\n"), `${one.trimEnd()}\n\n`]) {
+        await writeFile(file, text);
+        await writePlan(home, await planConnection(CLIENTS[name], own, null, here));
+        const connected = (await readClientFile(file)) ?? "";
+        assert.notEqual(connected, text);
+        await writeFile(file, connected.replace("dark", "light"));
+        assert.equal((await planUndo(CLIENTS[name], here)).after, text.replace("dark", "light"));
+        await writeFile(file, connected);
+        await writePlan(home, await planUndo(CLIENTS[name], here));
+        assert.equal(await readClientFile(file), text);
+      }
+    });
+  }
+
   it("F1 a server is taken out if one of the backends that are the same serves, also one with a secret in its arguments", async (t) => {
     const folder = await temporaryFolder(t);
     const [file, home] = [join(folder, "a.json"), join(folder, "home")];

@@ -77,10 +77,10 @@ test("F1 two secrets whose names become one are kept apart", () => {
 });
 
 test("F1 a setting that is left over shows no value of a secret's name", () => {
-  const auth = { clientSecret: "plainword", scope: "read" };
-  const entry = { command: "x", auth, note: "ghp_0123456789abcdef0123456789abcdef0123" };
+  const login = { clientSecret: "plainword", scope: "read" };
+  const entry = { command: "x", login, note: "ghp_0123456789abcdef0123456789abcdef0123" };
   assert.deepEqual(imported("a", entry)?.leftOver, [
-    'auth = {"clientSecret":"(hidden)","scope":"read"}',
+    'login = {"clientSecret":"(hidden)","scope":"read"}',
     'note = "(hidden)"',
   ]);
   const lists = {

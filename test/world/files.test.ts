@@ -5,6 +5,9 @@ import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
 import { parse, stringify } from "yaml";
 import { withBackends } from "../../src/clients/backend-block.ts";
+import { CLIENT_NAMES, CLIENTS } from "../../src/clients/client.ts";
+import { editedClientText } from "../../src/clients/client-edit.ts";
+import { clientValues } from "../../src/clients/client-text.ts";
 import { planImport } from "../../src/clients/import-plan.ts";
 import { readFoundFiles } from "../../src/clients/read-files.ts";
 import type { ConfigTable } from "../../src/config/edit/edit-value.ts";
@@ -18,6 +21,8 @@ interface Row {
   /** What the file holds: its text, or a value that is written in its format. */
   readonly text?: string;
   readonly holds?: unknown;
+  /** Other files, their text by path. */
+  readonly beside?: Readonly<Record<string, string>>;
   readonly environment?: Readonly<Record<string, string>>;
   /** The backends' tables by name, in order. */
   readonly becomes: Readonly<Record<string, ConfigTable>>;
@@ -47,6 +52,7 @@ for (const name of ["real.yaml", "made.yaml"]) {
         await mkdir(dirname(path), { recursive: true });
         const write = path.endsWith(".yaml") ? stringify : JSON.stringify;
         await writeFile(path, row.text ?? write(placed(row.holds)));
+        for (const [other, text] of Object.entries(placed(row.beside ?? {}))) await writeFile(other, text);
         const userHome = join(scratch, "HOME");
         const surroundings = { userHome, environment: row.environment ?? {}, folder: scratch };
         const files = await readFoundFiles([{ path }], surroundings, new Set());
@@ -64,7 +70,7 @@ for (const name of ["real.yaml", "made.yaml"]) {
           const block = await withBackends("", "toml", [one]);
           const loaded = await parseConfig(Buffer.from(block), "import.toml", place);
           if (loaded.ok) sound.push(one);
-          else refused[one.name] = one.problem;
+          else refused[one.name] = one.problem ?? loaded.mistakes[0]?.expected ?? null;
         }
         const tables = Object.fromEntries(sound.map((one) => [one.name, one.table]));
         assert.deepEqual(tables, placed(row.becomes));
@@ -93,3 +99,24 @@ for (const name of ["real.yaml", "made.yaml"]) {
     }
   });
 }
+
+describe("D9 F1 written.yaml", async () => {
+  const rows: Readonly<Record<string, { readonly from: string; readonly holds: unknown }>> = parse(
+    await readFile(join(import.meta.dirname, "files/written.yaml"), "utf8"),
+  );
+  const connected = CLIENT_NAMES.filter((name) => CLIENTS[name].isConnected);
+
+  it("D9 F1 each client that can be connected has a row", () => {
+    assert.deepEqual(Object.keys(rows), connected);
+  });
+
+  for (const name of connected) {
+    it(`D9 F1 ${CLIENTS[name].title} is given what its manual shows`, async () => {
+      const program = { command: "/opt/mountaineer", args: ["mcp"], env: { MOUNTAINEER_HOME: "/srv/m" } };
+      const changes = [{ name: "mountaineer", entry: CLIENTS[name].entry(program) }];
+      const text = await editedClientText(CLIENTS[name], "", changes);
+      const values = await clientValues(text, `x.${CLIENTS[name].format}`);
+      assert.deepEqual(JSON.parse(JSON.stringify(values)), rows[name]?.holds);
+    });
+  }
+});
