@@ -121,6 +121,10 @@ function environmentSection(): string {
       "the editor of `config edit` and of the live view; `vi` without them. Spaces part its arguments: `code --wait`",
     ],
     ["MOUNTAINEER_DEBUG", "anything: prints stacks with errors"],
+    [
+      "HTTPS_PROXY, HTTP_PROXY, NO_PROXY",
+      "in the daemon's environment: by which [web proxy](gateway.md#a-backends-options) servers at addresses are reached",
+    ],
     ["NO_COLOR, FORCE_COLOR", "anything: never colour; always colour"],
     ["COLUMNS", "how wide the output is where there is no terminal to ask; 80 without it"],
   ];

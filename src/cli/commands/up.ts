@@ -13,7 +13,8 @@ export const upCommand = command("up", {
   description:
     "With a service manager, as a service that starts at login: writes a unit for systemd's user manager (Linux) " +
     "or an agent for launchd (macOS), and starts it; run it again to update the service. The service gets this " +
-    "shell's PATH and no other variable. Elsewhere, for example in a container, as a plain process with this " +
+    "shell's PATH, HTTP_PROXY, HTTPS_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS, no proxy with a password, and no " +
+    "other variable. Elsewhere, for example in a container, as a plain process with this " +
     "shell's environment. Returns when the daemon answers, and prints the status and what to do next. The " +
     "configuration is not changed.",
   examples: {

@@ -15,7 +15,7 @@ import { askEngine } from "../sessions/control-session.ts";
 import { lookUntil } from "../sessions/look-until.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { renderStatus } from "../views/status-view.ts";
-import { type ServiceDefinition, serviceDefinition } from "./service-definition.ts";
+import { type ServiceDefinition, serviceDefinition, withheldProxies } from "./service-definition.ts";
 import { createServiceManager } from "./service-manager.ts";
 import type { ServiceManager, ServiceOutcome } from "./service-outcome.ts";
 
@@ -98,7 +98,12 @@ async function startService(
   manager: ServiceManager,
   found: LockHolder | null,
 ): Promise<ServiceOutcome> {
-  const outcome = await manager.start(signal);
+  const started = await manager.start(signal);
+  const secret = withheldProxies(process.env).map(
+    (name) =>
+      `the service does not get ${name}, whose password everybody could read in its file: docs/install.md says how to give it`,
+  );
+  const outcome = { ...started, notes: [...secret, ...started.notes] };
   if (found === null || !outcome.changed || outcome.failure !== null) return outcome;
   const note = `a monitor ran for this home already (pid ${found.pid}): if that is no service, this one takes over when it ends`;
   return { ...outcome, notes: [note, ...outcome.notes] };

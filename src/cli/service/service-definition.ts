@@ -32,9 +32,27 @@ export function serviceDefinition(
     /** Holds no secrets: every user can read a service's definition. */
     environment: {
       PATH: servicePath(environment["PATH"] ?? ""),
+      ...networkVariables(environment),
       ...(isUsual ? {} : { MOUNTAINEER_HOME: home }),
     },
   };
+}
+
+const PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"].flatMap((name) => [name, name.toLowerCase()]);
+
+/** The shell's proxies, and whose certificates it trusts. */
+function networkVariables(environment: Environment): Record<string, string> {
+  const withheld = withheldProxies(environment);
+  const set = [...PROXIES, "NODE_EXTRA_CA_CERTS"].flatMap((name) => {
+    const value = environment[name] ?? "";
+    return value === "" || withheld.includes(name) || /\p{Cc}/u.test(value) ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(set);
+}
+
+/** The variables that name a proxy with a user: everybody could read its password in the service's definition. */
+export function withheldProxies(environment: Environment): readonly string[] {
+  return PROXIES.filter((name) => environment[name]?.includes("@") === true);
 }
 
 /** The shell's PATH for a service: absolute folders, each once, without the folders of npm projects. */

@@ -38,7 +38,7 @@ function definitionOf(userHome: string, more: Partial<ServiceDefinition> = {}): 
   };
 }
 
-test("the service has the shell's PATH without what is the project's own, and the home where it is not the usual one", () => {
+test("the service has the shell's PATH without what is the project's own, its proxies without passwords, and the home where it is not the usual one", () => {
   assert.equal(
     servicePath("/usr/bin:./x::bin:/a/node_modules/.bin:/usr/bin:/opt/my tools"),
     "/usr/bin:/opt/my tools",
@@ -52,6 +52,27 @@ test("the service has the shell's PATH without what is the project's own, and th
     [usual.name, usual.args, usual.environment],
     ["mountaineer", ["monitor"], { PATH: "/bin" }],
   );
+  const proxied = serviceDefinition(
+    { home: "/home/ann/.mountaineer", configPath: null },
+    {
+      ...{
+        HOME: "/home/ann",
+        PATH: "/bin",
+        https_proxy: "http://proxy:3128",
+        NO_PROXY: ".corp",
+        no_proxy: "",
+      },
+      ...{
+        HTTP_PROXY: "http://ann:s3cret@proxy:3128",
+        NODE_EXTRA_CA_CERTS: "/etc/corp.pem",
+        HTTPS_PROXY: "a\nb",
+      },
+    },
+  );
+  assert.deepEqual(proxied.environment, {
+    ...{ PATH: "/bin", NO_PROXY: ".corp", https_proxy: "http://proxy:3128" },
+    NODE_EXTRA_CA_CERTS: "/etc/corp.pem",
+  });
   const other = serviceDefinition(
     { home: "/srv/m", configPath: "/srv/c.yaml" },
     { HOME: "/home/ann", PATH: "/bin" },
@@ -488,7 +509,10 @@ esac
   );
   const options = {
     home: join(folder, ".mountaineer"),
-    env: { HOME: folder, PATH: process.env["PATH"] ?? "" },
+    env: {
+      ...{ HOME: folder, PATH: process.env["PATH"] ?? "", NO_PROXY: ".corp" },
+      ...{ HTTPS_PROXY: "http://ann:s3cret@proxy.corp:3128" },
+    },
   };
   t.after(() => runCommand(["down"], options));
   const up = await runCommand(["up"], options);
@@ -498,6 +522,10 @@ esac
     /^✓ .*mountaineer\.service is written\n✓ Mountaineer runs \(pid \d+\)\n[\s\S]*Nothing is configured/,
   );
   assert.match(up.stderr, /loginctl enable-linger/);
+  assert.match(up.stderr, /the service does not get HTTPS_PROXY, whose password everybody could read/);
+  const unit = await readFile(join(folder, ".config/systemd/user/mountaineer.service"), "utf8");
+  assert.match(unit, /^Environment="NO_PROXY=\.corp"$/m);
+  assert.doesNotMatch(unit, /s3cret|HTTPS_PROXY/);
   const down = await runCommand(["down"], options);
   assert.deepEqual([down.code, down.stdout], [0, "✓ Mountaineer is stopped\n"], down.stderr);
   assert.match(down.stderr, /your next login; mountaineer uninstall removes the service/);

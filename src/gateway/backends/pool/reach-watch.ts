@@ -1,7 +1,7 @@
 // Probes an address that refused connections, so that its backend starts as soon as the address accepts them.
 import { createConnection } from "node:net";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
-import { addressOf } from "../links/http/target.ts";
+import { addressOf, proxyFor } from "../links/http/way.ts";
 
 /** Between two probes: `OFTEN_MS` in the first `OFTEN_FOR_MS`, then `SELDOM_MS`. */
 const OFTEN_MS = 2_000;
@@ -39,7 +39,9 @@ export function createReachWatch(clock: Clock, onReached: () => void) {
     if (current === null) {
       timer?.[Symbol.dispose]();
       const { promise, resolve } = Promise.withResolvers<boolean>();
-      const socket = createConnection(addressOf(new URL(watched)));
+      const url = new URL(watched);
+      const proxy = proxyFor(url, process.env);
+      const socket = createConnection(proxy !== null && "address" in proxy ? proxy.address : addressOf(url));
       const late = clock.setTimer(CONNECT_MS, () => resolve(false));
       socket.once("connect", () => resolve(true)).on("error", () => resolve(false));
       const answer: Promise<boolean> = promise.then((isReached) => {

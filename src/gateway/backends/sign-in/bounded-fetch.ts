@@ -1,9 +1,13 @@
 // Fetches for signing in: without redirects, with a deadline and a size limit, and only to allowed addresses.
 import { isLoopbackUrl } from "../../../config/values/host.ts";
+import { unlessAborted } from "../../../runtime/abort.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { harmless } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
-import { connectReason } from "../links/http/connect-reason.ts";
+import type { LinkFailure } from "../links/backend-link.ts";
+import { readWhole } from "../links/http/body.ts";
+import { createHttpTarget, type HttpTarget, type Question } from "../links/http/target.ts";
+import { UNSIGNED } from "../links/link-authorization.ts";
 
 const DEADLINE_MS = 15_000;
 const LONGEST_BYTES = 512 * 1024;
@@ -32,46 +36,58 @@ export function createBoundedFetch({ server, clock, signal }: FetchBounds): Boun
     if (url === null) {
       throw failed("never", `${shownAddress(address)} is no address to sign in at: it must be https`);
     }
+    const target = createHttpTarget({ url: url.href, headers: {}, clock, authorization: UNSIGNED });
+    if ("kind" in target) throw asFailed(target);
     const limit = new AbortController();
     const late = `${url.origin} gave no answer within ${DEADLINE_MS / 1000} s`;
     using _ = clock.setTimer(DEADLINE_MS, () => limit.abort(failed("later", late)));
     try {
-      const response = await fetch(url, {
+      const form = body instanceof URLSearchParams ? FORM : {};
+      const question = {
         method,
-        headers: { ...headers, "accept-encoding": "identity" },
-        redirect: "manual",
-        signal: AbortSignal.any([signal, limit.signal]),
-        ...(body === undefined ? {} : { body }),
-      });
-      const { status } = response;
-      if (status >= 300 && status < 400 && status !== 304) {
-        await response.body?.cancel();
-        throw failed("never", `${url.origin} redirects (HTTP ${status}), which is not followed`);
-      }
-      if (isBodyLeft) await response.body?.cancel();
-      const bytes = isBodyLeft || NO_BODY.has(status) ? null : await boundedBody(response, url);
-      return new Response(bytes, { status, headers: response.headers });
-    } catch (error) {
-      signal.throwIfAborted();
-      if (error instanceof MountaineerError) throw error;
-      const { text, hint } = connectReason(
-        error instanceof Error && error.cause !== undefined ? error.cause : error,
+        headers: { ...USUAL, ...form, ...headers },
+        ...(body && { body: body.toString() }),
+      };
+      return await unlessAborted(
+        answer(target, question, isBodyLeft),
+        AbortSignal.any([signal, limit.signal]),
       );
-      throw failed("later", `cannot reach ${url.origin}: ${text}`, hint);
+    } finally {
+      target.destroy();
     }
   };
 }
 
-async function boundedBody(response: Response, url: URL): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > LONGEST_BYTES)
-      throw failed("never", `${url.origin} answers with more than ${LONGEST_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, bytes);
+/** Some firewalls of authorization servers refuse requests without these. */
+const USUAL = { accept: "*/*", "user-agent": "mountaineer" };
+const FORM = { "content-type": "application/x-www-form-urlencoded;charset=UTF-8" };
+
+/** The answer, with its body unless `isBodyLeft`. */
+function answer(target: HttpTarget, question: Question, isBodyLeft: boolean): Promise<Response> {
+  const { promise, resolve, reject } = Promise.withResolvers<Response>();
+  target.ask(question, {
+    onLost: (lost) => reject(asFailed(target.failure(lost))),
+    onResponse(response) {
+      const { status } = response;
+      const headers = [...response.headers];
+      if (status >= 300 && status < 400 && status !== 304) {
+        reject(failed("never", `${target.origin} redirects (HTTP ${status}), which is not followed`));
+      } else if (isBodyLeft) resolve(new Response(null, { status, headers }));
+      else
+        readWhole(response, LONGEST_BYTES, (bytes, end) => {
+          const text = `${target.origin} answers with more than ${LONGEST_BYTES} bytes`;
+          if (end === "overlong") reject(failed("never", text));
+          else if (bytes === null)
+            reject(failed("later", `the connection to ${target.name} broke within the answer`));
+          else resolve(new Response(NO_BODY.has(status) ? null : new Uint8Array(bytes), { status, headers }));
+        });
+    },
+  });
+  return promise;
+}
+
+function asFailed({ message, hint }: LinkFailure): MountaineerError {
+  return failed("later", message, hint ?? undefined);
 }
 
 /** Leaves out the query, which may hold a secret. */

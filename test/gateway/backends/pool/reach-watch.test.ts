@@ -5,6 +5,7 @@ import { type TestContext, test } from "node:test";
 import { createReachWatch } from "../../../../src/gateway/backends/pool/reach-watch.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { nameProxies } from "../../../support/web-proxy.ts";
 import { bench } from "./backend-pool-bench.ts";
 import { backendConfig, errorText, fromInstance } from "./scripted-instance.ts";
 
@@ -45,6 +46,19 @@ async function poolAt(t: TestContext, origin: string) {
   };
   return { ...b, at, refuse };
 }
+
+test("D9 where a proxy leads to the address, the proxy is asked", async (t) => {
+  const { origin, open } = await closedPort(t);
+  nameProxies(t, { HTTPS_PROXY: origin });
+  let reached = 0;
+  const watch = createReachWatch(createManualClock(), () => (reached += 1));
+  t.after(() => watch[Symbol.dispose]());
+  watch.watch("https://mcp.example.test");
+  assert.equal(await watch.ask(), false);
+  await open();
+  assert.equal(await watch.ask(), true);
+  assert.equal(reached, 1);
+});
 
 test("D5 an address that refused is asked at a beat of 2 s, after ten minutes of 30 s, until it takes a connection", async (t) => {
   const { origin, open } = await closedPort(t);

@@ -16,6 +16,11 @@ const UNTRUSTED: ConnectReason = {
   hint: "if you trust it, name the file of its authority's certificate in NODE_EXTRA_CA_CERTS, in the daemon's environment",
 };
 
+const NO_TLS: ConnectReason = {
+  text: "what listens there speaks no TLS, or none that is spoken here",
+  hint: "check `url`: http:// may be meant",
+};
+
 /** Keys: codes of errors that end a connection attempt, including its TLS handshake. */
 const REASONS: Readonly<Record<string, ConnectReason>> = {
   ECONNREFUSED: { text: "nothing listens there", isAway: true },
@@ -25,10 +30,9 @@ const REASONS: Readonly<Record<string, ConnectReason>> = {
   ENETUNREACH: NO_ROUTE,
   ETIMEDOUT: { text: "it does not answer", isAway: true },
   ECONNRESET: { text: "it ended the connection at once" },
-  EPROTO: {
-    text: "what listens there speaks no TLS, or none that is spoken here",
-    hint: "check `url`: http:// may be meant",
-  },
+  EPROTO: NO_TLS,
+  ERR_SSL: NO_TLS,
+  HPE: { text: "it answers something that is no HTTP" },
   DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
   SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
   UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
@@ -46,5 +50,6 @@ const REASONS: Readonly<Record<string, ConnectReason>> = {
 };
 
 export function connectReason(error: unknown): ConnectReason {
-  return REASONS[systemErrorCode(error) ?? ""] ?? { text: errorText(error) };
+  const key = systemErrorCode(error)?.replace(/^(ERR_SSL|HPE)_.*/, "$1") ?? "";
+  return REASONS[key] ?? { text: errorText(error) };
 }

@@ -3,34 +3,24 @@
 import type { Socket } from "node:net";
 import { systemErrorCode } from "../../../../runtime/errors.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
+import type { Dial, NotConnected } from "./dial.ts";
 import { type ResponseHead, type ResponseParts, ResponseReader } from "./response-reader.ts";
 
-export const CONNECT_TIMEOUT_MS = 5_000;
 /** Limit of concurrent calls and streams of one backend; more wait for a connection. */
 const CONNECTIONS = 256;
 /** Many servers end an idle connection after 5 s without announcing it; a request must not be sent at that moment. */
 const IDLE_MS = 4_000;
 /** Subtracted from the keep-alive time of the server, because its close takes time to arrive. */
 const LATENCY_MS = 1_000;
-/** Delay before TCP keep-alive probes detect a dead peer of an idle stream. Node's default of 1 s wakes both ends often. */
-const PROBE_MS = 30_000;
 
 /** How a connection ended before the response began. */
-export interface Lost {
-  /** Null: the server ended the connection. */
-  readonly error: Error | null;
-  readonly how: /** The connection failed before it was established. */
-    | "not connected"
-    /** The connection was not accepted within `CONNECT_TIMEOUT_MS`. */
-    | "not taken"
-    /** The connection was accepted, but TLS was not established within `CONNECT_TIMEOUT_MS`. */
-    | "not secured"
-    /** The server answered something that is not HTTP. */
-    | "not http"
-    | "closed";
-  /** The server ended a reused connection while we wrote: it may not have seen the request. */
-  readonly isStale: boolean;
-}
+export type Lost =
+  | (NotConnected & { readonly isStale: false })
+  | {
+      readonly how: /** The server answered something that is not HTTP. */ "not http" | "closed";
+      /** The server ended a reused connection while we wrote: it may not have seen the request. */
+      readonly isStale: boolean;
+    };
 
 /** The outcome of a request. Nothing is called back synchronously. */
 export interface CallEvents {
@@ -62,11 +52,9 @@ export interface Asked {
   destroy(): void;
 }
 
-type ConnectedEvent = "connect" | "secureConnect";
-
 export class Connections {
-  readonly #open: () => Socket;
-  readonly #connectedEvent: ConnectedEvent;
+  readonly #dial: Dial;
+  readonly #mayKeep: boolean;
   readonly #clock: Clock;
   readonly #all = new Set<Connection>();
   /** The most recently used connection is the last. */
@@ -74,10 +62,10 @@ export class Connections {
   readonly #waiting = new Set<Call>();
   #idleTimer: Timer | null = null;
 
-  /** `open` begins to connect; the socket takes requests once it has emitted `connectedEvent`. */
-  constructor(open: () => Socket, connectedEvent: ConnectedEvent, clock: Clock) {
-    this.#open = open;
-    this.#connectedEvent = connectedEvent;
+  /** `mayKeep`: a connection can carry more than one request. */
+  constructor(dial: Dial, mayKeep: boolean, clock: Clock) {
+    this.#dial = dial;
+    this.#mayKeep = mayKeep;
     this.#clock = clock;
   }
 
@@ -101,7 +89,7 @@ export class Connections {
   }
 
   #connect(call: Call): void {
-    const connection = new Connection(this, this.#open(), this.#connectedEvent, this.#clock);
+    const connection = new Connection(this, this.#dial, this.#mayKeep);
     this.#all.add(connection);
     connection.begin(call);
   }
@@ -144,45 +132,27 @@ export class Connections {
 
 class Connection implements ResponseParts {
   idleUntilMs = 0;
-  readonly #socket: Socket;
+  readonly #mayKeep: boolean;
+  readonly #dialling = new AbortController();
+  #socket: Socket | null = null;
   readonly #owner: Connections;
   readonly #reader = new ResponseReader(this);
   #call: Call | null = null;
   #calls = 0;
   #error: Error | null = null;
-  /** The loss to report if the connection ended now. */
-  #how: Lost["how"] = "not connected";
-  #isTaken = false;
+  #isHttp = true;
   #isWritten = false;
   #isAnswered = false;
   #isPaused = false;
   #isGone = false;
   #keptMs = 0;
 
-  constructor(owner: Connections, socket: Socket, connectedEvent: ConnectedEvent, clock: Clock) {
+  constructor(owner: Connections, dial: Dial, mayKeep: boolean) {
     this.#owner = owner;
-    this.#socket = socket;
-    const timer = clock.setTimer(CONNECT_TIMEOUT_MS, () => {
-      this.#how = this.#isTaken ? "not secured" : "not taken";
-      this.destroy();
-    });
-    socket.once("connect", () => {
-      this.#isTaken = true;
-      socket.setNoDelay(true).setKeepAlive(true, PROBE_MS);
-    });
-    socket.once(connectedEvent, () => {
-      this.#how = "closed";
-      timer[Symbol.dispose]();
-    });
-    socket.on("data", (bytes: Buffer) => this.#go(this.#reader.push(bytes)));
-    socket.once("end", () => this.#ended());
-    socket.on("error", (error) => {
-      this.#error = error;
-    });
-    socket.once("close", () => {
-      timer[Symbol.dispose]();
-      this.#ended();
-      if (this.#isGone) this.#lose();
+    this.#mayKeep = mayKeep;
+    void dial(this.#dialling.signal).then((outcome) => {
+      if ("how" in outcome) this.#failed(outcome);
+      else this.#opened(outcome);
     });
   }
 
@@ -192,7 +162,7 @@ class Connection implements ResponseParts {
     this.#calls += 1;
     this.#isWritten = false;
     this.#reader.expect();
-    this.#socket.write(call.text, this.#onWritten);
+    this.#socket?.write(call.text, this.#onWritten);
   }
 
   /** The loss of the current call is reported once the socket has closed. */
@@ -200,14 +170,15 @@ class Connection implements ResponseParts {
     if (this.#isGone) return;
     this.#isGone = true;
     this.#owner.onClosed(this);
-    this.#socket.destroy();
-    if (this.#socket.closed) this.#lose();
+    this.#dialling.abort();
+    this.#socket?.destroy();
+    if (this.#socket?.closed === true) this.#lose();
   }
 
   pause(): void {
     this.#isPaused = true;
     this.#reader.hold();
-    this.#socket.pause();
+    this.#socket?.pause();
   }
 
   resume(): void {
@@ -215,13 +186,13 @@ class Connection implements ResponseParts {
     this.#isPaused = false;
     this.#go(this.#reader.release());
     if (this.#isPaused) return;
-    if (this.#socket.readableEnded || this.#socket.closed) this.#ended();
-    else this.#socket.resume();
+    if (this.#socket?.readableEnded === true || this.#socket?.closed === true) this.#ended();
+    else this.#socket?.resume();
   }
 
   onHead(head: ResponseHead): void {
     if (this.#isGone) return;
-    this.#keptMs = head.isKept ? keptMs(head) : 0;
+    this.#keptMs = this.#mayKeep && head.isKept ? keptMs(head) : 0;
     this.#call?.begin(head);
   }
 
@@ -238,7 +209,28 @@ class Connection implements ResponseParts {
     if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#reader.release();
-    this.#socket.resume();
+    this.#socket?.resume();
+  }
+
+  #opened(socket: Socket): void {
+    this.#socket = socket;
+    socket.on("data", (bytes: Buffer) => this.#go(this.#reader.push(bytes)));
+    socket.once("end", () => this.#ended());
+    socket.on("error", (error) => {
+      this.#error = error;
+    });
+    socket.once("close", () => {
+      this.#ended();
+      if (this.#isGone) this.#lose();
+    });
+    if (this.#isGone) socket.destroy();
+    else if (this.#call !== null) socket.write(this.#call.text, this.#onWritten);
+  }
+
+  #failed(failure: NotConnected): void {
+    this.destroy();
+    this.#call?.lose({ ...failure, isStale: false });
+    this.#call = null;
   }
 
   readonly #onWritten = (error?: Error | null): void => {
@@ -250,7 +242,7 @@ class Connection implements ResponseParts {
   #go(isHttp: boolean): void {
     if (isHttp) this.#freeWhenDone();
     else {
-      this.#how = "not http";
+      this.#isHttp = false;
       this.destroy();
     }
   }
@@ -268,16 +260,15 @@ class Connection implements ResponseParts {
   #ended(): void {
     this.#keptMs = 0;
     if (this.#isPaused) return;
-    if (this.#socket.readableEnded) this.#reader.finish();
+    if (this.#socket?.readableEnded === true) this.#reader.finish();
     this.destroy();
   }
 
   #lose(): void {
-    const error = this.#error;
-    const how = this.#how;
-    const code = systemErrorCode(error);
-    const isEnded = error === null || code === "ECONNRESET" || code === "EPIPE";
-    this.#call?.lose({ error, how, isStale: how === "closed" && this.#calls > 1 && isEnded });
+    const code = systemErrorCode(this.#error);
+    const isEnded = this.#error === null || code === "ECONNRESET" || code === "EPIPE";
+    const how = this.#isHttp ? "closed" : "not http";
+    this.#call?.lose({ how, isStale: this.#isHttp && this.#calls > 1 && isEnded });
     this.#call = null;
   }
 }

@@ -300,6 +300,12 @@ export class Exchange {
   }
 
   #onRefused(response: Response, status: number): void {
+    const proxys = this.#context.target.proxyRefusal(status);
+    if (proxys !== null) {
+      this.#fail(proxys);
+      response.destroy();
+      return;
+    }
     if (this.#follows(response, status)) return;
     readWhole(response, ERROR_BODY_BYTES, (body) => {
       if (this.#done) return;

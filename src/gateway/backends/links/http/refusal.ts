@@ -12,7 +12,7 @@ interface RefusedResponse {
   /** The id of the refused request; null: the message was no request. */
   readonly id: RpcId | null;
   readonly hadSession: boolean;
-  readonly target: Pick<HttpTarget, "origin" | "path">;
+  readonly target: Pick<HttpTarget, "origin" | "path" | "name">;
   readonly clean: (text: string) => string;
 }
 
@@ -31,7 +31,7 @@ const SECRET_LENGTH = 6;
  */
 export function refusal(response: RefusedResponse): LinkFailure | { readonly answer: unknown } {
   const { status, text, id, hadSession, clean } = response;
-  const { origin } = response.target;
+  const { origin, name } = response.target;
   const body = parsed(text);
   const message = classifyMessage(body);
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
@@ -53,7 +53,7 @@ export function refusal(response: RefusedResponse): LinkFailure | { readonly ans
   }
   const said = error?.message ?? wordsOf(body, response);
   const shown = said === "" ? "" : `: ${clean(said).slice(0, LONGEST_TEXT)}`;
-  const failure = linkFailure("refused", `${origin} answered HTTP ${status}${shown}`, hintFor(response));
+  const failure = linkFailure("refused", `${name} answered HTTP ${status}${shown}`, hintFor(response));
   return { ...failure, status };
 }
 
@@ -82,8 +82,12 @@ function parsed(text: string | null): unknown {
   }
 }
 
+interface Redirected {
+  readonly target: Pick<HttpTarget, "origin" | "path">;
+}
+
 /** Null: the response names no address. */
-function redirectOf({ location, target: { origin, path } }: Pick<RefusedResponse, "location" | "target">) {
+function redirectOf({ location, target: { origin, path } }: Pick<RefusedResponse, "location"> & Redirected) {
   return location === null ? null : URL.parse(location, origin + path);
 }
 
@@ -91,7 +95,7 @@ function redirectOf({ location, target: { origin, path } }: Pick<RefusedResponse
  * The path and query to which the message may be sent again: on the same origin, and for statuses that change POST to
  * GET only if a slash at the end is all that differs. Null: the redirect is not followed.
  */
-export function redirectedPath(status: number, response: Pick<RefusedResponse, "location" | "target">) {
+export function redirectedPath(status: number, response: Pick<RefusedResponse, "location"> & Redirected) {
   const to = FOLLOWED.has(status) ? redirectOf(response) : null;
   const { origin, path } = response.target;
   // Compared as text: a user in it would be lost, and the origin of `blob:http://HOST/` is that of HOST.

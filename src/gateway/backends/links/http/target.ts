@@ -1,11 +1,11 @@
-// The address of an HTTP backend: writes the head of each request, opens connections, and puts their failures into
-// words.
-import { connect as connectTcp, isIP, type Socket } from "node:net";
+// The address of an HTTP backend: writes the head of each request, and puts failures of its connections into words.
 import type { Clock } from "../../../../runtime/time/clock.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
 import type { LinkAuthorization } from "../link-authorization.ts";
 import { type ConnectReason, connectReason } from "./connect-reason.ts";
-import { type Asked, type CallEvents, CONNECT_TIMEOUT_MS, Connections, type Lost } from "./connections.ts";
+import { type Asked, type CallEvents, Connections, type Lost } from "./connections.ts";
+import { CONNECT_TIMEOUT_MS, createDial, type NotConnected } from "./dial.ts";
+import { basicOf, type HttpProxy, hostAndPort, proxyFor } from "./way.ts";
 
 interface TargetOptions {
   readonly url: string;
@@ -18,7 +18,7 @@ interface TargetOptions {
 export type Headers = Readonly<Record<string, string>>;
 
 export interface Question {
-  readonly method: "POST" | "GET" | "DELETE";
+  readonly method: string;
   /** Override the configured headers of the same names. */
   readonly headers: Headers;
   readonly body?: string;
@@ -33,17 +33,17 @@ export type HttpTarget = Exclude<ReturnType<typeof createHttpTarget>, LinkFailur
 /** Headers that frame the message on its connection: the configuration cannot override them. */
 const RESERVED = new Set(["content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"]);
 
-export function addressOf({ hostname, port, protocol }: URL) {
-  const usual = protocol === "https:" ? 443 : 80;
-  return { host: hostname.replace(/^\[(.*)\]$/, "$1"), port: port === "" ? usual : Number(port) };
-}
-
-/** Returns a failure if the address or a header is not usable. Ignores proxies named in the environment. */
+/** Returns a failure if the address or a header, or its proxy's address, is not usable. */
 export function createHttpTarget(options: TargetOptions) {
   const url = URL.parse(options.url);
-  const secure = url?.protocol === "https:";
-  if (url === null || (!secure && url.protocol !== "http:")) {
+  if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) {
     return unusable("its `url` is no http or https address");
+  }
+  const proxy = proxyFor(url, process.env);
+  if (proxy !== null && "unusable" in proxy) {
+    const hint = "give it as http://HOST:PORT, or name the server's host in NO_PROXY";
+    const message = `the proxy in ${proxy.unusable} is no http:// or https:// address`;
+    return linkFailure("unreachable", message, hint);
   }
   const http = process.getBuiltinModule("node:http");
   const base: Record<string, string> = {};
@@ -63,11 +63,12 @@ export function createHttpTarget(options: TargetOptions) {
   const basic = basicOf(url);
   if (basic === null) return unusable("the user in its `url` is not percent-encoded UTF-8");
   let own = url.pathname + url.search;
-  const connections = new Connections(
-    secure ? openTls(url, base["host"]) : () => connectTcp(addressOf(url)),
-    secure ? "secureConnect" : "connect",
-    options.clock,
-  );
+  const dial = createDial({ url, proxy, hostHeader: base["host"] }, options.clock);
+  const isForwarded = proxy !== null && url.protocol === "http:";
+  // A proxy that forwards requests may end its connection after each answer without announcing it, as tinyproxy does.
+  const connections = new Connections(dial, !isForwarded, options.clock);
+  if (isForwarded && proxy.authorization !== undefined) base["proxy-authorization"] = proxy.authorization;
+  const name = proxy === null ? url.origin : `${url.origin} through the proxy ${proxy.name}`;
 
   const headOf = (method: string, path: string, headers: Headers, signed: string | undefined): string => {
     const all: Record<string, string> = { host: url.host, ...base };
@@ -78,7 +79,7 @@ export function createHttpTarget(options: TargetOptions) {
       all[name.toLowerCase()] = value;
     }
     const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-    return `${method} ${path} HTTP/1.1\r\n${lines.join("")}connection: keep-alive\r\n`;
+    return `${method} ${isForwarded ? url.origin : ""}${path} HTTP/1.1\r\n${lines.join("")}connection: ${isForwarded ? "close" : "keep-alive"}\r\n`;
   };
   // The messages of a session share one head, apart from the length, so the last head is reused.
   let last: { readonly of: readonly unknown[]; readonly head: string } = { of: [], head: "" };
@@ -86,6 +87,11 @@ export function createHttpTarget(options: TargetOptions) {
   return {
     /** Scheme, host and port. Safe to show, unlike path and query, which may hold a secret. */
     origin: url.origin,
+    /** The origin, and the proxy on the way there. */
+    name,
+    /** The failure behind a status that only a proxy answers; null: it is the server's. */
+    proxyRefusal: (status: number): LinkFailure | null =>
+      isForwarded && status === 407 ? tunnelFailure(hostAndPort(url), proxy, status) : null,
     /** Path and query, after the server's redirects. */
     get path() {
       return own;
@@ -104,72 +110,69 @@ export function createHttpTarget(options: TargetOptions) {
       const length = body === undefined ? "" : `content-length: ${Buffer.byteLength(body)}\r\n`;
       return connections.ask(`${last.head}${length}\r\n${body ?? ""}`, events);
     },
-    failure: (lost: Lost): LinkFailure => failureOf(url.origin, lost),
+    failure: (lost: Lost): LinkFailure => failureOf(url, proxy, name, lost),
     destroy: (): void => connections.destroy(),
   };
 }
 
-/**
- * Returns the `Authorization` header for the user in the address: undefined if the address names no user, null if the
- * user cannot be decoded.
- */
-function basicOf({ username, password }: URL): string | null | undefined {
-  if (username === "" && password === "") return undefined;
-  try {
-    const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-    return `Basic ${Buffer.from(user).toString("base64")}`;
-  } catch {
-    return null;
+function failureOf(url: URL, proxy: HttpProxy | null, name: string, lost: Lost): LinkFailure {
+  if (!("at" in lost)) {
+    return lost.how === "not http"
+      ? linkFailure("protocol", `${name} answers something that is no HTTP`)
+      : linkFailure("closed", `the connection to ${name} broke before the answer came`);
   }
+  const reason = reasonOf(lost);
+  if (proxy === null || lost.at === "server") return unreachable(name, reason);
+  if (lost.at === "tunnel" && lost.status !== null)
+    return tunnelFailure(hostAndPort(url), proxy, lost.status);
+  if (lost.at === "tunnel")
+    return linkFailure(
+      "unreachable",
+      `the proxy ${proxy.name} does not connect to ${url.origin}: ${reason.text}`,
+      proxyHint(proxy),
+    );
+  const failure = unreachable(`the proxy ${proxy.name} on the way to ${url.origin}`, reason);
+  return { ...failure, hint: proxyHint(proxy) };
 }
 
-/** `hostHeader`: the configured `Host`; the certificate must be for that name instead of the address. */
-function openTls(url: URL, hostHeader: string | undefined): () => Socket {
-  const tls = process.getBuiltinModule("node:tls");
-  const asked = hostHeader === undefined ? null : URL.parse(`https://${hostHeader}`);
-  const { host } = addressOf(asked ?? url);
-  let session: Buffer | undefined;
-  return () => {
-    const socket = tls.connect({
-      ...addressOf(url),
-      servername: isIP(host) === 0 ? host : "",
-      ALPNProtocols: ["http/1.1"],
-      ...(session && { session }),
-    });
-    socket.on("session", (begun: Buffer) => {
-      session = begun;
-    });
-    socket.once("error", () => {
-      session = undefined;
-    });
-    return socket;
-  };
+function reasonOf({ how, error }: NotConnected): ConnectReason {
+  if (how === "not connected")
+    return error === null ? { text: "it ended the connection" } : connectReason(error);
+  const text = `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`;
+  // A stall in TLS is not `isAway`: checks by TCP alone would find the address reachable although the server does not
+  // work.
+  return how === "not taken" ? { text, isAway: true } : { text };
 }
 
-function failureOf(origin: string, { how, error }: Lost): LinkFailure {
-  switch (how) {
-    case "not taken":
-    case "not secured": {
-      const text = `no connection within ${CONNECT_TIMEOUT_MS / 1000} s`;
-      // A stall in TLS is not `isAway`: checks by TCP alone would find the address reachable although the
-      // server does not work.
-      return unreachable(origin, how === "not taken" ? { text, isAway: true } : { text });
-    }
-    case "not connected":
-      return unreachable(origin, connectReason(error));
-    case "not http":
-      return linkFailure("protocol", `${origin} answers something that is no HTTP`);
-    default:
-      return linkFailure("closed", `the connection to ${origin} broke before the answer came`);
-  }
+/** `to`: host and port of the server. */
+function tunnelFailure(to: string, proxy: HttpProxy, status: number): LinkFailure {
+  const fail = (text: string, hint: string): LinkFailure =>
+    linkFailure("unreachable", `the proxy ${proxy.name} ${text} (HTTP ${status})`, hint);
+  if (status >= 500) return fail(`cannot connect to ${to}`, USUAL_HINT);
+  if (status !== 401 && status !== 407)
+    return fail(
+      `refuses to connect to ${to}`,
+      "ask who runs the proxy, or name the server's host in NO_PROXY",
+    );
+  const isGiven = proxy.authorization !== undefined;
+  const hint = `put them into ${proxy.variable} as http://USER:PASSWORD@HOST:PORT; only Basic authentication is supported`;
+  return isGiven
+    ? fail("refuses the user and password that it was given", `correct them in ${proxy.variable}`)
+    : fail("asks for a user and a password", hint);
 }
+
+function proxyHint({ variable }: HttpProxy): string {
+  return `check ${variable} in the daemon's environment, or name the server's host in NO_PROXY there`;
+}
+
+const USUAL_HINT = "check that the server runs, and its `url`";
 
 function unusable(message: string): LinkFailure {
   return linkFailure("unreachable", message, "correct it in the configuration");
 }
 
-function unreachable(origin: string, reason: ConnectReason): LinkFailure {
-  const { text, hint = "check that the server runs, and its `url`", isAway } = reason;
-  const failure = linkFailure("unreachable", `cannot reach ${origin}: ${text}`, hint);
+function unreachable(name: string, reason: ConnectReason): LinkFailure {
+  const { text, hint = USUAL_HINT, isAway } = reason;
+  const failure = linkFailure("unreachable", `cannot reach ${name}: ${text}`, hint);
   return isAway === true ? { ...failure, isAway } : failure;
 }

@@ -268,6 +268,7 @@ const failed = (code: string, message = "as the library says it"): Error =>
 test("what TLS refuses is said without the library's words, each with what helps", () => {
   for (const [code, text, hint] of [
     ["EPROTO", /speaks no TLS/, /http:/],
+    ["ERR_SSL_WRONG_VERSION_NUMBER", /speaks no TLS/, /http:/],
     ["DEPTH_ZERO_SELF_SIGNED_CERT", /nobody who is trusted/, /NODE_EXTRA_CA_CERTS/],
     ["SELF_SIGNED_CERT_IN_CHAIN", /nobody who is trusted/, /NODE_EXTRA_CA_CERTS/],
     ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", /nobody who is trusted/, /NODE_EXTRA_CA_CERTS/],

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { refusal } from "../../../../../src/gateway/backends/links/http/refusal.ts";
 
 const refused = (status: number, text: string | null, { path = "/mcp", hadSession = false } = {}) => {
-  const target = { origin: "http://nas.local", path };
+  const target = { origin: "http://nas.local", name: "http://nas.local", path };
   const clean = (said: string): string => said;
   const failure = refusal({ status, text, location: null, id: 1, hadSession, target, clean });
   assert.ok(!("answer" in failure));
