@@ -36,6 +36,7 @@ declare -A PACKAGE_OF=(
   [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [xz]=xz-utils [qemu-system-x86_64]=qemu-system-x86
   [bwrap]=bubblewrap [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
   [nats-server]=nats-server [openssl]=openssl [avahi-daemon]=avahi-daemon [wsdd]=wsdd
+  [tinyproxy]=tinyproxy
 )
 
 install_packages() {
@@ -55,7 +56,7 @@ install_packages() {
     sleep 5
   done
   # Debian starts the machine's own; the rigs bring theirs.
-  for service in smbd nmbd samba-ad-dc nats-server avahi-daemon wsdd; do
+  for service in smbd nmbd samba-ad-dc nats-server avahi-daemon wsdd tinyproxy; do
     systemctl disable --now "$service" >/dev/null 2>&1 || service "$service" stop >/dev/null 2>&1 || true
   done
   for program in "${!PACKAGE_OF[@]}"; do

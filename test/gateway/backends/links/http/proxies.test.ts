@@ -1,16 +1,23 @@
 // Servers that are reached through a web proxy: what goes which way, and what is said when it does not go.
 import assert from "node:assert/strict";
-import { createServer as createTcpServer, type Socket } from "node:net";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { connect as connectTcp, createServer as createTcpServer, type Socket } from "node:net";
+import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { eventually } from "../../../../support/eventually.ts";
+import { freePort } from "../../../../support/free-port.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { onLoopback } from "../../../../support/on-loopback.ts";
+import { temporaryFolder } from "../../../../support/temporary-folder.ts";
 import {
   nameProxies,
   startTlsFront,
   startWebProxy,
   trustedCertificate,
 } from "../../../../support/web-proxy.ts";
+import { programMissing } from "../../../../sync/programs.ts";
 import {
   echoing,
   type HttpServerOptions,
@@ -265,4 +272,55 @@ test("D9 a stream that is cut with its proxy goes on through a new tunnel", asyn
   proxy.cut();
   assert.deepEqual(await answer, { late: true });
   assert.ok(proxy.asked.length > tunnels);
+});
+
+test("D9 tinyproxy carries calls and streams both ways, and says whom it refuses", async (t) => {
+  const missing = await programMissing("tinyproxy");
+  if (missing !== null) return t.skip(missing);
+  const { leads } = await startEcho(t, {
+    take: takeEcho((response, { id }) => {
+      const before = recorded.received.length;
+      openEvents(response).write('data: {"jsonrpc":"2.0","method":"notifications/x"}\n\n');
+      void eventually(() => recorded.received.length > before).then(() =>
+        response.end(`data: ${result(id)}\n\n`),
+      );
+    }),
+  });
+  const behind = await startWebProxy(t, { leads });
+  const port = await freePort();
+  const file = join(await temporaryFolder(t), "tinyproxy.conf");
+  await writeFile(
+    file,
+    `Port ${port}\nListen 127.0.0.1\nTimeout 60\nMaxClients 20\nBasicAuth ann s3cret\nConnectPort 443\n` +
+      `Upstream http ${behind.name}\n`,
+  );
+  const program = spawn("tinyproxy", ["-d", "-c", file], { stdio: "ignore" });
+  const ended = once(program, "exit");
+  t.after(() => {
+    program.kill();
+    return ended;
+  });
+  const name = `127.0.0.1:${port}`;
+  await eventually(async () => {
+    const socket = connectTcp(port, "127.0.0.1");
+    const connected = once(socket, "connect").then(() => true);
+    return await connected.catch(() => false).finally(() => socket.destroy());
+  });
+  let recorded = connect(t, PLAIN);
+  for (const url of [PLAIN, SECURE]) {
+    nameProxies(t, { HTTP_PROXY: `http://ann:s3cret@${name}`, HTTPS_PROXY: `http://ann:s3cret@${name}` });
+    recorded = connect(t, url);
+    await recorded.initialize();
+    for (let call = 0; call < 3; call++) assert.deepEqual(await recorded.ask("echo"), { late: true });
+    nameProxies(t, { HTTP_PROXY: name, HTTPS_PROXY: name });
+    const { message } = await failureOf(connect(t, url));
+    assert.equal(message, `the proxy ${name} asks for a user and a password (HTTP 407)`);
+  }
+  nameProxies(t, { HTTPS_PROXY: `http://ann:other@${name}` });
+  const { message, hint } = await failureOf(connect(t, SECURE));
+  assert.match(message, /refuses the user and password that it was given \(HTTP 401\)$/);
+  assert.equal(hint, "correct them in HTTPS_PROXY");
+  nameProxies(t, { HTTPS_PROXY: `http://ann:s3cret@${name}` });
+  const other = await failureOf(connect(t, `https://${NAME}:8443/mcp`));
+  assert.equal(other.message, `the proxy ${name} refuses to connect to ${NAME}:8443 (HTTP 403)`);
 });
