@@ -49,7 +49,7 @@ for (const platform of platforms) {
   const folder = path.join(output, `mountaineer-${version}-${platform.name}`);
   const rclone =
     values.rclone !== undefined
-      ? { program: values.rclone, licences: "" }
+      ? { program: values.rclone, version: "", licences: "" }
       : values["without-rclone"]
         ? null
         : await builtEngine(root, platform);

@@ -1,13 +1,12 @@
 // `npm run engine`: builds the engine, the rclone that this project brings, and puts it where the daemon of this checkout
 // finds it (rclone/rclone). --test: plays the Go tests of all that it changes instead.
-import { copyFile, mkdir, rename } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { PLATFORMS } from "./bundle/platform-packages.ts";
-import { builtEngine, goEnvironment } from "./engine/build.ts";
+import { builtEngine, goEnvironment, placeEngine } from "./engine/build.ts";
 import { goProgram } from "./engine/compiler.ts";
 import { run } from "./engine/run.ts";
-import { ENGINE_VERSION, engineSource } from "./engine/source.ts";
+import { engineSource } from "./engine/source.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const { values } = parseArgs({ options: { test: { type: "boolean", default: false } } });
@@ -33,11 +32,10 @@ if (values.test) {
   const name = `${process.platform}-${process.arch}`;
   const platform = PLATFORMS.find((one) => one.name === name);
   if (platform === undefined) throw new Error(`the engine is not built for ${name}`);
-  const { program } = await builtEngine(root, platform);
-  const place = path.join(root, "rclone/rclone");
-  await mkdir(path.dirname(place), { recursive: true });
-  // A running mount keeps the file that it began with.
-  await copyFile(program, `${place}.new`);
-  await rename(`${place}.new`, place);
-  process.stdout.write(`rclone ${ENGINE_VERSION} is built: ${path.relative(process.cwd(), place)}\n`);
+  const engine = await builtEngine(root, platform);
+  const place = path.join(root, "rclone");
+  await placeEngine(place, engine);
+  process.stdout.write(
+    `rclone ${engine.version} is built: ${path.relative(process.cwd(), path.join(place, "rclone"))}\n`,
+  );
 }

@@ -4,7 +4,7 @@ import { chmod, copyFile, cp, mkdir, readdir, readFile, rm, utimes, writeFile } 
 import path from "node:path";
 import { compile } from "../build/compile.ts";
 import { isLoaded } from "../build/place-build.ts";
-import type { BuiltEngine } from "../engine/build.ts";
+import { type BuiltEngine, placeEngine } from "../engine/build.ts";
 import { type Platform, platformPackage } from "./platform-packages.ts";
 
 const LAUNCHER = ["bin/mountaineer", "bin/find-node.sh", "bin/service-keeper.sh"];
@@ -44,8 +44,7 @@ export async function composeFolder(composed: Composed): Promise<void> {
   await mkdir(path.join(folder, "licenses"));
   await copyFile(path.join(node, "LICENSE"), path.join(folder, "licenses/node.txt"));
   if (rclone !== null) {
-    await mkdir(path.join(folder, "rclone"));
-    await copyFile(rclone.program, path.join(folder, "rclone/rclone"));
+    await placeEngine(path.join(folder, "rclone"), rclone);
     await writeFile(path.join(folder, "licenses/rclone.txt"), rclone.licences);
   }
   await writeFile(path.join(folder, "bundle.json"), bundleText(composed, null, null));

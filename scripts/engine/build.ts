@@ -1,5 +1,5 @@
 // Builds the engine, with the licences of all that is in it.
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { COMPILER, goProgram } from "./compiler.ts";
 import { isFile } from "./is-file.ts";
@@ -8,12 +8,24 @@ import { ENGINE_VERSION, engineSource, type GoEnvironment, RCLONE, sourceDigest 
 
 export interface BuiltEngine {
   readonly program: string;
+  /** Empty: another's build. */
+  readonly version: string;
   readonly licences: string;
 }
 
 /** What all of Go's programs here are started with. */
 export function goEnvironment(platform: GoEnvironment = {}): GoEnvironment {
   return { ...platform, CGO_ENABLED: "0", GOTOOLCHAIN: COMPILER, GOFLAGS: "-buildvcs=false" };
+}
+
+/** Puts the engine into a folder `rclone`, with its version beside it, as src/rclone-release/installed.ts finds it. */
+export async function placeEngine(folder: string, engine: Omit<BuiltEngine, "licences">): Promise<void> {
+  const program = path.join(folder, "rclone");
+  await mkdir(folder, { recursive: true });
+  // A running mount keeps the file that it began with.
+  await copyFile(engine.program, `${program}.new`);
+  await rename(`${program}.new`, program);
+  await writeFile(path.join(folder, "version"), `${engine.version}\n`);
 }
 
 /** Built once for each state of engine/ and platform: a minute or two. */
@@ -34,7 +46,7 @@ export async function builtEngine(
     await run(go, ["build", "-trimpath", "-ldflags", flags, "-o", unfinished, "."], { cwd: source, env });
     await rename(unfinished, program);
   }
-  return { program, licences: await readFile(notices, "utf8") };
+  return { program, version: ENGINE_VERSION, licences: await readFile(notices, "utf8") };
 }
 
 const LICENCE_NAME = /^(?:licen[cs]e|copying|notice)/i;

@@ -29,7 +29,10 @@ const SMB: PinnedModule = {
   sum: "h1:xiTow1n7oNJPzn9QH+U2sT65mO2F12zNNlY4ZzOew70=",
 };
 
-/** Told by `rclone version`. To be raised with each change that is released. */
+/**
+ * Told by `rclone version`. The last number is raised with each change that is released, also when rclone's own version
+ * changes: it alone tells which engine is newer.
+ */
 export const ENGINE_VERSION = "1.76.0-mountaineer.1";
 
 export type GoEnvironment = Readonly<Record<string, string>>;

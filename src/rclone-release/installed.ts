@@ -1,4 +1,5 @@
-// The paths of an installed rclone in the home: `rclone/VERSION/rclone`, and `rclone/current`, which names the VERSION in use.
+// Finds the rclone to start: the home's, the one beside this build, or the system's. The paths in the home are
+// `rclone/VERSION/rclone`, and `rclone/current`, which names the VERSION in use.
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readIfPresent } from "../runtime/files/durable-file.ts";
@@ -12,20 +13,42 @@ export function installedProgramPath(home: string, version: string): string {
   return join(home, "rclone", version, "rclone");
 }
 
-/** The rclone of a bundle. The path is relative to this module, which lies two folders deep in sources and builds. */
-const BUNDLED = fileURLToPath(new URL("../../rclone/rclone", import.meta.url));
+/**
+ * The rclone of a bundle, or the one that `npm run engine` made for a clone, with its version beside it. The path is
+ * relative to this module, which lies two folders deep in sources and builds.
+ */
+const BESIDE = fileURLToPath(new URL("../../rclone/", import.meta.url));
 
-/** The program that `mountaineer rclone install` put into the home, else the bundle's; null: neither exists. */
-export async function installedRclone(home: string): Promise<string | null> {
-  // An unreadable file must not prevent mounting.
-  const version = (await readIfPresent(currentVersionPath(home)).catch(() => null))?.trim() ?? "";
-  const bundled = (await isProgram(BUNDLED)) ? BUNDLED : null;
-  if (!/^\d+(\.\d+)+(-[\w.]+)?$/.test(version)) return bundled;
-  const program = installedProgramPath(home, version);
-  return (await isProgram(program)) ? program : bundled;
+/** The number of this project's own build of rclone (engine/), from its version; 0: another's build. */
+function engineOf(version: string): number {
+  return Number(/-mountaineer\.(\d+)$/.exec(version)?.[1] ?? 0);
 }
 
-/** The program to start: the home's, else the bundle's, else `rclone` on PATH. */
+/** An unreadable file must not prevent mounting. */
+async function versionIn(file: string): Promise<string> {
+  return (await readIfPresent(file).catch(() => null))?.trim() ?? "";
+}
+
+/**
+ * Of the program that `mountaineer rclone install` put into the home and the one beside this build, the newer engine, else the
+ * home's; null: neither exists. Starts no program, as each look at a share calls it.
+ */
+export async function installedRclone(home: string, folder = BESIDE): Promise<string | null> {
+  const named = process.env["MOUNTAINEER_RCLONE"] ?? "";
+  if (named !== "") return named === "rclone" ? null : named;
+  const beside = join(folder, "rclone");
+  const [version, besideVersion, isBeside] = await Promise.all([
+    versionIn(currentVersionPath(home)),
+    versionIn(join(folder, "version")),
+    isProgram(beside),
+  ]);
+  if (isBeside && engineOf(besideVersion) > engineOf(version)) return beside;
+  const program = installedProgramPath(home, version);
+  if (/^\d+(\.\d+)+(-[\w.]+)?$/.test(version) && (await isProgram(program))) return program;
+  return isBeside ? beside : null;
+}
+
+/** The program to start: `installedRclone`, else `rclone` on PATH. */
 export async function rcloneProgram(home: string): Promise<string> {
   return (await installedRclone(home)) ?? "rclone";
 }

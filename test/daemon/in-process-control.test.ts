@@ -20,6 +20,7 @@ import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { scripts } from "../shares/server-proof/two-servers.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
+import { preferSystemRclone } from "../support/system-rclone.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
@@ -107,6 +108,7 @@ async function usePrograms(
   bodies: Readonly<Record<string, string>>,
 ): Promise<void> {
   const [programs = ""] = (await scripts(folder, bodies))();
+  preferSystemRclone(t);
   const { PATH = "" } = process.env;
   process.env["PATH"] = `${programs}${delimiter}${PATH}`;
   t.after(() => {

@@ -33,6 +33,7 @@ import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
 import { createManualClock } from "../support/manual-clock.ts";
 import type { RecordingLogger } from "../support/recording-logger.ts";
+import { preferSystemRclone } from "../support/system-rclone.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
 
@@ -447,6 +448,7 @@ async function ownPath(
   t: TestContext,
   folder: string,
 ): Promise<{ remove(): Promise<void>; putBack(): Promise<void> }> {
+  preferSystemRclone(t);
   const path = process.env["PATH"] ?? "";
   const programs = join(folder, "programs");
   await mkdir(programs);

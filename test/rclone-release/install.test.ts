@@ -7,7 +7,7 @@ import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { installRclone } from "../../src/rclone-release/install.ts";
-import { installedRclone, rcloneProgram } from "../../src/rclone-release/installed.ts";
+import { installedRclone } from "../../src/rclone-release/installed.ts";
 import { rclonePlatform } from "../../src/rclone-release/releases.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
@@ -19,6 +19,8 @@ import { zipOf } from "./zip.ts";
 const OWN = "linux-amd64";
 const INSTALL_FILE = join(import.meta.dirname, "programs/install-file.ts");
 const { signal: NEVER } = new AbortController();
+/** What this checkout has beside it does not count. */
+const inHome = (home: string) => installedRclone(home, join(home, "no bundle"));
 
 const saying = (version: string): string => `#!/bin/sh\necho rclone v${version}\n`;
 const entryOf = (version: string, platform = OWN): string => `rclone-v${version}-${platform}/rclone`;
@@ -100,10 +102,10 @@ async function serve(t: TestContext, answer: (response: ServerResponse) => void)
 describe("an archive that is here", () => {
   it("becomes the home's rclone, for its owner alone, and is used before the system's", async (t) => {
     const { home, install } = await world(t);
-    assert.equal(await rcloneProgram(home), "rclone");
+    assert.equal(await inHome(home), null);
     const { program, before } = await install();
     assert.equal(before, null);
-    assert.equal(await rcloneProgram(home), program);
+    assert.equal(await inHome(home), program);
     assert.equal(await readFile(program, "utf8"), saying("1.76.0"));
     for (const path of [program, join(home, "rclone"), join(home, "rclone/1.76.0")])
       assert.equal((await stat(path)).mode & 0o777, 0o700, path);
@@ -113,7 +115,7 @@ describe("an archive that is here", () => {
     await writeFile(join(home, "evil/rclone"), saying("1.76.0"), { mode: 0o755 });
     for (const version of ["1.99.0", "../evil"]) {
       await writeFile(join(home, "rclone/current"), version);
-      assert.equal(await rcloneProgram(home), "rclone", version);
+      assert.equal(await inHome(home), null, version);
     }
   });
 
@@ -123,7 +125,7 @@ describe("an archive that is here", () => {
     const { before } = await install();
     assert.equal(before, "1.75.1");
     assert.equal(await readFile(old.program, "utf8"), saying("1.75.1"));
-    assert.equal(await installedRclone(home), join(home, "rclone/1.76.0/rclone"));
+    assert.equal(await inHome(home), join(home, "rclone/1.76.0/rclone"));
   });
 
   it("is refused with what was found and expected unless it is the pinned one, and the old one stays", async (t) => {
@@ -138,7 +140,7 @@ describe("an archive that is here", () => {
       assert.match(hint ?? "", /nothing was changed; take rclone-v1\.76\.0-linux-amd64\.zip/);
     }
     assert.match((await refusal({ archive, atMostBytes: 100 })).message, /longer than 100 bytes/);
-    assert.equal(await installedRclone(home), program);
+    assert.equal(await inHome(home), program);
     assert.deepEqual((await readdir(join(home, "rclone"))).sort(), ["1.75.1", "current"]);
   });
 
@@ -201,10 +203,10 @@ describe("an archive that is here", () => {
     assert.match(other.message, /found "rclone v1\.60\.1", expected "rclone v1\.76\.0"/);
     const foreign = await refusal({ archive: archiveOf("1.76.0", "\x7fELF of another machine") });
     assert.match(foreign.message, /does not run here: found/);
-    assert.equal(await installedRclone(home), join(home, "rclone/1.75.1/rclone"));
+    assert.equal(await inHome(home), join(home, "rclone/1.75.1/rclone"));
     assert.deepEqual((await readdir(join(home, "rclone"))).sort(), ["1.75.1", "current"]);
     await refusal({ version: "1.75.1", archive: archiveOf("1.75.1", "#!/bin/sh\nexit 1\n") });
-    assert.equal(await installedRclone(home), join(home, "rclone/1.75.1/rclone"), "what is in use stays");
+    assert.equal(await inHome(home), join(home, "rclone/1.75.1/rclone"), "what is in use stays");
     const file = join(home, "../rclone.zip");
     const release = { version: "1.76.0", sums: { [OWN]: sha256Of(await readFile(file)) } };
     const signal = AbortSignal.abort(new Error("stopped"));
@@ -231,10 +233,10 @@ describe("an archive that is here", () => {
     child.kill("SIGKILL");
     await once(child, "exit");
     process.kill(Number(pid), "SIGKILL");
-    assert.equal(await installedRclone(home), old);
+    assert.equal(await inHome(home), old);
     await rm(marker);
     const { program } = await install({ archive });
-    assert.equal(await installedRclone(home), program);
+    assert.equal(await inHome(home), program);
     assert.equal(await readFile(program, "utf8"), script);
   });
 });
@@ -248,7 +250,7 @@ describe("an archive that is downloaded", () => {
     const home = await temporaryFolder(t);
     const options = { home, file: null, signal: NEVER, platform: OWN, base, release: release(archive) };
     const { program } = await installRclone(options);
-    assert.equal(await installedRclone(home), program);
+    assert.equal(await inHome(home), program);
     assert.deepEqual(asked, ["/v1.76.0/rclone-v1.76.0-linux-amd64.zip"]);
   });
 
@@ -301,6 +303,48 @@ describe("an archive that is downloaded", () => {
       base,
     };
     await assert.rejects(installRclone({ ...options, release: release(archive) }), { code: "aborted" });
+  });
+});
+
+describe("of several", () => {
+  it("the newest engine is used, of others the home's, and MOUNTAINEER_RCLONE before all", async (t) => {
+    const { home, install } = await world(t);
+    const bundle = join(home, "../bundle");
+    await mkdir(bundle);
+    const beside = join(bundle, "rclone");
+    await writeFile(beside, "", { mode: 0o755 });
+    const chosen = async (inBundle: string): Promise<string | null> => {
+      await writeFile(join(bundle, "version"), `${inBundle}\n`);
+      return installedRclone(home, bundle);
+    };
+    assert.equal(await chosen(""), beside, "the home has none");
+    for (const [version, inBundle, isBundles] of [
+      ["1.75.1", "", false],
+      ["1.99.0", "1.76.0-mountaineer.1", true],
+      ["1.76.0-mountaineer.1", "1.76.0-mountaineer.1", false],
+      ["1.77.0-mountaineer.9", "1.76.0-mountaineer.10", true],
+      ["1.76.0-mountaineer.10", "1.77.0-mountaineer.9", false],
+      ["1.76.0-mountaineer.1", "", false],
+    ] as const) {
+      const { program } = await install({ version });
+      assert.equal(await chosen(inBundle), isBundles ? beside : program, `${version}, ${inBundle}`);
+    }
+    await rm(join(bundle, "version"));
+    assert.notEqual(
+      await installedRclone(home, bundle),
+      beside,
+      "a bundle of before the engine has no such file",
+    );
+    t.after(() => {
+      delete process.env["MOUNTAINEER_RCLONE"];
+    });
+    for (const [named, expected] of [
+      ["/opt/rclone", "/opt/rclone"],
+      ["rclone", null],
+    ] as const) {
+      process.env["MOUNTAINEER_RCLONE"] = named;
+      assert.equal(await chosen("1.76.0-mountaineer.99"), expected);
+    }
   });
 });
 

@@ -184,15 +184,21 @@ test("a host that is off, a route over the wrong interface, and an interface tha
   assert.match(wrongWays(await inside()).join("\n"), /10\.99\.1\.2.*over eth1, not over tb0/);
 });
 
+/** An engine in this checkout does not count. */
+const SYSTEMS = { MOUNTAINEER_RCLONE: "rclone" };
+
 test("FUSE missing: by its program, and by its device", async (t) => {
   const home = await temporaryFolder(t);
   const config = `[[shares]]\nname = "CORE"\nthunderbolt_host = "127.0.0.2:1"\nfallback_host = "127.0.0.3:1"\n`;
   await writeFile(join(home, "config.toml"), config);
-  assert.match(causeOf(await examined(home, { PATH: "/nonexistent" }), "driver_unavailable").text, /rclone/);
+  assert.match(
+    causeOf(await examined(home, { ...SYSTEMS, PATH: "/nonexistent" }), "driver_unavailable").text,
+    /rclone/,
+  );
   const programs = await temporaryFolder(t);
   await writeFile(join(programs, "rclone"), "#!/bin/sh\necho 'rclone v1.60.1'\n");
   await chmod(join(programs, "rclone"), 0o755);
-  const report = await examined(home, { PATH: programs });
+  const report = await examined(home, { ...SYSTEMS, PATH: programs });
   assert.match(causeOf(report, "fuse_missing").text, /fusermount3 is not installed/);
   const missing = await programMissing("unshare", "setpriv", "mount");
   if (missing !== null || process.getuid?.() !== 0) return t.diagnostic(missing ?? "the device needs root");
@@ -204,7 +210,7 @@ test("FUSE missing: by its program, and by its device", async (t) => {
   await chmod(theirs, 0o777);
   await chmod(programs, 0o755);
   await writeFile(join(theirs, "config.toml"), config, { mode: 0o644 });
-  const env = environmentOf({ home: theirs, env: { PATH: `${programs}:/usr/bin:/bin` } });
+  const env = environmentOf({ home: theirs, env: { ...SYSTEMS, PATH: `${programs}:/usr/bin:/bin` } });
   const ended = await run("unshare", ["-m", "sh", "-c", script, "sh", ...COMMAND, "doctor", "--json"], {
     env,
   }).catch((error: { stdout: string; stderr: string }) => error);

@@ -27,6 +27,7 @@ import type { ShareSpec } from "../../../src/shares/share-spec.ts";
 import { pluck } from "../../support/pluck.ts";
 import { fc } from "../../support/properties.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { preferSystemRclone } from "../../support/system-rclone.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { shareSpec } from "../share-spec.ts";
 
@@ -267,6 +268,7 @@ test("A10 a home without shares has nothing to remove, and what cannot be remove
 
 test("A10 rclone leaves from the address of its route, but for one with a zone, which names the interface itself", async (t) => {
   const folder = await temporaryFolder(t);
+  preferSystemRclone(t);
   const asked = join(folder, "asked");
   await writeFile(join(folder, "rclone"), `#!/bin/sh\necho "$@" > ${asked}\necho '[]'\n`, { mode: 0o755 });
   const clock = systemClock;

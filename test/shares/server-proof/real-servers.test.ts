@@ -23,6 +23,7 @@ import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
+import { preferSystemRclone } from "../../support/system-rclone.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { routeTo, shareSpec } from "../share-spec.ts";
 import {
@@ -74,6 +75,7 @@ function assertVerdict(verdict: ProofVerdict, kind: "different" | "unproved", te
 
 /** A folder that holds this program alone. */
 async function only(t: TestContext, name: string): Promise<() => readonly string[]> {
+  preferSystemRclone(t);
   const folder = await temporaryFolder(t);
   await symlink((await findProgram(name, PATH_FOLDERS)) ?? assert.fail(), join(folder, name));
   return () => [folder];
@@ -182,6 +184,7 @@ describe("real servers", { skip: missing ?? false }, () => {
 
   test("A14 a refused login proves nothing, is tried over one route alone, and its secret shows nowhere", async (t) => {
     const folder = await temporaryFolder(t);
+    preferSystemRclone(t);
     const password = "not the secret word";
     const real = (name: string) =>
       `echo "${name} $@" >> ${folder}/calls; env >> ${folder}/calls; PATH=${PATH_FOLDERS.join(":")} exec ${name} "$@"`;
@@ -200,6 +203,7 @@ describe("real servers", { skip: missing ?? false }, () => {
 
   test("A10 a program that hangs is ended after ten seconds, and proves nothing", async (t) => {
     const folder = await temporaryFolder(t);
+    preferSystemRclone(t);
     const hangs = `echo started >> ${folder}/started; exec sleep 600`;
     const programFolders = await scripts(folder, { rclone: hangs, smbclient: hangs });
     const clock = createManualClock();

@@ -7,6 +7,7 @@ import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { createRcloneCheck, whyClosed } from "../../../../src/shares/drivers/rclone/available.ts";
 import { createObscuredPasswords } from "../../../../src/shares/drivers/rclone/password.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { preferSystemRclone } from "../../../support/system-rclone.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 
 const { PATH = "" } = process.env;
@@ -14,6 +15,7 @@ const { PATH = "" } = process.env;
 /** A folder, first on PATH, with a program in place of rclone. */
 async function withRclone(t: TestContext, script: string): Promise<string> {
   const folder = await temporaryFolder(t);
+  preferSystemRclone(t);
   for (const [name, content] of Object.entries({
     rclone: `#!/bin/sh\n${script}\n`,
     fusermount3: "#!/bin/sh\n",

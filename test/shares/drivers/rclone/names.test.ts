@@ -8,6 +8,7 @@ import { after, before, describe, it, type TestContext } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { type PlainRig, startPlainRig } from "../../../../src/demo/stage/plain-rig.ts";
 import { startHostProbe } from "../../../../src/network/probe/host-probe.ts";
+import { rcloneProgram } from "../../../../src/rclone-release/installed.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { findProgram } from "../../../../src/runtime/process/find-program.ts";
@@ -23,6 +24,7 @@ import { createKnownServers } from "../../../../src/shares/server-proof/server-w
 import type { ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { fileProber } from "../../../support/file-prober.ts";
+import { preferSystemRclone } from "../../../support/system-rclone.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { PATH_FOLDERS } from "../../server-proof/two-servers.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
@@ -34,7 +36,8 @@ const KINDS = { folds: [], exact: ["case sensitive = yes"] } as const;
 type Kind = keyof typeof KINDS;
 const NFC = "caf\u00e9";
 const NFD = "cafe\u0301";
-const version = await askRcloneVersion(systemClock, "rclone");
+const rclone = await rcloneProgram("/nowhere");
+const version = await askRcloneVersion(systemClock, rclone);
 /** Whether this rclone keeps dots at the end of names: 1.60 makes an odd folder in the root if it is told to. */
 const DOTS = rcloneCan(version, "encodesDots");
 const rigs = new Map<Kind, PlainRig>();
@@ -71,6 +74,7 @@ async function startNames(t: TestContext, kind: Kind, programs?: readonly string
   const only =
     programs &&
     (await Promise.all(programs.map(async (name) => [name, await findProgram(name, PATH_FOLDERS)])));
+  if (only !== undefined) preferSystemRclone(t);
   const bin = join(folder, "bin");
   for (const [name, path] of only ?? []) {
     await mkdir(bin, { recursive: true });
@@ -483,7 +487,7 @@ describe("odd names", noSkip, () => {
     const [sends, ...names] = ["--vfs-write-back", "--vfs-case-insensitive"];
     const options = args.filter((one) => !names.includes(one));
     options[options.indexOf(sends) + 1] = "1h";
-    const earlier = spawn("rclone", options, { stdio: "ignore" });
+    const earlier = spawn(rclone, options, { stdio: "ignore" });
     await eventually(async () => (await found(bench.fresh(), share)).length === 1);
     const anew = bench.fresh();
     assert.equal((await found(anew, share))[0]?.outdated, undefined, "rclone's version is not known yet");

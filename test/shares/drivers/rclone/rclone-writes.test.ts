@@ -25,6 +25,7 @@ import { createNoteWriter } from "../../../../src/shares/drivers/rclone/note-wri
 import { parseCacheNote } from "../../../../src/shares/drivers/rclone/notes.ts";
 import { ANSWERS_MS, eventually } from "../../../support/eventually.ts";
 import { stopProcess } from "../../../support/stop-process.ts";
+import { preferSystemRclone } from "../../../support/system-rclone.ts";
 import { found, holder, limits, mounted, PLAIN_NAME, release } from "../driver-contract.ts";
 import { isGone, noSkip, type RcloneBench, server, startBench } from "./bench.ts";
 
@@ -260,6 +261,7 @@ function written(...places: readonly number[]): Buffer {
 
 describe("files that are being changed when rclone is killed", noSkip, () => {
   it("A11 are on the server whole where only the end grew, else set aside, completed with the server's bytes and named; no file keeps the share from mounting in the same step", async (t) => {
+    preferSystemRclone(t);
     await using bench = await startBench(t);
     const share = bench.share(PLAIN_NAME);
     const behind = (name: string): string => join(bench.behind(share, "tb"), name);
@@ -328,7 +330,9 @@ describe("files that are being changed when rclone is killed", noSkip, () => {
     const outcome = await bench.driver.mount(share, "tb", limits(1_500), null, "aa");
     assert.ok(outcome.ok, JSON.stringify(outcome));
     assert.deepEqual(await bench.driver.setAside?.(share), []);
-    assert.deepEqual((await readdir(share.mountPath)).toSorted(), names.toSorted());
+    // Newer versions send a file under a name of its own.
+    const shown = (await readdir(share.mountPath)).filter((name) => !name.endsWith(".partial"));
+    assert.deepEqual(shown.toSorted(), names.toSorted());
     await eventually(
       async () => (await readdir(bench.behind(share, "tb"))).toSorted().join() === names.toSorted().join(),
       90_000,

@@ -354,18 +354,21 @@ esac
 const TIME = "2026-11-20T23:13:07Z";
 const OLD = "old old old!";
 
+/** Newer than any engine that this checkout may have. */
+const VERSION = "1.99.0-mountaineer.9999";
+
 /** A file of which a program wrote the first four bytes, and a program in place of rclone that gives the server's file. */
 async function sceneOfHoles(t: TestContext, change: Partial<SetAsideNote> = {}, disk: string | null = null) {
   const home = await temporaryFolder(t);
   const files = rcloneFiles(home, "CORE");
   await mkdir(files.folder, { recursive: true });
   if (disk !== null) await symlink(disk, files.setAside);
-  const program = installedProgramPath(home, "1.99.0");
+  const program = installedProgramPath(home, VERSION);
   const path = join("share", "CORE", "file");
   const kept = join(files.setAside, path);
   for (const one of [program, kept]) await mkdir(dirname(one), { recursive: true });
   await writeFile(program, FAKE_RCLONE, { mode: 0o755 });
-  await writeFile(currentVersionPath(home), "1.99.0\n");
+  await writeFile(currentVersionPath(home), VERSION);
   await writeFile(kept, Buffer.concat([Buffer.from("NEW "), Buffer.alloc(8)]));
   await utimes(kept, 1_000, 1_000);
   await writeSetAsideNote(files, path, {

@@ -26,6 +26,7 @@ import { createMountTable } from "../../../../src/shares/mounts/mount-table.ts";
 import { fileProber } from "../../../support/file-prober.ts";
 import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
+import { preferSystemRclone } from "../../../support/system-rclone.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../../support/tiny-disk.ts";
 import { routeTo, shareSpec } from "../../share-spec.ts";
@@ -47,6 +48,7 @@ interface Programs {
 /** Programs of our own, and no others on PATH. */
 async function ownPrograms(t: TestContext): Promise<Programs> {
   const folder = await temporaryFolder(t);
+  preferSystemRclone(t);
   const path = process.env["PATH"];
   t.after(() => {
     process.env["PATH"] = path;
