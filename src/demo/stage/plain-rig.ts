@@ -85,6 +85,8 @@ export async function startPlainRig(options: PlainRigOptions) {
       fallbackPort: fallback.port,
       /** The port of the server itself, on 127.0.0.1, behind both cables. */
       serverPort: port,
+      /** smb.conf, for `smbstatus`. */
+      configPath,
       relays: { tb, fallback },
       username,
       password,
