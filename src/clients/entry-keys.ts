@@ -62,7 +62,7 @@ export function readForeignEntry(given: JsonMembers): ForeignServer {
   const table = take("command", (value) => (isObject(value) ? value : null));
   const words = take("command", texts);
   const named = first(PROGRAM_KEYS, text) ?? text(table?.["path"]) ?? words?.[0] ?? null;
-  const url = first(ADDRESS_KEYS, text);
+  const url = first(ADDRESS_KEYS, text)?.trim() ?? null;
   const isAddress = named === null || (url !== null && /http|sse|remote/i.test(text(entry["type"]) ?? ""));
   const inherited = first(["env_vars", "env_keys"], texts);
   return {
@@ -193,11 +193,15 @@ function textTable(value: unknown): Readonly<Record<string, string>> | null {
     : null;
 }
 
+/** A variable that is null is inherited. */
 function variables(value: unknown): Readonly<Record<string, string | null>> | null {
-  if (!isObject(value)) return null;
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plainText(one)]));
+  const found = Object.entries(objectOf(value)).map(([key, one]) => [key, plainText(one), one] as const);
+  const isRead = isObject(value) && found.every(([, text, one]) => text !== null || one === null);
+  return isRead ? Object.fromEntries(found) : null;
 }
 
-function fromEnvironment(names: readonly string[] | null): Readonly<Record<string, null>> {
-  return Object.fromEntries((names ?? []).map((name) => [name, null]));
+/** Variables to inherit by their names; some clients also write `NAME=VALUE`. */
+function fromEnvironment(names: readonly string[] | null): Readonly<Record<string, string | null>> {
+  const pairs = (names ?? []).map((name) => /^([^=]*)(?:=(.*))?$/s.exec(name) ?? []);
+  return Object.fromEntries(pairs.map(([, name = "", value = null]) => [name, value]));
 }

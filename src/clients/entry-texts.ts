@@ -48,7 +48,7 @@ export function isVariableNamed(text: string): boolean {
 
 /** Placeholders of clients for the folder of a project, a plugin or an extension. */
 const FOLDER =
-  /^\$\{(?:(?:workspace|project)(?:Folder|Root)?|cwd|CLAUDE_(?:PROJECT_DIR|PLUGIN_ROOT)|extensionPath)\}$/;
+  /^\$\{(?:(?:workspace|project)(?:Folder|Root)?|cwd|PWD|CLAUDE_(?:PROJECT_DIR|PLUGIN_ROOT)|extensionPath)\}$/;
 
 type Part =
   | { readonly kind: "text"; readonly text: string }

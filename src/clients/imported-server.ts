@@ -5,6 +5,7 @@ import { literalSecrets } from "../config/literal-secrets.ts";
 import { freeSecretName } from "../config/secret-names.ts";
 import { HIDDEN, isSecretName, shownArguments, shownText, shownUrl } from "../config/shown-values.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
+import { isCredentialHeader } from "../config/values/backend-names.ts";
 import { escaped, parseSecretText, storedParts } from "../config/values/secret-text.ts";
 import { isObject, type JsonMembers, objectOf } from "../runtime/text/json-object.ts";
 import { VARIABLE_NAME_FORM } from "../runtime/text/name-forms.ts";
@@ -65,9 +66,11 @@ export function importedServer(
   if (command === null && url === null) return null;
   const reading = new ServerReading(backendName(name), options);
   const connection = command === null ? reading.address(url ?? "") : reading.program(command, server);
+  // A token in a header is the other way to sign in.
+  const hasToken = Object.keys(server.headers).some(isCredentialHeader);
   const texts =
     command === null
-      ? { ...reading.texts("headers", server.headers), ...reading.signIn(server.signIn) }
+      ? { ...reading.texts("headers", server.headers), ...(hasToken ? {} : reading.signIn(server.signIn)) }
       : reading.variables(server);
   const [problem = null] = [
     ...reading.problems,
@@ -75,7 +78,7 @@ export function importedServer(
     ...DECISIVE.filter((key) => isGiven(unknown[key])).map((key) => `its ${key} is not understood`),
   ];
   const isEnabled = server.enabled && problem === null;
-  if (command === null && server.signIn.id !== null)
+  if (command === null && !hasToken && server.signIn.id !== null)
     remarks.push("its client id must allow the address http://127.0.0.1/callback");
   for (const [key, line] of Object.entries(REMARKED))
     if (isGiven(unknown[key]) && unknown[key] !== false) remarks.push(`its ${key} ${line}`);
@@ -316,6 +319,10 @@ function withoutWrapper(server: ForeignServer, report: (line: string) => void): 
   if (name !== command && !/[\\/]/.test(command)) {
     report(`${command} is ${name} here`);
     return { ...server, command: name };
+  }
+  if (args.length === 0 && /^[^\\]*[&|;<>'"][^\\]*$/.test(command) && /\s/.test(command)) {
+    report("its command is run by a shell");
+    return { ...server, command: "sh", args: ["-c", command] };
   }
   if (!/^[\w@.-][^'"\\]*\s/.test(command)) return server;
   const [first = "", ...words] = command.trim().split(/\s+/);
