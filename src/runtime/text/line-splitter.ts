@@ -77,6 +77,14 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     if (offset === chunk.length) chunk = null;
     return line;
   };
+  const nextExactly = (count: number): Buffer | null => {
+    if (chunk === null) return null;
+    const end = Math.min(chunk.length, offset + count - begun.length);
+    begun.push(chunk.subarray(offset, end));
+    offset = end;
+    if (offset === chunk.length) chunk = null;
+    return begun.length < count ? null : begun.take();
+  };
   const next = (): string | null => nextEither()?.toString() ?? null;
 
   return {
@@ -93,6 +101,8 @@ export function createLineSplitter(limitBytes: number | (() => number), onTooLon
     nextBytes,
     /** Like `next`, but returns bytes if the line spans several chunks. */
     nextEither,
+    /** After a whole line: the next `count` bytes, whatever their lines; null: they are not all there yet. */
+    nextExactly,
     *take(more: Buffer | string): Iterable<string> {
       push(more);
       for (let line = next(); line !== null; line = next()) yield line;

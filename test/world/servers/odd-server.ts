@@ -34,6 +34,10 @@ export interface Odd {
   readonly capabilities?: unknown;
   readonly version?: string;
   readonly tools?: readonly Json[];
+  /** Over stdio each answer has its length ahead of it. */
+  readonly isFramed?: boolean;
+  /** Over HTTP it wants this cookie, which it sets at `initialize`. */
+  readonly cookie?: string;
   /** How each answer is written. */
   readonly each?: Form;
   /** By method; of several steps each answers one request, and the last all after it. */
@@ -83,7 +87,7 @@ class OddServer {
       step.error !== undefined || result === undefined
         ? { error: step.error ?? { code: -32601, message: "Method not found" } }
         : { result };
-    const whole = { jsonrpc: "2.0", id, ...(step.message ?? reply) };
+    const whole: Json = { jsonrpc: "2.0", id, ...(step.message ?? reply) };
     const form = { ...does.each, ...step };
     return { ...form, raw: this.spell(form.raw ?? "$MESSAGE\n", whole), step };
   }
@@ -133,7 +137,8 @@ function overStdio(does: Odd): void {
   readLines((line) => {
     const answer = server.answer(JSON.parse(line));
     if (answer === null) return;
-    process.stdout.write(answer.raw, () => answer.step.exits && process.exit(1));
+    const head = does.isFramed ? `Content-Length: ${Buffer.byteLength(answer.raw)}\r\n\r\n` : "";
+    process.stdout.write(head + answer.raw, () => answer.step.exits && process.exit(1));
   });
   process.stdin.on("end", () => process.exit(0));
 }
@@ -159,8 +164,11 @@ async function serve(
   const { does } = server;
   const body = await textOf(request);
   const write = ({ raw = "", status = 200, headers = {}, stays = false }: Form): void => {
-    const spelled = Object.entries(headers).map(([key, value]) => [key, server.spell(value, {})]);
-    response.writeHead(status, Object.fromEntries(spelled));
+    const given = Object.entries(headers).filter(([, value]) => value !== "");
+    response.writeHead(
+      status,
+      Object.fromEntries(given.map(([key, value]) => [key, server.spell(value, {})])),
+    );
     response.write(raw);
     if (!stays) response.end();
   };
@@ -176,6 +184,9 @@ async function serve(
   if (does.endpoint !== undefined && path === "/mcp") return write({ status: 405 });
   const message: Json = JSON.parse(body);
   const { "mcp-session-id": session } = request.headers;
+  const isStart = message["method"] === "initialize";
+  if (does.cookie !== undefined && !isStart && request.headers.cookie !== does.cookie)
+    return write({ status: 404, raw: "another machine" });
   const isGone = does.gone !== undefined && session !== undefined && session !== String(server.session);
   const answer = server.answer(message, isGone);
   if (answer === null) return message["id"] === undefined ? write({ status: 202 }) : undefined;
@@ -185,8 +196,10 @@ async function serve(
     return write({ status: 202 });
   }
   const type = { "content-type": "application/json" };
-  const begun = does.gone !== undefined && message["method"] === "initialize";
-  const given = begun ? { "mcp-session-id": String(server.session) } : {};
+  const given = {
+    ...(does.gone !== undefined && isStart && { "mcp-session-id": String(server.session) }),
+    ...(does.cookie !== undefined && isStart && { "set-cookie": `${does.cookie}; Path=/; HttpOnly` }),
+  };
   write({ ...answer, headers: { ...type, ...given, ...answer.headers } });
 }
 

@@ -6,6 +6,7 @@ import {
   LATEST_VERSION,
   loopGuard,
   MODERN_VERSION,
+  type ProtocolVersion,
   SKILLS_EXTENSION,
   type SpokenVersion,
 } from "../../protocol.ts";
@@ -71,10 +72,10 @@ export class ServerSession {
   }
 
   /** Returns null on success. */
-  async initialize(): Promise<LinkFailure | null> {
+  async initialize(protocolVersion: ProtocolVersion = LATEST_VERSION): Promise<LinkFailure | null> {
     const { backend, clientInfo, owner, initMs, downloadMs = 0 } = this.#options;
     const params = {
-      protocolVersion: LATEST_VERSION,
+      protocolVersion,
       capabilities: owner === null ? SHARED_CAPABILITIES : owner.capabilities,
       clientInfo,
       _meta: loopGuard(),
@@ -84,6 +85,8 @@ export class ServerSession {
     const asked = await asking;
     if (this.#events.isOver()) return STOPPED;
     if (asked.kind === "failed") return asked.failure;
+    const other = supportedVersion(asked.reply);
+    if (other !== null && protocolVersion === LATEST_VERSION) return this.initialize(other);
     const answer = readInitializeResult(asked.reply, backend);
     if ("kind" in answer) return answer;
     this.result = answer;
@@ -126,6 +129,14 @@ const SHARED_CAPABILITIES: JsonObject = {
     [SKILLS_EXTENSION]: {},
   },
 };
+
+/** The newest version that a server names which refuses ours, as in an example of the specification; null: none. */
+function supportedVersion(reply: Reply): ProtocolVersion | null {
+  const data = isError(reply) ? reply.error.data : null;
+  const supported: unknown = isJsonObject(data) ? data["supported"] : null;
+  const known = Array.isArray(supported) ? supported.filter(isProtocolVersion) : [];
+  return known.toSorted().at(-1) ?? null;
+}
 
 function readInitializeResult(reply: Reply, backend: string): InitializeResult | LinkFailure {
   if (isError(reply)) return errorAnswer("initialize", reply.error);

@@ -458,6 +458,7 @@ class RunningInstance {
     const { backend } = this.#options;
     const isLost = failure.kind === "session_lost";
     if ((failure.status ?? 0) >= 500) this.check();
+    if (failure.kind === "protocol" && namesSession(failure.message)) this.#suspectSession(request);
     // The session is renewed before the reply, so that a client that repeats its call at once waits for the new
     // session.
     if (isLost && this.#state.kind === "ready" && request.sentIn === this.#session.number) {

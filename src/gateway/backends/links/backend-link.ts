@@ -51,7 +51,12 @@ export function linkFailure(
 }
 
 /** What the author of a server should change although it can be used. `backend-conditions.ts` has the words. */
-export type ServerOddity = "mixed_lines" | "spread_answers" | "no_numbers" | "undeclared_lists";
+export type ServerOddity =
+  | "mixed_lines"
+  | "spread_answers"
+  | "framed_messages"
+  | "no_numbers"
+  | "undeclared_lists";
 
 export const UNREADABLE = linkFailure(
   "protocol",

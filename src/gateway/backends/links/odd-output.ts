@@ -77,6 +77,12 @@ export function unreadableAnswer(text: string): RpcId | null {
   return answer !== null && isAnswer(answer) && isRpcId(id) ? id : null;
 }
 
+/** The length of a message that a line announces; null: it is any other line. */
+export function frameLength(line: string): number | null {
+  const [, digits] = /^Content-Length: *(\d{1,9})$/i.exec(line) ?? [];
+  return digits === undefined ? null : Number(digits);
+}
+
 /** A line that begins where pretty-printed JSON is nested is part of it, even if it is a message by itself. */
 export function isMessageByItself(line: string): boolean {
   return line.startsWith("{") && jsonObject(line)?.["jsonrpc"] === "2.0";

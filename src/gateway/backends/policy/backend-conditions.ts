@@ -127,6 +127,10 @@ const ODDITIES: Readonly<Record<ServerOddity, { readonly title: string; readonly
     title: "spreads a message over several lines",
     hint: `${ALL_THE_SAME} write each message on one line: JSON without indentation.`,
   },
+  framed_messages: {
+    title: "writes the length of each message ahead of it, as language servers do",
+    hint: `${ALL_THE_SAME} leave that out, and end each message with a line feed.`,
+  },
   no_numbers: {
     title: "has answered with NaN or Infinity, which JSON does not have",
     hint: "That call failed. The author of the server should write null in their place.",

@@ -55,6 +55,8 @@ interface Registration {
   readonly wantsDevice: boolean;
 }
 
+const BY_HAND = "register Mountaineer there by hand, and give `client_id` in `[backends.NAME.auth]`";
+
 /** RFC 7591. Rejects with `sign_in_failed`. */
 export async function registerClient(
   tools: OAuthTools,
@@ -62,11 +64,7 @@ export async function registerClient(
   { name, redirectUri, wantsDevice }: Registration,
 ): Promise<ClientIdentity> {
   if (server.registration_endpoint === undefined) {
-    throw failed(
-      "never",
-      `${server.issuer} registers no clients by itself`,
-      "register Mountaineer there by hand, and give `client_id` in `[backends.NAME.auth]`",
-    );
+    throw failed("never", `${server.issuer} registers no clients by itself`, BY_HAND);
   }
   const supported = server.token_endpoint_auth_methods_supported;
   const asked = supported === undefined || supported.includes("none") ? "none" : secretMethod(server);
@@ -88,7 +86,7 @@ export async function registerClient(
   const answer = await oauth
     .dynamicClientRegistrationRequest(server, metadata, options)
     .then((response) => oauth.processDynamicClientRegistrationResponse(response))
-    .catch(signInFailure(tools, `${server.issuer} does not register this client`));
+    .catch(signInFailure(tools, `${server.issuer} does not register this client`, BY_HAND));
   return registered(answer, server, asked);
 }
 

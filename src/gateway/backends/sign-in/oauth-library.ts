@@ -72,16 +72,16 @@ export function serversRefusal(oauth: OAuthLibrary, error: unknown) {
 }
 
 /** Leaves our own errors, and `aborted`, as they are. */
-export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string): unknown {
+export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string, hint?: string): unknown {
   if (error instanceof MountaineerError) return error;
   const refusal = serversRefusal(oauth, error);
   if (refusal !== null) {
-    return failed(refusal.mayPass ? "later" : "never", `${who}: ${refusal.text}`, undefined, error);
+    return failed(refusal.mayPass ? "later" : "never", `${who}: ${refusal.text}`, hint, error);
   }
   if (error instanceof oauth.AuthorizationResponseError) {
     const said = error.error_description ?? "";
     const text = said === "" ? shown(error.error) : `${shown(error.error)} (${shown(said)})`;
-    return failed("never", `${who} refused: ${text}`, undefined, error);
+    return failed("never", `${who} refused: ${text}`, hint, error);
   }
   if (error instanceof oauth.OperationProcessingError || error instanceof oauth.UnsupportedOperationError) {
     // A proxy, or a server that restarts, may answer with a web page instead of JSON.
@@ -89,15 +89,19 @@ export function asSignInFailure(oauth: OAuthLibrary, error: unknown, who: string
       error.code === oauth.RESPONSE_IS_NOT_JSON || error.code === oauth.RESPONSE_IS_NOT_CONFORM;
     const status = error.cause instanceof Response ? ` (HTTP ${error.cause.status})` : "";
     const text = `${who}: ${shown(error.message)}${status}`;
-    return failed(isNoAnswer ? "later" : "never", text, undefined, error);
+    return failed(isNoAnswer ? "later" : "never", text, hint, error);
   }
   return error;
 }
 
 /** Returns a handler for `.catch` that throws `sign_in_failed`. */
-export function signInFailure({ oauth }: Pick<OAuthTools, "oauth">, who: string): (error: unknown) => never {
+export function signInFailure(
+  { oauth }: Pick<OAuthTools, "oauth">,
+  who: string,
+  hint?: string,
+): (error: unknown) => never {
   return (error) => {
-    throw asSignInFailure(oauth, error, who);
+    throw asSignInFailure(oauth, error, who, hint);
   };
 }
 

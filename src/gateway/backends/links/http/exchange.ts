@@ -3,7 +3,14 @@ import { errorText } from "../../../../runtime/errors.ts";
 import { withoutByteOrderMark } from "../../../../runtime/text/plain-text.ts";
 import { backoffMs } from "../../../../runtime/time/backoff.ts";
 import type { Clock, Timer } from "../../../../runtime/time/clock.ts";
-import { classifyMessage, isError, isJsonObject, type RpcId, type RpcMessage } from "../../../json-rpc.ts";
+import {
+  classifyMessage,
+  isError,
+  isJsonObject,
+  type JsonObject,
+  type RpcId,
+  type RpcMessage,
+} from "../../../json-rpc.ts";
 import { readMessage, tooManyValues } from "../../../written-results.ts";
 import {
   type CleanLine,
@@ -17,12 +24,15 @@ import { type Credential, type LinkAuthorization, signing } from "../link-author
 import { unreadableAnswer } from "../odd-output.ts";
 import { askForEvents, mediaType, readEvents, readWhole } from "./body.ts";
 import type { Asked, Response } from "./connections.ts";
-import { redirectedPath, refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
+import { namesSession, redirectedPath, refusal, TAKES_NO_MESSAGES } from "./refusal.ts";
 import type { Headers, HttpTarget } from "./target.ts";
 
 const ERROR_BODY_BYTES = 64 * 1024;
 const LONGEST_ERROR = 200;
 const MOST_REDIRECTS = 3;
+const JSON_TYPE = "application/json";
+/** Some servers send JSON under these. */
+const UNTYPED: ReadonlySet<string> = new Set(["", "text/plain", "application/json-rpc"]);
 /** Maximum number of attempts to resume a broken stream without receiving an event. */
 const RESUME_TRIES = 5;
 /** `least` applies even if the server asks for an immediate retry: a server may end each stream after one event. */
@@ -196,26 +206,35 @@ export class Exchange {
       this.#fail(linkFailure("protocol", message, hint));
       response.destroy();
     } else if (type === "text/event-stream") this.#readEvents(response);
-    else if (type === "application/json") {
+    else if (type === JSON_TYPE || UNTYPED.has(type)) {
       readWhole(response, limitBytes, (answer, end) => {
         if (this.#done) return;
-        if (answer !== null) this.#takeJson(answer);
+        const isUntyped = type !== JSON_TYPE;
+        if (answer !== null) this.#takeJson(answer, isUntyped ? this.#noMcp(status, type) : null);
         else if (end === "overlong") this.#fail(tooLong(limitBytes));
         else this.#fail(linkFailure("closed", `the connection to ${target.origin} broke within the answer`));
       });
     } else {
-      readWhole(response, ERROR_BODY_BYTES, () => {
-        const what = status === 202 || type === "" ? `HTTP ${status} without an answer` : clean(type);
-        const message = `${target.origin} answered a request with ${what}, which is no MCP`;
-        this.#fail(linkFailure("protocol", message, "check `url`: it must be the server's MCP endpoint"));
-      });
+      readWhole(response, ERROR_BODY_BYTES, () => this.#fail(this.#noMcp(status, type)));
     }
   }
 
-  #takeJson(answer: Buffer): void {
+  #noMcp(status: number, type: string): LinkFailure {
+    const { target, clean } = this.#context;
+    const what = status === 202 || type === "" ? `HTTP ${status} without an answer` : clean(type);
+    const message = `${target.origin} answered a request with ${what}, which is no MCP`;
+    return linkFailure("protocol", message, "check `url`: it must be the server's MCP endpoint");
+  }
+
+  /** `noJson`: the failure if it is not JSON; null: it says that it is. */
+  #takeJson(answer: Buffer, noJson: LinkFailure | null): void {
     void readMessage(answer, {
       take: (body) => this.#takeBody(body),
       refuse: (error) => {
+        if (noJson !== null) {
+          this.#fail(noJson);
+          return null;
+        }
         this.#garbage(tooManyValues(error)?.error.message ?? withoutByteOrderMark(answer.toString()));
         this.#fail(this.#unanswered());
         return null;
@@ -311,7 +330,11 @@ export class Exchange {
       if (this.#done) return;
       const text = body === null ? null : withoutByteOrderMark(body.toString());
       const challenge = response.headers.get("www-authenticate") ?? null;
-      this.#signing.refused(status, challenge, () => this.#judge(response, status, text));
+      const judge = (): void => this.#judge(response, status, text);
+      // Some servers answer an unknown session with 401.
+      const isAboutSession = this.#outgoing.hasSession && challenge === null && namesSession(text ?? "");
+      if (isAboutSession) judge();
+      else this.#signing.refused(status, challenge, judge);
     });
   }
 
@@ -354,7 +377,7 @@ export class Exchange {
     const { id } = this;
     if (id !== null && isJsonObject(value)) {
       if (value["id"] === id && !("method" in value)) this.#answered = true;
-      else if (value["id"] === null) this.#lookForComplaint(value);
+      else if ((value["id"] ?? null) === null) this.#lookForComplaint(value);
     }
     return this.#context.events.onMessage(value, id);
   }
@@ -381,9 +404,11 @@ export class Exchange {
       : linkFailure("closed", `${origin} ended the stream without an answer`);
   }
 
-  #lookForComplaint(value: unknown): void {
+  /** Some servers give the reason alone as `error`. */
+  #lookForComplaint(value: JsonObject): void {
     const other = classifyMessage(value);
-    if (other.kind !== "response" || other.id !== null || !isError(other.reply)) return;
-    this.#complaint = this.#context.clean(other.reply.error.message).slice(0, LONGEST_ERROR);
+    const words =
+      other.kind === "response" && isError(other.reply) ? other.reply.error.message : value["error"];
+    if (typeof words === "string") this.#complaint = this.#context.clean(words).slice(0, LONGEST_ERROR);
   }
 }

@@ -35,9 +35,10 @@ export function refusal(response: RefusedResponse): LinkFailure | { readonly ans
   const body = parsed(text);
   const message = classifyMessage(body);
   const error = message.kind === "response" && isError(message.reply) ? message.reply.error : null;
-  // Some servers answer an unknown session with 400 instead of 404; the message was not processed.
+  // Some servers answer an unknown session with 400 or 401 instead of 404; the message was not processed.
   const words = error?.message ?? (body === null ? text?.slice(0, LONGEST_TEXT) : null) ?? "";
-  const isLost = status === 404 || status === 410 || (status === 400 && namesSession(words));
+  const isLost =
+    status === 404 || status === 410 || ((status === 400 || status === 401) && namesSession(words));
   if (hadSession && isLost) {
     return linkFailure("session_lost", `${origin} no longer knows our session`);
   }

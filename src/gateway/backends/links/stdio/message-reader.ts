@@ -6,7 +6,14 @@ import type { Clock } from "../../../../runtime/time/clock.ts";
 import { isJsonObject, type RpcId } from "../../../json-rpc.ts";
 import { readMessage, tooManyValues } from "../../../written-results.ts";
 import { type LinkFailure, linkFailure, type ServerOddity, tooLong, UNREADABLE } from "../backend-link.ts";
-import { isMessageByItself, LONGEST_ODD, mixedLine, SpreadLines, unreadableAnswer } from "../odd-output.ts";
+import {
+  frameLength,
+  isMessageByItself,
+  LONGEST_ODD,
+  mixedLine,
+  SpreadLines,
+  unreadableAnswer,
+} from "../odd-output.ts";
 
 /** Limit of lines that are not JSON: a banner on stdout is tolerated, another protocol is not. */
 const NOISE = { lines: 1_000, bytes: 1024 * 1024, withinMs: 10_000 };
@@ -41,22 +48,36 @@ export function createMessageReader(
   /** False once such lines were none: what follows may be within something that cannot be read. */
   let maySpread = true;
 
+  /** Some servers write the length of each message ahead of it and a blank line, as language servers do. */
+  let announced: number | null = null;
+  let frame: number | null = null;
+  let isFramed: boolean | null = null;
+
   /** Delivers complete lines until the receiver asks for a pause. */
   const read = (): void => {
     while (!isHeld && !stopped) {
-      const line = splitter.nextEither();
+      const line = frame === null ? splitter.nextEither() : splitter.nextExactly(frame);
       if (line === null) break;
+      frame = null;
       deliver(line);
     }
     if (splitter.overlong && !stopped) onFailure(tooLong(limitBytes));
   };
   const deliver = (line: string | Buffer): void => {
-    if (line.length === 0) return;
+    if (line.length === 0) {
+      frame = announced;
+      announced = null;
+      return;
+    }
     const wait = spread === null ? readMessage(line, receiver) : readSpread(spread, line);
     if (wait !== null) hold(wait);
   };
   const receiver = {
-    take: onMessage,
+    take(message: unknown): Promise<void> | null {
+      isFramed ??= false;
+      announced = null;
+      return onMessage(message);
+    },
     refuse(error: unknown, bytes: string | Buffer): Promise<void> | null {
       const tooMany = tooManyValues(error)?.error.message;
       if (tooMany === undefined && bytes.length <= LONGEST_ODD) return readOdd(bytes.toString());
@@ -65,6 +86,13 @@ export function createMessageReader(
     },
   };
   const readOdd = (line: string): Promise<void> | null => {
+    const length = isFramed === false ? null : frameLength(line);
+    if (length !== null && length <= limitBytes) {
+      isFramed = true;
+      announced = length;
+      onOddity("framed_messages");
+      return null;
+    }
     const mixed = mixedLine(line);
     if (mixed !== null) {
       onOddity("mixed_lines");

@@ -163,6 +163,8 @@ test("D9 what stands around messages is read the same however it is cut, and eac
   const answer = (id: number) => ({ jsonrpc: "2.0", id, result: { text: 'ä } " {' } });
   const notice = { jsonrpc: "2.0", method: "x" };
   const line = (message: unknown): string => JSON.stringify(message);
+  const framed = (message: unknown, more = ""): string =>
+    `Content-Length: ${Buffer.byteLength(line(message))}\r\n${more}\r\n${line(message)}`;
   const cases: [text: string, told: readonly unknown[]][] = [
     [`50% ${line(answer(1))}\n`, ["50%", answer(1)]],
     [`${line(answer(1))} it's {done}\n${line(answer(2))}\n`, ["it's {done}", answer(1), answer(2)]],
@@ -175,6 +177,15 @@ test("D9 what stands around messages is read the same however it is cut, and eac
     [`${JSON.stringify(answer(1), null, 2)}\n${line(answer(2))}\n`, [answer(1), answer(2)]],
     [`{\n${line(answer(1))}\n{\n"a": 1\n}\n`, ["{", answer(1), "{", '"a": 1', "}"]],
     [`{\n"jsonrpc": "2.0"`, ["{", '"jsonrpc": "2.0"']],
+    [
+      `up\n${framed(answer(1))}${framed(answer(2), "Content-Type: x\r\n")}`,
+      ["up", answer(1), "Content-Type: x", answer(2)],
+    ],
+    // A server that has not begun with it does not mean it.
+    [
+      `${line(answer(1))}\nContent-Length: 9\n\n${line(answer(2))}\n`,
+      [answer(1), "Content-Length: 9", answer(2)],
+    ],
     [`{"jsonrpc":"2.0","id":7,"result":{"a":[NaN,"NaN"]}}\n`, ["failed 7"]],
     [`{"jsonrpc":"2.0","method":"x","params":NaN}\n`, ['{"jsonrpc":"2.0","method":"x","params":NaN}']],
   ];
