@@ -54,7 +54,7 @@ export interface FoundMount {
   readonly pinned?: boolean;
   /** Id of the server whose write cache the mount uses; null or absent: unknown. */
   readonly server?: string | null;
-  /** Made with other options than a mount would be made with now. */
+  /** Made with other options, or by an older program, than a mount would be made with now. */
   readonly outdated?: true;
   /** Made by a driver that the share had earlier: the current configuration does not apply to the mount. */
   readonly former?: true;

@@ -56,18 +56,18 @@ export function remountForUnsent(builder: Builder, mount: MountSeen, route: Rout
   });
 }
 
-/** Replaces a mount that was made with other options than today's, as soon as no file on it is open. */
+/** Replaces a mount that was made with other options than today's, or by an older engine, as soon as no file on it is open. */
 export function remountOutdated(builder: Builder, mount: MountSeen, route: RouteName): Step | null {
   if (mount.found.outdated !== true) return null;
   builder.conditions.push({
     code: "mount_outdated",
     severity: "warning",
-    title: "Mounted with other options than now: its settings, its server or Mountaineer changed since",
+    title: "Mounted otherwise than now: its settings, its server, rclone or Mountaineer changed since",
     hint: "It is mounted anew as soon as nothing on it is open or unsent.",
   });
   if (isBackingOff(builder) || whyNotMountable(builder) !== null) return null;
   const plan = routesFrom(builder, route);
-  return remountOnceClosed(builder, mount, { reason: "its options are others now", plan });
+  return remountOnceClosed(builder, mount, { reason: "it would be mounted otherwise now", plan });
 }
 
 /**

@@ -145,7 +145,7 @@ async function startUntilMounted(tools: AttemptTools, attempt: Attempt): Promise
     const password = newControlPassword();
     const env = { ...MOUNT_ENVIRONMENT, ...(through === null ? {} : controlEnvironment(password)) };
     const child = await startDetached(check.program, args, { env, logPath: files.log });
-    const server = await serving.started(place, child, through, options);
+    const server = await serving.started(place, child, through, options, check.version?.engine ?? null);
     const outcome = await untilMounted(tools, attempt, child);
     if (!("stuck" in outcome)) {
       if (through !== null && server !== null) await noteControl(files, server, password);

@@ -269,6 +269,8 @@ const noteShape = object({
   server: textThat("a server's id", isServerId),
   /** See `optionsOf`; absent in notes of earlier versions. */
   options: optional(text),
+  /** The engine's number; absent: another's build of rclone. */
+  engine: optional(number),
   /** The share's folder when the note was written; absent in notes of earlier versions. */
   folder: optional(text),
 });

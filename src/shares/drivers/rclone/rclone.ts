@@ -217,10 +217,13 @@ function createRcloneFinding(
     const isOwn = readable && server?.own === true;
     if (server?.own === true && served !== undefined) servedNames.set(share.name, served);
     const isElsewhere = entry.path !== place.mountPath;
-    // Which options a mount would get now is known only with rclone's version.
-    const isKnown = isOwn && check.version !== null;
+    const { version } = check;
     const folding = await foldingOf({ ...place.files, server: server?.server ?? place.files.server });
-    const isOutdated = isKnown && server.options !== optionsOf(share, folding, check.version);
+    // Which options a mount would get now is known only with rclone's version.
+    const isOutdated =
+      isOwn &&
+      version !== null &&
+      (server.options !== optionsOf(share, folding, version) || (server.engine ?? 0) < (version.engine ?? 0));
     return {
       id: entry.id,
       // The path is spelled as in the configuration, which may reach mount_root through a link.

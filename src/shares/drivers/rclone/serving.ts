@@ -30,6 +30,8 @@ interface Server extends Pick<ProcessNote, "carriedPort" | "pinned"> {
   readonly own: boolean;
   /** See `optionsOf`; null or absent: not known. */
   readonly options?: string | null;
+  /** See `ProcessNote`; absent also if not known. */
+  readonly engine?: number;
   /** The server whose cache the process uses; null: no daemon with this home folder started the process. */
   readonly server: string | null;
 }
@@ -84,8 +86,8 @@ export function createServingProcesses() {
       const own = await known(share);
       const isAtPath = own?.mountPath === entry.path;
       if (isAtPath && (own.mountId ?? entry.id) === entry.id) {
-        const { pid, startTime, carriedPort, pinned, server, options = null } = own;
-        const about = { own: true, carriedPort, pinned, server, options };
+        const { pid, startTime, carriedPort, pinned, server, options = null, engine = 0 } = own;
+        const about = { own: true, carriedPort, pinned, server, options, engine };
         if (await runs(own)) {
           own.mountId = entry.id;
           return { ...about, identity: { pid, startTime }, gone: false };
@@ -131,13 +133,15 @@ export function createServingProcesses() {
       child: DetachedProcess,
       through: Through | null,
       options: string,
+      engine: number | null,
     ): Promise<ProcessIdentity | null> {
       const identity = await processIdentity(child.pid);
       if (identity === null) return null;
       const pinned = through?.pinned === true;
       const { server, folder } = files;
       const carriedPort = through?.port ?? null;
-      const note = { ...identity, mountPath, carriedPort, pinned, server, options, folder };
+      const about = { options, folder, ...(engine === null ? {} : { engine }) };
+      const note = { ...identity, mountPath, carriedPort, pinned, server, ...about };
       const own: Known = { ...note, mountId: null, exited: false, ending: false };
       started.set(shareName, own);
       child.onExit(() => {

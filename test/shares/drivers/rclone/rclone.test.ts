@@ -17,6 +17,7 @@ import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { askSpace, controlOf } from "../../../../src/shares/drivers/rclone/control.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
+import { askRcloneVersion } from "../../../../src/shares/drivers/rclone/version.ts";
 import type { RouteSpec, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { zipOf } from "../../../rclone-release/zip.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -308,6 +309,42 @@ describe("an rclone in the home", noSkip, () => {
     assert.ok((await readFile(join(folder, "started"), "utf8")).includes(`${program} mount`));
     process.env["PATH"] = path;
     assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
+  });
+});
+
+describe("the engine of a mount", noSkip, () => {
+  it("A1 is in its note; an older one than would mount now makes the mount outdated, as another's build does, and a newer one does not", async (t) => {
+    await using bench = await startBench(t);
+    const share = bench.share(PLAIN_NAME);
+    await mounted(bench.driver, share, "tb");
+    const file = rcloneFiles(bench.stateFolder, share.name).process;
+    const { engine: noted, ...note } = JSON.parse(await readFile(file, "utf8"));
+    const version = await askRcloneVersion(
+      systemClock,
+      (await installedRclone(bench.stateFolder)) ?? "rclone",
+    );
+    assert.equal(noted ?? null, version?.engine ?? null);
+    const program = join(bench.folder, "rclone");
+    t.after(() => {
+      delete process.env["MOUNTAINEER_RCLONE"];
+    });
+    for (const [mounts, now, isOutdated] of [
+      [undefined, undefined, undefined],
+      [undefined, 1, true],
+      [9, 10, true],
+      [10, 10, undefined],
+      [10, 9, undefined],
+      [10, undefined, undefined],
+    ]) {
+      await writeFile(file, JSON.stringify({ ...note, engine: mounts }));
+      const suffix = now === undefined ? "" : `-mountaineer.${now}`;
+      await writeFile(program, `#!/bin/sh\necho rclone v1.${version?.minor}.0${suffix}\n`, { mode: 0o755 });
+      process.env["MOUNTAINEER_RCLONE"] = program;
+      const driver = bench.freshDriver();
+      assert.equal(await driver.unavailable(share), null);
+      const [mount] = await found(driver, share);
+      assert.deepEqual([mount?.madeByDriver, mount?.outdated], [true, isOutdated], `${mounts}, ${now}`);
+    }
   });
 });
 

@@ -240,7 +240,7 @@ describe("the note of who serves a mount", () => {
     const note = { pid: 5, startTime: "77", mountPath: "/v/CORE", server: "0af3" };
     for (const carried of [
       { carriedPort: null, pinned: false },
-      { carriedPort: 4450, pinned: true },
+      { carriedPort: 4450, pinned: true, engine: 3 },
     ])
       assert.deepEqual(parseProcessNote(JSON.stringify({ ...note, ...carried })), { ...note, ...carried });
     for (const text of [
@@ -293,7 +293,7 @@ async function serve(t: TestContext) {
   const place = { shareName: "CORE", files, mountPath: "/v/CORE" };
   const begin = async () => {
     const own = await startDetached("sleep", ["60"], { logPath: null });
-    const identity = await serving.started(place, own, null, "");
+    const identity = await serving.started(place, own, null, "", null);
     const end = async () => {
       process.kill(own.pid, "SIGKILL");
       await own.exited;
@@ -358,7 +358,7 @@ test("A2 the end of a share's process is told, unless it was asked to end or ano
   await (await begin()).end();
   assert.deepEqual(told, ["CORE"]);
   await serving.ended(place);
-  assert.equal(await serving.started(place, crashed.own, null, ""), null, "it has exited already");
+  assert.equal(await serving.started(place, crashed.own, null, "", null), null, "it has exited already");
   assert.deepEqual([await serving.newest(place), await readProcessNote(files)], [null, null]);
 });
 
