@@ -122,6 +122,7 @@ export function askForEvents(target: HttpTarget, headers: Headers, stream: Strea
       { method: "GET", headers: { ...headers, accept: "text/event-stream" } },
       {
         onResponse(response) {
+          target.keepCookies(response);
           if (response.status === 200 && mediaType(response) === "text/event-stream") stream.onOpen(response);
           else {
             stream.onRefused(response.status, response.headers.get("www-authenticate") ?? null);

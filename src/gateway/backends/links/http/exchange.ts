@@ -178,6 +178,7 @@ export class Exchange {
 
   #onResponse(response: Response): void {
     const { status, headers } = response;
+    this.#context.target.keepCookies(response);
     const given = headers.get("mcp-session-id") ?? "";
     if (status < 200 || status > 299) this.#onRefused(response, status);
     else {

@@ -3,7 +3,8 @@ import type { Clock } from "../../../../runtime/time/clock.ts";
 import { type LinkFailure, linkFailure } from "../backend-link.ts";
 import type { LinkAuthorization } from "../link-authorization.ts";
 import { type ConnectReason, connectReason } from "./connect-reason.ts";
-import { type Asked, type CallEvents, Connections, type Lost } from "./connections.ts";
+import { type Asked, type CallEvents, Connections, type Lost, type Response } from "./connections.ts";
+import { Cookies } from "./cookies.ts";
 import { CONNECT_TIMEOUT_MS, createDial, type NotConnected } from "./dial.ts";
 import { basicOf, type HttpProxy, hostAndPort, proxyFor } from "./way.ts";
 
@@ -72,6 +73,8 @@ export function createHttpTarget(options: TargetOptions) {
 
   const headOf = (method: string, path: string, headers: Headers, signed: string | undefined): string => {
     const all: Record<string, string> = { host: url.host, ...base };
+    if (cookies.header !== null)
+      all["cookie"] = base["cookie"] === undefined ? cookies.header : `${base["cookie"]}; ${cookies.header}`;
     const authorization = signed === undefined ? {} : { authorization: signed };
     for (const [name, value] of Object.entries({ ...headers, ...authorization })) {
       http.validateHeaderName(name);
@@ -81,6 +84,7 @@ export function createHttpTarget(options: TargetOptions) {
     const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
     return `${method} ${isForwarded ? url.origin : ""}${path} HTTP/1.1\r\n${lines.join("")}connection: ${isForwarded ? "close" : "keep-alive"}\r\n`;
   };
+  const cookies = new Cookies();
   // The messages of a session share one head, apart from the length, so the last head is reused.
   let last: { readonly of: readonly unknown[]; readonly head: string } = { of: [], head: "" };
 
@@ -104,11 +108,16 @@ export function createHttpTarget(options: TargetOptions) {
     ask({ method, headers, body, path = own, authorization }: Question, events: CallEvents): Asked {
       const current = options.authorization.current?.header;
       const signed = authorization ?? base["authorization"] ?? current ?? basic;
-      const of = [method, path, headers, signed];
+      const of = [method, path, headers, signed, cookies.header];
       if (!of.every((part, index) => part === last.of[index]))
         last = { of, head: headOf(method, path, headers, signed) };
       const length = body === undefined ? "" : `content-length: ${Buffer.byteLength(body)}\r\n`;
       return connections.ask(`${last.head}${length}\r\n${body ?? ""}`, events);
+    },
+    /** Keeps the cookies that a response sets. */
+    keepCookies({ headers }: Pick<Response, "headers">): void {
+      const given = headers.get("set-cookie");
+      if (given !== undefined) cookies.take(given);
     },
     failure: (lost: Lost): LinkFailure => failureOf(url, proxy, name, lost),
     destroy: (): void => connections.destroy(),
