@@ -101,7 +101,7 @@ for (const name of ["real.yaml", "made.yaml"]) {
 }
 
 describe("D9 F1 written.yaml", async () => {
-  const rows: Readonly<Record<string, { readonly from: string; readonly holds: unknown }>> = parse(
+  const rows: Readonly<Record<string, { readonly holds: unknown }>> = parse(
     await readFile(join(import.meta.dirname, "files/written.yaml"), "utf8"),
   );
   const connected = CLIENT_NAMES.filter((name) => CLIENTS[name].isConnected);
@@ -111,7 +111,7 @@ describe("D9 F1 written.yaml", async () => {
   });
 
   for (const name of connected) {
-    it(`D9 F1 ${CLIENTS[name].title} is given what its manual shows`, async () => {
+    it(`D9 F1 ${CLIENTS[name].title} is given an entry of its form`, async () => {
       const program = { command: "/opt/mountaineer", args: ["mcp"], env: { MOUNTAINEER_HOME: "/srv/m" } };
       const changes = [{ name: "mountaineer", entry: CLIENTS[name].entry(program) }];
       const text = await editedClientText(CLIENTS[name], "", changes);
