@@ -42,7 +42,7 @@ export async function sourceDigest(root: string): Promise<string> {
   const folder = path.join(root, "engine");
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && !entry.name.endsWith(".md"))
     .map((entry) => path.join(entry.parentPath, entry.name));
   const hash = createHash("sha256").update(`${ENGINE_VERSION}\0${RCLONE.sum}\0${SMB.sum}`);
   for (const file of files.sort())
