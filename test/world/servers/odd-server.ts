@@ -34,6 +34,8 @@ export interface Odd {
   readonly capabilities?: unknown;
   readonly version?: string;
   readonly tools?: readonly Json[];
+  /** Tools that it lists only to clients with this capability. */
+  readonly needs?: Readonly<Record<string, string>>;
   /** Over stdio each answer has its length ahead of it. */
   readonly isFramed?: boolean;
   /** Over HTTP it wants this cookie, which it sets at `initialize`. */
@@ -61,6 +63,7 @@ const isList = (value: Step | readonly Step[]): value is readonly Step[] => Arra
 class OddServer {
   readonly does: Odd;
   readonly base: string;
+  #client: Json = {};
   /** Requests so far, by method. */
   readonly asked = new Map<string, number>();
   /** Its number; those before it are ended. */
@@ -105,15 +108,21 @@ class OddServer {
     return isList(steps) ? (steps[Math.min(nth, steps.length - 1)] ?? {}) : steps;
   }
 
+  #mayHave(capability: string | undefined): boolean {
+    return capability === undefined || this.#client[capability] !== undefined;
+  }
+
   #usual(method: string, message: Json): unknown {
     const {
       version,
+      needs = {},
       capabilities = { tools: {} },
       tools = [{ name: "work", inputSchema: { type: "object" } }],
     } = this.does;
     const params = Object(message["params"]);
     switch (method) {
       case "initialize":
+        this.#client = Object(params.capabilities);
         return {
           protocolVersion: version ?? params.protocolVersion,
           capabilities,
@@ -122,7 +131,9 @@ class OddServer {
       case "ping":
         return {};
       case "tools/list":
-        return { tools };
+        return {
+          tools: tools.filter(({ name }) => this.#mayHave(new Map(Object.entries(needs)).get(String(name)))),
+        };
       case "tools/call":
         return { content: [{ type: "text", text: "worked" }] };
       default:
