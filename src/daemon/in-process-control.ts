@@ -21,7 +21,7 @@ import { startCommandLog } from "./compose/log-settings.ts";
 import { createPrivatePlaces } from "./compose/private-places.ts";
 import { formerSubject, shareSubjects } from "./compose/share-subjects.ts";
 import { idleGatewayStatus } from "./control/gateway-status.ts";
-import { configWarningConditions, leftConditions } from "./control/global-conditions.ts";
+import { configWarningConditions, leftConditions, rcloneConditions } from "./control/global-conditions.ts";
 import { aliasStatuses, openPlaces } from "./control/place-control.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
@@ -104,10 +104,13 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
         ...places.control,
         async status() {
           const shares = await Promise.all(engine.names.map(viewOf));
-          const left = leftConditions(await engine.left()).map((one) => ({ ...one, since: startedAt }));
+          const standing = [
+            ...leftConditions(await engine.left()),
+            ...rcloneConditions(snapshot, drivers.rclone.advice?.() ?? null),
+          ].map((one) => ({ ...one, since: startedAt }));
           const aliases = changes ? [] : await places.aliases.look();
           return {
-            global: globalStatus(home, snapshot, startedAt, [...keeper.conditions(), ...left]),
+            global: globalStatus(home, snapshot, startedAt, [...keeper.conditions(), ...standing]),
             shares: shares.map(shareStatus),
             ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
             ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt, values) : {}),

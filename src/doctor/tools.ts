@@ -9,13 +9,7 @@ import { rcloneProgram } from "../rclone-release/installed.ts";
 import { expecting, isSystemError } from "../runtime/errors.ts";
 import { findProgram } from "../runtime/process/find-program.ts";
 import type { Lacking } from "../shares/drivers/mount-driver.ts";
-import {
-  askRcloneVersion,
-  NEWER_RCLONE,
-  type RcloneVersion,
-  rcloneCan,
-  whyNewerRclone,
-} from "../shares/drivers/rclone/version.ts";
+import { askRcloneVersion, stockCosts } from "../shares/drivers/rclone/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");
@@ -34,12 +28,9 @@ export function examineTools({ snapshot, parts }: DoctorContext): Promise<Doctor
   );
 }
 
-/** Measured with a file of 537 MB against version 1.60 (bench/history.md). */
-const MEASURED = "1.75 was measured at about twice the speed";
-
 export interface SpeedLook {
-  /** null: rclone is absent, or prints no version. */
-  readonly version: RcloneVersion | null;
+  /** See `stockCosts`. */
+  readonly rcloneCosts: Lacking | null;
   /** Whether the kernel has its own SMB client, built in or as a module. */
   readonly kernelHasCifs: boolean;
   readonly cifsLacks: Lacking | null;
@@ -59,17 +50,19 @@ export async function examineSpeed({
 }: DoctorContext): Promise<DoctorFinding[]> {
   const shares = snapshot?.config.shares ?? [];
   if (!shares.some(({ driver }) => driver === "rclone")) return [];
-  const [version, kernelHasCifs, cifsLacks, smbclient] = await Promise.all([
-    rcloneProgram(home).then((rclone) => askRcloneVersion(clock, rclone)),
+  const [rcloneCosts, kernelHasCifs, cifsLacks, smbclient] = await Promise.all([
+    rcloneProgram(home)
+      .then((rclone) => askRcloneVersion(clock, rclone))
+      .then(stockCosts),
     hasCifs({ filesystems: "/proc/filesystems", modules: `/lib/modules/${release()}` }),
     parts.drivers.cifs.unavailable(),
     findProgram("smbclient", (process.env["PATH"] ?? "").split(delimiter)),
   ]);
-  return speedFindings({ version, kernelHasCifs, cifsLacks, hasSmbclient: smbclient !== null });
+  return speedFindings({ rcloneCosts, kernelHasCifs, cifsLacks, hasSmbclient: smbclient !== null });
 }
 
 export function speedFindings(look: SpeedLook): DoctorFinding[] {
-  const { version, kernelHasCifs, cifsLacks } = look;
+  const { rcloneCosts, kernelHasCifs, cifsLacks } = look;
   const found: DoctorFinding[] = [];
   if (!look.hasSmbclient) {
     const text =
@@ -77,15 +70,10 @@ export function speedFindings(look: SpeedLook): DoctorFinding[] {
     const hint = "install smbclient (apt install smbclient, brew install samba)";
     found.push(finding("warning", "clones_look_alike", text, { hint }));
   }
-  const ours = `rclone ${version?.major}.${version?.minor}`;
-  if (!rcloneCan(version, "sendsInParallel", true)) {
-    const text = `${ours} sends a large file over one connection; 1.64 or newer over several (${MEASURED})`;
-    const hint = `${NEWER_RCLONE}; each share uses it from its next mount on`;
-    found.push(finding("info", "rclone_one_connection", text, { hint }));
+  if (rcloneCosts !== null) {
+    const hint = `${rcloneCosts.hint}; each share uses it from its next mount on`;
+    found.push(finding("info", "stock_rclone", rcloneCosts.text, { hint }));
   }
-  const breaks = whyNewerRclone(version);
-  if (breaks !== null)
-    found.push(finding("info", "rclone_breaks_at_uploads", breaks.text, { hint: breaks.hint }));
   if (kernelHasCifs && cifsLacks === null) {
     const text =
       "the kernel's own SMB client can mount here; large files may be faster with it than with rclone";

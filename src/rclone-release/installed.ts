@@ -2,7 +2,7 @@
 // `rclone/VERSION/rclone`, and `rclone/current`, which names the VERSION in use.
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readIfPresent } from "../runtime/files/durable-file.ts";
+import { entryExists, readIfPresent } from "../runtime/files/durable-file.ts";
 import { isProgram } from "../runtime/process/find-program.ts";
 
 export function currentVersionPath(home: string): string {
@@ -46,6 +46,11 @@ export async function installedRclone(home: string, folder = BESIDE): Promise<st
   const program = installedProgramPath(home, version);
   if (/^\d+(\.\d+)+(-[\w.]+)?$/.test(version) && (await isProgram(program))) return program;
   return isBeside ? beside : null;
+}
+
+/** Whether this is a clone, in which `npm run engine` builds the engine. */
+export function canBuildEngine(): Promise<boolean> {
+  return entryExists(fileURLToPath(new URL("../../scripts/engine.ts", import.meta.url)));
 }
 
 /** The program to start: `installedRclone`, else `rclone` on PATH. */

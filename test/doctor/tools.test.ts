@@ -23,7 +23,7 @@ import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEWEST: SpeedLook = {
-  version: { major: 1, minor: 69, engine: null },
+  rcloneCosts: null,
   kernelHasCifs: false,
   cifsLacks: null,
   hasSmbclient: true,
@@ -31,17 +31,11 @@ const NEWEST: SpeedLook = {
 const codes = (look: Partial<SpeedLook>): string[] =>
   speedFindings({ ...NEWEST, ...look }).map(({ code }) => code);
 
-test("A12 an rclone that sends over one connection is told, and what a newer one brings", () => {
-  const [found] = speedFindings({ ...NEWEST, version: { major: 1, minor: 60, engine: null } });
-  assert.equal(found?.severity, "info");
-  assert.match(
-    found?.text ?? "",
-    /^rclone 1\.60 sends a large file over one connection; 1\.64 or newer over several/,
-  );
-  assert.match(found?.hint ?? "", /mountaineer rclone install .* next mount/);
+test("A11 A12 what the rclone that mounts costs is told, and when a better one is used", () => {
+  const [found] = speedFindings({ ...NEWEST, rcloneCosts: { text: "slower", hint: "npm run engine" } });
+  assert.deepEqual([found?.severity, found?.code, found?.text], ["info", "stock_rclone", "slower"]);
+  assert.match(found?.hint ?? "", /^npm run engine; .* next mount/);
   assert.deepEqual(codes({}), []);
-  assert.deepEqual(codes({ version: { major: 2, minor: 0, engine: null } }), []);
-  assert.deepEqual(codes({ version: null }), [], "none is installed");
 });
 
 test("an examination that is cancelled has no report", async (t) => {
@@ -72,13 +66,6 @@ test("what verify says of hosts, of the configuration and of the fleet is left t
   assert.deepEqual(pluck(told, "severity", "code", "text"), [
     ["error", "mount_dead", "CORE: text of mount_dead"],
   ]);
-});
-
-test("A11 an rclone that a broken upload may end is told", () => {
-  const old = (minor: number): string[] => codes({ version: { major: 1, minor, engine: null } });
-  assert.deepEqual(old(60), ["rclone_one_connection", "rclone_breaks_at_uploads"]);
-  assert.deepEqual(old(68), ["rclone_breaks_at_uploads"]);
-  assert.deepEqual(old(69), []);
 });
 
 test("A12 the kernel's client is told of only where the kernel has it, with what it lacks", () => {

@@ -131,7 +131,15 @@ async function mountAll(
   if (!context.json) context.print(renderResults(results, context.stdoutStyle));
   for (const { share, active_interface } of context.json ? [] : results)
     if (active_interface !== "none") context.print(`  ${harmless(join(sharesRoot, share))}\n`);
+  if (!context.json) await noteCosts(context);
   return exitCodeOf(results, "mount");
+}
+
+/** What this machine's rclone costs, where the shares are mounted by it. */
+async function noteCosts(context: CommandContext): Promise<void> {
+  const { global } = await askEngine(context, "look", "status", null);
+  const costs = global.conditions.find(({ code }) => code === "stock_rclone");
+  if (costs !== undefined) context.note([costs.title, costs.hint].join("; "));
 }
 
 function textWith(

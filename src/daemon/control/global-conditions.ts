@@ -18,7 +18,7 @@ export interface ConditionSources {
   readonly sync: () => SyncState;
   /** The reason if the running configuration is missing in the history; null otherwise. */
   readonly historyUnsavedBecause: () => string | null;
-  /** What the installed rclone version lacks, if a newer version has it; otherwise null. */
+  /** What the rclone that mounts costs and the engine does not; null: nothing. */
   readonly rcloneAdvice: () => Lacking | null;
   /** Unsent files of shares that are no longer configured. */
   readonly formerUnsent: () => readonly FormerUnsent[];
@@ -61,6 +61,12 @@ export function leftConditions(left: readonly LeftShare[]): Standing[] {
     title: `${name} is no longer configured; still mounted at ${mountPath}`,
     hint: shellCommand`mountaineer unmount --share ${name}`,
   }));
+}
+
+/** What the rclone that mounts the shares costs. */
+export function rcloneConditions({ config }: ConfigSnapshot, costs: Lacking | null): Standing[] {
+  if (costs === null || !config.shares.some(({ driver }) => driver === "rclone")) return [];
+  return [{ code: "stock_rclone", severity: "info", title: costs.text, hint: costs.hint }];
 }
 
 function standing(sources: ConditionSources): Standing[] {
@@ -135,14 +141,7 @@ function standing(sources: ConditionSources): Standing[] {
       "The system's own events are not available; see the log.",
     );
   }
-  const advice = running().config.shares.some(({ driver }) => driver === "rclone") ? rcloneAdvice() : null;
-  if (advice !== null)
-    conditions.push({
-      code: "rclone_breaks_at_uploads",
-      severity: "info",
-      title: advice.text,
-      hint: advice.hint,
-    });
+  conditions.push(...rcloneConditions(running(), rcloneAdvice()));
   for (const { since: _, ...condition } of configWarningConditions(running(), "")) conditions.push(condition);
   return conditions;
 }

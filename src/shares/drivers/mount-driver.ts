@@ -171,7 +171,7 @@ export interface MountDriver {
    * reading, not older than this, may be reused.
    */
   unavailable(share?: ShareSpec, notBeforeMs?: number): Promise<Lacking | null>;
-  /** A known defect of the installed mounting program that a newer one does not have; null or absent: none. */
+  /** What the installed mounting program costs that a better one does not; null or absent: nothing is known. */
   advice?(): Lacking | null;
   /** Finds all mounts of this share, and any other mount at the share's mount path. Never touches a mount. */
   find(share: ShareSpec, notBeforeMs: number): Promise<readonly FoundMount[]>;

@@ -15,7 +15,13 @@ import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { ShareSpec } from "../../share-spec.ts";
 import type { Lacking } from "../mount-driver.ts";
-import { parseRcloneVersion, type RcloneVersion, rcloneCan, VERSION_DEADLINE_MS } from "./version.ts";
+import {
+  parseRcloneVersion,
+  type RcloneVersion,
+  rcloneCan,
+  stockCosts,
+  VERSION_DEADLINE_MS,
+} from "./version.ts";
 
 /** How long a found program's path is used again, ms. After that, PATH is searched anew. */
 const SEARCHED_ANEW_MS = 60_000;
@@ -30,6 +36,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
   /** The identity of the last rclone file that was found usable; null: none was. */
   let fit: string | null = null;
   let version: RcloneVersion | null = null;
+  let advice: Lacking | null = null;
   let program = "rclone";
   let running: Promise<Lacking | null> | null = null;
   /** Start of the last look that found everything, monotonic ms. */
@@ -51,6 +58,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
     if (identity !== null && identity === fit) return null;
     const answer = await askWhetherFit(clock, program);
     version = answer.version;
+    advice = await stockCosts(version);
     if (answer.lacking === null) fit = identity;
     return answer.lacking;
   };
@@ -81,6 +89,10 @@ export function createRcloneCheck(clock: Clock, home: string) {
     /** The version of `program`; null: unknown. */
     get version(): RcloneVersion | null {
       return version;
+    },
+    /** See `stockCosts`. */
+    get advice(): Lacking | null {
+      return advice;
     },
   };
 }

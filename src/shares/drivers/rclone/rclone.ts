@@ -30,7 +30,6 @@ import { createServingProcesses, type ServingProcesses } from "./serving.ts";
 import { createRcloneUnmount } from "./unmount.ts";
 import { createUnsentWrites } from "./unsent.ts";
 import { createUnsentLeftBehind } from "./unsent-left-behind.ts";
-import { whyNewerRclone } from "./version.ts";
 
 interface RcloneDriverOptions extends SmbDriverOptions {
   /** Holds a folder per share, `mounts/<NAME>`: config, write cache, log. */
@@ -100,7 +99,7 @@ export function createRcloneDriver(options: RcloneDriverOptions): MountDriver {
     name: "rclone",
     cacheMs: CACHE_MS,
     unavailable,
-    advice: () => whyNewerRclone(check.version),
+    advice: () => check.advice,
     find,
     carries: {},
     keepsUnsent: true,

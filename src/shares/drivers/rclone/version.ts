@@ -1,4 +1,6 @@
 // rclone's version, and what it can do: a table with the first version that has each ability.
+
+import { canBuildEngine } from "../../../rclone-release/installed.ts";
 import { expecting, isOwnError } from "../../../runtime/errors.ts";
 import { runCommand } from "../../../runtime/process/child-process.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
@@ -19,8 +21,6 @@ const SINCE = {
   speaksSmb: 60,
   /** An upload into the root no longer makes a folder named by an encoded dot there. */
   encodesDots: 61,
-  /** rclone sends one file over several connections at once. */
-  sendsInParallel: 64,
   /**
    * From this version on, a file can be opened while it is being sent. With earlier versions and a delay of one
    * second, 10 of 343 git commits in a row failed.
@@ -42,17 +42,33 @@ export function rcloneCan(version: RcloneVersion | null, ability: RcloneAbility,
   return version.major > 1 || (version.major === 1 && version.minor >= SINCE[ability]);
 }
 
-export const NEWER_RCLONE =
-  "install a newer rclone: mountaineer rclone install (or https://rclone.org/downloads)";
+const NEWER_RCLONE = "install a newer rclone: mountaineer rclone install (or https://rclone.org/downloads)";
 
-/** What a newer rclone would spare the user; null: nothing, or the version is unknown. */
-export function whyNewerRclone(version: RcloneVersion | null): Lacking | null {
-  if (rcloneCan(version, "survivesBrokenUploads", true)) return null;
-  const dots = rcloneCan(version, "encodesDots")
-    ? ""
-    : ", and names that end in a dot come back as other names (R.E.M. as RP85G1~P), which rsync --delete deletes";
-  const uploads = `rclone ${version?.major}.${version?.minor} may end, or fail a file, when a route is lost during many uploads`;
-  return { text: `${uploads}${dots}; not so with 1.69 or newer`, hint: NEWER_RCLONE };
+/** What this rclone costs the user that the engine does not; null: it is the engine, or its version is unknown. */
+export async function stockCosts(
+  version: RcloneVersion | null,
+  canBuild = canBuildEngine,
+): Promise<Lacking | null> {
+  if (version === null || version.engine !== null) return null;
+  const costs = ["reads up to three times slower than Mountaineer's own"];
+  if (!rcloneCan(version, "survivesBrokenUploads"))
+    costs.push("may end, or fail a file, when a route is lost during many uploads");
+  if (!rcloneCan(version, "encodesDots"))
+    costs.push(
+      "fails cp -p and rsync -aX",
+      "shows half in df",
+      "can undo another client's change to a file that is edited here",
+      "gives names that end in a dot back as others (R.E.M. as RP85G1~P), which rsync --delete deletes",
+    );
+  const [last = "", ...others] = costs.toReversed();
+  const all = others.length === 0 ? last : `${others.toReversed().join(", ")}, and ${last}`;
+  return { text: `rclone ${version.major}.${version.minor} ${all}`, hint: cureOf(version, await canBuild()) };
+}
+
+function cureOf(version: RcloneVersion, canBuild: boolean): string {
+  if (canBuild) return "build Mountaineer's own: npm run engine (in the clone)";
+  const cure = "Mountaineer's own comes with its packages (docs/install.md)";
+  return rcloneCan(version, "survivesBrokenUploads") ? cure : `${NEWER_RCLONE}; ${cure}`;
 }
 
 /** Asks rclone for its version; null: rclone is missing, or does not print its version. */
