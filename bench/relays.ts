@@ -20,6 +20,7 @@ export interface Relay extends AsyncDisposable {
 
 const START_MS = 10_000;
 const PATIENCE_MS = 60_000;
+const CARRIER_PROGRAM = /\/carrier(-process)?\.m?js$/;
 
 /** Forwards connections to a port of 127.0.0.1, each by a process of its own. `blockBytes`: what it copies at once. */
 export async function startSocat(targetPort: number, blockBytes: number): Promise<Relay> {
@@ -79,7 +80,7 @@ export async function startCarrier(home: string, share: string, targetPort: numb
     },
     AbortSignal.timeout(START_MS),
   );
-  const pid = await listenerOf(port);
+  const pid = await listenerOf(port, CARRIER_PROGRAM);
   if (pid === null) {
     await end();
     throw new Error(`no carrier listens on ${port}`);
@@ -107,8 +108,8 @@ async function listening(child: ChildProcess, port: number): Promise<number> {
   throw new Error("socat did not start");
 }
 
-/** The carrier's process. Others may hold its socket, too, so that nobody takes the port. */
-async function listenerOf(port: number): Promise<number | null> {
+/** The process with such a command line that listens on the port. Others may hold its socket, too. */
+export async function listenerOf(port: number, program: RegExp): Promise<number | null> {
   const table = await readFile("/proc/net/tcp", "utf8");
   const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const row = table.split("\n").find((line) => line.includes(` ${local} 00000000:0000 0A `));
@@ -121,8 +122,8 @@ async function listenerOf(port: number): Promise<number | null> {
     }
   }
   for (const pid of holders) {
-    const [, ...words] = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
-    if (words.some((word) => /\/carrier(-process)?\.m?js$/.test(word))) return pid;
+    const words = (await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")).split("\0");
+    if (words.some((word) => program.test(word))) return pid;
   }
   return null;
 }

@@ -25,6 +25,8 @@ export interface Written {
   readonly acceptedMs: number;
   /** Until the server had all of it. */
   readonly storedMs: number;
+  /** The transfer alone: a mount begins it only after a pause, in which the program may go on writing. */
+  readonly sentMs: number;
 }
 
 export interface Column extends AsyncDisposable {
@@ -52,13 +54,18 @@ export function smbclientColumn(
   share: string,
   relay: Relay | null,
   authFile: string,
+  protection: "off" | "sign" = "off",
 ) {
-  const port = String(relay?.port ?? rig.serverPort);
+  const options = [
+    "-p",
+    String(relay?.port ?? rig.serverPort),
+    "-A",
+    authFile,
+    `--client-protection=${protection}`,
+  ];
   const ask = async (command: string): Promise<number> => {
     const startedMs = performance.now();
-    await run("smbclient", [`//127.0.0.1/${share}`, "-p", port, "-A", authFile, "-c", command], {
-      timeout: STEP_MS,
-    });
+    await run("smbclient", [`//127.0.0.1/${share}`, ...options, "-c", command], { timeout: STEP_MS });
     return performance.now() - startedMs;
   };
   const column: Column = {
@@ -69,7 +76,7 @@ export function smbclientColumn(
     async write(source) {
       const tookMs = await ask(`put ${source} written.bin`);
       await rm(join(rig.exportPath(share), "written.bin"));
-      return { acceptedMs: tookMs, storedMs: tookMs };
+      return { acceptedMs: tookMs, storedMs: tookMs, sentMs: tookMs };
     },
     readEach: null,
     readAtRandom: null,
@@ -88,6 +95,7 @@ export async function driverColumn(
   share: ShareSpec,
   behind: string,
   relay: Relay | null,
+  pauseMs = 0,
 ): Promise<Column> {
   const limits = () => ({ deadlineMs: STEP_MS, signal: AbortSignal.timeout(STEP_MS) });
   const outcome = await driver.mount(share, "tb", limits());
@@ -100,6 +108,7 @@ export async function driverColumn(
       behind,
       relay,
       pid,
+      pauseMs,
       isStored: async () => (await driver.unsent(share)).length === 0,
     }),
     async [Symbol.asyncDispose]() {
@@ -108,6 +117,11 @@ export async function driverColumn(
       if (!ended.ok) await driver.unmount(share, outcome.mount, "force", limits());
     },
   };
+}
+
+/** Of a mount by this program, `pauseMs`. */
+export async function pauseMsOf(rclone: string): Promise<number> {
+  return Number.parseInt(writeBack(await askRcloneVersion(systemClock, rclone)), 10) * 1000;
 }
 
 /** rclone as a person would mount it: its own defaults, and a cache for writes as ours has it. */
@@ -120,12 +134,12 @@ export async function bareRcloneColumn(rig: PlainRig, share: string, folder: str
   const pass = (await obscuring).stdout.trim();
   const remote = `[bare]\ntype = smb\nhost = 127.0.0.1\nport = ${rig.serverPort}\nuser = ${rig.username}\npass = ${pass}\n`;
   await writeFile(config, remote, { mode: 0o600 });
-  const version = await askRcloneVersion(systemClock, "rclone");
+  const pause = writeBack(await askRcloneVersion(systemClock, "rclone"));
   const child = spawn(
     "rclone",
     [
       ...["mount", `bare:${share}`, path, "--config", config, "--cache-dir", cache],
-      ...["--vfs-cache-mode", "writes", "--vfs-write-back", writeBack(version), "--dir-cache-time", "1s"],
+      ...["--vfs-cache-mode", "writes", "--vfs-write-back", pause, "--dir-cache-time", "1s"],
     ],
     // In a session of its own, as ours is: the kernel shares out the processors by sessions.
     { stdio: "ignore", cwd: "/", detached: true },
@@ -142,6 +156,7 @@ export async function bareRcloneColumn(rig: PlainRig, share: string, folder: str
       behind: rig.exportPath(share),
       relay: null,
       pid: child.pid ?? null,
+      pauseMs: await pauseMsOf("rclone"),
       isStored: async () => (await readFile(note, "utf8").catch(() => "")).includes('"Dirty": false'),
     }),
     async [Symbol.asyncDispose]() {
@@ -158,11 +173,13 @@ interface Mounted {
   readonly behind: string;
   readonly relay: Relay | null;
   readonly pid: number | null;
+  /** Between the last close and the sending. */
+  readonly pauseMs: number;
   /** Whether nothing that was written waits to be sent. */
   isStored(): Promise<boolean>;
 }
 
-function mountedColumn({ name, path, behind, relay, pid, isStored }: Mounted): Column {
+function mountedColumn({ name, path, behind, relay, pid, pauseMs, isStored }: Mounted): Column {
   return {
     name,
     relay,
@@ -198,7 +215,7 @@ function mountedColumn({ name, path, behind, relay, pid, isStored }: Mounted): C
       );
       const storedMs = performance.now() - startedMs;
       await rm(join(path, "written.bin"));
-      return { acceptedMs, storedMs };
+      return { acceptedMs, storedMs, sentMs: storedMs - acceptedMs - pauseMs };
     },
     async readEach(files) {
       const startedMs = performance.now();

@@ -7,6 +7,7 @@ import { link, mkdir, mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../src/demo/stage/plain-rig.ts";
+import { installedRclone } from "../src/rclone-release/installed.ts";
 import { errorText } from "../src/runtime/errors.ts";
 import { silentLogger } from "../src/runtime/log/log.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
@@ -17,11 +18,13 @@ import { createMountTable } from "../src/shares/mounts/mount-table.ts";
 import { startProber } from "../src/shares/prober/prober-process.ts";
 import type { DriverName, ShareSpec } from "../src/shares/share-spec.ts";
 import { goal, median, round, say, spread } from "./figures.ts";
-import { type Relay, startCarrier, startSocat } from "./relays.ts";
+import { cpuMsWithChildren } from "./processes.ts";
+import { listenerOf, type Relay, startCarrier, startSocat } from "./relays.ts";
 import {
   bareRcloneColumn,
   type Column,
   driverColumn,
+  pauseMsOf,
   smbclientColumn,
   untilListedAnew,
 } from "./throughput-columns.ts";
@@ -35,10 +38,13 @@ const SMALL_BYTES = 8192;
 const RANDOM_READS = 40;
 const SHARES = [
   "ASKED",
+  "SIGNED",
   "SLOW",
   "RELAYED",
   "DIRECT",
   "CARRIED",
+  "ENGINE",
+  "ENGINE2",
   "BARE",
   "KERNEL",
   "KERNEL2",
@@ -47,6 +53,9 @@ const SHARES = [
 type ShareName = (typeof SHARES)[number];
 
 export const title = "throughput: large files through each driver, carried and not, beside smbclient";
+
+/** What a mount signs by default, so that it is what ours are held against. */
+const SIGNED = "smbclient, signed";
 
 export function missing(): string | null {
   const lacking = ["smbclient", "socat"].filter((name) => !isOnPath(name));
@@ -67,10 +76,13 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
   await writeRandom(source, bytes);
   const { columns, relays } = await openColumns(rig, folder, stack);
   const figures: Figures = new Map();
+  const smbd = await listenerOf(rig.serverPort, /\bsmbd$/);
+  const serverCpuMs = async () => (smbd === null ? Number.NaN : cpuMsWithChildren(smbd));
   for (let index = 0; index < rounds; index++) {
     const files = await putFiles(folder, source, columns, index);
     await untilListedAnew();
-    for (const column of inTurn(columns, index)) await measure(column, source, bytes, files, figures);
+    for (const column of inTurn(columns, index))
+      await measure(column, source, bytes, files, figures, serverCpuMs);
     say(`  round ${index + 1}, read/written: ${columns.map(({ name }) => newest(name, figures)).join("; ")}`);
     for (const { behind } of columns) await rm(join(behind, files.large), { force: true });
   }
@@ -113,6 +125,7 @@ async function measure(
   bytes: number,
   { large, small }: Files,
   figures: Figures,
+  serverCpuMs: () => Promise<number>,
 ): Promise<void> {
   const note = (name: string, value: number): void => {
     const own = figures.get(column.name) ?? new Map<string, number[]>();
@@ -121,15 +134,19 @@ async function measure(
   };
   const speed = (ms: number): number => bytes / 1000 / ms;
   const relayed = async (): Promise<number> => (await column.relay?.cpuMs()) ?? 0;
-  const [relayBefore, before] = [await relayed(), await column.cpuMs()];
+  const [relayBefore, before, serverBefore] = [await relayed(), await column.cpuMs(), await serverCpuMs()];
   note("read", speed(await column.read(large)));
   const [relayBetween, between] = [await relayed(), await column.cpuMs()];
+  const serverBetween = await serverCpuMs();
   const written = await column.write(source, bytes);
   note("accepted", speed(written.acceptedMs));
   note("stored", speed(written.storedMs));
+  note("sent", speed(written.sentMs));
   const gigabytes = bytes / 1e9;
   note("cpu read", (between - before) / 1000 / gigabytes);
   note("cpu write", ((await column.cpuMs()) - between) / 1000 / gigabytes);
+  note("server read", (serverBetween - serverBefore) / 1000 / gigabytes);
+  note("server write", ((await serverCpuMs()) - serverBetween) / 1000 / gigabytes);
   note("relay read", (relayBetween - relayBefore) / 1000 / gigabytes);
   note("relay write", ((await relayed()) - relayBetween) / 1000 / gigabytes);
   if (column.readEach !== null) note("small ms", (await column.readEach(small)) / small.length);
@@ -147,7 +164,7 @@ async function openColumns(rig: PlainRig, folder: string, stack: AsyncDisposable
   const prober = stack.use(startProber({ clock: systemClock, logger: silentLogger }));
   const kept = { clock: systemClock, prober, stateFolder: join(folder, "home") };
   const smb = { ...kept, logger: silentLogger, mountTable: createMountTable({ clock: systemClock }) };
-  const rclone = createRcloneDriver({ ...smb, addressesOf: () => [] });
+  const rcloneDriver = () => createRcloneDriver({ ...smb, addressesOf: () => [] });
   const cifs = createCifsDriver({ ...smb, addressesOf: () => [] });
   const local = createLocalDriver(kept);
   const slow = stack.use(await startSocat(rig.serverPort, SOCAT_DEFAULT_BYTES));
@@ -160,6 +177,7 @@ async function openColumns(rig: PlainRig, folder: string, stack: AsyncDisposable
   await writeFile(auth, `username = ${rig.username}\npassword = ${rig.password}\n`, { mode: 0o600 });
   const columns: Column[] = [
     smbclientColumn("smbclient", rig, "ASKED", null, auth),
+    smbclientColumn(SIGNED, rig, "SIGNED", null, auth, "sign"),
     smbclientColumn(`smbclient, ${slow.name}`, rig, "SLOW", slow, auth),
     smbclientColumn(`smbclient, ${fast.name}`, rig, "RELAYED", fast, auth),
   ];
@@ -174,21 +192,40 @@ async function openColumns(rig: PlainRig, folder: string, stack: AsyncDisposable
     }
   };
   await add("rclone alone", () => bareRcloneColumn(rig, "BARE", folder));
-  for (const [name, driver, direct, relayed] of [
-    ["rclone", rclone, "DIRECT", "CARRIED"],
-    ["cifs", cifs, "KERNEL", "KERNEL2", "THROUGH"],
+  const engine = await installedRclone(kept.stateFolder);
+  if (engine === null) say("  engine: not measured: none is built (npm run engine)");
+  for (const { name, kind, driver, program, direct, relayed } of [
+    {
+      name: "rclone",
+      kind: "rclone",
+      driver: rcloneDriver(),
+      program: "rclone",
+      direct: "DIRECT",
+      relayed: "CARRIED",
+    },
+    ...(engine === null
+      ? []
+      : [
+          {
+            name: "engine",
+            kind: "rclone",
+            driver: rcloneDriver(),
+            program: engine,
+            direct: "ENGINE",
+            relayed: "ENGINE2",
+          } as const,
+        ]),
+    { name: "cifs", kind: "cifs", driver: cifs, program: "rclone", direct: "KERNEL", relayed: "KERNEL2" },
   ] as const) {
+    // A mount keeps the program that it began with.
+    process.env["MOUNTAINEER_RCLONE"] = program;
+    const pauseMs = kind === "rclone" ? await pauseMsOf(program) : 0;
     await add(name, () =>
-      driverColumn(name, driver, share(direct, name, rig.serverPort), rig.exportPath(direct), null),
+      driverColumn(name, driver, share(direct, kind, rig.serverPort), rig.exportPath(direct), null, pauseMs),
     );
+    const behind = rig.exportPath(relayed);
     await add(`${name}, carried`, () =>
-      driverColumn(
-        `${name}, carried`,
-        driver,
-        share(relayed, name, carried.port),
-        rig.exportPath(relayed),
-        carried,
-      ),
+      driverColumn(`${name}, carried`, driver, share(relayed, kind, carried.port), behind, carried, pauseMs),
     );
   }
   const behind = join(folder, "local");
@@ -226,15 +263,16 @@ async function report(columns: readonly Column[], figures: Figures): Promise<voi
     ratio(of(name, what), of(other, what));
   for (const { name, peakMb } of columns) {
     say(`  ${name}`);
-    say(
-      `    read      ${spread(of(name, "read"), "MB/s")}, ${beside(name, "smbclient", "read")} × smbclient`,
-    );
-    say(
-      `    written   ${spread(of(name, "stored"), "MB/s")}, ${beside(name, "smbclient", "stored")} × smbclient`,
-    );
+    say(`    read      ${spread(of(name, "read"), "MB/s")}, ${beside(name, SIGNED, "read")} × ${SIGNED}`);
+    say(`    written   ${spread(of(name, "stored"), "MB/s")}, ${beside(name, SIGNED, "stored")} × ${SIGNED}`);
+    const [serverRead, serverWrite] = [median(of(name, "server read")), median(of(name, "server write"))];
+    say(`    the server: ${round(serverRead)} s of CPU a GB read, ${round(serverWrite)} written`);
     const peak = await peakMb();
     if (of(name, "small ms").length === 0) continue;
     const [small, random] = [median(of(name, "small ms")), median(of(name, "random ms"))];
+    say(
+      `    sent      ${spread(of(name, "sent"), "MB/s")}, ${beside(name, SIGNED, "sent")} × ${SIGNED}, after the pause`,
+    );
     say(`    accepted  ${spread(of(name, "accepted"), "MB/s")}`);
     say(`    a file of 8 KiB ${round(small)} ms; 64 KiB at random in a large one ${round(random)} ms`);
     if (peak === null) continue;
@@ -243,6 +281,7 @@ async function report(columns: readonly Column[], figures: Figures): Promise<voi
       `    its process: ${round(read)} s of CPU a GB read, ${round(write)} written; at most ${round(peak)} MB`,
     );
   }
+  reportEngine(figures);
   for (const name of ["rclone", "cifs"].filter((driver) => figures.has(driver))) {
     for (const what of ["read", "stored"]) {
       const text = beside(`${name}, carried`, name, what);
@@ -253,6 +292,27 @@ async function report(columns: readonly Column[], figures: Figures): Promise<voi
   for (const what of ["read", "stored"]) {
     const text = beside("rclone", "rclone alone", what);
     goal(`rclone, ${what}: ≥ 0.9 × rclone with its defaults (${text})`, Number(text) >= 0.9);
+  }
+}
+
+function reportEngine(figures: Figures): void {
+  const of = (name: string, what: string): readonly number[] => figures.get(name)?.get(what) ?? [];
+  if (!figures.has("engine")) return;
+  for (const [name, what, least] of [
+    ["engine", "read", 0.75],
+    ["engine, carried", "read", 0.5],
+    ["engine", "sent", 0.75],
+  ] as const) {
+    const text = ratio(of(name, what), of(SIGNED, what));
+    const each = of(name, what).map((value, index) => round(value / (of(SIGNED, what)[index] ?? Number.NaN)));
+    goal(
+      `${name}, ${what}: ≥ ${least} × ${SIGNED} (${text}; each round ${each.join(", ")})`,
+      Number(text) >= least,
+    );
+  }
+  for (const what of ["cpu read", "cpu write"]) {
+    const cost = median(of("engine", what));
+    goal(`engine, ${what}: ≤ 1.0 s a GB (${round(cost)})`, cost <= 1);
   }
 }
 
