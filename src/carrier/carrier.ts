@@ -19,6 +19,11 @@ export interface CarriedMount {
   readonly path: string;
   /** The process that serves the mount; null: the kernel does. */
   readonly process: ProcessIdentity | null;
+  /**
+   * Its program notices by itself that a connection has ended, and repeats on another one what may be repeated. So a
+   * lost connection is reset at once.
+   */
+  readonly repeats?: true;
 }
 
 /**

@@ -56,6 +56,8 @@ export interface ConnectionHost {
    * releases or resets it.
    */
   readonly orphans: boolean;
+  /** True: the client repeats what a lost connection cut short, so none is orphaned. */
+  repeats(): boolean;
   readonly logons: LogonGate;
   /** Called when the connect failed; the connection is held again. */
   connectFailed(text: string): void;
@@ -409,7 +411,8 @@ export class CarriedConnection {
       at = fromServer.push(bytes, at, true);
       // If the share allows no orphaned connections, or if the stream is not SMB, incomplete frames are passed on at
       // once.
-      if (!this.#host.orphans || fromServer.broken || fromServer.atBoundary) ended = at;
+      if (!this.#host.orphans || this.#host.repeats() || fromServer.broken || fromServer.atBoundary)
+        ended = at;
     }
     const isTaken = this.#answers.pass(ended);
     this.#endIfRetired();
@@ -490,6 +493,10 @@ export class CarriedConnection {
 
   #loseServer(): void {
     if (this.stage !== "joined") return;
+    if (this.#host.repeats()) {
+      this.#close();
+      return;
+    }
     this.stage = "orphaned";
     this.#host.logons.gone(this);
     this.#clearTimer();

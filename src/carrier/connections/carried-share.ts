@@ -295,6 +295,7 @@ export class ShareCarrier implements AsyncDisposable {
       clock,
       traffic,
       orphans: settings.kind === "rclone",
+      repeats: () => settings.mount?.repeats === true,
       logons,
       mayJoin: () => this.#route.phase === "carrying",
       connected: () => this.#joinHeld(),
@@ -424,14 +425,15 @@ async function isAllowed({ settings, owners, uid, logger }: ShareContext, client
  * Makes lost connections known to programs only after the daemon's own requests have used up the dead idle
  * connections in rclone's pool.
  */
-function createLosses({ clock, events, connections }: ShareContext) {
+function createLosses({ clock, events, connections, settings }: ShareContext) {
   let losing: Promise<void> = Promise.resolve();
   let usedUp = (): void => {};
 
   const untilUsedUp = async (): Promise<void> => {
     const used = Promise.withResolvers<void>();
     usedUp = used.resolve;
-    if (events.notice("lost")) await settledWithin(clock, USE_UP_AT_MOST_MS, used.promise);
+    if (settings.mount?.repeats !== true && events.notice("lost"))
+      await settledWithin(clock, USE_UP_AT_MOST_MS, used.promise);
   };
   const loseOrphans = async (): Promise<void> => {
     const orphans = [...connections].filter(({ stage }) => stage === "orphaned");

@@ -2,6 +2,7 @@
 import type { ProcessIdentity } from "../../runtime/process/process-identity.ts";
 import {
   choice,
+  flag,
   nullable,
   number,
   numberThat,
@@ -71,11 +72,15 @@ export function parseEndpoints(value: unknown): Partial<Record<CarriedRoute, Rou
 
 const identityShape = object({ pid: number, startTime: text });
 export const parseIdentity: (value: unknown) => ProcessIdentity | null = reader(identityShape);
-const mountOf = reader(object({ id: text, path: text, process: optional(nullable(identityShape)) }));
+const mountOf = reader(
+  object({ id: text, path: text, process: optional(nullable(identityShape)), repeats: optional(flag) }),
+);
 
 export function parseMount(value: unknown): CarriedMount | null {
   const found = mountOf(value);
-  return found === null ? null : { id: found.id, path: found.path, process: found.process ?? null };
+  if (found === null) return null;
+  const { id, path, process = null, repeats = false } = found;
+  return { id, path, process, ...(repeats ? { repeats: true } : {}) };
 }
 
 export const parseJournalEntry: (value: unknown) => JournalEntry | null = reader(

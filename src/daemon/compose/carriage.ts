@@ -90,10 +90,11 @@ export function createCarriage(logger: Logger, carrier: Carrier): Carriage {
         return { ok: false, text: `the carrier does not open a port: ${errorText(error)}` };
       }
     },
-    async bind(share, { id, path }, pids) {
+    async bind(share, { id, path, repeats }, pids) {
       const [pid] = pids;
       const process = pid === undefined ? null : await processIdentity(pid);
-      await quietly("watch the mount", share, carrier.bind(share, { id, path, process }, within(ASK_MS)));
+      const mount = { id, path, process, ...(repeats === true ? { repeats } : {}) };
+      await quietly("watch the mount", share, carrier.bind(share, mount, within(ASK_MS)));
     },
     async move(request: MoveRequest, signal) {
       try {

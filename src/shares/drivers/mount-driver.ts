@@ -56,6 +56,8 @@ export interface FoundMount {
   readonly server?: string | null;
   /** Made with other options, or by an older program, than a mount would be made with now. */
   readonly outdated?: true;
+  /** Its program notices by itself that a connection has ended, and repeats on another one what may be repeated. */
+  readonly repeats?: true;
   /** Made by a driver that the share had earlier: the current configuration does not apply to the mount. */
   readonly former?: true;
 }

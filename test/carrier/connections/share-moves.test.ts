@@ -55,6 +55,23 @@ describe("a move of a carried share", () => {
     assert.equal(other.joined().length, 1);
   });
 
+  test("A10 under a program that repeats, what is lost is reset at once, and a read ends what a planned one left", async (t) => {
+    const { nas, other, bench, client } = await withClient(twoRoutes(t));
+    bench.share.bind({ id: "m1", path: "/mnt", process: null, repeats: true });
+    await client.ask(COMMAND.read, 1);
+    assert.ok((await bench.move("fallback", other)).ok);
+    await eventually(() => client.ending === "reset");
+    const next = await bench.client();
+    await next.ask(COMMAND.read, 1);
+    assert.ok((await bench.move("tb", nas, true)).ok);
+    await next.ask(COMMAND.write, 2);
+    await eventually(() => {
+      if (next.ending === "open") next.send(request(COMMAND.read, 3));
+      return next.ending === "reset";
+    });
+    assert.deepEqual(bench.notices, ["moved", "moved"]);
+  });
+
   test("A10 the server of an abandoned route is rid of what a move cut off as soon as it is proved again", {
     skip:
       process.platform !== "linux" && "other systems drop a connection that is reset before it is accepted",

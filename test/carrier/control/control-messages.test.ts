@@ -69,6 +69,10 @@ test("A10 a mount's process is whole, or the mount is not known", () => {
   const identity = { pid: 7, startTime: "1" };
   assert.deepEqual(parseMount({ ...mount, process: identity })?.process, identity);
   assert.equal(parseMount({ ...mount, process: null })?.process, null);
+  assert.deepEqual(
+    [true, false, undefined].map((repeats) => parseMount({ ...mount, repeats })?.repeats),
+    [true, undefined, undefined],
+  );
   assert.equal(parseMount({ ...mount, process: { pid: 7 } }), null);
 });
 

@@ -234,6 +234,7 @@ function createRcloneFinding(
       processGone: server?.gone ?? false,
       madeByDriver: isOwn,
       ...(isOutdated ? { outdated: true } : {}),
+      ...(isOwn && (server.engine ?? 0) > 0 ? { repeats: true } : {}),
       carriedPort: server?.carriedPort ?? null,
       pinned: server?.pinned ?? false,
       server: server?.server ?? null,
