@@ -156,7 +156,7 @@ async function prepareRaw(folder: string, managed: string, enter: readonly strin
 }
 
 async function pidServing(path: string): Promise<number> {
-  const { stdout } = await run("pgrep", ["-f", `rclone mount .*${path}( |$)`]);
+  const { stdout } = await run("pgrep", ["-f", `rclone mount2? .*${path}( |$)`]);
   return Number(stdout.trim().split("\n")[0]);
 }
 

@@ -315,7 +315,9 @@ export async function probersOf(pid: number): Promise<readonly number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
   const pids = text.split(" ").flatMap((each) => (each === "" ? [] : [Number(each)]));
   const commands = await Promise.all(pids.map(commandOf));
-  return pids.filter((_, index) => !/^rclone |\/run\.sh |\/carrier\.mjs /.test(commands[index] ?? ""));
+  return pids.filter(
+    (_, index) => !/^(\S*\/)?rclone |\/run\.sh |\/carrier\.mjs /.test(commands[index] ?? ""),
+  );
 }
 
 /** Empty once it has ended. */

@@ -1,5 +1,6 @@
 // Finds the processes of a home by what they were started with, and ends them by their pid.
 import { readdir, readFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { systemErrorCode } from "../../src/runtime/errors.ts";
 
 export async function processesWhere(
@@ -18,7 +19,10 @@ export async function processesWhere(
 /** Serve mounts below this folder. */
 export function rclonesOf(folder: string): Promise<readonly number[]> {
   return processesWhere(
-    (args) => args[0] === "rclone" && args[1] === "mount" && args.some((arg) => arg.startsWith(`${folder}/`)),
+    ([program = "", verb = "", ...rest]) =>
+      basename(program) === "rclone" &&
+      ["mount", "mount2"].includes(verb) &&
+      rest.some((arg) => arg.startsWith(`${folder}/`)),
   );
 }
 

@@ -131,6 +131,19 @@ export function remoteOf(shareName: string): string {
   return `${REMOTE_NAME}:${shareName}`;
 }
 
+const MOUNT_VERBS: readonly string[] = ["mount", "mount2"];
+
+/** Reads with `mount2` cost a third less CPU. Only the engine's has inode numbers and answers that programs can use. */
+function mountVerb(version: RcloneVersion | null): string {
+  return version !== null && version.engine !== null ? "mount2" : "mount";
+}
+
+/** The folder where a process with these arguments mounts (`rclone mount REMOTE PATH`); undefined: it does not. */
+export function mountPathOf(args: readonly string[]): string | undefined {
+  const verb = args.findIndex((one) => MOUNT_VERBS.includes(one));
+  return verb === -1 ? undefined : args[verb + 2];
+}
+
 /** Arguments of `rclone`; nothing secret is among them. */
 export function mountArguments(
   share: ShareSpec,
@@ -144,7 +157,7 @@ export function mountArguments(
   return [
     // Files that programs wrote into the folder just before are set aside after mounting; without this flag they would
     // keep rclone from mounting.
-    ...["mount", remoteOf(share.shareName), path, "--allow-non-empty"],
+    ...[mountVerb(version), remoteOf(share.shareName), path, "--allow-non-empty"],
     ...["--config", files.config],
     ...["--cache-dir", files.cache],
     // A carried mount shows the preferred host on every route, so that its source never changes.

@@ -13,6 +13,7 @@ import type { Through } from "../mount-driver.ts";
 import { writeUnlessFull } from "../share-files.ts";
 import {
   carriedPortOf,
+  mountPathOf,
   type ProcessNote,
   type RcloneFiles,
   type RclonePlace,
@@ -208,14 +209,13 @@ interface RcloneProcess {
 }
 
 function noteOf({ identity, arguments: args }: RcloneProcess, { folder }: RcloneFiles): ProcessNote | null {
-  // `rclone mount REMOTE PATH`
-  const mountPath = args[args.indexOf("mount") + 2];
+  const mountPath = mountPathOf(args);
   if (mountPath === undefined) return null;
   const server = serverOfArguments(args, folder);
   return { ...identity, mountPath, carriedPort: carriedPortOf(args), pinned: false, server, folder };
 }
 
-/** Every `rclone mount` that runs, of any user whose processes are visible; none if the system has no `/proc`. */
+/** Every rclone that runs, of any user whose processes are visible; none if the system has no `/proc`. */
 export function listRcloneMounts(processes?: string): Promise<readonly RcloneProcess[]> {
   return readProcesses(readProcess, processes);
 }

@@ -205,6 +205,16 @@ describe("the config", () => {
     assert.equal(args[args.indexOf("--devname") + 1], "//nas.local:4450/CORE");
   });
 
+  it("mounts with the engine in the cheaper way, which other rclones do badly", () => {
+    const verb = (engine: number | null): string | undefined =>
+      mountArguments(share, route, "/v/CORE", rcloneFiles("/home", "CORE"), null, {
+        major: 1,
+        minor: 76,
+        engine,
+      })[0];
+    assert.deepEqual([verb(1), verb(null)], ["mount2", "mount"]);
+  });
+
   it("A11 closes a cached file at once where rclone would write the note of its successor when it closes it later", () => {
     const argsOf = (minor: number): readonly string[] =>
       mountArguments(share, route, "/v/CORE", rcloneFiles("/home", "CORE"), null, {
@@ -258,32 +268,34 @@ describe("the note of who serves a mount", () => {
   });
 });
 
-test("A13 a process that was started and not noted is known by its arguments, and so is the server whose cache it has", async (t) => {
-  const folder = await temporaryFolder(t);
-  const own = rcloneFiles(folder, "CORE", "0123456789abcdef");
-  await mkdir(own.folder, { recursive: true });
-  // A shell by that name, which reads a line and ends.
-  const program = join(folder, "rclone");
-  await copyFile("/bin/sh", program);
-  const script = ["-c", "read line", "mount", "share:core", join(folder, "volumes/CORE")];
-  const child = spawn(program, [...script, "--config", own.config, "--cache-dir", own.cache], {
-    stdio: ["pipe", "ignore", "ignore"],
+for (const verb of ["mount", "mount2"])
+  test(`A13 a ${verb} that was started and not noted is known by its arguments, and so is the server whose cache it has`, async (t) => {
+    const folder = await temporaryFolder(t);
+    const own = rcloneFiles(folder, "CORE", "0123456789abcdef");
+    await mkdir(own.folder, { recursive: true });
+    // A shell by that name, which reads a line and ends.
+    const program = join(folder, "rclone");
+    await copyFile("/bin/sh", program);
+    const script = ["-c", "read line", verb, "share:core", join(folder, "volumes/CORE")];
+    const child = spawn(program, [...script, "--config", own.config, "--cache-dir", own.cache], {
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    t.after(() => child.kill("SIGKILL"));
+    await once(child, "spawn");
+    // What it replaced has left its note.
+    const ended = { pid: 2 ** 22 + 1, startTime: "b:1" };
+    const note = { ...ended, mountPath: "/mnt", carriedPort: null, pinned: false, server: "first" };
+    await writeFile(own.process, JSON.stringify(note));
+    const share = { shareName: "CORE", files: rcloneFiles(folder, "CORE") };
+    const serving = createServingProcesses();
+    const found = await serving.newest(share);
+    assert.deepEqual([found?.server, found?.mountPath], [own.server, join(folder, "volumes/CORE")]);
+    assert.deepEqual(pluck(await serving.running(share), "pid"), [child.pid]);
+    child.stdin?.end();
+    await once(child, "exit");
+    // Nobody serves it now: the note is what is known.
+    assert.equal((await createServingProcesses().newest(share))?.server, "first");
   });
-  t.after(() => child.kill("SIGKILL"));
-  await once(child, "spawn");
-  // What it replaced has left its note.
-  const ended = { pid: 2 ** 22 + 1, startTime: "b:1" };
-  const note = { ...ended, mountPath: "/mnt", carriedPort: null, pinned: false, server: "first" };
-  await writeFile(own.process, JSON.stringify(note));
-  const share = { shareName: "CORE", files: rcloneFiles(folder, "CORE") };
-  const serving = createServingProcesses();
-  assert.equal((await serving.newest(share))?.server, own.server);
-  assert.deepEqual(pluck(await serving.running(share), "pid"), [child.pid]);
-  child.stdin?.end();
-  await once(child, "exit");
-  // Nobody serves it now: the note is what is known.
-  assert.equal((await createServingProcesses().newest(share))?.server, "first");
-});
 
 /** What serves CORE, with a process that stands for rclone. */
 async function serve(t: TestContext) {
