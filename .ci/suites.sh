@@ -44,6 +44,8 @@ install_packages() {
   for program in "${!PACKAGE_OF[@]}"; do
     command -v "$program" >/dev/null || missing+=("${PACKAGE_OF[$program]}")
   done
+  # It has no program of its own.
+  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
   [ "${#missing[@]}" -eq 0 ] && return
   mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
   printf 'installing %s\n' "${missing[*]}"

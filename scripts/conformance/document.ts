@@ -30,6 +30,20 @@ sampling, roots) lists them to such clients alone where each client has an insta
 a shared instance declares all three, so its list is one for all. And over HTTP+SSE a client on Python's SDK ends its connection
 at an event of more than 1 MiB: it gets a link to a larger result, which it reads in pieces; its lists must be smaller than that.
 
+## Programs and frameworks
+
+\`.ci/nightly clients\` plays sixteen of them (\`test/world/clients/clients.ts\`: Claude Code, Codex, Gemini CLI, Qwen Code, opencode,
+Copilot CLI, the Python, Go and TypeScript SDKs, FastMCP, Pydantic AI, OpenAI's Agents SDK, Strands, Semantic Kernel and mcp-use),
+those with a model in front of one of ours, over HTTP, SSE and stdio: directly, through the gateway, and in one session through a
+restart, a \`kill -9\` and an edit; \`.ci/run\` plays five. Each does through the gateway what it does directly. These are the clients'
+own, with any server:
+
+- Codex and Qwen Code do not list again in a session when a list has changed: they see a new server in the next one. Codex does not speak SSE.
+- Over SSE a stream ends with a daemon that is killed. Claude Code, opencode and others connect anew, and the calls until then fail; the
+  Python and Go SDKs do not, and need a new session.
+- Pydantic AI keeps its list in 2026-07-28, which the gateway speaks with it, as it asks for no word of changes there.
+- Semantic Kernel lists inside its message handler, and hangs when a list has changed.
+
 ## By hand
 
 With a server of your own behind the gateway:

@@ -1,11 +1,9 @@
 // Servers that people have, from npm, behind the gateway: each lists through it, to clients of both revisions, what it
 // lists when it is asked directly, field by field. None of them needs an account to list.
-// MOUNTAINEER_SERVERS names a folder where they are installed already; else npm fetches them into a folder of their own.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdir, realpath, writeFile } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import path from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
@@ -14,6 +12,7 @@ import { ResultSchema } from "@modelcontextprotocol/sdk/types.js";
 import { startGatewayRig } from "../mcp/gateway-rig.ts";
 import { ask } from "../mcp/modern-wire.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { fromNpm } from "./installed.ts";
 
 interface NpmServer {
   readonly name: string;
@@ -76,7 +75,6 @@ const METHOD = {
   resourceTemplates: "resources/templates/list",
   prompts: "prompts/list",
 } as const;
-const FETCH_MS = 600_000;
 
 type Lists = Readonly<Record<(typeof LISTS)[number], readonly unknown[]>>;
 
@@ -126,32 +124,16 @@ async function listedOver(transport: Transport): Promise<Lists> {
   }
 }
 
-/** Null, and the test is skipped: npm cannot fetch them here. */
-async function serversFolder(t: TestContext): Promise<string | null> {
-  const given = process.env["MOUNTAINEER_SERVERS"];
-  if (given !== undefined) return given;
-  const folder = path.join(await temporaryFolder(t), "servers");
-  await mkdir(folder);
-  await writeFile(path.join(folder, "package.json"), '{"private":true}');
-  const packages = SERVERS.map(({ name, version }) => `${name}@${version}`);
-  const args = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", ...packages];
-  const child = spawn("npm", args, { cwd: folder, stdio: ["ignore", "ignore", "pipe"], timeout: FETCH_MS });
-  let words = "";
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    words += chunk;
-  });
-  const code = await new Promise((resolve) => child.once("close", resolve));
-  if (code === 0) return folder;
-  t.skip(`npm cannot fetch the servers: ${words.slice(0, 300)}`);
-  return null;
-}
-
 test("D1 a dozen servers from npm list through the gateway as they do directly", async (t) => {
-  const folder = await serversFolder(t);
-  if (folder === null) return;
+  let folder: string;
+  try {
+    folder = await fromNpm("--ignore-scripts", ...SERVERS.map(({ name, version }) => `${name}@${version}`));
+  } catch (error) {
+    return t.skip(`npm cannot fetch the servers: ${String(error).slice(0, 300)}`);
+  }
   for (const { name, program, args = [], env = {} } of SERVERS)
     await t.test(`D1 ${name}`, async (t) => {
-      const file = await realpath(path.join(folder, "node_modules/.bin", program));
+      const file = await realpath(path.join(folder, program));
       const started = { command: process.execPath, args: [file, ...args] };
       const home = { PATH: process.env["PATH"] ?? "", HOME: await temporaryFolder(t), ...env };
       const directly = await listedOver(

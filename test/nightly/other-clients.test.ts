@@ -1,9 +1,8 @@
 // Clients that people have, from npm, in front of a gateway with a server whose lists are malformed: each lists whatever is
 // sound. Asked directly, each of them refuses that server's tools: that is what makes them worth asking.
-// MOUNTAINEER_CLIENTS names a folder where they are installed already; else npm fetches them into a folder of their own.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { access, mkdir, realpath, writeFile } from "node:fs/promises";
+import { access, realpath } from "node:fs/promises";
 import path from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
@@ -13,6 +12,7 @@ import { type GatewayRig, nodeBackend, openGatewayRig } from "../mcp/gateway-rig
 import { connectLight } from "../mcp/light-client.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { fromNpm } from "./installed.ts";
 
 const PACKAGES = [
   "@anthropic-ai/claude-code@2.1.197",
@@ -21,7 +21,6 @@ const PACKAGES = [
   "mcp-remote@0.15.1",
   "mcporter@0.9.0",
 ];
-const FETCH_MS = 300_000;
 const CLIENT_MS = 90_000;
 
 interface End {
@@ -56,24 +55,15 @@ function end(
   });
 }
 
-/** Null, and the test is skipped: npm cannot fetch them here. */
-async function clientsFolder(t: TestContext, home: string): Promise<string | null> {
-  const given = process.env["MOUNTAINEER_CLIENTS"];
-  if (given !== undefined) return given;
-  const folder = path.join(home, "clients");
-  await mkdir(folder);
-  await writeFile(path.join(folder, "package.json"), '{"private":true}');
-  const args = ["install", "--no-audit", "--no-fund", "--loglevel=error", ...PACKAGES];
-  const { code, text } = await end("npm", args, process.env, folder, FETCH_MS);
-  if (code === 0) return folder;
-  t.skip(`npm cannot fetch the clients: ${text.slice(0, 300)}`);
-  return null;
-}
-
 async function scene(t: TestContext): Promise<Scene | null> {
   const home = await temporaryFolder(t);
-  const folder = await clientsFolder(t, home);
-  if (folder === null) return null;
+  let folder: string;
+  try {
+    folder = await fromNpm(...PACKAGES);
+  } catch (error) {
+    t.skip(`npm cannot fetch the clients: ${String(error).slice(0, 300)}`);
+    return null;
+  }
   const rig = await openGatewayRig({
     backends: {
       well: nodeBackend(LIGHT_SERVER, [], { env: { LIGHT_PREFIX: "well_" } }),
@@ -93,7 +83,7 @@ async function scene(t: TestContext): Promise<Scene | null> {
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
     GEMINI_CLI_TRUST_WORKSPACE: "true",
   };
-  const program = (name: string): Promise<string> => realpath(path.join(folder, "node_modules/.bin", name));
+  const program = (name: string): Promise<string> => realpath(path.join(folder, name));
   return {
     rig,
     names: await light.tools(),

@@ -1,21 +1,18 @@
 // Servers and clients of the SDKs of other languages: what a client gets of a server directly, it gets through the gateway.
-// MOUNTAINEER_SDKS names a folder where the SDKs are built already; else pip and go fetch them into a folder of their own.
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { access, cp, mkdir } from "node:fs/promises";
 import { connect } from "node:net";
 import path from "node:path";
-import { after, before, describe, type TestContext, test } from "node:test";
+import { before, describe, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { type Section, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { fromPip, goPrograms } from "./installed.ts";
 
 const HERE = path.join(import.meta.dirname, "sdks");
 /** By the registries, November 2026. Go's stands in sdks/go/go.mod. */
 const PYTHON = { python: "mcp==2.3.0", fastmcp: "fastmcp==4.1.2" } as const;
-const FETCH_MS = 600_000;
 const PLAY_MS = 240_000;
 const run = promisify(execFile);
 
@@ -36,30 +33,11 @@ const CLIENTS = [
 /** What the gateway cannot give, and docs/conformance.md says why: "client mode, server, transport: feature". */
 const EXCEPTIONS: readonly string[] = ["go newest, go, HTTP: log"];
 
-let folder = "";
+const folders: Record<Sdk, string> = { python: "", fastmcp: "", go: "" };
 
 function command(sdk: Sdk, role: "server" | "client"): Command {
-  if (sdk === "go") return [path.join(folder, "matrix-go"), role === "server" ? "serve" : "ask"];
-  return [path.join(folder, sdk, "bin/python"), path.join(HERE, `${sdk}_${role}.py`)];
-}
-
-/** null: they are there. */
-async function fetchSdks(into: string): Promise<string | null> {
-  try {
-    for (const sdk of ["python", "fastmcp"] as const) {
-      await run("python3", ["-m", "venv", path.join(into, sdk)], { timeout: FETCH_MS });
-      const pip = ["-m", "pip", "install", "--quiet", PYTHON[sdk]];
-      await run(path.join(into, sdk, "bin/python"), pip, { timeout: FETCH_MS });
-    }
-    await cp(path.join(HERE, "go"), path.join(into, "go"), { recursive: true });
-    await run("go", ["build", "-o", path.join(into, "matrix-go"), "."], {
-      cwd: path.join(into, "go"),
-      timeout: FETCH_MS,
-    });
-    return null;
-  } catch (error) {
-    return String(error).slice(0, 300);
-  }
+  if (sdk === "go") return [path.join(folders.go, "matrix-go"), role === "server" ? "serve" : "ask"];
+  return [path.join(folders[sdk], "python"), path.join(HERE, `${sdk}_${role}.py`)];
 }
 
 /** What a client got, by feature. */
@@ -98,13 +76,12 @@ async function serveHttp(t: TestContext, sdk: Sdk): Promise<string> {
 describe("SDKs of other languages", { timeout: 7_200_000 }, () => {
   let missing: string | null = null;
   before(async () => {
-    const given = process.env["MOUNTAINEER_SDKS"];
-    folder = given ?? path.join(await temporaryFolder({ after }), "sdks");
-    await mkdir(folder, { recursive: true });
-    missing = await access(path.join(folder, "matrix-go")).then(
-      () => null,
-      () => fetchSdks(folder),
-    );
+    try {
+      for (const sdk of ["python", "fastmcp"] as const) folders[sdk] = await fromPip(PYTHON[sdk]);
+      folders.go = await goPrograms();
+    } catch (error) {
+      missing = String(error).slice(0, 300);
+    }
   });
 
   for (const server of SDKS)
