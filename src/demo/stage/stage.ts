@@ -32,7 +32,7 @@ import {
 } from "./stage-layout.ts";
 import { clearRemains, describeRemains, findRemains, mountTable } from "./stage-remains.ts";
 import { startWarden } from "./warden-link.ts";
-import { startCopy, startWork, type WorkMaterial } from "./work-at-share.ts";
+import { readAtFullSpeed, startCopy, startWork, type WorkMaterial } from "./work-at-share.ts";
 
 export interface StageOptions {
   /** The argv that runs Mountaineer. */
@@ -220,6 +220,7 @@ function createActions({ layout, nas, program, keeper, environment, signal, onSt
     /** Programs that copy a large file on the share and append to another, until they are asked to finish. */
     startWork: (material: WorkMaterial) => startWork({ material, ...atShare }),
     startCopy: () => startCopy(atShare),
+    readAtFullSpeed: (signal: AbortSignal) => readAtFullSpeed(stablePath, signal),
     /** The command line of an MCP server with one tool, named `name`, which reads files of the share. */
     fileTool: (name: string): readonly string[] => [
       process.execPath,

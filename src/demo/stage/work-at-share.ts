@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import { runCommand } from "../../runtime/process/child-process.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 import { type ProgramOptions, startProgram } from "./program.ts";
 
@@ -25,6 +26,8 @@ interface WorkOptions extends ProgramOptions {
 
 const FILM = "film.bin";
 const COPY = "film-copy.bin";
+/** Read at full speed once; as long as the film, and no part of it is in any cache of the mount. */
+const MEASURED = "measured.bin";
 const LOG = "work.log";
 /**
  * The size of the copied file: much more than rclone reads ahead (16 MiB), so that a switch during the copy
@@ -78,10 +81,21 @@ done
 /** Writes the material on the server's own disk. A mounted share may take a second to show it. */
 export async function makeMaterial(serverFolder: string) {
   await writeFile(join(serverFolder, LOG), FIRST_LINE);
+  await makeFilm(join(serverFolder, MEASURED));
   return {
     /** SHA-256 of the file to copy, hexadecimal. */
     digest: await makeFilm(join(serverFolder, FILM)),
   };
+}
+
+/** Reads a file of `FILM_MIB` through the mount, in a child process. Resolves with the milliseconds that it took. */
+export async function readAtFullSpeed(shareFolder: string, signal: AbortSignal): Promise<number> {
+  const startedAtMs = systemClock.monotonicMs();
+  const args = [`if=${join(shareFolder, MEASURED)}`, "of=/dev/null", "bs=1048576"];
+  const limits = { clock: systemClock, deadlineMs: FINISHES_WITHIN_MS, signal };
+  const { exitCode, stderr } = await runCommand("dd", args, limits);
+  if (exitCode !== 0) throw new MountaineerError("timed_out", `dd failed: ${stderr}`);
+  return systemClock.monotonicMs() - startedAtMs;
 }
 
 /** Starts a slow copy on the share and a log writer. Resolves when both run. */

@@ -61,6 +61,14 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
       const { carried } = await checks.share();
       return `carried over port ${carried?.port}: both cables are proved to lead to one server`;
     }),
+    step(`read ${FILM_MIB} MiB at full speed`, async () => {
+      const readMs = await stage.readAtFullSpeed(signal);
+      const rate = `${Math.round((FILM_MIB * 1.048576e3) / readMs)} MB/s`;
+      const stock = await stockRclone(stage);
+      return stock === null
+        ? `${rate}, mounted by the engine, Mountaineer's own rclone`
+        : `${rate}, by ${stock}`;
+    }),
     step("copy a large file, and append to a log", async () => {
       if (material === null) throw new StoryFailure("there is nothing to work on");
       work = await stage.startWork(material);
@@ -90,6 +98,15 @@ function workGoesOn(stage: Stage, checks: Checks, signal: AbortSignal): readonly
       return `no error; on the server the copy is whole, and all ${lines} lines are there; moves: ${moves}`;
     }),
   ];
+}
+
+/** What `mountaineer status --json` says of an rclone that is not Mountaineer's own; null: it is. */
+async function stockRclone(stage: Stage): Promise<string | null> {
+  const { stdout } = await stage.mountaineer(["status", "--json"]);
+  const { conditions } = objectOf(jsonObject(stdout)?.["global"]);
+  const all = Array.isArray(conditions) ? conditions.map(objectOf) : [];
+  const stock = all.find(({ code }) => code === "stock_rclone");
+  return stock === undefined ? null : `an rclone that is not its own; ${stock["hint"]}`;
 }
 
 /** The number of moves in `mountaineer status --json`. Rejects unless there is at least one. */
