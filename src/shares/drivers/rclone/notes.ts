@@ -18,6 +18,10 @@ export interface CacheNote {
   readonly base: { readonly size: number; readonly time: string } | null;
   /** The changes are not on the server yet. */
   readonly dirty: boolean;
+  /** The engine noted each write before it returned, so what is not listed came from the server. */
+  readonly exact: boolean;
+  /** All ranges are in the JSON, and none in lines below it, which only the engine reads. */
+  readonly inOnePiece: boolean;
   /** All members of the note's JSON, so that they can be written back unchanged. */
   readonly members: Readonly<Record<string, unknown>>;
 }
@@ -42,21 +46,38 @@ type NoteVerdict =
    */
   | { readonly state: "unlisted" | "truncated" };
 
+/**
+ * The JSON of a note, and the lines below it: the engine adds one for each range that a program writes. A last line
+ * without an end is torn, and its write never returned.
+ */
+export function splitNote(text: string): { readonly json: string; readonly lines: readonly string[] } {
+  const end = text.indexOf("\n}\n");
+  if (end === -1) return { json: text, lines: [] };
+  const below = end + "\n}\n".length;
+  return { json: text.slice(0, below), lines: text.slice(below).split("\n").slice(0, -1) };
+}
+
 /** Parses a note; null: the text is torn, or is no note. */
 export function parseCacheNote(text: string): CacheNote | null {
-  const members = jsonObject(text);
+  const { json, lines } = splitNote(text);
+  const members = jsonObject(json);
   const size = members?.["Size"];
   if (members === null || !isSize(size)) return null;
   const listed = members["Rs"] ?? [];
   if (!Array.isArray(listed)) return null;
   const ranges: ByteRange[] = [];
-  for (const each of listed) {
+  for (const each of [...listed, ...lines.map(jsonObject)]) {
     if (!isObject(each) || !isSize(each["Pos"]) || !isSize(each["Size"])) return null;
     ranges.push({ start: each["Pos"], end: each["Pos"] + each["Size"] });
   }
   const fingerprint = /^(\d+),(.*)$/.exec(String(members["Fingerprint"] ?? ""));
   const base = fingerprint === null ? null : { size: Number(fingerprint[1]), time: fingerprint[2] ?? "" };
-  return { size, ranges: union(ranges), base, dirty: members["Dirty"] === true, members };
+  return {
+    ...{ size, ranges: union(ranges), base, members },
+    dirty: members["Dirty"] === true,
+    exact: members["Exact"] === true,
+    inOnePiece: lines.length === 0,
+  };
 }
 
 /** The offset up to which the server's file fills holes of the cache file. From there on, holes are zeros. */
@@ -77,15 +98,18 @@ export async function judgeNote(
   const listed = clip(note.ranges, file.size);
   // From `end` on, the server's file has nothing to add, so all data there counts as listed.
   const known = union([...listed, { start: end, end: file.size }]);
-  for (const data of file.data) {
-    for (const gap of subtract(data, known)) {
-      if (!isPadding(gap, data, file.blockBytes) || !(await isZero(gap))) return { state: "unlisted" };
+  if (!note.exact) {
+    for (const data of file.data) {
+      for (const gap of subtract(data, known)) {
+        if (!isPadding(gap, data, file.blockBytes) || !(await isZero(gap))) return { state: "unlisted" };
+      }
     }
+    const isShorter = note.base !== null && end < note.base.size;
+    if (isShorter && subtract({ start: 0, end }, known).length > 0) return { state: "truncated" };
   }
-  const isShorter = note.base !== null && end < note.base.size;
-  if (isShorter && subtract({ start: 0, end }, known).length > 0) return { state: "truncated" };
   const modified = rfc3339(file.mtimeNs);
   const same =
+    note.inOnePiece &&
     note.size === file.size &&
     isDeepStrictEqual(note.ranges, known) &&
     isAbout(String(note.members["ModTime"]), modified);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expecting, systemErrorCode } from "../../../runtime/errors.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import { REMOTE_NAME } from "./files.ts";
+import { splitNote } from "./notes.ts";
 
 /** Maximum number of files that are read in one write cache. */
 const NOTES_AT_MOST = 20_000;
@@ -90,7 +91,7 @@ async function readNote(path: string, known: Note | undefined): Promise<Note | n
 }
 
 function stateOf(text: string): Note["state"] {
-  const note = jsonObject(text);
+  const note = jsonObject(splitNote(text).json);
   if (note === null) return "torn";
   return note["Dirty"] === true ? "unsent" : "sent";
 }

@@ -140,6 +140,17 @@ test("A13 files are sent to nobody but who was meant, and then nothing is kept o
   await assert.rejects(readFile(join(first.folder, "server.json")), { code: "ENOENT" });
 });
 
+test("A2 a file whose engine's note is followed by lines is unsent", async (t) => {
+  const folder = await temporaryFolder(t);
+  const notes = join(folder, "vfsMeta", "share", "CORE");
+  await mkdir(notes, { recursive: true });
+  const json = JSON.stringify({ Size: 3, Dirty: true, Exact: true }, null, "\t");
+  await writeFile(join(notes, "file"), `${json}\n{"Pos":0,"Size":1}\n{"Po`);
+  const unsent = createUnsentWrites();
+  assert.deepEqual(await unsent.of(folder, "CORE"), ["file"]);
+  assert.equal(await unsent.unsettled(folder), false);
+});
+
 test("A2 a note is read again when it was torn, or has another time", async (t) => {
   const { unsent, here } = await scene(t);
   const path = join(here.cache, "vfsMeta", REMOTE_NAME, SHARE.shareName, "file");
@@ -398,6 +409,12 @@ function fileOf(size: number, data: readonly (readonly [number, number])[]): Cac
   };
 }
 
+/** As the engine writes it: each range that a program wrote later is a line below. */
+function exactNote(size: number, lines: string, base: number | null): CacheNote {
+  const members = { ...JSON.parse(noteText(size, [[0, 4096]], base)), Exact: true };
+  return parseCacheNote(`${JSON.stringify(members, null, "\t")}\n${lines}`) ?? assert.fail("not a note");
+}
+
 const ALL_ZERO = async (): Promise<boolean> => true;
 const NO_ZERO = async (): Promise<boolean> => false;
 
@@ -453,6 +470,26 @@ const cases: readonly (readonly [title: string, note: CacheNote, file: CacheFile
     ["truncated"],
   ],
   [
+    "what the engine's note does not list came from the server, even in a file that was made shorter",
+    exactNote(BASE, "", BASE),
+    fileOf(100_000, [[0, 65_536]]),
+    ["corrected", [[0, 4096]], NO_ZERO],
+  ],
+  [
+    "the lines below the engine's note are taken into it, but for a torn one",
+    exactNote(BASE, '{"Pos":8192,"Size":10}\n{"Pos":9000,"Size":10}\n{"Pos":12', BASE),
+    fileOf(BASE, [[0, 65_536]]),
+    [
+      "corrected",
+      [
+        [0, 4096],
+        [8192, 10],
+        [9000, 10],
+      ],
+      NO_ZERO,
+    ],
+  ],
+  [
     "ranges beyond the end are cut",
     noteOf(BASE, [[0, BASE]], BASE),
     fileOf(1000, [[0, 1000]]),
@@ -485,6 +522,7 @@ test("A11 what a crash tore is no note, nor what is not one", () => {
     "{}",
     '{"Size": -1}',
     '{"Size": 1, "Rs": [{"Pos": 0}]}',
+    '{\n\t"Size": 1\n}\n{"Pos": 0}\n',
   ]) {
     assert.equal(parseCacheNote(text), null, text);
   }

@@ -157,8 +157,23 @@ interface Row {
   readonly exact: Result;
 }
 
+/** As vim does. An old rclone keeps the first spelling as well, and the create fails. */
+const SAVE: Readonly<Record<string, Row>> = {
+  "a save by way of a backup, under another spelling": {
+    there: { "README.md": "old" },
+    act: async (at) => {
+      await rename(at("readme.md"), at("readme.md~"));
+      await exclusive(at("readme.md"));
+      await rm(at("readme.md~"));
+    },
+    folds: ["ok", { "readme.md": "new" }],
+    exact: ["ENOENT", { "README.md": "old" }],
+  },
+};
+
 /** Both servers keep Unicode forms apart. What a row shows for "folds" by case alone is what rclone cannot do. */
 const ROWS: Readonly<Record<string, Row>> = {
+  ...(typeof version?.engine === "number" ? SAVE : {}),
   "an exclusive create beside another spelling": {
     there: { "README.md": "old" },
     act: (at) => exclusive(at("readme.md")),
