@@ -1,6 +1,6 @@
 // How the daemon ends, and what the next one finds.
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -94,7 +94,10 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
 
   test("A8 --unmount-on-exit gives up on what cannot be sent, and says so", (t) =>
     playScene(lab.rig, {}, async (scene) => {
+      await writeFile(scene.exported("CORE", "kept.txt"), "kept");
       const monitor = await scene.start("tb", ["--unmount-on-exit"]);
+      // What was written is kept for a server that can be told again.
+      await eventually(() => isNoted(scene));
       await scene.write("CORE", "new.txt", "just written");
       await Promise.all([lab.rig.cut.silence("tb"), lab.rig.cut.silence("fallback")]);
       const end = await monitor.stop();
@@ -126,6 +129,13 @@ describe("stop and start", { skip: missingForRootRig() ?? false }, () => {
       for (const pid of probers) await untilGone(pid);
     }));
 });
+
+/** Whether it is noted by what the server behind CORE is known. */
+async function isNoted(scene: Scene): Promise<boolean> {
+  const servers = path.join(scene.home.home, "mounts/CORE/servers");
+  const notes = (await readdir(servers)).map((id) => readFile(path.join(servers, id, "server.json"), "utf8"));
+  return (await Promise.all(notes)).some((note) => /"witness":\s*\{/.test(note));
+}
 
 async function assertOneMountEach(scene: Scene, moment: number): Promise<void> {
   const mounts = await scene.mounts();

@@ -133,7 +133,7 @@ export function remoteOf(shareName: string): string {
 
 const MOUNT_VERBS: readonly string[] = ["mount", "mount2"];
 
-/** Reads with `mount2` cost a third less CPU. Only the engine's has inode numbers and answers that programs can use. */
+/** Reads with `mount2` cost less CPU. Only the engine's has inode numbers and answers that programs can use. */
 function mountVerb(version: RcloneVersion | null): string {
   return version !== null && version.engine !== null ? "mount2" : "mount";
 }
