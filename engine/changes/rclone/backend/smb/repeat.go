@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync/atomic"
+	"syscall"
 
 	smb2 "github.com/cloudsoda/go-smb2"
 	"github.com/rclone/rclone/fs"
@@ -50,14 +52,23 @@ func (w *watched) wasLost() bool {
 }
 
 // repeat does work that may be done twice without harm, and does it again on
-// another connection if its own was lost meanwhile. It is not for mkdir,
-// rename, remove or create, where a repeat after a lost answer would let two
-// programs both win.
+// a new connection if its own was lost meanwhile: those in the pool may be
+// lost, too, and not know it yet. It is not for mkdir, rename, remove or
+// create, where a repeat after a lost answer would let two programs both win.
 //
 // A failed connect or logon ends it. Put the connection, which may be nil.
-func repeat[T any](ctx context.Context, f *Fs, share string, work func(*conn) (T, error)) (result T, cn *conn, err error) {
-	for tries := f.repeats(); ; tries-- {
-		cn, err = f.getConnection(ctx, share)
+func repeat[T any](ctx context.Context, f *Fs, share string, work func(*conn) (T, error)) (T, *conn, error) {
+	return repeatOn(f.repeats(), func(isFirst bool) (*conn, error) {
+		if isFirst {
+			return f.getConnection(ctx, share)
+		}
+		return f.freshConnection(ctx, share)
+	}, work)
+}
+
+func repeatOn[T any](tries int, connect func(isFirst bool) (*conn, error), work func(*conn) (T, error)) (result T, cn *conn, err error) {
+	for isFirst := true; ; isFirst = false {
+		cn, err = connect(isFirst)
 		if err != nil {
 			return result, nil, err
 		}
@@ -65,8 +76,46 @@ func repeat[T any](ctx context.Context, f *Fs, share string, work func(*conn) (T
 		if err == nil || tries == 0 || !cn.wire.wasLost() {
 			return result, cn, err
 		}
-		fs.Debugf(f, "Connection lost, repeating on another one: %v", err)
+		fs.Debugf(nil, "Connection lost, repeating on another one: %v", err)
+		tries--
 	}
+}
+
+func (f *Fs) freshConnection(ctx context.Context, share string) (c *conn, err error) {
+	err = f.pacer.Call(func() (bool, error) {
+		c, err = f.newConnection(ctx, share)
+		return err != nil, err
+	})
+	return c, err
+}
+
+// makeDir makes a directory, and those above it that are missing. Only the
+// looks are repeated. A directory that another has made meanwhile is fine.
+func (f *Fs) makeDir(ctx context.Context, share, name string) error {
+	missing, cn, err := repeat(ctx, f, share, func(cn *conn) (missing []string, err error) {
+		for at := name; at != ""; at = at[:max(0, strings.LastIndexByte(at, '\\'))] {
+			found, err := cn.smbShare.Stat(at)
+			if err == nil && !found.IsDir() {
+				return nil, &os.PathError{Op: "mkdir", Path: at, Err: syscall.ENOTDIR}
+			}
+			if err == nil {
+				return missing, nil
+			}
+			if !errors.Is(err, os.ErrNotExist) {
+				return nil, err
+			}
+			missing = append(missing, at)
+		}
+		return missing, nil
+	})
+	for i := len(missing) - 1; err == nil && i >= 0; i-- {
+		err = cn.smbShare.Mkdir(missing[i], 0o755)
+		if errors.Is(err, os.ErrExist) {
+			err = nil
+		}
+	}
+	f.putConnection(&cn, err)
+	return err
 }
 
 func (f *Fs) repeats() int {
@@ -120,9 +169,12 @@ func (r *reader) Close() (err error) {
 	if r.cn == nil {
 		return nil
 	}
-	// With its connection the server's handle has ended, too.
+	// With its connection the server's handle ends, too.
 	if !r.cn.wire.hasEnded() {
 		err = r.file.Close()
+	}
+	if r.cn.wire.hasEnded() {
+		err = nil
 	}
 	r.fs.putConnection(&r.cn, err)
 	return err

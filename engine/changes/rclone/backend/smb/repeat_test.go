@@ -94,10 +94,22 @@ func endsAt(losses int, end error) (work func(*conn) (string, error), calls *int
 	}, calls
 }
 
+// inTurn gives these connections one after the other
+func inTurn(all []*conn) func(bool) (*conn, error) {
+	next := 0
+	return func(isFirst bool) (*conn, error) {
+		next++
+		if isFirst != (next == 1) {
+			return nil, errors.New("only the first connect is the first")
+		}
+		return all[next-1], nil
+	}
+}
+
 func TestWorkIsRepeatedOnAnotherConnection(t *testing.T) {
-	f, all := poolOf(t, 2, 3)
+	_, all := poolOf(t, 2, 3)
 	work, calls := endsAt(2, errLost)
-	result, cn, err := repeat(f.ctx, f, "share", work)
+	result, cn, err := repeatOn(2, inTurn(all), work)
 	require.NoError(t, err)
 	assert.Equal(t, "done", result)
 	assert.Same(t, all[2], cn)
@@ -105,13 +117,23 @@ func TestWorkIsRepeatedOnAnotherConnection(t *testing.T) {
 }
 
 func TestWorkIsRepeatedAsOftenAsAsked(t *testing.T) {
-	f, _ := poolOf(t, 1, 3)
+	f, all := poolOf(t, 1, 3)
 	work, calls := endsAt(2, errLost)
-	_, cn, err := repeat(f.ctx, f, "share", work)
+	_, cn, err := repeatOn(1, inTurn(all), work)
 	assert.ErrorIs(t, err, errLost)
 	assert.Equal(t, 2, *calls)
+	f.pool = nil
 	f.putConnection(&cn, err)
-	assert.Len(t, f.pool, 1)
+	assert.Empty(t, f.pool)
+}
+
+func TestWorkIsRepeatedOnNoneOfThePool(t *testing.T) {
+	f, all := poolOf(t, 1, 3)
+	work, calls := endsAt(1, errLost)
+	_, _, err := repeat(f.ctx, f, "share", work)
+	assert.ErrorContains(t, err, "couldn't connect SMB")
+	assert.Equal(t, 1, *calls)
+	assert.Equal(t, all[1:], f.pool)
 }
 
 func TestWorkIsNotRepeatedAfterSilence(t *testing.T) {
