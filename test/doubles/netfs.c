@@ -117,6 +117,7 @@ typedef struct Request {
   char folder[4096];
   Block *block;
   int cancelled;
+  int over;
 } Request;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -142,8 +143,10 @@ static void *serve_request(void *argument) {
   while (getenv("DOUBLE_HANG") != NULL && !request->cancelled) pthread_cond_wait(&changed, &mutex);
   int cancelled = request->cancelled;
   pthread_mutex_unlock(&mutex);
-  // Apple's header: the block is not submitted if the request is cancelled.
-  if (cancelled) return NULL;
+  // Apple's header: the block is not submitted if the request is cancelled. Others have seen it come with ECANCELED, 89
+  // on macOS.
+  if (cancelled && getenv("DOUBLE_CANCEL_CALLS_BACK") == NULL) return NULL;
+  if (cancelled) status = 89;
   const char *at = request->folder[0] == 0 ? NULL : request->folder;
   if (status == 0 && getenv("DOUBLE_EXPORTS") != NULL) status = bind_export(request->url, at, path, sizeof path);
   CFTypeRef mount_points = NULL;
@@ -155,7 +158,12 @@ static void *serve_request(void *argument) {
   journal("end", request->url);
   request->block->invoke(request->block, status, request, mount_points);
   if (mount_points != NULL) CFRelease(mount_points);
-  free(request);
+  pthread_mutex_lock(&mutex);
+  request->over = 1;
+  pthread_cond_broadcast(&changed);
+  pthread_mutex_unlock(&mutex);
+  // One that is being cancelled belongs to who cancels it.
+  if (!cancelled) free(request);
   return NULL;
 }
 
@@ -198,6 +206,10 @@ int NetFSMountURLCancel(void *request_id) {
   pthread_mutex_lock(&mutex);
   request->cancelled = 1;
   pthread_cond_broadcast(&changed);
+  if (getenv("DOUBLE_CANCEL_CALLS_BACK") != NULL) {
+    while (!request->over) pthread_cond_wait(&changed, &mutex);
+    journal("cancelled", request->url);
+  }
   pthread_mutex_unlock(&mutex);
   return 0;
 }

@@ -1,8 +1,9 @@
 // Runs the daemon as a launchd agent in the user's desktop session.
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { ensureFolder } from "../../runtime/files/durable-file.ts";
 import { type CommandResult, runCommand } from "../../runtime/process/child-process.ts";
+import { launchdLabel } from "../../runtime/process/launchd-label.ts";
 import { keeperPath } from "../input/launcher-path.ts";
 import { lookUntil } from "../sessions/look-until.ts";
 import type { ServiceDefinition } from "./service-definition.ts";
@@ -22,6 +23,7 @@ const DEADLINE_MS = 20_000;
 const GONE_WITHIN_MS = 15_000;
 const BETWEEN_LOOKS_MS = 200;
 const BOOTSTRAP_TRIES = 5;
+const LOGIN_ITEMS = "System Settings → General → Login Items & Extensions";
 const NOT_FOUND = 113;
 const NOT_LOADED = 3;
 /**
@@ -31,11 +33,13 @@ const NOT_LOADED = 3;
 const PASSING: readonly (number | null)[] = [5, 37];
 
 export function createLaunchd({ definition, clock }: ServiceManagerOptions, userId: number): ServiceManager {
-  const label = `io.github.${definition.name}`;
+  const label = launchdLabel(definition.name);
   const target = `gui/${userId}`;
   const filePath = join(definition.userHome, "Library", "LaunchAgents", `${label}.plist`);
   const logPath = join(definition.userHome, "Library", "Logs", `${definition.name}-launchd.log`);
   const text = agentText(definition, label, logPath);
+  /** macOS shows a login item without a signature by its program's file name. */
+  const shownAs = basename(keeperPath(definition.program));
 
   const launchctl = (args: readonly string[], signal: AbortSignal): Promise<CommandResult> =>
     runCommand("launchctl", args, { clock, deadlineMs: DEADLINE_MS, signal });
@@ -63,7 +67,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
       const result = await launchctl(["bootstrap", target, filePath], signal);
       if (result.exitCode === 0) return null;
       if (attempt === BOOTSTRAP_TRIES || !PASSING.includes(result.exitCode)) {
-        return `launchctl bootstrap: ${saidBy("launchctl", result)}`;
+        return `launchctl bootstrap: ${saidBy("launchctl", result)}; if ${shownAs} is switched off in ${LOGIN_ITEMS}, switch it on and say mountaineer up again`;
       }
       await clock.sleep(BETWEEN_LOOKS_MS * attempt, signal);
     }
@@ -85,7 +89,7 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
       let failure = wasLoaded && changed ? await unload(signal) : null;
       if (failure === null && (changed || !wasLoaded)) failure = await load(signal);
       const notes = [
-        "macOS may ask you to allow it: System Settings, General, Login Items; and for the local network",
+        `macOS may ask you to allow it: ${LOGIN_ITEMS} lists it as ${shownAs}`,
         `what it says before its own log begins: ${logPath}`,
       ];
       return { changed, running: failure === null && (await isLoaded(signal)), notes, failure };
@@ -106,15 +110,18 @@ export function createLaunchd({ definition, clock }: ServiceManagerOptions, user
   };
 }
 
-/** `AbandonProcessGroup` keeps mounts and their helper processes over a restart. */
+/**
+ * `AbandonProcessGroup` keeps mounts and their helper processes over a restart. `Program` is the script itself: macOS would
+ * show a shell that runs it as "sh".
+ */
 export function agentText(
   { program, args, environment }: ServiceDefinition,
   label: string,
   logPath: string,
 ): string {
-  const list = ["/bin/sh", keeperPath(program), program, ...args].map(
-    (word) => `    <string>${escaped(word)}</string>`,
-  );
+  const keeper = keeperPath(program);
+  // The first argument is the program's name.
+  const list = [keeper, program, ...args].map((word) => `    <string>${escaped(word)}</string>`);
   const variables = Object.entries(environment).map(
     ([name, value]) => `    <key>${escaped(name)}</key>\n    <string>${escaped(value)}</string>`,
   );
@@ -125,6 +132,8 @@ export function agentText(
 <dict>
   <key>Label</key>
   <string>${escaped(label)}</string>
+  <key>Program</key>
+  <string>${escaped(keeper)}</string>
   <key>ProgramArguments</key>
   <array>
 ${list.join("\n")}

@@ -20,7 +20,7 @@ export interface ForeignLibrary {
     name: string,
     result: string,
     parameters: readonly string[],
-  ): (...args: readonly (string | number | Uint8Array)[]) => Promise<number>;
+  ): (...args: readonly (string | number | bigint | Uint8Array)[]) => Promise<number>;
   errno(): number;
 }
 

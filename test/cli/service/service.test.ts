@@ -152,8 +152,8 @@ test("a property-list parser reads the agent as it is meant, whatever the paths 
   ]);
   assert.deepEqual(JSON.parse(stdout), {
     Label: "io.github.mountaineer",
+    Program: `${HOSTILE}/service-keeper.sh`,
     ProgramArguments: [
-      "/bin/sh",
       `${HOSTILE}/service-keeper.sh`,
       `${HOSTILE}/mountaineer`,
       "--config",
@@ -334,6 +334,18 @@ test("darwin: a bootstrap while the old agent is still going is tried again", as
   await mark("progress");
   assert.equal((await manager().start(NEVER)).running, true);
   assert.equal((await calls()).filter((call) => call.startsWith("bootstrap")).length, 2);
+});
+
+test("darwin: a refused bootstrap points at the login items, by the name that they show, which is a program that runs", async (t) => {
+  const { manager, mark } = await scene(t, "darwin");
+  const shown = /Login Items.*service-keeper\.sh|service-keeper\.sh.*Login Items/;
+  assert.match((await manager().start(NEVER)).notes.join("\n"), shown);
+  await manager().stop(NEVER);
+  await mark("broken");
+  assert.match((await manager().start(NEVER)).failure ?? "", shown);
+  const keeper = join(import.meta.dirname, "../../../bin/service-keeper.sh");
+  assert.equal((await stat(keeper)).mode & 0o111, 0o111);
+  assert.match(await readFile(keeper, "utf8"), /^#!\/bin\/sh\n/);
 });
 
 test("up prints the service's file, which uninstall removes where no manager is asked", async (t) => {

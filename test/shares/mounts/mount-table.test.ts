@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { describe, it, type TestContext, test } from "node:test";
 import { loadKoffi } from "../../../src/network/native/core-foundation-darwin.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { isOurAgent } from "../../../src/runtime/process/launchd-label.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { loadGetfsstat, type MountLine, STATFS_BYTES } from "../../../src/shares/mounts/getfsstat-darwin.ts";
 import type { MountTable } from "../../../src/shares/mounts/mount-entry.ts";
@@ -18,7 +19,7 @@ import {
 } from "../../../src/shares/mounts/mount-table-gvfs.ts";
 import { createMountTableLinux } from "../../../src/shares/mounts/mount-table-linux.ts";
 import { parseMountInfo } from "../../../src/shares/mounts/mount-table-mountinfo.ts";
-import { isUnderLaunchd, meaningOfDenied } from "../../../src/shares/mounts/volume-permission-darwin.ts";
+import { meaningOfDenied } from "../../../src/shares/mounts/volume-permission-darwin.ts";
 import type { FolderListing } from "../../../src/shares/prober/prober.ts";
 import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
 import { missingForFuse, mountLocalFuse } from "../../rig/local-fuse-mount.ts";
@@ -460,10 +461,10 @@ test("A2 EPERM under launchd is the privacy of network volumes, EACCES the serve
   assert.match(meaningOfDenied("EPERM", "/Volumes/core", true)?.hint ?? "", /Network Volumes/);
 });
 
-test("launchd is the parent and names its service; a terminal's programs are not its", () => {
-  assert.ok(isUnderLaunchd({ XPC_SERVICE_NAME: "com.example.mountaineer" }, 1));
-  assert.ok(!isUnderLaunchd({ XPC_SERVICE_NAME: "0" }, 1));
-  assert.ok(!isUnderLaunchd({ XPC_SERVICE_NAME: "com.example.mountaineer" }, 4711));
-  assert.ok(!isUnderLaunchd({ XPC_SERVICE_NAME: "" }, 1));
-  assert.ok(!isUnderLaunchd({}, 1));
+test("a process is the service's if launchd gave it our label, whoever its parent is", () => {
+  for (const label of ["io.github.mountaineer", "io.github.mountaineer-0a1b2c3d"])
+    assert.ok(isOurAgent({ XPC_SERVICE_NAME: label }), label);
+  for (const label of ["0", "", "com.example.mountaineer", "io.github.mountaineers", "application.com.iterm"])
+    assert.ok(!isOurAgent({ XPC_SERVICE_NAME: label }), label);
+  assert.ok(!isOurAgent({}));
 });

@@ -36,6 +36,9 @@ export interface NetfsRequest {
   readonly guest: boolean;
 }
 
+/** ECANCELED. */
+export const CANCELLED = 89;
+
 export interface NetfsAnswer {
   /** 0, or a number that `failedByNetfs` explains. */
   readonly status: number;
@@ -45,11 +48,15 @@ export interface NetfsAnswer {
 
 export interface NetfsCall {
   /**
-   * Rejects when macOS cannot be asked. Never settles after a successful cancel, because macOS does not call back then.
+   * Rejects when macOS cannot be asked. After a successful cancel it may never settle: Apple's header says that macOS
+   * does not call back then.
    */
   readonly answer: Promise<NetfsAnswer>;
-  /** Cancels the mount; may block this thread. True: macOS has cancelled it. */
-  cancel(): boolean;
+  /**
+   * Cancels the mount. True: macOS has cancelled it. May never resolve; `answer` may settle meanwhile, also with the status
+   * `CANCELLED`.
+   */
+  cancel(): Promise<boolean>;
 }
 
 type MountUrlAsync = (
@@ -79,7 +86,8 @@ export async function loadNetfs(
     ...Array<string>(4).fill(POINTER),
     ...Array<string>(5).fill("void *"),
   ]);
-  const cancelMount: (requestId: bigint) => number = netfs.declare("NetFSMountURLCancel", "int", ["void *"]);
+  // macOS may wait in this call until the block has run, and the block runs on this thread.
+  const cancelMount = netfs.declareInPool("NetFSMountURLCancel", "int", ["void *"]);
 
   return ({ url, folder, username, password, guest }) => {
     const owned: CfRef[] = [];
@@ -145,9 +153,9 @@ export async function loadNetfs(
       }
       return {
         answer: promise,
-        cancel() {
+        async cancel() {
           const id = requestId[0] ?? 0n;
-          return !isOver && id !== 0n && cancelMount(id) === 0;
+          return !isOver && id !== 0n && (await cancelMount(id)) === 0;
         },
       };
     } catch (error) {

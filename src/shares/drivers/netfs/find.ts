@@ -5,7 +5,7 @@ import type { MountEntry, MountTable } from "../../mounts/mount-entry.ts";
 import { ANOTHER_USERS } from "../../mounts/mount-table-darwin.ts";
 import type { Prober } from "../../prober/prober.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
-import { isShareNamed } from "../../smb-source.ts";
+import { foldedShareName, isShareNamed } from "../../smb-source.ts";
 import type { AddressesOf, FoundMount } from "../mount-driver.ts";
 import { concerns, createRealMountPaths, indexMounts, routeOfSource, type SmbMount } from "../smb-mounts.ts";
 
@@ -26,6 +26,16 @@ const BONJOUR = /^(.+)\._smb\._tcp\.local\.?$/i;
 
 export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: NetfsMountsOptions) {
   const realPaths = createRealMountPaths(prober);
+  /**
+   * macOS may spell a name composed or decomposed, and a path on its data volume with or without the volume's folder. In
+   * /Volumes, upper and lower case are the same.
+   */
+  const canonicalPath = (path: string): string => {
+    const composed = path.normalize("NFC").replace(/^\/System\/Volumes\/Data(?=\/)/, "");
+    return dirname(composed) === volumes ? foldedShareName(composed) : composed;
+  };
+  const isSamePath = (one: string, other: string): boolean =>
+    one === other || canonicalPath(one) === canonicalPath(other);
   /**
    * The id of the last mount of each share. It shows which share a mount belongs to, even after an edit of both path
    * and source.
@@ -88,6 +98,7 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
 
   return {
     isSystemNamed,
+    isSamePath,
     pathOf,
     standsAt,
     find,
@@ -100,15 +111,6 @@ export function createNetfsMounts({ prober, mountTable, addressesOf, volumes }: 
 
 function isOurUsers({ options }: MountEntry): boolean {
   return !options.includes(ANOTHER_USERS);
-}
-
-/** macOS may spell a name composed or decomposed, and a path on its data volume with or without the volume's folder. */
-export function isSamePath(one: string, other: string): boolean {
-  return one === other || canonicalPath(one) === canonicalPath(other);
-}
-
-function canonicalPath(path: string): string {
-  return path.normalize("NFC").replace(/^\/System\/Volumes\/Data(?=\/)/, "");
 }
 
 /**

@@ -2,7 +2,7 @@
 // the answer goes to stdout. On SIGTERM it cancels the mount before it ends: a process that is killed during
 // the call is reported to leave macOS's own helper stuck for the rest of the login session.
 import { errorText } from "../../../runtime/errors.ts";
-import { loadNetfs, type NetfsCall } from "./binding.ts";
+import { CANCELLED, loadNetfs, type NetfsCall } from "./binding.ts";
 import type { NetfsChildAnswer, NetfsChildRequest } from "./process.ts";
 
 /** Interval of a timer, ms, that keeps the process alive: waiting for the callback does not. */
@@ -25,12 +25,15 @@ async function answer(asksToEnd: Promise<void>): Promise<NetfsChildAnswer> {
   } catch (error) {
     return { kind: "failed", text: errorText(error) };
   }
+  const called = call.answer.then(
+    (found): NetfsChildAnswer =>
+      found.status === CANCELLED ? { kind: "cancelled" } : { kind: "called", ...found },
+  );
+  // Without a cancel, the mount is done or cannot be cancelled: its result is the answer. The parent's deadline is the
+  // limit for all of this.
   const cancelled = asksToEnd.then(async (): Promise<NetfsChildAnswer> => {
-    if (call.cancel()) return { kind: "cancelled" };
-    // The mount is done, or cannot be cancelled: its result is the answer.
-    return { kind: "called", ...(await call.answer) };
+    return (await call.cancel()) ? { kind: "cancelled" } : called;
   });
-  const called = call.answer.then((found): NetfsChildAnswer => ({ kind: "called", ...found }));
   return Promise.race([called, cancelled]);
 }
 

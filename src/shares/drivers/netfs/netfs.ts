@@ -3,12 +3,13 @@
 
 import { access, lstat, mkdir, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { errorText, systemErrorCode } from "../../../runtime/errors.ts";
+import { errorText, expecting } from "../../../runtime/errors.ts";
 import { ensureFolder } from "../../../runtime/files/durable-file.ts";
+import { isOurAgent } from "../../../runtime/process/launchd-label.ts";
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { MountTable } from "../../mounts/mount-entry.ts";
-import { isUnderLaunchd, meaningOfDenied } from "../../mounts/volume-permission-darwin.ts";
+import { meaningOfDenied } from "../../mounts/volume-permission-darwin.ts";
 import type { RouteName, ShareSpec } from "../../share-spec.ts";
 import { SMB_PORT, sourceOf } from "../../smb-source.ts";
 import type { FoundMount, MountDriver, MountOutcome, SmbDriverOptions, Through } from "../mount-driver.ts";
@@ -17,7 +18,7 @@ import { createUnmount, type Unmount, undoMount } from "../unmount.ts";
 import { NETFS_LIBRARIES } from "./binding.ts";
 import { type CarryProof, carryRefusal } from "./carry-proof.ts";
 import { ALREADY_MOUNTED, failedByNetfs } from "./codes.ts";
-import { createNetfsMounts, isSamePath, type NetfsMounts } from "./find.ts";
+import { createNetfsMounts, type NetfsMounts } from "./find.ts";
 import { createMountTurns, type MountTurns } from "./mount-turns.ts";
 import { mountByNetfs } from "./process.ts";
 
@@ -53,6 +54,11 @@ const MACOS: NetfsTools = {
 /** Each look asks the server about another name, so no cache can answer. */
 const CACHE_MS = 0;
 const TABLE_POLL_MS = 20;
+/**
+ * How long macOS may take to remove the folder of a mount in /Volumes: diskarbitrationd does that some time after the
+ * mount has left the table, and nobody but root can do it instead.
+ */
+const REMOVED_WITHIN_MS = 3_000;
 /** After NetFS has answered, the table must show the mount within this time. */
 const IN_TABLE_MS = 2_000;
 /** How long to wait for a new mount's first answer. */
@@ -143,7 +149,7 @@ interface Attempt {
 async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<MountOutcome> {
   const { clock, mounts } = tools;
   const { share, path, folder } = attempt;
-  const inTheWay = await makeWay(attempt);
+  const inTheWay = await makeWay(tools, attempt);
   if (inTheWay !== null) return inTheWay;
   if (folder !== null) await mkdir(folder, { mode: 0o700 });
   let failure: Failed;
@@ -181,29 +187,33 @@ async function attemptMount(tools: AttemptTools, attempt: Attempt): Promise<Moun
   return failure;
 }
 
-async function makeWay({ path, folder }: Attempt): Promise<Failed | null> {
-  const stats = await lstat(path).catch((error: unknown) => {
-    if (systemErrorCode(error) === "ENOENT") return null;
-    throw error;
-  });
+/** Frees the path of what may be removed; in /Volumes, waits for macOS to remove the folder of an earlier mount. */
+async function makeWay(
+  { clock, mounts }: AttemptTools,
+  { share, path, folder, untilMs, signal }: Attempt,
+): Promise<Failed | null> {
+  const removedByMs = Math.min(untilMs, clock.monotonicMs() + REMOVED_WITHIN_MS);
+  for (;;) {
+    const obstacle = await removeObstacle(path);
+    if (obstacle !== "not permitted") return obstacle;
+    if (folder !== null) return failed("permission_denied", `${path} may not be removed by this user`);
+    if (clock.monotonicMs() >= removedByMs) return taken(path, leftBehind(path));
+    await clock.sleep(TABLE_POLL_MS, signal);
+    // What was mounted there meanwhile may hang, so this thread does not look at it.
+    if ((await mounts.findAt(share, path, clock.monotonicMs())) !== undefined)
+      return taken(path, "a mount that has just been made");
+  }
+}
+
+async function removeObstacle(path: string): Promise<Failed | "not permitted" | null> {
+  const stats = await lstat(path).catch(expecting("ENOENT", null));
   if (stats === null) return null;
   if (!stats.isDirectory()) return taken(path, stats.isSymbolicLink() ? "a link" : "a file");
-  try {
-    await rmdir(path);
-    return null;
-  } catch (error) {
-    const code = systemErrorCode(error);
-    if (code === "ENOENT") return null;
-    if (code === "EACCES" || code === "EPERM") {
-      // After a failed mount, macOS leaves a folder of root's behind. While that folder exists, macOS would mount at
-      // `NAME-1`.
-      return folder === null
-        ? taken(path, `a folder that is not ours; when it is empty: ${shellCommand`sudo rmdir ${path}`}`)
-        : failed("permission_denied", `${path}: ${errorText(error)}`);
-    }
-    if (code === "ENOTEMPTY" || code === "EEXIST") return taken(path, "a folder with something in it");
-    throw error;
-  }
+  return rmdir(path)
+    .then(() => null)
+    .catch(expecting("ENOENT", null))
+    .catch(expecting(["EACCES", "EPERM"], "not permitted" as const))
+    .catch(expecting(["ENOTEMPTY", "EEXIST"], taken(path, "a folder with something in it")));
 }
 
 async function untilFound(
@@ -213,9 +223,9 @@ async function untilFound(
 ): Promise<FoundMount | undefined> {
   const untilMs = clock.monotonicMs() + IN_TABLE_MS;
   for (;;) {
-    const mount = isSamePath(at, path)
+    const mount = mounts.isSamePath(at, path)
       ? await mounts.findAt(share, path, clock.monotonicMs())
-      : (await mounts.find(share, clock.monotonicMs())).find((one) => isSamePath(one.path, at));
+      : (await mounts.find(share, clock.monotonicMs())).find((one) => mounts.isSamePath(one.path, at));
     if (mount !== undefined || clock.monotonicMs() >= untilMs) return mount;
     await clock.sleep(TABLE_POLL_MS);
   }
@@ -250,7 +260,7 @@ async function prove(
   }
   if (look.errno === null) return null;
   // A missing permission does not fail the mount; the next look reports it as a condition.
-  const denied = meaningOfDenied(look.errno, mount.path, isUnderLaunchd(process.env, process.ppid));
+  const denied = meaningOfDenied(look.errno, mount.path, isOurAgent(process.env));
   if (denied === null) return failed("other", `the share does not list (${look.errno})`);
   logger.warn("the mount may not be read", { path: mount.path, reason: denied.title, hint: denied.hint });
   return null;
@@ -296,6 +306,11 @@ async function askNow(
 function throughPort(share: ShareSpec, route: RouteName, { port }: Through): ShareSpec {
   const carried = { ...share.routes[route], host: "127.0.0.1", port };
   return { ...share, routes: { ...share.routes, [route]: carried } };
+}
+
+/** A folder of root's, as a failed mount may leave it. While it exists, macOS would mount at `NAME-1`. */
+function leftBehind(path: string): string {
+  return `a folder that macOS has left behind: ${shellCommand`sudo rmdir ${path}`} removes it if it is empty; without an administrator's password, set mount_root to a folder of yours`;
 }
 
 function taken(path: string, by: string): Failed {

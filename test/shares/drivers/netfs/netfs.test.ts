@@ -1,9 +1,11 @@
 // Driver `netfs` on mounts that are real: the double of NetFS binds folders where macOS would mount shares, the double
 // of getfsstat shows them as macOS would, and the commands that unmount are this system's.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
+import { promisify } from "node:util";
 import { loadKoffi } from "../../../../src/network/native/core-foundation-darwin.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
@@ -15,6 +17,7 @@ import { loadGetfsstat } from "../../../../src/shares/mounts/getfsstat-darwin.ts
 import { createMountTableDarwin } from "../../../../src/shares/mounts/mount-table-darwin.ts";
 import type { Prober } from "../../../../src/shares/prober/prober.ts";
 import { buildDouble, doublesUnavailable } from "../../../doubles/build-double.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { fileProber } from "../../../support/file-prober.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
@@ -49,9 +52,7 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
   const library = await netfsLibrary;
   const { table, setRegistry } = await tableLibrary;
   setRegistry(registry);
-  const diskutil = join(folder, "diskutil");
-  await writeFile(diskutil, '#!/bin/sh\n[ "$1 $2" = "unmount force" ] && exec umount -l -- "$3"\n');
-  await chmod(diskutil, 0o755);
+  const [umount, diskutil, removing] = await unmountCommands(folder, volumes);
 
   const logger = createRecordingLogger();
   const prober = proberOfFile();
@@ -61,7 +62,7 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
     volumes,
     unavailable: () => Promise.resolve(null),
     netfs: await inThisProcess(libraries, env),
-    unmountCommands: { umount: "umount", diskutil },
+    unmountCommands: { umount, diskutil },
   };
   const fresh = (changes: Partial<NetfsTools> = {}, asked: Prober = prober): DriverBench["driver"] =>
     createNetfsDriver({
@@ -83,6 +84,7 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
   unmountAll = async () => {
     await shares.unmountAll(driver);
     setRegistry("");
+    await eventually(async () => (await readdir(removing)).length === 0);
   };
   return {
     driver,
@@ -96,6 +98,31 @@ async function startBench(t: TestContext, mode: "system" | "own"): Promise<Netfs
     ...shares,
     async [Symbol.asyncDispose]() {},
   };
+}
+
+/**
+ * `umount` and `diskutil`, after which the folder in /Volumes is removed as diskarbitrationd does it: 300 ms late, and
+ * until then only by root, which an immutable folder is for root itself.
+ */
+async function unmountCommands(folder: string, volumes: string): Promise<readonly [string, string, string]> {
+  const removing = join(folder, "removing");
+  await mkdir(removing);
+  const late = `for path; do :; done
+case $path in '${volumes}'/*)
+  touch '${removing}'/$$
+  chattr +i "$path" 2>/dev/null
+  (sleep 0.3; chattr -i "$path" 2>/dev/null; rmdir "$path"; rm '${removing}'/$$) >/dev/null 2>&1 & ;;
+esac
+`;
+  const umount = join(folder, "umount");
+  await writeFile(umount, `#!/bin/sh\numount "$@" || exit\n${late}`);
+  const diskutil = join(folder, "diskutil");
+  await writeFile(
+    diskutil,
+    `#!/bin/sh\n[ "$1 $2" = "unmount force" ] || exit 1\numount -l -- "$3" || exit\n${late}`,
+  );
+  for (const path of [umount, diskutil]) await chmod(path, 0o755);
+  return [umount, diskutil, removing];
 }
 
 /** The call without the process around it, whose start costs more than the call. */
@@ -114,6 +141,21 @@ async function inThisProcess(
       clearInterval(alive);
     }
   };
+}
+
+/** Runs `work` while root may not remove the folder either. Skips the rest of the test where that cannot be. */
+async function whileImmutable(t: TestContext, path: string, work: () => Promise<void>): Promise<void> {
+  const run = promisify(execFile);
+  try {
+    await run("chattr", ["+i", path]);
+  } catch {
+    return t.skip("chattr is not supported here");
+  }
+  try {
+    await work();
+  } finally {
+    await run("chattr", ["-i", path]);
+  }
 }
 
 const tableLibrary = (async () => {
@@ -145,6 +187,51 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     assert.equal(failed.reason, "path_taken");
     assert.match(failed.text, /CORE-1/);
     assert.deepEqual(await found(driver, share), []);
+  });
+
+  it("A2 over a folder that macOS removes late the share is mounted at once; over one that stays it is not, and says the way out", async (t) => {
+    const bench = await startBench(t, "system");
+    const share = bench.share("CORE");
+    const volumes = join(bench.folder, "Volumes");
+    for (const route of ["tb", "fallback", "tb"] as const) {
+      const mount = await mounted(bench.driver, share, route);
+      assert.equal(mount.path, share.mountPath);
+      assert.deepEqual(await bench.driver.unmount(share, mount, "plain", limits()), { ok: true });
+      assert.deepEqual(await readdir(volumes), ["CORE"], "its folder is still there");
+    }
+    await eventually(async () => (await readdir(volumes)).length === 0);
+    await mkdir(share.mountPath);
+    await whileImmutable(t, share.mountPath, async () => {
+      const failed = failure(await bench.driver.mount(share, "tb", limits()));
+      assert.equal(failed.reason, "path_taken");
+      assert.match(failed.text, /left behind: sudo rmdir \S+CORE .*mount_root/);
+      const controller = new AbortController();
+      const waiting = bench.driver.mount(share, "tb", { deadlineMs: 60_000, signal: controller.signal });
+      setTimeout(() => controller.abort(), 100);
+      assert.equal(failure(await waiting).reason, "other", "a cancelled one does not wait");
+    });
+  });
+
+  it("a mount whose name differs in case is found as what takes the path, and nobody looks into it", async (t) => {
+    const bench = await startBench(t, "system");
+    const share = bench.share("CORE");
+    const theirs = { path: join(bench.folder, "Volumes", "Core"), source: "//ann@elsewhere/other" };
+    // A file in the place of the mount: whoever looks at the path itself says so.
+    await writeFile(share.mountPath, "");
+    const driver = createNetfsDriver({
+      clock: systemClock,
+      logger: silentLogger,
+      prober: bench.prober,
+      mountTable: {
+        read: () => Promise.resolve([{ id: "1", type: "smbfs", options: [], deviceMinor: 0, ...theirs }]),
+      },
+      addressesOf: () => [],
+      tools: bench.toolsOf,
+    });
+    const failed = failure(await driver.mount(share, "tb", limits()));
+    assert.deepEqual([failed.reason, /a mount of .*elsewhere/.test(failed.text)], ["path_taken", true]);
+    const [mount] = await found(driver, share);
+    assert.deepEqual([mount?.path, mount?.sameShare, mount?.madeByDriver], [share.mountPath, false, false]);
   });
 
   it("a mount that is there already is adopted, at its own path, and never undone", async (t) => {
@@ -271,6 +358,18 @@ describe("driver netfs", { skip: skip ?? false }, () => {
     assert.equal(driver.mayWaitForPermission, true);
     assert.equal((await found(bench.driver, share)).length, 1);
     assert.match(bench.logged(), /does not answer yet/);
+  });
+
+  it("A2 a mount that may not be read says which permission is missing, to a daemon below its keeper too", async (t) => {
+    const bench = await startBench(t, "own");
+    const denied: Prober = {
+      ...bench.prober,
+      look: async () => ({ state: "answered", startedAtMs: 0, finishedAtMs: 0, errno: "EPERM" }),
+    };
+    process.env["XPC_SERVICE_NAME"] = "io.github.mountaineer";
+    t.after(() => delete process.env["XPC_SERVICE_NAME"]);
+    await mounted(bench.fresh({}, denied), bench.share("CORE"), "tb");
+    assert.match(bench.logged(), /Network Volumes/);
   });
 
   it("on a system without NetFS it is not there, and says what to do", async (t) => {

@@ -69,7 +69,7 @@ describe("NetFS over the double", { skip }, async () => {
     const running = call(REQUEST);
     await running.answer;
     clearInterval(alive);
-    assert.equal(running.cancel(), false);
+    assert.equal(await running.cancel(), false);
   });
 
   it("without a password hands over neither, so that the Keychain is asked", async () => {
@@ -132,6 +132,22 @@ describe("NetFS over the double", { skip }, async () => {
     await clock.advance(18_500);
     assert.deepEqual(await asked, { kind: "timed_out", text: "macOS did not mount it within 20 s" });
     assert.equal(await told(), `begin ${REQUEST.url}\ncancel ${REQUEST.url}\n`);
+  });
+
+  it("a cancel that waits for the call-back is waited for on another thread", {
+    timeout: 60_000,
+  }, async (t) => {
+    const journal = join(await temporaryFolder(t), "journal");
+    const clock = createManualClock();
+    const asked = inProcess(
+      { DOUBLE_HANG: "1", DOUBLE_CANCEL_CALLS_BACK: "1", DOUBLE_JOURNAL: journal },
+      { clock, deadlineMs: 20_000 },
+    );
+    await eventually(async () => (await readFile(journal, "utf8").catch(() => "")) !== "", 30_000);
+    await clock.advance(18_500);
+    assert.equal((await asked).kind, "timed_out");
+    const order = ["begin", "cancel", "end", "cancelled"].map((what) => `${what} ${REQUEST.url}\n`);
+    assert.equal(await readFile(journal, "utf8"), order.join(""));
   });
 
   it("a call that cannot even be cancelled is killed in the end", { timeout: 60_000 }, async (t) => {
