@@ -126,7 +126,7 @@ suite() {
   times+=("$(printf '%-28s %5d s  %5d passed  %4d failed  %4d skipped' "$name" $((SECONDS - started)) "$ok" "$bad" "$left")")
 }
 
-# Plays each test file that failed once more, alone: one that passes then fails the run no longer.
+# Plays each test file that failed since the last call once more, alone: one that passes then fails the run no longer.
 play_failed_again() {
   [ -s "$failed_files" ] || return 0
   local started=$SECONDS code line
@@ -138,6 +138,7 @@ play_failed_again() {
   if [ "$code" -eq 0 ] && [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
     passed=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]} skipped=${BASH_REMATCH[3]}
   fi
+  : >"$failed_files"
   times+=("$(printf '%-28s %5d s' "what failed, once more" $((SECONDS - started)))")
 }
 

@@ -1,5 +1,6 @@
 // `npm run engine`: builds the engine, the rclone that this project brings, and puts it where the daemon of this checkout
-// finds it (rclone/rclone). --test: plays the Go tests of all that it changes instead.
+// finds it (rclone/rclone). --all: builds it for every platform, and puts none there. --test [MODULE…]: plays the Go tests of all
+// that it changes, or of these modules, instead.
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { PLATFORMS } from "./bundle/platform-packages.ts";
@@ -9,7 +10,10 @@ import { run } from "./engine/run.ts";
 import { engineSource } from "./engine/source.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
-const { values } = parseArgs({ options: { test: { type: "boolean", default: false } } });
+const { values, positionals } = parseArgs({
+  options: { test: { type: "boolean", default: false }, all: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
 /** The packages with changes, by the module's folder. */
 const CHANGED: Readonly<Record<string, readonly string[]>> = {
   "go-smb2": ["./..."],
@@ -21,13 +25,19 @@ const NEEDS_CONTAINERS = "^TestIntegration";
 if (values.test) {
   const go = await goProgram(root);
   const source = await engineSource(root, go, goEnvironment());
-  for (const [name, packages] of Object.entries(CHANGED))
+  const modules = positionals.length === 0 ? Object.keys(CHANGED) : positionals;
+  for (const name of modules)
     process.stdout.write(
-      await run(go, ["test", "-vet=off", "-skip", NEEDS_CONTAINERS, ...packages], {
+      await run(go, ["test", "-vet=off", "-skip", NEEDS_CONTAINERS, ...(CHANGED[name] ?? [])], {
         cwd: path.join(source, name),
         env: goEnvironment(),
       }),
     );
+} else if (values.all) {
+  for (const platform of PLATFORMS) {
+    const { program } = await builtEngine(root, platform);
+    process.stdout.write(`${platform.name}: ${path.relative(process.cwd(), program)}\n`);
+  }
 } else {
   const name = `${process.platform}-${process.arch}`;
   const platform = PLATFORMS.find((one) => one.name === name);
