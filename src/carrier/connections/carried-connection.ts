@@ -1,6 +1,7 @@
 // Carries one connection of a mount to its server. The connection is held until the route is usable, and is then
 // joined to a connection to the server.
 import type { Socket } from "node:net";
+import { connectFailure } from "../../network/local-network-privacy.ts";
 import { connectOptions } from "../../network/probe/host-probe.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
@@ -450,7 +451,7 @@ export class CarriedConnection {
   #serverFailed(error: unknown): void {
     if (this.stage === "connecting") {
       this.unjoin();
-      this.#host.connectFailed(errorText(error));
+      this.#host.connectFailed(connectFailure(error));
     } else if (this.stage === "joined") {
       const isReset = ["ECONNRESET", "EPIPE"].includes(systemErrorCode(error) ?? "");
       this.#serverLost(errorText(error), this.#close, isReset);

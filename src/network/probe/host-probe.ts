@@ -4,6 +4,7 @@ import { Socket, type TcpSocketConnectOpts } from "node:net";
 import { systemErrorCode } from "../../runtime/errors.ts";
 import { resetSocket } from "../../runtime/reset-socket.ts";
 import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { LOCAL_NETWORK_LINE, mayBeBlocked } from "../local-network-privacy.ts";
 import type { ProbeReason, ProbeResult } from "./probe-result.ts";
 import {
   buildEchoRequest,
@@ -52,7 +53,7 @@ const LOCAL_WANT: Meaning = {
 
 /**
  * The meaning of errors before the connection is established: `gone` only if that is certain, `silent` if the error says
- * nothing about the host. On macOS EHOSTUNREACH may also be a missing Local Network permission.
+ * nothing about the host.
  */
 const CONNECT_ERRORS: Readonly<Record<string, Meaning>> = {
   ECONNREFUSED: { verdict: "gone", reason: "refused", detail: "connection refused" },
@@ -86,7 +87,11 @@ const LOST_LOCAL_ADDRESS: Meaning = {
 };
 
 /** `connected`: the error came after TCP was established. Exported for its test. */
-export function meaningOfError(error: unknown, connected: boolean): EndpointFinding {
+export function meaningOfError(
+  error: unknown,
+  connected: boolean,
+  isBlocked = mayBeBlocked,
+): EndpointFinding {
   const code = systemErrorCode(error) ?? "";
   if (connected) {
     // The verdict is never `gone`, because the host was there a moment ago.
@@ -102,7 +107,8 @@ export function meaningOfError(error: unknown, connected: boolean): EndpointFind
           reason: "local_error",
           detail: `the connection failed with ${code === "" ? String(error) : code}`,
         });
-  return { ...meaning, tcpAnswered: false, serverGuid: null };
+  const blocked = isBlocked(error) ? { detail: LOCAL_NETWORK_LINE } : {};
+  return { ...meaning, ...blocked, tcpAnswered: false, serverGuid: null };
 }
 
 const DISPOSED: EndpointFinding = {

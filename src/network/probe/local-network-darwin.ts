@@ -1,14 +1,13 @@
 // Tells macOS's Local Network privacy from an outage. Without that permission, a launch agent's connection to a host on
 // its link fails with EHOSTUNREACH, exactly as if the host were off, while Apple's `nc`, NetAuth and the kernel get
 // through. So when our own probe finds no route, `nc` probes in its place, and its answer counts.
+
 import type { Clock } from "../../runtime/time/clock.ts";
+import { LOCAL_NETWORK } from "../local-network-privacy.ts";
 import type { AddressedHostProber } from "./host-prober.ts";
 import type { ProbeRequest, ProbeResult } from "./probe-result.ts";
 import { createSemaphore, createSingleFlight } from "./single-flight.ts";
 import { type NcFinding, negotiateThroughNc } from "./smb-through-nc.ts";
-
-const LOCAL_NETWORK_HINT =
-  "System Settings → Privacy & Security → Local Network: allow node or mountaineer, then restart it; where no such row is, start it from Terminal.";
 
 const NC = "/usr/bin/nc";
 /** Time-out of `nc` while no probe waits for its answer. */
@@ -30,11 +29,12 @@ export function mayBeDenied(result: Pick<ProbeResult, "reason" | "address" | "in
 
 /** Corrects our own probe's result by what `nc` has found. Call it only while this process is known to be blocked. */
 export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult {
-  const why = `other programs reach it, this one may not (Local Network permission). ${LOCAL_NETWORK_HINT}`;
+  const why = `other programs reach it, this one may not (Local Network permission); ${LOCAL_NETWORK.hint}`;
   switch (finding.kind) {
     case "negotiated":
       return {
         ...own,
+        blocked: true,
         verdict: "answers",
         reason: "negotiated",
         tcpAnswered: true,
@@ -44,6 +44,7 @@ export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult
     case "connected":
       return {
         ...own,
+        blocked: true,
         verdict: "silent",
         reason: "not_smb",
         tcpAnswered: true,
@@ -56,9 +57,10 @@ export function confirmedByNc(own: ProbeResult, finding: NcFinding): ProbeResult
     case "unknown":
       return {
         ...own,
+        blocked: true,
         verdict: "silent",
         reason: "denied",
-        text: `${own.address}: ${finding.detail} through nc; this program may not ask itself (Local Network permission). ${LOCAL_NETWORK_HINT}`,
+        text: `${own.address}: ${finding.detail} through nc; this program may not ask itself (Local Network permission); ${LOCAL_NETWORK.hint}`,
       };
   }
 }

@@ -38,6 +38,8 @@ export interface ProbeResult {
   readonly localAddress: string | null;
   /** The ServerGuid of the NEGOTIATE answer, 32 hex digits; null unless the server answers with one. */
   readonly serverGuid: string | null;
+  /** True: macOS keeps this program from the host, and another program was asked in its place. */
+  readonly blocked?: true;
   /** One line for people: "connection refused by 10.0.0.2:445". */
   readonly text: string;
   readonly tookMs: number;

@@ -1,5 +1,6 @@
 // Observes a carried mount: the route in use, the state of its connections, and whether its server is proved.
 import { isIP } from "node:net";
+import { LOCAL_NETWORK_LINE } from "../../network/local-network-privacy.ts";
 import type { CarriedState, Endpoints } from "../drivers/carriage.ts";
 import type { FoundMount, MountDriver } from "../drivers/mount-driver.ts";
 import {
@@ -99,7 +100,7 @@ export async function observeCarry(
 ): Promise<CarrySeen | null> {
   const { keepsUnsent = false } = driver;
   if (carriage === undefined || (policy.carry === "off" && !keepsUnsent)) return null;
-  const { unable, account } = await abilityOf(driver, spec, policy);
+  const { unable, account } = await abilityOf(driver, spec, policy, configured);
   const { carried = null, pinned = null } = mount ?? {};
   const held = carried ?? pinned;
   // If the mount's process is gone, the share is about to be mounted anew.
@@ -131,10 +132,14 @@ async function abilityOf(
   { name, carries }: MountDriver,
   spec: ShareSpec,
   { carry }: SharePolicy,
+  configured: ShareSeen["routes"],
 ): Promise<{ unable: string | null; account: NonNullable<MountDriver["carries"]>["account"] }> {
   if (carry === "off") return { unable: "carry is off", account: undefined };
   if (carries === undefined)
     return { unable: `driver ${name} mounts anew for each route`, account: undefined };
+  // The system still mounts from a host from which it keeps our own connections.
+  if (ROUTE_NAMES.some((name) => configured[name].probe.blocked === true))
+    return { unable: LOCAL_NETWORK_LINE, account: undefined };
   const refusal = (await carries.refusal?.(spec)) ?? null;
   return { unable: refusal && `${refusal.text}; ${refusal.hint}`, account: carries.account };
 }

@@ -116,6 +116,7 @@ test("A2 a host that nc speaks SMB with answers: the share is mounted, and the m
   assert.deepEqual([told.verdict, told.reason, told.tcpAnswered], ["answers", "negotiated", true]);
   assert.match(told.serverGuid ?? "", /^[0-9a-f]{32}$/);
   assert.match(told.text, /Local Network.*Terminal/);
+  assert.equal(told.blocked, true);
   const [first] = await scene.asked();
   assert.equal(first, `-G 2 -w 2 127.0.0.1 ${port}`);
   // From now on each probe has nc's newest word.

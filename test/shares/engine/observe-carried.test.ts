@@ -1,6 +1,7 @@
 // What the carrier's report and the proofs of servers make of a mount.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { LOCAL_NETWORK_LINE } from "../../../src/network/local-network-privacy.ts";
 import type { Carriage, CarriedState } from "../../../src/shares/drivers/carriage.ts";
 import type { FoundMount, MountDriver } from "../../../src/shares/drivers/mount-driver.ts";
 import { carriedIfProved, observeCarry, withCarried } from "../../../src/shares/engine/observe-carried.ts";
@@ -144,4 +145,28 @@ test("A14 a server is asked only with a password that is there, and for a login 
   assert.deepEqual(await asked(logon), [true, true]);
   assert.deepEqual(await asked({ ...logon, accepted: true }), [true, false]);
   assert.deepEqual(await asked({ ...logon, shut: null }), [true, false]);
+});
+
+test("A10 a share whose host macOS keeps from this program is mounted by the system, and not carried", async () => {
+  const observe = async (blocked: boolean) => {
+    let wanted: boolean | null = null;
+    const tools = {
+      carriage: { of: () => null },
+      trust: {
+        note(input: TrustInput) {
+          wanted = input.wanted;
+          return NO_TRUST;
+        },
+      },
+    } as object as ObserveTools;
+    const driver = { name: "netfs", carries: {} } as object as MountDriver;
+    const tb: RouteSeen = blocked ? { ...ROUTES.tb, probe: { ...ROUTES.tb.probe, blocked } } : ROUTES.tb;
+    const routes = { ...ROUTES, tb };
+    const spec = { ...SPEC, missingVariable: null };
+    const subject = { spec, policy: { ...POLICY, carry: "auto" as const }, driver };
+    const carry = await observeCarry(tools, subject, { routes, configured: routes, away: null }, null);
+    return [carry?.unable ?? null, wanted];
+  };
+  assert.deepEqual(await observe(false), [null, true]);
+  assert.deepEqual(await observe(true), [LOCAL_NETWORK_LINE, false], "its server could not be proved either");
 });

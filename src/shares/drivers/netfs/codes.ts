@@ -1,13 +1,11 @@
 // The error numbers of NetFS (errnos, and NetAuth's), and what each means.
+import { LOCAL_NETWORK } from "../../../network/local-network-privacy.ts";
 import { type Failed, type FailureRow, failedAs } from "../mount-failure.ts";
 
 /** EEXIST: something is mounted already. That is a success if the wanted share is what is mounted. */
 export const ALREADY_MOUNTED = 17;
 
 const KEYCHAIN_HINT = "give the share a password, or connect once in Finder and let it remember the password";
-const LOCAL_NETWORK_HINT =
-  "when other programs reach it: System Settings → Privacy & Security → Local Network, allow mountaineer";
-
 const wrongCredentials = (text: string): FailureRow => ["wrong_credentials", text, KEYCHAIN_HINT];
 const noSuchShare = (text = "the server has no such share"): FailureRow => [
   "no_such_share",
@@ -30,12 +28,12 @@ const NETFS: Readonly<Record<number, FailureRow>> = {
     "unmount the other mount of this share; give the two routes different addresses",
   ],
   50: ["unreachable", "the network is down"],
-  51: ["unreachable", "the network cannot be reached", LOCAL_NETWORK_HINT],
+  51: ["unreachable", "the network cannot be reached", LOCAL_NETWORK.hint],
   60: ["timed_out", "the server gave no answer in time"],
   61: ["refused", "the server refused the connection"],
   62: ["other", "macOS does not mount from this machine itself"],
   64: ["unreachable", "the server is down"],
-  65: ["unreachable", "there is no route to the server", LOCAL_NETWORK_HINT],
+  65: ["unreachable", "there is no route to the server", LOCAL_NETWORK.hint],
   80: wrongCredentials("the user or the password is wrong"),
   [-128]: ["other", "it was cancelled"],
   [-5045]: wrongCredentials("the password must be changed first"),

@@ -1,4 +1,5 @@
-// Why a connection to an HTTP server failed, in words, and what a person can do about it. Pure.
+// Why a connection to an HTTP server failed, in words, and what a person can do about it.
+import { LOCAL_NETWORK, mayBeBlocked } from "../../../../network/local-network-privacy.ts";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 
 export interface ConnectReason {
@@ -49,7 +50,8 @@ const REASONS: Readonly<Record<string, ConnectReason>> = {
   },
 };
 
-export function connectReason(error: unknown): ConnectReason {
+export function connectReason(error: unknown, isBlocked = mayBeBlocked): ConnectReason {
+  if (isBlocked(error)) return { ...LOCAL_NETWORK, isAway: true };
   const key = systemErrorCode(error)?.replace(/^(ERR_SSL|HPE)_.*/, "$1") ?? "";
   return REASONS[key] ?? { text: errorText(error) };
 }
