@@ -28,7 +28,7 @@ export function testStory(driver: "local" | "smb", skip: string | false): void {
       assert.match(
         demo.stdout(),
         driver === "smb"
-          ? /\d+ MB\/s, (mounted by the engine|by an rclone that is not its own; .*npm run engine)[^]*the copy is whole, and all \d+ lines are there; moves: [2-9]/
+          ? /\d+ MB\/s, (mounted by the engine|by an rclone that is not its own; .*npm run engine)[\s\S]*the copy is whole, and all \d+ lines are there; moves: [2-9]/
           : /folders are not carried, and the share says so/,
       );
       assert.match(demo.stdout(), /the agent is told of the new tool, and no call failed/);
