@@ -62,7 +62,7 @@ export function importedServer(
   const { command, url, settings } = server;
   const { envFile, ...others } = server.unknown;
   const unknown = options.variables ? others : server.unknown;
-  if (options.variables) remarks.push("the variables of its envFile are kept as secrets");
+  if (options.variables) remarks.push(`the variables of its envFile ${String(envFile)} are kept as secrets`);
   if (command === null && url === null) return null;
   const reading = new ServerReading(backendName(name), options);
   const connection = command === null ? reading.address(url ?? "") : reading.program(command, server);

@@ -23,6 +23,11 @@ const isNumber: IsSound = (value) => typeof value === "number" || isRawNumber(va
 const isList: IsSound = (value) => Array.isArray(value);
 const isSubschema: IsSound = (value) => typeof value === "boolean" || isJsonObject(value);
 const isSchemaMap: IsSound = (value) => isJsonObject(value) && !Object.values(value).includes(null);
+const isDependencyMap: IsSound = (value, schema) =>
+  isSchemaMap(value, schema) &&
+  Object.values(Object(value)).every(
+    (one) => !Array.isArray(one) || one.every((name) => typeof name !== "object"),
+  );
 const isSchemaList: IsSound = (value) => Array.isArray(value) && !value.includes(null);
 const isPattern = (value: unknown): boolean => {
   try {
@@ -31,6 +36,7 @@ const isPattern = (value: unknown): boolean => {
     return false;
   }
 };
+const isAnchor: IsSound = (value) => typeof value !== "string" || /^[a-z_][a-z0-9._-]*$/i.test(value);
 const isFormatLimit: IsSound = (value, { format }) => typeof value === "string" && typeof format === "string";
 
 const NUMBERS = ["imum", "Length", "Items", "Properties"].flatMap((what) => [`max${what}`, `min${what}`]);
@@ -55,54 +61,76 @@ const RULES: ReadonlyMap<string, IsSound> = new Map<string, IsSound>([
   ["uniqueItems", (value) => typeof value === "boolean"],
   ["required", isList],
   ["enum", (value) => Array.isArray(value) && value.length > 0],
+  ["$async", (value) => value === false],
+  ...["$anchor", "$dynamicAnchor"].map((name): [string, IsSound] => [name, isAnchor]),
   // Draft 4, which ajv refuses by name.
   ["id", () => false],
 ]);
 
 /** Keywords with subschemas, by what they hold. */
 const HOLDERS: ReadonlyMap<string, IsSound> = new Map([
-  ...["properties", "dependencies"].map((name): [string, IsSound] => [name, isSchemaMap]),
+  ["properties", isSchemaMap],
+  ["dependencies", isDependencyMap],
   [
     "patternProperties",
     (value: unknown, schema: JsonObject) =>
       isSchemaMap(value, schema) && Object.keys(Object(value)).every(isPattern),
   ],
   ...["anyOf", "allOf", "oneOf"].map((name): [string, IsSound] => [name, isSchemaList]),
-  ...["not", "contains", "propertyNames", "additionalProperties", "if", "then", "else"].map(
+  ...["not", "contains", "propertyNames", "additionalProperties", "additionalItems"].map(
     (name): [string, IsSound] => [name, isSubschema],
   ),
-  ...["items", "additionalItems"].map((name): [string, IsSound] => [
-    name,
-    (value, schema) => isSubschema(value, schema) || isSchemaList(value, schema),
-  ]),
+  ...["if", "then", "else"].map((name): [string, IsSound] => [name, isSubschema]),
+  ["items", (value, schema) => isSubschema(value, schema) || isSchemaList(value, schema)],
 ]);
 
 /** Holders of several schemas, by name. */
 const MAPS: ReadonlySet<string> = new Set(["properties", "patternProperties", "dependencies"]);
 
+interface Place {
+  readonly schema: unknown;
+  readonly path: () => readonly string[];
+  /** How many schemas it is within, also by references. */
+  readonly depth: number;
+}
+
+/** Of very many faults not all are found. */
 export function faultsOf(root: JsonObject): readonly SchemaFault[] {
   const faults: SchemaFault[] = [];
   const visited = new Set<JsonObject>();
-  const walk = (schema: unknown, path: readonly string[]): void => {
-    if (!isJsonObject(schema) || visited.has(schema)) return;
+  const targetOf = createLookup(root);
+  const open: Place[] = [{ schema: root, path: () => [], depth: 0 }];
+  for (let place = open.pop(); place !== undefined; place = open.pop()) {
+    const { schema, path, depth } = place;
+    if (!isJsonObject(schema) || visited.has(schema)) continue;
     visited.add(schema);
-    const report = (keyword: string, reason: string): void => void faults.push({ path, keyword, reason });
+    const report = (keyword: string, reason: string): void =>
+      void faults.push({ path: path(), keyword, reason });
+    const inner: Place[] = [];
+    const add = (within: unknown, ...keys: readonly string[]): void =>
+      void inner.push({ schema: within, path: () => [...path(), ...keys], depth: depth + 1 });
     for (const [keyword, value] of Object.entries(schema)) {
       const isSound = RULES.get(keyword) ?? HOLDERS.get(keyword);
       if (isSound?.(value, schema) === false) report(keyword, `${keyword} is not valid`);
       else if (!HOLDERS.has(keyword)) continue;
-      else if (isJsonObject(value) && !MAPS.has(keyword)) walk(value, [...path, keyword]);
-      else for (const [key, inner] of Object.entries(value ?? {})) walk(inner, [...path, keyword, key]);
+      else if (depth >= DEEPEST) report(keyword, `${keyword} is nested too deeply`);
+      else if (isJsonObject(value) && !MAPS.has(keyword)) add(value, keyword);
+      else for (const [key, within] of Object.entries(value ?? {})) add(within, keyword, key);
     }
     // An inner `$id` moves what references mean.
     const { $id, $ref } = schema;
-    if ($id !== undefined && (path.length > 0 || !isId($id))) report("$id", "$id is not valid here");
-    if ($ref === undefined) return;
-    const target = targetOf(root, $ref);
-    if (target === null) report("$ref", `$ref ${JSON.stringify($ref)?.slice(0, 100)} leads nowhere`);
-    else walk(target.schema, target.path);
-  };
-  walk(root, []);
+    if ($id !== undefined && (depth > 0 || !isId($id))) report("$id", "$id is not valid here");
+    const target = $ref === undefined ? null : targetOf($ref);
+    if (target !== null && depth < DEEPEST)
+      inner.push({ schema: target.schema, path: () => target.path, depth: depth + 1 });
+    else if ($ref !== undefined) {
+      const how = target === null ? "nowhere" : "too deep";
+      report("$ref", `$ref ${JSON.stringify($ref)?.slice(0, 100)} leads ${how}`);
+    }
+    if (faults.length > MOST_LEFT_OUT) break;
+    // What is first is taken out first, and all within it before what follows, as a compiler goes.
+    for (let next = inner.pop(); next !== undefined; next = inner.pop()) open.push(next);
+  }
   return faults;
 }
 
@@ -110,21 +138,32 @@ function isId($id: unknown): boolean {
   return typeof $id === "string" && (!/^urn:/i.test($id) || /^urn:[a-z0-9][a-z0-9-]*:./i.test($id));
 }
 
-/** The schema to which the reference leads within `root`; null: none, or only to itself. */
-function targetOf(root: JsonObject, $ref: unknown) {
-  const seen = new Set<unknown>();
-  let first: { readonly schema: unknown; readonly path: readonly string[] } | null = null;
-  for (let ref = $ref; ref !== undefined; ) {
-    if (typeof ref !== "string" || seen.has(ref) || seen.size >= LONGEST_CHAIN) return null;
-    if (ref !== "#" && !ref.startsWith("#/")) return null;
-    seen.add(ref);
-    const path = ref === "#" ? [] : ref.slice(2).split("/").map(unescaped);
-    const schema = path.reduce<unknown>(memberOf, root);
-    if (!isSubschema(schema, root)) return null;
-    first ??= { schema, path };
-    ref = isJsonObject(schema) ? schema["$ref"] : undefined;
-  }
-  return first;
+interface Target {
+  readonly schema: unknown;
+  readonly path: readonly string[];
+}
+
+/** Finds the schema to which a reference leads within `root`; null: none, or only to itself. Each is read once. */
+function createLookup(root: JsonObject) {
+  const known = new Map<unknown, Target | null>();
+  const targetOf = ($ref: unknown, hops = 0): Target | null => {
+    const found = known.get($ref);
+    if (found !== undefined || hops >= LONGEST_CHAIN) return found ?? null;
+    known.set($ref, null);
+    const target = targetIn(root, $ref);
+    const next = isJsonObject(target?.schema) ? target.schema["$ref"] : undefined;
+    if (next !== undefined && targetOf(next, hops + 1) === null) return null;
+    known.set($ref, target);
+    return target;
+  };
+  return targetOf;
+}
+
+function targetIn(root: JsonObject, $ref: unknown): Target | null {
+  if (typeof $ref !== "string" || ($ref !== "#" && !$ref.startsWith("#/"))) return null;
+  const path = $ref === "#" ? [] : $ref.slice(2).split("/").map(unescaped);
+  const schema = path.reduce<unknown>(memberOf, root);
+  return isSubschema(schema, root) ? { schema, path } : null;
 }
 
 function unescaped(part: string): string {
@@ -150,8 +189,10 @@ const NO_SCHEMA: JsonObject = { type: "object" };
 const MOST_ROUNDS = 3;
 /** Each takes a copy of the schema to leave out. */
 const MOST_LEFT_OUT = 100;
-/** Following long chains of references from each of their links would take seconds. */
+/** Of references that lead to references alone. */
 const LONGEST_CHAIN = 100;
+/** Compiling a schema that is nested more deeply overflows the stack of a client. */
+const DEEPEST = 200;
 
 /** The tool as clients get it, and what was left out of its schemas. */
 export const withSoundSchemas = memoized(

@@ -42,6 +42,13 @@ const ROWS: readonly (readonly [JsonObject, boolean])[] = [
   [{ definitions: { used: { pattern: "(" } }, $ref: "#/definitions/used" }, false],
   [{ properties: { "a/b": { type: "string" }, c: { $ref: "#/properties/a~1b" } } }, true],
   [{ anyOf: [{ type: "object" }, { type: "null" }], items: [{ type: "x" }] }, false],
+  [{ properties: { a: { $async: true, type: "string" } } }, false],
+  [{ properties: { a: { $anchor: "#a" } } }, false],
+  [{ properties: { a: { $dynamicAnchor: "" } } }, false],
+  [{ properties: { a: { $anchor: "a" } } }, true],
+  [{ properties: { a: { additionalItems: [{}] } } }, false],
+  [{ properties: { a: { items: [{}], additionalItems: false } } }, true],
+  [{ dependencies: { a: [{ toString: "x" }] } }, false],
 ];
 
 test("D3 D9 a schema that no client can compile is found, and no other", () => {
@@ -103,6 +110,24 @@ test("D3 E4 a schema of very many faults, or of references in a long chain, hold
     Array.from({ length: 20_000 }, (_, index) => [`p${index}`, { $ref: `#/$defs/p${index + 1}` }]),
   );
   assert.ok(faultsOf({ $defs: chain, $ref: "#/$defs/p0" }).length > 0);
+  const links = Object.entries(chain).map(([name, link]) => [name, { properties: { next: link } }]);
+  const deep = { $defs: Object.fromEntries(links), $ref: "#/$defs/p0" };
+  assert.equal(compiles({ ...deep, $defs: { ...deep.$defs, p20000: {} } }), false);
+  assert.match(faultsOf({ ...deep, $defs: { ...deep.$defs, p20000: {} } })[0]?.reason ?? "", /too deep/);
+});
+
+test("D3 E4 references that share a long path and a chain are read once", () => {
+  const far = Array.from({ length: 400 }, () => "a");
+  const path = `#/${far.join("/")}`;
+  const links = Array.from({ length: 90 }, (_, index) => [`l${index}`, { $ref: `${path}/l${index + 1}` }]);
+  const last: JsonObject = { ...Object.fromEntries(links), l90: { type: "string" } };
+  const inner = far.reduceRight<JsonObject>((within, key) => ({ [key]: within }), last);
+  const many = Object.fromEntries(
+    Array.from({ length: 1_000 }, (_, index) => [`p${index}`, { $ref: `${path}/l0` }]),
+  );
+  const before = performance.now();
+  assert.deepEqual(faultsOf({ ...inner, properties: many }), []);
+  assert.ok(performance.now() - before < 5_000);
 });
 
 const WORDS = ["object", "int", "string", "(", "^a$", "x", "#", "#/$defs/A", "#/properties/a", "date"];

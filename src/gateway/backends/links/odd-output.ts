@@ -65,7 +65,8 @@ function isAnswer({ id, method }: JsonObject): boolean {
   return isRpcId(id) && method === undefined;
 }
 
-const STRINGS_AND_NO_NUMBERS = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/g;
+/** A string that does not end is taken, too: its quotes would each be tried as the beginning of one. */
+const STRINGS_AND_NO_NUMBERS = /"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?$)|-?\b(?:NaN|Infinity)\b/gs;
 
 /** The id of an answer that has numbers which JSON does not have; null: the text is anything else. */
 export function unreadableAnswer(text: string): RpcId | null {

@@ -40,7 +40,7 @@ export function hostAndPort(url: URL): string {
  */
 export function proxyFor(url: URL, environment: Environment): HttpProxy | UnusableProxy | null {
   const [variable, value] = variableOf(environment, url.protocol === "https:" ? "https_proxy" : "http_proxy");
-  if (value === "" || isLoopbackUrl(url)) return null;
+  if (value === "" || isLoopbackUrl(url) || OF_THIS_MACHINE.test(url.hostname)) return null;
   const [, exempt] = variableOf(environment, "no_proxy");
   if (isExempt(addressOf(url), exempt)) return null;
   const proxy = URL.parse(value.includes("://") ? value : `http://${value}`);
@@ -50,6 +50,9 @@ export function proxyFor(url: URL, environment: Environment): HttpProxy | Unusab
     return { unusable: variable };
   return { address: addressOf(proxy), isSecure, name: hostAndPort(proxy), variable, authorization };
 }
+
+/** As servers print the address at which they listen, and names below `localhost`. */
+const OF_THIS_MACHINE = /^(?:0\.0\.0\.0|\[::\]|.*\.localhost\.?)$/;
 
 /** The name and value of the variable that counts; "": it is not set. */
 function variableOf(environment: Environment, lower: string): readonly [name: string, value: string] {

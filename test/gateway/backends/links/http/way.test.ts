@@ -31,8 +31,19 @@ test("D9 a scheme has its own proxy, and no variable stands for another scheme",
     assert.equal(wayTo(address, environment), way, `${address} ${JSON.stringify(environment)}`);
 });
 
+/** As servers print where they listen, and names that mean this machine (RFC 6761). */
+const PRINTED = ["0.0.0.0", "[::]", "app.localhost", "app.localhost."];
+
 test("D9 this machine is never reached through a proxy", () => {
-  for (const host of ["localhost", "127.0.0.1", "127.3.2.1", "[::1]", "LOCALHOST.", "[::ffff:127.0.0.1]"])
+  for (const host of [
+    "localhost",
+    "127.0.0.1",
+    "127.3.2.1",
+    "[::1]",
+    "LOCALHOST.",
+    "[::ffff:127.0.0.1]",
+    ...PRINTED,
+  ])
     assert.equal(wayTo(`http://${host}:8080/mcp`, PROXIES), "direct", host);
 });
 
