@@ -85,6 +85,8 @@ export class World {
   taken: FoundMount | null = null;
   linkBlocked: ShareSeen["linkBlocked"] = null;
   driverProblem: ShareSeen["driverProblem"] = null;
+  /** Why it cannot be carried now. */
+  unable: string | null = null;
   /** What is known of the login; undefined: nothing is asked of it. */
   logon: ShareSeen["logon"] = undefined;
   /** Processes that hold files open on the mount. */
@@ -406,7 +408,7 @@ export class World {
   #seenCarry(routes: ShareSeen["routes"], mount: SimMount | null): CarrySeen | null {
     if (this.policy.carry === "off") return null;
     const wanted = mount === null || mount.processGone || mount.carried !== undefined;
-    return { unable: null, trust: this.carrier.note(routes, mount, wanted, this.nowMs) };
+    return { unable: this.unable, trust: this.carrier.note(routes, mount, wanted, this.nowMs) };
   }
 
   #probe(route: RouteName, atMs: number): RouteSeen {

@@ -25,6 +25,11 @@ A10 what cannot be proved is mounted per route, and said so
 A10 a server that encrypts: through rclone a reader may notice a cut, and it is said; the kernel's client goes on
   a share to carry, driver rclone, its server encrypts, 5 s: conditions encrypted
   a share to carry, driver cifs, its server encrypts, 5 s: no conditions
+A10 hosts that are blocked for us alone: the system mounts the share, and it is not carried
+  a share to carry, its hosts are blocked for us, 5 s: steps mount tb, no conditions
+A10 a carried share whose hosts get blocked for us is mounted anew, not carried, once programs have waited long enough
+  carried, both refused, event, 5 s, its hosts are blocked for us, both answer, event, ${PATIENCE}, 60 s
+  : steps but holds and checks unmount force > mount tb
 A10 carry = "off" proves nothing and carries nothing
   a new share, 5 s: steps mount tb, no conditions
 `,

@@ -71,6 +71,14 @@ const ACTS: readonly Act<World>[] = [
     /^proofs work slowly$/,
     ({ carrier }) => Object.assign(carrier, { unprovable: false, proofTakesMs: 3000 }),
   ],
+  // As macOS's Local Network privacy does it to programs of ours, but not to the system's.
+  [
+    /^its hosts are blocked for us$/,
+    (world) => {
+      world.unable = "macOS keeps this program from the local network";
+      world.carrier.unprovable = true;
+    },
+  ],
   [/^proofs fail without a word$/, ({ carrier }) => Object.assign(carrier, { unprovable: true, says: null })],
   [
     /^(another|one) server behind (fallback|both)$/,
