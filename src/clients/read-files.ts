@@ -132,6 +132,8 @@ async function variablesOf({ envFile }: JsonMembers, options: ImportOptions) {
 /** The paths of all tables that may have servers in a client's file. */
 const SECTIONS = [
   ...new Map(Object.values(CLIENTS).map(({ section }) => [section.join(), section])).values(),
+  // As many guides write them into the settings of VS Code.
+  ["mcp.servers"],
 ];
 
 /** The path of the servers: the second version of opencode's file has them a table deeper. */

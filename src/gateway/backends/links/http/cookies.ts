@@ -4,6 +4,8 @@ import { dropOldest } from "../../../../runtime/bounded-map.ts";
 
 const MOST = 20;
 const LONGEST = 4_096;
+/** Of the whole header: most servers refuse requests with more. */
+const LONGEST_HEADER = 8_192;
 /** Several headers are joined by commas, which dates have, too. */
 const BETWEEN = /,\s*(?=[\w!#$%&'*+.^`|~-]+=)/;
 
@@ -22,7 +24,11 @@ export class Cookies {
       if (value !== "" && !/;\s*max-age=(?:0|-)/i.test(cookie)) this.#values.set(name, value);
     }
     dropOldest(this.#values, MOST);
-    const pairs = [...this.#values].map(([name, value]) => `${name}=${value}`);
-    this.header = pairs.length === 0 ? null : pairs.join("; ");
+    while (this.#written().length > LONGEST_HEADER) dropOldest(this.#values, this.#values.size - 1);
+    this.header = this.#written() || null;
+  }
+
+  #written(): string {
+    return [...this.#values].map(([name, value]) => `${name}=${value}`).join("; ");
   }
 }

@@ -22,4 +22,6 @@ test("D9 cookies are kept by name, also from joined headers with dates, until th
   }
   for (let count = 0; count < 30; count += 1) cookies.take(`c${count}=1`);
   assert.equal(cookies.header?.split("; ").length, 20);
+  for (let count = 0; count < 30; count += 1) cookies.take(`long${count}=${"x".repeat(3_000)}`);
+  assert.deepEqual(cookies.header?.match(/long\d+(?==)/g), ["long28", "long29"]);
 });
