@@ -2,7 +2,7 @@
 // as the module proxy has it, in a folder of this checkout.
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { downloadArchive, zipEntries } from "../../src/rclone-release/archive.ts";
+import { zipEntries } from "../../src/rclone-release/archive.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
 import { isFile } from "./is-file.ts";
 import { run } from "./run.ts";
@@ -17,7 +17,6 @@ const SUMS: Readonly<Record<string, string>> = {
   "darwin-arm64": "0aad5fb52b88498885290178adc0bcfe429bc63012621af9f83282eb640bd9c7",
 };
 const FETCHED_WITHIN_MS = 10 * 60_000;
-const ARCHIVE_AT_MOST_BYTES = 256 * 1024 * 1024;
 const FILE_AT_MOST_BYTES = 256 * 1024 * 1024;
 const PROCESSORS: Readonly<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
 
@@ -38,8 +37,12 @@ async function fetchedGo(root: string): Promise<string> {
   if (await isFile(program)) return program;
   const name = `golang.org/toolchain@v0.0.1-${COMPILER}.${platform}`;
   const address = `https://proxy.golang.org/golang.org/toolchain/@v/v0.0.1-${COMPILER}.${platform}.zip`;
-  const limits = { signal: new AbortController().signal, atMostBytes: ARCHIVE_AT_MOST_BYTES };
-  const archive = await downloadArchive(address, { ...limits, withinMs: FETCHED_WITHIN_MS });
+  const answer = await fetch(address, { signal: AbortSignal.timeout(FETCHED_WITHIN_MS) }).catch(
+    (error: Error) => {
+      throw new Error(`${address} cannot be fetched (${error.cause ?? error}): install Go 1.21 or newer`);
+    },
+  );
+  const archive = Buffer.from(await answer.arrayBuffer());
   const digest = sha256Of(archive);
   if (digest !== sum) throw new Error(`${address} has the SHA-256 ${digest}, not ${sum}`);
   const unfinished = `${folder}.${process.pid}`;
