@@ -82,3 +82,28 @@ func TestRenameThatFailsLeavesBothFiles(t *testing.T) {
 	assert.Equal(t, "source, more", sentOf(t, r, vfs, "source"))
 	assert.Equal(t, "unsent", sentOf(t, r, vfs, "target"))
 }
+
+func TestFileSavedByRenameDoesNotComeBack(t *testing.T) {
+	for _, how := range []string{"removed", "moved", "replaced"} {
+		t.Run(how, func(t *testing.T) {
+			r, vfs := newRenameVFS(t)
+			r.WriteObject(context.Background(), "file", "old", t1)
+			_, err := vfs.Stat("file")
+			require.NoError(t, err)
+			require.NoError(t, vfs.WriteFile("new", []byte("saved"), 0o600))
+			require.NoError(t, vfs.Rename("new", "file"))
+			if how == "replaced" {
+				require.NoError(t, vfs.WriteFile("new", []byte("saved again"), 0o600))
+				require.NoError(t, vfs.Rename("new", "file"))
+			}
+			if how == "moved" {
+				require.NoError(t, vfs.Rename("file", "elsewhere"))
+				assert.Equal(t, "saved", sentOf(t, r, vfs, "elsewhere"))
+			} else {
+				require.NoError(t, vfs.Remove("file"))
+			}
+			_, err = r.Fremote.NewObject(context.Background(), "file")
+			assert.ErrorIs(t, err, fs.ErrorObjectNotFound)
+		})
+	}
+}
