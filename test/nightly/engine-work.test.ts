@@ -6,14 +6,14 @@ import { join } from "node:path";
 import test from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import { startTcpRelay } from "../../../../src/demo/stage/tcp-relay.ts";
-import { sha256Of } from "../../../../src/runtime/files/sha256.ts";
-import { knownBlock, writeKnownFile, wrongBytes } from "../../../lab/programs/known-bytes.ts";
-import { eventually } from "../../../support/eventually.ts";
-import { limits, mounted, PLAIN_NAME } from "../driver-contract.ts";
-import { noSkip, server, startBench } from "./bench.ts";
+import { startTcpRelay } from "../../src/demo/stage/tcp-relay.ts";
+import { sha256Of } from "../../src/runtime/files/sha256.ts";
+import { knownBlock, writeKnownFile, wrongBytes } from "../lab/programs/known-bytes.ts";
+import { limits, mounted, PLAIN_NAME } from "../shares/drivers/driver-contract.ts";
+import { noSkip, server, startBench } from "../shares/drivers/rclone/bench.ts";
+import { eventually } from "../support/eventually.ts";
 
-const PROGRAM = join(import.meta.dirname, "../../../../rclone/rclone");
+const PROGRAM = join(import.meta.dirname, "../../rclone/rclone");
 const skip =
   noSkip.skip ||
   (await access(PROGRAM).then(
