@@ -36,7 +36,7 @@ declare -A PACKAGE_OF=(
   [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [xz]=xz-utils [qemu-system-x86_64]=qemu-system-x86
   [bwrap]=bubblewrap [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
   [nats-server]=nats-server [openssl]=openssl [avahi-daemon]=avahi-daemon [wsdd]=wsdd
-  [tinyproxy]=tinyproxy
+  [tinyproxy]=tinyproxy [shellcheck]=shellcheck
 )
 
 install_packages() {

@@ -132,7 +132,7 @@ printf '127.0.0.1 localhost guest\n' >"$root/etc/hosts"
 chroot "$root" useradd -m ann
 
 step "image"
-rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale,info} "$root"/boot/*
+rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale,info} "${root:?}"/boot/*
 rm -f rootfs.ext4
 mke2fs -q -t ext4 -O ^has_journal -L guest -d "$root" rootfs.ext4 1200M
 rm -rf "$work"

@@ -41,7 +41,7 @@ client=$(sha256sum <"$HOME/.claude.json")
 until_true '[ -e "$HOME/Shares/CORE/kept.txt" ]'
 printf 'written here\n' >"$HOME/Shares/CORE/new.txt" || fail 'cannot write to the share'
 until_true '[ -s "$work/exported/new.txt" ]'
-ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q ' /.*/mountaineer/0.1.0-[0-9a-f]*/rclone/rclone$' || fail 'another rclone serves the share'
+readlink /proc/[0-9]*/exe 2>/dev/null | grep -q '^/.*/mountaineer/0.1.0-[0-9a-f]*/rclone/rclone$' || fail 'another rclone serves the share'
 [ "$("$m" call echo '{"message": "hello"}')" = hello ] || fail 'the call of a tool failed'
 "$m" connect claude-code --yes >/dev/null || fail 'connect failed'
 [ "$client" != "$(sha256sum <"$HOME/.claude.json")" ] || fail 'connect changed nothing'
@@ -85,4 +85,4 @@ left=$(cd "$HOME" && find . -mindepth 1 ! -path ./bin ! -path ./bin/mountaineer 
 [ -z "$left" ] || fail "left behind: $left"
 ! grep -q "$HOME" /proc/self/mountinfo || fail 'something is mounted'
 until_true '! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q "share/mountaineer/"'
-step done
+step 'done'
