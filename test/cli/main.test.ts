@@ -14,6 +14,7 @@ import { sampleReport, sampleResult, sampleShare, scriptedControl } from "../api
 import { eventually } from "../support/eventually.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { LINUX_ALONE } from "../support/where.ts";
 import { COMMAND, environmentOf, runCommand, runProcess, startCommand } from "./command-line.ts";
 
 // Spelled so that no control character stands in a regular expression.
@@ -352,7 +353,9 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.match(stderr, /^mountaineer: stdout cannot be written: .*ENOSPC.*\n$/);
   });
 
-  test("on a terminal status is in colour and as wide as it; NO_COLOR and another locale are obeyed", async (t) => {
+  test("on a terminal status is in colour and as wide as it; NO_COLOR and another locale are obeyed", {
+    skip: LINUX_ALONE,
+  }, async (t) => {
     const ready = sampleShare({ active_interface: "fallback", tb_recovery_pending: true });
     const { home } = await startRig(t, { control: scriptedControl(sampleReport([ready])) });
     const onTerminal = async (env: Record<string, string>) => {

@@ -35,6 +35,7 @@ import { createManualClock } from "../support/manual-clock.ts";
 import type { RecordingLogger } from "../support/recording-logger.ts";
 import { preferSystemRclone } from "../support/system-rclone.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { LINUX_ALONE } from "../support/where.ts";
 import { createServiceRig, NEVER, overTb } from "./service-rig.ts";
 
 /** A service whose shares are mounted. */
@@ -385,7 +386,7 @@ test("A6 a share that is removed and added again begins anew: what was held is n
   assert.equal(share("MEDIA").held, null);
 });
 
-test("a start that fails half way leaves no process of its own behind", async (t) => {
+test("a start that fails half way leaves no process of its own behind", { skip: LINUX_ALONE }, async (t) => {
   const rig = await createServiceRig(t);
   await rig.write(await rig.config(["CORE"]));
   const environment = { ...process.env, HOME: rig.folder, MOUNTAINEER_HOME: rig.home };

@@ -29,6 +29,7 @@ static void note_dictionary(const char *name, CFTypeRef ref) {
     note(key, value->kind == KIND_BOOLEAN ? (CFBooleanGetValue(value) ? "true" : "false") : text_of(value));
   }
 }
+#ifdef __linux__
 static void unescape(char *text) {
   char *to = text;
   for (char *from = text; *from; from++) {
@@ -74,7 +75,10 @@ static int bind_export(const char *url, const char *folder, char *mount_point, s
   char name[1024];
   snprintf(name, sizeof name, "%s", share);
   unescape(name);
-  snprintf(source, sizeof source, "%s/%s", getenv("DOUBLE_EXPORTS"), host);
+  const char *exports = getenv("DOUBLE_EXPORTS");
+  snprintf(source, sizeof source, "%s/%s", exports, host);
+  // A folder of this name stands for every host.
+  if (access(source, F_OK) != 0) snprintf(source, sizeof source, "%s/any", exports);
   if (access(source, F_OK) != 0) return 64;
   size_t used = strlen(source);
   snprintf(source + used, sizeof source - used, "/%s", name);
@@ -92,6 +96,12 @@ static int bind_export(const char *url, const char *folder, char *mount_point, s
   fclose(registry);
   return 0;
 }
+#else
+static int bind_export(const char *url, const char *folder, char *mount_point, size_t size) {
+  (void)url, (void)folder, (void)mount_point, (void)size;
+  return ENOTSUP;
+}
+#endif
 
 // What a compiler makes of a block, by the published ABI.
 void *_NSConcreteGlobalBlock[32];
@@ -131,6 +141,12 @@ static void journal(const char *what, const char *url) {
   fclose(file);
 }
 
+/** DOUBLE_HANG: every server, or the one at this address. */
+static int hangs(const Request *request) {
+  const char *which = getenv("DOUBLE_HANG");
+  return which != NULL && (strcmp(which, "1") == 0 || strstr(request->url, which) != NULL);
+}
+
 static void *serve_request(void *argument) {
   Request *request = argument;
   const char *wanted = getenv("DOUBLE_STATUS");
@@ -140,7 +156,7 @@ static void *serve_request(void *argument) {
   if (getenv("DOUBLE_CRASH") != NULL) abort();
   if (delay != NULL) usleep(atoi(delay) * 1000);
   pthread_mutex_lock(&mutex);
-  while (getenv("DOUBLE_HANG") != NULL && !request->cancelled) pthread_cond_wait(&changed, &mutex);
+  while (hangs(request) && !request->cancelled) pthread_cond_wait(&changed, &mutex);
   int cancelled = request->cancelled;
   pthread_mutex_unlock(&mutex);
   // Apple's header: the block is not submitted if the request is cancelled. Others have seen it come with ECANCELED, 89
@@ -186,6 +202,8 @@ int NetFSMountURLAsync(CFTypeRef url, CFTypeRef folder, CFTypeRef user, CFTypeRe
   note_dictionary("open", open_options);
   note_dictionary("mount", mount_options);
   const char *refused = getenv("DOUBLE_REFUSES");
+  const char *right = getenv("DOUBLE_PASSWORD");
+  if (right != NULL && strcmp(right, text_or(password, "")) != 0) refused = "80";
   if (refused != NULL) {
     free(request);
     return atoi(refused);

@@ -7,8 +7,13 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
+import { LOOPBACK_NAME } from "../support/where.ts";
 
-const SMBD = "/usr/sbin/smbd";
+/** macOS has an smbd of its own, which takes none of these settings; Homebrew gives Samba's another name. */
+const SMBD =
+  process.platform === "darwin"
+    ? `${process.arch === "arm64" ? "/opt/homebrew" : "/usr/local"}/sbin/samba-dot-org-smbd`
+    : "/usr/sbin/smbd";
 
 /** null where smbd is there, else what is missing. */
 export async function smbdUnavailable(): Promise<string | null> {
@@ -31,7 +36,7 @@ export async function startSmbServer(t: TestContext, globalLines: readonly strin
     [
       "[global]",
       `smb ports = ${port}`,
-      "interfaces = lo",
+      `interfaces = ${LOOPBACK_NAME}`,
       "bind interfaces only = yes",
       `private dir = ${folder}/private`,
       `lock directory = ${folder}/lock`,

@@ -55,6 +55,16 @@ export function signalIfRuns(pid: number, name: NodeJS.Signals): void {
   }
 }
 
+/** Whether no process, not even one that nobody has waited for, has this number. */
+export function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return systemErrorCode(error) === "ESRCH";
+  }
+}
+
 /** Processes of this home that are a daemon, or about to be one. */
 export async function daemonsOf(home: string): Promise<readonly number[]> {
   const monitors = await processesWhere(

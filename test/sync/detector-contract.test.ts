@@ -202,11 +202,19 @@ const CHANGES: readonly Change[] = [
     needs: ["vim"],
     make: (path, n) => saveWithVim(path, `# ${n}`, "yes"),
   },
-  { what: "nano", needs: ["nano", "script"], make: (path, n) => saveWithNano(path, `# ${n}`) },
+  { what: "nano", needs: ["nano", "script", "setsid"], make: (path, n) => saveWithNano(path, `# ${n}`) },
   {
     what: "sed -i",
     needs: ["sed"],
-    make: (path, n) => runProgram("sed", "-i", `s/interval = .*/interval = ${n}/`, path),
+    // BSD's wants to be told that it keeps no copy.
+    make: (path, n) =>
+      runProgram(
+        "sed",
+        "-i",
+        ...(process.platform === "darwin" ? [""] : []),
+        `s/interval = .*/interval = ${n}/`,
+        path,
+      ),
   },
   { what: "cp over it", make: overBy("cp") },
   { what: "mv over it", make: overBy("mv") },

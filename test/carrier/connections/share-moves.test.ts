@@ -7,6 +7,7 @@ import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock, type ManualClock, settle } from "../../support/manual-clock.ts";
 import { passTimeUntil, passTimeUntilSettled } from "../../support/pass-time.ts";
+import { NO_SECOND_ADDRESS } from "../../support/where.ts";
 import { startFakeNas } from "../fake-nas.ts";
 import { answerTo, COMMAND, encrypted, lookAtRoot, opening, request } from "../smb-messages.ts";
 import { joined, startShare, twoRoutes, untilSteady, withClient } from "./share-bench.ts";
@@ -30,7 +31,7 @@ async function quietly(clock: ManualClock, moving: Promise<MoveOutcome>) {
   return outcome;
 }
 
-describe("a move of a carried share", () => {
+describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
   test("A10 resets the old connections and sends new ones over the new route", async (t) => {
     const { nas, other, bench, client } = await withClient(twoRoutes(t));
     client.send(request(COMMAND.read, 1));

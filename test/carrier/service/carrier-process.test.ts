@@ -12,6 +12,7 @@ import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { NO_SECOND_ADDRESS } from "../../support/where.ts";
 import { kill, openRequest, signal, startBench, untilShare } from "../carrier-bench.ts";
 import { startFakeNas } from "../fake-nas.ts";
 import { COMMAND, request } from "../smb-messages.ts";
@@ -120,7 +121,9 @@ describe("the carrier's process", () => {
     assert.deepEqual([...(await carrier.refresh(signal)).keys()], ["DATA"]);
   });
 
-  test("A10 alone, it takes the other route when its own is gone, never goes back, and writes it down", async (t) => {
+  test("A10 alone, it takes the other route when its own is gone, never goes back, and writes it down", {
+    skip: NO_SECOND_ADDRESS,
+  }, async (t) => {
     const nas = await startFakeNas();
     const other = await startFakeNas({ host: "127.0.0.2" });
     t.after(() => Promise.all([nas.stop(), other.stop()]));
@@ -147,7 +150,9 @@ describe("the carrier's process", () => {
     assert.deepEqual(await next.takeJournal(signal), []);
   });
 
-  test("A13 alone, it goes to no server that came after the proof, and a command from before is refused", async (t) => {
+  test("A13 alone, it goes to no server that came after the proof, and a command from before is refused", {
+    skip: NO_SECOND_ADDRESS,
+  }, async (t) => {
     const nas = await startFakeNas();
     const other = await startFakeNas({ host: "127.0.0.2" });
     t.after(() => Promise.all([nas.stop(), other.stop()]));
@@ -179,7 +184,9 @@ describe("the carrier's process", () => {
     assert.equal(await asked, "answered");
   });
 
-  test("A10 alone, it goes to no server that is another, and confirms none", async (t) => {
+  test("A10 alone, it goes to no server that is another, and confirms none", {
+    skip: NO_SECOND_ADDRESS,
+  }, async (t) => {
     const nas = await startFakeNas();
     const other = await startFakeNas({ host: "127.0.0.2", guid: Buffer.alloc(16, 9) });
     t.after(() => Promise.all([nas.stop(), other.stop()]));
@@ -276,7 +283,9 @@ describe("the carrier's process", () => {
     await assert.rejects(stat(bench.home), { code: "ENOENT" });
   });
 
-  test("A10 twenty shares and two hundred clients that come back at once, over a move and a death", async (t) => {
+  test("A10 twenty shares and two hundred clients that come back at once, over a move and a death", {
+    skip: NO_SECOND_ADDRESS,
+  }, async (t) => {
     const nas = await startFakeNas();
     const other = await startFakeNas({ host: "127.0.0.2", port: await freePort() });
     t.after(() => Promise.all([nas.stop(), other.stop()]));

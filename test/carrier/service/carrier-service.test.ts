@@ -22,6 +22,7 @@ import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { NO_SECOND_ADDRESS } from "../../support/where.ts";
 import { openRequest } from "../carrier-bench.ts";
 import { startFakeNas } from "../fake-nas.ts";
 
@@ -136,7 +137,9 @@ describe("the carrier's shares", () => {
     assert.deepEqual(await service.takeJournal(), MEMORY.journal);
   });
 
-  test("A10 what changes is on disk before the answer, so that a killed carrier knows it", async (t) => {
+  test("A10 what changes is on disk before the answer, so that a killed carrier knows it", {
+    skip: NO_SECOND_ADDRESS,
+  }, async (t) => {
     await using nas = await startFakeNas();
     await using other = await startFakeNas({ host: "127.0.0.2" });
     const { service, stateFile } = await startService(t, NO_KEEPER);

@@ -14,6 +14,7 @@ import { processIdentity } from "../../../src/runtime/process/process-identity.t
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { startPeer } from "../../network/tcp-peer.ts";
 import { eventually } from "../../support/eventually.ts";
+import { LINUX_ALONE } from "../../support/where.ts";
 import { startShare } from "../connections/share-bench.ts";
 import { startFakeNas } from "../fake-nas.ts";
 import { COMMAND, request } from "../smb-messages.ts";
@@ -173,7 +174,7 @@ describe("the presence of a mount", () => {
     assert.equal(await isPresent({ ...gone, process: { ...own, startTime: "another" } }), false);
   });
 
-  test("A10 is told of a mount of this machine", { skip: process.platform !== "linux" }, async () => {
+  test("A10 is told of a mount of this machine", { skip: LINUX_ALONE }, async () => {
     const [line = ""] = (await readFile("/proc/self/mountinfo", "utf8")).split("\n");
     const [id, , , , path] = line.split(" ");
     assert.ok(id !== undefined && path !== undefined);

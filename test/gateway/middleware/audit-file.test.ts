@@ -25,6 +25,7 @@ import { passTimeUntil } from "../../support/pass-time.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
+import { LINUX_ALONE } from "../../support/where.ts";
 
 const record = (target: string): AuditRecord => ({
   time: "2026-01-01T00:00:00.000Z",
@@ -293,7 +294,9 @@ test("a disk that does not take it: a line of which it took a part ends in the s
   await holds(targets, [long]);
 });
 
-test("a disk that does not take it: beyond 10,000 waiting lines they are dropped and counted, and the file says so in the end", async (t) => {
+test("a disk that does not take it: beyond 10,000 waiting lines they are dropped and counted, and the file says so in the end", {
+  skip: LINUX_ALONE,
+}, async (t) => {
   const clock = createManualClock();
   const folder = await temporaryFolder(t);
   const path = join(folder, "audit.jsonl");
@@ -344,7 +347,9 @@ test("a disk that does not take it: a pipe that nobody reads is a failure, and h
   }
 });
 
-test("a disk that does not take it: disposal tries once more, and does not wait for it", async (t) => {
+test("a disk that does not take it: disposal tries once more, and does not wait for it", {
+  skip: LINUX_ALONE,
+}, async (t) => {
   const clock = createManualClock();
   const path = join(await temporaryFolder(t), "audit.jsonl");
   await symlink("/dev/full", path);

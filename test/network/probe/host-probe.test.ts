@@ -11,6 +11,7 @@ import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { LINUX_ALONE, NO_SECOND_ADDRESS } from "../../support/where.ts";
 import { smbdUnavailable, startSmbServer } from "../smb-server.ts";
 import { answerNegotiate, NEGOTIATE_ANSWER, startPeer, staySilent } from "../tcp-peer.ts";
 
@@ -234,7 +235,7 @@ test("A2 a full backlog, where the connect itself gets no answer, is silent", as
   );
 });
 
-test("A2 the probe leaves from the address it is told", { skip: process.platform !== "linux" }, async (t) => {
+test("A2 the probe leaves from the address it is told", { skip: NO_SECOND_ADDRESS }, async (t) => {
   const peer = await startPeer(t, answerNegotiate, "127.0.0.2");
   const finding = await probe(peer.port, { address: "127.0.0.2", localAddress: "127.0.0.1" });
   assert.equal(finding.verdict, "answers");
@@ -271,7 +272,7 @@ test("a probe that is ended early resolves and leaves no socket", async (t) => {
   await eventually(() => peer.open === 0);
 });
 
-test("A2 an answered probe leaves no TIME_WAIT behind", { skip: process.platform !== "linux" }, async (t) => {
+test("A2 an answered probe leaves no TIME_WAIT behind", { skip: LINUX_ALONE }, async (t) => {
   const probed = new Set<number | undefined>();
   const peer = await startPeer(t, (socket) => {
     probed.add(socket.remotePort);

@@ -1,7 +1,6 @@
 // Local Network privacy told from an outage, with a program in place of nc that carries bytes as nc does, to a real SMB
 // server or to what says something else.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -23,7 +22,9 @@ import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { isGone } from "../../support/processes.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { NOT_ON_A_MAC } from "../../support/where.ts";
 import { smbdUnavailable, startSmbServer } from "../smb-server.ts";
 
 const NO_ROUTE: ProbeResult = {
@@ -238,7 +239,7 @@ test("the question's input stays open until the answer is there, and everything 
   const deaf = await ncOf(t, `echo $$ > ${folder}/pid; echo SSH-2.0-x; exec sleep 600`);
   assert.equal((await ask(60_000, port, deaf.nc)).kind, "connected");
   const pid = Number(await readFile(join(folder, "pid"), "utf8"));
-  await eventually(() => !existsSync(`/proc/${pid}`) || process.platform !== "linux");
+  await eventually(() => isGone(pid));
 });
 
 test("nc's ends", () => {
@@ -250,7 +251,7 @@ test("nc's ends", () => {
 });
 
 test("where the system keeps nobody from it, the prober is the prober", {
-  skip: process.platform === "darwin" ? "macOS does" : false,
+  skip: NOT_ON_A_MAC,
 }, async (t) => {
   const { prober } = await setUp(t, "");
   assert.equal(checkLocalNetwork(prober, { clock: systemClock }), prober);

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import {
   chmod,
   chown,
@@ -33,6 +32,7 @@ import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
+import { LINUX_ALONE } from "../../support/where.ts";
 
 const asRoot = process.getuid?.() === 0;
 
@@ -241,7 +241,7 @@ describe("ensurePrivateFolder", () => {
   });
 
   it("ends where nothing can be made although the folder above is there", {
-    skip: !existsSync("/proc/self"),
+    skip: LINUX_ALONE,
   }, async () => {
     for (const path of ["/proc/mountaineer", "/proc/mountaineer/below"]) {
       await assert.rejects(ensureFolder(path, 0o755), { code: "ENOENT" });

@@ -24,6 +24,7 @@ import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
+import { LINUX_ALONE } from "../../support/where.ts";
 
 /** For a program that is expected to end by itself. */
 const DEADLINE_MS = 60_000;
@@ -284,7 +285,7 @@ describe("stderr", () => {
     assert.match(result.stderr, /^\d\d:\d\d:\d\d\.\d{3} info {2}mounted share="CO\\nRE"\n$/u);
   });
 
-  it("has colour on a terminal, unless NO_COLOR is set", async (t) => {
+  it("has colour on a terminal, unless NO_COLOR is set", { skip: LINUX_ALONE }, async (t) => {
     const args = loggingProgram(`logger.warn("hot");`).map((arg) => `'${arg.replaceAll("'", "'\\''")}'`);
     const command = `'${process.execPath}' ${args.join(" ")}`;
     const onTerminal = async (env: Record<string, string>) =>

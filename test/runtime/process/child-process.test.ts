@@ -17,6 +17,7 @@ import { createManualClock } from "../../support/manual-clock.ts";
 import { runOutOfFiles } from "../../support/out-of-files.ts";
 import { passTimeUntilSettled } from "../../support/pass-time.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { LINUX_ALONE } from "../../support/where.ts";
 
 const clock = systemClock;
 /** For what is expected to end by itself. */
@@ -241,7 +242,7 @@ describe("runCommand", () => {
     await eventually(async () => (await processIdentity(grandchild)) === null);
   });
 
-  it("does not wait for a grandchild that keeps the pipes open", async (t) => {
+  it("does not wait for a grandchild that keeps the pipes open", { skip: LINUX_ALONE }, async (t) => {
     const result = await run("setsid sleep 600 & echo $!");
     const grandchild = await processIdentity(Number(result.stdout));
     assert.ok(grandchild);
@@ -250,7 +251,9 @@ describe("runCommand", () => {
     assert.equal(result.timedOut, false);
   });
 
-  it("takes no abort for the end of a child that has ended, and closes pipes that others hold", async (t) => {
+  it("takes no abort for the end of a child that has ended, and closes pipes that others hold", {
+    skip: LINUX_ALONE,
+  }, async (t) => {
     const { socket } = await descriptorsOf(process.pid);
     const aborting = new AbortController();
     const time = createManualClock();
@@ -357,7 +360,9 @@ async function hungMount(t: TestContext): Promise<{ path: string; asked: () => b
 }
 
 describe("startDetached", () => {
-  it("starts a session of its own whose output goes to a private file, and tells of its end", async (t) => {
+  it("starts a session of its own whose output goes to a private file, and tells of its end", {
+    skip: LINUX_ALONE,
+  }, async (t) => {
     const folder = await temporaryFolder(t);
     const logPath = join(folder, "child.log");
     const go = join(folder, "go");

@@ -1,6 +1,5 @@
 // Links that people use: made, mended, and never put over what is somebody else's.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { mkdir, readdir, readlink, rm, rmdir, stat, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import test, { describe, it, type TestContext } from "node:test";
@@ -18,6 +17,7 @@ import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { mountTmpfs } from "../../support/tiny-disk.ts";
+import { LINUX_ALONE } from "../../support/where.ts";
 import { shareSpec } from "../share-spec.ts";
 
 const WAIT_MS = 5_000;
@@ -101,7 +101,7 @@ describe("the stable link", () => {
     assert.ok(outcome.result === "blocked" && /EEXIST|ENOTDIR/.test(outcome.by), JSON.stringify(outcome));
   });
 
-  it("is blocked where no folder can be made for it", { skip: !existsSync("/proc/self") }, async (t) => {
+  it("is blocked where no folder can be made for it", { skip: LINUX_ALONE }, async (t) => {
     const { prober, target } = await bench(t);
     const path = "/proc/mountaineer/Shares/My Share";
     const outcome = await ensureLink(path, target, await prober.readLink(path, WAIT_MS), () => false);

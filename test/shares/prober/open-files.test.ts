@@ -14,9 +14,8 @@ import { buildDouble, doublesUnavailable } from "../../doubles/build-double.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { LINUX_ALONE, NOT_ON_A_MAC } from "../../support/where.ts";
 import { programMissing } from "../../sync/programs.ts";
-
-const skip = process.platform === "linux" ? false : "needs /proc";
 
 async function scan(path: string, exceptPids: readonly number[] = []): Promise<readonly OpenFile[]> {
   const [answers] = await scanOpenFilesProc([{ paths: [path], exceptPids }], "/proc");
@@ -38,7 +37,7 @@ async function hold(t: TestContext, command: string, args: readonly string[], cw
 
 const noPython = (await programMissing("python3")) ?? false;
 
-describe("open files of real processes", { skip }, () => {
+describe("open files of real processes", { skip: LINUX_ALONE }, () => {
   it("A7 a descriptor, a working folder and a mapped file are all found", { skip: noPython }, async (t) => {
     const folder = await temporaryFolder(t);
     const share = join(folder, 'My "Share" ü\nx');
@@ -256,6 +255,6 @@ describe("libproc over the double", { skip: noDoubles }, async () => {
   });
 });
 
-it("on this system there is no libproc of macOS", { skip: noDoubles }, async () => {
+it("on this system there is no libproc of macOS", { skip: noDoubles || NOT_ON_A_MAC }, async () => {
   await assert.rejects(loadLibproc());
 });

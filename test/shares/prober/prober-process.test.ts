@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { mkdir, readFile, realpath, rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it, type TestContext, test } from "node:test";
@@ -17,7 +17,9 @@ import { type LocalFuseMount, missingForFuse, mountLocalFuse } from "../../rig/l
 import { eventually } from "../../support/eventually.ts";
 import { fileProber } from "../../support/file-prober.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
+import { isGone } from "../../support/processes.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { LINUX_ALONE } from "../../support/where.ts";
 
 /** When a look is late: never, where nothing hangs; soon, where something does. */
 const NEVER_LATE_MS = 600_000;
@@ -32,7 +34,6 @@ function prober(t: TestContext, lookDeadlineMs = NEVER_LATE_MS, clock: Clock = s
 
 const proberOfFile = fileProber({ clock: systemClock, logger: silentLogger, lookDeadlineMs: NEVER_LATE_MS });
 
-const isGone = (pid: number): boolean => !existsSync(`/proc/${pid}`);
 const soleChild = (of: Prober): number => {
   const [pid, ...more] = of.pids;
   assert.ok(pid !== undefined && more.length === 0, `one child, not ${of.pids.join()}`);
@@ -185,7 +186,9 @@ describe("what the prober answers", () => {
   });
 });
 
-test("whoever asks about a file after a change sees the change, while an equal question is open", async (t) => {
+test("whoever asks about a file after a change sees the change, while an equal question is open", {
+  skip: LINUX_ALONE,
+}, async (t) => {
   const file = join(await temporaryFolder(t), "file");
   await writeFile(file, "old");
   const asked = prober(t);
@@ -319,7 +322,7 @@ describe("when a child dies", () => {
     await eventually(() => isGone(pid));
   });
 
-  it("Ctrl-C does not reach it: it has a session of its own", async (t) => {
+  it("Ctrl-C does not reach it: it has a session of its own", { skip: LINUX_ALONE }, async (t) => {
     const asked = prober(t);
     assert.ok(await asked.folderExists("/", PATIENT_MS));
     const pid = soleChild(asked);

@@ -17,6 +17,7 @@ import { eventually } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/free-port.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { NO_SECOND_ADDRESS } from "../../../support/where.ts";
 import { bench } from "./backend-pool-bench.ts";
 import { PATIENT, POOL_SERVER, startRealPool } from "./real-pool.ts";
 import { backendConfig, callOf, errorText, fromInstance } from "./scripted-instance.ts";
@@ -165,7 +166,9 @@ async function assertKept(scene: Scene, replies: ReadonlyMap<string, Reply>): Pr
   return cut;
 }
 
-test("C2 edits and cuts of three real routes under load: no call is lost that was not sent, none is repeated", async (t) => {
+test("C2 edits and cuts of three real routes under load: no call is lost that was not sent, none is repeated", {
+  skip: NO_SECOND_ADDRESS,
+}, async (t) => {
   const scene = await createScene(t);
   const [here, lan, far] = scene.routes;
   scene.apply([here]);

@@ -31,6 +31,7 @@ import { createManualClock, settle } from "../../../support/manual-clock.ts";
 import { passTimeUntil } from "../../../support/pass-time.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { NO_SECOND_ADDRESS } from "../../../support/where.ts";
 import { readAll } from "./http-rig.ts";
 
 const options = (host: string, port: number, word = "here") => ({
@@ -202,7 +203,9 @@ test("a listener loses no request of connections that are in use while it moves 
   await closeAll(listener, ...old);
 });
 
-test("a listener elsewhere: the new one is there first, and a new one that fails leaves the old one listening", async () => {
+test("a listener elsewhere: the new one is there first, and a new one that fails leaves the old one listening", {
+  skip: NO_SECOND_ADDRESS,
+}, async () => {
   const old = await openListener(options("127.0.0.1", await freePort(), "old"));
   const other = await openListener(options("127.0.0.1", 0, "other"));
   await assert.rejects(rebind(old, options("127.0.0.1", other.port)), /\[server\]\.port/);
@@ -291,7 +294,9 @@ test("E4 a listener cuts a connection whose reader takes nothing for a minute, a
   await listener.close(0);
 });
 
-test("B11 a connection that was passed and stays silent is closed as any idle one is, one that speaks is kept", async (t) => {
+test("B11 a connection that was passed and stays silent is closed as any idle one is, one that speaks is kept", {
+  skip: NO_SECOND_ADDRESS,
+}, async (t) => {
   const clock = createManualClock();
   const taker = await openListener({ ...options("127.0.0.2", await freePort()), clock });
   t.after(() => taker.close(0));

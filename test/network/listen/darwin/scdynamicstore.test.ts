@@ -14,6 +14,7 @@ import { loadKoffi } from "../../../../src/network/native/core-foundation-darwin
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { doublesUnavailable } from "../../../doubles/build-double.ts";
 import { eventually } from "../../../support/eventually.ts";
+import { LINUX_ALONE, NOT_ON_A_MAC } from "../../../support/where.ts";
 import { addresses, createStoreDouble, link } from "../../store-double.ts";
 
 const skip = (await doublesUnavailable()) ?? false;
@@ -82,7 +83,9 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     await eventually(() => double.stores() === 0);
   });
 
-  it("started and stopped over and over, at once or when ready, it leaves no thread and no descriptor", async () => {
+  it("started and stopped over and over, at once or when ready, it leaves no thread and no descriptor", {
+    skip: LINUX_ALONE,
+  }, async () => {
     const descriptors = (): number => readdirSync("/proc/self/fd").length;
     const threads = (): number => readdirSync("/proc/self/task").length;
     await (await started()).running[Symbol.asyncDispose]();
@@ -111,7 +114,9 @@ describe("the SCDynamicStore thread", { skip }, async () => {
     double.fail("");
   });
 
-  it("A3 where macOS's libraries are not there, it is unavailable, and said so once", async () => {
+  it("A3 where macOS's libraries are not there, it is unavailable, and said so once", {
+    skip: NOT_ON_A_MAC,
+  }, async () => {
     const ended = Promise.withResolvers<string>();
     const running = scdynamicstoreSource().start({
       onReady: assert.fail,

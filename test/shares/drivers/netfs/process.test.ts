@@ -16,6 +16,7 @@ import { buildDouble, doublesUnavailable } from "../../../doubles/build-double.t
 import { eventually } from "../../../support/eventually.ts";
 import { createManualClock } from "../../../support/manual-clock.ts";
 import { temporaryFolder } from "../../../support/temporary-folder.ts";
+import { LINUX_ALONE, NOT_ON_A_MAC } from "../../../support/where.ts";
 
 const skip = (await doublesUnavailable()) ?? false;
 const REQUEST: NetfsRequest = {
@@ -172,7 +173,7 @@ describe("NetFS over the double", { skip }, async () => {
     assert.ok(crashed.kind === "failed" && /SIGABRT/.test(crashed.text));
   });
 
-  it("the password is in no argument and no environment of the process", async () => {
+  it("the password is in no argument and no environment of the process", { skip: LINUX_ALONE }, async () => {
     let seen = "";
     const seenEnough = new AbortController();
     const asked = inProcess({ DOUBLE_HANG: "1" }, { signal: seenEnough.signal });
@@ -196,6 +197,6 @@ describe("NetFS over the double", { skip }, async () => {
   });
 });
 
-it("where NetFS is not there, the process says so", { skip }, async () => {
+it("where NetFS is not there, the process says so", { skip: skip || NOT_ON_A_MAC }, async () => {
   assert.equal((await mountByNetfs(REQUEST, PATIENT)).kind, "unavailable");
 });

@@ -17,6 +17,7 @@ import { createManualClock, type ManualClock, settle } from "../../../../support
 import { runOutOfFiles } from "../../../../support/out-of-files.ts";
 import { pluck } from "../../../../support/pluck.ts";
 import { temporaryFolder } from "../../../../support/temporary-folder.ts";
+import { LINUX_ALONE } from "../../../../support/where.ts";
 import { openRecorded, type RecordedLink } from "../link-recorder.ts";
 
 /** A link to a program until the test ends. */
@@ -145,7 +146,7 @@ test("the program gets its arguments as they are, its folder, its variables, and
 });
 
 test("the program holds no descriptor of ours beside its three", {
-  skip: process.platform !== "linux",
+  skip: LINUX_ALONE,
 }, async (t) => {
   const recorded = script(t, "cat; :");
   const { pid } = recorded.link;
@@ -159,7 +160,7 @@ test("the program holds no descriptor of ours beside its three", {
 });
 
 test("the program ignores no signal that it did not ask to", {
-  skip: process.platform !== "linux",
+  skip: LINUX_ALONE,
 }, async (t) => {
   const recorded = script(t, "grep SigIgn /proc/self/status >&2");
   await recorded.untilClosed();
@@ -183,7 +184,9 @@ test("all that a program wrote is read before its end is told, an unfinished lin
   assert.deepEqual(recorded.logLines, ["one", "two"]);
 });
 
-test("what a program left behind still writes is read before its end is told, with standard error long closed", async (t) => {
+test("what a program left behind still writes is read before its end is told, with standard error long closed", {
+  skip: LINUX_ALONE,
+}, async (t) => {
   const child = "setsid sh -c 'echo up; sleep 0.3; echo late' &";
   const { recorded } = runStill(t, `exec 2>&-; ${child} read -r go; exit 3`);
   // What is no JSON is a log line.
@@ -336,7 +339,9 @@ test("a held reader still gets all that was written before the end", async (t) =
   assert.equal(recorded.received.length, 3_000);
 });
 
-test("what a program left behind writes is read however long the reader is held", async (t) => {
+test("what a program left behind writes is read however long the reader is held", {
+  skip: LINUX_ALONE,
+}, async (t) => {
   const go = join(await temporaryFolder(t), "go");
   await promisify(execFile)("mkfifo", [go]);
   const big = `head -c 300000 /dev/zero | tr "\\0" " "; printf "{\\"n\\":2}\\n{\\"n\\":3}\\n"`;
@@ -367,7 +372,9 @@ test("a program that closes its output is not ended while the reader is held", a
   assert.match((await recorded.untilClosed()).message, /closed its standard output/);
 });
 
-test("a program that closes its output and then ends is told to have ended, while a child of it holds a pipe", async (t) => {
+test("a program that closes its output and then ends is told to have ended, while a child of it holds a pipe", {
+  skip: LINUX_ALONE,
+}, async (t) => {
   const child = "setsid sh -c 'echo $$ >&2; exec sleep 600' >&- &";
   const { recorded, manual } = runStill(t, `${child} exec >&-; read -r go; exit 4`);
   const runaway = await eventually(() => Number(recorded.logLines[0]));
@@ -451,7 +458,9 @@ test("close ends a server that minds neither its input nor SIGTERM, with all it 
   await eventually(() => !endGroup(pid));
 });
 
-test("a server's child that keeps the pipes open delays neither the end nor close", async (t) => {
+test("a server's child that keeps the pipes open delays neither the end nor close", {
+  skip: LINUX_ALONE,
+}, async (t) => {
   // It ends when it is told to: until its child has left the group, that would end with it.
   const child = "setsid sh -c 'echo $$ >&2; exec sleep 600' &";
   const { recorded, manual } = runStill(t, `echo '{"n":1}'; ${child} read -r go; exit 4`);
@@ -466,7 +475,7 @@ test("a server's child that keeps the pipes open delays neither the end nor clos
 });
 
 test("30 starts and ends leave no process, descriptor or timer", {
-  skip: process.platform !== "linux",
+  skip: LINUX_ALONE,
 }, async (t) => {
   const warden = new Warden({ clock, logger });
   t.after(() => warden[Symbol.asyncDispose]());
