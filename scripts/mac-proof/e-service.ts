@@ -24,8 +24,9 @@ await prove("e-service", async (report) => {
   await writeFile(join(home, "config.toml"), "");
   const ours = { MOUNTAINEER_HOME: home };
   const mountaineer = (...args: readonly string[]) => run(MOUNTAINEER, args, ours, 120_000);
+  const plist = (await mountaineer("up", "--print")).output;
   try {
-    await playService(report, mountaineer);
+    await playService(report, mountaineer, plist);
   } finally {
     const removed = await mountaineer("uninstall");
     report.check(
@@ -34,23 +35,22 @@ await prove("e-service", async (report) => {
       `${removed.code}: ${removed.output}`,
       "launchctl bootout's answer is in the text",
     );
-    report.note((await run("tail", ["-n", "40", join(home, "mountaineer.log")])).output);
+    const launchdLog = /<key>StandardErrorPath<\/key>\s*<string>([^<]+)</.exec(plist)?.[1] ?? "";
+    for (const log of [launchdLog, join(home, "mountaineer.log")])
+      report.note(`${log}: ${(await run("tail", ["-n", "40", log])).output}`);
   }
 });
 
 async function playService(
   report: Report,
   mountaineer: (...args: readonly string[]) => ReturnType<typeof run>,
+  plist: string,
 ): Promise<void> {
-  const plist = (await mountaineer("up", "--print")).output;
   const label = /<key>Label<\/key>\s*<string>([^<]+)</.exec(plist)?.[1] ?? "";
   const agent = `gui/${UID}/${label}`;
   const pid = async (): Promise<number | null> => {
-    const { output, code } = await mountaineer("status", "--json");
-    // Our own program in the same version.
-    return code === 0 || code === 1
-      ? (JSON.parse(output) as { global: { pid: number | null } }).global.pid
-      : null;
+    const { output } = await mountaineer("status", "--json");
+    return Number(/"pid": (\d+)/.exec(output)?.[1] ?? 0) || null;
   };
   const isOurs = async (what: string): Promise<void> => {
     const running = await pid();
