@@ -235,10 +235,10 @@ export function writeBack(version: RcloneVersion | null): string {
 /**
  * Number of times that rclone repeats a read whose connection was lost. In a long outage, each repetition makes
  * programs wait longer for their error, so the number is low. Newer versions of rclone may take another dead
- * connection, so they need more repetitions.
+ * connection, so they need more repetitions. The engine repeats by itself.
  */
 function retriesCarried(version: RcloneVersion | null): number {
-  return rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
+  return (version?.engine ?? null) === null && rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
 }
 
 /**

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	smb2 "github.com/cloudsoda/go-smb2"
 	"github.com/rclone/rclone/fs"
@@ -120,6 +121,16 @@ func (f *Fs) makeDir(ctx context.Context, share, name string) error {
 
 func (f *Fs) repeats() int {
 	return fs.GetConfig(f.ctx).LowLevelRetries
+}
+
+// pauseAtMost is the longest pause between two connects. Where connects are
+// repeated (a carrier holds those that may still succeed), the last of them
+// must not be late: programs wait for its error.
+func pauseAtMost(ctx context.Context) time.Duration {
+	if fs.GetConfig(ctx).LowLevelRetries > 1 {
+		return 100 * time.Millisecond
+	}
+	return maxSleep
 }
 
 // reader reads a file, and goes on at the same offset on another connection
