@@ -17,10 +17,10 @@ const { values, positionals } = parseArgs({
 /** The packages with changes, by the module's folder. */
 const CHANGED: Readonly<Record<string, readonly string[]>> = {
   "go-smb2": ["./..."],
-  rclone: ["./backend/smb", "./vfs/vfscache", "./cmd/mount2"],
+  rclone: ["./backend/smb", "./vfs", "./vfs/vfscache/...", "./cmd/mount2"],
 };
-/** rclone's own tests of a backend, on servers in containers. */
-const NEEDS_CONTAINERS = "^TestIntegration";
+/** rclone's own tests of a backend, on servers in containers, and one that fails in the unchanged source of 1.76.0, too. */
+const LEFT_OUT = "^TestIntegration|^TestWriteFileHandleReadonly$";
 
 if (values.test) {
   const go = await goProgram(root);
@@ -28,7 +28,7 @@ if (values.test) {
   const modules = positionals.length === 0 ? Object.keys(CHANGED) : positionals;
   for (const name of modules)
     process.stdout.write(
-      await run(go, ["test", "-vet=off", "-skip", NEEDS_CONTAINERS, ...(CHANGED[name] ?? [])], {
+      await run(go, ["test", "-vet=off", "-skip", LEFT_OUT, ...(CHANGED[name] ?? [])], {
         cwd: path.join(source, name),
         env: goEnvironment(),
       }),

@@ -5,8 +5,8 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { errorText } from "../src/runtime/errors.ts";
+import { entryExists } from "../src/runtime/files/durable-file.ts";
 import { COMPILER, goProgram } from "./engine/compiler.ts";
-import { isFile } from "./engine/is-file.ts";
 import { run } from "./engine/run.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
@@ -15,14 +15,10 @@ const ACTIONLINT = { module: "github.com/rhysd/actionlint/cmd/actionlint", versi
 const SHELL = /^#!\/(?:bin\/sh|bin\/bash|usr\/bin\/env bash)\n/;
 
 async function shellScripts(): Promise<readonly string[]> {
-  const { stdout } = await promisify(execFile)(
-    "git",
-    ["ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-    {
-      cwd: ROOT,
-    },
-  );
-  const files = stdout.split("\0").filter((file) => /(?:\.sh|\/[^./]+)$/.test(file));
+  const listed = await run("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    cwd: ROOT,
+  });
+  const files = listed.split("\0").filter((file) => /(?:\.sh|\/[^./]+)$/.test(file));
   const isShell = await Promise.all(
     files.map(async (file) => SHELL.test(await readFile(path.join(ROOT, file), "utf8").catch(() => ""))),
   );
@@ -33,7 +29,7 @@ async function shellScripts(): Promise<readonly string[]> {
 async function actionlint(): Promise<string> {
   const folder = path.join(ROOT, ".tmp/actionlint", ACTIONLINT.version);
   const program = path.join(folder, "actionlint");
-  if (await isFile(program)) return program;
+  if (await entryExists(program)) return program;
   const go = await goProgram(ROOT);
   const env = { GOBIN: folder, CGO_ENABLED: "0", GOTOOLCHAIN: COMPILER };
   await run(go, ["install", `${ACTIONLINT.module}@${ACTIONLINT.version}`], { env });

@@ -1,8 +1,8 @@
 // Builds the engine, with the licences of all that is in it.
 import { copyFile, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { entryExists } from "../../src/runtime/files/durable-file.ts";
 import { COMPILER, goProgram } from "./compiler.ts";
-import { isFile } from "./is-file.ts";
 import { run } from "./run.ts";
 import { ENGINE_VERSION, engineSource, type GoEnvironment, RCLONE, sourceDigest } from "./source.ts";
 
@@ -35,7 +35,7 @@ export async function builtEngine(
 ): Promise<BuiltEngine> {
   const folder = path.join(root, ".tmp/engine", `${await sourceDigest(root)}-${name}`);
   const [program, notices] = [path.join(folder, "rclone"), path.join(folder, "licences.txt")];
-  if (!(await isFile(program))) {
+  if (!(await entryExists(program))) {
     const go = await goProgram(root);
     const source = path.join(await engineSource(root, go, goEnvironment()), "engine");
     const env = goEnvironment(platform);

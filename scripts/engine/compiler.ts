@@ -3,8 +3,8 @@
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { zipEntries } from "../../src/rclone-release/archive.ts";
+import { entryExists } from "../../src/runtime/files/durable-file.ts";
 import { sha256Of } from "../../src/runtime/files/sha256.ts";
-import { isFile } from "./is-file.ts";
 import { run } from "./run.ts";
 
 /** The same compiler everywhere, else the bytes differ. */
@@ -34,7 +34,7 @@ async function fetchedGo(root: string): Promise<string> {
   if (sum === undefined) throw new Error(`no Go is known for ${platform}: install Go 1.21 or newer`);
   const folder = path.join(root, ".tmp/engine", COMPILER);
   const program = path.join(folder, "bin/go");
-  if (await isFile(program)) return program;
+  if (await entryExists(program)) return program;
   const name = `golang.org/toolchain@v0.0.1-${COMPILER}.${platform}`;
   const address = `https://proxy.golang.org/golang.org/toolchain/@v/v0.0.1-${COMPILER}.${platform}.zip`;
   const answer = await fetch(address, { signal: AbortSignal.timeout(FETCHED_WITHIN_MS) }).catch(

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { chmod, cp, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { isFile } from "./is-file.ts";
+import { entryExists } from "../../src/runtime/files/durable-file.ts";
 import { run } from "./run.ts";
 
 interface PinnedModule {
@@ -53,7 +53,7 @@ export async function sourceDigest(root: string): Promise<string> {
 /** Resolves with the folder that has the workspace. Made once for each state of engine/. */
 export async function engineSource(root: string, go: string, env: GoEnvironment): Promise<string> {
   const folder = path.join(root, ".tmp/engine", `source-${await sourceDigest(root)}`);
-  if (await isFile(path.join(folder, "go.work"))) return folder;
+  if (await entryExists(path.join(folder, "go.work"))) return folder;
   const unfinished = `${folder}.${process.pid}`;
   try {
     await mkdir(unfinished, { recursive: true });

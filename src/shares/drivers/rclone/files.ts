@@ -32,7 +32,7 @@ import {
   shareFilesIn,
   UNKNOWN_FOLDING,
 } from "../share-files.ts";
-import { type RcloneVersion, rcloneCan } from "./version.ts";
+import { isEngine, type RcloneVersion, rcloneCan } from "./version.ts";
 
 export interface RcloneFiles extends ShareFiles {
   readonly config: string;
@@ -134,7 +134,7 @@ const MOUNT_VERBS: readonly string[] = ["mount", "mount2"];
 
 /** Reads with `mount2` cost less CPU. Only the engine's has inode numbers and answers that programs can use. */
 function mountVerb(version: RcloneVersion | null): string {
-  return version !== null && version.engine !== null ? "mount2" : "mount";
+  return isEngine(version) ? "mount2" : "mount";
 }
 
 /** The folder where a process with these arguments mounts (`rclone mount REMOTE PATH`); undefined: it does not. */
@@ -238,7 +238,7 @@ export function writeBack(version: RcloneVersion | null): string {
  * connection, so they need more repetitions. The engine repeats by itself.
  */
 function retriesCarried(version: RcloneVersion | null): number {
-  return (version?.engine ?? null) === null && rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
+  return !isEngine(version) && rcloneCan(version, "keepsDeadConnections") ? 10 : 1;
 }
 
 /**

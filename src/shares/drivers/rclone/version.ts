@@ -13,6 +13,11 @@ export interface RcloneVersion {
   readonly engine: number | null;
 }
 
+/** Whether it is this project's own build. */
+export function isEngine(version: RcloneVersion | null): boolean {
+  return version !== null && version.engine !== null;
+}
+
 export const VERSION_DEADLINE_MS = 5_000;
 
 /** The first minor version of rclone 1 that has the ability. */
@@ -49,7 +54,7 @@ export async function stockCosts(
   version: RcloneVersion | null,
   canBuild = canBuildEngine,
 ): Promise<Lacking | null> {
-  if (version === null || version.engine !== null) return null;
+  if (version === null || isEngine(version)) return null;
   const costs = ["reads up to three times slower than Mountaineer's own"];
   if (!rcloneCan(version, "survivesBrokenUploads"))
     costs.push("may end, or fail a file, when a route is lost during many uploads");
