@@ -40,10 +40,10 @@ export async function builtEngine(
     const source = path.join(await engineSource(root, go, goEnvironment()), "engine");
     const env = goEnvironment(platform);
     await mkdir(folder, { recursive: true });
-    await writeFile(notices, await licencesIn(source, go, env));
     const flags = `-s -w -X ${RCLONE.module}/fs.Version=v${ENGINE_VERSION}`;
     const unfinished = `${program}.${process.pid}`;
     await run(go, ["build", "-trimpath", "-ldflags", flags, "-o", unfinished, "."], { cwd: source, env });
+    await writeFile(notices, await licencesOf(unfinished, source, go, env));
     await rename(unfinished, program);
   }
   return { program, version: ENGINE_VERSION, licences: await readFile(notices, "utf8") };
@@ -51,20 +51,30 @@ export async function builtEngine(
 
 const LICENCE_NAME = /^(?:licen[cs]e|copying|notice)/i;
 
-async function licencesIn(source: string, go: string, env: GoEnvironment): Promise<string> {
+/** The licences of the modules that the program says it is built of. Rejects if one of them has no licence. */
+async function licencesOf(program: string, source: string, go: string, env: GoEnvironment): Promise<string> {
+  const told = await run(go, ["version", "-m", program], { cwd: source, env });
+  const built = [...told.matchAll(/^\tdep\t(\S+)/gm)].map(([, module = ""]) => module);
+  if (built.length === 0) throw new Error(`${program} does not say what it is built of`);
   const format = "{{with .Module}}{{.Path}}\t{{.Version}}\t{{.Dir}}{{end}}";
   const listed = await run(go, ["list", "-deps", "-f", format, "."], { cwd: source, env });
+  const known = new Map(listed.split("\n").map((line) => [line.split("\t")[0], line.split("\t")]));
   const goRoot = (await run(go, ["env", "GOROOT"], { cwd: source, env })).trim();
-  const modules = [...new Set(listed.split("\n"))].filter((line) => line !== "").sort();
-  const places = [`Go\t${COMPILER}\t${goRoot}`, ...modules].map((line) => line.split("\t"));
-  const texts: string[] = [];
-  for (const [name = "", version = "", folder = ""] of places) {
-    const files = (await readdir(folder)).filter((file) => LICENCE_NAME.test(file)).sort();
-    for (const file of files) {
-      const text = await readFile(path.join(folder, file), "utf8").catch(() => null);
-      if (text !== null)
-        texts.push(`==== ${name} ${version || ENGINE_VERSION}: ${file}\n\n${text.trimEnd()}\n`);
-    }
-  }
-  return texts.join("\n\n");
+  const places = [["Go", COMPILER, goRoot], ...built.sort().map((module) => known.get(module) ?? [module])];
+  const texts = await Promise.all(places.map(licencesAt));
+  return texts.flat().join("\n\n");
+}
+
+async function licencesAt([module = "", version = "", folder]: readonly string[]): Promise<string[]> {
+  const names = folder === undefined ? [] : await readdir(folder, { withFileTypes: true });
+  const files = names.filter((entry) => entry.isFile() && LICENCE_NAME.test(entry.name));
+  if (files.length === 0) throw new Error(`the engine is built of ${module}, which has no licence`);
+  const sorted = files.map(({ name, parentPath }) => ({ name, file: path.join(parentPath, name) }));
+  sorted.sort((one, other) => (one.name < other.name ? -1 : 1));
+  return Promise.all(
+    sorted.map(async ({ name, file }) => {
+      const text = await readFile(file, "utf8");
+      return `==== ${module} ${version || ENGINE_VERSION}: ${name}\n\n${text.trimEnd()}\n`;
+    }),
+  );
 }
