@@ -108,6 +108,8 @@ export class World {
   interfaceName: string | null = null;
   away: string | null = null;
   mountFails: Record<RouteName, string | null> = { tb: null, fallback: null };
+  /** Why the carrier refuses a move; null: it moves. */
+  moveFails: string | null = null;
   mountTakesMs = 50;
   /** A mount that comes up has no process soon after. */
   mountsDieAtOnce = false;
@@ -542,6 +544,7 @@ export class World {
     if (!mount?.carried) return { ok: false, text: "nothing is carried" };
     this.pass(this.hosts[route] === "answers" ? 5 : 1000);
     if (this.hosts[route] !== "answers") return { ok: false, text: "the new route is silent" };
+    if (this.moveFails !== null) return { ok: false, text: this.moveFails };
     mount.route = route;
     this.carrier.goOn(mount.carried);
     return { ok: true, quiet: true, connections: 1 };

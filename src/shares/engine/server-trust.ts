@@ -342,7 +342,9 @@ export class ServerTrust implements AsyncDisposable {
       for (const subject of steady) this.#known[subject].server = known;
     } else if (isSteady) {
       this.#text = verdict.text;
-      this.#backoff = backOff(this.#backoff, this.#tools.clock.monotonicMs());
+      // While programs wait, the pause does not grow.
+      const before = this.#inUseBefore?.goesOn === false ? NO_BACKOFF : this.#backoff;
+      this.#backoff = backOff(before, this.#tools.clock.monotonicMs());
       const other = verdict.kind === "different" ? (verdict.server ?? null) : null;
       if (verdict.kind === "different" && steady.length > 1) {
         this.#different = verdict.text;

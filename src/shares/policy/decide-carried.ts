@@ -13,6 +13,7 @@ import {
   remountOnceClosed,
   remountOutdated,
 } from "./decide-mounted.ts";
+import { mayFailOver } from "./decide-move.ts";
 import { startOperation } from "./decide-operation.ts";
 import { decideRecovery } from "./decide-recovery.ts";
 import { isDeadErrno, judgeByLook, judgeByProbes, type OwnRoute } from "./decide-routes.ts";
@@ -67,7 +68,10 @@ export function decideCarried(
     return gate ?? (isLost ? followHost(builder, mount, route, true) : null);
   }
   if (verdict.state !== "alive") return null;
-  if (own === "answers") clearError(builder, "host and mount answer");
+  if (own === "answers") {
+    clearError(builder, "host and mount answer");
+    setState(builder, { failedMove: null });
+  }
   // A pause after a failed move is not reset here: files work over the present address, so the next try can
   // wait.
   if (carried.rerouted) return followHost(builder, mount, route, false);
@@ -202,12 +206,17 @@ function decideRouteGone(
     if (builder.seen.away === null && isPatient(builder, carried)) lookAgainSoon(builder);
     return hold();
   }
-  if (isBackingOff(builder)) return hold();
   const reason = `${hostOf(builder, route)} is gone: ${builder.seen.routes[route].probe.text}`;
   if (proved[other])
-    return startOperation(builder, { kind: "failover", reason, mode: "plain", plan: [other], moves: true });
+    return mayFailOver(builder)
+      ? startOperation(builder, { kind: "failover", reason, mode: "plain", plan: [other], moves: true })
+      : hold();
   // A failed proof is repeated as long as `isPatient` says so.
-  if (asking || (state !== "different" && isPatient(builder, carried))) return hold();
+  if (state !== "different" && isPatient(builder, carried)) {
+    lookAgainSoon(builder);
+    return hold();
+  }
+  if (asking || isBackingOff(builder)) return hold();
   // Open files may not move to a server that is not proved to be the same, so the share is mounted anew.
   const why = `${reason}; not proved to be the same server: ${text ?? hostOf(builder, other)}`;
   return startOperation(builder, { kind: "failover", reason: why, mode: "force", plan: [other, other] });

@@ -1,10 +1,13 @@
 // Decides operations that move a carried mount to another route, in one step and without an unmount.
 import { backOff } from "../../reconcile/route-health.ts";
 import { finishArrived, noteFailedRecovery } from "./decide-operation-end.ts";
-import { answer, type Builder, hostOf, setError, setState } from "./decision-builder.ts";
+import { answer, type Builder, hostOf, lookAt, setError, setState } from "./decision-builder.ts";
 import type { Operation } from "./lane-state.ts";
 import type { MoveStepSeen } from "./share-seen.ts";
 import type { Step } from "./step.ts";
+
+/** Pause after a failed failover, ms. Programs wait, and a try is one question to the server. */
+const MOVE_AGAIN_MS = 1_000;
 
 /** The next step of `operation`, or null when it has ended. */
 export function continueMove(builder: Builder, operation: Operation): Step | null {
@@ -23,18 +26,40 @@ function endMove(builder: Builder, operation: Operation, reason: string): null {
   setState(builder, { operation: null });
   if (operation.kind === "recovery") noteFailedRecovery(builder, reason);
   else {
-    setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
+    // A failover has a pause of its own, which does not grow: programs wait.
+    if (operation.kind !== "failover")
+      setState(builder, { mountBackoff: backOff(builder.state.mountBackoff, builder.seen.atMs) });
     if (!operation.asked) setError(builder, `the move failed: ${reason}`);
   }
   return operation.asked ? answer(builder, "failed", `${reason}; nothing was changed`) : null;
 }
 
+/** False right after a failed failover, which is tried again soon; then plans the next look. */
+export function mayFailOver(builder: Builder): boolean {
+  const { failedMove } = builder.state;
+  const notBeforeMs = (failedMove?.atMs ?? Number.NEGATIVE_INFINITY) + MOVE_AGAIN_MS;
+  if (notBeforeMs <= builder.seen.atMs) return true;
+  lookAt(builder, notBeforeMs, "retry");
+  return false;
+}
+
 export function foldMoved(builder: Builder, { step, outcome: moved, tookMs }: MoveStepSeen): void {
+  const { atMs } = builder.seen;
+  const { failedMove: before } = builder.state;
   if (moved.ok) {
     // Looks that began before this time went over the previous route.
-    const movedAtMs = builder.seen.atMs;
-    setState(builder, { movedAtMs, suspicion: null, deadLook: null, pendingLook: null });
+    setState(builder, {
+      movedAtMs: atMs,
+      suspicion: null,
+      deadLook: null,
+      pendingLook: null,
+      failedMove: null,
+    });
     return;
+  }
+  if (!step.planned) {
+    setState(builder, { failedMove: { to: step.route, reason: moved.text, atMs } });
+    if (before?.to === step.route && before.reason === moved.text) return;
   }
   builder.transitions.push({
     name: "share.move_failed",

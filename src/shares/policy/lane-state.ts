@@ -84,6 +84,8 @@ export interface LaneState {
   readonly wakeAskedBy: ShareRequest | null;
   /** Pauses after failed mounts. Any network or config event, or a person's command, resets the pauses. */
   readonly mountBackoff: Backoff;
+  /** The last move that failed while programs wait for a route, monotonic ms; null: none since they waited last. */
+  readonly failedMove: { readonly to: RouteName; readonly reason: string; readonly atMs: number } | null;
   /** Pauses after recoveries that were rolled back. */
   readonly recoveryBackoff: Backoff;
   readonly recoveryFailure: string | null;
@@ -127,6 +129,7 @@ export const NEW_LANE_STATE: LaneState = {
   waking: null,
   wakeAskedBy: null,
   mountBackoff: NO_BACKOFF,
+  failedMove: null,
   recoveryBackoff: NO_BACKOFF,
   recoveryFailure: null,
   tableAppliedWith: null,

@@ -333,6 +333,18 @@ test("A10 a proof that cannot be made is tried again with growing pauses, and at
   assert.equal(note().asking, true);
 });
 
+test("A10 a proof that cannot be made while programs wait is tried again each second", async () => {
+  const { note, answer, clock, asked } = scene();
+  const waiting = { inUse: lost("tb") };
+  for (let failures = 0; failures < 8; failures++) {
+    assert.equal(note({ tb: false }, waiting).asking, true);
+    await answer(unproved("it takes too long"));
+    assert.equal(note({ tb: false }, waiting).asking, false);
+    await clock.advance(1000);
+  }
+  assert.equal(asked.length, 8);
+});
+
 test("A13 connections to the old address of an edited host prove nothing about the new one", async () => {
   const { note, answer, questions } = scene();
   const detour = { seen: seen(true), port: 445 };

@@ -117,6 +117,13 @@ A10 it cannot be proved as long as programs wait: then it is mounted anew, and w
 A10 a proof that fails and says nothing: why it is mounted anew names the host
   carried, proofs fail without a word, ${unproved}, ${PATIENCE}, 5 s: on fallback
   : told a reason /not proved to be the same server: 10.0.2.2"/
+A10 a move that fails while programs wait is tried again each second, and told again only when its reason changes
+  carried, moves fail: it was away, tb refused, event, 40 s: the same mount, 35 to 45 times move fallback
+  : told share.move_failed once, told share.error once, error /the move failed: it was away/
+  moves fail: it takes too long, 2 s: told share.move_failed twice; moves work, 1100 ms: on fallback, phase carrying, no error
+A10 pauses between mounts that failed do not hold up the move of what is mounted
+  carried, its process is gone, mounts over both fail: it is full, event, 60 s, mounts work, 40 s, fresh, tb refused, event, 1 s
+  : on fallback, steps but holds move fallback
 A10 both gone and back: programs wait, nothing is unmounted, and they go on over what comes back
   carried, open 7, both silent, event, 20 s: condition waiting_for_route, error /both hosts are gone/, phase waiting
   tb answers, event, 5 s: the same mount, phase carrying, no error, no step unmount

@@ -429,7 +429,9 @@ test("A10 once the address in use is gone, programs wait, and go on over the oth
   assert.equal(edited("waiting", { proved }, { inUse }).operation, "failover plain fallback");
   const gone = { tb: probed("gone"), fallback: probed("gone") };
   assert.equal(edited("waiting", { proved }, { inUse: gone }).operation, "remount force tb");
-  assert.equal(edited("waiting", { proved }, { inUse, state: PAUSED }).operation, null);
+  const failedMove = { to: "fallback", reason: "it was away", atMs: NOW_MS - 500 } as const;
+  const paused = edited("waiting", { proved }, { inUse, state: { failedMove } });
+  assert.deepEqual([paused.operation, paused.wake?.atMs], [null, NOW_MS + 500]);
 });
 
 test('By hand: with carry = "off", what waits for a proof is left as it is while a person holds the share unmounted', () => {

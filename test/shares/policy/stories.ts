@@ -125,6 +125,8 @@ const ACTS: readonly Act<World>[] = [
       for (const route of routesOf(which)) world.mountFails = { ...world.mountFails, [route]: why };
     },
   ],
+  [/^moves fail: (.+)$/, (world, why = "") => change(world, { moveFails: why })],
+  [/^moves work$/, (world) => change(world, { moveFails: null })],
   [/^mounts work$/, (world) => change(world, { mountFails: { tb: null, fallback: null } })],
   [/^mounts die at once$/, (world) => change(world, { mountsDieAtOnce: true })],
   [/^mounts live$/, (world) => change(world, { mountsDieAtOnce: false })],
@@ -255,7 +257,13 @@ const FACTS: readonly Fact<World>[] = [
     /^(not )?told (\S+)$/,
     (world, not, name = "") => [world.transitionNames.includes(name), not === undefined],
   ],
-  [/^told (\S+) once$/, (world, name) => [world.transitionNames.filter((each) => each === name).length, 1]],
+  [
+    /^told (\S+) (once|twice)$/,
+    (world, name, times) => [
+      world.transitionNames.filter((each) => each === name).length,
+      times === "once" ? 1 : 2,
+    ],
+  ],
   [/^told alone (.+)$/, (world, names = "") => [world.transitionNames, stepsOf(names)]],
   [
     /^told (no|a) reason \/(.+)\/$/,
