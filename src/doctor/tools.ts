@@ -6,10 +6,11 @@ import { release } from "node:os";
 import { delimiter } from "node:path";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { rcloneProgram } from "../rclone-release/installed.ts";
+import { askRcloneVersion } from "../rclone-release/rclone-version.ts";
 import { expecting, isSystemError } from "../runtime/errors.ts";
 import { findProgram } from "../runtime/process/find-program.ts";
 import type { Lacking } from "../shares/drivers/mount-driver.ts";
-import { askRcloneVersion, stockCosts } from "../shares/drivers/rclone/version.ts";
+import { stockCosts } from "../shares/drivers/rclone/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");

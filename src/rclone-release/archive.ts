@@ -6,6 +6,7 @@ import { errorText, MountaineerError } from "../runtime/errors.ts";
 
 /** Limit of an archive's size; the archive of rclone 1.75 has about 30 MB. */
 export const ARCHIVE_AT_MOST_BYTES = 128 * 1024 * 1024;
+const REDIRECTS_AT_MOST = 5;
 
 interface Limits {
   readonly signal: AbortSignal;
@@ -25,14 +26,20 @@ export async function readArchive(path: string, { signal, atMostBytes }: Limits)
   }
 }
 
-/** Downloads an archive. Follows no redirect. Rejects with `rclone_refused`. */
+interface Download extends Limits {
+  readonly withinMs: number;
+  /** Hosts, with a port unless it is the usual one, to which a redirect may lead. */
+  readonly redirectHosts: readonly string[];
+}
+
+/** Downloads an archive. Rejects with `rclone_refused`. */
 export async function downloadArchive(
   address: string,
-  { signal, atMostBytes, withinMs }: Limits & { readonly withinMs: number },
+  { signal, atMostBytes, withinMs, redirectHosts }: Download,
 ): Promise<Buffer> {
   const deadline = AbortSignal.timeout(withinMs);
   try {
-    const answer = await fetch(address, { redirect: "error", signal: AbortSignal.any([signal, deadline]) });
+    const answer = await fetchFrom(address, redirectHosts, AbortSignal.any([signal, deadline]));
     if (answer.status !== 200) throw new Error(`status ${answer.status}`);
     return await collected(answer.body ?? [], atMostBytes);
   } catch (error) {
@@ -41,6 +48,22 @@ export async function downloadArchive(
     const reason = deadline.aborted ? `not complete within ${withinMs / 1000} s` : errorText(cause);
     throw refused(`cannot download ${address}: ${reason}`, error);
   }
+}
+
+/** Follows redirects to these hosts alone, and only within the address's own protocol. */
+async function fetchFrom(address: string, hosts: readonly string[], signal: AbortSignal): Promise<Response> {
+  let url = new URL(address);
+  for (let redirects = 0; redirects <= REDIRECTS_AT_MOST; redirects++) {
+    const answer = await fetch(url, { redirect: "manual", signal });
+    const location = answer.headers.get("location");
+    if (location === null || answer.status < 300 || answer.status >= 400) return answer;
+    await answer.body?.cancel();
+    const next = new URL(location, url);
+    if (next.protocol !== url.protocol || !hosts.includes(next.host))
+      throw new Error(`it redirects to ${next.origin}, which is not named for it`);
+    url = next;
+  }
+  throw new Error(`more than ${REDIRECTS_AT_MOST} redirects`);
 }
 
 async function collected(

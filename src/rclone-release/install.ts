@@ -1,15 +1,24 @@
-// Installs rclone's official release into the home: only the pinned archive, and completely or not at all.
+// Installs an rclone into the home, completely or not at all: the pinned release, or from a file also this project's own
+// build, the engine.
 import { rm } from "node:fs/promises";
 import { arch, platform } from "node:os";
-import { dirname } from "node:path";
+import { join } from "node:path";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { keepPrivateFile, readIfPresent } from "../runtime/files/durable-file.ts";
 import { sha256Of } from "../runtime/files/sha256.ts";
 import { runCommand } from "../runtime/process/child-process.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { ARCHIVE_AT_MOST_BYTES, downloadArchive, readArchive, readZipEntry } from "./archive.ts";
-import { currentVersionPath, installedProgramPath } from "./installed.ts";
-import { archiveName, OFFICIAL_BASE, PINNED, type RcloneRelease, rclonePlatform } from "./releases.ts";
+import { engineIn } from "./engine-file.ts";
+import { currentVersionPath, installedProgramPath, rcloneProgram } from "./installed.ts";
+import { parseRcloneVersion } from "./rclone-version.ts";
+import {
+  archiveName,
+  ENGINE_RELEASE,
+  OFFICIAL_RELEASE,
+  type RcloneRelease,
+  rclonePlatform,
+} from "./releases.ts";
 
 const PROGRAM_AT_MOST_BYTES = 512 * 1024 * 1024;
 const DOWNLOADED_WITHIN_MS = 15 * 60_000;
@@ -19,12 +28,11 @@ const CHANGED_NOTHING = "nothing was changed";
 
 interface InstallOptions {
   readonly home: string;
-  /** A local archive; null: download the official one. */
+  /** A local archive of the release, or a file with an engine; null: download the release. */
   readonly file: string | null;
   readonly signal: AbortSignal;
-  /** Only tests set the following options. Default: the official release, for this machine. */
+  /** Only tests set the following options. Default: the pinned release, for this machine. */
   readonly release?: RcloneRelease;
-  readonly base?: string;
   readonly platform?: string | null;
   readonly atMostBytes?: number;
   readonly withinMs?: number;
@@ -35,58 +43,90 @@ export interface InstalledRclone {
   readonly program: string;
   /** The installed version that was in use before; null: none was. */
   readonly before: string | null;
+  /** The program that mounts use from now on: `program`, unless a newer engine lies beside this build. */
+  readonly used: string;
+}
+
+/** A program that is not installed yet. */
+interface Candidate {
+  readonly content: Buffer;
+  /** What it has to report; null: it has to report that it is an engine. */
+  readonly version: string | null;
 }
 
 /**
- * Installs the release beside earlier versions, because running mounts still use those. After a crash at any
+ * Installs the program beside earlier versions, because running mounts still use those. After a crash at any
  * moment, either the earlier version or the new one is in use. Rejects with `rclone_refused`.
  */
 export async function installRclone(options: InstallOptions): Promise<InstalledRclone> {
-  const { home, file, signal, release = PINNED } = options;
-  const { platform: own = rclonePlatform(platform(), arch()), base = OFFICIAL_BASE } = options;
-  const { atMostBytes = ARCHIVE_AT_MOST_BYTES, withinMs = DOWNLOADED_WITHIN_MS } = options;
-  const { version, sums } = release;
-  if (own === null) {
-    throw refused(`no rclone is known for ${platform()} on ${arch()}`, "install your system's package");
-  }
-  const expected = sums[own];
-  const name = archiveName(version, own);
-  if (expected === undefined) {
-    const hint = `${CHANGED_NOTHING}; install your system's package, or put rclone from https://rclone.org/downloads first on PATH`;
-    throw refused(`this build of Mountaineer pins no checksum of ${name}.zip, so it installs none`, hint);
-  }
-  const limits = { signal, atMostBytes };
-  const address = `${base}/v${version}/${name}.zip`;
-  const archive =
-    file === null ? await downloadArchive(address, { ...limits, withinMs }) : await readArchive(file, limits);
-  requireSum(archive, own, file ?? address, release);
-  const content = await unpacked(archive, `${name}/rclone`);
-
-  const program = installedProgramPath(home, version);
+  const { home, signal } = options;
+  const candidate = await candidateOf(options);
   const before = (await readIfPresent(currentVersionPath(home)))?.trim() ?? null;
-  await keepPrivateFile(program, content, { mode: OWN_PROGRAM, signal });
+  const untried = join(home, "rclone", "untried");
   try {
-    await requireVersion(program, version, signal);
-  } catch (error) {
-    if (before !== version) await rm(dirname(program), { recursive: true, force: true });
-    throw error;
+    await keepPrivateFile(join(untried, "rclone"), candidate.content, { mode: OWN_PROGRAM, signal });
+    const version = await versionOf(join(untried, "rclone"), candidate, signal);
+    const program = installedProgramPath(home, version);
+    await keepPrivateFile(program, candidate.content, { mode: OWN_PROGRAM, signal });
+    await keepPrivateFile(currentVersionPath(home), `${version}\n`, { signal });
+    return { version, program, before, used: await rcloneProgram(home) };
+  } finally {
+    await rm(untried, { recursive: true, force: true });
   }
-  await keepPrivateFile(currentVersionPath(home), `${version}\n`, { signal });
-  return { version, program, before };
 }
 
-function requireSum(archive: Buffer, own: string, from: string, { version, sums }: RcloneRelease): void {
+async function candidateOf(options: InstallOptions): Promise<Candidate> {
+  const { file, signal, release = ENGINE_RELEASE ?? OFFICIAL_RELEASE } = options;
+  const { platform: own = rclonePlatform(platform(), arch()) } = options;
+  const { atMostBytes = ARCHIVE_AT_MOST_BYTES, withinMs = DOWNLOADED_WITHIN_MS } = options;
+  const limits = { signal, atMostBytes };
+  if (own === null)
+    throw refused(`no rclone is known for ${platform()} on ${arch()}`, "install your system's package");
+  if (file === null) {
+    requirePin(release, own);
+    const address = addressOf(release, own);
+    const { redirectHosts } = release;
+    const archive = await downloadArchive(address, { ...limits, withinMs, redirectHosts });
+    return await released(archive, own, address, release);
+  }
+  const content = await readArchive(file, limits);
+  const pinned = [release, OFFICIAL_RELEASE].find(({ sums }) => sums[own] === sha256Of(content));
+  if (pinned !== undefined) return await released(content, own, file, pinned);
+  const engine = await engineIn(content, own, PROGRAM_AT_MOST_BYTES).catch(() => null);
+  if (engine !== null) return { content: engine, version: null };
+  requirePin(release, own);
+  return await released(content, own, file, release);
+}
+
+function addressOf({ version, folder }: RcloneRelease, own: string): string {
+  return `${folder}/${archiveName(version, own)}.zip`;
+}
+
+function requirePin({ version, sums }: RcloneRelease, own: string): void {
+  if (sums[own] !== undefined) return;
+  const hint = `${CHANGED_NOTHING}; install your system's package, or put rclone from https://rclone.org/downloads first on PATH`;
+  const name = `${archiveName(version, own)}.zip`;
+  throw refused(`this build of Mountaineer pins no checksum of ${name}, so it installs none`, hint);
+}
+
+/** The program in the release's archive. Rejects if the archive is not the pinned one. */
+async function released(
+  archive: Buffer,
+  own: string,
+  from: string,
+  release: RcloneRelease,
+): Promise<Candidate> {
+  const { version, sums } = release;
   const found = sha256Of(archive);
-  if (found === sums[own]) return;
-  const other = Object.keys(sums).find((name) => sums[name] === found);
-  const what = other === undefined ? "" : `, which is that of ${archiveName(version, other)}.zip`;
-  throw refused(
-    `${from} is not the release of rclone ${version} for ${own}: found SHA-256 ${found}${what}, expected ${sums[own]}`,
-    `${CHANGED_NOTHING}; take ${archiveName(version, own)}.zip from ${OFFICIAL_BASE}/v${version}`,
-  );
-}
-
-async function unpacked(archive: Buffer, entry: string): Promise<Buffer> {
+  if (found !== sums[own]) {
+    const other = Object.keys(sums).find((name) => sums[name] === found);
+    const what = other === undefined ? "" : `, which is that of ${archiveName(version, other)}.zip`;
+    throw refused(
+      `${from} is not the release of rclone ${version} for ${own}: found SHA-256 ${found}${what}, expected ${sums[own]}`,
+      `${CHANGED_NOTHING}; take ${addressOf(release, own)}, or the program that \`npm run engine\` builds in a clone on such a machine`,
+    );
+  }
+  const entry = `${archiveName(version, own)}/rclone`;
   let content: Buffer | null;
   try {
     content = await readZipEntry(archive, entry, PROGRAM_AT_MOST_BYTES);
@@ -94,12 +134,11 @@ async function unpacked(archive: Buffer, entry: string): Promise<Buffer> {
     throw refused(`the archive cannot be unpacked: ${errorText(error)}`, CHANGED_NOTHING);
   }
   if (content === null) throw refused(`the archive has no ${entry}`, CHANGED_NOTHING);
-  return content;
+  return { content, version };
 }
 
-/** Rejects unless the program runs here and reports this version. */
-async function requireVersion(program: string, version: string, signal: AbortSignal): Promise<void> {
-  const expected = `rclone v${version}`;
+/** Starts the program. Rejects unless it runs here and reports the version that it should. */
+async function versionOf(program: string, { version }: Candidate, signal: AbortSignal): Promise<string> {
   const output = await runCommand(program, ["version"], {
     clock: systemClock,
     deadlineMs: VERSION_WITHIN_MS,
@@ -110,8 +149,11 @@ async function requireVersion(program: string, version: string, signal: AbortSig
       signal.throwIfAborted();
       return errorText(error);
     });
-  if (output.trim() === expected) return;
-  throw refused(`rclone does not run here: found "${output}", expected "${expected}"`, CHANGED_NOTHING);
+  const reported = /^rclone v(\d[\w.-]*)$/.exec(output.trim())?.[1] ?? "";
+  const isEngine = (parseRcloneVersion(reported)?.engine ?? null) !== null;
+  if (version === null ? isEngine : reported === version) return reported;
+  const expected = version === null ? "the version of Mountaineer's own" : `"rclone v${version}"`;
+  throw refused(`rclone does not run here: found "${output}", expected ${expected}`, CHANGED_NOTHING);
 }
 
 function refused(message: string, hint: string): MountaineerError {

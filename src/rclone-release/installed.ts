@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { entryExists, readIfPresent } from "../runtime/files/durable-file.ts";
 import { isProgram } from "../runtime/process/find-program.ts";
+import { parseRcloneVersion } from "./rclone-version.ts";
 
 export function currentVersionPath(home: string): string {
   return join(home, "rclone", "current");
@@ -18,11 +19,6 @@ export function installedProgramPath(home: string, version: string): string {
  * relative to this module, which lies two folders deep in sources and builds.
  */
 const BESIDE = fileURLToPath(new URL("../../rclone/", import.meta.url));
-
-/** The number of this project's own build of rclone (engine/), from its version; 0: another's build. */
-function engineOf(version: string): number {
-  return Number(/-mountaineer\.(\d+)$/.exec(version)?.[1] ?? 0);
-}
 
 /** An unreadable file must not prevent mounting. */
 async function versionIn(file: string): Promise<string> {
@@ -42,6 +38,7 @@ export async function installedRclone(home: string, folder = BESIDE): Promise<st
     versionIn(join(folder, "version")),
     isProgram(beside),
   ]);
+  const engineOf = (text: string): number => parseRcloneVersion(text)?.engine ?? 0;
   if (isBeside && engineOf(besideVersion) > engineOf(version)) return beside;
   const program = installedProgramPath(home, version);
   if (/^\d+(\.\d+)+(-[\w.]+)?$/.test(version) && (await isProgram(program))) return program;

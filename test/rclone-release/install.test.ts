@@ -30,6 +30,45 @@ const archiveOf = (version: string, content = saying(version)): Buffer =>
     { name: entryOf(version), content },
   ]);
 
+const releaseOf = (version: string, sums: Record<string, string>, folder = "http://127.0.0.1:1") => ({
+  version,
+  folder,
+  redirectHosts: [] as readonly string[],
+  sums,
+});
+
+/** A Linux program that prints this version, or a program for another processor. */
+function engineOf(version: string, processor = 0x3e): Buffer {
+  const words = Buffer.from(`rclone v${version}\n`);
+  const program = Buffer.alloc(0x78);
+  program.write("\x7fELF\x02\x01\x01", "latin1");
+  for (const [at, value] of [
+    [16, 2],
+    [18, processor],
+    [20, 1],
+    [52, 64],
+    [54, 56],
+    [56, 1],
+    [64, 1],
+    [68, 5],
+  ] as const)
+    program.writeUInt16LE(value, at);
+  for (const [at, value] of [
+    [24, 0x400078],
+    [32, 64],
+    [80, 0x400000],
+    [88, 0x400000],
+    [96, 0x1000],
+    [104, 0x1000],
+    [112, 0x1000],
+  ] as const)
+    program.writeBigUInt64LE(BigInt(value), at);
+  // write(1, words, length); exit(0)
+  const code = Buffer.from("b801000000bf01000000488d3510000000ba000000000f05b83c00000031ff0f05", "hex");
+  code.writeUInt32LE(words.length, 18);
+  return Buffer.concat([program, code, words]);
+}
+
 /** An archive with another byte, so far behind a signature. */
 function altered(name: string, signature: string, offset: number, byte: number): Buffer {
   const archive = zipOf([{ name, content: saying("1.76.0") }]);
@@ -63,7 +102,7 @@ async function world(t: TestContext): Promise<World> {
   }: Case = {}) => {
     const file = join(folder, "rclone.zip");
     await writeFile(file, sent ?? archive);
-    const release = { version, sums: { [OWN]: sha256Of(archive) } };
+    const release = releaseOf(version, { [OWN]: sha256Of(archive) });
     const limit = atMostBytes === undefined ? {} : { atMostBytes };
     return installRclone({ home, file, signal: NEVER, platform: OWN, release, ...limit });
   };
@@ -137,7 +176,7 @@ describe("an archive that is here", () => {
     for (const sent of [tampered, archive.subarray(0, archive.length - 30), Buffer.alloc(0)]) {
       const { message, hint } = await refusal({ archive, sent });
       assert.match(message, new RegExp(`found SHA-256 ${sha256Of(sent)}, expected ${sha256Of(archive)}`));
-      assert.match(hint ?? "", /nothing was changed; take rclone-v1\.76\.0-linux-amd64\.zip/);
+      assert.match(hint ?? "", /nothing was changed; take http:.*\/rclone-v1\.76\.0-linux-amd64\.zip/);
     }
     assert.match((await refusal({ archive, atMostBytes: 100 })).message, /longer than 100 bytes/);
     assert.equal(await inHome(home), program);
@@ -150,7 +189,7 @@ describe("an archive that is here", () => {
     await writeFile(file, "of a Mac");
     const sums = { [OWN]: sha256Of("of Linux"), "osx-arm64": sha256Of("of a Mac") };
     const from = (platform: string | null) =>
-      refusalOf(installRclone({ home, file, signal: NEVER, platform, release: { version: "1.76.0", sums } }));
+      refusalOf(installRclone({ home, file, signal: NEVER, platform, release: releaseOf("1.76.0", sums) }));
     assert.match((await from(OWN)).message, /which is that of rclone-v1\.76\.0-osx-arm64\.zip, expected/);
     assert.match((await from("linux-386")).message, /pins no checksum of rclone-v1\.76\.0-linux-386\.zip/);
     assert.match((await from(null)).message, /no rclone is known for/);
@@ -208,7 +247,7 @@ describe("an archive that is here", () => {
     await refusal({ version: "1.75.1", archive: archiveOf("1.75.1", "#!/bin/sh\nexit 1\n") });
     assert.equal(await inHome(home), join(home, "rclone/1.75.1/rclone"), "what is in use stays");
     const file = join(home, "../rclone.zip");
-    const release = { version: "1.76.0", sums: { [OWN]: sha256Of(await readFile(file)) } };
+    const release = releaseOf("1.76.0", { [OWN]: sha256Of(await readFile(file)) });
     const signal = AbortSignal.abort(new Error("stopped"));
     await assert.rejects(installRclone({ home, file, signal, platform: OWN, release }), {
       message: "stopped",
@@ -242,13 +281,14 @@ describe("an archive that is here", () => {
 });
 
 describe("an archive that is downloaded", () => {
-  const release = (archive: Buffer) => ({ version: "1.76.0", sums: { [OWN]: sha256Of(archive) } });
+  const release = (archive: Buffer, base: string) =>
+    releaseOf("1.76.0", { [OWN]: sha256Of(archive) }, `${base}/v1.76.0`);
 
   it("is asked for once, where rclone publishes it", async (t) => {
     const archive = archiveOf("1.76.0");
     const { base, asked } = await serve(t, (response) => response.end(archive));
     const home = await temporaryFolder(t);
-    const options = { home, file: null, signal: NEVER, platform: OWN, base, release: release(archive) };
+    const options = { home, file: null, signal: NEVER, platform: OWN, release: release(archive, base) };
     const { program } = await installRclone(options);
     assert.equal(await inHome(home), program);
     assert.deepEqual(asked, ["/v1.76.0/rclone-v1.76.0-linux-amd64.zip"]);
@@ -257,8 +297,8 @@ describe("an archive that is downloaded", () => {
   it("is not asked for when nothing is pinned", async (t) => {
     const { base, asked } = await serve(t, (response) => response.end("anything"));
     const home = await temporaryFolder(t);
-    const options = { home, file: null, signal: NEVER, platform: OWN, base };
-    await refusalOf(installRclone({ ...options, release: { version: "1.76.0", sums: {} } }));
+    const options = { home, file: null, signal: NEVER, platform: OWN };
+    await refusalOf(installRclone({ ...options, release: releaseOf("1.76.0", {}, base) }));
     assert.deepEqual(asked, []);
   });
 
@@ -274,7 +314,10 @@ describe("an archive that is downloaded", () => {
         },
         /cannot download/,
       ],
-      [(response) => response.writeHead(302, { location: "http://127.0.0.1:1/" }).end(), /redirect/],
+      [
+        (response) => response.writeHead(302, { location: "http://127.0.0.1:1/" }).end(),
+        /redirects to http:\/\/127\.0\.0\.1:1, which is not named/,
+      ],
       [(response) => response.writeHead(404).end(), /status 404/],
     ];
     for (const [answer, why] of cases) {
@@ -282,8 +325,9 @@ describe("an archive that is downloaded", () => {
       const home = await temporaryFolder(t);
       // Only what never comes is waited for so briefly.
       const withinMs = why.source.includes("within") ? 300 : 60_000;
-      const options = { home, file: null, signal: NEVER, platform: OWN, base, withinMs, atMostBytes: 4_000 };
-      assert.match((await refusalOf(installRclone({ ...options, release: release(archive) }))).message, why);
+      const options = { home, file: null, signal: NEVER, platform: OWN, withinMs, atMostBytes: 4_000 };
+      const refusal = await refusalOf(installRclone({ ...options, release: release(archive, base) }));
+      assert.match(refusal.message, why);
       assert.deepEqual(await readdir(home), []);
     }
   });
@@ -300,9 +344,102 @@ describe("an archive that is downloaded", () => {
       file: null,
       signal: controller.signal,
       platform: OWN,
-      base,
+      release: release(archive, base),
     };
-    await assert.rejects(installRclone({ ...options, release: release(archive) }), { code: "aborted" });
+    await assert.rejects(installRclone(options), { code: "aborted" });
+  });
+
+  it("is taken by way of the hosts that are named for it, a few times at most", async (t) => {
+    const archive = archiveOf("1.76.0");
+    const { base: far, asked } = await serve(t, (response) => response.end(archive));
+    const { base } = await serve(t, (response) => response.writeHead(302, { location: `${far}/kept` }).end());
+    const home = await temporaryFolder(t);
+    const from = (redirectHosts: readonly string[], address = base) => ({
+      ...{ home, file: null, signal: NEVER, platform: OWN },
+      release: { ...release(archive, address), redirectHosts },
+    });
+    const host = new URL(far).host;
+    for (const others of [[], ["127.0.0.1"], [new URL(base).host]])
+      assert.match((await refusalOf(installRclone(from(others)))).message, /which is not named/);
+    assert.deepEqual(asked, []);
+    await installRclone(from([host]));
+    assert.deepEqual(asked, ["/kept"]);
+    const round = await serve(t, (response) => response.writeHead(302, { location: "/again" }).end());
+    const there = from([new URL(round.base).host], round.base);
+    assert.match((await refusalOf(installRclone(there))).message, /more than 5 redirects/);
+  });
+});
+
+describe("an engine in a file", { skip: process.arch !== "x64" || process.platform !== "linux" }, () => {
+  const version = "1.76.0-mountaineer.3";
+  const release = releaseOf("1.75.1", { [OWN]: sha256Of("the official archive") });
+  const named = async (t: TestContext, name: string, content: Buffer) => {
+    const folder = await temporaryFolder(t);
+    const [home, file] = [join(folder, "home"), join(folder, name)];
+    await writeFile(file, content);
+    return { home, install: () => installRclone({ home, file, signal: NEVER, platform: OWN, release }) };
+  };
+
+  it("is installed, whether it is the program or an archive, and whatever the file is called", async (t) => {
+    const program = engineOf(version);
+    const archive = zipOf([
+      { name: "mountaineer/README.md", content: "read me" },
+      { name: "mountaineer/rclone/version", content: version },
+      { name: "mountaineer/rclone/rclone", content: program },
+    ]);
+    for (const [name, content] of [
+      ["rclone", program],
+      ["rclone.zip", program],
+      ["engine.zip", archive],
+      ["engine", archive],
+    ] as const) {
+      const { home, install } = await named(t, name, content);
+      const installed = await install();
+      assert.equal(installed.version, version, name);
+      assert.equal(await inHome(home), installed.program);
+      assert.deepEqual(await readFile(installed.program), program);
+      assert.deepEqual((await readdir(join(home, "rclone"))).sort(), [version, "current"]);
+    }
+  });
+
+  it("is the only program that is taken without a pinned checksum, and nothing else is started", async (t) => {
+    const marker = join(await temporaryFolder(t), "started");
+    // A system gives what it cannot run to the shell.
+    const script = `\ntouch ${marker}\necho rclone v${version}\n`;
+    const engine = engineOf(version);
+    for (const [name, content] of Object.entries({
+      "another's build": engineOf("1.76.0"),
+      "another processor's": Buffer.concat([engineOf(version, 0xb7), Buffer.from(script)]),
+      "a Mac's": Buffer.concat([Buffer.from("cffaedfe07000001", "hex"), Buffer.from(script)]),
+      "a script": Buffer.from(`#!/bin/sh${script}`),
+      "an archive that reads as a script": Buffer.concat([Buffer.from("PK\x03\x04"), Buffer.from(script)]),
+      "an archive of scripts": zipOf([{ name: "rclone", content: script }]),
+      "an archive of two": zipOf([
+        { name: "a/rclone", content: engine },
+        { name: "b/rclone", content: engine },
+      ]),
+      "an archive of none": zipOf([{ name: "rclone.exe", content: engine }]),
+      nothing: Buffer.alloc(0),
+    })) {
+      const { home, install } = await named(t, "rclone", content);
+      const { message, hint } = await refusalOf(install());
+      assert.match(message, /is not the release of rclone 1\.75\.1 for linux-amd64: found SHA-256/, name);
+      assert.match(hint ?? "", /nothing was changed; .*npm run engine/, name);
+      assert.equal(await stat(home).catch(() => null), null, name);
+    }
+    assert.equal(await stat(marker).catch(() => null), null);
+  });
+
+  it("that does not report an engine's version is refused, and the one of before stays", async (t) => {
+    const { home, install } = await named(t, "rclone", engineOf(version));
+    await install();
+    const lying = Buffer.concat([engineOf("1.76.0"), Buffer.from(version)]);
+    const file = join(home, "lying");
+    await writeFile(file, lying);
+    const refusal = await refusalOf(installRclone({ home, file, signal: NEVER, platform: OWN, release }));
+    assert.match(refusal.message, /found "rclone v1\.76\.0", expected the version of Mountaineer's own/);
+    assert.equal(await inHome(home), join(home, "rclone", version, "rclone"));
+    assert.deepEqual((await readdir(join(home, "rclone"))).sort(), [version, "current"]);
   });
 });
 

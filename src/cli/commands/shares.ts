@@ -190,25 +190,31 @@ export const SHARES_COMMANDS: GroupedCommands = {
 };
 
 const rcloneInstallCommand = command("rclone install", {
-  summary: "install rclone's official release into the home",
+  summary: "install a newer rclone into the home",
   description:
-    "Downloads the release that this version of Mountaineer pins, for this machine, from downloads.rclone.org, " +
-    "or takes an archive that you downloaded; its SHA-256 must be the pinned one. Each share uses it instead of " +
-    "the system's from its next mount on. Versions are kept side by side in the home's folder rclone. Nothing is " +
-    "ever downloaded without this command.",
+    "Downloads the release that this version of Mountaineer pins, for this machine, or takes a file: the archive " +
+    "of that release, whose SHA-256 must be the pinned one, or Mountaineer's own rclone, as a program or in a zip " +
+    "archive. Each share uses it instead of the system's from its next mount on, unless this Mountaineer brings a " +
+    "newer one of its own. Versions are kept side by side in the home's folder rclone. Nothing is ever " +
+    "downloaded without this command.",
   examples: {
-    "mountaineer rclone install": "download it",
-    "mountaineer rclone install ./rclone.zip": "use an archive that you have",
+    "mountaineer rclone install": "download the pinned release",
+    "mountaineer rclone install ./rclone.zip": "use an archive, or a program, that you have",
   },
   takes: {
-    "[file]": "rclone's archive, as downloaded from its site",
+    "[file]": "the release's archive, or Mountaineer's own rclone, built elsewhere by npm run engine",
   },
   async run(context, { file }) {
     const { installRclone } = await import("../../rclone-release/install.ts");
     const { home, signal } = context;
     const installed = await installRclone({ home, file: file === null ? null : resolve(file), signal });
     showResult(context, installed, () => `rclone ${installed.version} is installed: ${installed.program}\n`);
-    if (!context.json) context.note("each share uses it from its next mount on");
+    if (context.json) return;
+    context.note(
+      installed.used === installed.program
+        ? "each share uses it from its next mount on"
+        : `shares use ${installed.used} instead, which takes precedence (docs/drivers.md)`,
+    );
   },
 });
 
@@ -218,7 +224,7 @@ export const RCLONE_COMMANDS: GroupedCommands = {
     summary: "a newer rclone than the system's",
     description:
       "The driver rclone mounts with the one in the home, if there is one, else with the system's.",
-    examples: { "mountaineer rclone install": "take the official release into the home" },
+    examples: { "mountaineer rclone install": "take the pinned release into the home" },
   },
   commands: [rcloneInstallCommand],
 };

@@ -3,4 +3,5 @@ import { installRclone } from "../../../src/rclone-release/install.ts";
 
 const [home = "", file = "", version = "", platform = "", sum = ""] = process.argv.slice(2);
 const { signal } = new AbortController();
-await installRclone({ home, file, signal, platform, release: { version, sums: { [platform]: sum } } });
+const release = { version, folder: "http://127.0.0.1:1", redirectHosts: [], sums: { [platform]: sum } };
+await installRclone({ home, file, signal, platform, release });

@@ -3,6 +3,11 @@ import { access, constants, readFile, stat } from "node:fs/promises";
 import { delimiter } from "node:path";
 import { installedRclone } from "../../../rclone-release/installed.ts";
 import {
+  parseRcloneVersion,
+  type RcloneVersion,
+  VERSION_DEADLINE_MS,
+} from "../../../rclone-release/rclone-version.ts";
+import {
   errorText,
   expecting,
   isSystemError,
@@ -15,13 +20,7 @@ import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import type { ShareSpec } from "../../share-spec.ts";
 import type { Lacking } from "../mount-driver.ts";
-import {
-  parseRcloneVersion,
-  type RcloneVersion,
-  rcloneCan,
-  stockCosts,
-  VERSION_DEADLINE_MS,
-} from "./version.ts";
+import { rcloneCan, stockCosts } from "./version.ts";
 
 /** How long a found program's path is used again, ms. After that, PATH is searched anew. */
 const SEARCHED_ANEW_MS = 60_000;

@@ -1,13 +1,14 @@
 // The remote control of a running rclone: HTTP on a port of 127.0.0.1, behind a password.
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { parseRcloneVersion, type RcloneVersion } from "../../../rclone-release/rclone-version.ts";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import type { ProcessIdentity } from "../../../runtime/process/process-identity.ts";
 import { jsonObject } from "../../../runtime/text/json-object.ts";
 import type { Clock } from "../../../runtime/time/clock.ts";
 import { writeUnlessFull } from "../share-files.ts";
 import type { RcloneFiles } from "./files.ts";
-import { parseRcloneVersion, type RcloneVersion, rcloneCan } from "./version.ts";
+import { rcloneCan } from "./version.ts";
 
 export interface RcloneControl {
   readonly port: number;

@@ -2,6 +2,7 @@
 
 import { basename, dirname, join } from "node:path";
 import { DEFAULT_ACCESS } from "../../../config/values/mount-access.ts";
+import { isEngine, type RcloneVersion } from "../../../rclone-release/rclone-version.ts";
 import { readIfPresent } from "../../../runtime/files/durable-file.ts";
 import { isOfOtherHome } from "../../../runtime/files/noted-home.ts";
 import { isRunning } from "../../../runtime/process/process-identity.ts";
@@ -32,7 +33,7 @@ import {
   shareFilesIn,
   UNKNOWN_FOLDING,
 } from "../share-files.ts";
-import { isEngine, type RcloneVersion, rcloneCan } from "./version.ts";
+import { rcloneCan } from "./version.ts";
 
 export interface RcloneFiles extends ShareFiles {
   readonly config: string;

@@ -1,24 +1,9 @@
-// rclone's version, and what it can do: a table with the first version that has each ability.
+// What an rclone can do, by its version: a table with the first version that has each ability.
 
 import { canBuildEngine } from "../../../rclone-release/installed.ts";
-import { expecting, isOwnError } from "../../../runtime/errors.ts";
-import { runCommand } from "../../../runtime/process/child-process.ts";
-import type { Clock } from "../../../runtime/time/clock.ts";
+import { isEngine, type RcloneVersion } from "../../../rclone-release/rclone-version.ts";
+import { ENGINE_RELEASE } from "../../../rclone-release/releases.ts";
 import type { Lacking } from "../mount-driver.ts";
-
-export interface RcloneVersion {
-  readonly major: number;
-  readonly minor: number;
-  /** The number of this project's own build (engine/), which `rclone version` tells; null: another's build. */
-  readonly engine: number | null;
-}
-
-/** Whether it is this project's own build. */
-export function isEngine(version: RcloneVersion | null): boolean {
-  return version !== null && version.engine !== null;
-}
-
-export const VERSION_DEADLINE_MS = 5_000;
 
 /** The first minor version of rclone 1 that has the ability. */
 const SINCE = {
@@ -72,20 +57,7 @@ export async function stockCosts(
 
 function cureOf(version: RcloneVersion, canBuild: boolean): string {
   if (canBuild) return "build Mountaineer's own: npm run engine (in the clone)";
+  if (ENGINE_RELEASE !== null) return "install Mountaineer's own: mountaineer rclone install";
   const cure = "Mountaineer's own comes with its packages (docs/install.md)";
   return rcloneCan(version, "survivesBrokenUploads") ? cure : `${NEWER_RCLONE}; ${cure}`;
-}
-
-/** Asks rclone for its version; null: rclone is missing, or does not print its version. */
-export async function askRcloneVersion(clock: Clock, rclone: string): Promise<RcloneVersion | null> {
-  const limits = { clock, deadlineMs: VERSION_DEADLINE_MS };
-  const ran = await runCommand(rclone, ["version"], limits).catch(expecting(isOwnError, null));
-  return ran === null ? null : parseRcloneVersion(ran.stdout);
-}
-
-export function parseRcloneVersion(text: string): RcloneVersion | null {
-  const match = /^(?:rclone )?v(\d+)\.(\d+)(?:\.\d+-mountaineer\.(\d+)\b)?/.exec(text);
-  if (match === null) return null;
-  const [, major, minor, engine] = match;
-  return { major: Number(major), minor: Number(minor), engine: engine === undefined ? null : Number(engine) };
 }

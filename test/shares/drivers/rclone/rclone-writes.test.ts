@@ -366,6 +366,8 @@ describe("notes of files that are being changed", noSkip, () => {
   };
 
   it("A11 list all that was written once they are asked for, also after the cut, and the file's time stays as it is", async (t) => {
+    // The engine's notes are never late.
+    preferSystemRclone(t);
     await using bench = await startBench(t);
     const { share, mount, cacheFile, note, writer } = await scene(bench);
     await holder(t, PIECES_CHANGER, [join(share.mountPath, "file [x]")]);

@@ -8,6 +8,7 @@ import { delimiter, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { installRclone } from "../../../../src/rclone-release/install.ts";
 import { installedRclone } from "../../../../src/rclone-release/installed.ts";
+import { askRcloneVersion } from "../../../../src/rclone-release/rclone-version.ts";
 import { sha256Of } from "../../../../src/runtime/files/sha256.ts";
 import { runCommand } from "../../../../src/runtime/process/child-process.ts";
 import { findProgram } from "../../../../src/runtime/process/find-program.ts";
@@ -17,7 +18,6 @@ import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { askSpace, controlOf } from "../../../../src/shares/drivers/rclone/control.ts";
 import { rcloneFiles } from "../../../../src/shares/drivers/rclone/files.ts";
 import { listRcloneMounts } from "../../../../src/shares/drivers/rclone/serving.ts";
-import { askRcloneVersion } from "../../../../src/shares/drivers/rclone/version.ts";
 import type { RouteSpec, ShareSpec } from "../../../../src/shares/share-spec.ts";
 import { zipOf } from "../../../rclone-release/zip.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -297,7 +297,8 @@ describe("an rclone in the home", noSkip, () => {
     await using bench = await startBench(t);
     const file = join(folder, "rclone.zip");
     await writeFile(file, zip);
-    const release = { version, sums: { [platform]: sha256Of(zip) } };
+    const sums = { [platform]: sha256Of(zip) };
+    const release = { version, folder: "http://127.0.0.1:1", redirectHosts: [], sums };
     const { signal } = new AbortController();
     const { program } = await installRclone({ home: bench.stateFolder, file, signal, platform, release });
 

@@ -1,19 +1,7 @@
-// What `rclone version` tells.
+// What an rclone costs, by its version.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseRcloneVersion, stockCosts } from "../../../../src/shares/drivers/rclone/version.ts";
-
-test("an engine is known by its version, and no other rclone is taken for one", () => {
-  for (const [text, expected] of [
-    ["rclone v1.76.0-mountaineer.12\n- os/version: debian 12.1\n", { major: 1, minor: 76, engine: 12 }],
-    ["v1.76.0-mountaineer.3", { major: 1, minor: 76, engine: 3 }],
-    ["rclone v1.60.1-DEV\n", { major: 1, minor: 60, engine: null }],
-    ["rclone v1.76.0-mountaineering.1\n", { major: 1, minor: 76, engine: null }],
-    ["rclone v1.76.0\n- go/version: v1.76.0-mountaineer.1\n", { major: 1, minor: 76, engine: null }],
-    ["mountaineer v1.76.0", null],
-  ] as const)
-    assert.deepEqual(parseRcloneVersion(text), expected, text);
-});
+import { stockCosts } from "../../../../src/shares/drivers/rclone/version.ts";
 
 test("A16 A11 what a stock rclone costs is told by its version, with what cures it here; an engine costs nothing", async () => {
   const costs = async (minor: number, engine: number | null, isClone: boolean) =>
