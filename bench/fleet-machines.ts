@@ -1,7 +1,7 @@
 // Machines of a fleet in one process, for the bench: each is src/fleet/fleet.ts as it is, with a link of its own. Does
 // what it is told over the channel to its parent, and answers when it is done.
 import { setTimeout as pause } from "node:timers/promises";
-import type { StatusReport } from "../src/api/contract.ts";
+import type { StatusReport } from "../src/api/contract/contract.ts";
 import { Fleet } from "../src/fleet/fleet.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import { sampleBackend } from "../test/api/sample-gateway.ts";

@@ -2,7 +2,7 @@
 // and what one open page costs the daemon. What passes is told to the page in place of the daemon's own answers, as no
 // machine here has 40 shares and 60 servers.
 import type { CDPSession } from "playwright-core";
-import type { FlowEvent } from "../src/api/contract.ts";
+import type { FlowEvent } from "../src/api/contract/contract.ts";
 import { gatewayReport, sampleBackend } from "../test/api/sample-gateway.ts";
 import { sampleShare } from "../test/api/sample-report.ts";
 import { NO_BROWSER, openPageRig, type PageRig, SOON_MS } from "../test/web/page-rig.ts";

@@ -1,6 +1,6 @@
 // The JSON report of `mountaineer doctor`.
 import type { ConfigSnapshot } from "../config/snapshot.ts";
-import type { Ask } from "./operations.ts";
+import type { Ask } from "./operations/operations.ts";
 
 export type DoctorSeverity = "ok" | "info" | "warning" | "error";
 

@@ -2,8 +2,8 @@
 // command, and the whole daemon in the foreground.
 import type { Duplex } from "node:stream";
 import type { ReaderProcess } from "../config/worker/reader-process.ts";
-import type { StatusReport } from "./contract.ts";
-import type { Ask, OperationName, StepOperation } from "./operations.ts";
+import type { StatusReport } from "./contract/contract.ts";
+import type { Ask, OperationName, StepOperation } from "./operations/operations.ts";
 import type { PageFiles } from "./page-files.ts";
 
 /** How a command opens the engine in its own process. */

@@ -1,5 +1,5 @@
 // The page of `mountaineer` without a command: the status, or how to begin.
-import type { StatusReport } from "../api/contract.ts";
+import type { StatusReport } from "../api/contract/contract.ts";
 import { packageVersion } from "../api/version.ts";
 import { columns, padded } from "../runtime/text/plain-text.ts";
 import type { CommandContext } from "./input/command.ts";

@@ -1,9 +1,9 @@
 // The fleet within the service, and its part in a reload. Its code is loaded only if a fleet is configured.
 import { type Duplex, duplexPair } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
-import type { Condition, StatusReport } from "../api/contract.ts";
-import { fleetOff } from "../api/gateway-names.ts";
-import type { Control } from "../api/operations.ts";
+import type { Condition, StatusReport } from "../api/contract/contract.ts";
+import { fleetOff } from "../api/operations/gateway-names.ts";
+import type { Control } from "../api/operations/operations.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import type { FleetConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Calls, CallsOptions } from "../fleet/calls/calls.ts";

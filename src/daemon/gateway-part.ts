@@ -1,8 +1,8 @@
 // The gateway within the service, and its part in a reload. Its code is loaded only if a gateway is
 // configured.
 import type { Duplex } from "node:stream";
-import type { StatusReport } from "../api/contract.ts";
-import type { Control } from "../api/operations.ts";
+import type { StatusReport } from "../api/contract/contract.ts";
+import type { Control } from "../api/operations/operations.ts";
 import type { AuditConfig, MountaineerConfig } from "../config/snapshot.ts";
 import type { Gateway } from "../gateway/serving/gateway.ts";
 import {

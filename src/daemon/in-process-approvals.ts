@@ -1,6 +1,6 @@
 // Approves entries while no daemon runs, for the next daemon.
 import type { InProcessApprovals, InProcessOptions } from "../api/in-process.ts";
-import { askOf } from "../api/operations.ts";
+import { askOf } from "../api/operations/operations.ts";
 import { findPlace } from "../config/locate.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../config/snapshot.ts";
 import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";

@@ -1,8 +1,8 @@
 // Runs the share engine once inside a command while no daemon runs: no timers, no listeners.
 import { join } from "node:path";
-import type { Condition, StatusReport, VerifyFinding } from "../api/contract.ts";
+import type { Condition, StatusReport, VerifyFinding } from "../api/contract/contract.ts";
 import type { EngineOperation, InProcessEngine, InProcessOptions } from "../api/in-process.ts";
-import { askOf } from "../api/operations.ts";
+import { askOf } from "../api/operations/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import { globalKeys } from "../config/schema/share-schema.ts";
 import { sectionSettings } from "../config/section-settings.ts";

@@ -1,6 +1,6 @@
 // The gateway run once inside a command while no daemon runs: the same gateway, without a listener.
 import type { InProcessGateway, InProcessOptions, ToolOperation } from "../api/in-process.ts";
-import { askOf } from "../api/operations.ts";
+import { askOf } from "../api/operations/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";

@@ -1,6 +1,7 @@
 // Signs in to the backends of a home, for commands and the page. The gateway reads the stored sign-ins.
-import type { BackendSignIn } from "../api/backend-sign-in.ts";
-import { backendUnknown } from "../api/gateway-names.ts";
+
+import { backendUnknown } from "../api/operations/gateway-names.ts";
+import type { BackendSignIn } from "../api/setup/backend-sign-in.ts";
 import type { BackendConfig } from "../config/snapshot.ts";
 import { resolveConnection } from "../gateway/backends/pool/connection-key.ts";
 import { openGrantStore } from "../gateway/backends/sign-in/grant-store.ts";

@@ -1,7 +1,7 @@
 // The management API and the page, at the gateway's address or the page's own. They start after the service and end before it.
 import { Access } from "../api/http/access.ts";
 import type { HttpApi, HttpApiSettings } from "../api/http/http-api.ts";
-import type { Control } from "../api/operations.ts";
+import type { Control } from "../api/operations/operations.ts";
 import type { Events } from "../api/server/event-streams.ts";
 import { MANAGEMENT_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";

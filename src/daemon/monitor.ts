@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import type { Duplex } from "node:stream";
 import { HttpApi } from "../api/http/http-api.ts";
 import type { MonitorOptions } from "../api/in-process.ts";
-import type { Control } from "../api/operations.ts";
+import type { Control } from "../api/operations/operations.ts";
 import { startManagementServer } from "../api/server/server.ts";
 import { readDaemonNote, removeDaemonNote, writeDaemonNote } from "../api/socket/daemon-note.ts";
 import { createMcpConnections, type McpConnections, startMcpSocket } from "../api/socket/mcp-socket.ts";

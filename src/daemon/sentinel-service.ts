@@ -1,8 +1,8 @@
 // The running service: the share engine, its triggers, the configuration, the gateway and the events. It starts in
 // order and ends in reverse.
-import type { ReloadReport } from "../api/config-contract.ts";
-import type { Condition, FlowEvent, StatusReport } from "../api/contract.ts";
-import type { Control } from "../api/operations.ts";
+import type { ReloadReport } from "../api/contract/config.ts";
+import type { Condition, FlowEvent, StatusReport } from "../api/contract/contract.ts";
+import type { Control } from "../api/operations/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import { globalKeys } from "../config/schema/share-schema.ts";

@@ -2,7 +2,7 @@
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { connectToDaemon, type DaemonClient } from "../api/client/client.ts";
-import type { StatusReport } from "../api/contract.ts";
+import type { StatusReport } from "../api/contract/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import { readDaemonNote } from "../api/socket/daemon-note.ts";
 import { defaultSocketPath } from "../api/socket/private-socket.ts";

@@ -1,8 +1,8 @@
 // Checks the fleet through the daemon, which has the link: connection, permissions, keys and certificates.
 
 import type { DaemonClient } from "../api/client/client.ts";
+import type { FleetCheckReport, FleetReport } from "../api/contract/fleet.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
-import type { FleetCheckReport, FleetReport } from "../api/fleet-contract.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { counted } from "../runtime/text/plain-text.ts";
 import { closestWord } from "../runtime/text/suggest.ts";

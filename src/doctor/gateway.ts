@@ -3,10 +3,10 @@
 import { stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
-import type { Condition, StatusReport } from "../api/contract.ts";
+import type { Condition, StatusReport } from "../api/contract/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
-import { findMcpAddress, hasNoPath } from "../api/mcp-address.ts";
-import type { Ask } from "../api/operations.ts";
+import type { Ask } from "../api/operations/operations.ts";
+import { findMcpAddress, hasNoPath } from "../api/setup/mcp-address.ts";
 import { shownText } from "../config/shown-values.ts";
 import type { BackendConfig, ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";

@@ -1,8 +1,8 @@
 // This machine in a fleet: its link to the server, the summary and beats that it publishes, and what the others publish.
 // Nothing else in the daemon waits for the fleet.
 import { randomUUID } from "node:crypto";
-import type { Condition, StatusReport } from "../api/contract.ts";
-import type { FleetReport, MachineState } from "../api/fleet-contract.ts";
+import type { Condition, StatusReport } from "../api/contract/contract.ts";
+import type { FleetReport, MachineState } from "../api/contract/fleet.ts";
 import type { FleetConfig } from "../config/snapshot.ts";
 import { errorText } from "../runtime/errors.ts";
 import { isoTime, settledWithin } from "../runtime/time/clock.ts";

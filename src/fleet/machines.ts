@@ -1,6 +1,6 @@
 // The machines of a fleet that this machine knows, and whether they are present. Presence is measured by this
 // machine's own monotonic clock; times in the summaries of others are ignored.
-import type { FleetMachine } from "../api/fleet-contract.ts";
+import type { FleetMachine } from "../api/contract/fleet.ts";
 import { isMachineName } from "../config/values/fleet-values.ts";
 import { readSummary, type Summary } from "./summary.ts";
 

@@ -1,6 +1,6 @@
 // The summary that each machine publishes: its status, shortened to a limited size. A received summary is untrusted.
-import type { StatusReport } from "../api/contract.ts";
-import { type MachineLayer, type MachineState, machineStateShape } from "../api/fleet-contract.ts";
+import type { StatusReport } from "../api/contract/contract.ts";
+import { type MachineLayer, type MachineState, machineStateShape } from "../api/contract/fleet.ts";
 import { backendWords } from "../api/words/backend-words.ts";
 import { shareWords } from "../api/words/share-words.ts";
 import { wholeText } from "../api/words/words.ts";

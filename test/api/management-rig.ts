@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
-import type { Control } from "../../src/api/operations.ts";
+import type { Control } from "../../src/api/operations/operations.ts";
 import type { Events } from "../../src/api/server/event-streams.ts";
 import { type ManagementServer, startManagementServer } from "../../src/api/server/server.ts";
 import { type Logger, silentLogger } from "../../src/runtime/log/log.ts";

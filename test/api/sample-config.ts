@@ -1,5 +1,5 @@
 // Sample configuration controls for tests of the API and the command line.
-import type { ApprovalsReport, ApproveRequest, WaitingEntryWire } from "../../src/api/approval-contract.ts";
+import type { ApprovalsReport, ApproveRequest, WaitingEntryWire } from "../../src/api/contract/approvals.ts";
 import type {
   ConfigCheckReport,
   ConfigMistakeWire,
@@ -9,9 +9,9 @@ import type {
   ReloadReport,
   SyncEvent,
   SyncReport,
-} from "../../src/api/config-contract.ts";
-import type { StreamEvent } from "../../src/api/contract.ts";
-import type { Control, InputOf } from "../../src/api/operations.ts";
+} from "../../src/api/contract/config.ts";
+import type { StreamEvent } from "../../src/api/contract/contract.ts";
+import type { Control, InputOf } from "../../src/api/operations/operations.ts";
 import type { Events } from "../../src/api/server/event-streams.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { secondsAgo } from "./sample-report.ts";

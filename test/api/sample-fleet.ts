@@ -1,5 +1,5 @@
 // A sample report of a fleet for tests of the API, the command line and the doctor.
-import type { FleetMachine, FleetReport, MachineState } from "../../src/api/fleet-contract.ts";
+import type { FleetMachine, FleetReport, MachineState } from "../../src/api/contract/fleet.ts";
 import { secondsAgo } from "./sample-report.ts";
 
 export const OVER_TB = { text: "mounted over Thunderbolt", tone: "good" } as const;

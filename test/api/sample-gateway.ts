@@ -1,6 +1,6 @@
 // Sample gateways and backends for tests of the API and the command line.
 
-import type { CatalogReport } from "../../src/api/catalog-contract.ts";
+import type { CatalogReport } from "../../src/api/contract/catalog.ts";
 import type {
   BackendStatus,
   CallReport,
@@ -10,11 +10,11 @@ import type {
   ShareStatus,
   StatusReport,
   ToolEntry,
-} from "../../src/api/contract.ts";
-import { gatewayOff, selectBackends, toolUnknown } from "../../src/api/gateway-names.ts";
-import type { Control, InputOf } from "../../src/api/operations.ts";
-import type { AuditReport } from "../../src/api/records-contract.ts";
-import { isCalled, type ToolChange, type ToolChangesReport } from "../../src/api/tool-changes-contract.ts";
+} from "../../src/api/contract/contract.ts";
+import type { AuditReport } from "../../src/api/contract/records.ts";
+import { isCalled, type ToolChange, type ToolChangesReport } from "../../src/api/contract/tool-changes.ts";
+import { gatewayOff, selectBackends, toolUnknown } from "../../src/api/operations/gateway-names.ts";
+import type { Control, InputOf } from "../../src/api/operations/operations.ts";
 import { sampleReport, secondsAgo } from "./sample-report.ts";
 
 export function sampleGateway(changes: Partial<GatewayStatus> = {}): GatewayStatus {

@@ -6,9 +6,9 @@ import type {
   StatusReport,
   StepResult,
   VerifyReport,
-} from "../../src/api/contract.ts";
-import { selectShares } from "../../src/api/name-selection.ts";
-import type { Control } from "../../src/api/operations.ts";
+} from "../../src/api/contract/contract.ts";
+import { selectShares } from "../../src/api/operations/name-selection.ts";
+import type { Control } from "../../src/api/operations/operations.ts";
 import { globalKeys } from "../../src/config/schema/share-schema.ts";
 import type { SectionSettings } from "../../src/config/section-settings.ts";
 

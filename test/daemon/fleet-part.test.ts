@@ -5,7 +5,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import type { FleetReport, MachineLayer } from "../../src/api/fleet-contract.ts";
+import type { FleetReport, MachineLayer } from "../../src/api/contract/fleet.ts";
 import type { SentinelService } from "../../src/daemon/sentinel-service.ts";
 import { Calls } from "../../src/fleet/calls/calls.ts";
 import type { Borrowed } from "../../src/fleet/calls/switchboard.ts";

@@ -4,7 +4,7 @@ import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { BackendStatus } from "../../src/api/contract.ts";
+import type { BackendStatus } from "../../src/api/contract/contract.ts";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";
 import { createServiceRig, NEVER, overTb, type RunningService, type ServiceRig } from "./service-rig.ts";

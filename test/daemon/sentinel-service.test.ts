@@ -17,7 +17,7 @@ import { delimiter, dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
-import type { ShareStatus } from "../../src/api/contract.ts";
+import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { Access, LINK_LIFE_MS, SESSION_LIFE_MS } from "../../src/api/http/access.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import { trimHeapAfterStart } from "../../src/daemon/heap-settings.ts";

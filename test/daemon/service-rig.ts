@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import type { ShareStatus } from "../../src/api/contract.ts";
+import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import type { ServiceTransition } from "../../src/daemon/events/service-transitions.ts";
 import { keptLayerOf } from "../../src/daemon/fleet-part.ts";

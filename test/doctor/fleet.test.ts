@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DaemonClient } from "../../src/api/client/client.ts";
-import type { FleetCheckReport, FleetReport } from "../../src/api/fleet-contract.ts";
-import { askOf } from "../../src/api/operations.ts";
+import type { FleetCheckReport, FleetReport } from "../../src/api/contract/fleet.ts";
+import { askOf } from "../../src/api/operations/operations.ts";
 import { examineFleet } from "../../src/doctor/fleet.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";
 import { sampleFleet } from "../api/sample-fleet.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { Condition, StatusReport } from "../../src/api/contract.ts";
+import type { Condition, StatusReport } from "../../src/api/contract/contract.ts";
 import { findPlace } from "../../src/config/locate.ts";
 import { loadConfig } from "../../src/config/read/load.ts";
 import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Kvm } from "@nats-io/kv";
-import type { FleetReport } from "../../src/api/fleet-contract.ts";
+import type { FleetReport } from "../../src/api/contract/fleet.ts";
 import { beatSubject, rollCallSubject } from "../../src/fleet/nats/subjects.ts";
 import { summaryText } from "../../src/fleet/summary.ts";
 import { systemClock } from "../../src/runtime/time/clock.ts";

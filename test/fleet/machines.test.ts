@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { StatusReport } from "../../src/api/contract.ts";
+import type { StatusReport } from "../../src/api/contract/contract.ts";
 import { Machines } from "../../src/fleet/machines.ts";
 import {
   readSummary,

@@ -8,7 +8,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import type { Condition } from "../../src/api/contract.ts";
+import type { Condition } from "../../src/api/contract/contract.ts";
 import { commandOfFrame } from "../../src/carrier/smb/smb-frames.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { answerTo, COMMAND } from "../carrier/smb-messages.ts";

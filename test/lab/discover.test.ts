@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { describe, test } from "node:test";
-import type { FoundServer } from "../../src/api/found-server.ts";
+import type { FoundServer } from "../../src/api/setup/found-server.ts";
 import { runProcess } from "../cli/command-line.ts";
 import { advertised } from "../network/discover/packets.ts";
 import {

@@ -5,7 +5,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
-import type { FleetReport } from "../../src/api/fleet-contract.ts";
+import type { FleetReport } from "../../src/api/contract/fleet.ts";
 import { type Running, startCommand } from "../cli/command-line.ts";
 import { endServer } from "../fleet/way-in/homes.ts";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";

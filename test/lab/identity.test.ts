@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { cp, mkdir, rename, utimes, writeFile } from "node:fs/promises";
 import { describe, test } from "node:test";
-import type { ShareStatus } from "../../src/api/contract.ts";
+import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { acknowledged, startProgram } from "./load.ts";

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { promisify } from "node:util";
-import type { ShareStatus } from "../../src/api/contract.ts";
+import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { endCarried, type LiveHome, liveHome, QUICK_SYNC, untilShareOf } from "../live/live-home.ts";
 import type { Monitor } from "../support/daemon.ts";

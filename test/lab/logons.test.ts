@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { describe, type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import type { ShareStatus } from "../../src/api/contract.ts";
+import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { missingForPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { isCarried, type LogonsScene, logonsScene } from "./logons-scene.ts";

@@ -4,7 +4,7 @@ import { access, chmod, mkdir, readFile, rm, writeFile } from "node:fs/promises"
 import path from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import type { StepReport } from "../../src/api/contract.ts";
+import type { StepReport } from "../../src/api/contract/contract.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { createTestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";

@@ -1,7 +1,7 @@
 // Moves of a carried share: cuts of every kind that make it take the other route, and moves by hand.
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import type { ShareStatus } from "../../src/api/contract.ts";
+import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import type { Route } from "../rig/root-rig-network.ts";
 import { monotonicMs } from "./programs/work-log.ts";
 import { pick } from "./random.ts";

@@ -5,7 +5,7 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { after, before } from "node:test";
 import { promisify } from "node:util";
-import type { ShareStatus } from "../../src/api/contract.ts";
+import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { type RootRig, type RootRigOptions, startRootRig } from "../rig/root-rig.ts";
 import { createTestHome, type LogLine, type Monitor, type TestHome } from "../support/daemon.ts";
 import { eventually } from "../support/eventually.ts";

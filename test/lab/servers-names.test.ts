@@ -6,7 +6,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
-import type { UnsentServer } from "../../src/api/contract.ts";
+import type { UnsentServer } from "../../src/api/contract/contract.ts";
 import { startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { startTcpRelay } from "../../src/demo/stage/tcp-relay.ts";
 import { jsonObject } from "../../src/runtime/text/json-object.ts";

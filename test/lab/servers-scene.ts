@@ -6,7 +6,7 @@ import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { promisify } from "node:util";
-import type { ShareStatus, UnsentServer } from "../../src/api/contract.ts";
+import type { ShareStatus, UnsentServer } from "../../src/api/contract/contract.ts";
 import { type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { startTcpRelay, type TcpRelay } from "../../src/demo/stage/tcp-relay.ts";
 import { systemErrorCode } from "../../src/runtime/errors.ts";

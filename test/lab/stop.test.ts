@@ -4,7 +4,7 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import type { ShareStatus } from "../../src/api/contract.ts";
+import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { missingForRootRig } from "../rig/root-rig.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopProcess } from "../support/stop-process.ts";

@@ -6,7 +6,7 @@ import path from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectToDaemon, type DaemonClient } from "../../src/api/client/client.ts";
-import type { BackendStatus, StatusReport } from "../../src/api/contract.ts";
+import type { BackendStatus, StatusReport } from "../../src/api/contract/contract.ts";
 import { createTestHome, type Monitor, type TestHome } from "../support/daemon.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free-port.ts";

@@ -2,7 +2,7 @@
 // daemon that is killed.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { BackendStatus } from "../../src/api/contract.ts";
+import type { BackendStatus } from "../../src/api/contract/contract.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER, MISBEHAVING_SERVER } from "./fixture-programs.ts";
 import {

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
-import type { TimelineReport } from "../../src/api/timeline-contract.ts";
+import type { TimelineReport } from "../../src/api/contract/timeline.ts";
 import { startBridge } from "../kit/bridge.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { ANSWERS_MS, eventually } from "../support/eventually.ts";

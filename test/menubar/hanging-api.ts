@@ -1,6 +1,6 @@
 // A daemon's socket that can hang: its events go on, and no other question gets an answer.
 import { connect, createServer, type Socket } from "node:net";
-import { EVENT_STREAM_PATH } from "../../src/api/contract.ts";
+import { EVENT_STREAM_PATH } from "../../src/api/contract/contract.ts";
 import { defaultSocketPath } from "../../src/api/socket/private-socket.ts";
 import { type Scope, temporaryFolder } from "../support/temporary-folder.ts";
 

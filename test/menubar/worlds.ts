@@ -1,5 +1,5 @@
 // Sample states that menus are drawn from in tests, and ways to look at a menu.
-import type { StatusReport } from "../../src/api/contract.ts";
+import type { StatusReport } from "../../src/api/contract/contract.ts";
 import { actionText } from "../../src/menubar/menu/action.ts";
 import type { Menu, MenuItem } from "../../src/menubar/menu/menu.ts";
 import { type MenuSession, startMenuSession } from "../../src/menubar/menu/session.ts";

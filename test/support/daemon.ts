@@ -4,7 +4,7 @@ import { openSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { connectToDaemon } from "../../src/api/client/client.ts";
-import type { ShareStatus, StatusReport } from "../../src/api/contract.ts";
+import type { ShareStatus, StatusReport } from "../../src/api/contract/contract.ts";
 import { needsProcess, runInProcess } from "./command-in-process.ts";
 import { ANSWERS_MS, eventually } from "./eventually.ts";
 

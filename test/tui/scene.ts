@@ -4,7 +4,7 @@ import { rename, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { TestContext } from "node:test";
 import { connectToDaemon } from "../../src/api/client/client.ts";
-import type { SyncReport } from "../../src/api/config-contract.ts";
+import type { SyncReport } from "../../src/api/contract/config.ts";
 import { createTestHome, type TestHome } from "../support/daemon.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";

@@ -1,9 +1,9 @@
 // Every screen and action in a real terminal, over a management server whose answers the test decides.
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import type { StatusReport, StepResult } from "../../src/api/contract.ts";
-import type { InputOf } from "../../src/api/operations.ts";
-import type { AuditEntry, AuditRequest, LogLine, LogRequest } from "../../src/api/records-contract.ts";
+import type { StatusReport, StepResult } from "../../src/api/contract/contract.ts";
+import type { AuditEntry, AuditRequest, LogLine, LogRequest } from "../../src/api/contract/records.ts";
+import type { InputOf } from "../../src/api/operations/operations.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
 import { scriptedConfig } from "../api/sample-config.ts";

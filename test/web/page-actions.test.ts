@@ -155,7 +155,9 @@ for (const { name, missing, open, by } of PLAYS) {
   });
 }
 
-async function phases(home: { glance(): Promise<import("../../src/api/contract.ts").StatusReport | null> }) {
+async function phases(home: {
+  glance(): Promise<import("../../src/api/contract/contract.ts").StatusReport | null>;
+}) {
   return Object.fromEntries(((await home.glance())?.backends ?? []).map(({ name, phase }) => [name, phase]));
 }
 

@@ -3,12 +3,12 @@ import { lstat } from "node:fs/promises";
 import { connect } from "node:net";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
-import { type BackendPhases, backendPhases } from "../backend-phases.ts";
-import { errorFromBody } from "../http-errors.ts";
-import { OPERATIONS } from "../operation-table.ts";
-import { type Ask, type OperationName, type OutputOf, requestPath } from "../operations.ts";
+import { errorFromBody } from "../operations/http-errors.ts";
+import { type Ask, type OperationName, type OutputOf, requestPath } from "../operations/operations.ts";
+import { OPERATIONS } from "../operations/table.ts";
 import { readDaemonNote } from "../socket/daemon-note.ts";
 import { defaultSocketPath, MCP_SOCKET } from "../socket/private-socket.ts";
+import { type BackendPhases, backendPhases } from "./backend-phases.ts";
 import { type EventStream, openEventStream } from "./event-client.ts";
 import { exchange, type HttpEndpoint, type Listener, strange } from "./http-exchange.ts";
 

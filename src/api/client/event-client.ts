@@ -4,8 +4,8 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { createSseParser, type SseEvent } from "../../runtime/text/sse-parser.ts";
 import type { Timer } from "../../runtime/time/clock.ts";
-import { EVENT_STREAM_PATH, HEARTBEAT_MS, type StreamEvent, streamEventShape } from "../contract.ts";
-import { errorFromBody } from "../http-errors.ts";
+import { EVENT_STREAM_PATH, HEARTBEAT_MS, type StreamEvent, streamEventShape } from "../contract/contract.ts";
+import { errorFromBody } from "../operations/http-errors.ts";
 import { beginRequest, cancelled, hung, type Listener, lost, strange } from "./http-exchange.ts";
 
 /** A connection without data for this long counts as hung: two heartbeats are missing. */

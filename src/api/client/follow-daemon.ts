@@ -2,7 +2,7 @@
 
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
-import type { StreamEvent } from "../contract.ts";
+import type { StreamEvent } from "../contract/contract.ts";
 import { connectToDaemon, type DaemonClient } from "./client.ts";
 
 const FIRST_WAIT_MS = 100;

@@ -17,7 +17,7 @@ import {
   type TypeOf,
 } from "../../runtime/shape.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { OutputOf } from "../operations.ts";
+import type { OutputOf } from "../operations/operations.ts";
 
 const SECRET_BYTES = 32;
 /** Secret scanners recognize the token by this prefix. */

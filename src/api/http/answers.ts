@@ -5,7 +5,7 @@ import type { MountaineerError } from "../../runtime/errors.ts";
 import { answerEarly, awaitsMuch } from "../../runtime/http/answer-early.ts";
 import { writeJson } from "../../runtime/json/large-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import { errorBody } from "../http-errors.ts";
+import { errorBody } from "../operations/http-errors.ts";
 import type { PageFile } from "../page-files.ts";
 
 export interface Exchange {

@@ -1,10 +1,10 @@
 // The OpenAPI 3.1 document of the management API over HTTP, made from the table of operations.
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import { type JsonSchema, text } from "../../runtime/shape.ts";
-import { EVENT_STREAM_PATH, MANAGE_PREFIX, streamEventShape } from "../contract.ts";
-import { ERROR_STATUSES } from "../http-errors.ts";
-import { OPERATIONS } from "../operation-table.ts";
-import { OPERATION_NAMES, type OperationName } from "../operations.ts";
+import { EVENT_STREAM_PATH, MANAGE_PREFIX, streamEventShape } from "../contract/contract.ts";
+import { ERROR_STATUSES } from "../operations/http-errors.ts";
+import { OPERATION_NAMES, type OperationName } from "../operations/operations.ts";
+import { OPERATIONS } from "../operations/table.ts";
 
 /** Statuses of requests that are refused before an operation runs, because of their headers, body or token. */
 const REFUSALS = [400, 401, 403, 404, 408, 413, 415];

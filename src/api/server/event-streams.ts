@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { type FlowEvent, HEARTBEAT_MS, type StreamEvent } from "../contract.ts";
+import { type FlowEvent, HEARTBEAT_MS, type StreamEvent } from "../contract/contract.ts";
 
 export const LISTENER_LIMIT = 32;
 /** Limit of bytes queued for one reader. A full replay and any burst stay below it. */

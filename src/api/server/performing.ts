@@ -3,9 +3,9 @@ import type { ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { isLarge, readLarge } from "../../runtime/json/large-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { CountedKind } from "../operation.ts";
-import type { AskedOperation } from "../operations.ts";
-import { wrongBody } from "../requests.ts";
+import type { CountedKind } from "../operations/operation.ts";
+import type { AskedOperation } from "../operations/operations.ts";
+import { wrongBody } from "../operations/requests.ts";
 
 /** Time between two 102 answers, ms. A client assumes a hang after three times as long without any data. */
 export const SIGN_OF_LIFE_MS = 2_000;

@@ -8,9 +8,9 @@ import { errorText, MountaineerError, systemErrorCode } from "../../runtime/erro
 import { writeJson } from "../../runtime/json/large-json.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
-import { EVENT_STREAM_PATH } from "../contract.ts";
-import { errorBody, httpStatusOf } from "../http-errors.ts";
-import { type Control, findOperation } from "../operations.ts";
+import { EVENT_STREAM_PATH } from "../contract/contract.ts";
+import { errorBody, httpStatusOf } from "../operations/http-errors.ts";
+import { type Control, findOperation } from "../operations/operations.ts";
 import { removeDaemonNote, writeDaemonNote } from "../socket/daemon-note.ts";
 import { listenPrivately } from "../socket/private-socket.ts";
 import { createEventStreams, type EventStreams, type Events } from "./event-streams.ts";

@@ -1,8 +1,8 @@
 // Actions on shares, backends and the daemon, the same in all user interfaces: label, question, and the
 // request to the daemon.
 import { counted } from "../../runtime/text/plain-text.ts";
-import type { BackendStatus, ShareStatus, StatusReport } from "../contract.ts";
-import type { Ask } from "../operations.ts";
+import type { BackendStatus, ShareStatus, StatusReport } from "../contract/contract.ts";
+import type { Ask } from "../operations/operations.ts";
 import { type Outcome, outcome, reloadOutcome, stepsOutcome } from "./outcome-words.ts";
 import { onlyHost } from "./share-words.ts";
 

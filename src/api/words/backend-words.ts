@@ -1,7 +1,7 @@
 // Texts about a backend for all user interfaces: its state, its catalog entries, calls and routes. Pure.
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
-import type { ToolPlaces } from "../catalog-contract.ts";
-import type { BackendRouteStatus, BackendStatus } from "../contract.ts";
+import type { ToolPlaces } from "../contract/catalog.ts";
+import type { BackendRouteStatus, BackendStatus } from "../contract/contract.ts";
 import {
   msText,
   type StateWords,

@@ -1,6 +1,6 @@
 // A connected client as cells of a table, the same in all user interfaces; one cell for each title. Pure.
 import { durationText, harmless } from "../../runtime/text/plain-text.ts";
-import type { ClientStatus } from "../contract.ts";
+import type { ClientStatus } from "../contract/contract.ts";
 
 export const CLIENT_TITLES = ["Client", "User", "Speaks", "Connected", "Calls", "Last error"] as const;
 

@@ -1,7 +1,7 @@
 // Events of the daemon as one line for people. Pure.
 import { counted } from "../../runtime/text/plain-text.ts";
-import type { StreamEvent } from "../contract.ts";
-import type { LogLine } from "../records-contract.ts";
+import type { StreamEvent } from "../contract/contract.ts";
+import type { LogLine } from "../contract/records.ts";
 import { sentence } from "./actions.ts";
 import { phaseWords } from "./backend-words.ts";
 import { routeLabel, type Tone, type Words } from "./words.ts";

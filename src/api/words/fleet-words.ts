@@ -2,7 +2,7 @@
 // problems. Other machines wrote parts of these texts: pass them through `harmless` before you show them.
 // Pure.
 import { counted, durationText } from "../../runtime/text/plain-text.ts";
-import type { FleetMachine, FleetReport, MachineLayer, MachineState } from "../fleet-contract.ts";
+import type { FleetMachine, FleetReport, MachineLayer, MachineState } from "../contract/fleet.ts";
 import { SEVERITY_TONES, TONE_RANKS, type Words } from "./words.ts";
 
 export interface MachineLine extends Words {

@@ -1,5 +1,5 @@
 // Texts about a found server: its name, its link, and how it was found. Pure.
-import type { FoundServer } from "../found-server.ts";
+import type { FoundServer } from "../setup/found-server.ts";
 
 const WAYS = {
   "dns-sd": "advertises SMB",

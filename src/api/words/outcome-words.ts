@@ -1,7 +1,7 @@
 // Results of actions as texts for all user interfaces: steps of shares, reloads, edits, mistakes in the
 // configuration. Pure.
-import type { ConfigMistakeWire, EditReport, ReloadReport } from "../config-contract.ts";
-import type { OpenFileHolder, StepResult } from "../contract.ts";
+import type { ConfigMistakeWire, EditReport, ReloadReport } from "../contract/config.ts";
+import type { OpenFileHolder, StepResult } from "../contract/contract.ts";
 import { type Tone, type Words, worseTone } from "./words.ts";
 
 /** `text` is one line for people. */

@@ -1,7 +1,7 @@
 // Texts about a share for all user interfaces: its state, its two routes, and the return to Thunderbolt.
 // Pure.
 import { durationText } from "../../runtime/text/plain-text.ts";
-import type { GlobalStatus, RouteName, ShareStatus } from "../contract.ts";
+import type { GlobalStatus, RouteName, ShareStatus } from "../contract/contract.ts";
 import { ROUTE_LABELS, type StateWords, sinceText, troublesOf, type Words, worseTone } from "./words.ts";
 
 /** The state of a share, with the same words in every user interface: `mounted over Fallback, TB Ready`. */

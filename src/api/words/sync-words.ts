@@ -1,6 +1,6 @@
 // Texts about config sync for all user interfaces: whether the file is watched, and the rows of its last
 // events. Pure.
-import type { SyncEvent, SyncReport } from "../config-contract.ts";
+import type { SyncEvent, SyncReport } from "../contract/config.ts";
 import type { Words } from "./words.ts";
 
 const WATCHING: Readonly<Record<SyncReport["watching"], Words>> = {

@@ -1,6 +1,6 @@
 // Basics of all texts for people: a text with its tone, route labels, durations. Pure.
 import { durationText } from "../../runtime/text/plain-text.ts";
-import type { Condition, RouteName } from "../contract.ts";
+import type { Condition, RouteName } from "../contract/contract.ts";
 
 /** How good or bad the news of a text is. Each user interface has a sign and a colour for it. */
 export type Tone = "good" | "plain" | "warning" | "bad";

@@ -1,7 +1,7 @@
 // `connect`: makes an MCP client use Mountaineer, or undoes that. Shows the change of the client's file, and
 // asks before it is written.
-import { servingNames } from "../../api/backend-phases.ts";
-import type { BackendStatus } from "../../api/contract.ts";
+import { servingNames } from "../../api/client/backend-phases.ts";
+import type { BackendStatus } from "../../api/contract/contract.ts";
 import { CLIENTS, type ClientName, type OwnProgram } from "../../clients/client.ts";
 import { editedClientText } from "../../clients/client-edit.ts";
 import { OWN_NAME, ownProgram } from "../../clients/client-entry.ts";

@@ -1,7 +1,7 @@
 // `import`: copies MCP servers from the files of other programs. Shows the change, asks, and saves it.
 import { resolve } from "node:path";
-import type { BackendStatus } from "../../api/contract.ts";
-import { keepWhile } from "../../api/home-secrets.ts";
+import type { BackendStatus } from "../../api/contract/contract.ts";
+import { keepWhile } from "../../api/setup/home-secrets.ts";
 import { withBackends } from "../../clients/backend-block.ts";
 import {
   CLIENT_NAMES,

@@ -1,5 +1,5 @@
 // `backends add --registry`: asks for the inputs of a server in the registry, and keeps their secrets after a person agreed.
-import { keptNames } from "../../api/home-secrets.ts";
+import { keptNames } from "../../api/setup/home-secrets.ts";
 import type { TypedBackend } from "../../config/edit/new-backend.ts";
 import { HIDDEN } from "../../config/shown-values.ts";
 import { isSecretHeader, isSecretVariable } from "../../config/values/backend-names.ts";

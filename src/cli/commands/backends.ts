@@ -1,6 +1,6 @@
 // The commands `mountaineer backends ...`.
 
-import type { LoginPerson, LoginReport } from "../../api/backend-sign-in.ts";
+import type { LoginPerson, LoginReport } from "../../api/setup/backend-sign-in.ts";
 import type { TypedBackend } from "../../config/edit/new-backend.ts";
 import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import type { Paint } from "../../runtime/text/paint.ts";

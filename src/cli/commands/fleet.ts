@@ -1,6 +1,6 @@
 // The commands `mountaineer fleet ...`.
 
-import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
+import type { FleetMachine, FleetReport } from "../../api/contract/fleet.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
 import { showResult } from "../input/options.ts";

@@ -1,7 +1,7 @@
 // The commands that act on shares: `mount`, `unmount`, `verify`, `reconcile` and `unsent`.
 
-import type { UnsentServer } from "../../api/contract.ts";
-import type { OutputOf } from "../../api/operations.ts";
+import type { UnsentServer } from "../../api/contract/contract.ts";
+import type { OutputOf } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { command } from "../input/command.ts";

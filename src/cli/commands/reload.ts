@@ -1,6 +1,6 @@
 // The command `mountaineer reload`.
 
-import type { NameChanges } from "../../api/config-contract.ts";
+import type { NameChanges } from "../../api/contract/config.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import type { DaemonPurpose } from "../sessions/control-session.ts";
 import { askDaemon } from "../sessions/control-session.ts";

@@ -1,6 +1,6 @@
 // The command `mountaineer restart`.
 
-import type { HandOverReport } from "../../api/contract.ts";
+import type { HandOverReport } from "../../api/contract/contract.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { type CommandContext, command } from "../input/command.ts";

@@ -1,6 +1,6 @@
 // The command `mountaineer switch`.
 
-import type { InputOf } from "../../api/operations.ts";
+import type { InputOf } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type CommandContext, command, type Given } from "../input/command.ts";

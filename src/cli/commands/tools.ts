@@ -1,12 +1,12 @@
 // The commands `mountaineer tools ...` and `mountaineer call`.
 
-import type { ToolsReport } from "../../api/contract.ts";
+import type { ToolsReport } from "../../api/contract/contract.ts";
 import {
   fullName,
   isCalled,
   type ToolChange,
   type ToolChangesReport,
-} from "../../api/tool-changes-contract.ts";
+} from "../../api/contract/tool-changes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";

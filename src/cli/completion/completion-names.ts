@@ -1,7 +1,7 @@
 // Looks up existing names for completion. The look-ups are quick, print nothing, and wait for nothing that
 // may hang.
 import { connectToDaemon } from "../../api/client/client.ts";
-import { fullName } from "../../api/tool-changes-contract.ts";
+import { fullName } from "../../api/contract/tool-changes.ts";
 import { findPlace, locateConfig } from "../../config/locate.ts";
 import { readConfigIfPresent } from "../../config/read/load.ts";
 import { parseToml } from "../../config/read/toml-text.ts";

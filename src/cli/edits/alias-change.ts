@@ -1,6 +1,6 @@
 // Adds and removes an alias: in the configuration first, then its link.
 import { isAbsolute, resolve } from "node:path";
-import type { AliasStatus } from "../../api/contract.ts";
+import type { AliasStatus } from "../../api/contract/contract.ts";
 import { nameKey, parseAliasName, parseSubpath, type TextReading } from "../../config/values/names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";

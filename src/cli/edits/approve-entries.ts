@@ -1,5 +1,5 @@
 // `mountaineer approve`: shows the waiting entries, asks, and approves them.
-import type { ApprovalsReport, ApproveReport, WaitingEntryWire } from "../../api/approval-contract.ts";
+import type { ApprovalsReport, ApproveReport, WaitingEntryWire } from "../../api/contract/approvals.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";

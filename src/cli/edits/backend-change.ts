@@ -1,8 +1,8 @@
 // Adds, changes, removes, enables and disables a backend in the configuration, and waits for the outcome.
-import type { BackendStatus } from "../../api/contract.ts";
-import { backendUnknown } from "../../api/gateway-names.ts";
-import { findMcpAddress, hasNoPath } from "../../api/mcp-address.ts";
-import type { ConfigEditWire } from "../../api/requests.ts";
+import type { BackendStatus } from "../../api/contract/contract.ts";
+import { backendUnknown } from "../../api/operations/gateway-names.ts";
+import type { ConfigEditWire } from "../../api/operations/requests.ts";
+import { findMcpAddress, hasNoPath } from "../../api/setup/mcp-address.ts";
 import { TOKEN_EDITS, wantsToken } from "../../config/edit/gateway-token.ts";
 import {
   backendEdits,

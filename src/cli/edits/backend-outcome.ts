@@ -1,6 +1,6 @@
 // Waits until an added or changed backend serves, or has failed, and describes the outcome.
-import type { BackendStatus } from "../../api/contract.ts";
-import type { Ask } from "../../api/operations.ts";
+import type { BackendStatus } from "../../api/contract/contract.ts";
+import type { Ask } from "../../api/operations/operations.ts";
 import { isHeldBack } from "../../api/words/backend-words.ts";
 import { WAITING_CODE } from "../../api/words/words.ts";
 import { MountaineerError } from "../../runtime/errors.ts";

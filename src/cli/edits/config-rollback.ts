@@ -1,6 +1,6 @@
 // `config rollback`: shows how an entry of the history differs from the file, asks, and puts the entry back.
 
-import type { InputOf } from "../../api/operations.ts";
+import type { InputOf } from "../../api/operations/operations.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { agrees } from "../input/agreement.ts";

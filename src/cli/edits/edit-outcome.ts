@@ -1,5 +1,5 @@
 // Prints the outcome of an edit or a reload of the configuration, and makes its exit code.
-import type { EditReport, ReloadReport } from "../../api/config-contract.ts";
+import type { EditReport, ReloadReport } from "../../api/contract/config.ts";
 import { mistakesError, refusalError } from "../../config/values/mistakes.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";

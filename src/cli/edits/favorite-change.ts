@@ -1,7 +1,7 @@
 // Adds and removes a share: first in the configuration, then its mount, its link and its aliases.
 import { join } from "node:path";
-import type { Condition, StepResult } from "../../api/contract.ts";
-import type { ConfigEditWire } from "../../api/requests.ts";
+import type { Condition, StepResult } from "../../api/contract/contract.ts";
+import type { ConfigEditWire } from "../../api/operations/requests.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
 import { nameKey } from "../../config/values/names.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";

@@ -1,6 +1,6 @@
 // The list of shares: each share's settings in the file, and its state if a daemon runs.
 import { join } from "node:path";
-import type { ShareStatus } from "../../api/contract.ts";
+import type { ShareStatus } from "../../api/contract/contract.ts";
 import type { MountaineerConfig, RouteConfig } from "../../config/snapshot.ts";
 import { hostText } from "../../config/values/host-text.ts";
 import type { CommandContext } from "../input/command.ts";

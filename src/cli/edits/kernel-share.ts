@@ -1,7 +1,7 @@
 // `shares kernel`: mounts a share with the kernel's client in place of rclone. Root only writes the line in
 // /etc/fstab; all other steps run as the user.
-import type { StepResult } from "../../api/contract.ts";
-import type { KernelLine } from "../../api/kernel-line.ts";
+import type { StepResult } from "../../api/contract/contract.ts";
+import type { KernelLine } from "../../api/setup/kernel-line.ts";
 import type { ShareConfig } from "../../config/snapshot.ts";
 import { harmless, shellCommand, shellWord } from "../../runtime/text/plain-text.ts";
 import { openEngine, openKernelLine } from "../in-process/open.ts";

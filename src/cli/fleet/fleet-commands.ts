@@ -3,7 +3,7 @@
 
 import { BlockList, isIP, isIPv6 } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
-import type { ConfigEditWire } from "../../api/requests.ts";
+import type { ConfigEditWire } from "../../api/operations/requests.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import {
   type FleetSection,

@@ -1,6 +1,6 @@
 // `mountaineer fleet keys rotate machine`: replaces this machine's own key.
 import type { DaemonClient } from "../../api/client/client.ts";
-import { fleetOff } from "../../api/gateway-names.ts";
+import { fleetOff } from "../../api/operations/gateway-names.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { CommandContext } from "../input/command.ts";

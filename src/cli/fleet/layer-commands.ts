@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { DaemonClient } from "../../api/client/client.ts";
-import type { FleetLayerReport } from "../../api/fleet-contract.ts";
+import type { FleetLayerReport } from "../../api/contract/fleet.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
 import { findPlace } from "../../config/locate.ts";

@@ -1,7 +1,7 @@
 // `mountaineer fleet keys rotate operator`: makes the operator's next key, and waits until the machines accept that key.
 
-import type { FleetLayerReport } from "../../api/fleet-contract.ts";
-import { fleetOff } from "../../api/gateway-names.ts";
+import type { FleetLayerReport } from "../../api/contract/fleet.ts";
+import { fleetOff } from "../../api/operations/gateway-names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { systemClock } from "../../runtime/time/clock.ts";

@@ -1,6 +1,6 @@
 // `reload --dry-run` without a daemon: what a daemon would start with.
 
-import type { ReloadReport } from "../../api/config-contract.ts";
+import type { ReloadReport } from "../../api/contract/config.ts";
 import { isTableValue } from "../../config/edit/edit-value.ts";
 import { type ConfigSource, effectiveData } from "../../config/edit/effective.ts";
 import { parseConfig } from "../../config/read/load.ts";

@@ -1,5 +1,5 @@
 // The token for HTTP clients that `init`, `import` and `backends add` make with the first MCP server.
-import { keptNames } from "../../api/home-secrets.ts";
+import { keptNames } from "../../api/setup/home-secrets.ts";
 import { newToken, TOKEN_REFERENCE, TOKEN_SECRET } from "../../config/edit/gateway-token.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";

@@ -1,7 +1,7 @@
 // `init`: writes a first configuration from answers, options or found shares; never over an existing one.
 import { join } from "node:path";
-import type { FoundShare } from "../../api/found-share.ts";
-import { keepWhile } from "../../api/home-secrets.ts";
+import type { FoundShare } from "../../api/setup/found-share.ts";
+import { keepWhile } from "../../api/setup/home-secrets.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { TOKEN_BLOCK, TOKEN_REFERENCE, TOKEN_TABLE, wantsToken } from "../../config/edit/gateway-token.ts";
 import { shareTable } from "../../config/edit/new-share.ts";

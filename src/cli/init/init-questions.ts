@@ -1,5 +1,5 @@
 // The questions of `init` at a terminal: a NAS and its shares, then MCP servers.
-import type { FoundServer } from "../../api/found-server.ts";
+import type { FoundServer } from "../../api/setup/found-server.ts";
 import { connectionOf } from "../../config/edit/new-backend.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { WantedBackend } from "./init-text.ts";

@@ -1,5 +1,5 @@
 // The configuration that `init` writes: blocks for shares and backends, and found shares as comments. Pure.
-import type { FoundShare } from "../../api/found-share.ts";
+import type { FoundShare } from "../../api/setup/found-share.ts";
 import type { ConfigTable } from "../../config/edit/edit-value.ts";
 import type { TypedConnection } from "../../config/edit/new-backend.ts";
 import { shareNameOf, shareTable, type WantedShare } from "../../config/edit/new-share.ts";

@@ -1,7 +1,7 @@
 // Questions about a NAS at a terminal: the server, the login, the shares, and a second address over another
 // cable. After a wrong answer only that question is repeated.
-import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
-import type { FoundServer } from "../../api/found-server.ts";
+import type { FirstMeeting, ServerLogin } from "../../api/setup/first-meeting.ts";
+import type { FoundServer } from "../../api/setup/found-server.ts";
 import { likelySame, routeHosts, shareNameOf, type WantedShare } from "../../config/edit/new-share.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import { parseHost } from "../../config/values/host.ts";

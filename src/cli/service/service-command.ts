@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
 import { startDaemon } from "../../api/client/start-daemon.ts";
-import type { StatusReport } from "../../api/contract.ts";
+import type { StatusReport } from "../../api/contract/contract.ts";
 import { errorText, expecting, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
 import { ensurePrivateFolder, entryExists } from "../../runtime/files/durable-file.ts";
 import { type LockHolder, readLockHolder } from "../../runtime/process/home-lock.ts";

@@ -1,7 +1,7 @@
 // Changes the configuration while no daemon runs; the caller holds the home's lock. Records the contents before and
 // after in the history, as a daemon does.
-import type { EditReport } from "../../api/config-contract.ts";
-import { type Ask, askOf } from "../../api/operations.ts";
+import type { EditReport } from "../../api/contract/config.ts";
+import { type Ask, askOf } from "../../api/operations/operations.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { askedEdit } from "../../config/edit/key-path.ts";
 import { type KnownContent, type SavedConfig, saveContent, saveEdit } from "../../config/edit/save.ts";

@@ -1,7 +1,7 @@
 // Shares, aliases and backends in the configuration file: looked up by name, added and removed.
-import type { EditReport } from "../../api/config-contract.ts";
-import { nameUnknown } from "../../api/name-selection.ts";
-import type { ConfigEditWire } from "../../api/requests.ts";
+import type { EditReport } from "../../api/contract/config.ts";
+import { nameUnknown } from "../../api/operations/name-selection.ts";
+import type { ConfigEditWire } from "../../api/operations/requests.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import type { AliasConfig, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { mistakesError, refusalError } from "../../config/values/mistakes.ts";

@@ -1,7 +1,7 @@
 // Finds the configuration for a command, and changes it through the running daemon, or else with the home's lock held.
 import type { DaemonClient } from "../../api/client/client.ts";
-import type { EditReport } from "../../api/config-contract.ts";
-import { type Ask, askOf, type InputOf } from "../../api/operations.ts";
+import type { EditReport } from "../../api/contract/config.ts";
+import { type Ask, askOf, type InputOf } from "../../api/operations/operations.ts";
 import { openHistory } from "../../config/history/history.ts";
 import { type ConfigPlace, configFormat, findPlace, locateConfig, noFileAt } from "../../config/locate.ts";
 import { readConfigIfPresent } from "../../config/read/load.ts";

@@ -1,7 +1,7 @@
 // Connects a command to the running or starting daemon, or else to an engine in this process.
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { EngineOperation, InProcess, InProcessOptions } from "../../api/in-process.ts";
-import type { Ask, InputOf, OperationName, OutputOf } from "../../api/operations.ts";
+import type { Ask, InputOf, OperationName, OutputOf } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
 import { openEngine } from "../in-process/open.ts";

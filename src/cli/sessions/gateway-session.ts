@@ -1,8 +1,8 @@
 // The gateway for a command: the running daemon's, else a temporary gateway in this process.
-import type { BackendStatus } from "../../api/contract.ts";
-import { gatewayOff } from "../../api/gateway-names.ts";
+import type { BackendStatus } from "../../api/contract/contract.ts";
 import type { InProcessGateway, ToolOperation } from "../../api/in-process.ts";
-import type { Ask } from "../../api/operations.ts";
+import { gatewayOff } from "../../api/operations/gateway-names.ts";
+import type { Ask } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { openGateway } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";

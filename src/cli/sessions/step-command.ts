@@ -1,5 +1,5 @@
 // The common part of commands that change shares: calls the operation, prints a line for each share, and exits with the worst result.
-import type { Ask, OutputOf, StepOperation } from "../../api/operations.ts";
+import type { Ask, OutputOf, StepOperation } from "../../api/operations/operations.ts";
 import { openEngine } from "../in-process/open.ts";
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
 import { chosenShares, showResult } from "../input/options.ts";

@@ -1,5 +1,5 @@
 // The machines of a fleet as text, for a width and a time. Pure.
-import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
+import type { FleetMachine, FleetReport } from "../../api/contract/fleet.ts";
 import {
   cutText,
   fleetSummary,

@@ -1,6 +1,6 @@
 // The gateway and its backends as text. Pure.
 
-import type { BackendStatus, BackendSwitchReport, GatewayStatus } from "../../api/contract.ts";
+import type { BackendStatus, BackendSwitchReport, GatewayStatus } from "../../api/contract/contract.ts";
 import {
   backendFacts,
   backendRouteWords,

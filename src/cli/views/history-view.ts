@@ -1,6 +1,6 @@
 // The configuration's history as text. Pure except for the machine's time zone.
 
-import type { HistoryEntry } from "../../api/config-contract.ts";
+import type { HistoryEntry } from "../../api/contract/config.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
 import { localClock, localDay } from "../../runtime/time/clock.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";

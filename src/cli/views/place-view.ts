@@ -1,6 +1,6 @@
 // Aliases, shares' settings and folders as text. Pure.
 
-import type { AliasStatus, FoldersReport, ShareStatus } from "../../api/contract.ts";
+import type { AliasStatus, FoldersReport, ShareStatus } from "../../api/contract/contract.ts";
 import { shareWords } from "../../api/words/share-words.ts";
 import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
 import { harmless, padded } from "../../runtime/text/plain-text.ts";

@@ -1,6 +1,6 @@
 // The result of a reload, or of an edit that caused one, as text and exit code. Pure.
 
-import type { EditReport, NameChanges, ReloadReport } from "../../api/config-contract.ts";
+import type { EditReport, NameChanges, ReloadReport } from "../../api/contract/config.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";

@@ -1,5 +1,5 @@
 // The results of a command that changes shares, as text and exit code. Pure.
-import type { StepResult, VerifyReport } from "../../api/contract.ts";
+import type { StepResult, VerifyReport } from "../../api/contract/contract.ts";
 import { STEP_TONES } from "../../api/words/outcome-words.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import { type Paint, tonePaint } from "../../runtime/text/paint.ts";

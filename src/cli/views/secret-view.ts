@@ -1,5 +1,5 @@
 // The list of secrets as text, never with their values. Pure.
-import type { SecretListReport, SecretPlaceName } from "../../api/home-secrets.ts";
+import type { SecretListReport, SecretPlaceName } from "../../api/setup/home-secrets.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
 import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 

@@ -1,5 +1,5 @@
 // Found servers, one per line. Pure.
-import type { FoundServer } from "../../api/found-server.ts";
+import type { FoundServer } from "../../api/setup/found-server.ts";
 import { foundWords } from "../../api/words/found-words.ts";
 import { hostText } from "../../config/values/host-text.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";

@@ -1,5 +1,5 @@
 // A status as text, for a width and a time. Pure.
-import type { GlobalStatus, ShareStatus, StatusReport } from "../../api/contract.ts";
+import type { GlobalStatus, ShareStatus, StatusReport } from "../../api/contract/contract.ts";
 import {
   onlyHost,
   readyNames,

@@ -1,6 +1,6 @@
 // The published tools as text. Pure.
-import type { CallReport, ToolEntry } from "../../api/contract.ts";
-import { displayName, type ToolChange, type ToolChangesReport } from "../../api/tool-changes-contract.ts";
+import type { CallReport, ToolEntry } from "../../api/contract/contract.ts";
+import { displayName, type ToolChange, type ToolChangesReport } from "../../api/contract/tool-changes.ts";
 import { placesText } from "../../api/words/backend-words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { isObject } from "../../runtime/text/json-object.ts";

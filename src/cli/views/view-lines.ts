@@ -1,5 +1,5 @@
 // Wrapped, marked and labelled lines for the status views. Pure.
-import type { Condition, OpenFileHolder } from "../../api/contract.ts";
+import type { Condition, OpenFileHolder } from "../../api/contract/contract.ts";
 import { SEVERITY_TONES, sinceText } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
 import { columns, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";

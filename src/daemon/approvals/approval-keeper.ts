@@ -1,6 +1,6 @@
 // The approvals of a running service: withholds entries that are not approved, records approvals, and
 // announces both.
-import type { Condition } from "../../api/contract.ts";
+import type { Condition } from "../../api/contract/contract.ts";
 import { WAITING_CODE } from "../../api/words/words.ts";
 import { BACKEND_ORDER } from "../../config/approval/backend-order.ts";
 import {

@@ -1,5 +1,5 @@
 // The servers that `init` and `shares discover` offer: those discovered on this machine's links, and those already mounted.
-import type { FoundServer } from "../../api/found-server.ts";
+import type { FoundServer } from "../../api/setup/found-server.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { hostText } from "../../config/values/host-text.ts";
 import { discoverServers } from "../../network/discover/discover.ts";

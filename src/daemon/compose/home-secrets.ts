@@ -1,5 +1,5 @@
 // Lists, stores and removes a home's secrets, without a daemon.
-import type { HomeSecrets, SecretListReport } from "../../api/home-secrets.ts";
+import type { HomeSecrets, SecretListReport } from "../../api/setup/home-secrets.ts";
 import { secretUses } from "../../config/read/secret-uses.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { systemClock } from "../../runtime/time/clock.ts";

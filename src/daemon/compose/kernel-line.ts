@@ -1,7 +1,7 @@
 // Writes and removes the fstab line that lets a user mount a carried share with the kernel's own client.
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { KernelLine } from "../../api/kernel-line.ts";
+import type { KernelLine } from "../../api/setup/kernel-line.ts";
 import type { MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { writeDurably } from "../../runtime/files/durable-file.ts";

@@ -1,7 +1,7 @@
 // Checks that the home, the configuration, the secrets and the sockets are private: a place that other users may write is an
 // error, one that they may only read a warning.
 import { join } from "node:path";
-import type { Condition } from "../../api/contract.ts";
+import type { Condition } from "../../api/contract/contract.ts";
 import { literalSecrets } from "../../config/literal-secrets.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";

@@ -4,7 +4,7 @@ import {
   type AuditReport,
   type AuditRequest,
   auditRecordShape,
-} from "../../api/records-contract.ts";
+} from "../../api/contract/records.ts";
 import type { AuditConfig } from "../../config/snapshot.ts";
 import type { JsonMembers } from "../../runtime/text/json-object.ts";
 import { holdsText, type ReadPage } from "./record-pages.ts";

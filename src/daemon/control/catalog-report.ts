@@ -5,7 +5,7 @@ import type {
   CatalogResource,
   CatalogTemplate,
   CatalogTool,
-} from "../../api/catalog-contract.ts";
+} from "../../api/contract/catalog.ts";
 import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../../gateway/json-rpc.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";

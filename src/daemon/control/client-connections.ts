@@ -1,10 +1,10 @@
 // Connects clients for the page, in a child process: clients' files may be large, and their parsers would stay in the daemon's
 // memory.
 import { fileURLToPath } from "node:url";
-import { servingNames } from "../../api/backend-phases.ts";
-import type { Connection, KnownClients } from "../../api/client-connection.ts";
-import { errorFromBody } from "../../api/http-errors.ts";
-import type { Control, InputOf } from "../../api/operations.ts";
+import { servingNames } from "../../api/client/backend-phases.ts";
+import { errorFromBody } from "../../api/operations/http-errors.ts";
+import type { Control, InputOf } from "../../api/operations/operations.ts";
+import type { Connection, KnownClients } from "../../api/setup/client-connection.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { programBeside } from "../../runtime/process/program-beside.ts";

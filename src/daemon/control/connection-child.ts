@@ -1,8 +1,8 @@
 // The child process that reads and writes clients' files for the daemon: one job on stdin, its answer on stdout.
 import { dirname } from "node:path";
 import { text } from "node:stream/consumers";
-import type { Connection, KnownClients } from "../../api/client-connection.ts";
-import { errorBody } from "../../api/http-errors.ts";
+import { errorBody } from "../../api/operations/http-errors.ts";
+import type { Connection, KnownClients } from "../../api/setup/client-connection.ts";
 import { CLIENT_NAMES, CLIENTS } from "../../clients/client.ts";
 import { ownProgram } from "../../clients/client-entry.ts";
 import {

@@ -1,6 +1,6 @@
 // First contact with a server that is not configured yet: whether it answers, which shares it has, and
 // whether another address leads to the same server.
-import type { FirstMeeting, ServerLogin } from "../../api/first-meeting.ts";
+import type { FirstMeeting, ServerLogin } from "../../api/setup/first-meeting.ts";
 import { findPlace } from "../../config/locate.ts";
 import { readLinks } from "../../network/discover/links.ts";
 import { readInterfaces } from "../../network/interfaces.ts";

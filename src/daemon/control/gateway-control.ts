@@ -1,12 +1,13 @@
 // The gateway's operations in the management API: tools, calls, restarts, logs.
-import { gatewayOff, selectBackends, toolUnknown } from "../../api/gateway-names.ts";
-import type { Control } from "../../api/operations.ts";
+
 import {
   isCalled,
   MOST_SHOWN,
   type ToolChange,
   type ToolChangesReport,
-} from "../../api/tool-changes-contract.ts";
+} from "../../api/contract/tool-changes.ts";
+import { gatewayOff, selectBackends, toolUnknown } from "../../api/operations/gateway-names.ts";
+import type { Control } from "../../api/operations/operations.ts";
 import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { BACKEND_UNAVAILABLE, INVALID_PARAMS } from "../../gateway/json-rpc.ts";
 import { memberChanges } from "../../gateway/pins/pinned-entry.ts";

@@ -1,5 +1,5 @@
 // The gateway's state for the management API.
-import type { ToolPlaces } from "../../api/catalog-contract.ts";
+import type { ToolPlaces } from "../../api/contract/catalog.ts";
 import type {
   BackendRoutesStatus,
   BackendStatus,
@@ -8,7 +8,7 @@ import type {
   GatewayStatus,
   StatusReport,
   ToolEntry,
-} from "../../api/contract.ts";
+} from "../../api/contract/contract.ts";
 import { WAITING_CODE } from "../../api/words/words.ts";
 import type { BackendConfig } from "../../config/snapshot.ts";
 import { plainName } from "../../config/values/backend-names.ts";

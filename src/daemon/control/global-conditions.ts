@@ -1,5 +1,5 @@
 // The conditions that do not belong to a single share.
-import type { Condition, GlobalStatus } from "../../api/contract.ts";
+import type { Condition, GlobalStatus } from "../../api/contract/contract.ts";
 import { CUT_SHORT_HINT } from "../../config/history/held-file.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { Memory } from "../../reconcile/memory.ts";

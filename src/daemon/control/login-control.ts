@@ -1,6 +1,7 @@
 // Sign-ins to backends' servers from the page: returns the address to open, and follows the sign-in to its end.
-import type { BackendSignIn, LoginReport } from "../../api/backend-sign-in.ts";
-import type { Control } from "../../api/operations.ts";
+
+import type { Control } from "../../api/operations/operations.ts";
+import type { BackendSignIn, LoginReport } from "../../api/setup/backend-sign-in.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 

@@ -1,7 +1,7 @@
 // The operations for aliases and folders, for daemon and commands.
 import { join } from "node:path";
-import type { AliasStatus, StatusReport } from "../../api/contract.ts";
-import type { Control } from "../../api/operations.ts";
+import type { AliasStatus, StatusReport } from "../../api/contract/contract.ts";
+import type { Control } from "../../api/operations/operations.ts";
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

@@ -1,6 +1,7 @@
 // Pages of records from files of JSON lines, newest first: one file access at a time, each with a deadline.
-import type { Control } from "../../api/operations.ts";
-import { type LogLine, type LogRequest, MOST_RECORDS, USUAL_RECORDS } from "../../api/records-contract.ts";
+
+import { type LogLine, type LogRequest, MOST_RECORDS, USUAL_RECORDS } from "../../api/contract/records.ts";
+import type { Control } from "../../api/operations/operations.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { LogLevel } from "../../runtime/log/log.ts";

@@ -1,8 +1,8 @@
 // Operations for adding a share or a backend: discovery, a server's shares, the registry, secrets.
 
-import { keptNames } from "../../api/home-secrets.ts";
-import { findMcpAddress, hasNoPath } from "../../api/mcp-address.ts";
-import type { Control } from "../../api/operations.ts";
+import type { Control } from "../../api/operations/operations.ts";
+import { keptNames } from "../../api/setup/home-secrets.ts";
+import { findMcpAddress, hasNoPath } from "../../api/setup/mcp-address.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { parseServerShareName, parseUserName } from "../../config/values/names.ts";
 import { askRegistry, registryAddress, searchRegistry } from "../../registry/registry-client.ts";

@@ -1,7 +1,7 @@
 // The operations on shares in the management API. Shares work in parallel; each one has its own result.
-import type { StepResult, UnsentServer, VerifyFinding } from "../../api/contract.ts";
-import { selectShares } from "../../api/name-selection.ts";
-import type { Control, InputOf } from "../../api/operations.ts";
+import type { StepResult, UnsentServer, VerifyFinding } from "../../api/contract/contract.ts";
+import { selectShares } from "../../api/operations/name-selection.ts";
+import type { Control, InputOf } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";

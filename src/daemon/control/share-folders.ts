@@ -1,8 +1,8 @@
 // Lists the folders in a folder of a share: through the prober, with a deadline, and not at all if the mount is known not to
 // answer.
-import type { FoldersReport } from "../../api/contract.ts";
-import { selectShares } from "../../api/name-selection.ts";
-import type { InputOf } from "../../api/operations.ts";
+import type { FoldersReport } from "../../api/contract/contract.ts";
+import { selectShares } from "../../api/operations/name-selection.ts";
+import type { InputOf } from "../../api/operations/operations.ts";
 import { parseSubpath } from "../../config/values/names.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";

@@ -1,5 +1,5 @@
 // A share's state for the management API.
-import type { CarriedStatus, Condition, OpenFileHolder, ShareStatus } from "../../api/contract.ts";
+import type { CarriedStatus, Condition, OpenFileHolder, ShareStatus } from "../../api/contract/contract.ts";
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { CarriedState } from "../../shares/drivers/carriage.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";

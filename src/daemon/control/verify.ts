@@ -1,5 +1,5 @@
 // The findings of `mountaineer verify`.
-import type { Condition, StatusReport, VerifyFinding } from "../../api/contract.ts";
+import type { Condition, StatusReport, VerifyFinding } from "../../api/contract/contract.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
 import { routesOf } from "../../shares/share-spec.ts";

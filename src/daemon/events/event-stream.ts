@@ -1,6 +1,6 @@
 // Publishes transitions to listeners in the daemon, and as numbered events to clients of the management API.
 // The newest events are kept, so that a client that reconnects misses nothing.
-import type { StreamEvent } from "../../api/contract.ts";
+import type { StreamEvent } from "../../api/contract/contract.ts";
 import { createBus } from "../../runtime/bus.ts";
 import type { DisposalStack } from "../../runtime/disposal.ts";
 import { errorText } from "../../runtime/errors.ts";

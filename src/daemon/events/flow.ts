@@ -1,6 +1,6 @@
 // Counters of the traffic between clients, this machine, its shares and its backends, for user interfaces
 // that draw it.
-import type { FlowEvent, StatusReport } from "../../api/contract.ts";
+import type { FlowEvent, StatusReport } from "../../api/contract/contract.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { Clock } from "../../runtime/time/clock.ts";

@@ -1,7 +1,7 @@
 // The timeline's file in the home. It is written rarely, and never while nothing happens, so that an idle disk can sleep. If it
 // cannot be read or written, only the past of the timeline is lost.
 import { join } from "node:path";
-import type { TimelineReport } from "../../api/timeline-contract.ts";
+import type { TimelineReport } from "../../api/contract/timeline.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { readRegularFile, removeLeftovers, setAside } from "../../runtime/files/durable-file.ts";
 import { createDurableValue } from "../../runtime/files/durable-value.ts";

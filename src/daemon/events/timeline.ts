@@ -2,13 +2,13 @@
 // other states at each look: soon after a transition, every minute, and before each report. A timeline
 // continues the one of the previous daemon. Times are wall-clock ms.
 import { isDeepStrictEqual } from "node:util";
-import type { StatusReport } from "../../api/contract.ts";
+import type { StatusReport } from "../../api/contract/contract.ts";
 import {
   backendStateShape,
   shareStateShape,
   type TimelineMinute,
   type TimelineReport,
-} from "../../api/timeline-contract.ts";
+} from "../../api/contract/timeline.ts";
 import type { CallMinute } from "../../gateway/telemetry/call-minutes.ts";
 import type { Bus } from "../../runtime/bus.ts";
 import { count, list, nullable, number, object, type Shape, type TypeOf, text } from "../../runtime/shape.ts";

@@ -1,7 +1,7 @@
 // Hands this daemon's home over: starts a successor and, when it is ready, gives up what only one daemon may
 // have. A failure before that leaves this daemon in charge. After that, this daemon serves its clients, and
 // starts successors until one has taken over.
-import type { HandOverReport } from "../../api/contract.ts";
+import type { HandOverReport } from "../../api/contract/contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";

@@ -1,6 +1,6 @@
 // Desktop notifications: shows some transitions through a program. Nothing waits for it, and a notification that cannot be shown
 // becomes a condition.
-import type { Condition } from "../../api/contract.ts";
+import type { Condition } from "../../api/contract/contract.ts";
 import type { NotifyConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";

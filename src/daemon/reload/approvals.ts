@@ -1,6 +1,6 @@
 // The operations of the management API for entries that wait for approval.
-import type { ApprovalsReport } from "../../api/approval-contract.ts";
-import type { Control } from "../../api/operations.ts";
+import type { ApprovalsReport } from "../../api/contract/approvals.ts";
+import type { Control } from "../../api/operations/operations.ts";
 import { entrySummary, entryText, waitingText } from "../../config/approval/entry-text.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { MountaineerError } from "../../runtime/errors.ts";

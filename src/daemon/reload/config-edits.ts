@@ -1,8 +1,8 @@
 // Edits of the configuration file that the daemon saves and applies itself, one after the other.
 
-import type { EditReport } from "../../api/config-contract.ts";
-import { OWNERS_RIGHTS } from "../../api/operation.ts";
-import type { Control } from "../../api/operations.ts";
+import type { EditReport } from "../../api/contract/config.ts";
+import { OWNERS_RIGHTS } from "../../api/operations/operation.ts";
+import type { Control } from "../../api/operations/operations.ts";
 import { refusedEntries } from "../../config/approval/edited-entries.ts";
 import type { SavedConfig } from "../../config/edit/save.ts";
 import { refuseOtherEntry } from "../../config/history/history.ts";

@@ -1,6 +1,6 @@
 // The configuration of a running service: watched, reloaded, edited, rolled back and reported.
-import type { ReloadReport } from "../../api/config-contract.ts";
-import type { Control } from "../../api/operations.ts";
+import type { ReloadReport } from "../../api/contract/config.ts";
+import type { Control } from "../../api/operations/operations.ts";
 import { entrySummary } from "../../config/approval/entry-text.ts";
 import { diffConfigs, isEmptyDiff } from "../../config/diff.ts";
 import { openHistory } from "../../config/history/history.ts";

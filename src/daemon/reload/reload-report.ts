@@ -1,5 +1,5 @@
 // The report of a reload: what it touched, by name and as a summary.
-import type { NameChanges, ReloadReport } from "../../api/config-contract.ts";
+import type { NameChanges, ReloadReport } from "../../api/contract/config.ts";
 import { type ConfigDiff, isEmptyDiff, type NamedDiff } from "../../config/diff.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { ConfigMistake } from "../../config/values/mistakes.ts";

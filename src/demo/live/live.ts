@@ -1,5 +1,5 @@
 // Runs the TUI on the demo's home, with a strip of cables above it: polls the share, and acts on keys.
-import type { RouteName, ShareStatus } from "../../api/contract.ts";
+import type { RouteName, ShareStatus } from "../../api/contract/contract.ts";
 import { ROUTE_LABELS, type Tone, type Words } from "../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";

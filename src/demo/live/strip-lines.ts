@@ -1,5 +1,5 @@
 // The text of the demo's strip above the TUI: cables, the copy, and the file that the demo reads. Pure.
-import type { RouteName, ShareStatus } from "../../api/contract.ts";
+import type { RouteName, ShareStatus } from "../../api/contract/contract.ts";
 import { ROUTE_LABELS, type Words } from "../../api/words/words.ts";
 import { cutStart, type Line, span, type Tone } from "../../tui/terminal/line.ts";
 import type { View } from "../../tui/terminal/terminal-style.ts";

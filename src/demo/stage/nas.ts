@@ -2,7 +2,7 @@
 // two relays, or, where SMB is not available, a plain folder behind two symlinks.
 import { mkdir, rename, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { RouteName } from "../../api/contract.ts";
+import type { RouteName } from "../../api/contract/contract.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { startPlainRig } from "./plain-rig.ts";
 import { lackingForSmb } from "./smb-available.ts";

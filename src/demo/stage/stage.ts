@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
-import type { ShareStatus } from "../../api/contract.ts";
+import type { ShareStatus } from "../../api/contract/contract.ts";
 import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import {
   childEnvironment,

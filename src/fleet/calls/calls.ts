@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { isDeepStrictEqual } from "node:util";
-import type { Condition } from "../../api/contract.ts";
+import type { Condition } from "../../api/contract/contract.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { namesBackend } from "../../config/values/backend-names.ts";
 import { isMachineName } from "../../config/values/fleet-values.ts";

@@ -1,7 +1,7 @@
 // Operations of the management API on the fleet's common configuration ("layer"). Each operation reads the layer's
 // bucket on the NATS server again.
-import type { FleetLayerEntry } from "../../api/fleet-contract.ts";
-import type { Control } from "../../api/operations.ts";
+import type { FleetLayerEntry } from "../../api/contract/fleet.ts";
+import type { Control } from "../../api/operations/operations.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { LayerBucket, StoredLayer } from "./layer-bucket.ts";

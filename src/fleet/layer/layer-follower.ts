@@ -1,8 +1,8 @@
 // Applies the fleet's common configuration ("layer") on this machine: reads the newest one from the bucket,
 // checks its signature and revision, has the service apply it, and keeps it in the home.
 import type { X509Certificate } from "node:crypto";
-import type { Condition } from "../../api/contract.ts";
-import type { MachineLayer } from "../../api/fleet-contract.ts";
+import type { Condition } from "../../api/contract/contract.ts";
+import type { MachineLayer } from "../../api/contract/fleet.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText } from "../../runtime/errors.ts";

@@ -1,6 +1,6 @@
 // The link to the fleet: one session with one of several servers. When a session ends, the next begins after a pause. The
 // link never gives up.
-import type { Condition } from "../../api/contract.ts";
+import type { Condition } from "../../api/contract/contract.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText } from "../../runtime/errors.ts";

@@ -1,6 +1,6 @@
 // Machines that share their clients' sessions: which daemon each machine runs now, and streams to that daemon.
 import type { Duplex } from "node:stream";
-import type { Condition } from "../../api/contract.ts";
+import type { Condition } from "../../api/contract/contract.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { type Clock, isoTime, resultWithin } from "../../runtime/time/clock.ts";

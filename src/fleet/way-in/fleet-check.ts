@@ -1,7 +1,7 @@
 // The doctor's questions about a fleet: what its server permits, which operator key is current, and what expires.
 import { X509Certificate } from "node:crypto";
 import { headers, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
-import type { FleetCheckReport } from "../../api/fleet-contract.ts";
+import type { FleetCheckReport } from "../../api/contract/fleet.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";

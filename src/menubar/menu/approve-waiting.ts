@@ -1,6 +1,7 @@
 // Shows each waiting entry in a window of the desktop, and approves it if the user says yes.
-import type { WaitingEntryWire } from "../../api/approval-contract.ts";
+
 import type { DaemonClient } from "../../api/client/client.ts";
+import type { WaitingEntryWire } from "../../api/contract/approvals.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { columns, harmless, shellCommand } from "../../runtime/text/plain-text.ts";

@@ -1,7 +1,7 @@
 // The whole menu as a pure function of the state, the same for every desktop.
 
 import { basename } from "node:path/posix";
-import type { AliasStatus, BackendStatus, ShareStatus, StatusReport } from "../../api/contract.ts";
+import type { AliasStatus, BackendStatus, ShareStatus, StatusReport } from "../../api/contract/contract.ts";
 import { type Action, actionsFor, actionWith } from "../../api/words/actions.ts";
 import {
   backendFacts,

@@ -2,8 +2,8 @@
 
 import { basename, normalize, relative } from "node:path/posix";
 import { connectToDaemon, type DaemonClient } from "../../api/client/client.ts";
-import type { AliasReport } from "../../api/contract.ts";
-import type { InputOf } from "../../api/operations.ts";
+import type { AliasReport } from "../../api/contract/contract.ts";
+import type { InputOf } from "../../api/operations/operations.ts";
 import { actionsFor, actionWith, sentence } from "../../api/words/actions.ts";
 import { reloadOutcome } from "../../api/words/outcome-words.ts";
 import { nameKey, parseAliasName } from "../../config/values/names.ts";

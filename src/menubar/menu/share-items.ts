@@ -1,6 +1,6 @@
 // The menu's items for one share.
 import { dirname } from "node:path/posix";
-import type { OpenFileHolder, ShareStatus } from "../../api/contract.ts";
+import type { OpenFileHolder, ShareStatus } from "../../api/contract/contract.ts";
 import { actionsFor, actionWith } from "../../api/words/actions.ts";
 import { holderText } from "../../api/words/outcome-words.ts";
 import { routeWords, shareWords } from "../../api/words/share-words.ts";

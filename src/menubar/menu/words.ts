@@ -1,5 +1,5 @@
 // Builds menu items. A label is one line without control characters, cut to a menu's width.
-import type { Condition } from "../../api/contract.ts";
+import type { Condition } from "../../api/contract/contract.ts";
 import type { Action } from "../../api/words/actions.ts";
 import { SEVERITY_TONES, type Tone, troublesOf } from "../../api/words/words.ts";
 import { columns, firstColumns, harmless } from "../../runtime/text/plain-text.ts";

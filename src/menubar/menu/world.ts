@@ -1,6 +1,6 @@
 // The data of the menu: the daemon's last report, and the menu's own running actions.
-import type { SyncReport } from "../../api/config-contract.ts";
-import type { OpenFileHolder, StatusReport, StepResult } from "../../api/contract.ts";
+import type { SyncReport } from "../../api/contract/config.ts";
+import type { OpenFileHolder, StatusReport, StepResult } from "../../api/contract/contract.ts";
 import { actionText, type MenuAction } from "./action.ts";
 import type { FolderPlace } from "./menu.ts";
 

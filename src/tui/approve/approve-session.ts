@@ -1,6 +1,6 @@
 // The state behind the Approve screen: the waiting entries, read again when the sync changes, and the approvals sent.
-import type { WaitingEntryWire } from "../../api/approval-contract.ts";
-import type { Ask } from "../../api/operations.ts";
+import type { WaitingEntryWire } from "../../api/contract/approvals.ts";
+import type { Ask } from "../../api/operations/operations.ts";
 import { expecting, isOwnError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { attempt, errorLine } from "../terminal/attempt.ts";

@@ -1,5 +1,5 @@
 // The state of the Approve screen and its reaction to keys. Pure: the entry to approve is returned as the action.
-import type { ApprovalsReport, WaitingEntryWire } from "../../api/approval-contract.ts";
+import type { ApprovalsReport, WaitingEntryWire } from "../../api/contract/approvals.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import { next, type Step, unused } from "../terminal/step.ts";

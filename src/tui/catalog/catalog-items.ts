@@ -1,6 +1,6 @@
 // The items of the catalog, indexed for a fast search in thousands of tools. Pure.
-import type { CatalogReport } from "../../api/catalog-contract.ts";
-import { marksText } from "../../api/tool-hints.ts";
+import type { CatalogReport } from "../../api/contract/catalog.ts";
+import { marksText } from "../../api/words/tool-hints.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { typedWords } from "../../runtime/text/typed-words.ts";

@@ -1,8 +1,8 @@
 // The Catalog screen's state and its reaction to keys. Pure: requests and questions are returned as actions.
-import type { CatalogReport } from "../../api/catalog-contract.ts";
-import type { CallReport } from "../../api/contract.ts";
+import type { CatalogReport } from "../../api/contract/catalog.ts";
+import type { CallReport } from "../../api/contract/contract.ts";
 import type { FormPath } from "../../api/forms/form-node.ts";
-import { mayDestroy } from "../../api/tool-hints.ts";
+import { mayDestroy } from "../../api/words/tool-hints.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import {

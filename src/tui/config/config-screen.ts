@@ -1,6 +1,6 @@
 // The Config screen: shows the file, opens it in the user's editor, reviews and saves the changes, and shows the history.
 import { basename } from "node:path";
-import type { HistoryEntry } from "../../api/config-contract.ts";
+import type { HistoryEntry } from "../../api/contract/config.ts";
 import { mistakesText } from "../../api/words/outcome-words.ts";
 import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";

@@ -7,7 +7,7 @@ import type {
   HistoryEntry,
   NameChanges,
   ReloadReport,
-} from "../../api/config-contract.ts";
+} from "../../api/contract/config.ts";
 import { editOutcome, mistakeText } from "../../api/words/outcome-words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { counted } from "../../runtime/text/plain-text.ts";

@@ -1,5 +1,5 @@
 // The text of the dashboard: its rows as lines, the part of them that fits, and the newest events below.
-import type { BackendStatus, ShareStatus } from "../../api/contract.ts";
+import type { BackendStatus, ShareStatus } from "../../api/contract/contract.ts";
 import { backendFacts, backendWords, callFacts, togetherText } from "../../api/words/backend-words.ts";
 import { routeWords, shareWords } from "../../api/words/share-words.ts";
 import { SEVERITY_TONES, type StateWords, type Words, wholeText } from "../../api/words/words.ts";

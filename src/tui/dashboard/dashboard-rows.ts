@@ -1,12 +1,12 @@
 // The rows of the dashboard, in order, and which of them can be chosen. Pure.
-import type { ApprovalsReport } from "../../api/approval-contract.ts";
+import type { ApprovalsReport } from "../../api/contract/approvals.ts";
 import type {
   BackendStatus,
   ClientStatus,
   Condition,
   ShareStatus,
   StatusReport,
-} from "../../api/contract.ts";
+} from "../../api/contract/contract.ts";
 import { clientWords } from "../../api/words/client-words.ts";
 import { readyText } from "../../api/words/share-words.ts";
 

@@ -1,6 +1,6 @@
 // The dashboard: shares, backends, clients, conditions and the newest events, with keys that act on the chosen row.
 
-import type { ClientStatus } from "../../api/contract.ts";
+import type { ClientStatus } from "../../api/contract/contract.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ApproveSession } from "../approve/approve-session.ts";
 import type { EventRing } from "../events/event-ring.ts";

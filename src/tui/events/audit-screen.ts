@@ -1,5 +1,5 @@
 // The Audit screen: audit records, newest first; older pages are read when the user reaches them.
-import type { AuditEntry, AuditReport } from "../../api/records-contract.ts";
+import type { AuditEntry, AuditReport } from "../../api/contract/records.ts";
 import { type Clock, localClock, localDay } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";
 import { attempt, errorLine, repeat } from "../terminal/attempt.ts";

@@ -1,7 +1,7 @@
 // The newest events of the daemon, in a ring of fixed size.
 import type { DaemonClient } from "../../api/client/client.ts";
 import type { FollowNotice } from "../../api/client/follow-daemon.ts";
-import type { StreamEvent } from "../../api/contract.ts";
+import type { StreamEvent } from "../../api/contract/contract.ts";
 import { type EventWords, eventWords, transitionOf } from "../../api/words/event-words.ts";
 import { expecting, isOwnError } from "../../runtime/errors.ts";
 import { type Clock, localClock } from "../../runtime/time/clock.ts";

@@ -1,5 +1,5 @@
 // The text of the Fleet screen: a summary of the fleet, the list of machines, and the chosen one below. Pure.
-import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
+import type { FleetMachine, FleetReport } from "../../api/contract/fleet.ts";
 import {
   cutText as cutOffText,
   FLEET_ABOUT_TEXT,

@@ -1,5 +1,5 @@
 // The Fleet screen: every machine of the fleet, and the state of the chosen one. Asks the daemon while it is shown.
-import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
+import type { FleetMachine, FleetReport } from "../../api/contract/fleet.ts";
 import { fleetSummary, machineSearchText, troubledFirst } from "../../api/words/fleet-words.ts";
 import type { Words } from "../../api/words/words.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";

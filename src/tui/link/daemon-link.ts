@@ -2,7 +2,7 @@
 import { connectToDaemon, connectToEndpoint, type DaemonClient } from "../../api/client/client.ts";
 import { type FollowNotice, followDaemon } from "../../api/client/follow-daemon.ts";
 import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
-import type { StatusReport } from "../../api/contract.ts";
+import type { StatusReport } from "../../api/contract/contract.ts";
 import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";

@@ -1,5 +1,5 @@
 // The Logs screen: the log of the daemon, or the error output of a backend, newest lines at the bottom.
-import type { LogLine } from "../../api/records-contract.ts";
+import type { LogLine } from "../../api/contract/records.ts";
 import { onceMore } from "../../runtime/once-more.ts";
 import { type Clock, localClock } from "../../runtime/time/clock.ts";
 import type { DaemonLink } from "../link/daemon-link.ts";

@@ -1,5 +1,5 @@
 // The state of the settings panel, and its changes by reports and answers of the daemon. Pure.
-import type { ConfigMistakeWire, ConfigReport } from "../../api/config-contract.ts";
+import type { ConfigMistakeWire, ConfigReport } from "../../api/contract/config.ts";
 import { type FormNode, mistakeAt, sentValue } from "../../api/forms/form-node.ts";
 import { changedFields, type Settings, sectionForm } from "../../api/forms/section-form.ts";
 import { mistakesText } from "../../api/words/outcome-words.ts";

@@ -1,7 +1,7 @@
 // The catalog in plain mode: the offers of each backend, and the arguments of a tool. Pure.
 
 import { argumentsField, type FieldKind, type SchemaField } from "../../api/forms/schema-fields.ts";
-import { marksText } from "../../api/tool-hints.ts";
+import { marksText } from "../../api/words/tool-hints.ts";
 import { counted, shellCommand, shellWord } from "../../runtime/text/plain-text.ts";
 import type { CatalogItem } from "../catalog/catalog-items.ts";
 

@@ -1,5 +1,5 @@
 // The fleet in plain mode: a summary, and each machine in one sentence or in full. Pure.
-import type { FleetMachine, FleetReport } from "../../api/fleet-contract.ts";
+import type { FleetMachine, FleetReport } from "../../api/contract/fleet.ts";
 import {
   cutText,
   FLEET_ABOUT_TEXT,

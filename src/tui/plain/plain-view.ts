@@ -3,7 +3,7 @@
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
-import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../../api/contract.ts";
+import type { BackendStatus, Condition, ShareStatus, StatusReport } from "../../api/contract/contract.ts";
 import { backendWords, publishedText } from "../../api/words/backend-words.ts";
 import { shareWords } from "../../api/words/share-words.ts";
 import { diffText } from "../../config/history/text-diff.ts";

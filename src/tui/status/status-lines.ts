@@ -1,6 +1,6 @@
 // The text of the sync status: the status line, the problems, and the table of events.
 
-import type { SyncReport } from "../../api/config-contract.ts";
+import type { SyncReport } from "../../api/contract/config.ts";
 import { type EventRow, FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
 import { columns } from "../../runtime/text/plain-text.ts";
 import { localClock } from "../../runtime/time/clock.ts";

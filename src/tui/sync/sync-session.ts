@@ -1,6 +1,6 @@
 // The state behind the Sync screen: reads the sync report when it has changed, and sends the panel's requests.
 import { requireSameConfig } from "../../api/client/same-config.ts";
-import type { SyncEvent, SyncReport } from "../../api/config-contract.ts";
+import type { SyncEvent, SyncReport } from "../../api/contract/config.ts";
 import { sectionEdits } from "../../api/forms/section-form.ts";
 import { mistakesText, reloadOutcome } from "../../api/words/outcome-words.ts";
 import { type EventRow, type RowEvent, withEvent } from "../../api/words/sync-words.ts";

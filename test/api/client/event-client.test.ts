@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test";
 import { connectToDaemon, type DaemonClient } from "../../../src/api/client/client.ts";
 import { type FollowNotice, followDaemon } from "../../../src/api/client/follow-daemon.ts";
 import { startDaemon } from "../../../src/api/client/start-daemon.ts";
-import type { StreamEvent } from "../../../src/api/contract.ts";
+import type { StreamEvent } from "../../../src/api/contract/contract.ts";
 import { ERROR_CODES } from "../../../src/runtime/errors.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";

@@ -2,7 +2,7 @@
 import { connect, type Socket } from "node:net";
 import { Access } from "../../../src/api/http/access.ts";
 import { HttpApi, type HttpApiSettings } from "../../../src/api/http/http-api.ts";
-import type { Control } from "../../../src/api/operations.ts";
+import type { Control } from "../../../src/api/operations/operations.ts";
 import type { PageFile, PageFiles } from "../../../src/api/page-files.ts";
 import type { Events } from "../../../src/api/server/event-streams.ts";
 import { openListener } from "../../../src/gateway/front/http/listener.ts";

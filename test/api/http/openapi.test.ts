@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import fc from "fast-check";
 import { openApiDocument } from "../../../src/api/http/openapi.ts";
-import { OPERATIONS } from "../../../src/api/operation-table.ts";
+import { OPERATIONS } from "../../../src/api/operations/table.ts";
 import { objectOf } from "../../../src/runtime/text/json-object.ts";
 import { forWholeFile } from "../../support/whole-file.ts";
 import { startHttpApi } from "./http-api-rig.ts";

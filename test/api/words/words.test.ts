@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { SyncEvent } from "../../../src/api/config-contract.ts";
+import type { SyncEvent } from "../../../src/api/contract/config.ts";
 import { actionsFor, actionWith } from "../../../src/api/words/actions.ts";
 import { backendRouteWords, phaseWords, waitingText } from "../../../src/api/words/backend-words.ts";
 import { eventWords, transitionWords } from "../../../src/api/words/event-words.ts";

@@ -1,7 +1,7 @@
 // A home of the product in the guest: its configuration, and what a daemon says of it.
 import { rm } from "node:fs/promises";
 import path from "node:path";
-import type { ShareStatus } from "../../../src/api/contract.ts";
+import type { ShareStatus } from "../../../src/api/contract/contract.ts";
 import { createTestHome, type Monitor, type TestHome } from "../../support/daemon.ts";
 import { ANSWERS_MS, eventually } from "../../support/eventually.ts";
 import { HOSTS, PASSWORD } from "./nas.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { askOf } from "../../../src/api/operations.ts";
+import { askOf } from "../../../src/api/operations/operations.ts";
 import { approveEntries } from "../../../src/cli/edits/approve-entries.ts";
 import { outcomeLines, settledBackend } from "../../../src/cli/edits/backend-outcome.ts";
 import { jsonText, valueText } from "../../../src/cli/edits/config-key-change.ts";

@@ -1,8 +1,8 @@
 // The questions about a NAS, answered in process: what is asked, where a login goes, and that nothing typed is lost.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { FirstMeeting, PairVerdict, ServerLogin } from "../../../src/api/first-meeting.ts";
-import type { FoundServer } from "../../../src/api/found-server.ts";
+import type { FirstMeeting, PairVerdict, ServerLogin } from "../../../src/api/setup/first-meeting.ts";
+import type { FoundServer } from "../../../src/api/setup/found-server.ts";
 import { askChoices, type InitChoices, type InitTools } from "../../../src/cli/init/init-questions.ts";
 import { randomFrom } from "../../lab/random.ts";
 

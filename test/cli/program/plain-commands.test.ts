@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { BackendRoutesStatus } from "../../../src/api/contract.ts";
+import type { BackendRoutesStatus } from "../../../src/api/contract/contract.ts";
 import { COMMANDS } from "../../../src/cli/program/command-list.ts";
 import { PLAIN_COMMANDS, runPlainCommand } from "../../../src/cli/program/plain-commands.ts";
 import { commandOf, createProgram } from "../../../src/cli/program/program.ts";

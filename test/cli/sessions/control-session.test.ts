@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { Ask } from "../../../src/api/operations.ts";
+import type { Ask } from "../../../src/api/operations/operations.ts";
 import { writeDaemonNote } from "../../../src/api/socket/daemon-note.ts";
 import { openEngine } from "../../../src/cli/in-process/open.ts";
 import type { CommandContext } from "../../../src/cli/input/command.ts";

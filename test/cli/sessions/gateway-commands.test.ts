@@ -3,7 +3,7 @@ import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
-import type { ClientStatus } from "../../../src/api/contract.ts";
+import type { ClientStatus } from "../../../src/api/contract/contract.ts";
 import { startMcpSocket } from "../../../src/api/socket/mcp-socket.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { startRig } from "../../api/management-rig.ts";

@@ -1,7 +1,7 @@
 // The views of what commands are answered: calls, results, places.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { AliasStatus, StepResult } from "../../../src/api/contract.ts";
+import type { AliasStatus, StepResult } from "../../../src/api/contract/contract.ts";
 import { renderSelfTest } from "../../../src/cli/sessions/doctor-command.ts";
 import { renderAliases, renderFavorites, renderFolders } from "../../../src/cli/views/place-view.ts";
 import { exitCodeOf, renderResults, renderVerify } from "../../../src/cli/views/results-view.ts";

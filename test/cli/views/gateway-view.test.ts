@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { StatusReport } from "../../../src/api/contract.ts";
+import type { StatusReport } from "../../../src/api/contract/contract.ts";
 import { absentBackends, renderBackends } from "../../../src/cli/views/gateway-view.ts";
 import { renderStatus } from "../../../src/cli/views/status-view.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";

@@ -1,7 +1,7 @@
 // The views of lists and of what changed: differences, history, logs, reloads, tools.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ToolPlaces } from "../../../src/api/catalog-contract.ts";
+import type { ToolPlaces } from "../../../src/api/contract/catalog.ts";
 import { isAboutShare, logLineJson, logRecord, renderLogLine } from "../../../src/cli/sessions/show-log.ts";
 import { renderDiff } from "../../../src/cli/views/diff-view.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";

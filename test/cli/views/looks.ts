@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { StatusReport } from "../../../src/api/contract.ts";
+import type { StatusReport } from "../../../src/api/contract/contract.ts";
 import { renderStatus } from "../../../src/cli/views/status-view.ts";
 import { columns } from "../../../src/runtime/text/plain-text.ts";
 import { SAMPLE_NOW } from "../../api/sample-report.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Condition, StatusReport } from "../../../src/api/contract.ts";
+import type { Condition, StatusReport } from "../../../src/api/contract/contract.ts";
 import { renderStatus } from "../../../src/cli/views/status-view.ts";
 import { columns, shellCommand } from "../../../src/runtime/text/plain-text.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { catalogReportShape } from "../../../src/api/catalog-contract.ts";
-import { MOST_SHOWN } from "../../../src/api/tool-changes-contract.ts";
+import { catalogReportShape } from "../../../src/api/contract/catalog.ts";
+import { MOST_SHOWN } from "../../../src/api/contract/tool-changes.ts";
 import { catalogReport, MOST_OF_ENTRY, MOST_WITHHELD } from "../../../src/daemon/control/catalog-report.ts";
 import { createGatewayControl, toolChangesReport } from "../../../src/daemon/control/gateway-control.ts";
 import type { RequiredData } from "../../../src/gateway/backends/policy/required-data.ts";

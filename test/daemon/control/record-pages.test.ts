@@ -7,7 +7,7 @@ import {
   auditReportShape,
   type LogRequest,
   logReportShape,
-} from "../../../src/api/records-contract.ts";
+} from "../../../src/api/contract/records.ts";
 import { auditReport } from "../../../src/daemon/control/audit-report.ts";
 import { createLogReader, createRecordPages } from "../../../src/daemon/control/record-pages.ts";
 import { startLog } from "../../../src/runtime/log/log-file.ts";

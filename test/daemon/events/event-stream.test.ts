@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { StreamEvent } from "../../../src/api/contract.ts";
+import type { StreamEvent } from "../../../src/api/contract/contract.ts";
 import { createEventStream } from "../../../src/daemon/events/event-stream.ts";
 import { logTransition } from "../../../src/daemon/events/service-transitions.ts";
 import { createShareMetrics } from "../../../src/daemon/events/share-metrics.ts";

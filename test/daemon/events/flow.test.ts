@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FlowEvent } from "../../../src/api/contract.ts";
+import type { FlowEvent } from "../../../src/api/contract/contract.ts";
 import { createFlow, flowOf } from "../../../src/daemon/events/flow.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { sampleBackend } from "../../api/sample-gateway.ts";

@@ -7,7 +7,7 @@ import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "n
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
-import type { BackendStatus, ShareStatus } from "../../../src/api/contract.ts";
+import type { BackendStatus, ShareStatus } from "../../../src/api/contract/contract.ts";
 import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
 import { DAY_MS, type KnownTimeline, knownShape } from "../../../src/daemon/events/timeline.ts";
 import {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { BackendStatus, ShareStatus } from "../../../src/api/contract.ts";
-import { timelineReportShape } from "../../../src/api/timeline-contract.ts";
+import type { BackendStatus, ShareStatus } from "../../../src/api/contract/contract.ts";
+import { timelineReportShape } from "../../../src/api/contract/timeline.ts";
 import type { ServiceTransition } from "../../../src/daemon/events/service-transitions.ts";
 import {
   DAY_MS,

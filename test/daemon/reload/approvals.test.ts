@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { ConfigEditWire } from "../../../src/api/requests.ts";
+import type { ConfigEditWire } from "../../../src/api/operations/requests.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
 import { NEVER, type Scene, sceneHome } from "./config-scene.ts";

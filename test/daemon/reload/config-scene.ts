@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import type { StreamEvent } from "../../../src/api/contract.ts";
+import type { StreamEvent } from "../../../src/api/contract/contract.ts";
 import { ownRealPath } from "../../../src/config/history/history-owner.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { loadConfig, readConfigBytes } from "../../../src/config/read/load.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { configCheckReportShape } from "../../../src/api/config-contract.ts";
+import { configCheckReportShape } from "../../../src/api/contract/config.ts";
 import {
   type AcceptedContent,
   type ConfigHistory,

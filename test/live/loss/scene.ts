@@ -8,7 +8,7 @@ import { basename, join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import type { ShareStatus } from "../../../src/api/contract.ts";
+import type { ShareStatus } from "../../../src/api/contract/contract.ts";
 import { type PlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { startTcpRelay } from "../../../src/demo/stage/tcp-relay.ts";
 import { jsonObject } from "../../../src/runtime/text/json-object.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ShareStatus, StatusReport } from "../../../src/api/contract.ts";
+import type { ShareStatus, StatusReport } from "../../../src/api/contract/contract.ts";
 import type { MenuState } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
 import { type FolderList, folderKey, type MenuWorld } from "../../../src/menubar/menu/world.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { WaitingEntryWire } from "../../../src/api/approval-contract.ts";
+import type { WaitingEntryWire } from "../../../src/api/contract/approvals.ts";
 import { actionText, type MenuAction, parseAction } from "../../../src/menubar/menu/action.ts";
 import { type RunnableAction, runAction } from "../../../src/menubar/menu/run-action.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { Control } from "../../../src/api/operations.ts";
+import type { Control } from "../../../src/api/operations/operations.ts";
 import type { MenuAction } from "../../../src/menubar/menu/action.ts";
 import type { Menu, MenuItem } from "../../../src/menubar/menu/menu.ts";
 import type { MenuSession } from "../../../src/menubar/menu/session.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ApprovalsReport, WaitingEntryWire } from "../../../src/api/approval-contract.ts";
-import { askOf } from "../../../src/api/operations.ts";
+import type { ApprovalsReport, WaitingEntryWire } from "../../../src/api/contract/approvals.ts";
+import { askOf } from "../../../src/api/operations/operations.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { approveLines } from "../../../src/tui/approve/approve-screen.ts";
 import { startApproveSession } from "../../../src/tui/approve/approve-session.ts";

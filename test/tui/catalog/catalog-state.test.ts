@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { CatalogReport } from "../../../src/api/catalog-contract.ts";
-import { mayDestroy } from "../../../src/api/tool-hints.ts";
+import type { CatalogReport } from "../../../src/api/contract/catalog.ts";
+import { mayDestroy } from "../../../src/api/words/tool-hints.ts";
 import {
   type CatalogItem,
   catalogItems,

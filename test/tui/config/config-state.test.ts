@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { EditReport, HistoryEntry } from "../../../src/api/config-contract.ts";
+import type { EditReport, HistoryEntry } from "../../../src/api/contract/config.ts";
 import { configHints, configLines } from "../../../src/tui/config/config-lines.ts";
 import {
   type ConfigAction,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { StatusReport } from "../../../src/api/contract.ts";
+import type { StatusReport } from "../../../src/api/contract/contract.ts";
 import { columns } from "../../../src/runtime/text/plain-text.ts";
 import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
 import { chosenRow, dashboardRows, movedChoice } from "../../../src/tui/dashboard/dashboard-rows.ts";

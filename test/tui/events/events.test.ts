@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FollowNotice } from "../../../src/api/client/follow-daemon.ts";
-import type { StreamEvent } from "../../../src/api/contract.ts";
-import { askOf } from "../../../src/api/operations.ts";
-import type { AuditEntry, AuditReport, AuditRequest } from "../../../src/api/records-contract.ts";
+import type { StreamEvent } from "../../../src/api/contract/contract.ts";
+import type { AuditEntry, AuditReport, AuditRequest } from "../../../src/api/contract/records.ts";
+import { askOf } from "../../../src/api/operations/operations.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { createAuditScreen } from "../../../src/tui/events/audit-screen.ts";
 import { createEventRing, eventLine } from "../../../src/tui/events/event-ring.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FleetMachine } from "../../../src/api/fleet-contract.ts";
+import type { FleetMachine } from "../../../src/api/contract/fleet.ts";
 import { fleetSummary, troubledFirst } from "../../../src/api/words/fleet-words.ts";
 import { detailLines, fleetLines, noFleetLines } from "../../../src/tui/fleet/fleet-lines.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { StatusReport } from "../../../src/api/contract.ts";
+import type { StatusReport } from "../../../src/api/contract/contract.ts";
 import { connectionTo, startDaemonLink } from "../../../src/tui/link/daemon-link.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { SyncReport } from "../../../src/api/config-contract.ts";
+import type { SyncReport } from "../../../src/api/contract/config.ts";
 import { type PanelStep, pressKey } from "../../../src/tui/panel/panel-keys.ts";
 import {
   createPanel,

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
-import type { GatewayStatus, StatusReport } from "../../../src/api/contract.ts";
+import type { GatewayStatus, StatusReport } from "../../../src/api/contract/contract.ts";
 import { changesBetween, statementsOf } from "../../../src/tui/plain/plain-view.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { FollowNotice } from "../../../src/api/client/follow-daemon.ts";
-import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../../../src/api/config-contract.ts";
-import type { StreamEvent } from "../../../src/api/contract.ts";
-import { askOf, type Control, type InputOf } from "../../../src/api/operations.ts";
+import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../../../src/api/contract/config.ts";
+import type { StreamEvent } from "../../../src/api/contract/contract.ts";
+import { askOf, type Control, type InputOf } from "../../../src/api/operations/operations.ts";
 
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { DaemonLink } from "../../../src/tui/link/daemon-link.ts";

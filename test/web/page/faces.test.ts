@@ -1,7 +1,12 @@
 // The same states in all faces: each says the same words about a share or a backend, in the same tone.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { BackendStatus, CarriedStatus, Condition, ShareStatus } from "../../../src/api/contract.ts";
+import type {
+  BackendStatus,
+  CarriedStatus,
+  Condition,
+  ShareStatus,
+} from "../../../src/api/contract/contract.ts";
 import { machineLines } from "../../../src/api/words/fleet-words.ts";
 import type { Tone } from "../../../src/api/words/words.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";

@@ -1,6 +1,6 @@
 // An app for the page's views, with answers of the test's and a person who says yes or no.
 import type { ComponentChild } from "preact";
-import type { OperationName } from "../../../src/api/operations.ts";
+import type { OperationName } from "../../../src/api/operations/operations.ts";
 import { configJsonSchema } from "../../../src/config/schema/schema.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import { EMPTY_STATE, type PageState } from "../../../src/web/page/daemon/live.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { useEffect } from "preact/hooks";
-import type { StatusReport } from "../../../src/api/contract.ts";
+import type { StatusReport } from "../../../src/api/contract/contract.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
 import type { PageState } from "../../../src/web/page/daemon/live.ts";
 import type { App } from "../../../src/web/page/parts/app.ts";

@@ -2,8 +2,8 @@
 // Loads no images.
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
-import type { OutputOf } from "../../../api/operations.ts";
-import type { RegistryServerReport } from "../../../api/registry-contract.ts";
+import type { RegistryServerReport } from "../../../api/contract/registry.ts";
+import type { OutputOf } from "../../../api/operations/operations.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { choiceRow, code, nothing, plainList } from "../parts/elements.ts";

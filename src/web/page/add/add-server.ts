@@ -1,6 +1,6 @@
 // Adds an MCP server by command or address, after showing what will run and where credentials go.
 import { type ComponentChild, h } from "preact";
-import { hasNoPath } from "../../../api/mcp-address.ts";
+import { hasNoPath } from "../../../api/setup/mcp-address.ts";
 import { connectionOf, type TypedConnection } from "../../../config/edit/new-backend.ts";
 import { freeSecretName } from "../../../config/secret-names.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";

@@ -2,8 +2,8 @@
 // alone), and picks one of the server's shares.
 import { type ComponentChild, h } from "preact";
 import { useRef, useState } from "preact/hooks";
-import type { ServerLogin, ShareNames } from "../../../api/first-meeting.ts";
-import type { FoundServer } from "../../../api/found-server.ts";
+import type { ServerLogin, ShareNames } from "../../../api/setup/first-meeting.ts";
+import type { FoundServer } from "../../../api/setup/found-server.ts";
 import { foundWords } from "../../../api/words/found-words.ts";
 import { likelySame, routeHosts, shareNameOf, shareTable } from "../../../config/edit/new-share.ts";
 import { tomlLines } from "../../../config/edit/toml-value.ts";

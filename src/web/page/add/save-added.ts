@@ -1,6 +1,7 @@
 // Saves an added share or server: first its secrets, which are removed again if the configuration is refused.
-import { keepWhile } from "../../../api/home-secrets.ts";
-import type { ConfigEditWire } from "../../../api/requests.ts";
+
+import type { ConfigEditWire } from "../../../api/operations/requests.ts";
+import { keepWhile } from "../../../api/setup/home-secrets.ts";
 import { sentence } from "../../../api/words/actions.ts";
 import { editOutcome } from "../../../api/words/outcome-words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";

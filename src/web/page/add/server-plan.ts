@@ -1,7 +1,7 @@
 // Shows what an added server runs and where credentials go, and saves it after a confirmation.
 
 import { type ComponentChild, h } from "preact";
-import { keptNames } from "../../../api/home-secrets.ts";
+import { keptNames } from "../../../api/setup/home-secrets.ts";
 import {
   newToken,
   TOKEN_BLOCK,

@@ -1,8 +1,8 @@
 // Approvals: entries of the configuration, and changed tools. A question approves exactly the digest that it shows; if the
 // entry changes while the question is open, it can only be cancelled.
 import { type ComponentChild, h } from "preact";
-import type { WaitingEntryWire } from "../../../api/approval-contract.ts";
-import { displayName, type ToolChange } from "../../../api/tool-changes-contract.ts";
+import type { WaitingEntryWire } from "../../../api/contract/approvals.ts";
+import { displayName, type ToolChange } from "../../../api/contract/tool-changes.ts";
 import { diffText } from "../../../config/history/text-diff.ts";
 import type { PageState } from "../daemon/live.ts";
 import { useStore } from "../daemon/store.ts";

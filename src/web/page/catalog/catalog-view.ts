@@ -1,7 +1,7 @@
 // The catalog that clients see: tools with a search and a form to try each, resources and prompts, and withheld entries.
 import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
-import type { CatalogReport, CatalogTool } from "../../../api/catalog-contract.ts";
+import type { CatalogReport, CatalogTool } from "../../../api/contract/catalog.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import { typedWords } from "../../../runtime/text/typed-words.ts";
 import { useStore } from "../daemon/store.ts";

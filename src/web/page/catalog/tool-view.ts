@@ -1,8 +1,8 @@
 // One tool: its description, and a form to call it.
 import { type ComponentChild, h } from "preact";
 import { useMemo, useState } from "preact/hooks";
-import type { CatalogTool } from "../../../api/catalog-contract.ts";
-import type { CallReport } from "../../../api/contract.ts";
+import type { CatalogTool } from "../../../api/contract/catalog.ts";
+import type { CallReport } from "../../../api/contract/contract.ts";
 import {
   type CallArguments,
   createArguments,
@@ -14,8 +14,8 @@ import {
   withRaw,
 } from "../../../api/forms/call-arguments.ts";
 import { withNode } from "../../../api/forms/form-node.ts";
-import { marksText, mayDestroy } from "../../../api/tool-hints.ts";
 import { placesText } from "../../../api/words/backend-words.ts";
+import { marksText, mayDestroy } from "../../../api/words/tool-hints.ts";
 import { msText } from "../../../api/words/words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";

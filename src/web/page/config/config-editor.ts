@@ -2,7 +2,7 @@
 // save. A save is refused if the file has changed since the editing began.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { ConfigMistakeWire } from "../../../api/config-contract.ts";
+import type { ConfigMistakeWire } from "../../../api/contract/config.ts";
 import { sentence } from "../../../api/words/actions.ts";
 import { editOutcome, mistakeText } from "../../../api/words/outcome-words.ts";
 import { expecting, isOwnError, MountaineerError } from "../../../runtime/errors.ts";

@@ -1,7 +1,7 @@
 // The configuration's accepted versions: what each one changed, and the rollback to one.
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
-import type { ConfigReport, HistoryEntry } from "../../../api/config-contract.ts";
+import type { ConfigReport, HistoryEntry } from "../../../api/contract/config.ts";
 import { editOutcome } from "../../../api/words/outcome-words.ts";
 import { CodeDiff } from "../code/code-text.ts";
 import { useStore } from "../daemon/store.ts";

@@ -1,5 +1,5 @@
 // The editor's unsaved text, which outlives a change of view.
-import type { ConfigReport } from "../../../api/config-contract.ts";
+import type { ConfigReport } from "../../../api/contract/config.ts";
 import { createFormStores } from "../parts/form-store.ts";
 
 /** The file as it was when the editing began. */

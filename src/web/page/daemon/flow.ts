@@ -1,5 +1,5 @@
 // Byte rates and recent calls of each connection, from the daemon's counters. Pure.
-import type { FlowEvent } from "../../../api/contract.ts";
+import type { FlowEvent } from "../../../api/contract/contract.ts";
 
 /** How long a call is drawn, ms. If no counters arrive for twice this time, rates count as 0. */
 export const PASSES_MS = 1000;

@@ -1,7 +1,7 @@
 // The page's model of the daemon. The event stream says which reports are outdated, and only these are requested again.
-import type { ApprovalsReport } from "../../../api/approval-contract.ts";
-import type { SyncReport } from "../../../api/config-contract.ts";
-import type { FlowEvent, StatusReport, StreamEvent } from "../../../api/contract.ts";
+import type { ApprovalsReport } from "../../../api/contract/approvals.ts";
+import type { SyncReport } from "../../../api/contract/config.ts";
+import type { FlowEvent, StatusReport, StreamEvent } from "../../../api/contract/contract.ts";
 import { type EventWords, eventWords } from "../../../api/words/event-words.ts";
 import { expecting, isOwnError, MountaineerError } from "../../../runtime/errors.ts";
 import { onceMore } from "../../../runtime/once-more.ts";

@@ -1,8 +1,13 @@
 // Requests to the daemon this page came from: its session, and every operation of the management API.
-import { EVENT_STREAM_PATH } from "../../../api/contract.ts";
-import { errorFromBody } from "../../../api/http-errors.ts";
-import { OPERATIONS } from "../../../api/operation-table.ts";
-import { type InputOf, type OperationName, type OutputOf, requestPath } from "../../../api/operations.ts";
+import { EVENT_STREAM_PATH } from "../../../api/contract/contract.ts";
+import { errorFromBody } from "../../../api/operations/http-errors.ts";
+import {
+  type InputOf,
+  type OperationName,
+  type OutputOf,
+  requestPath,
+} from "../../../api/operations/operations.ts";
+import { OPERATIONS } from "../../../api/operations/table.ts";
 import { errorText, MountaineerError } from "../../../runtime/errors.ts";
 import { keepsDigits, parseExactly } from "../../../runtime/text/exact-json.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";

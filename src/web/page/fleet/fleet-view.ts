@@ -1,7 +1,7 @@
 // The machines of the fleet: a summary, a list with a search, and the chosen machine.
 import { type ComponentChild, h } from "preact";
 import { useMemo } from "preact/hooks";
-import type { FleetMachine, FleetReport } from "../../../api/fleet-contract.ts";
+import type { FleetMachine, FleetReport } from "../../../api/contract/fleet.ts";
 import {
   cutText,
   FLEET_ABOUT_TEXT,

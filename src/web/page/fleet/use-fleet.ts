@@ -1,6 +1,6 @@
 // The daemon's report on the fleet, requested while a view that shows it is open and visible.
 import { useState } from "preact/hooks";
-import type { FleetReport } from "../../../api/fleet-contract.ts";
+import type { FleetReport } from "../../../api/contract/fleet.ts";
 import { expecting } from "../../../runtime/errors.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App } from "../parts/app.ts";

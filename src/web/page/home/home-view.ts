@@ -1,7 +1,7 @@
 // Home: what needs attention and its remedy, the picture of all connections, and recent events.
 import { type ComponentChild, h } from "preact";
 import { useContext, useEffect, useMemo, useState } from "preact/hooks";
-import type { StatusReport } from "../../../api/contract.ts";
+import type { StatusReport } from "../../../api/contract/contract.ts";
 import { wholeText } from "../../../api/words/words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";
 import type { SeenEvent } from "../daemon/live.ts";

@@ -1,6 +1,6 @@
 // The picture of Home as data: this machine, its connections, and where each thing and each wire is drawn. Pure.
-import type { BackendStatus, ShareStatus, StatusReport } from "../../../api/contract.ts";
-import type { FleetReport } from "../../../api/fleet-contract.ts";
+import type { BackendStatus, ShareStatus, StatusReport } from "../../../api/contract/contract.ts";
+import type { FleetReport } from "../../../api/contract/fleet.ts";
 import { backendWords } from "../../../api/words/backend-words.ts";
 import { machineTrouble, presenceWord, presenceWords } from "../../../api/words/fleet-words.ts";
 import { cableWords, secondBestHint, shareWords } from "../../../api/words/share-words.ts";

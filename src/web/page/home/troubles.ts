@@ -5,7 +5,7 @@ import type {
   GlobalStatus,
   ShareStatus,
   StatusReport,
-} from "../../../api/contract.ts";
+} from "../../../api/contract/contract.ts";
 import { type Action, actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { backendWords } from "../../../api/words/backend-words.ts";
 import { readyText, secondBestHint, shareWords } from "../../../api/words/share-words.ts";

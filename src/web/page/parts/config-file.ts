@@ -1,5 +1,5 @@
 // The configuration file as it is now, and its JSON Schema.
-import type { ConfigReport } from "../../../api/config-contract.ts";
+import type { ConfigReport } from "../../../api/contract/config.ts";
 import { useStore } from "../daemon/store.ts";
 import type { App } from "./app.ts";
 import { type Loaded, useLoaded } from "./use-loaded.ts";

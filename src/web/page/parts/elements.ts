@@ -1,7 +1,7 @@
 // Small parts that several views draw: buttons with a busy state, conditions, diffs, marks.
 import { type ComponentChild, type ComponentChildren, createContext, h } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
-import type { Condition } from "../../../api/contract.ts";
+import type { Condition } from "../../../api/contract/contract.ts";
 import { holderText } from "../../../api/words/outcome-words.ts";
 import { SEVERITY_TONES, type Tone, WAITING_CODE, type Words } from "../../../api/words/words.ts";
 import { harmlessLines } from "../../../runtime/text/plain-text.ts";

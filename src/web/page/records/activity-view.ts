@@ -1,7 +1,7 @@
 // Activity: the day as bars, and below it log and audit as one stream with filters.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { AuditEntry, LogLine } from "../../../api/records-contract.ts";
+import type { AuditEntry, LogLine } from "../../../api/contract/records.ts";
 import { transitionOf, transitionWords } from "../../../api/words/event-words.ts";
 import { msText, type Tone, wholeText } from "../../../api/words/words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";

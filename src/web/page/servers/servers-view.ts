@@ -1,7 +1,7 @@
 // All backends, a card each, and where clients connect.
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
-import type { BackendStatus, GatewayStatus } from "../../../api/contract.ts";
+import type { BackendStatus, GatewayStatus } from "../../../api/contract/contract.ts";
 import { type Action, actionsFor, actionWith } from "../../../api/words/actions.ts";
 import {
   backendFacts,

@@ -1,6 +1,6 @@
 // Connected clients, and programs of this machine that can be connected.
 import { type ComponentChild, h } from "preact";
-import type { KnownClients } from "../../../api/client-connection.ts";
+import type { KnownClients } from "../../../api/setup/client-connection.ts";
 import { sentence } from "../../../api/words/actions.ts";
 import { CLIENT_TITLES, clientWords } from "../../../api/words/client-words.ts";
 import { useNow } from "../daemon/store.ts";

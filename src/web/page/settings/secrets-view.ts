@@ -1,6 +1,6 @@
 // The names of stored secrets, their users, and a form that stores one. The page never receives a value.
 import { type ComponentChild, h } from "preact";
-import type { SecretListReport } from "../../../api/home-secrets.ts";
+import type { SecretListReport } from "../../../api/setup/home-secrets.ts";
 import { DeclaredForm, neededText, textIn } from "../add/declared-form.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";

@@ -1,6 +1,6 @@
 // All shares, a card each.
 import { type ComponentChild, h } from "preact";
-import type { GlobalStatus, ShareStatus } from "../../../api/contract.ts";
+import type { GlobalStatus, ShareStatus } from "../../../api/contract/contract.ts";
 import { actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { readyText, recoveryWindow, routeWords, shareWords } from "../../../api/words/share-words.ts";
 import { counted } from "../../../runtime/text/plain-text.ts";

@@ -1,6 +1,6 @@
 // The views of the page and their parts, in the order of the navigation.
 import type { FunctionComponent } from "preact";
-import type { StatusReport } from "../../../api/contract.ts";
+import type { StatusReport } from "../../../api/contract/contract.ts";
 import { AddServer } from "../add/add-server.ts";
 import { AddShare } from "../add/add-share.ts";
 import { ApprovalsView } from "../approvals/approvals-view.ts";

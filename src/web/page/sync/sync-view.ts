@@ -1,7 +1,7 @@
 // Sync: the watch over the configuration file, its last changes, and its settings.
 import { type ComponentChild, h } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { SyncReport } from "../../../api/config-contract.ts";
+import type { SyncReport } from "../../../api/contract/config.ts";
 import { type FormNode, firstMistake, sentValue, withNode } from "../../../api/forms/form-node.ts";
 import { changedFields, type Settings, sectionEdits, sectionForm } from "../../../api/forms/section-form.ts";
 import { actionsFor, actionWith, sentence } from "../../../api/words/actions.ts";

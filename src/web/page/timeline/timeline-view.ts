@@ -1,6 +1,6 @@
 // The last day: routes of each share, phases of each backend, and its calls by the minute.
 import { type ComponentChild, h } from "preact";
-import type { TimelineReport } from "../../../api/timeline-contract.ts";
+import type { TimelineReport } from "../../../api/contract/timeline.ts";
 import { phaseWords } from "../../../api/words/backend-words.ts";
 import { mountWords } from "../../../api/words/share-words.ts";
 import { msText, type Tone, type Words } from "../../../api/words/words.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { h } from "preact";
-import type { BackendStatus } from "../../../../src/api/contract.ts";
+import type { BackendStatus } from "../../../../src/api/contract/contract.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { saveAdded, takenSecrets } from "../../../../src/web/page/add/save-added.ts";
 import { addServer, typedBackend } from "../../../../src/web/page/add/server-plan.ts";

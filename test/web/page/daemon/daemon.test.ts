@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { StreamEvent } from "../../../../src/api/contract.ts";
+import type { StreamEvent } from "../../../../src/api/contract/contract.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { type SeenEvent, startLive } from "../../../../src/web/page/daemon/live.ts";
 import {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FlowEvent, ShareStatus } from "../../../../src/api/contract.ts";
-import type { FleetReport } from "../../../../src/api/fleet-contract.ts";
+import type { FlowEvent, ShareStatus } from "../../../../src/api/contract/contract.ts";
+import type { FleetReport } from "../../../../src/api/contract/fleet.ts";
 import { cableWords } from "../../../../src/api/words/share-words.ts";
 import { type Flow, flowAfter, rateOf } from "../../../../src/web/page/daemon/flow.ts";
 import { drawingOf, type Picture, pictureOf } from "../../../../src/web/page/home/picture.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { GlobalStatus, ShareStatus } from "../../../../src/api/contract.ts";
+import type { GlobalStatus, ShareStatus } from "../../../../src/api/contract/contract.ts";
 import { wholeText } from "../../../../src/api/words/words.ts";
 import { findTroubles } from "../../../../src/web/page/home/troubles.ts";
 import { sampleApprovals } from "../../../api/sample-config.ts";

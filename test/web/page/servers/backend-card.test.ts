@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Condition } from "../../../../src/api/contract.ts";
+import type { Condition } from "../../../../src/api/contract/contract.ts";
 import { BackendCard } from "../../../../src/web/page/servers/servers-view.ts";
 import { sampleBackend } from "../../../api/sample-gateway.ts";
 import { SAMPLE_NOW, secondsAgo } from "../../../api/sample-report.ts";

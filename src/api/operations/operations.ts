@@ -1,10 +1,10 @@
 // Types that follow from the table of operations, and the look-up of a request's operation.
-import type { TypeOf } from "../runtime/shape.ts";
-import { objectOf } from "../runtime/text/json-object.ts";
-import { MANAGE_PREFIX, type StepReport } from "./contract.ts";
+import type { TypeOf } from "../../runtime/shape.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
+import { MANAGE_PREFIX, type StepReport } from "../contract/contract.ts";
 import { type Operation, OWNERS_RIGHTS, type Rights, requireReach } from "./operation.ts";
-import { OPERATIONS } from "./operation-table.ts";
 import { type ParsedBody, readRequest } from "./requests.ts";
+import { OPERATIONS } from "./table.ts";
 
 type Operations = typeof OPERATIONS;
 export type OperationName = keyof Operations;

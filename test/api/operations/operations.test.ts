@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
-import { connectToDaemon } from "../../src/api/client/client.ts";
-import type { AliasReport, FoldersReport } from "../../src/api/contract.ts";
-import { OPERATIONS } from "../../src/api/operation-table.ts";
-import { type Control, findOperation, OPERATION_NAMES } from "../../src/api/operations.ts";
-import type { LogReport, LogRequest } from "../../src/api/records-contract.ts";
-import { readRequest } from "../../src/api/requests.ts";
-import { MountaineerError } from "../../src/runtime/errors.ts";
-import { eventually } from "../support/eventually.ts";
-import { pluck } from "../support/pluck.ts";
-import { assertRefused, connectedRig, get, post, startRig, talk } from "./management-rig.ts";
+import { connectToDaemon } from "../../../src/api/client/client.ts";
+import type { AliasReport, FoldersReport } from "../../../src/api/contract/contract.ts";
+import type { LogReport, LogRequest } from "../../../src/api/contract/records.ts";
+import { type Control, findOperation, OPERATION_NAMES } from "../../../src/api/operations/operations.ts";
+import { readRequest } from "../../../src/api/operations/requests.ts";
+import { OPERATIONS } from "../../../src/api/operations/table.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
+import { assertRefused, connectedRig, get, post, startRig, talk } from "../management-rig.ts";
 import {
   sampleCheck,
   sampleConfig,
@@ -19,9 +19,9 @@ import {
   sampleReload,
   sampleSyncReport,
   scriptedConfig,
-} from "./sample-config.ts";
-import { sampleAudit, scriptedGateway } from "./sample-gateway.ts";
-import { sampleAlias, sampleReport, sampleResult, scriptedControl } from "./sample-report.ts";
+} from "../sample-config.ts";
+import { sampleAudit, scriptedGateway } from "../sample-gateway.ts";
+import { sampleAlias, sampleReport, sampleResult, scriptedControl } from "../sample-report.ts";
 
 const never = new AbortController().signal;
 const fail = () => assert.fail();

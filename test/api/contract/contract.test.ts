@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { backendPhases } from "../../src/api/backend-phases.ts";
-import { catalogReportShape } from "../../src/api/catalog-contract.ts";
-import * as config from "../../src/api/config-contract.ts";
-import * as contract from "../../src/api/contract.ts";
-import { OPERATIONS } from "../../src/api/operation-table.ts";
+import { backendPhases } from "../../../src/api/client/backend-phases.ts";
+import { catalogReportShape } from "../../../src/api/contract/catalog.ts";
+import * as config from "../../../src/api/contract/config.ts";
+import * as contract from "../../../src/api/contract/contract.ts";
 import {
   approveToolsReportShape,
   displayName,
@@ -13,10 +12,11 @@ import {
   isCalled,
   type ToolChange,
   toolChangesReportShape,
-} from "../../src/api/tool-changes-contract.ts";
-import { objectOf } from "../../src/runtime/text/json-object.ts";
-import { gatewayReport, sampleBackend, sampleCatalog, sampleToolChange } from "./sample-gateway.ts";
-import { sampleReport, sampleResult, sampleShare, secondsAgo } from "./sample-report.ts";
+} from "../../../src/api/contract/tool-changes.ts";
+import { OPERATIONS } from "../../../src/api/operations/table.ts";
+import { objectOf } from "../../../src/runtime/text/json-object.ts";
+import { gatewayReport, sampleBackend, sampleCatalog, sampleToolChange } from "../sample-gateway.ts";
+import { sampleReport, sampleResult, sampleShare, secondsAgo } from "../sample-report.ts";
 
 test("pin: the operations, their methods and paths", () => {
   assert.equal(contract.MANAGE_PREFIX, "/manage/v1");
@@ -152,7 +152,7 @@ test("the server's code loads neither zod nor Node's fetch and WebSocket, for th
     const resolved = [];
     registerHooks({ resolve(specifier, context, next) { resolved.push(specifier); return next(specifier, context); } });
     const before = new Set(process.moduleLoadList);
-    await import(${JSON.stringify(new URL("../../src/api/server/server.ts", import.meta.url).href)});
+    await import(${JSON.stringify(new URL("../../../src/api/server/server.ts", import.meta.url).href)});
     process.getBuiltinModule("node:http").createServer();
     const loaded = process.moduleLoadList.filter((name) => !before.has(name));
     console.log(resolved.length > 5, resolved.filter((name) => /zod|node:http/.test(name)));

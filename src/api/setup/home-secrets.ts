@@ -1,7 +1,7 @@
 // This home's secrets: listed by name, stored and removed. No answer contains a value.
 
-import { MountaineerError } from "../runtime/errors.ts";
-import { choice, list, nullable, object, type TypeOf, text } from "../runtime/shape.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { choice, list, nullable, object, type TypeOf, text } from "../../runtime/shape.ts";
 
 const secretPlace = choice("file", "secret-service", "keychain");
 export type SecretPlaceName = TypeOf<typeof secretPlace>;

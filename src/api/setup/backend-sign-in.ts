@@ -1,6 +1,6 @@
 // Interface for signing a person in to a backend's server, and out again; used by `mountaineer backends
 // login` and `logout`, and by the page.
-import { flag, list, nullable, object, type TypeOf, text } from "../runtime/shape.ts";
+import { flag, list, nullable, object, type TypeOf, text } from "../../runtime/shape.ts";
 
 interface LoginOrder {
   readonly backend: string;

@@ -10,7 +10,7 @@ import {
   optional,
   type TypeOf,
   text,
-} from "../runtime/shape.ts";
+} from "../../runtime/shape.ts";
 
 /**
  * The members that all kinds of entries have. Texts are as clients get them, without invisible characters.

@@ -8,14 +8,14 @@ import {
   strictObject,
   text,
   wellFormedText,
-} from "../runtime/shape.ts";
-import { SECRET_NAME } from "../runtime/text/name-forms.ts";
-import { loginReportShape } from "./backend-sign-in.ts";
-import { pairRequest, pairVerdictShape, shareNamesRequest, shareNamesShape } from "./first-meeting.ts";
-import { foundServerShape } from "./found-server.ts";
-import { secretChangeShape, secretListShape } from "./home-secrets.ts";
+} from "../../runtime/shape.ts";
+import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
+import { registryListShape, registryServerRequest, registryServerShape } from "../contract/registry.ts";
+import { loginReportShape } from "../setup/backend-sign-in.ts";
+import { pairRequest, pairVerdictShape, shareNamesRequest, shareNamesShape } from "../setup/first-meeting.ts";
+import { foundServerShape } from "../setup/found-server.ts";
+import { secretChangeShape, secretListShape } from "../setup/home-secrets.ts";
 import { BODY_LIMIT_BYTES, operation } from "./operation.ts";
-import { registryListShape, registryServerRequest, registryServerShape } from "./registry-contract.ts";
 
 const oneBackend = strictObject({ backend: wellFormedText });
 const secretName = matching(SECRET_NAME.form, SECRET_NAME.expected);

@@ -13,8 +13,8 @@ import {
   type TypeOf,
   text,
   wellFormedText,
-} from "../runtime/shape.ts";
-import { reloadReportShape } from "./config-contract.ts";
+} from "../../runtime/shape.ts";
+import { reloadReportShape } from "./config.ts";
 
 const approveMode = choice("commands", "all", "none");
 

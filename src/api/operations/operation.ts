@@ -1,6 +1,6 @@
 // One operation of the management API: its path, input and answer, and who may ask for it.
-import { MountaineerError } from "../runtime/errors.ts";
-import type { Shape } from "../runtime/shape.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import type { Shape } from "../../runtime/shape.ts";
 import { commandsRefused } from "./http-errors.ts";
 import type { RequestShape } from "./requests.ts";
 

@@ -1,5 +1,5 @@
 // Converts errors to HTTP statuses and bodies, and back.
-import { ERROR_CODES, type ErrorCode, errorText, MountaineerError } from "../runtime/errors.ts";
+import { ERROR_CODES, type ErrorCode, errorText, MountaineerError } from "../../runtime/errors.ts";
 
 // All other codes are 500: the request was valid, and the operation failed.
 const CODES: Readonly<Record<number, readonly ErrorCode[]>> = {

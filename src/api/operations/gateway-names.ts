@@ -1,6 +1,6 @@
 // Selects backends by name. Makes the errors for unknown backends and tools, a missing gateway and a missing fleet.
-import { MountaineerError } from "../runtime/errors.ts";
-import { closestWord } from "../runtime/text/suggest.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { closestWord } from "../../runtime/text/suggest.ts";
 import { type NameKind, nameUnknown, selectNames } from "./name-selection.ts";
 
 const BACKENDS: NameKind = {

@@ -10,7 +10,7 @@ import {
   type TypeOf,
   text,
   wellFormedText,
-} from "../runtime/shape.ts";
+} from "../../runtime/shape.ts";
 
 /**
  * Maximum number of changes in a report that include the changed texts. Clients request the texts of further

@@ -15,10 +15,9 @@ import {
   strictObject,
   text,
   wellFormedText,
-} from "../runtime/shape.ts";
-import { approvalsReportShape, approveReportShape, approveRequest } from "./approval-contract.ts";
-import { catalogReportShape } from "./catalog-contract.ts";
-import { connectionShape, connectRequest, knownClientsShape } from "./client-connection.ts";
+} from "../../runtime/shape.ts";
+import { approvalsReportShape, approveReportShape, approveRequest } from "../contract/approvals.ts";
+import { catalogReportShape } from "../contract/catalog.ts";
 import {
   configCheckReportShape,
   configReportShape,
@@ -26,7 +25,7 @@ import {
   historyEntryShape,
   reloadReportShape,
   syncReportShape,
-} from "./config-contract.ts";
+} from "../contract/config.ts";
 import {
   aliasReportShape,
   backendSwitchReportShape,
@@ -39,24 +38,25 @@ import {
   toolsReportShape,
   unsentServerShape,
   verifyReportShape,
-} from "./contract.ts";
+} from "../contract/contract.ts";
 import {
   fleetCheckShape,
   fleetLayerEntryShape,
   fleetLayerReportShape,
   fleetReportShape,
-} from "./fleet-contract.ts";
-import { BODY_LIMIT_BYTES, operation } from "./operation.ts";
-import { auditReportShape, auditRequest, logReportShape, logRequest } from "./records-contract.ts";
-import { configEdit } from "./requests.ts";
-import { SETUP_OPERATIONS } from "./setup-operations.ts";
-import { timelineReportShape } from "./timeline-contract.ts";
+} from "../contract/fleet.ts";
+import { auditReportShape, auditRequest, logReportShape, logRequest } from "../contract/records.ts";
+import { timelineReportShape } from "../contract/timeline.ts";
 import {
   approveToolsReportShape,
   approveToolsRequest,
   toolChangesReportShape,
   toolChangesRequest,
-} from "./tool-changes-contract.ts";
+} from "../contract/tool-changes.ts";
+import { connectionShape, connectRequest, knownClientsShape } from "../setup/client-connection.ts";
+import { BODY_LIMIT_BYTES, operation } from "./operation.ts";
+import { configEdit } from "./requests.ts";
+import { SETUP_OPERATIONS } from "./setup-table.ts";
 
 /** Room for a configuration of 512 KiB whose bytes are all escaped in JSON (`\u0000`), and for the fields around it. */
 const TEXT_LIMIT_BYTES = 6 * 512 * 1024 + BODY_LIMIT_BYTES;

@@ -1,6 +1,6 @@
 // Shapes of the management API's answers and of `--json` outputs. The wire uses snake_case, and ISO 8601 UTC for times.
 
-import type { globalKeys } from "../config/schema/share-schema.ts";
+import type { globalKeys } from "../../config/schema/share-schema.ts";
 import {
   anything,
   both,
@@ -15,9 +15,9 @@ import {
   type TypeOf,
   text,
   union,
-} from "../runtime/shape.ts";
-import { toolPlacesShape } from "./catalog-contract.ts";
-import { sectionShape, syncEventShape, syncStateShape } from "./config-contract.ts";
+} from "../../runtime/shape.ts";
+import { toolPlacesShape } from "./catalog.ts";
+import { sectionShape, syncEventShape, syncStateShape } from "./config.ts";
 
 /** The prefix of all paths of the management API. A breaking change of a shape needs another version. */
 export const MANAGE_PREFIX = "/manage/v1";

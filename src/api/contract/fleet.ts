@@ -10,7 +10,7 @@ import {
   optional,
   type TypeOf,
   text,
-} from "../runtime/shape.ts";
+} from "../../runtime/shape.ts";
 import { conditionShape } from "./contract.ts";
 
 /** The state in the machine's own words. */

@@ -1,6 +1,6 @@
 // Reads the phases of backends from a status report leniently, because the daemon may be of another version.
-import { objectOf } from "../runtime/text/json-object.ts";
-import type { BackendStatus } from "./contract.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
+import type { BackendStatus } from "../contract/contract.ts";
 
 /** The phases of the enabled backends, as the daemon names them. */
 export type BackendPhases = readonly string[];

@@ -1,7 +1,7 @@
 // Shapes of answers about the configuration file: what was read of it, its mistakes, edits, checks and history.
 
-import type { syncKeys } from "../config/schema/schema.ts";
-import type { SectionSettings } from "../config/section-settings.ts";
+import type { syncKeys } from "../../config/schema/schema.ts";
+import type { SectionSettings } from "../../config/section-settings.ts";
 import {
   choice,
   flag,
@@ -13,7 +13,7 @@ import {
   type Shape,
   type TypeOf,
   text,
-} from "../runtime/shape.ts";
+} from "../../runtime/shape.ts";
 
 /** The result of one change of the configuration file. */
 export const syncEventShape = object({

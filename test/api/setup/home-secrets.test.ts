@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { keepWhile } from "../../src/api/home-secrets.ts";
-import { MountaineerError } from "../../src/runtime/errors.ts";
+import { keepWhile } from "../../../src/api/setup/home-secrets.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
 
 test("secrets that the refused file would have named are removed again, and stay where it is or may be written", async (t) => {
   const kept = new Map<string, string>();

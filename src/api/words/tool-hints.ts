@@ -1,5 +1,5 @@
 // Texts and rules from a tool's own hints (MCP, ToolAnnotations).
-import { isObject } from "../runtime/text/json-object.ts";
+import { isObject } from "../../runtime/text/json-object.ts";
 
 const MARKS = [
   ["readOnlyHint", true, "read-only"],

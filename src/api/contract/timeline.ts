@@ -1,5 +1,5 @@
 // The shape of the timeline: states of shares and backends over the last day.
-import { choice, list, nullable, number, object, type TypeOf, text } from "../runtime/shape.ts";
+import { choice, list, nullable, number, object, type TypeOf, text } from "../../runtime/shape.ts";
 
 /** ISO 8601 UTC. If a span has not ended, its `to` is the present time. */
 const span = { from: text, to: text };

@@ -15,7 +15,7 @@ import {
   type TypeOf,
   text,
   wellFormedText,
-} from "../runtime/shape.ts";
+} from "../../runtime/shape.ts";
 
 /** Limit of records in one answer. */
 export const MOST_RECORDS = 1_000;

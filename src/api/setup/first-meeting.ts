@@ -1,8 +1,17 @@
 // What `init` and `shares add` ask an SMB server before a share is configured. A password is sent only to the
 // address for which a person entered it.
 
-import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { choice, list, matching, object, strictObject, type TypeOf, text, union } from "../runtime/shape.ts";
+import type { ConfigSnapshot } from "../../config/snapshot.ts";
+import {
+  choice,
+  list,
+  matching,
+  object,
+  strictObject,
+  type TypeOf,
+  text,
+  union,
+} from "../../runtime/shape.ts";
 
 export interface ServerLogin {
   /** A name or an address. */

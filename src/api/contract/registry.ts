@@ -1,5 +1,14 @@
 // Shapes of answers about MCP servers in the registry, and of the backend that such a server would become.
-import { flag, list, nullable, object, record, strictObject, type TypeOf, text } from "../runtime/shape.ts";
+import {
+  flag,
+  list,
+  nullable,
+  object,
+  record,
+  strictObject,
+  type TypeOf,
+  text,
+} from "../../runtime/shape.ts";
 
 const entry = {
   /** The name in the registry, such as `io.github.user/server`. */

@@ -1,6 +1,6 @@
 // Selects from known names, and makes the error for an unknown name.
-import { type ErrorCode, MountaineerError } from "../runtime/errors.ts";
-import { closestWord } from "../runtime/text/suggest.ts";
+import { type ErrorCode, MountaineerError } from "../../runtime/errors.ts";
+import { closestWord } from "../../runtime/text/suggest.ts";
 
 const NAMES_SHOWN = 12;
 

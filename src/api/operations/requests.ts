@@ -1,5 +1,5 @@
 // Reads the bodies of requests to the management API. Unknown fields are refused, so that no option is ignored silently.
-import { MountaineerError } from "../runtime/errors.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import {
   choice,
   type Fields,
@@ -10,9 +10,9 @@ import {
   type TypeOf,
   union,
   wellFormedText,
-} from "../runtime/shape.ts";
-import { parseExactly } from "../runtime/text/exact-json.ts";
-import { isObject } from "../runtime/text/json-object.ts";
+} from "../../runtime/shape.ts";
+import { parseExactly } from "../../runtime/text/exact-json.ts";
+import { isObject } from "../../runtime/text/json-object.ts";
 
 const addedList = choice("shares", "aliases");
 const removedFrom = choice("shares", "aliases", "backends");

@@ -1,5 +1,5 @@
 // An SMB server that this machine found on the network or has mounted. Announced names and addresses are not verified.
-import { choice, count, list, nullable, number, object, type TypeOf, text } from "../runtime/shape.ts";
+import { choice, count, list, nullable, number, object, type TypeOf, text } from "../../runtime/shape.ts";
 
 export const foundServerShape = object({
   /** The value for a share's host: an address, or a host name if no address is known. */

@@ -1,6 +1,6 @@
 // The connection of MCP clients (programs on this machine that use MCP) to this gateway: whether it exists,
 // and the change of the client's file that makes or undoes it.
-import { flag, list, nullable, object, strictObject, type TypeOf, text } from "../runtime/shape.ts";
+import { flag, list, nullable, object, strictObject, type TypeOf, text } from "../../runtime/shape.ts";
 
 const about = {
   /** The program's name for people. */
