@@ -126,7 +126,15 @@ suite() {
   times+=("$(printf '%-28s %5d s  %5d passed  %4d failed  %4d skipped' "$name" $((SECONDS - started)) "$ok" "$bad" "$left")")
 }
 
-# Plays each test file that failed since the last call once more, alone: one that passes then fails the run no longer.
+# Begins this run's line in the record of replays, which the next runs in this checkout read; scripts/test-replay.ts adds
+# to it.
+begin_record() {
+  mkdir -p .tmp
+  date -u +%FT%TZ >>.tmp/replays
+}
+
+# Plays each test file that failed since the last call once more, alone: one that passes then fails the run no longer,
+# unless that happened in two of the last thirty runs.
 play_failed_again() {
   [ -s "$failed_files" ] || return 0
   local started=$SECONDS code line

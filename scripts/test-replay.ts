@@ -1,13 +1,19 @@
-// Runs the failed test files of a `.ci/run` again, after all others, and prints the resulting totals.
+// Runs the failed test files of a `.ci/run` again, after all others, records those that passed only then, and prints the
+// resulting totals.
 // Usage: bin/with-node scripts/test-replay.ts FAILURES-FILE PASSED FAILED SKIPPED. Ends with the totals in one line.
 import { spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { FileOutcome } from "./test-outcome.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "..");
-const LIST = ".ci/flaky";
+/** A line for each run of `.ci/run`: when it began, then each test file that passed only in its replay. */
+const RECORD = ".tmp/replays";
 const MOST_REPLAYED = 3;
+/** A file that passed only in the replays of so many of the runs on record is not replayed once more. */
+const MOST_RUNS = 2;
+/** The run under way and those before it. */
+const RUNS_ON_RECORD = 30;
 
 export interface Totals {
   readonly passed: number;
@@ -44,12 +50,28 @@ export function failedFiles(
   });
 }
 
-/** Why the files may not be replayed; null: they may. `listed`: files that passed only in a replay before. */
-export function refusal(failed: readonly FailedFiles[], listed: readonly string[]): string | null {
+/** Why the files may not be replayed; null: they may. `record`: the text of `.tmp/replays`. */
+export function refusal(failed: readonly FailedFiles[], record: string): string | null {
   if (failed.length > MOST_REPLAYED)
     return `${failed.length} test files failed, and no more than ${MOST_REPLAYED} are played again`;
-  const known = failed.flatMap(({ files }) => files).filter((file) => listed.includes(file));
-  return known.length === 0 ? null : `${known.join(", ")} failed before and stands in ${LIST}: mend it`;
+  const runs = runsIn(record);
+  const often = failed
+    .flatMap(({ files }) => files)
+    .filter((file) => runs.filter((run) => run.includes(file)).length >= MOST_RUNS);
+  if (often.length === 0) return null;
+  return `${often.join(", ")} passed only when replayed in ${MOST_RUNS} of the last ${RUNS_ON_RECORD} runs (${RECORD}): mend it`;
+}
+
+/** The record of the newest runs, with those files as replayed in the last one. */
+export function recorded(record: string, replayed: readonly string[]): string {
+  const runs = runsIn(record);
+  const now = runs.pop() ?? [new Date().toISOString()];
+  return [...runs, [...new Set([...now, ...replayed])]].map((run) => `${run.join(" ")}\n`).join("");
+}
+
+function runsIn(record: string): string[][] {
+  const lines = record.split("\n").filter((line) => line !== "");
+  return lines.slice(-RUNS_ON_RECORD).map((line) => line.split(" "));
 }
 
 /**
@@ -72,11 +94,6 @@ export async function replay(
     skipped += again.skipped - one.counted.skipped;
   }
   return { totals: { passed, failed: bad, skipped }, flaky };
-}
-
-/** The names in the list of files that passed only in a replay. The rest of each line says when and how. */
-export function listedFiles(text: string): string[] {
-  return text.split("\n").flatMap((line) => /^(test\/\S+)/.exec(line)?.[1] ?? []);
 }
 
 function print(text: string): void {
@@ -117,13 +134,23 @@ async function main(failuresFile: string, totals: Totals): Promise<void> {
     .split("\n")
     .filter((line) => line !== "")
     .map((line): FailedFiles => JSON.parse(line));
-  const refused = refusal(failed, listedFiles(await readFile(path.join(ROOT, LIST), "utf8")));
+  const file = path.join(ROOT, RECORD);
+  const record = await readFile(file, "utf8").catch(() => "");
+  const refused = refusal(failed, record);
   if (refused !== null)
     print(`\nFAILED, and not played again: ${refused}\n${failed.map(describe).join("\n\n")}`);
   const end = refused === null ? await replay(failed, totals, play) : { totals, flaky: [] };
   if (end.flaky.length > 0) {
-    const mend = `Mend the cause, or name it in ${LIST}, which lets it fail no second time.`;
+    const mend = `Mend the cause: at the third time in ${RUNS_ON_RECORD} runs it fails.`;
     print(`\nFLAKY: passed when replayed. ${mend}\n${end.flaky.map(describe).join("\n\n")}`);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(
+      file,
+      recorded(
+        record,
+        end.flaky.flatMap(({ files }) => files),
+      ),
+    );
   }
   print(`${end.totals.passed} passed, ${end.totals.failed} failed, ${end.totals.skipped} skipped`);
 }

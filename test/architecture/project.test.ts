@@ -210,7 +210,9 @@ interface Job {
   readonly "runs-on": string;
   readonly needs?: string | readonly string[];
   readonly permissions?: Readonly<Record<string, string>>;
-  readonly strategy?: { readonly matrix: { readonly os: readonly string[] } };
+  readonly strategy?: {
+    readonly matrix: { readonly os?: readonly string[]; readonly part?: readonly string[] };
+  };
   readonly steps: readonly { readonly run?: string; readonly uses?: string; readonly if?: string }[];
 }
 
@@ -221,15 +223,17 @@ async function jobsOf(workflow: string): Promise<Readonly<Record<string, Job>>> 
 const runsOf = (job: Job | undefined): string[] => (job?.steps ?? []).flatMap(({ run }) => run ?? []);
 
 describe("workflows", () => {
-  test("Linux runs what .ci/run does everywhere", async () => {
+  test("Linux runs what .ci/run does everywhere, its parts side by side", async () => {
     const { check } = await jobsOf("linux.yml");
-    assert.ok(runsOf(check).includes(".ci/run"));
+    assert.ok(runsOf(check).includes(".ci/run ${{ matrix.part }}"));
+    const [, parts = ""] = /^PARTS=\((.*)\)$/m.exec(await readFile(join(ROOT, ".ci/run"), "utf8")) ?? [];
+    assert.deepEqual(check?.strategy?.matrix.part, parts.split(" "));
     await access(join(ROOT, ".ci/run"), constants.X_OK);
   });
 
   test("a Mac installs, proves its parts before the tests, and hands out what it found, whatever failed", async () => {
     const { check } = await jobsOf("macos.yml");
-    assert.ok(check?.strategy?.matrix.os.every((os) => os.startsWith("macos-")));
+    assert.ok(check?.strategy?.matrix.os?.every((os) => os.startsWith("macos-")));
     const runs = runsOf(check).join("\n");
     assert.match(runs, /^npm ci\n(.*\n)*.*a-self-test\.ts\n(.*\n)*npm test$/m);
     const handsOut = check?.steps.find(({ uses }) => uses?.startsWith("actions/upload-artifact@"));

@@ -9,11 +9,13 @@ const TESTS = path.resolve(import.meta.dirname, "..");
 
 /**
  * The titles of `test(…)`, `it(…)`, `describe(…)` and `t.test(…)`, those in tables of cases (`name: "…"`), and the lines at
- * the margin of `stories(…)`.
+ * the margin of `stories(…)` and `tellStories(…)`.
  */
 export function titlesIn(source: string): string[] {
   const title = /\b(?:test|it|describe|suite|name|title)\s*(?:\(|:)\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g;
-  const told = [...source.matchAll(/\bstories\(([^`]*)`\n([^`]*)/g)].map((match) => match[2] ?? "");
+  const told = [...source.matchAll(/\b(?:stories|tellStories)\([^`]*`\n([^`]*)/g)].map(
+    (match) => match[1] ?? "",
+  );
   const inStories = told.flatMap((text) => text.split("\n").filter((line) => /^\S/.test(line)));
   return [...source.matchAll(title)].flatMap((match) => match[2] ?? []).concat(inStories);
 }
@@ -68,9 +70,10 @@ test("titles are read from calls and from tables of cases, however they are quot
     'await t.test("A5 with \\"quotes\\"", () => {});',
     'test(\n  "A7 on the next line", () => {});',
     "stories(\n  STARTS,\n  `\nA8 told\n  over tb: no steps\nA9 told, too\n`,\n);",
+    "tellStories({ starts: {}, acts: ACTS, facts: [] },\n`\nB1 by hand\n  over tb: no steps\n`);",
   ].join("\n");
   assert.deepEqual(
     titlesIn(source).map((title) => title.slice(0, 2)),
-    ["A1", "A2", "A3", "A4", "A5", "A7", "A8", "A9"],
+    ["A1", "A2", "A3", "A4", "A5", "A7", "A8", "A9", "B1"],
   );
 });

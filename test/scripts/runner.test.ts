@@ -29,10 +29,11 @@ import {
   mentions,
 } from "../../scripts/left-behind.ts";
 import { type FileEnd, type FileOutcome, fileOutcome } from "../../scripts/test-outcome.ts";
-import { type FailedFiles, failedFiles, listedFiles, refusal, replay } from "../../scripts/test-replay.ts";
+import { type FailedFiles, failedFiles, recorded, refusal, replay } from "../../scripts/test-replay.ts";
 import type { TestEvent } from "../../scripts/test-reporter.ts";
 import { NAMED_FILES, startsCommands, suitesOf } from "../../scripts/test-suites.ts";
 import { eventually } from "../support/eventually.ts";
+import { split } from "../support/stories.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const FINISHED: TestEvent = { event: "finished" };
@@ -357,14 +358,19 @@ function failed(file: string): FailedFiles {
   return { suite: "unit", files: [file], counted, failures: [`${file} broke`], load: [1, 1, 1] };
 }
 
-/** A checkout with the runner and these test files; resolves with what a run of one suite prints. */
-async function runOf(t: TestContext, tests: Readonly<Record<string, string>>, flaky = ""): Promise<string> {
+/** A checkout with the runner and these test files; resolves with what a run of one suite prints, and the record then. */
+async function runOf(
+  t: TestContext,
+  tests: Readonly<Record<string, string>>,
+  record = "",
+): Promise<{ printed: string; record: string }> {
   const root = await temporaryFolder(t);
   const copied = ["bin/with-node", "bin/find-node.sh", ".ci/suites.sh", "package.json"];
   copied.push(...(await Array.fromAsync(glob("scripts/*.ts", { cwd: ROOT }))));
   for (const file of copied) await cp(path.join(ROOT, file), path.join(root, file));
   await symlink(path.join(ROOT, "node_modules"), path.join(root, "node_modules"));
-  await writeFile(path.join(root, ".ci/flaky"), flaky);
+  await mkdir(path.join(root, ".tmp"));
+  await writeFile(path.join(root, ".tmp/replays"), record);
   for (const [name, text] of Object.entries(tests)) {
     await mkdir(path.dirname(path.join(root, name)), { recursive: true });
     await writeFile(
@@ -377,50 +383,68 @@ async function runOf(t: TestContext, tests: Readonly<Record<string, string>>, fl
        ${text}`,
     );
   }
-  const run = `. .ci/suites.sh; suite tests 300 counted bin/with-node scripts/test.ts unit; play_failed_again; finish`;
+  const run = `. .ci/suites.sh; begin_record; suite tests 300 counted bin/with-node scripts/test.ts unit; play_failed_again; finish`;
   const { NODE_TEST_CONTEXT: _context, MOUNTAINEER_TEST_EVENTS: _events, ...env } = process.env;
-  return new Promise((resolve) => {
+  const printed = await new Promise<string>((resolve) => {
     execFile("bash", ["-c", run], { cwd: root, env, timeout: 600_000 }, (_error, stdout) => resolve(stdout));
   });
+  return { printed, record: await readFile(path.join(root, ".tmp/replays"), "utf8") };
 }
 
 const UNLUCKY = `test("is lucky once", () => { if (!again) throw new Error("not yet"); });`;
+const ONE = "test/api/one.test.ts";
 const BROKEN = `test("is broken", () => { throw new Error("never"); });`;
 
 describe("a run whose tests fail", () => {
   test("passes if they pass when they are played again, and says which, how and at what load", async (t) => {
-    const printed = await runOf(t, { "test/api/one.test.ts": UNLUCKY, "test/api/two.test.ts": "" });
+    const before = `2026-01-01T00:00:00Z ${ONE}\n`;
+    const { printed, record } = await runOf(t, { [ONE]: UNLUCKY, "test/api/two.test.ts": "" }, before);
     const [, flaky = ""] = printed.split("\nFLAKY: ");
     assert.match(flaky, /\ntest\/api\/one\.test\.ts failed at a load of [\d.]+, [\d.]+, [\d.]+:/);
     assert.match(flaky, /Error: not yet/);
     assert.match(printed, /\n3 passed, 0 failed\n$/);
+    assert.match(
+      record,
+      /^2026-01-01T00:00:00Z test\/api\/one\.test\.ts\n\d{4}-\S+Z test\/api\/one\.test\.ts\n$/,
+    );
   });
 
   test("fails if one of them fails again", async (t) => {
-    const printed = await runOf(t, { "test/api/one.test.ts": UNLUCKY, "test/two.test.ts": BROKEN });
+    const { printed } = await runOf(t, { [ONE]: UNLUCKY, "test/two.test.ts": BROKEN });
     assert.match(printed, /\nFLAKY: .*\ntest\/api\/one/);
     const end = printed.slice(printed.lastIndexOf("\n--- tests\n"));
     assert.match(end, /^FAIL .* test\/two\.test\.ts(?:.*\n)+ +failed: is broken/m);
     assert.match(printed, /\n3 passed, 1 failed\n$/);
   });
 
-  test("fails without playing anything again if one stands in the list, and says how it failed", async (t) => {
-    const printed = await runOf(
-      t,
-      { "test/one.test.ts": UNLUCKY },
-      "test/one.test.ts a load of 8, not yet\n",
-    );
+  test("fails without playing anything again if one was replayed in two runs before, and says how it failed", async (t) => {
+    const before = `2026-01-01T00:00:00Z\n2026-01-02T00:00:00Z ${ONE}\n2026-01-03T00:00:00Z test/a.test.ts ${ONE}\n`;
+    const { printed, record } = await runOf(t, { [ONE]: UNLUCKY }, before);
+    assert.match(record, /^[\s\S]*Z test\/a\.test\.ts test\/api\/one\.test\.ts\n\d{4}-\S+Z\n$/);
     const [, refused = ""] = printed.split("not played again: ");
-    assert.match(refused, /^test\/one\.test\.ts failed before/);
-    assert.match(refused, /\ntest\/one\.test\.ts failed at a load of .*:\n(?: {4}.*\n)*.*Error: not yet/);
+    assert.match(refused, /^test\/api\/one\.test\.ts passed only when replayed in 2 of the last 30 runs/);
+    assert.match(
+      refused,
+      /\ntest\/api\/one\.test\.ts failed at a load of .*:\n(?: {4}.*\n)*.*Error: not yet/,
+    );
     assert.match(printed, /\n1 passed, 1 failed\n$/);
   });
 });
 
 test("three test files are played again, four are not", () => {
   const three = ["a", "b", "c"].map(failed);
-  assert.equal(refusal(three, []), null);
-  assert.match(refusal([...three, failed("d")], []) ?? "", /^4 test files failed/);
+  assert.equal(refusal(three, ""), null);
+  assert.match(refusal([...three, failed("d")], "") ?? "", /^4 test files failed/);
+});
+
+test("a file is replayed twice in thirty runs; runs before those are forgotten", () => {
+  const runs = (count: number): string => "2026-01-02\n".repeat(count);
+  const twice = `2026-01-01 a\n2026-01-01 b a\n`;
+  assert.match(refusal([failed("a")], twice + runs(28)) ?? "", /^a passed only when replayed/);
+  assert.equal(refusal([failed("a")], twice + runs(29)), null);
+  assert.equal(refusal([failed("b")], twice + runs(28)), null);
+  assert.equal(recorded(twice + runs(29), ["a", "a", "c"]).split("\n").length, 31);
+  assert.match(recorded(twice + runs(29), ["a", "a", "c"]), /^2026-01-01 b a\n[\s\S]*\n2026-01-02 a c\n$/);
 });
 
 test("a file that does not end well the second time stays failed", async () => {
@@ -437,8 +461,8 @@ test("files that shared a process are played again together if the failure belon
   assert.deepEqual(others, []);
 });
 
-test("the list names test files that exist", async () => {
-  assert.deepEqual(listedFiles("# of the runs\ntest/a.test.ts 2026-01-02: late\n\n"), ["test/a.test.ts"]);
-  for (const file of listedFiles(await readFile(path.join(ROOT, ".ci/flaky"), "utf8")))
-    await readFile(path.join(ROOT, file));
+test("what a story quotes is one word, with its commas, semicolons and colons", () => {
+  const sentence = ` over tb: says "a, b; c: d", calm; says "": lost`;
+  assert.deepEqual(split(sentence, /;/), [` over tb: says "a, b; c: d", calm`, ` says "": lost`]);
+  assert.deepEqual(split(`says "a, b; c: d", calm`, /, /), [`says "a, b; c: d"`, "calm"]);
 });

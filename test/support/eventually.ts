@@ -8,16 +8,18 @@ const MOST_BETWEEN_LOOKS_MS = 25;
 const PART_OF_THE_WAIT = 0.05;
 /** Deadlines are no claims of speed: a machine that is busy for seconds must fail nobody. */
 export const ANSWERS_MS = 20_000;
+/** The same where a program that this process started is running: it has to start, load and answer. */
+const PROGRAMS_MS = 60_000;
 
 /**
  * Asks `check` again and again until it gives something truthy, and resolves with that. A check that throws
  * (an assertion, say) counts as "not yet". Rejects when `deadlineMs` of real time have passed, with the last failure
- * as its cause. Give a deadline only to what may take longer than the usual 20 s, or must not take that long.
+ * as its cause. Left out, the deadline is 20 s, or 60 s while a program that this process started is running.
  * `betweenLooksMs`: always the same; left out, 5 ms at first and up to 25 ms in a long wait.
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  deadlineMs = ANSWERS_MS,
+  deadlineMs?: number,
   betweenLooksMs?: number,
 ): Promise<Exclude<T, false | null | undefined | 0 | "">> {
   const startedAt = performance.now();
@@ -31,9 +33,9 @@ export async function eventually<T>(
       lastFailure = error;
     }
     const waitedMs = performance.now() - startedAt;
-    if (waitedMs >= deadlineMs) {
+    if (waitedMs >= (deadlineMs ?? (isProgramRunning() ? PROGRAMS_MS : ANSWERS_MS))) {
       const text = lastFailure instanceof Error ? lastFailure.message : String(lastFailure);
-      throw new Error(`not so within ${deadlineMs} ms: ${text}`, { cause: lastFailure });
+      throw new Error(`not so within ${Math.round(waitedMs)} ms: ${text}`, { cause: lastFailure });
     }
     const growingMs = Math.min(
       Math.max(waitedMs * PART_OF_THE_WAIT, BETWEEN_LOOKS_MS),
@@ -41,6 +43,10 @@ export async function eventually<T>(
     );
     await pause(betweenLooksMs ?? growingMs);
   }
+}
+
+function isProgramRunning(): boolean {
+  return process.getActiveResourcesInfo().includes("ProcessWrap");
 }
 
 function isTruthy<T>(value: T): value is Exclude<T, false | null | undefined | 0 | ""> {

@@ -3,8 +3,8 @@
 //   By hand: --to fallback holds also when already there
 //     over fallback; switch fallback: result skipped, held fallback, no steps; 60 s: on fallback
 //
-// A title stands at the margin and is a test's name; sentences end with `;` or with the line, words with a comma. A word
-// that nobody knows fails its story.
+// A title stands at the margin and is a test's name; sentences end with `;` or with the line, words with a comma. Within
+// double quotes these and colons are part of a word, as in `says "a, b; c: d"`. A word that nobody knows fails its story.
 import assert from "node:assert/strict";
 import test, { type TestContext } from "node:test";
 import { inspect } from "node:util";
@@ -31,7 +31,7 @@ export function tellStories<World>(words: Words<World>, text: string): void {
   const told = new Map<string, string[]>();
   let title = "";
   for (const line of text.split("\n").filter((each) => each.trim() !== "")) {
-    if (line.startsWith(" ")) told.get(title)?.push(...line.split(";").map((sentence) => sentence.trim()));
+    if (line.startsWith(" ")) told.get(title)?.push(...split(line, /;/).map((sentence) => sentence.trim()));
     else {
       title = line;
       assert.ok(!told.has(title), `told twice: ${title}`);
@@ -49,8 +49,8 @@ async function play<World>(
   let world: World | null = null;
   let count = 0;
   for (const [index, sentence] of sentences.entries()) {
-    const at = sentence.search(/(?<!fail): |^: /);
-    const [happens, claims] = at < 0 ? [sentence, ""] : [sentence.slice(0, at), sentence.slice(at + 2)];
+    const [happens = "", ...others] = split(sentence, /(?<!fail): |^: /);
+    const claims = others.join(": ");
     for (const words of wordsOf(happens)) {
       const start = starts[words];
       if (start !== undefined) {
@@ -73,7 +73,14 @@ async function play<World>(
 }
 
 function wordsOf(part: string): readonly string[] {
-  return part.split(", ").filter(Boolean);
+  return split(part, /, /).filter(Boolean);
+}
+
+/** The parts of a text between those separators that stand outside quotes. */
+export function split(text: string, separator: RegExp): string[] {
+  const quoted: string[] = [];
+  const bare = text.replace(/"[^"]*"/g, (quote) => `"${quoted.push(quote) - 1}"`);
+  return bare.split(separator).map((part) => part.replace(/"(\d+)"/g, (_, at) => quoted[at] ?? ""));
 }
 
 export function doIt<World>(acts: readonly Act<World>[], world: World, words: string): unknown {

@@ -1,6 +1,7 @@
 // The story of a program that is never down: eight sessions, half of them over HTTP and half through `mountaineer mcp`, call
 // at a steady pace while the configuration is edited without a pause, the daemon hands over, and is killed.
 import { createHash } from "node:crypto";
+import { link, rename } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Call, type Load, type LoadEnd, startLoad, wordsOf } from "../../kit/load.ts";
@@ -251,7 +252,12 @@ class Story {
     const { rig, load, viewers } = this.#parts;
     this.byKind.set(step.kind, (this.byKind.get(step.kind) ?? 0) + 1);
     await load.allow(bySession(viewers, common(step.before, step.after)));
+    // What stands there stays under another name until the save after this one: with a freed inode of the file before a
+    // refused one, the new file would be taken for that file, written in place (B12).
+    const kept = `${rig.home.configFile}.kept`;
+    await link(rig.home.configFile, `${kept}.next`);
     await rig.home.writeConfig(fileOf(rig, step));
+    await rename(`${kept}.next`, kept);
   }
 
   async #settle(step: Step): Promise<void> {
