@@ -88,6 +88,16 @@ export const MANAGEMENT_DEFAULT: ManagementConfig = {
   allowedHosts: [],
 };
 
+/** What applies if the file has no `[server]`. */
+export const SERVER_DEFAULT: ServerConfig = {
+  host: "127.0.0.1",
+  port: 9000,
+  publicUrl: null,
+  bodyLimitBytes: 64 * 1024 * 1024,
+  drainTimeoutMs: 30_000,
+  management: MANAGEMENT_DEFAULT,
+};
+
 export interface StdioConnection {
   readonly type: "stdio";
   readonly command: string;

@@ -8,7 +8,7 @@ import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { Ask } from "../api/operations/operations.ts";
 import { findMcpAddress, hasNoPath } from "../api/setup/mcp-address.ts";
 import { shownText } from "../config/shown-values.ts";
-import type { BackendConfig, ServerConfig } from "../config/snapshot.ts";
+import { type BackendConfig, SERVER_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
 import { ofBackend } from "../daemon/control/verify.ts";
@@ -20,7 +20,6 @@ import { missingHint, missingText, resolveReference } from "../secrets/reference
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("gateway");
-const DEFAULT_ADDRESS = { host: "127.0.0.1", port: 9000 };
 const STATUS_DEADLINE_MS = 4_000;
 
 export interface GatewayContext
@@ -161,7 +160,7 @@ async function portFinding(
   { snapshot }: GatewayContext,
   status: StatusReport | null,
 ): Promise<DoctorFinding> {
-  const { host, port } = snapshot?.config.server ?? DEFAULT_ADDRESS;
+  const { host, port } = snapshot?.config.server ?? SERVER_DEFAULT;
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const url = status?.gateway?.url ?? null;
   if (url !== null && URL.parse(url)?.port === String(port))

@@ -8,6 +8,7 @@ import {
   type BackendConfig,
   MANAGEMENT_DEFAULT,
   type MountaineerConfig,
+  SERVER_DEFAULT,
   type ServerConfig,
   snakeCase,
 } from "../snapshot.ts";
@@ -22,7 +23,7 @@ import {
   isSameMeaning,
   WHOLE_SECTIONS,
 } from "./entries.ts";
-import { CHOSEN_BELOW } from "./entry-keys.ts";
+import { CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
 
 export type PartValues = Readonly<Record<string, EntryValue>>;
 
@@ -128,8 +129,7 @@ export function decideHeld(input: HeldInput): Held {
   const order = waits("access", mode) ? approvals.order : null;
   const unordered = effectiveConfig(file, held);
   const effective = order === null ? unordered : inOrder(unordered, order);
-  const remembered = approvedAs(effective === file ? fileEntries : entriesOf(effective), approvals.entries);
-  const entries = file.server === null ? withServerParts(remembered, held) : remembered;
+  const entries = approvedAs(effective === file ? fileEntries : entriesOf(effective), approvals.entries);
   return {
     effective,
     waiting: [...held, ...waitingOrder(unordered, effective)],
@@ -240,7 +240,7 @@ function waitingEntry(
 ): WaitingEntry | null {
   const known = approvals.entries.get(entry.id);
   const remembered = known?.live === true ? known.parts : null;
-  const approved = remembered ?? (approvals.lost ? (CLOSED_SECTIONS.get(entry.id) ?? null) : null);
+  const approved = remembered ?? (approvals.lost ? closedForm(entry) : null);
   const covered = Object.entries(entry.parts).filter(
     ([, { kind }]) => waits(kind, mode) && !(kind === "approval" && tightens),
   );
@@ -297,8 +297,19 @@ const CLOSED_SECTIONS: ReadonlyMap<string, PartValues> = new Map<string, PartVal
   ["telemetry", { telemetry: null }],
   ["fleet", { fleet: null }],
   ["groups", { groups: [] }],
+  ["profiles", { profiles: [] }],
+  ["audit", { audit: null }],
   [TRUST, { approve: null, pin: "block" }],
 ]);
+
+/** The form of an entry while approvals are lost. A page that the file switches off stays off. */
+function closedForm({ id, parts }: Entry): PartValues | null {
+  const closed = CLOSED_SECTIONS.get(id) ?? null;
+  const { enabled = null } = membersOf(parts["management"]?.value ?? null);
+  return closed !== null && enabled === false
+    ? { ...closed, management: { ...MANAGEMENT_DEFAULT, enabled } }
+    : closed;
+}
 
 function valuesOf(parts: EntryParts): PartValues {
   return Object.fromEntries(Object.entries(parts).map(([name, { value }]) => [name, value]));
@@ -317,20 +328,6 @@ function approvedAs(
     ...removed.map(([id, known]) => [id, { ...known, live: false }] as const),
     ...[...now.values()].map(({ id, parts }) => [id, { live: true, parts: valuesOf(parts) }] as const),
   ]);
-}
-
-/**
- * Returns the entries, and adds the approved parts of a `[server]` that the file no longer has. Without these parts,
- * a `[server]` with the defaults could come back without an approval.
- */
-function withServerParts(
-  entries: ReadonlyMap<string, ApprovedEntry>,
-  held: readonly WaitingEntry[],
-): ReadonlyMap<string, ApprovedEntry> {
-  const known = entries.get(SIGN_IN);
-  const waiting = held.find(({ id }) => id === SIGN_IN);
-  if (known === undefined || waiting === undefined) return entries;
-  return new Map(entries).set(SIGN_IN, { ...known, parts: { ...known.parts, ...waiting.approved } });
 }
 
 const NOTHING: PartValues = {};
@@ -353,7 +350,9 @@ function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry
     // If a share waits for approval, the links to it wait, too.
     aliases: keptMembers(file.aliases, "aliases", held).filter(({ share }) => shareNames.has(share)),
     global: restored(file.global, partsFor("global")),
-    server: file.server && heldServer(file.server, server),
+    // Without `[server]` the defaults apply, which may be looser than the approved keys.
+    server:
+      Object.keys(server).length === 0 ? file.server : heldServer(file.server ?? SERVER_DEFAULT, server),
     trust: restored(file.trust, partsFor(TRUST)),
   };
 }

@@ -14,6 +14,7 @@ import {
   type BackendConfig,
   MANAGEMENT_DEFAULT,
   type MountaineerConfig,
+  SERVER_DEFAULT,
   type ServerConfig,
   snakeCase,
 } from "../snapshot.ts";
@@ -68,9 +69,6 @@ export const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
   (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
 ) as readonly (keyof MountaineerConfig)[];
 
-/** If the file has no `[server]`: the values of its keys that need an approval. */
-const ABSENT_SERVER = { host: "127.0.0.1", publicUrl: null };
-
 export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry> {
   const entries: Entry[] = [
     ...config.backends.filter(({ enabled }) => enabled).map(backendEntry),
@@ -81,7 +79,7 @@ export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry>
     // with a sign-in.
     section("incoming_auth", {
       incomingAuth: { kind: "access", value: plain(config.incomingAuth) },
-      ...partsOf({ ...ABSENT_SERVER, ...config.server }, SERVER_FIELDS),
+      ...partsOf(config.server ?? SERVER_DEFAULT, SERVER_FIELDS),
       management: managementPart(config.server),
     }),
     section("trust", partsOf(config.trust, approvalsIn(trustKeys))),

@@ -44,9 +44,16 @@ export function openApprovalsFile(sealed: SealedFile) {
           case "missing":
             return lost(found.note, `${sealed.path} is gone`);
           case "unsound":
-            return lost(found.note, `${sealed.path} does not verify: ${found.reason}`);
+            return lost(
+              isMode(found.note) ? found.note : strictNote(found.claimed),
+              `${sealed.path} does not verify: ${found.reason}`,
+            );
           case "unverifiable":
-            return { ...lost("", `the keyring gives no answer: ${found.reason}`), passes: true };
+            // What nobody can verify now may hold back more, never less.
+            return {
+              ...lost(strictNote(found.claimed), `the keyring gives no answer: ${found.reason}`),
+              passes: true,
+            };
         }
       } catch (error) {
         signal.throwIfAborted();
@@ -78,6 +85,11 @@ function lost(note: string, reason: string): Extract<LoadedApprovals, { kind: "l
     reason,
     passes: false,
   };
+}
+
+/** The mode that unverified content names, if it is the strictest; else none. */
+function strictNote(claimed: unknown): string {
+  return isObject(claimed) && claimed["mode"] === "all" ? "all" : "";
 }
 
 function isMode(value: unknown): value is ApproveMode {

@@ -32,7 +32,7 @@ export interface HandedListener {
 export type ListenConfig = Omit<ServerConfig, "management">;
 
 export interface GatewayConfig extends Omit<GatewaySections, "server" | "backends"> {
-  /** null: the file has no `[server]`, and `DEFAULT_SERVER` applies. */
+  /** null: the file has no `[server]`, and `SERVER_DEFAULT` applies. */
   readonly server: ListenConfig | null;
   readonly backends: readonly ServedBackend[];
   /** Absent: the configuration's defaults. */

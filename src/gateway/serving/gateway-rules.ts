@@ -1,7 +1,7 @@
 // What one configuration means for every request: authentication, policies, audit and telemetry.
 import { isDeepStrictEqual } from "node:util";
 import { DEFAULT_LIMITS } from "../../config/limits.ts";
-import type { TelemetryConfig } from "../../config/snapshot.ts";
+import { SERVER_DEFAULT, type TelemetryConfig } from "../../config/snapshot.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
 import { createAuthentication, createProofs, type Proofs } from "../sign-in/signed-authentication.ts";
@@ -19,14 +19,6 @@ export interface GatewayRules {
   /** null: off. */
   readonly telemetry: Telemetry | null;
 }
-
-export const DEFAULT_SERVER: ListenConfig = {
-  host: "127.0.0.1",
-  port: 9000,
-  publicUrl: null,
-  bodyLimitBytes: 64 * 1024 * 1024,
-  drainTimeoutMs: 30_000,
-};
 
 export type RulesTools = Pick<
   GatewayOptions,
@@ -85,7 +77,7 @@ export function createRules(
       ? before.authentication
       : createAuthentication(config.incomingAuth, {
           ...tools,
-          server: config.server ?? DEFAULT_SERVER,
+          server: config.server ?? SERVER_DEFAULT,
           before: before?.authentication ?? null,
           proofs,
         }),

@@ -1,5 +1,6 @@
 // The gateway as a whole: its backends, what it serves, and its listeners.
 import type { Duplex } from "node:stream";
+import { SERVER_DEFAULT } from "../../config/snapshot.ts";
 import { createRedaction } from "../../runtime/log/log-redaction.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
@@ -37,7 +38,6 @@ import { besideMcp, GatewayListener } from "./gateway-listener.ts";
 import {
   closeRules,
   createRules,
-  DEFAULT_SERVER,
   type GatewayRules,
   measuredOf,
   publicHostOf,
@@ -363,7 +363,7 @@ export class Gateway implements AsyncDisposable {
   }
 
   get #server(): NonNullable<GatewayConfig["server"]> {
-    return this.serving.rules.config.server ?? DEFAULT_SERVER;
+    return this.serving.rules.config.server ?? SERVER_DEFAULT;
   }
 
   async #rulesFor(config: GatewayConfig): Promise<GatewayRules> {
@@ -449,14 +449,14 @@ export class Gateway implements AsyncDisposable {
   #addressOf({ server, backends, borrows = false }: GatewayConfig): ListenAddress | null {
     const isServed = server !== null || backends.length > 0 || borrows;
     if (!this.#options.listens || !isServed) return null;
-    const { host, port } = server ?? DEFAULT_SERVER;
+    const { host, port } = server ?? SERVER_DEFAULT;
     return { host, port };
   }
 
   #apply(rules: GatewayRules): void {
     const config = withBorrowed(rules.config, this.#borrowed);
     const next = config === rules.config ? rules : { ...rules, config };
-    const { drainTimeoutMs } = next.config.server ?? DEFAULT_SERVER;
+    const { drainTimeoutMs } = next.config.server ?? SERVER_DEFAULT;
     const { backends, failback } = next.config;
     this.#applying = true;
     try {

@@ -89,6 +89,8 @@ const PARTS: Guards = {
 const CLOSED = {
   incoming_auth: { incomingAuth: { type: "local", users: [] } },
   groups: { groups: [] },
+  profiles: { profiles: [] },
+  audit: { audit: null },
   authorization: { authorization: { defaultEffect: "deny", policies: [] } },
   telemetry: { telemetry: null },
   fleet: { fleet: null },
@@ -109,7 +111,9 @@ export async function modulesOf(query: string): Promise<Modules> {
 /** Rejects when something is guarded otherwise than the lists say. */
 export async function requireGuarded(modules: Modules): Promise<void> {
   assert.deepEqual(keysOf(modules), listed(KEYS));
-  const { config } = await accepted(`${EVERYTHING.replace("MODE", "all")}[groups.few]\ntools = ["*"]\n`);
+  const { config } = await accepted(
+    `${EVERYTHING.replace("MODE", "all")}[groups.few]\ntools = ["*"]\n[[profiles]]\ngroups = ["few"]\n`,
+  );
   // A field that no key declares yet.
   const later = { ...config, backends: config.backends.map((backend) => ({ ...backend, later: "x" })) };
   assert.deepEqual(partsOf(modules, later), listed(PARTS));

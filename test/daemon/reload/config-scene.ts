@@ -61,7 +61,7 @@ export interface SceneOptions {
 }
 
 /** A home for services, one after the other; none outlives the test. */
-export async function sceneHome(t: TestContext, first: string) {
+export async function sceneHome(t: TestContext, first: string, file = "config.toml") {
   const running = new Set<Scene>();
   // Registered before the folder's removal, so that it runs before it.
   t.after(async () => {
@@ -69,13 +69,13 @@ export async function sceneHome(t: TestContext, first: string) {
   });
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home);
-  const path = join(home, "config.toml");
+  const path = join(home, file);
   await writeFile(path, first);
   return {
     home,
     path,
     async start(options: SceneOptions = {}): Promise<Scene> {
-      const started = await openScene(home, options);
+      const started = await openScene(home, options, file);
       running.add(started);
       return started;
     },
@@ -88,11 +88,15 @@ export async function scene(t: TestContext, first: string, options: SceneOptions
 }
 
 /** On the file that is in the home. */
-export async function openScene(home: string, options: SceneOptions = {}): Promise<Scene> {
+export async function openScene(
+  home: string,
+  options: SceneOptions = {},
+  file = "config.toml",
+): Promise<Scene> {
   const { wrap = (file) => file, appliers = [], approvals = false } = options;
   const { startReader = readersInProcess(), bindSecrets = async (each) => each } = options;
   const { requirePrivate = async () => {} } = options;
-  const path = join(home, "config.toml");
+  const path = join(home, file);
   const place = findPlace({ HOME: join(home, ".."), MOUNTAINEER_HOME: home });
   const loaded = await loadConfig(path, place);
   assert.ok(loaded.ok);
