@@ -33,7 +33,7 @@ const SMB: PinnedModule = {
  * Told by `rclone version`. The last number is raised with each change that is released, also when rclone's own version
  * changes: it alone tells which engine is newer.
  */
-export const ENGINE_VERSION = "1.76.0-mountaineer.1";
+export const ENGINE_VERSION = "1.76.0-mountaineer.2";
 
 export type GoEnvironment = Readonly<Record<string, string>>;
 

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
 	_ "github.com/rclone/rclone/backend/local"
 	"github.com/rclone/rclone/cmd/mountlib"
 	"github.com/rclone/rclone/fs"
@@ -77,6 +78,21 @@ func TestInodeStaysWithARenamedFile(t *testing.T) {
 	assert.Equal(t, log.ino, again.ino, "the number of the path is free")
 	log.OnForget()
 	assert.Same(t, again, newNode(fsys, file), "a number that another node has by now is not given up")
+}
+
+// The kernel takes the number from each answer: with 0, SQLite refuses a database that was touched.
+func TestSetattrTellsTheNumber(t *testing.T) {
+	folder := t.TempDir()
+	write(t, folder, "a")
+	fsys := newTestFS(t, folder)
+	root, err := fsys.Root()
+	require.NoError(t, err)
+	for _, node := range []*Node{root, newNode(fsys, stat(t, fsys, "a"))} {
+		in := &fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{Valid: fuse.FATTR_MTIME, Mtime: 1}}
+		var out fuse.AttrOut
+		require.Zero(t, node.Setattr(context.Background(), nil, in, &out))
+		assert.Equal(t, node.ino, out.Attr.Ino)
+	}
 }
 
 func TestOneNodeForLookupsAtOnce(t *testing.T) {
