@@ -124,6 +124,8 @@ function entriesOf(servers: readonly Server[]): readonly CatalogEntry[] {
         originalName: tool.name,
         backend: server.name,
         definition,
+        status: "listed",
+        reasons: [],
       };
     }),
   );

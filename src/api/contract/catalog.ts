@@ -86,14 +86,14 @@ export type CatalogPrompt = TypeOf<typeof catalogPromptShape>;
 const withheldShape = object({
   backend: text,
   kind: choice("tool", "resource", "template", "prompt", "skill", "instructions"),
-  /** The server's own name of the entry, or its URI. */
+  /** The name or URI that clients would use; for entries that the filters withhold, the server's own. */
   name: text,
   /**
    * `filter`: the backend's filters withhold it; `approval`: it has changed since its approval; `collision`: another backend
-   * has the name; `share`: a share that its backend requires is not mounted; `off`: a person switched the tool off, and
-   * `name` is the name that clients would use.
+   * has the name; `share`: a share that its backend requires is not mounted; `server`: its server is not ready; `off`: a
+   * person switched the tool off.
    */
-  reason: choice("filter", "approval", "collision", "share", "off"),
+  reason: choice("filter", "approval", "collision", "share", "server", "off"),
   /** The reason in a sentence. */
   why: text,
 });

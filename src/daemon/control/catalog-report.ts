@@ -6,9 +6,8 @@ import type {
   CatalogTemplate,
   CatalogTool,
 } from "../../api/contract/catalog.ts";
-import type { CatalogEntry } from "../../gateway/catalog/catalog.ts";
+import type { Catalog, CatalogEntry } from "../../gateway/catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../../gateway/json-rpc.ts";
-import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 
 /** Maximum length of a definition that is shown whole, in characters of JSON; a longer one is shortened. */
@@ -22,7 +21,8 @@ const CUT_TEXT = 200;
 
 /** Reports entries as clients get them; invisible characters are already removed from their texts. */
 export function catalogReport(
-  { catalog, withheld }: Gateway["serving"]["published"],
+  catalog: Catalog,
+  withheld: CatalogReport["withheld"],
   placesOf: (tool: CatalogEntry) => Pick<CatalogTool, "places"> = () => ({}),
 ): CatalogReport {
   const room = { whole: MOST_WHOLE, cut: MOST_CUT };

@@ -9,12 +9,14 @@ import {
 import { gatewayOff, selectBackends, toolUnknown } from "../../api/operations/gateway-names.ts";
 import type { Control } from "../../api/operations/operations.ts";
 import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
-import { BACKEND_UNAVAILABLE, INVALID_PARAMS } from "../../gateway/json-rpc.ts";
+import { entryOf } from "../../gateway/catalog/resolve.ts";
+import { INVALID_PARAMS } from "../../gateway/json-rpc.ts";
 import { memberChanges } from "../../gateway/pins/pinned-entry.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { catalogReport } from "./catalog-report.ts";
 import { clientStatus, placesOf, toolEntry } from "./gateway-status.ts";
+import { withheldEntries } from "./withheld-entries.ts";
 
 /** `current` returns null while no gateway is configured; then every operation rejects with `gateway_off`. */
 export function createGatewayControl(current: () => Gateway | null) {
@@ -31,39 +33,46 @@ export function createGatewayControl(current: () => Gateway | null) {
   return {
     async tools() {
       const running = gateway();
-      const off = [...running.serving.catalog.off.values()];
       return {
         tools: running.entries().tools.map((tool) => toolEntry(tool, running.together)),
-        off: off.map(({ name, backend }) => ({ name, backend })),
+        off: offTools(running).map(({ name, backend }) => ({ name, backend })),
       };
     },
     async switchTools({ tools, on }) {
       const outcome = await gateway().switchTools(tools, on);
       if ("switched" in outcome) return { switched: [...outcome.switched] };
-      const { catalog } = gateway().serving;
-      throw toolUnknown(outcome.unknown, [...catalog.tools.keys(), ...catalog.off.keys()]);
+      const known = [...gateway().entries().tools, ...offTools(gateway())];
+      throw toolUnknown(
+        outcome.unknown,
+        known.map(({ name }) => name),
+      );
     },
     async clients() {
       return { clients: gateway().serving.clients.list.map(clientStatus) };
     },
     async catalog() {
       const running = gateway();
-      return catalogReport(running.serving.published, (tool) => placesOf(tool, running.together));
+      const needShare = running
+        .view()
+        .backends.filter(({ conditions }) => conditions.some(({ code }) => code === "share_away"));
+      const { catalog } = running.serving;
+      const withheld = withheldEntries(catalog, running.trust().pending, (backend) =>
+        needShare.some(({ name }) => name === backend),
+      );
+      return catalogReport(catalog, withheld, (tool) => placesOf(tool, running.together));
     },
     async call({ tool, arguments: given = {} }, signal) {
       const running = gateway();
-      const names = running.entries().tools.map(({ name }) => name);
       const reply = await running.ask("tools/call", { name: tool, arguments: given }, signal);
       signal.throwIfAborted();
       if (!("error" in reply)) return { result: { ...reply.result }, error: null };
-      // A tool may be hidden because its share is unavailable. The caller then gets the error, which names the share.
-      const isAway = reply.error.code === BACKEND_UNAVAILABLE;
-      if (!names.includes(tool) && !isAway) throw toolUnknown(tool, names);
-      // The tool may have disappeared since its name was looked up. (If its backend ended during the call,
-      // the reply says so.)
-      if (reply.error.code === INVALID_PARAMS) {
-        const left = running.entries().tools.map(({ name }) => name);
-        if (!left.includes(tool)) throw toolUnknown(tool, left);
+      // For a tool that is known but cannot be used, the error says why.
+      const isKnown = entryOf(running.serving.catalog, { kind: "tool", name: tool }) !== null;
+      if (!isKnown && reply.error.code === INVALID_PARAMS) {
+        throw toolUnknown(
+          tool,
+          running.entries().tools.map(({ name }) => name),
+        );
       }
       return { result: null, error: reply.error };
     },
@@ -154,6 +163,10 @@ export function toolChangesReport(gateway: Gateway, named: readonly string[] | n
     unseen: unseen.map(({ name, faults, ...one }) => ({ ...one, entry: name, faults: [...faults] })),
     lost,
   };
+}
+
+function offTools({ serving }: Gateway) {
+  return serving.catalog.entries.filter(({ status }) => status === "off");
 }
 
 function keyOf(...parts: readonly string[]): string {

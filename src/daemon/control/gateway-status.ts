@@ -96,6 +96,9 @@ function backends(
   const tools = countByBackend(entries.tools);
   const resources = countByBackend(entries.resources);
   const prompts = countByBackend(entries.prompts);
+  const filtered = countByBackend(
+    gateway.serving.catalog.entries.filter(({ kind, status }) => kind === "tool" && status === "filtered"),
+  );
   return view.backends.map((backend) => ({
     name: backend.name,
     group: backend.group,
@@ -118,7 +121,7 @@ function backends(
     tools: tools.get(backend.name) ?? 0,
     resources: resources.get(backend.name) ?? 0,
     prompts: prompts.get(backend.name) ?? 0,
-    ...withheld(view.withheldTools.get(backend.name)),
+    ...withheld(filtered.get(backend.name)),
     ...(backend.routes === null ? {} : { routes: routesStatus(backend.routes) }),
     ...togetherOf(backend.name, entries.tools, gateway.together),
     conditions: [...backend.conditions.map(conditionStatus), ...apartOf(backend.name, gateway.together)],

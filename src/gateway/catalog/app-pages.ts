@@ -1,7 +1,7 @@
 // Pages of MCP Apps: `ui://` resources that tools name in `_meta`. If two backends use the same URI, the page of the
 // later backend gets another URI.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
-import type { Resolved } from "./catalog.ts";
+import type { Owner } from "./catalog.ts";
 import { copyOf } from "./copies.ts";
 
 const SCHEME = "ui://";
@@ -18,22 +18,22 @@ export type AppPages = ReturnType<typeof publishAppPages>;
 
 /** `sources` in order of precedence. */
 export function publishAppPages(sources: readonly PageSource[]) {
-  const pages = new Map<string, Resolved>();
-  const renamed = new Map<string, string>();
+  const pages = new Map<string, Owner>();
+  const published = new Map<string, string>();
   const key = (backend: string, uri: string): string => `${backend}\n${uri}`;
   for (const { backend, uris } of sources)
-    for (const uri of new Set(uris)) {
-      let published = uri;
-      while (pages.has(published)) published = `${SCHEME}${backend}/${published.slice(SCHEME.length)}`;
-      pages.set(published, { backend, originalName: uri });
-      if (published !== uri) renamed.set(key(backend, uri), published);
+    for (const uri of uris) {
+      if (published.has(key(backend, uri))) continue;
+      let free = uri;
+      while (pages.has(free)) free = `${SCHEME}${backend}/${free.slice(SCHEME.length)}`;
+      pages.set(free, { backend, originalName: uri });
+      published.set(key(backend, uri), free);
     }
   return {
     /** By published URI. */
     pages,
     /** The URI that clients get. It is the backend's own, unless another backend has a page with the same URI. */
-    publishedUri: (backend: string, uri: string): string =>
-      renamed.size === 0 ? uri : (renamed.get(key(backend, uri)) ?? uri),
+    publishedUri: (backend: string, uri: string): string => published.get(key(backend, uri)) ?? uri,
   };
 }
 

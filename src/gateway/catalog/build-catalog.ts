@@ -1,7 +1,7 @@
 // Builds the catalog: applies filters and overrides, and decides which backend keeps a name that several offer. Pure.
 import { isDeepStrictEqual } from "node:util";
 import type { ConflictConfig, NameFilter } from "../../config/snapshot.ts";
-import { foreignPrefix } from "../../config/values/backend-names.ts";
+import { foreignPrefix, machineOf } from "../../config/values/backend-names.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { withoutUnseen } from "../../runtime/text/unseen-characters.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
@@ -10,17 +10,20 @@ import {
   type Catalog,
   type CatalogEntry,
   type CatalogSource,
-  type Collision,
   ENTRY_LISTS,
   type EntryKind,
   entryKey,
   freshnessOfAll,
+  indexesOf,
+  isAway,
+  type Reason,
+  type ResourceReach,
   type SkillPlaces,
   type UnseenEntry,
 } from "./catalog.ts";
 import { copyOf } from "./copies.ts";
 import { compileGlobs } from "./glob.ts";
-import { type KnownNames, Namer, NO_NAMES, usableName } from "./names.ts";
+import { type KnownNames, type NameOwners, Namer, NO_NAMES, usableName } from "./names.ts";
 import { withSoundSchemas } from "./schema-faults.ts";
 import { seenEntry } from "./seen-text.ts";
 import { publishSkills, skillAt } from "./skill-places.ts";
@@ -45,52 +48,44 @@ export function buildCatalog(
   conflict: ConflictConfig,
   known: KnownNames = NO_NAMES,
 ): Catalog {
-  const byPriority = precedence(sources, conflict.strategy === "priority" ? conflict.order : []);
-  const appPages = publishAppPages(byPriority.map(pagesOf));
-  const skillPlaces = publishSkills(byPriority.map(skillsOf), conflict.strategy === "prefix");
+  const isThere = ({ isAway }: CatalogSource): boolean => isAway !== true;
+  const order = conflict.strategy === "priority" ? conflict.order : [];
+  const ranked = precedence(sources, order);
+  const appPages = publishAppPages(ranked.map(pagesOf));
+  const skillPlaces = publishSkills(ranked.flatMap(skillsOf), conflict.strategy === "prefix");
   const namer = new Namer(known, conflict);
-  const offerBySource = new Map(
-    byPriority.map((source) => [source, offerOf(source, conflict, { appPages, skillPlaces, namer })]),
-  );
-  const offers = sources.flatMap((source) => offerBySource.get(source) ?? []);
-  const withSkills = sources.filter(({ listings }) => isDeclared(listings.skills));
-  const { winners, collisions } = settle([...offerBySource.values()].flatMap(({ entries }) => entries));
-  const published = Map.groupBy(
-    offers.flatMap(({ entries }) => entries).filter((entry) => winners.has(entry)),
-    ({ kind, backend, originalName }) =>
-      kind === "tool" && known.isOff(backend, originalName) ? "off" : kind,
-  );
-  const named = (kind: EntryKind | "off"): Map<string, CatalogEntry> =>
-    new Map(published.get(kind)?.map((entry) => [entry.name, entry]));
+  const bySource = new Map<CatalogSource, Offer>();
+  let freshNames: NameOwners = new Map();
+  for (const source of ranked) {
+    bySource.set(source, offerOf(source, conflict, { appPages, skillPlaces, namer, known }));
+    if (isThere(source)) freshNames = new Map(namer.fresh);
+  }
+  const losers = settle([...bySource.values()].flatMap(({ entries }) => entries));
+  const offers = sources.flatMap((source) => bySource.get(source) ?? []);
+  const entries = offers.flatMap((offer) => offer.entries).map((entry) => losers.get(entry) ?? entry);
+  const there = sources.filter(isThere);
   return {
-    freshNames: namer.fresh,
-    tools: withOwnSchemaIds(named("tool")),
-    off: new Map([...named("off")].map(([name, tool]) => [name, { ...tool, isOff: true }])),
-    resources: named("resource"),
-    templates: named("template"),
-    prompts: named("prompt"),
-    skills: named("skill"),
+    ...indexesOf(withOwnSchemaIds(entries)),
+    away: new Set(sources.filter((source) => !isThere(source)).map(({ backend }) => backend)),
+    freshNames,
     skillReach: new Map(
-      withSkills.map((source) => [
-        source.backend,
-        { permits: reachOf(source).permits, isHeld: source.holdsSkills === true },
-      ]),
+      sources
+        .filter(declaresSkills)
+        .map((source) => [
+          source.backend,
+          { permits: reachOf(source).permits, isHeld: source.holdsSkills === true },
+        ]),
     ),
-    held: new Map(offers.flatMap(({ held }) => held)),
     skillPlaces,
     appPages: appPages.pages,
-    collisions,
     unseen: offers.flatMap(({ unseen }) => unseen).slice(0, MOST_UNSEEN),
-    withheldTools: new Map(
-      offers.flatMap(({ backend, withheld }) => (withheld === 0 ? [] : [[backend, withheld] as const])),
-    ),
     resourceReach: offers.flatMap(({ reach }) => reach ?? []),
     freshness: {
-      tools: freshnessOfAll(sources, "tools"),
-      resources: freshnessOfAll(sources, "resources"),
-      resourceTemplates: freshnessOfAll(sources, "resourceTemplates"),
-      prompts: freshnessOfAll(sources, "prompts"),
-      skills: freshnessOfAll(withSkills, "skills"),
+      tools: freshnessOfAll(there, "tools"),
+      resources: freshnessOfAll(there, "resources"),
+      resourceTemplates: freshnessOfAll(there, "resourceTemplates"),
+      prompts: freshnessOfAll(there, "prompts"),
+      skills: freshnessOfAll(there.filter(declaresSkills), "skills"),
     },
   };
 }
@@ -99,19 +94,19 @@ export function buildCatalog(
  * A client compiles all output schemas together, and takes the second schema of one `$id` for the first one: such a tool
  * is published without its output schema.
  */
-function withOwnSchemaIds(tools: Map<string, CatalogEntry>): Map<string, CatalogEntry> {
+function withOwnSchemaIds(entries: readonly CatalogEntry[]): readonly CatalogEntry[] {
   const byId = new Map<string, unknown>();
-  for (const [name, entry] of tools) {
+  return entries.map((entry) => {
+    if (entry.kind !== "tool" || entry.status !== "listed") return entry;
     const { outputSchema, ...definition } = entry.definition;
     const id = isJsonObject(outputSchema) ? outputSchema["$id"] : undefined;
-    if (typeof id !== "string") continue;
+    if (typeof id !== "string") return entry;
     const first = byId.get(id);
     if (first === undefined) byId.set(id, outputSchema);
-    else if (!isDeepStrictEqual(first, outputSchema)) {
-      tools.set(name, { ...entry, definition: copyOf(entry.definition, "$id", () => definition) });
-    }
-  }
-  return tools;
+    return first === undefined || isDeepStrictEqual(first, outputSchema)
+      ? entry
+      : { ...entry, definition: copyOf(entry.definition, "$id", () => definition) };
+  });
 }
 
 /**
@@ -127,39 +122,51 @@ function pagesOf(source: CatalogSource) {
   return { backend, uris: uris.filter(isAppPage).filter((uri) => resources.permits(uri)) };
 }
 
-function isDeclared<List>(list: List | null | undefined): list is List {
-  return list !== null && list !== undefined;
+function declaresSkills({ listings: { skills = null } }: CatalogSource): boolean {
+  return skills !== null;
 }
 
 function skillsOf(source: CatalogSource) {
   const { backend, filters, listings } = source;
   const urisOf = (list: readonly JsonObject[]): string[] => list.map(({ uri }) => String(uri));
-  return {
-    backend,
-    skills: urisOf(listings.skills ?? []).filter(reachOf(source).permits),
-    resources: urisOf(listings.resources).filter(permissionOf(filters.resources).permits),
-  };
+  const skills = urisOf(listings.skills ?? []).filter(reachOf(source).permits);
+  const resources = urisOf(listings.resources).filter(permissionOf(filters.resources).permits);
+  return skills.length + resources.length === 0 ? [] : { backend, skills, resources };
 }
 
 interface Places {
   readonly appPages: AppPages;
   readonly skillPlaces: SkillPlaces;
   readonly namer: Namer;
+  readonly known: KnownNames;
 }
 
-function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places) {
-  const { backend, filters, toolOverrides, places, held } = source;
-  const { appPages } = parts;
+/** The definition of an entry that no client may see. */
+const UNSHOWN: JsonObject = {};
+
+interface Offer {
+  readonly entries: readonly CatalogEntry[];
+  readonly unseen: readonly UnseenEntry[];
+  readonly reach: ResourceReach | null;
+}
+
+function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places): Offer {
+  const { backend, toolOverrides, places, unapproved = [], isAway } = source;
+  const { appPages, known } = parts;
   const namesOf = namingOf(source, conflict, parts);
   const reach = reachOf(source);
+  const away: readonly Reason[] = isAway === true ? [{ status: "away" }] : [];
   const entries: CatalogEntry[] = [];
   const unseen: UnseenEntry[] = [];
-  let withheld = 0;
+  let hasUris = false;
   for (const { kind, key, name: originalName, entry, isPermitted } of namedEntries(source)) {
     if (kind === "skill" ? !reach.permits(originalName) : !isPermitted) {
-      if (kind === "tool") withheld += 1;
+      const names = { name: originalName, fullName: originalName, originalName };
+      const standing = standingOf([{ status: "filtered" }, ...away]);
+      entries.push({ kind, backend, ...names, definition: UNSHOWN, ...standing });
       continue;
     }
+    hasUris ||= kind !== "tool" && kind !== "prompt";
     const names = namesOf(kind, originalName);
     const { entry: seen, faults } = seenEntry(entry, kind === "resource" || kind === "template");
     if (faults.length > 0) unseen.push({ backend, kind, name: originalName, faults });
@@ -168,31 +175,33 @@ function offerOf(source: CatalogSource, conflict: ConflictConfig, parts: Places)
     const page = kind === "tool" ? pageOfTool(sound) : null;
     const paged = page === null ? sound : withPage(sound, appPages.publishedUri(backend, page));
     const shared = kind === "tool" ? places?.get(originalName) : undefined;
+    const isOff = kind === "tool" && known.isOff(backend, originalName);
     entries.push({
       kind,
       backend,
       ...names,
       originalName,
       ...(shared !== undefined && { places: shared }),
+      ...standingOf(isOff ? [{ status: "off" }, ...away] : away),
       definition:
         kind === "skill"
           ? skillAt(seen, names.name)
           : withMembers(paged, {
               [key]: names.name,
-              ...(isDeclared(override?.description) && { description: override.description }),
+              ...(typeof override?.description === "string" && { description: override.description }),
             }),
     });
   }
-  const hasUris = entries.some(({ kind }) => kind !== "tool" && kind !== "prompt");
-  const waiting = held === undefined ? [] : namedEntries({ listings: held, filters });
-  return {
-    backend,
-    entries,
-    unseen,
-    withheld,
-    reach: hasUris ? { backend, ...reach } : null,
-    held: waiting.map(({ kind, name }) => [entryKey(kind, namesOf(kind, name).name), backend] as const),
-  };
+  for (const { kind, name: originalName, change } of unapproved) {
+    const standing = standingOf([{ status: "unapproved", change }, ...away]);
+    const names = namesOf(kind, originalName);
+    entries.push({ kind, backend, ...names, originalName, definition: UNSHOWN, ...standing });
+  }
+  return { entries, unseen, reach: hasUris ? { backend, ...reach } : null };
+}
+
+function standingOf(reasons: readonly Reason[]): Pick<CatalogEntry, "status" | "reasons"> {
+  return { status: reasons[0]?.status ?? "listed", reasons };
 }
 
 function namingOf(
@@ -260,13 +269,15 @@ export function permissionOf({ allow, deny }: NameFilter): Permission {
  * Filters and approvals cover every spelling of a URI, listed or not. URIs of a template that waits for
  * approval are denied, unless a published template matches them.
  */
-const reachOf = memoized(({ filters, held }: CatalogSource): Permission => {
+const reachOf = memoized(({ filters, unapproved }: CatalogSource): Permission => {
   const permission = permissionOf(filters.resources);
-  if (permission === EVERYTHING && held === undefined) return EVERYTHING;
-  const waiting = new Set([...(held?.resources ?? []), ...(held?.skills ?? [])].map(({ uri }) => uri));
-  const templates = (held?.resourceTemplates ?? []).flatMap(
-    ({ uriTemplate }) => compileUriTemplate(String(uriTemplate)) ?? [],
-  );
+  if (permission === EVERYTHING && unapproved === undefined) return EVERYTHING;
+  const waiting = new Set<string>();
+  const templates: ((uri: string) => boolean)[] = [];
+  for (const { kind, name } of unapproved ?? []) {
+    if (kind === "resource" || kind === "skill") waiting.add(name);
+    if (kind === "template") templates.push(compileUriTemplate(name) ?? (() => false));
+  }
   const isDenied = (uri: string): boolean => permission.denies(uri) || waiting.has(uri);
   const denies = (uri: string): boolean =>
     isUnclear(uri) || isDenied(uri) || otherSpellings(uri).some(isDenied);
@@ -275,27 +286,38 @@ const reachOf = memoized(({ filters, held }: CatalogSource): Permission => {
   return { permits, denies };
 });
 
-/** The sources in the order in which their entries get names. */
+/**
+ * The sources in the order in which their entries get names. Those that are away come last, so that nothing is listed
+ * under another name because of them.
+ */
 function precedence(sources: readonly CatalogSource[], order: readonly string[]): readonly CatalogSource[] {
-  const rank = ({ backend }: CatalogSource): number => {
+  const rank = ({ backend, isAway }: CatalogSource): number => {
     const place = order.indexOf(backend);
-    return place === -1 ? order.length : place;
+    return (place === -1 ? order.length : place) + (isAway === true ? order.length + 1 : 0);
   };
   return sources.toSorted((one, other) => rank(one) - rank(other));
 }
 
-/** The first of several entries with one name wins. */
-function settle(entries: readonly CatalogEntry[]) {
+/**
+ * The first of several entries with one name wins, but another machine's never wins over one of this machine that is
+ * away: its name would lead to another server. Returns the losers, with this reason added.
+ */
+function settle(entries: readonly CatalogEntry[]): ReadonlyMap<CatalogEntry, CatalogEntry> {
   const winners = new Map<string, CatalogEntry>();
-  const collisions: Collision[] = [];
+  const losers = new Map<CatalogEntry, CatalogEntry>();
+  const isOwn = ({ backend }: CatalogEntry): boolean => machineOf(backend) === null;
   for (const entry of entries) {
-    const { kind, name, backend } = entry;
-    const key = entryKey(kind, name);
+    if (entry.status === "filtered" || entry.status === "unapproved") continue;
+    const key = entryKey(entry.kind, entry.name);
     const kept = winners.get(key);
-    if (kept === undefined) winners.set(key, entry);
-    else collisions.push({ kind, name, kept: kept.backend, hidden: backend });
+    const isFirst = kept === undefined || (isAway(entry) && isOwn(entry) && !isOwn(kept));
+    if (isFirst) winners.set(key, entry);
+    const loser = isFirst ? kept : entry;
+    if (loser === undefined) continue;
+    const collided: Reason = { status: "collided", kept: (isFirst ? entry : kept).backend };
+    losers.set(loser, { ...loser, ...standingOf([...loser.reasons, collided]) });
   }
-  return { winners: new Set(winners.values()), collisions };
+  return losers;
 }
 
 /** Adds the members. Returns the same object if it already has them. */

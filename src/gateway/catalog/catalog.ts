@@ -34,8 +34,10 @@ export interface CatalogSource {
   readonly toolOverrides: Readonly<Record<string, ToolOverride>>;
   readonly listings: Listings;
   readonly instructions?: string | null;
-  /** Withheld until a person approves them. */
-  readonly held?: Listings;
+  /** Entries that wait for a person's approval. They are not in `listings`. */
+  readonly unapproved?: readonly UnapprovedEntry[];
+  /** True: the entries cannot be used now, because a share, the server or its first list is missing. */
+  readonly isAway?: true;
   readonly freshness?: ListFreshness;
   /** True: skills are published only after a person's approval. */
   readonly holdsSkills?: boolean;
@@ -44,6 +46,14 @@ export interface CatalogSource {
 }
 
 export type EntryKind = "tool" | "resource" | "template" | "prompt" | "skill";
+
+export interface UnapprovedEntry {
+  readonly kind: EntryKind;
+  /** The server's own name or URI. */
+  readonly name: string;
+  /** `beyond`: the server lists more entries than can be pinned. */
+  readonly change: "new" | "changed" | "beyond";
+}
 
 /** `key`: the member that identifies an entry. */
 export const ENTRY_LISTS = [
@@ -66,9 +76,20 @@ export const ENTRY_LISTS = [
   readonly filter: keyof BackendConfig["filters"];
 }[];
 
+/** Why an entry is not listed. `collided`: `kept` has an entry of the same name, and neither can be renamed. */
+export type Reason =
+  | { readonly status: "filtered" | "off" | "away" }
+  | { readonly status: "unapproved"; readonly change: UnapprovedEntry["change"] }
+  | { readonly status: "collided"; readonly kept: string };
+
+export type EntryStatus = "listed" | Reason["status"];
+
 export interface CatalogEntry {
   readonly kind: EntryKind;
-  /** The name, URI or URI template that clients use. Unique within its kind. */
+  /**
+   * The name, URI or URI template that clients use. Unique within its kind among listed entries. An entry that the
+   * filters keep back gets no name of its own: this is the server's.
+   */
   readonly name: string;
   readonly backend: string;
   /** The name before it was shortened or changed for clients. Policies match it, too. */
@@ -80,12 +101,14 @@ export interface CatalogEntry {
   readonly plainName?: string;
   /** The entry's name at its server. */
   readonly originalName: string;
-  /** As clients see it. */
+  /** As clients see it. Empty for entries that no client may see: filtered and unapproved ones. */
   readonly definition: JsonObject;
   /** The backends that serve a tool of several machines. `backend` is not always one of them. */
   readonly places?: readonly string[];
-  /** A person switched the tool off: no list has it, and its calls are refused. */
-  readonly isOff?: true;
+  /** `listed`, or the status of the first of the `reasons`. */
+  readonly status: EntryStatus;
+  /** Several may hold. The first one answers calls. */
+  readonly reasons: readonly Reason[];
 }
 
 /** `name`: the name that clients use. */
@@ -93,15 +116,8 @@ export function entryKey(kind: EntryKind, name: string): string {
   return `${kind}:${name}`;
 }
 
-export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "places" | "isOff">;
-
-/** Two entries have one name, and neither can be renamed. */
-export interface Collision {
-  readonly kind: EntryKind;
-  readonly name: string;
-  readonly kept: string;
-  readonly hidden: string;
-}
+/** The backend that a request's target belongs to: an entry, or a URI that no list has. */
+export type Resolved = Pick<CatalogEntry, "backend" | "originalName" | "places" | "status">;
 
 export interface UnseenEntry {
   readonly backend: string;
@@ -120,6 +136,8 @@ export interface ResourceReach {
   denies(uri: string): boolean;
 }
 
+export type Owner = Pick<Resolved, "backend" | "originalName">;
+
 export interface SkillReach extends Pick<ResourceReach, "permits"> {
   /** True: only listed skills may be read, because other skills need a person's approval. */
   readonly isHeld: boolean;
@@ -127,34 +145,40 @@ export interface SkillReach extends Pick<ResourceReach, "permits"> {
 
 export interface SkillPlaces {
   /** Null: no skill contains the published URI. */
-  ownerOf(uri: string): Pick<Resolved, "backend" | "originalName"> | null;
+  ownerOf(uri: string): Owner | null;
   publishedUri(backend: string, uri: string): string;
 }
 
-/** Immutable. Lists are ordered by backend as in the configuration, and within a backend as its server lists them. */
-export interface Catalog {
+/** The listed entries, by the name that clients use. */
+export interface ListedEntries {
   readonly tools: ReadonlyMap<string, CatalogEntry>;
   readonly resources: ReadonlyMap<string, CatalogEntry>;
   readonly templates: ReadonlyMap<string, CatalogEntry>;
   readonly prompts: ReadonlyMap<string, CatalogEntry>;
   readonly skills: ReadonlyMap<string, CatalogEntry>;
+}
+
+/**
+ * Immutable. Entries are ordered by backend as in the configuration, those of backends that are away last, and within
+ * a backend as its server lists them.
+ */
+export interface Catalog extends ListedEntries {
+  /** All entries that the backends offer, with their status. */
+  readonly entries: readonly CatalogEntry[];
+  /** The entries that are not listed, but can be named by a request (away, off, unapproved), by `entryKey`. */
+  readonly unlisted: ReadonlyMap<string, CatalogEntry>;
+  /** The backends whose entries are away. */
+  readonly away: ReadonlySet<string>;
   /** By backend, also for a backend that declares skills but has none. */
   readonly skillReach: ReadonlyMap<string, SkillReach>;
   readonly skillPlaces: SkillPlaces;
   /** The key is the URI that clients use. */
-  readonly appPages: ReadonlyMap<string, Resolved>;
-  readonly collisions: readonly Collision[];
-  /** Tools that a person switched off, by published name. */
-  readonly off: ReadonlyMap<string, CatalogEntry>;
+  readonly appPages: ReadonlyMap<string, Owner>;
   /** Names that entries get in this catalog for the first time. */
   readonly freshNames: NameOwners;
-  /** Entries with invisible characters. If there are many, only the first ones are kept. */
+  /** Listed entries with invisible characters. If there are many, only the first ones are kept. */
   readonly unseen: readonly UnseenEntry[];
-  /** By `entryKey`: the backends of the entries that wait for approval. */
-  readonly held: ReadonlyMap<string, string>;
-  /** How many tools the filters withhold, by backend. */
-  readonly withheldTools: ReadonlyMap<string, number>;
-  /** One for each backend with resources, templates or skills, in the sources' order. */
+  /** One for each backend with resources, templates or skills, in the order of the entries. */
   readonly resourceReach: readonly ResourceReach[];
   /** True for URIs of backends that are left out of this part of a catalog. Absent in a whole catalog. */
   readonly isElsewhere?: (uri: string) => boolean;
@@ -185,4 +209,39 @@ export function leastFresh(one: Freshness | null, other: Freshness | null): Fres
 export function freshnessOfAll(sources: readonly CatalogSource[], list: keyof Listings): Freshness {
   const all = sources.map(({ freshness: { [list]: own = NOT_FRESH } = {} }) => own);
   return all.reduce(leastFresh, null) ?? NOT_FRESH;
+}
+
+/** Whether the entry is away, whatever else keeps it back. */
+export function isAway({ reasons }: Pick<CatalogEntry, "reasons">): boolean {
+  return reasons.some(({ status }) => status === "away");
+}
+
+/** False for entries whose name belongs to no entry, or to another one. */
+function isNamed({ reasons }: CatalogEntry): boolean {
+  return !reasons.some(({ status }) => status === "filtered" || status === "collided");
+}
+
+/** Returns the indexes of `entries`. */
+export function indexesOf(
+  entries: readonly CatalogEntry[],
+): ListedEntries & Pick<Catalog, "entries" | "unlisted"> {
+  const listed: Record<EntryKind, Map<string, CatalogEntry>> = {
+    tool: new Map(),
+    resource: new Map(),
+    template: new Map(),
+    prompt: new Map(),
+    skill: new Map(),
+  };
+  const unlisted = new Map<string, CatalogEntry>();
+  for (const entry of entries) {
+    const { kind, name, status, reasons } = entry;
+    if (status === "listed") listed[kind].set(name, entry);
+    if (reasons.length === 0 || !isNamed(entry)) continue;
+    const key = entryKey(kind, name);
+    const other = unlisted.get(key);
+    const isBefore = other !== undefined && (other.status !== "unapproved" || status === "unapproved");
+    if (!isBefore) unlisted.set(key, entry);
+  }
+  const { tool: tools, resource: resources, template: templates, prompt: prompts, skill: skills } = listed;
+  return { entries, tools, resources, templates, prompts, skills, unlisted };
 }

@@ -1,16 +1,27 @@
 // Finds the differences between two catalogs, as events.
 import { isDeepStrictEqual } from "node:util";
 import type { GatewayTransition } from "../gateway-transitions.ts";
-import { type Catalog, type Collision, entryKey } from "./catalog.ts";
+import { type Catalog, type CatalogEntry, entryKey } from "./catalog.ts";
+
+/** Two entries have one name, and neither can be renamed. */
+interface Collision extends Pick<CatalogEntry, "kind" | "name"> {
+  readonly kept: string;
+  readonly hidden: string;
+}
 
 const LISTS = ["tools", "resources", "templates", "prompts", "skills"] as const;
 const MAX_ANNOUNCED = 20;
 
 export function catalogTransitions(before: Catalog, after: Catalog): readonly GatewayTransition[] {
+  if (before === after) return [];
   const transitions: GatewayTransition[] = [];
-  const added = namesBeyond(before, after);
-  const removed = namesBeyond(after, before);
-  const changed = changedNames(before, after);
+  const [was, is] = [listedByKey(before), listedByKey(after)];
+  const added = [...is.keys()].filter((key) => !was.has(key));
+  const removed = [...was.keys()].filter((key) => !is.has(key));
+  const changed = [...is].flatMap(([key, entry]) => {
+    const old = was.get(key);
+    return old === undefined || isSame(old, entry) ? [] : [key];
+  });
   if (added.length + removed.length + changed.length > 0) {
     transitions.push({
       name: "catalog.changed",
@@ -35,31 +46,26 @@ export function catalogTransitions(before: Catalog, after: Catalog): readonly Ga
  * of `after`.
  */
 export function newCollisions(before: Catalog | null, after: Catalog): readonly Collision[] {
-  const known = new Set(before?.collisions.map(collisionKey));
-  const byKey = new Map(after.collisions.map((collision) => [collisionKey(collision), collision]));
+  const known = new Set(before === null ? [] : collisionsIn(before).map(collisionKey));
+  const byKey = new Map(collisionsIn(after).map((collision) => [collisionKey(collision), collision]));
   return [...byKey].flatMap(([key, collision]) => (known.has(key) ? [] : [collision]));
 }
 
-/** The names in `catalog` that `other` lacks, as `tool:NAME` or `resource:URI`. */
-function namesBeyond(other: Catalog, catalog: Catalog): readonly string[] {
-  return LISTS.flatMap((list) =>
-    [...catalog[list].values()].flatMap(({ kind, name }) =>
-      other[list].has(name) ? [] : [entryKey(kind, name)],
-    ),
-  );
+/** The keys are like `tool:NAME` and `resource:URI`. */
+function listedByKey(catalog: Catalog): ReadonlyMap<string, CatalogEntry> {
+  const listed = LISTS.flatMap((list) => [...catalog[list].values()]);
+  return new Map(listed.map((entry) => [entryKey(entry.kind, entry.name), entry]));
 }
 
-function changedNames(before: Catalog, after: Catalog): readonly string[] {
-  return LISTS.flatMap((list) =>
-    [...after[list].values()].flatMap(({ kind, name, backend, definition }) => {
-      const was = before[list].get(name);
-      if (was === undefined) return [];
-      // The objects are compared first, because a list that is read again keeps its unchanged objects.
-      const isSame =
-        was.backend === backend &&
-        (was.definition === definition || isDeepStrictEqual(was.definition, definition));
-      return isSame ? [] : [entryKey(kind, name)];
-    }),
+function isSame(one: CatalogEntry, other: CatalogEntry): boolean {
+  if (one.backend !== other.backend) return false;
+  // The objects are compared first, because a list that is read again keeps its unchanged objects.
+  return one.definition === other.definition || isDeepStrictEqual(one.definition, other.definition);
+}
+
+export function collisionsIn({ entries }: Catalog): readonly Collision[] {
+  return entries.flatMap(({ kind, name, backend, reasons: [reason] }) =>
+    reason?.status === "collided" ? [{ kind, name, kept: reason.kept, hidden: backend }] : [],
   );
 }
 

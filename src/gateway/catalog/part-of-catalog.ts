@@ -1,7 +1,7 @@
 // Restricts a catalog to a part of its entries, which keep their names. Pure.
 
 import { pageOfTool } from "./app-pages.ts";
-import type { Catalog, CatalogEntry } from "./catalog.ts";
+import { type Catalog, type CatalogEntry, indexesOf } from "./catalog.ts";
 import { resolveTarget } from "./resolve.ts";
 
 export interface CatalogPart {
@@ -13,31 +13,23 @@ export interface CatalogPart {
   readonly hasBackend: ((backend: string) => boolean) | null;
 }
 
-/**
- * Returns the entries that each of `lists` contains in at least one of its parts. `beside`: another catalog of the
- * same backends, whose URIs outside the parts also count for `isElsewhere`.
- */
-export function partOfCatalog(
-  catalog: Catalog,
-  lists: readonly (readonly CatalogPart[])[],
-  beside: Catalog | null = null,
-): Catalog {
+/** Returns the entries that each of `lists` contains in at least one of its parts. */
+export function partOfCatalog(catalog: Catalog, lists: readonly (readonly CatalogPart[])[]): Catalog {
   if (lists.length === 0) return catalog;
   const part = lists.reduce((whole, parts) => inOneOf(whole, parts), catalog);
   const isWhole = wholeBackendsIn(lists);
-  const isOutside = (known: Catalog, uri: string): boolean => {
-    const found = resolveTarget(known, { kind: "resource", name: uri });
-    return found !== null && !isWhole(found.backend) && !part.appPages.has(uri);
-  };
   return {
     ...part,
-    isElsewhere: (uri) => isOutside(catalog, uri) || (beside !== null && isOutside(beside, uri)),
+    isElsewhere(uri) {
+      const found = resolveTarget(catalog, { kind: "resource", name: uri });
+      return found !== null && !isWhole(found.backend) && !part.appPages.has(uri);
+    },
   };
 }
 
 export function withoutTools(catalog: Catalog, isTaken: (name: string) => boolean): Catalog {
-  if (!catalog.tools.keys().some(isTaken)) return catalog;
-  return { ...catalog, tools: filtered(catalog.tools, ({ name }) => !isTaken(name)) };
+  const entries = catalog.entries.filter(({ kind, name }) => kind !== "tool" || !isTaken(name));
+  return entries.length === catalog.entries.length ? catalog : { ...catalog, ...indexesOf(entries) };
 }
 
 /** The returned function is true for a backend that may have an entry in each of the lists. */
@@ -60,27 +52,25 @@ export function wholeBackendsIn(lists: readonly (readonly CatalogPart[])[]): (ba
 function inOneOf(catalog: Catalog, parts: readonly CatalogPart[]): Catalog {
   const hasTool = (tool: CatalogEntry): boolean => parts.some((part) => part.hasTool(tool));
   const isWhole = wholeBackendsIn([parts]);
-  const isOwned = ({ backend }: { readonly backend: string }): boolean => isWhole(backend);
-  const tools = filtered(catalog.tools, hasTool);
   // The app pages of these tools are included, because a tool shows its results in its app page.
   const pages = new Set(
-    [...tools.values()].flatMap(({ definition, backend }) => {
-      const uri = pageOfTool(definition);
-      return uri !== null && catalog.appPages.get(uri)?.backend === backend ? [uri] : [];
+    catalog.entries.flatMap((entry) => {
+      const uri = entry.kind === "tool" && hasTool(entry) ? pageOfTool(entry.definition) : null;
+      return uri !== null && catalog.appPages.get(uri)?.backend === entry.backend ? [uri] : [];
     }),
   );
+  const isIn = (entry: CatalogEntry): boolean => {
+    const { kind, name, backend } = entry;
+    return kind === "tool" ? hasTool(entry) : isWhole(backend) || (kind === "resource" && pages.has(name));
+  };
   return {
     ...catalog,
-    tools,
-    off: filtered(catalog.off, hasTool),
-    resources: filtered(catalog.resources, (entry) => isOwned(entry) || pages.has(entry.name)),
-    templates: filtered(catalog.templates, isOwned),
-    prompts: filtered(catalog.prompts, isOwned),
-    appPages: new Map([...catalog.appPages].filter(([uri, page]) => isOwned(page) || pages.has(uri))),
-    skills: filtered(catalog.skills, isOwned),
-    skillReach: new Map([...catalog.skillReach].filter(([backend]) => isOwned({ backend }))),
-    resourceReach: catalog.resourceReach.filter(isOwned),
-    held: filtered(catalog.held, (backend) => isOwned({ backend })),
+    ...indexesOf(catalog.entries.filter(isIn)),
+    appPages: new Map(
+      [...catalog.appPages].filter(([uri, { backend }]) => isWhole(backend) || pages.has(uri)),
+    ),
+    skillReach: new Map([...catalog.skillReach].filter(([backend]) => isWhole(backend))),
+    resourceReach: catalog.resourceReach.filter(({ backend }) => isWhole(backend)),
   };
 }
 
@@ -90,8 +80,4 @@ function ownersOf({ tools }: Catalog, { hasTool, hasBackend }: CatalogPart): (ba
     [...tools.values()].filter(hasTool).flatMap(({ backend, places = [] }) => [backend, ...places]),
   );
   return (backend) => owners.has(backend);
-}
-
-function filtered<T>(all: ReadonlyMap<string, T>, isWanted: (one: T) => boolean): ReadonlyMap<string, T> {
-  return new Map([...all].filter(([, one]) => isWanted(one)));
 }

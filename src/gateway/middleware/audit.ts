@@ -6,7 +6,7 @@ import { memoized } from "../../runtime/memo.ts";
 import { shortened } from "../../runtime/text/foreign-line.ts";
 import { type Clock, isoTime } from "../../runtime/time/clock.ts";
 import { compileGlobs } from "../catalog/glob.ts";
-import { resolveServed } from "../catalog/resolve.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
 import type { ClientPort, Principal } from "../client-port.ts";
 import { isError, type Reply } from "../json-rpc.ts";
 import { auditedArguments } from "./audit-arguments.ts";
@@ -87,7 +87,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
       backend:
         task?.backend ??
         place?.backend ??
-        (target === null ? null : (resolveServed(served, target)?.backend ?? null)),
+        (target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null)),
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
       ...(asked === undefined ? {} : { asked }),

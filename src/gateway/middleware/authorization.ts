@@ -1,7 +1,7 @@
 // Authorization of requests by the policies. Lists contain only permitted entries; a forbidden entry is
 // treated as if it did not exist; for an entry that needs consent, the person at the client is asked.
 import type { Catalog } from "../catalog/catalog.ts";
-import { catalogOf, heldBy, resolveTarget } from "../catalog/resolve.ts";
+import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-port.ts";
 import { errorReply, INVALID_REQUEST, type Reply } from "../json-rpc.ts";
 import { WATCH_TASK } from "../protocol.ts";
@@ -90,24 +90,29 @@ function verdictOn(policies: Policies, request: GatewayRequest): Verdict {
   const { method, params, served, port, task } = request;
   const { principal } = port.client;
   if (task !== undefined) {
-    return { effect: isTaskPermitted(policies, served, principal, task) ? "allow" : "deny", target: null };
+    return {
+      effect: isTaskPermitted(policies, served.catalog, principal, task) ? "allow" : "deny",
+      target: null,
+    };
   }
   if (ALWAYS_ALLOWED.has(method)) return FREE;
   const named = targetOf(method, params);
-  // A name that nobody publishes needs no policy, because routing answers it like a forbidden one. So globs
+  const found = named === null ? null : resolveTarget(served.catalog, named);
+  // A name that nobody offers needs no policy, because routing answers it like a forbidden one. So globs
   // are never matched with long made-up names.
-  const catalog = named === null ? served.catalog : catalogOf(served, named);
-  if (catalog === null) {
-    const isKnown = named !== null && heldBy(served, named) !== null;
-    const isHidden = isKnown && policies.effectUnlisted(principal, named, method) === "deny";
+  if (named !== null && found === null) return FREE;
+  if (named !== null && found?.status === "unapproved") {
+    const isHidden = policies.effectUnlisted(principal, named, method) === "deny";
     return isHidden ? { effect: "deny", target: null } : FREE;
   }
   // A kept result comes from a permitted call, and only the session of that call can read it.
   if (method === "resources/read" && named !== null && isKeptResult(named.name)) return FREE;
-  const target = named === null ? null : listed(catalog, named);
-  const effect = effectOf(policies, catalog, principal, target, method, params?.["arguments"]);
-  // While the entry's backend is away, nobody is asked: the call fails in any case.
-  const isUnasked = NEVER_ASKED.has(method) || catalog === served.away;
+  const { target, isEntry } = policyTarget(served.catalog, named);
+  const effect = isEntry
+    ? effectWith(policies.decide(principal, target, method), params?.["arguments"])
+    : policies.effectUnlisted(principal, target, method);
+  // Nobody is asked about an entry that cannot be used now: the call fails in any case.
+  const isUnasked = NEVER_ASKED.has(method) || (found !== null && found.status !== "listed");
   return { effect: effect === "ask" && isUnasked ? "allow" : effect, target };
 }
 
@@ -123,11 +128,11 @@ function unknown({ method, params, task }: GatewayRequest): Reply {
  */
 export function isTaskPermitted(
   policies: Policies,
-  served: Pick<GatewayRequest["served"], "catalog" | "away">,
+  catalog: Catalog,
   principal: Principal,
   task: OpenTask,
 ): boolean {
-  const tool: PolicyTarget = toolOfTask(served, task) ?? { kind: "tool", name: task.tool };
+  const tool: PolicyTarget = toolOfTask(catalog, task) ?? { kind: "tool", name: task.tool };
   return policies.isAllowed(principal, tool, "tools/call");
 }
 
@@ -138,41 +143,28 @@ export function isTargetPermitted(
   policies: Policies,
   catalog: Catalog,
   principal: Principal,
-  target: RequestTarget,
+  named: RequestTarget,
   method: string,
 ): boolean {
-  const known = listed(catalog, target);
-  return isListed(catalog, target)
-    ? policies.isAllowed(principal, known, method)
-    : policies.effectUnlisted(principal, known, method) !== "deny";
+  const { target, isEntry } = policyTarget(catalog, named);
+  return isEntry
+    ? policies.isAllowed(principal, target, method)
+    : policies.effectUnlisted(principal, named, method) !== "deny";
 }
 
-function effectOf(
-  policies: Policies,
-  catalog: Catalog,
-  principal: Principal,
-  target: PolicyTarget | null,
-  method: string,
-  given: unknown,
-): Effect {
-  if (target !== null && !isListed(catalog, target))
-    return policies.effectUnlisted(principal, target, method);
-  return effectWith(policies.decide(principal, target, method), given);
-}
-
-/** The target with everything that a policy may match: its other names and its definition. */
-function listed({ tools, off, prompts }: Catalog, target: RequestTarget): PolicyTarget {
-  if (target.kind === "tool") return tools.get(target.name) ?? off.get(target.name) ?? target;
-  return target.kind === "prompt" ? (prompts.get(target.name) ?? target) : target;
-}
-
-function isListed({ resources, templates, skills }: Catalog, { kind, name }: RequestTarget): boolean {
-  return (
-    kind === "tool" ||
-    kind === "prompt" ||
-    (kind === "skill" ? skills : resources).has(name) ||
-    (kind === "template" && templates.has(name))
-  );
+/**
+ * The target with everything that a policy may match: a tool's or prompt's other names and its definition. `isEntry`:
+ * it is no URI that no list has.
+ */
+function policyTarget(catalog: Catalog, named: RequestTarget | null) {
+  if (named === null) return { target: null, isEntry: true } as const;
+  const { kind, name } = named;
+  const found =
+    entryOf(catalog, named) ?? (kind === "template" ? entryOf(catalog, { kind: "resource", name }) : null);
+  const entry = found?.status === "unapproved" ? null : found;
+  return kind === "tool" || kind === "prompt"
+    ? ({ target: entry ?? named, isEntry: true } as const)
+    : ({ target: named, isEntry: entry !== null } as const);
 }
 
 function askedCall({ served }: GatewayRequest, target: PolicyTarget | null): AskedCall {

@@ -1,6 +1,7 @@
 // The order of the middleware, from the outside in: authorization → limits → telemetry → audit → recovery → routing.
 // A request that authorization refuses never reaches the audit, so authorization calls `Audit.denied` to record it.
-import { resolveServed } from "../catalog/resolve.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
 import type { Audit } from "./audit.ts";
 import { type AuthorizationParts, createAuthorization } from "./authorization.ts";
 import type { GatewayRequest, Handle, Middleware } from "./middleware.ts";
@@ -44,13 +45,13 @@ export function composeChain(parts: ChainParts): Handle {
  */
 export function namedHere(
   { together }: Pick<RoutingServices, "together">,
-  served: Pick<GatewayRequest["served"], "catalog" | "away">,
+  catalog: Catalog,
   request: GatewayRequest,
 ): GatewayRequest {
   const { method, params } = request;
   if (together === undefined || method !== "tools/call") return request;
   const target = targetOf(method, params);
-  const places = target === null ? undefined : resolveServed(served, target)?.places;
+  const places = target === null ? undefined : resolveTarget(catalog, target)?.places;
   if (places === undefined) return request;
   const named = together.namedHere(places, params);
   return named === params ? request : { ...request, params: named };

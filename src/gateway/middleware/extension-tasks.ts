@@ -84,7 +84,7 @@ export function createTaskWatching({ pool }: RoutingServices): Handle {
  */
 function isServed({ served }: GatewayRequest, task: OpenTask): boolean {
   if (!served.serves(task.backend)) return false;
-  if (toolOfTask(served, task) !== null) return true;
+  if (toolOfTask(served.catalog, task) !== null) return true;
   const isThere = [...served.catalog.tools.values()].some(({ backend }) => backend === task.backend);
   return !isThere;
 }

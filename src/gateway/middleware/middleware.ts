@@ -141,11 +141,6 @@ export interface ServingSet {
   meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
   readonly catalog: Catalog;
   /**
-   * Entries that are not listed because their data is missing, or because their server is down or has not listed
-   * anything since the start. A call of such an entry fails with that reason. null: there are none.
-   */
-  readonly away: Catalog | null;
-  /**
    * The backend that would offer this tool and is away. null: the tool is published or unknown, or the principal may
    * not call it.
    */

@@ -54,25 +54,22 @@ export function subjectOf({
   served,
 }: Omit<GatewayRequest, "port">): RequestTarget | null {
   if (task === undefined) return targetOf(method, params);
-  return toolOfTask(served, task) ?? { kind: "tool", name: task.tool };
+  return toolOfTask(served.catalog, task) ?? { kind: "tool", name: task.tool };
 }
 
-/** The tool that began the task, under the tool's current name; null: that tool is not served. */
+/** The tool that began the task, under the tool's current name; null: that tool is neither listed nor away. */
 export function toolOfTask(
-  { catalog, away }: { readonly catalog: Catalog; readonly away: Catalog | null },
-  task: OpenTask,
+  { tools, entries }: Pick<Catalog, "tools" | "entries">,
+  { backend, tool, originalTool }: OpenTask,
 ): CatalogEntry | null {
-  return toolIn(catalog, task) ?? (away === null ? null : toolIn(away, task));
-}
-
-function toolIn({ tools }: Catalog, { backend, tool, originalTool }: OpenTask): CatalogEntry | null {
   const isIt = (entry: CatalogEntry): boolean =>
     entry.originalName === originalTool &&
     (entry.backend === backend || entry.places?.includes(backend) === true);
   const named = tools.get(tool);
   if (named !== undefined && isIt(named)) return named;
-  for (const entry of tools.values()) if (isIt(entry)) return entry;
-  return null;
+  // Listed entries come before those that are away.
+  const isServed = ({ status }: CatalogEntry): boolean => status === "listed" || status === "away";
+  return entries.find((entry) => entry.kind === "tool" && isServed(entry) && isIt(entry)) ?? null;
 }
 
 function target(kind: EntryKind, name: unknown): RequestTarget | null {

@@ -3,8 +3,8 @@
 import { machineOf } from "../../config/values/backend-names.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
-import { NOT_FRESH } from "../catalog/catalog.ts";
-import { heldBy, resolveServed, resolveTarget } from "../catalog/resolve.ts";
+import { type Catalog, NOT_FRESH, type Resolved } from "../catalog/catalog.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -102,8 +102,8 @@ export function createRouting(services: RoutingServices, sole: string | null): H
    * True for a method about skills while no server declares skills. It is passed to the sole backend; without a sole
    * backend the method is unknown.
    */
-  const isForSole = ({ method, served: { catalog, away } }: GatewayRequest): boolean =>
-    OF_SKILLS.has(method) && catalog.skillReach.size + (away?.skillReach.size ?? 0) === 0;
+  const isForSole = ({ method, served: { catalog } }: GatewayRequest): boolean =>
+    OF_SKILLS.has(method) && catalog.skillReach.size === 0;
   return (request) => {
     const { method, params, port, signal } = request;
     const route = routes.get(method);
@@ -150,19 +150,28 @@ function readingKept({ kept }: RoutingServices, otherwise: Handle): Handle {
   };
 }
 
-type Found = NonNullable<ReturnType<typeof resolveTarget>>;
-type ToTarget = (request: GatewayRequest, target: RequestTarget, found: Found) => Promise<Reply>;
+type ToTarget = (request: GatewayRequest, target: RequestTarget, found: Resolved) => Promise<Reply>;
+
+/** Finds the backend of the target. Returns the refusal if the target cannot be used, for example switched off. */
+function destination(
+  catalog: Catalog,
+  target: RequestTarget,
+  { method, params }: Pick<GatewayRequest, "method" | "params">,
+): { readonly found: Resolved } | { readonly refusal: Reply } {
+  const found = resolveTarget(catalog, target);
+  if (found === null) return { refusal: unknownTarget(target, method) };
+  if (found.status === "unapproved") return { refusal: unknownTarget(target, method, found.backend) };
+  return found.status === "off" ? { refusal: switchedOff(target, params) } : { found };
+}
 
 /** Sends a request to the backend of its target. */
-function routed(needs: string, to: ToTarget): Handle {
+function routed(needs: string, send: ToTarget): Handle {
   return (request) => {
     const { method, params, served } = request;
     const target = targetOf(method, params);
     if (target === null) return Promise.resolve(errorReply(INVALID_PARAMS, `${method} needs ${needs}`));
-    const found = resolveServed(served, target);
-    return found === null
-      ? Promise.resolve(unknownTarget(target, method, heldBy(served, target)))
-      : to(request, target, found);
+    const to = destination(served.catalog, target, request);
+    return "refusal" in to ? Promise.resolve(to.refusal) : send(request, target, to.found);
   };
 }
 
@@ -179,11 +188,15 @@ function listing(services: RoutingServices, list: keyof VisibleLists): Handle {
 }
 
 /** Calls a tool or gets a prompt, by the name that its own server gives it. */
-function callByName(services: RoutingServices, request: GatewayRequest, target: RequestTarget, found: Found) {
+function callByName(
+  services: RoutingServices,
+  request: GatewayRequest,
+  target: RequestTarget,
+  found: Resolved,
+) {
   const { method, params, port, signal, served } = request;
   const { backend } = found;
   services.inUse?.(served.catalog);
-  if (found.isOff === true) return Promise.resolve(switchedOff(target, params));
   if (target.kind === "tool" && found.places !== undefined && services.together !== undefined)
     return callTogether(services, services.together, request, target, { ...found, places: found.places });
   if (target.kind === "tool" && takesTasks(request))
@@ -201,16 +214,16 @@ function callTogether(
   together: NonNullable<RoutingServices["together"]>,
   request: GatewayRequest,
   target: RequestTarget,
-  found: Found & { readonly places: readonly string[] },
+  found: Resolved & { readonly places: readonly string[] },
 ): Promise<Reply> {
   const { method, params, port, signal, place } = request;
   const { originalName, places } = found;
   // The server may remove the tool while the call waits for the server.
   const renewAt = (backend: string, serverParams: JsonObject | undefined): RenewedCall => {
-    const now = resolveTarget(services.catalog(), target);
-    if (now?.isOff === true) return { answer: Promise.resolve(switchedOff(target, params)) };
-    const isThere = now !== null && (now.places ?? [now.backend]).includes(backend);
-    return isThere && now.originalName === originalName
+    const now = destination(services.catalog(), target, request);
+    if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
+    const isThere = (now.found.places ?? [now.found.backend]).includes(backend);
+    return isThere && now.found.originalName === originalName
       ? { params: serverParams, answer: null }
       : { answer: Promise.resolve(unknownTarget(target)) };
   };
@@ -245,11 +258,11 @@ async function callThatMayBeTask(
   services: RoutingServices,
   request: GatewayRequest,
   target: RequestTarget,
-  found: Found,
+  found: Resolved,
 ): Promise<Reply> {
   const { method, params, port, signal } = request;
   let task = { backend: found.backend, tool: target.name, originalTool: found.originalName, home: "" };
-  const onHome = ({ backend, originalName }: Found, home: string): void => {
+  const onHome = ({ backend, originalName }: Resolved, home: string): void => {
     task = { ...task, backend, originalTool: originalName, home };
   };
   let now = found;
@@ -280,7 +293,7 @@ function switchedOff({ name }: RequestTarget, params: JsonObject | undefined): R
   return { result: { content: [{ type: "text", text }], isError: true } };
 }
 
-function withServerName(params: JsonObject | undefined, { originalName }: Found): JsonObject | undefined {
+function withServerName(params: JsonObject | undefined, { originalName }: Resolved): JsonObject | undefined {
   return params?.["name"] === originalName ? params : { ...params, name: originalName };
 }
 
@@ -290,18 +303,19 @@ function withServerName(params: JsonObject | undefined, { originalName }: Found)
  */
 function renewedCall(
   { pool, catalog }: RoutingServices,
-  { method, params, port, signal }: GatewayRequest,
+  request: GatewayRequest,
   target: RequestTarget,
-  before: Found,
+  before: Resolved,
   onHome?: (home: string) => void,
 ): RenewedCall {
-  const found = resolveTarget(catalog(), target);
-  const moved = found?.backend !== before.backend;
-  if (found?.isOff === true) return { answer: Promise.resolve(switchedOff(target, params)) };
+  const { method, params, port, signal } = request;
+  const now = destination(catalog(), target, request);
+  if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
+  const { found } = now;
+  const moved = found.backend !== before.backend;
   // A call that asks for a task must not move: the task is remembered with its first backend.
-  if (found === null || (moved && (params?.["task"] !== undefined || isOtherMachines(found, before)))) {
+  if (moved && (params?.["task"] !== undefined || isOtherMachines(found, before)))
     return { answer: Promise.resolve(unknownTarget(target)) };
-  }
   const serverParams = withServerName(params, found);
   if (!moved) return { params: serverParams, answer: null };
   const call = { method, params: serverParams, port, signal };
@@ -312,12 +326,12 @@ function renewedCall(
  * True if the name now belongs to a different tool on another machine. Names with a prefix can be equal by chance:
  * with the separator `_`, tool `x` of backend `a_b` and tool `b_x` of backend `a` are both `a_b_x`.
  */
-function isOtherMachines(found: Found, before: Found): boolean {
+function isOtherMachines(found: Resolved, before: Resolved): boolean {
   return machineOf(found.backend) !== machineOf(before.backend) && found.originalName !== before.originalName;
 }
 
 /** Replaces the published name of a prompt in the params with the name that the prompt has at its server. */
-function completion(request: GatewayRequest, { originalName }: Found): GatewayRequest {
+function completion(request: GatewayRequest, { originalName }: Resolved): GatewayRequest {
   const { params } = request;
   const reference = params?.["ref"];
   if (!isJsonObject(reference) || reference["type"] !== "ref/prompt") return request;

@@ -3,6 +3,7 @@ import { machineOf } from "../../config/values/backend-names.ts";
 import { memoized } from "../../runtime/memo.ts";
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
+import { type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 import { isSkillPin } from "./pinned-entry.ts";
 
@@ -131,11 +132,17 @@ function isTextOrNull(value: unknown): value is string | null {
   return value === null || typeof value === "string";
 }
 
-/** Returns the pinned tools whose whole text is kept. They are used for a backend that has not listed its tools yet. */
-export const recalledTools = memoized((pinned: ReadonlyMap<string, Pinned>) =>
-  [...pinned].flatMap(([name, { approved, text, isListed }]): JsonObject[] => {
-    if (!isListed || approved.length === 0 || text === null) return [];
-    const tool: unknown = parseExactly(text);
-    return isJsonObject(tool) && tool["name"] === name && !isSkillPin(tool) ? [tool] : [];
+/**
+ * Returns lists with the pinned tools whose whole text is kept. They are used for a backend that has not listed its
+ * tools yet.
+ */
+export const recalledLists = memoized(
+  (pinned: ReadonlyMap<string, Pinned>): Listings => ({
+    ...NO_LISTINGS,
+    tools: [...pinned].flatMap(([name, { approved, text, isListed }]): JsonObject[] => {
+      if (!isListed || approved.length === 0 || text === null) return [];
+      const tool: unknown = parseExactly(text);
+      return isJsonObject(tool) && tool["name"] === name && !isSkillPin(tool) ? [tool] : [];
+    }),
   }),
 );

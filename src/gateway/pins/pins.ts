@@ -2,7 +2,7 @@
 // remembers approvals.
 import type { PinMode, ServedBackend } from "../../config/snapshot.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
-import { type CatalogSource, ENTRY_LISTS, type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
+import { type CatalogSource, ENTRY_LISTS, entryKey, type Listings, NO_LISTINGS } from "../catalog/catalog.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { GatewayTransition } from "../gateway-transitions.ts";
 import type { JsonObject } from "../json-rpc.ts";
@@ -14,7 +14,7 @@ import {
   EMPTY_BOOK,
   type PinBook,
   readBook,
-  recalledTools,
+  recalledLists,
   withinBounds,
 } from "./pin-book.ts";
 import type { PinStore } from "./pin-store.ts";
@@ -75,6 +75,8 @@ interface PinsOptions extends GatewayTools {
 
 /** What a check used, and what it found. */
 interface Looked extends Pick<PinCheck, "pending" | "beyond"> {
+  /** The pins were brought up to date. */
+  readonly isRecorded: boolean;
   readonly mode: PinMode;
   readonly approvals: number;
   readonly source: CatalogSource;
@@ -132,7 +134,8 @@ export class Pins {
   }
 
   /**
-   * Returns the sources without withheld entries. It is the same list, with the same members, while nothing changes.
+   * Returns the sources, with the entries that wait for approval apart. It is the same list, with the same members,
+   * while nothing changes. The lists of a source that is away change no pins.
    */
   admit(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
     const modeOf = modesOf(rules);
@@ -183,25 +186,12 @@ export class Pins {
     return { approved, left };
   }
 
-  /**
-   * Returns the sources without the entries that `admit` would withhold. It is used for sources that are not
-   * published, and changes no pins.
-   */
-  approvedOf(sources: readonly CatalogSource[], rules: PinRules): readonly CatalogSource[] {
-    const modeOf = modesOf(rules);
-    return sources.map((source) => {
-      const mode = modeOf(source.backend);
-      if (mode !== "block") return source;
-      return withoutWithheld(source, mode, checkPins(shownOf(source), this.#known(source.backend), mode));
-    });
-  }
-
   /** Returns the sources whose pins contain tools, with these tools as their lists. */
   recalled(unlisted: readonly Omit<CatalogSource, "listings">[]): readonly CatalogSource[] {
     return unlisted.flatMap((source) => {
       const pinned = this.#book.backends.get(source.backend);
-      const tools = pinned === undefined ? [] : recalledTools(pinned);
-      return tools.length === 0 ? [] : [{ ...source, listings: { ...NO_LISTINGS, tools } }];
+      const listings = pinned === undefined ? NO_LISTINGS : recalledLists(pinned);
+      return listings.tools.length === 0 ? [] : [{ ...source, listings, isAway: true }];
     });
   }
 
@@ -221,14 +211,19 @@ export class Pins {
       (before.source.instructions ?? "") === (source.instructions ?? "") &&
       before.source.filters === filters &&
       before.mode === mode &&
-      before.approvals === this.#approvals;
+      before.approvals === this.#approvals &&
+      (before.isRecorded || source.isAway === true);
     if (isSeen) {
       if (before.source === source) return before;
       return { ...before, source, admitted: withoutWithheld(source, before.mode, before) };
     }
-    const outcome = { mode, approvals: this.#approvals, source };
+    const isRecorded = source.isAway !== true;
+    const outcome = { mode, approvals: this.#approvals, source, isRecorded };
     if (mode === "off") return { ...outcome, pending: [], beyond: [], admitted: source };
-    const { pending, beyond } = this.#check(backend, shownOf(source), mode);
+    const shown = shownOf(source);
+    const { pending, beyond } = isRecorded
+      ? this.#check(backend, shown, mode)
+      : checkPins(shown, this.#known(backend), mode);
     return { ...outcome, pending, beyond, admitted: withoutWithheld(source, mode, { pending, beyond }) };
   }
 
@@ -289,7 +284,7 @@ function seenAs({ name, digest }: Pick<PendingEntry, "name" | "digest">): string
   return `${digest} ${name}`;
 }
 
-/** Moves waiting entries to `held`, so that requests for them get the right refusal. */
+/** Moves waiting entries to `unapproved`. */
 function withoutWithheld(
   source: CatalogSource,
   mode: PinMode,
@@ -299,22 +294,24 @@ function withoutWithheld(
   const { listings, instructions = null } = source;
   const holdsSkills = listings.skills !== null && listings.skills !== undefined;
   const marked = holdsSkills ? { ...source, holdsSkills } : source;
-  const waiting = [...pending, ...beyond];
+  const waiting = [...pending, ...beyond.map((one) => ({ ...one, change: "beyond" as const }))];
   if (waiting.length === 0) return marked;
-  const withheld = new Set(waiting.map(({ kind, name }) => pinKey(kind, name)));
-  const split = (wantsHeld: boolean): Partial<Listings> =>
-    Object.fromEntries(
-      ENTRY_LISTS.flatMap(({ kind, list, key }) => {
-        const isHeld = (entry: JsonObject): boolean => withheld.has(pinKey(kind, String(entry[key])));
-        const all = listings[list] ?? [];
-        return all.some(isHeld) ? [[list, all.filter((entry) => isHeld(entry) === wantsHeld)]] : [];
-      }),
-    );
+  const unapproved = waiting.flatMap(({ kind, name, change }) =>
+    kind === "instructions" ? [] : [{ kind, name, change }],
+  );
+  const withheld = new Set(unapproved.map(({ kind, name }) => entryKey(kind, name)));
+  const left: Partial<Listings> = Object.fromEntries(
+    ENTRY_LISTS.flatMap(({ kind, list, key }) => {
+      const isLeft = (entry: JsonObject): boolean => !withheld.has(entryKey(kind, String(entry[key])));
+      const all = listings[list] ?? [];
+      return all.every(isLeft) ? [] : [[list, all.filter(isLeft)]];
+    }),
+  );
   const isSilenced = pending.some(({ kind }) => kind === "instructions");
   return {
     ...marked,
-    listings: { ...listings, ...split(false) },
-    held: { ...NO_LISTINGS, ...split(true) },
+    listings: { ...listings, ...left },
+    unapproved,
     instructions: isSilenced ? null : instructions,
   };
 }

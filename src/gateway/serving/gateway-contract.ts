@@ -98,8 +98,6 @@ export interface GatewayView {
     readonly resourceTemplates: number;
     readonly prompts: number;
   };
-  /** How many tools the filters of each backend withhold. */
-  readonly withheldTools: ReadonlyMap<string, number>;
   readonly conditions: readonly BackendCondition[];
 }
 

@@ -8,7 +8,7 @@ import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import { resolveServed } from "../catalog/resolve.ts";
+import { entryOf } from "../catalog/resolve.ts";
 import { machinePrincipal, OWNER, type Principal } from "../client-port.ts";
 import { HttpFront } from "../front/http/http-front.ts";
 import type { PassConnection } from "../front/http/passed-connections.ts";
@@ -262,7 +262,6 @@ export class Gateway implements AsyncDisposable {
         resourceTemplates: catalog.templates.size,
         prompts: catalog.prompts.size,
       },
-      withheldTools: catalog.withheldTools,
       conditions: this.#conditions(rules, catalog, condition, this.#pins.state, url, {
         sessionsUnsavedBecause: unsaved,
         namesLost: this.#names.lost,
@@ -281,12 +280,12 @@ export class Gateway implements AsyncDisposable {
    * unknown, resolves with the first such name and changes nothing. Rejects with `secret_unavailable`.
    */
   async switchTools(names: readonly string[], on: boolean) {
-    const { served } = this.serving;
-    const tools = names.map((name) => ({ name, found: resolveServed(served, { kind: "tool", name }) }));
-    const unknown = tools.find(({ found }) => found === null);
+    const { catalog } = this.serving;
+    const tools = names.map((name) => ({ name, found: entryOf(catalog, { kind: "tool", name }) }));
+    const unknown = tools.find(({ found }) => found === null || found.status === "unapproved");
     if (unknown !== undefined) return { unknown: unknown.name };
     const other = tools.flatMap(({ name, found }) =>
-      found === null || (found.isOff !== true) === on ? [] : [{ ...found, name }],
+      found === null || (found.status !== "off") === on ? [] : [{ ...found, name }],
     );
     if (other.length > 0) await this.#names.switchTools(other, on);
     return { switched: other.map(({ name }) => name) };

@@ -2,7 +2,7 @@
 import type { AuditConfig, AuthorizationConfig } from "../../config/snapshot.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { backendsIn, partOfCatalog, wholeBackendsIn, withoutTools } from "../catalog/part-of-catalog.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
+import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import type { Principal } from "../client-port.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
 import type { Reply } from "../json-rpc.ts";
@@ -25,7 +25,6 @@ import type { Selection, Selections } from "./selection.ts";
 
 export interface ServingSetOptions extends GatewayTools {
   readonly catalog: Catalog;
-  readonly away: Catalog | null;
   readonly authentication: Pick<Authenticator, "authenticate" | "refresh" | "isWithdrawn" | "signed">;
   /** The roles that each scope of a signed token gives. */
   readonly scopes: Readonly<Record<string, readonly string[]>>;
@@ -100,21 +99,20 @@ function soleOf(backends: readonly string[], isWhole: (backend: string) => boole
 }
 
 function partOf(options: ServingSetOptions, { parts, isOptimized }: Selection): PartOptions {
-  const { catalog, away, services, backends, ownTools } = options;
+  const { catalog, services, backends, ownTools } = options;
   const own = isOptimized ? ownTools : null;
-  const cut = (whole: Catalog, beside: Catalog | null): Catalog => {
-    const part = partOfCatalog(whole, parts, beside);
+  const cut = (whole: Catalog): Catalog => {
+    const part = partOfCatalog(whole, parts);
     return own === null ? part : withoutTools(part, own.isOwn);
   };
   const isIn = backendsIn(catalog, parts);
   const served = backends.filter(isIn);
   return {
     ...options,
-    catalog: cut(catalog, away),
-    away: away === null ? null : cut(away, catalog),
+    catalog: cut(catalog),
     services: {
       ...services,
-      catalog: () => cut(services.catalog(), away),
+      catalog: () => cut(services.catalog()),
       taskBackends: () => services.taskBackends().filter(isIn),
     },
     backends: served,
@@ -129,7 +127,7 @@ function oneSet(
   { policies, audited }: Compiled,
   forClient: ServingSet["forClient"],
 ): ServingSet {
-  const { catalog, away, authentication, services, backends, callMs, clock, logger, clean } = options;
+  const { catalog, authentication, services, backends, callMs, clock, logger, clean } = options;
   const { limits, own, selections, isPart, sole, answered } = options;
   const routing = createRouting(services, sole);
   const composed = composeChain({
@@ -141,7 +139,7 @@ function oneSet(
     recovery: createRecovery({ logger, clean }),
     routing: own === null ? routing : (request) => own.answered(request) ?? routing(request),
   });
-  const named = (request: GatewayRequest): GatewayRequest => namedHere(services, { catalog, away }, request);
+  const named = (request: GatewayRequest): GatewayRequest => namedHere(services, catalog, request);
   const chain: Handle = (request) => composed(named(request));
   const meantParams: ServingSet["meantParams"] = (method, params) =>
     own === null ? params : own.meantParams(method, params);
@@ -154,14 +152,11 @@ function oneSet(
     meant: (request) => own?.meant(request) ?? request,
     meantParams,
     catalog,
-    away,
     backendAway(principal, name) {
-      const entry = catalog.tools.has(name) ? undefined : away?.tools.get(name);
-      if (away === null || entry === undefined) return null;
-      if (policies === null) return entry.backend;
+      const entry = catalog.away.size === 0 ? null : entryOf(catalog, { kind: "tool", name });
+      if (entry?.status !== "away") return null;
       // Without permission the tool counts as unknown, because a call that waits would reveal that the tool exists.
-      const isPermitted = isTargetPermitted(policies, away, principal, { kind: "tool", name }, "tools/call");
-      return isPermitted ? entry.backend : null;
+      return policies?.isAllowed(principal, entry, "tools/call") === false ? null : entry.backend;
     },
     authenticate: (headers) => authentication.authenticate(headers),
     refresh: (principal) => authentication.refresh(principal),
@@ -194,7 +189,7 @@ function oneSet(
     mayFollow(principal, task) {
       if (policies === null) return true;
       const known = authentication.refresh(principal);
-      return known !== null && isTaskPermitted(policies, { catalog, away }, known, task);
+      return known !== null && isTaskPermitted(policies, catalog, known, task);
     },
     handle(request) {
       return chain(request).then((given) => {
@@ -227,7 +222,8 @@ function createStepUp(
   return (principal, method, params) => {
     const own = signed.scopesOf(principal);
     const target = own === null ? null : targetOf(method, params);
-    if (own === null || target === null || resolveTarget(catalog, target) === null) return null;
+    const found = target === null ? null : resolveTarget(catalog, target);
+    if (own === null || target === null || found === null || found.status === "unapproved") return null;
     const isPermitted = (candidate: Principal): boolean =>
       isTargetPermitted(policies, catalog, candidate, target, method);
     if (isPermitted(principal)) return null;

@@ -1,6 +1,8 @@
 // Holds what the gateway serves now, built from the configuration and the backends' lists, and replaces it by what
 // the gateway serves next.
+
 import type { Redaction } from "../../runtime/log/log-redaction.ts";
+import { memoized } from "../../runtime/memo.ts";
 import type { BackendPool } from "../backends/pool/backend-pool.ts";
 import { buildCatalog } from "../catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../catalog/catalog.ts";
@@ -19,7 +21,7 @@ import { ToolIndex } from "../optimizer/tool-index.ts";
 import type { Pins } from "../pins/pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
-import type { Together } from "../together/together.ts";
+import { isSameMembers, type Together } from "../together/together.ts";
 import { ConnectedClients } from "./connected-clients.ts";
 import type { GatewayOptions } from "./gateway-contract.ts";
 import { createRules, type GatewayRules, NO_GATEWAY, type RulesTools } from "./gateway-rules.ts";
@@ -28,7 +30,6 @@ import { type KeptNames, toolKey } from "./kept-names.ts";
 import { createSelections, isSameSelection, type Selections } from "./selection.ts";
 import { buildServingSet } from "./serving-set.ts";
 import type { SessionRoster } from "./session-roster.ts";
-import { type WithheldEntry, withheldEntries } from "./withheld-entries.ts";
 
 interface ServingOptions {
   readonly tools: RulesTools & Pick<GatewayOptions, "announce" | "environment" | "guarded" | "places">;
@@ -98,13 +99,6 @@ export class Serving {
     this.served = this.#build();
   }
 
-  get published(): { readonly catalog: Catalog; readonly withheld: readonly WithheldEntry[] } {
-    const { pool, pins } = this.#options;
-    const { pending } = pins.state;
-    const [sources, catalog, hidden] = [this.#sources, this.catalog, pool.hidden];
-    return { catalog, withheld: withheldEntries({ sources, catalog, pending, hidden }) };
-  }
-
   hasGroup(name: string): boolean {
     return this.#selections.hasGroup(name);
   }
@@ -132,7 +126,7 @@ export class Serving {
     const { roster, tools } = this.#options;
     const before = this.catalog;
     const conflicts = next.config.conflictResolution;
-    const sources = this.#merged(next.config);
+    const sources = this.#offered(next.config);
     const { owners, off } = this.#options.names;
     const isSame =
       this.#sources === sources &&
@@ -164,37 +158,35 @@ export class Serving {
     names.use(fresh, knownNames(names, this.rules.config).isConfigured);
   }
 
-  #merged(config: GatewayRules["config"]): readonly CatalogSource[] {
-    const { pool, pins, together } = this.#options;
-    return together.merge(pins.admit(pool.published, config), config, () => {
-      const tools = pins.pending.filter(({ kind }) => kind === "tool");
-      return { last: this.#away(config), pending: tools };
-    });
-  }
-
   /**
-   * Approved entries of backends whose required share or folder is missing, whose server is down, or whose server has
-   * listed nothing yet.
+   * The approved lists of all backends, at last those of backends whose required share or folder is missing, whose server
+   * is down, or whose server has listed nothing yet.
    */
-  #away(config: GatewayRules["config"]): readonly CatalogSource[] {
-    const { pool, pins } = this.#options;
-    const { hidden, down, unlisted } = pool;
-    return [...pins.approvedOf([...hidden, ...down], config), ...pins.recalled(unlisted)];
+  #offered(config: GatewayRules["config"]): readonly CatalogSource[] {
+    const { pool, pins, together } = this.#options;
+    const admitted = pins.admit([...pool.published, ...pool.away.map(asAway)], config);
+    const away = [...admitted.filter(({ isAway }) => isAway), ...pins.recalled(pool.unlisted)];
+    const there = together.merge(
+      admitted.filter(({ isAway }) => !isAway),
+      config,
+      () => ({ last: away, pending: pins.pending.filter(({ kind }) => kind === "tool") }),
+    );
+    const sources = [...there, ...away];
+    const before = this.#sources;
+    const isSame =
+      sources.length === before.length && sources.every((one, at) => isSameMembers(one, before[at] ?? {}));
+    return isSame ? before : sources;
   }
 
   #build(): ServingSet {
     // Only clients that search tools need the index.
     this.#index.follow(this.#selections.mayOptimize ? this.catalog.tools : NO_TOOLS);
     const { tools, redaction } = this.#options;
-    const away = this.#away(this.rules.config);
     const { config, authentication, auditFile, telemetry } = this.rules;
     const { audit } = config;
-    const owners = new Map([...this.#owners, ...this.catalog.freshNames]);
-    const known = knownNames({ owners, off: this.#off }, config);
     const pool = telemetry === null ? this.#services.pool : telemetry.traced(this.#services.pool);
     return buildServingSet({
       catalog: this.catalog,
-      away: away.length === 0 ? null : buildCatalog(away, config.conflictResolution, known),
       authentication,
       scopes: "tokens" in config.incomingAuth ? config.incomingAuth.tokens.scopes : {},
       authorization: config.authorization,
@@ -225,6 +217,9 @@ export class Serving {
     });
   }
 }
+
+/** Always the same object for the same source. */
+const asAway = memoized((source: CatalogSource): CatalogSource => ({ ...source, isAway: true }));
 
 function knownNames(
   { owners, off }: Pick<KeptNames, "owners" | "off">,

@@ -1,7 +1,7 @@
 // The clients' sessions, with the notices and log messages that each of them gets.
 
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
-import { resolveServed } from "../catalog/resolve.ts";
+import { resolveTarget } from "../catalog/resolve.ts";
 import type { ClientPort, Principal } from "../client-port.ts";
 import type { FrontGateway, SessionPort } from "../front/session/front-contract.ts";
 import type { ListsSeen } from "../front/session/session-record.ts";
@@ -190,7 +190,7 @@ export class ResumedSessions implements Disposable {
     // A client without a session may also know tools from before the restart.
     const mayKnow = session.protocolVersion === MODERN_VERSION || roster.isHeld(session);
     const isHeld = this.#stage === "starting" && mayKnow;
-    if (!isHeld && served().away === null) return null;
+    if (!isHeld && served().catalog.away.size === 0) return null;
     const target = targetOf(method, params);
     const isAbout = target !== null || method.endsWith("/list");
     const comes = isHeld && isAbout ? this.#release(session, target) : null;
@@ -219,7 +219,7 @@ export class ResumedSessions implements Disposable {
     const served = (): ServingSet => this.#options.served().forClient(session);
     const isThere = (): boolean =>
       target !== null &&
-      resolveServed(served(), target) !== null &&
+      resolveTarget(served().catalog, target) !== null &&
       this.#comingFrom(session, target) === null;
     if (isThere()) return null;
     const { promise, resolve: start } = Promise.withResolvers<void>();

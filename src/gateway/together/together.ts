@@ -382,7 +382,8 @@ function beforeIfSame(before: CatalogSource | undefined, now: CatalogSource): Ca
   return isSame ? before : now;
 }
 
-function isSameMembers(one: object, other: object): boolean {
+/** Whether both have the same members, compared by identity. */
+export function isSameMembers(one: object, other: object): boolean {
   const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
   return [...keys].every((key) => Reflect.get(one, key) === Reflect.get(other, key));
 }

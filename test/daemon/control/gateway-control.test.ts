@@ -4,16 +4,17 @@ import { catalogReportShape } from "../../../src/api/contract/catalog.ts";
 import { MOST_SHOWN } from "../../../src/api/contract/tool-changes.ts";
 import { catalogReport, MOST_OF_ENTRY, MOST_WITHHELD } from "../../../src/daemon/control/catalog-report.ts";
 import { createGatewayControl, toolChangesReport } from "../../../src/daemon/control/gateway-control.ts";
+import { withheldEntries } from "../../../src/daemon/control/withheld-entries.ts";
 import type { RequiredData } from "../../../src/gateway/backends/policy/required-data.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { CatalogSource, Listings } from "../../../src/gateway/catalog/catalog.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
+import type { PendingChange } from "../../../src/gateway/pins/pins.ts";
 import { Gateway } from "../../../src/gateway/serving/gateway.ts";
 import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
-import { type WithheldEntry, withheldEntries } from "../../../src/gateway/serving/withheld-entries.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { backendConfig, createScript } from "../../gateway/backends/pool/scripted-instance.ts";
-import { FIRST_WINS, source } from "../../gateway/catalog/sources.ts";
+import { away, catalogOf, FIRST_WINS, source } from "../../gateway/catalog/sources.ts";
 import { memoryStore } from "../../gateway/pins/tools.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
@@ -105,10 +106,10 @@ function listing(backend: string, listings: Partial<Listings>): CatalogSource {
 
 function reportOf(...sources: CatalogSource[]) {
   const catalog = buildCatalog(sources, FIRST_WINS);
-  return catalogReport({
+  return catalogReport(
     catalog,
-    withheld: withheldEntries({ sources, catalog, pending: [], hidden: [] }),
-  });
+    withheldEntries(catalog, [], () => true),
+  );
 }
 
 test("F2 the catalog has each kind with all that a form and a person need, and fits the contract", () => {
@@ -185,42 +186,38 @@ test("F2 what clients do not get is told with its reason: filters, approval, a t
     tools: { allow: null, deny: ["rm*"] },
     resources: { allow: ["file:*"], deny: [] },
   };
-  const sources = [
+  const waiting = (name: string, change: "new" | "changed") => ({ kind: "tool" as const, name, change });
+  const web = source("web", { tools: ["read"], resources: ["file:a"] });
+  const catalog = catalogOf(
     source("files", { tools: ["read", "rm", "rm_all"], resources: ["file:a", "http:b"], filters }),
-    source("web", { tools: ["read"], resources: ["file:a"] }),
-  ];
-  const catalog = buildCatalog(sources, FIRST_WINS);
-  const pending = (name: string, change: "new" | "changed", isWithheld: boolean) => ({
+    { ...web, unapproved: [waiting("fetch", "new"), waiting("post", "changed")] },
+    away("nas", { tools: ["scan", "rm_x"], filters }),
+    away("down", { prompts: ["look\u202e"] }),
+  );
+  const silenced = (isWithheld: boolean): PendingChange => ({
     backend: "web",
-    kind: "tool" as const,
-    name,
-    change,
+    kind: "instructions",
+    name: "instructions",
+    change: "changed",
     isWithheld,
     digest: "d",
-    definition: { name },
+    definition: {},
     before: null,
   });
-  const withheld = withheldEntries({
-    sources,
-    catalog,
-    pending: [
-      pending("fetch", "new", true),
-      pending("post", "changed", true),
-      pending("told", "changed", false),
-    ],
-    hidden: [source("nas", { tools: ["scan", "rm_x"], filters })],
-  });
   assertEach(
-    withheld,
+    withheldEntries(catalog, [silenced(true), silenced(false)], (backend) => backend === "nas"),
     ({ backend, kind, name, reason, why }) => `${backend} ${kind} ${name}: ${reason}, ${why}`,
     [
       "files tool rm: filter, the backend's filters keep it back",
       "files tool rm_all: filter, the backend's filters keep it back",
       "files resource http:b: filter, the backend's filters keep it back",
+      "web resource file:a: collision, files offers the same name, and comes first",
       "web tool fetch: approval, it is new and waits for approval",
       "web tool post: approval, it changed and waits for approval",
-      "web resource file:a: collision, files offers the same name, and comes first",
       "nas tool scan: share, the share that its backend requires is away",
+      "nas tool rm_x: filter, the backend's filters keep it back",
+      "down prompt look: server, its server is not ready",
+      "web instructions instructions: approval, it changed and waits for approval",
     ],
   );
 });
@@ -264,14 +261,14 @@ test("a catalog without bounds gives an answer of at most 8 MiB that counts what
 });
 
 test("of what is withheld the first are told, and the rest counted", () => {
-  const withheld: WithheldEntry[] = Array.from({ length: MOST_WITHHELD + 7 }, (_, index) => ({
+  const withheld = Array.from({ length: MOST_WITHHELD + 7 }, (_, index) => ({
     backend: "files",
-    kind: "tool",
+    kind: "tool" as const,
     name: index === 0 ? "n".repeat(5_000) : `t${index}`,
-    reason: "filter",
+    reason: "filter" as const,
     why: "the backend's filters keep it back",
   }));
-  const report = catalogReport({ catalog: buildCatalog([], FIRST_WINS), withheld });
+  const report = catalogReport(buildCatalog([], FIRST_WINS), withheld);
   assert.equal(report.withheld.length, MOST_WITHHELD);
   assert.equal(report.withheld[0]?.name.length, 200);
   assert.equal(report.left_out?.withheld, 7);

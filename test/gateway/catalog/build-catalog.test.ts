@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { ConflictConfig } from "../../../src/config/snapshot.ts";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { Catalog, CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
+import { collisionsIn } from "../../../src/gateway/catalog/diff-catalogs.ts";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
 import { type KnownNames, NO_NAMES, nameKey } from "../../../src/gateway/catalog/names.ts";
 import { fc, runsOf } from "../../support/properties.ts";
@@ -27,13 +28,13 @@ test("one backend: its names and definitions pass untouched, the very objects of
   assert.equal(catalog.templates.get("file:///{p}")?.definition, one.listings.resourceTemplates[0]);
   assert.equal(catalog.prompts.get("p")?.definition, one.listings.prompts[0]);
   assert.deepEqual([...catalog.tools.keys()], ["read", "write"]);
-  assert.deepEqual(catalog.collisions, []);
+  assert.deepEqual(collisionsIn(catalog), []);
 });
 
 test("one backend of two tools with one name the first stays", () => {
   const catalog = catalogOf(source("a", { tools: ["x", "x", "y"] }));
   assert.deepEqual(owners(catalog), ["a:x", "a:y"]);
-  assert.deepEqual(catalog.collisions, [{ kind: "tool", name: "x", kept: "a", hidden: "a" }]);
+  assert.deepEqual(collisionsIn(catalog), [{ kind: "tool", name: "x", kept: "a", hidden: "a" }]);
 });
 
 test("one backend names that every object inherits are names like others", () => {
@@ -52,7 +53,11 @@ test("filters allow chooses, deny wins, both over the server's own names", () =>
     }),
   );
   assert.deepEqual(owners(catalog), ["a:write"]);
-  assert.deepEqual([...catalog.withheldTools], [["a", 2]]);
+  const filtered = catalog.entries.filter(({ status }) => status === "filtered");
+  assert.deepEqual(
+    filtered.map(({ name }) => name),
+    ["read_secret", "write", "p"],
+  );
   assert.equal(catalog.tools.get("write")?.originalName, "read_file");
 });
 
@@ -136,7 +141,7 @@ test("G1 overrides: machines whose names meet at a separator that names may have
   const catalog = buildCatalog(sources, conflict({ separator: "-" }));
   assert.deepEqual(owners(catalog), ["f@a:a-b-x", "f@a:a-y", "g@a-b:a-b-z"]);
   assert.equal(catalog.tools.get("a-b-x")?.originalName, "b-x");
-  assert.deepEqual(catalog.collisions, [{ kind: "tool", name: "a-b-x", kept: "f@a", hidden: "g@a-b" }]);
+  assert.deepEqual(collisionsIn(catalog), [{ kind: "tool", name: "a-b-x", kept: "f@a", hidden: "g@a-b" }]);
 });
 
 test("overrides: one for a tool that no server has changes nothing", () => {
@@ -177,10 +182,10 @@ test("conflicts: priority: the order that is given decides, then the file's; lis
   const catalog = buildCatalog(three, conflict({ strategy: "priority", order: ["c", "gone", "b"] }));
   assert.deepEqual(owners(catalog), ["a:a_x", "a:only_a", "b:b_x", "b:only_b", "c:x"]);
   assert.deepEqual(
-    catalog.collisions
+    collisionsIn(catalog)
       .filter(({ kind }) => kind === "resource")
       .map(({ kept, hidden }) => `${kept}>${hidden}`),
-    ["c>b", "c>a"],
+    ["c>a", "c>b"],
   );
 });
 
@@ -194,7 +199,7 @@ test("conflicts: priority: of two that the order does not list, the first in the
   assert.equal(winner([a, b], ["gone"]), "a");
   assert.equal(winner([c, b, a], ["gone", "elsewhere"]), "c");
   assert.equal(winner([a, b, c], ["c"]), "c");
-  const unlisted = buildCatalog([c, b, a], conflict({ strategy: "priority", order: ["a"] })).collisions;
+  const unlisted = collisionsIn(buildCatalog([c, b, a], conflict({ strategy: "priority", order: ["a"] })));
   assert.deepEqual(
     unlisted.filter(({ kind }) => kind === "resource").map(({ kept, hidden }) => `${kept}>${hidden}`),
     ["a>c", "a>b"],
@@ -204,7 +209,7 @@ test("conflicts: priority: of two that the order does not list, the first in the
 test("conflicts: error: the later in order is not published, and both are named", () => {
   const catalog = buildCatalog(three.slice(0, 2), conflict({ strategy: "error" }));
   assert.deepEqual(owners(catalog), ["a:x", "a:only_a", "b:only_b"]);
-  assert.deepEqual(catalog.collisions[0], { kind: "tool", name: "x", kept: "a", hidden: "b" });
+  assert.deepEqual(collisionsIn(catalog)[0], { kind: "tool", name: "x", kept: "a", hidden: "b" });
 });
 
 test("conflicts: prefix: tools and prompts carry their backend's name, URIs and templates never", () => {
@@ -224,7 +229,7 @@ test("conflicts: prefix: tools and prompts carry their backend's name, URIs and 
   // Policies match it, too: a policy for "x" would hold for every backend's.
   assert.equal(catalog.tools.get("b.x")?.plainName, undefined);
   assert.equal(catalog.prompts.get("b.p")?.definition["title"], "P");
-  assert.equal(catalog.collisions.length, 2);
+  assert.equal(collisionsIn(catalog).length, 2);
 });
 
 test("conflicts: prefix: names that the separator makes equal collide, and the first wins", () => {
@@ -233,12 +238,12 @@ test("conflicts: prefix: names that the separator makes equal collide, and the f
     conflict({ strategy: "prefix" }),
   );
   assert.deepEqual(owners(catalog), ["a:a_b_c"]);
-  assert.equal(catalog.collisions.length, 1);
+  assert.equal(collisionsIn(catalog).length, 1);
 });
 
 test("conflicts: a tool and a prompt of one name do not collide", () => {
   const catalog = catalogOf(source("a", { tools: ["x"] }), source("b", { prompts: ["x"] }));
-  assert.deepEqual(catalog.collisions, []);
+  assert.deepEqual(collisionsIn(catalog), []);
 });
 
 const a = source("a", { tools: ["x"] });
@@ -337,8 +342,8 @@ test("whatever the world: each offer that the filters permit is published once o
         }
       }
       const published = LISTS.reduce((sum, [list]) => sum + catalog[list].size, 0);
-      assert.equal(published + catalog.collisions.length, offered);
-      for (const { kind, name: hidden, kept } of catalog.collisions)
+      assert.equal(published + collisionsIn(catalog).length, offered);
+      for (const { kind, name: hidden, kept } of collisionsIn(catalog))
         assert.equal(catalog[`${kind}s`].get(hidden)?.backend, kept);
     }),
     { numRuns: runsOf(500) },
@@ -353,7 +358,7 @@ test("whatever the world: no tool is hidden by another backend's, and no name th
       const names = new Map<string, string>();
       for (const sources of all) {
         const catalog = buildCatalog(sources, FIRST_WINS, known);
-        for (const { kind, kept, hidden } of catalog.collisions) {
+        for (const { kind, kept, hidden } of collisionsIn(catalog)) {
           if (kind === "tool" || kind === "prompt") assert.equal(kept, hidden);
         }
         for (const { kind, name, backend, plainName = name } of [
@@ -389,7 +394,7 @@ test("whatever the world: the same sources give the same catalog, listed in the 
           places.toSorted((a, b) => a - b),
         );
       }
-      assert.deepEqual(again.collisions, catalog.collisions);
+      assert.deepEqual(collisionsIn(again), collisionsIn(catalog));
     }),
   );
 });

@@ -2,19 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   type CatalogSource,
-  entryKey,
   type Freshness,
   freshnessOf,
   type ListFreshness,
   NOT_FRESH,
 } from "../../../src/gateway/catalog/catalog.ts";
-import { catalogTransitions } from "../../../src/gateway/catalog/diff-catalogs.ts";
+import { catalogTransitions, collisionsIn } from "../../../src/gateway/catalog/diff-catalogs.ts";
 import { partOfCatalog } from "../../../src/gateway/catalog/part-of-catalog.ts";
-import { heldBy, resolveServed, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
+import { resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import { isError, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { pluck } from "../../support/pluck.ts";
 import { ask, recordingServices, servingSet } from "../middleware/requests.ts";
-import { catalogOf, type SourceParts, source } from "./sources.ts";
+import { away, catalogOf, type SourceParts, source } from "./sources.ts";
 
 const catalog = catalogOf(
   source("tools", { tools: ["x"], prompts: ["p"] }),
@@ -33,47 +32,83 @@ test("names are found by what is published", () => {
 test("G1 while an own server is down, another machine's entry of the same name takes nothing of it", () => {
   const entries = { tools: ["github_x"], prompts: ["github_p"], resources: ["u://a"] };
   const borrowed = { tools: ["x", "y"], prompts: ["p"], resources: ["u://a", "u://b"] };
-  const served = {
-    catalog: catalogOf(source("all@github", borrowed)),
-    away: catalogOf(source("own", { ...entries, templates: ["u://{any}"] })),
-  };
+  const own = away("own", { ...entries, templates: ["u://{any}"] });
+  const served = catalogOf(source("all@github", borrowed), own);
   const of = (kind: "tool" | "prompt" | "resource", name: string) =>
-    resolveServed(served, { kind, name })?.backend;
+    resolveTarget(served, { kind, name })?.backend;
   assert.deepEqual([of("tool", "github_x"), of("tool", "github_y")], ["own", "all@github"]);
   assert.equal(of("prompt", "github_p"), "own");
   assert.deepEqual([of("resource", "u://a"), of("resource", "u://b")], ["own", "all@github"]);
-  const others = { ...served, away: catalogOf(source("more@github", borrowed)) };
-  assert.equal(resolveServed(others, { kind: "tool", name: "github_x" })?.backend, "all@github");
+  assert.deepEqual(
+    [...served.tools.keys()],
+    ["github_y"],
+    "a name that answers as another tool is not listed",
+  );
+  const others = catalogOf(source("all@github", borrowed), away("more@github", borrowed));
+  assert.equal(resolveTarget(others, { kind: "tool", name: "github_x" })?.backend, "all@github");
+});
+
+test("C1 what a server listed that is away is asked of no other one, whatever the other would answer", () => {
+  const other = source("b", { resources: ["b://1"], templates: ["u://{+any}"] });
+  const gone = away("a", { resources: ["u://1"], templates: ["u://{+any}", "t://{x}"] });
+  const found = (...sources: readonly CatalogSource[]) =>
+    ["u://1", "u://2", "t://1", "unlisted:1"].map((name) => {
+      const { backend = null, status = null } =
+        resolveTarget(catalogOf(...sources), { kind: "resource", name }) ?? {};
+      return `${backend} ${status}`;
+    });
+  assert.deepEqual(found(other, gone), ["a away", "b listed", "a away", "null null"]);
+  assert.deepEqual(found(gone), ["a away", "a away", "a away", "a away"]);
+});
+
+test("C1 what is away takes no name from what is listed, and is no collision", () => {
+  const kept = catalogOf(
+    source("b", { tools: ["x"], resources: ["u://1"] }),
+    away("a", { tools: ["x"], resources: ["u://1"] }),
+  );
+  assert.deepEqual([...kept.tools.keys()], ["x"]);
+  assert.equal(resolveTarget(kept, { kind: "tool", name: "x" })?.backend, "b");
+  assert.equal(resolveTarget(kept, { kind: "tool", name: "a_x" })?.status, "away");
+  assert.equal(resolveTarget(kept, { kind: "resource", name: "u://1" })?.backend, "b");
+  assert.deepEqual(collisionsIn(kept), []);
+  assert.deepEqual([...kept.freshNames.keys()], ["tool x"]);
 });
 
 test("E3 what waits for approval is reached through no other entry", () => {
   const open = source("a", { resources: ["u://1"], skills: ["open"] });
-  const parts = { resources: ["w://1"], templates: ["t://{x}"], skills: ["secret"] };
-  const waiting = { ...open, held: source("a", parts).listings };
+  const unapproved = [
+    { kind: "resource", name: "w://1", change: "new" },
+    { kind: "template", name: "t://{x}", change: "new" },
+    { kind: "skill", name: "skill://secret/SKILL.md", change: "new" },
+  ] as const;
+  const waiting = { ...open, unapproved };
   const found = (name: string, ...others: readonly CatalogSource[]) =>
-    resolveTarget(catalogOf(waiting, ...others), { kind: "resource", name });
-  for (const uri of ["w://1", "t://1", "skill://secret/SKILL.md"]) assert.equal(found(uri), null, uri);
-  assert.equal(found("w://1", source("b", { templates: ["w://{x}"] })), null);
-  assert.equal(found("w://2")?.backend, "a");
+    resolveTarget(catalogOf(waiting, ...others), { kind: "resource", name })?.status;
+  assert.deepEqual([found("w://1"), found("t://1")], ["unapproved", "unapproved"]);
+  assert.equal(found("skill://secret/SKILL.md"), undefined);
+  assert.equal(found("w://1", source("b", { templates: ["w://{x}"] })), "unapproved");
+  assert.equal(found("w://2"), "listed");
 });
 
 test("E3 of templates that wait for approval the first 200 are tried: a server may list any number", () => {
-  const held = new Map(
-    Array.from({ length: 201 }, (_, at) => [entryKey("template", `w://${at}/{x}`), "a"] as const),
+  const unapproved = Array.from(
+    { length: 201 },
+    (_, at) => ({ kind: "template", name: `w://${at}/{x}`, change: "new" }) as const,
   );
-  const told = (name: string) =>
-    heldBy({ catalog: { ...catalog, held }, away: null }, { kind: "resource", name });
-  assert.deepEqual([told("w://199/1"), told("w://200/1")], ["a", null]);
+  const waiting = catalogOf({ ...source("a", {}), unapproved });
+  const told = (name: string) => resolveTarget(waiting, { kind: "resource", name })?.backend;
+  assert.deepEqual([told("w://199/1"), told("w://200/1")], ["a", undefined]);
 });
 
 test("D4 in a part of a catalog a URI of a backend outside of it is nobody's, also of one that is down", () => {
   const whole = catalogOf(
     source("a", { templates: ["u://{+any}"] }),
     source("outside", { resources: ["u://outside"], templates: ["t://{x}"] }),
+    away("down", { resources: ["u://down"] }),
+    away("b", { resources: ["u://b"] }),
   );
-  const down = catalogOf(source("down", { resources: ["u://down"] }), source("b", { resources: ["u://b"] }));
   const isA = (backend: string): boolean => backend === "a";
-  const part = partOfCatalog(whole, [[{ hasTool: ({ backend }) => isA(backend), hasBackend: isA }]], down);
+  const part = partOfCatalog(whole, [[{ hasTool: ({ backend }) => isA(backend), hasBackend: isA }]]);
   assert.deepEqual(
     ["u://outside", "t://1", "u://down", "u://else", "unlisted:1"].map(
       (name) => resolveTarget(part, { kind: "resource", name })?.backend,
@@ -213,7 +248,7 @@ test("D1 two backends with a page of the same URI: each tool names its own, and 
   });
   assert.deepEqual([...catalog.resources.keys()], [PAGE, theirs]);
   assert.deepEqual(catalog.resources.get(theirs)?.definition, { uri: theirs, name: PAGE });
-  assert.deepEqual(catalog.collisions, []);
+  assert.deepEqual(collisionsIn(catalog), []);
   // The same objects again: who compares lists need not look into them.
   const again = catalogOf(...sources);
   assert.equal(again.tools.get("draw")?.definition, catalog.tools.get("draw")?.definition);

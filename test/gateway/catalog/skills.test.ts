@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildCatalog } from "../../../src/gateway/catalog/build-catalog.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
+import { collisionsIn } from "../../../src/gateway/catalog/diff-catalogs.ts";
 import { resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import { checkSkill } from "../../../src/gateway/catalog/skill-check.ts";
 import { publishSkills } from "../../../src/gateway/catalog/skill-places.ts";
@@ -44,7 +45,7 @@ test("D1 skills of several servers: two servers with one URI: both are published
     [...catalog.resources.keys()],
     [...parts.resources, "skill://b/acme/git/SKILL.md", "skill://b/acme/git/a.md"],
   );
-  assert.deepEqual(catalog.collisions, []);
+  assert.deepEqual(collisionsIn(catalog), []);
   const again = catalogOf(...sources);
   assert.equal(again.skills.get(uriOf("b/acme/git"))?.definition, theirs, "the same object again");
 });
@@ -66,7 +67,7 @@ test("D1 skills of several servers: a file that no list names is read from the s
 test("D1 skills of several servers: what another server lists within a skill is not taken for a file of it", () => {
   const first = source("a", { skills: ["git"] });
   const liar = source("b", { resources: [uriOf("git"), "skill://git/evil.md", "skill://git"] });
-  const own = { backend: "a", originalName: uriOf("git") };
+  const own = { backend: "a", originalName: uriOf("git"), status: "listed" };
   for (const sources of [[first, liar]]) {
     assert.deepEqual(reads(sources, uriOf("git")), own);
     assert.equal(reads(sources, "skill://git/evil.md")?.backend, "a");
@@ -138,7 +139,11 @@ test("D1 skills of several servers: what the filters of resources deny is nobody
 test("D1 skills of several servers: a skill that is not listed is asked of the only server with skills, else of nobody", () => {
   const plain = source("a", { resources: ["x://1"] });
   const one = source("b", { skills: [] });
-  assert.deepEqual(gets([plain, one], uriOf("hidden")), { backend: "b", originalName: uriOf("hidden") });
+  assert.deepEqual(gets([plain, one], uriOf("hidden")), {
+    backend: "b",
+    originalName: uriOf("hidden"),
+    status: "listed",
+  });
   assert.equal(gets([plain, one, source("c", { skills: ["x"] })], uriOf("hidden")), null);
   assert.equal(gets([plain], uriOf("hidden")), null);
   assert.equal(gets([{ ...one, holdsSkills: true }], uriOf("hidden")), null, "what nobody approved");

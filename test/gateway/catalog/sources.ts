@@ -59,6 +59,11 @@ export function source(backend: string, parts: SourceParts): CatalogSource {
   };
 }
 
+/** The same, not to be used now. */
+export function away(backend: string, parts: SourceParts): CatalogSource {
+  return { ...source(backend, parts), isAway: true };
+}
+
 /** Of two names the first in the file wins. */
 export function catalogOf(...sources: readonly CatalogSource[]): Catalog {
   return buildCatalog(sources, FIRST_WINS);

@@ -23,6 +23,8 @@ const READ: CatalogEntry = {
   backend: "files",
   fullName: "files_read",
   originalName: "read",
+  status: "listed",
+  reasons: [],
   definition: {
     name: "read",
     inputSchema: {

@@ -87,7 +87,6 @@ export function createScriptedGateway(
         meant: (request) => request,
         meantParams: (_, params) => params,
         catalog: catalogOf(),
-        away: null,
         backendAway: () => null,
         authenticate: (headers) => gateway.authenticate(headers),
         resource: null,

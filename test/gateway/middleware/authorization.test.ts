@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AuthorizationConfig, PolicyConfig } from "../../../src/config/snapshot.ts";
-import { NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
 import { isError, isJsonObject, type JsonObject } from "../../../src/gateway/json-rpc.ts";
 import { compileArguments, compilePolicies } from "../../../src/gateway/middleware/policies.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { fc } from "../../support/properties.ts";
-import { catalogOf, source } from "../catalog/sources.ts";
+import { away, source } from "../catalog/sources.ts";
 import { ask, client, policy, recordingServices, servingSet, user } from "./requests.ts";
 
 const rules = (
@@ -27,8 +26,11 @@ test("E3 what waits for approval is refused with the reason, to who may use it t
   const [whole] = sources;
   assert.ok(whole !== undefined);
   const { listings } = whole;
-  const held = { ...NO_LISTINGS, prompts: listings.prompts, resources: listings.resources };
-  const left = { ...whole, listings: { ...listings, prompts: [], resources: [] }, held };
+  const unapproved = [
+    { kind: "prompt", name: "p", change: "new" },
+    { kind: "resource", name: "u:open", change: "changed" },
+  ] as const;
+  const left = { ...whole, listings: { ...listings, prompts: [], resources: [] }, unapproved };
   const authorization = rules(
     "deny",
     policy("allow", { roles: ["admin"] }),
@@ -249,9 +251,7 @@ test("a kept result is read by its own client, whatever policies say of a templa
 });
 
 test("E2 while a backend is away, nobody is asked for consent to a call that fails anyway", async () => {
-  const away = catalogOf(source("a", { tools: ["write"] }));
-  const served = servingSet([], recordingServices(), {
-    ...{ away, backends: ["a"] },
+  const served = servingSet([away("a", { tools: ["write"] })], recordingServices(), {
     authorization: rules("allow", policy("ask")),
   });
   const reply = await ask(served, "tools/call", { name: "write" });

@@ -106,12 +106,13 @@ export function recordingServices(
 export function servingSet(
   sources: readonly CatalogSource[],
   services: RoutingServices,
-  options: Partial<ServingSetOptions> & { readonly conflict?: ConflictConfig } = {},
+  options: Partial<ServingSetOptions> & {
+    readonly conflict?: ConflictConfig;
+  } = {},
 ): ServingSet {
   const { conflict = FIRST_WINS, ...others } = options;
   return buildServingSet({
     catalog: buildCatalog(sources, conflict),
-    away: null,
     authentication: ANYBODY,
     authorization: null,
     audit: null,

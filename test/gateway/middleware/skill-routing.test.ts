@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { AuthorizationConfig } from "../../../src/config/snapshot.ts";
 import { isError, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { pluck } from "../../support/pluck.ts";
-import { skill, source } from "../catalog/sources.ts";
+import { away, skill, source } from "../catalog/sources.ts";
 import { ask, client, policy, recordingServices, servingSet, user } from "./requests.ts";
 
 const GIT = "skill://git/SKILL.md";
@@ -175,8 +175,7 @@ test("C1 requests about skills: skills of a server whose data is away are no lon
   const services = recordingServices((backend) => ({
     error: { code: -32000, message: `${backend}: share docs is away` },
   }));
-  const { catalog } = servingSet([source("a", { skills: ["git"] })], services);
-  const served = servingSet([], services, { away: catalog, backends: ["a", "z"] });
+  const served = servingSet([away("a", { skills: ["git"] })], services, { backends: ["a", "z"] });
   const reply = await ask(served, "skills/list");
   assert.deepEqual(reply, { result: { skills: [] } });
   const got = await ask(served, "skills/get", { uri: GIT });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PinMode } from "../../../src/config/snapshot.ts";
 import type { Catalog, CatalogSource, EntryKind, Listings } from "../../../src/gateway/catalog/catalog.ts";
-import { heldBy, resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
+import { resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import type { JsonObject } from "../../../src/gateway/json-rpc.ts";
 import type { Pins } from "../../../src/gateway/pins/pins.ts";
 import { catalogOf, skill, source } from "../catalog/sources.ts";
@@ -93,13 +93,13 @@ function changed({ list }: Entry, more: JsonObject): CatalogSource {
   return { ...BEFORE, listings: { ...BEFORE.listings, [list]: entries } };
 }
 
-const isServed = (catalog: Catalog, { kind, asked }: Entry): boolean =>
-  resolveTarget(catalog, { kind: kind === "template" ? "resource" : kind, name: asked }) !== null;
+const statusOf = (catalog: Catalog, { kind, asked }: Entry) =>
+  resolveTarget(catalog, { kind: kind === "template" ? "resource" : kind, name: asked })?.status;
 
 const approveAll = (pins: Pins): void => void pins.approve(pins.pending, false);
 
 for (const [entry, more] of CHANGES) {
-  const { kind, list, name, asked } = entry;
+  const { kind, list, name } = entry;
   test(`E3 a ${kind} with another ${JSON.stringify(more)} is told, and withheld with \`block\``, async () => {
     const now = changed(entry, more);
     const telling = await following("tell");
@@ -113,13 +113,11 @@ for (const [entry, more] of CHANGES) {
     const admitted = blocking.admit(now);
     assert.deepEqual(admitted.listings[list], []);
     const catalog = catalogOf(admitted);
-    assert.equal(isServed(catalog, entry), false);
-    const target = { kind: kind === "template" ? ("resource" as const) : kind, name: asked };
-    assert.equal(heldBy({ catalog, away: null }, target), "files");
+    assert.equal(statusOf(catalog, entry), "unapproved");
     approveAll(blocking.pins);
     const approved = blocking.admit(now);
     assert.deepEqual(approved.listings, now.listings);
-    assert.equal(isServed(catalogOf(approved), entry), true);
+    assert.equal(statusOf(catalogOf(approved), entry), "listed");
   });
 }
 
@@ -171,7 +169,7 @@ test("E3 a resource that is withheld is read by no other spelling, and not throu
       "file:////notes",
       "file:///./notes",
     ])
-      assert.equal(resolveTarget(catalog, { kind: "resource", name }), null, name);
+      assert.notEqual(resolveTarget(catalog, { kind: "resource", name })?.status, "listed", name);
   }
   assert.notEqual(resolveTarget(catalogOf(all), { kind: "resource", name: "file:///other" }), null);
 });

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { type Duplex, duplexPair } from "node:stream";
 import { type TestContext, test } from "node:test";
 import type { AuthorizationConfig } from "../../../src/config/snapshot.ts";
-import { catalogReport } from "../../../src/daemon/control/catalog-report.ts";
 import { createGatewayControl, toolChangesReport } from "../../../src/daemon/control/gateway-control.ts";
+import { gatewayStatus } from "../../../src/daemon/control/gateway-status.ts";
 import type { RequiredData } from "../../../src/gateway/backends/policy/required-data.ts";
 import { NO_LISTINGS } from "../../../src/gateway/catalog/catalog.ts";
 import { machinePrincipal, OWNER } from "../../../src/gateway/client-port.ts";
@@ -154,7 +154,8 @@ async function saidOf(w: World) {
   const view = gateway.view();
   const control = createGatewayControl(() => gateway);
   const { tools, off } = await control.tools();
-  const { withheld } = catalogReport(gateway.serving.published);
+  const { withheld } = await control.catalog();
+  const { backends } = gatewayStatus(gateway);
   const found = await call(finder, "find_tool", { arguments: { query: "x" } });
   return {
     list: await lists(),
@@ -165,7 +166,11 @@ async function saidOf(w: World) {
     forbidden: [await lists({ principal: outsider }), await call({ principal: outsider })],
     group: [await lists({ group: "without-x" }), await call({ group: "without-x" })],
     fleet: [await lists(fleet), await call(fleet)],
-    status: [view.counts.tools, view.withheldTools.get("a") ?? 0, view.conditions.map(({ code }) => code)],
+    status: [
+      view.counts.tools,
+      backends.find(({ name }) => name === "a")?.withheld_tools ?? 0,
+      view.conditions.map(({ code }) => code),
+    ],
     tools: [tools.map(({ name }) => name), off.map(({ name }) => name)],
     catalog: withheld.map(({ backend, name, reason, why }) => `${backend} ${name}: ${reason}, ${why}`),
     approve: toolChangesReport(gateway, null).changes.map(({ tool, kind }) => `${tool} is ${kind}`),
@@ -240,7 +245,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "D3 a tool whose server is down": {
     act: (w) => w.serverFails(),
     told: [1, 1, 0],
-    said: because(DOWN),
+    said: { ...because(DOWN), catalog: ["a x: server, its server is not ready"] },
   },
   "E2 a tool that is switched off": {
     act: (w) => w.gateway.switchTools(["x"], false),
@@ -253,7 +258,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       await w.serverFails();
     },
     told: [1, 1, 0],
-    said: because(OFF),
+    said: { ...because(OFF), tools: [["z"], ["x"]], catalog: ["a x: off, you have switched it off"] },
   },
   "E3 a tool that was changed and waits": {
     act: (w) => w.relist({ name: "x", description: "other" }),
@@ -266,7 +271,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       await w.serverFails();
     },
     told: [1, 1, 0],
-    said: because(UNAPPROVED),
+    said: WAITS,
   },
   "E2 a tool that a filter keeps back": {
     act: (w) =>
@@ -285,7 +290,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       await w.shareLeaves();
     },
     told: [1, 1, 0],
-    said: {},
+    said: { status: [1, 1, []], catalog: ["a x: filter, the backend's filters keep it back"] },
   },
 };
 
@@ -323,6 +328,7 @@ test("B11 a tool that a server of before the restart listed is away until it lis
   assert.deepEqual(await saidOf(w), {
     ...UNKNOWN,
     ...because("backend a is unavailable: it is being started"),
+    catalog: ["a x: server, its server is not ready"],
   });
   await w.list("a", "x");
   assert.deepEqual(await w.told(), [1, 1, 0]);

@@ -294,7 +294,10 @@ test("one is in no list, and refused with the reason, until it is switched on; a
 
   const again = await beginSwitched(t, store, "x", "y");
   assert.deepEqual(again.names(), ["y"]);
-  assert.deepEqual(pluck(again.gateway.serving.published.withheld, "name", "reason"), [["x", "off"]]);
+  assert.deepEqual(pluck(again.gateway.serving.catalog.entries, "name", "status"), [
+    ["x", "off"],
+    ["y", "listed"],
+  ]);
   assert.deepEqual(await again.turn(["x"], true), { switched: ["x"] });
   assert.deepEqual(again.names(), ["x", "y"]);
 });

@@ -12,7 +12,7 @@ import { rehearse } from "../../../src/gateway/serving/rehearsal.ts";
 import { ResumedSessions, SessionRoster } from "../../../src/gateway/serving/session-roster.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
 import { createManualClock, settle } from "../../support/manual-clock.ts";
-import { catalogOf, source } from "../catalog/sources.ts";
+import { away, source } from "../catalog/sources.ts";
 import { client, recordingServices, servingSet } from "../middleware/requests.ts";
 
 const serving = (...tools: string[]) => servingSet([source("a", { tools })], recordingServices());
@@ -30,8 +30,6 @@ function sessionOf(): SessionPort & { readonly changes: ListKind[] } {
     setLogLevel() {},
   };
 }
-
-const awayCatalog = (backend: string, tool: string) => catalogOf(source(backend, { tools: [tool] }));
 
 function call(name: string): RpcRequest {
   return { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name } };
@@ -159,7 +157,7 @@ test("B11 a tool that a starting backend is remembered to have is waited for, by
   const { resumed, serves, settles, arrives } = startGateway(["a"]);
   resumed.begin();
   const [held, fresh] = [sessionOf(), sessionOf()];
-  const remembering = servingSet([], recordingServices(), { away: awayCatalog("a", "one") });
+  const remembering = servingSet([away("a", { tools: ["one"] })], recordingServices());
   await serves(remembering);
   resumed.resume(held, listsOf(serving("one")));
   const [old, young, other] = [
@@ -180,7 +178,7 @@ test("B11 what is away, and of no backend that starts, is waited for by nobody",
   resumed.begin();
   const held = sessionOf();
   resumed.resume(held, listsOf(serving("one")));
-  await serves(servingSet([], recordingServices(), { away: awayCatalog("a", "one") }));
+  await serves(servingSet([away("a", { tools: ["one"] })], recordingServices()));
   assert.deepEqual(
     [resumed.awaited(held, call("one")), resumed.awaited(sessionOf(), call("one"))],
     [null, null],

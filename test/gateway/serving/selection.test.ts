@@ -73,16 +73,15 @@ test("D4 groups: what is not in it is unknown there, as if it did not exist", as
 });
 
 test("D4 groups: what is switched off, or waits for approval, outside of a group is not told there", () => {
-  const held = (backend: string) => source(backend, { resources: [`u://${backend}`] }).listings;
   const sources = ["files", "notes"].map((backend) => ({
     ...source(backend, { tools: [backend] }),
-    held: held(backend),
+    unapproved: [{ kind: "resource", name: `u://${backend}`, change: "new" }] as const,
   }));
   const whole = buildCatalog(sources, FIRST_WINS, { ...NO_NAMES, isOff: () => true });
   const isNotes = (backend: string): boolean => backend === "notes";
   const part = { hasTool: (tool: CatalogEntry) => isNotes(tool.backend), hasBackend: isNotes };
-  const { off, held: waiting } = partOfCatalog(whole, [[part]]);
-  assert.deepEqual([[...off.keys()], [...waiting.keys()]], [["notes"], ["resource:u://notes"]]);
+  const { unlisted } = partOfCatalog(whole, [[part]]);
+  assert.deepEqual([...unlisted.keys()], ["tool:notes", "resource:u://notes"]);
 });
 
 test("D4 groups: tasks are listed by its backends alone", async () => {

@@ -14,7 +14,7 @@ import {
 import type { SpokenVersion } from "../../../src/gateway/protocol.ts";
 import { createViews, type ViewRights } from "../../../src/gateway/serving/catalog-view.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
-import { catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
+import { away, catalogOf, FIRST_WINS, source } from "../catalog/sources.ts";
 import {
   ask,
   callPort,
@@ -76,12 +76,12 @@ test("the serving set tells whom a resource's changes concern by the policies it
 });
 
 test("B11 the serving set tells where a tool that is in no list is only those who may call it", () => {
-  const away = catalogOf(source("b", { tools: ["read", "other"] }));
-  const open = servingSet(sources, recordingServices(), { away });
+  const absent = away("b", { tools: ["read", "other"] });
+  const open = servingSet([...sources, absent], recordingServices());
   const found = (served: typeof open, ...roles: string[]) =>
     ["read", "other", "none"].map((tool) => served.backendAway(user("u", ...roles), tool));
   assert.deepEqual(found(open), [null, "b", null], "what is published is not away");
-  const guarded = servingSet([], recordingServices(), { away, authorization: onlyRead });
+  const guarded = servingSet([absent], recordingServices(), { authorization: onlyRead });
   assert.deepEqual(found(guarded, "reader"), ["b", null, null]);
   assert.deepEqual(found(guarded), [null, null, null]);
   assert.equal(guarded.backendAway(OWNER, "other"), "b");

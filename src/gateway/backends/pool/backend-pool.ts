@@ -269,14 +269,9 @@ export class BackendPool implements AsyncDisposable {
     return errorReply(BACKEND_UNAVAILABLE, message);
   }
 
-  /** The published lists of the backends whose required shares are away. */
-  get hidden(): readonly CatalogSource[] {
-    return this.#order.flatMap((name) => this.#lanes.get(name)?.published.hidden ?? []);
-  }
-
-  /** Lists that were published until the server failed. */
-  get down(): readonly CatalogSource[] {
-    return this.#order.flatMap((name) => this.#lanes.get(name)?.published.down ?? []);
+  /** The last lists of the backends whose required shares are away, or whose server failed. */
+  get away(): readonly CatalogSource[] {
+    return this.#order.flatMap((name) => this.#lanes.get(name)?.published.away ?? []);
   }
 
   get unlisted(): readonly Omit<CatalogSource, "listings">[] {

@@ -87,10 +87,8 @@ export function createSharedInstances(state: LaneState, published: Published) {
 export class Published {
   /** Null: nothing is published. The object stays the same until a change. */
   source: CatalogSource | null = null;
-  /** The lists that are not published, because data that the backend requires is away. */
-  hidden: CatalogSource | null = null;
-  /** The lists that were published until the server failed. */
-  down: CatalogSource | null = null;
+  /** The last lists, not published because required data is away or because the server failed. */
+  away: CatalogSource | null = null;
   readonly #state: LaneState;
   readonly #subscriptions: PoolSubscriptions;
   readonly #own: ClientInstances;
@@ -116,12 +114,10 @@ export class Published {
   publish(): void {
     const { isWanted, decision, changed } = this.#state;
     const { calls, gate } = decision;
-    const isAway = gate.kind === "refuse" && gate.mode !== "error";
-    const isDown = calls.kind === "refuse";
+    const isAway = (gate.kind === "refuse" && gate.mode !== "error") || calls.kind === "refuse";
     const last = isWanted && this.#last !== null ? this.#last.source : null;
-    this.hidden = isAway ? last : null;
-    this.down = isDown && !isAway ? last : null;
-    const source = isAway || isDown ? null : last;
+    this.away = isAway ? last : null;
+    const source = isAway ? null : last;
     if (source === this.source) return;
     this.source = source;
     changed();
