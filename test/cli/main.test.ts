@@ -289,7 +289,7 @@ describe("the command line", { concurrency: 3 }, () => {
     await server[Symbol.asyncDispose]();
     const { code, stderr } = await asking;
     assert.equal(code, 8);
-    assert.match(stderr, /the daemon stopped before it was done/);
+    assert.match(stderr, /the daemon ended before it was done/);
     const refusing = scriptedControl(sampleReport(), () => {
       throw new MountaineerError("permission_denied", "not allowed");
     });

@@ -19,6 +19,7 @@ import { setImmediate } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { ShareStatus } from "../../src/api/contract/contract.ts";
 import { Access, LINK_LIFE_MS, SESSION_LIFE_MS } from "../../src/api/http/access.ts";
+import { OWNERS_RIGHTS } from "../../src/api/operations/operation.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import { trimHeapAfterStart } from "../../src/daemon/heap-settings.ts";
 import { PageListener } from "../../src/daemon/page-listener.ts";
@@ -57,7 +58,11 @@ async function serving(t: TestContext, names: readonly string[] = ["CORE"]) {
     folder: (name: string) => join(rig.folder, name),
     global: (code: string) => control.status().global.conditions.find((each) => each.code === code),
     replace: (next: string) =>
-      control.editText({ text: next, expected_sha256: control.sync().sha256, source: "test" }, NEVER),
+      control.editText(
+        { text: next, expected_sha256: control.sync().sha256, source: "test" },
+        NEVER,
+        OWNERS_RIGHTS,
+      ),
   };
 }
 
@@ -285,7 +290,7 @@ test("B4 B6 one service, whose file goes wrong one way after the other", async (
   await t.test("a deleted file is written again by a rollback to what runs", async () => {
     const before = (await control.history()).entries.length;
     await rm(configFile);
-    const report = await control.rollback({ n: 0 }, NEVER);
+    const report = await control.rollback({ n: 0 }, NEVER, OWNERS_RIGHTS);
     assert.deepEqual([report.changed, report.reload?.reloaded], [true, false]);
     assert.equal(await readFile(configFile, "utf8"), every(0.4));
     assert.equal((await control.history()).entries.length, before);
@@ -318,7 +323,7 @@ test("B4 B6 one service, whose file goes wrong one way after the other", async (
       assert.equal((await service.reload(NEVER)).reloaded, true);
       const { generation } = control.sync();
       const edits = [{ key: "sync.enabled", value: "true" }];
-      const edited = await control.edit({ edits, source: "test" }, NEVER);
+      const edited = await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
       assert.deepEqual(edited.reload?.settings, ["sync.enabled"]);
       assert.equal(control.sync().watching, "live");
       await rig.write(every(0.6, await readFile(configFile, "utf8")));
@@ -380,7 +385,11 @@ test("A6 a share that is removed and added again begins anew: what was held is n
   assert.equal(share("MEDIA").held, "unmounted", "what is held survives a restart");
   for (const next of [await rig.config(["CORE"]), text]) {
     const { sha256 } = service.control.sync();
-    await service.control.editText({ text: next, expected_sha256: sha256, source: "test" }, NEVER);
+    await service.control.editText(
+      { text: next, expected_sha256: sha256, source: "test" },
+      NEVER,
+      OWNERS_RIGHTS,
+    );
   }
   await until("MEDIA", overTb);
   assert.equal(share("MEDIA").held, null);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import type { StatusReport, StepResult } from "../../src/api/contract/contract.ts";
 import type { AuditEntry, AuditRequest, LogLine, LogRequest } from "../../src/api/contract/records.ts";
+import type { Rights } from "../../src/api/operations/operation.ts";
 import type { InputOf } from "../../src/api/operations/operations.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
@@ -158,10 +159,10 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     const answer = Promise.withResolvers<void>();
     const slow = {
       ...config,
-      async config(_: null, signal: AbortSignal) {
+      async config(_: null, signal: AbortSignal, rights: Rights) {
         asked.resolve();
         await answer.promise;
-        return config.config(null, signal);
+        return config.config(null, signal, rights);
       },
     };
     const { home } = await startRig(t, {

@@ -127,19 +127,6 @@ export class Access {
     return this.#find(secret)?.until ?? null;
   }
 
-  /**
-   * Returns a function that checks whether the caller is still signed in. `secret`: the secret of the
-   * caller's session; null: the caller sent the token.
-   */
-  stillIn(secret: string | null): () => boolean {
-    if (secret === null) {
-      const { token_sha256: known } = this.#ways;
-      return () => known !== null && this.#ways.token_sha256 === known;
-    }
-    const found = this.#find(secret);
-    return () => found !== null && this.#living().sessions.includes(found);
-  }
-
   async signOut(secret: string): Promise<void> {
     const found = this.#find(secret);
     if (found === null) return;

@@ -1,6 +1,8 @@
 // Refuses requests by their headers and URL: those that a foreign web page could send, and ambiguous ones. Pure.
 import type { IncomingMessage } from "node:http";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { hostName, isLoopbackHost } from "../../runtime/http/host-guard.ts";
+import { pathOf, Refusal, refusal } from "../server/answers.ts";
 
 /**
  * Headers that may occur only once in a request. Node keeps one of several values or joins them, and a proxy
@@ -13,12 +15,6 @@ const ONCE: ReadonlySet<string> = new Set(["host", "authorization", "origin", "x
  */
 const OWN_SITE: ReadonlySet<string> = new Set(["same-origin", "none"]);
 
-export interface HeadRefusal {
-  readonly status: 400 | 403;
-  readonly message: string;
-  readonly hint: string | null;
-}
-
 /** Names that the Host header may have, besides loopback. */
 export interface OwnNames {
   /** As configured: a name or an IP address, without brackets. */
@@ -27,39 +23,31 @@ export interface OwnNames {
   readonly allowed: readonly string[];
 }
 
-/** Why the request is refused by its headers or URL; null: it may pass. */
-export function refusalOfHead(request: IncomingMessage, names: OwnNames): HeadRefusal | null {
+/** Throws the refusal of a request by its headers or URL. */
+export function requireHead(request: IncomingMessage, names: OwnNames): void {
   const twice = saidTwice(request);
-  if (twice !== null) return bad(`the request has more than one ${twice} header`);
-  if (!isPlainTarget(request.url ?? ""))
-    return bad("the path has escapes, `..` or `//` in it, which none here has");
+  if (twice !== null) throw refusal(400, `the request has more than one ${twice} header`);
+  if (!isPlainPath(pathOf(request)))
+    throw refusal(400, "the path has escapes, `..` or `//` in it, which none here has");
   const { host } = request.headers;
-  if (host === undefined || !isOurs(host, names)) {
-    return {
-      status: 403,
-      message: "the Host header names another host than this daemon's",
-      hint: "a proxy's name goes into [server.management].allowed_hosts",
-    };
-  }
-  return null;
+  if (host !== undefined && isOurs(host, names)) return;
+  throw foreign(
+    "the Host header names another host than this daemon's",
+    "a proxy's name goes into [server.management].allowed_hosts",
+  );
 }
 
-/** Why the request is refused as coming from a foreign web page; null: it is not refused. */
-export function refusalOfOrigin(request: IncomingMessage): HeadRefusal | null {
-  const { origin, host = "", "sec-fetch-site": site } = request.headers;
+/** Throws the refusal of a request that a foreign web page has sent. */
+export function requireOwnOrigin({ headers }: IncomingMessage): void {
+  const { origin, host = "", "sec-fetch-site": site } = headers;
   if (origin !== undefined && !isOrigin(origin, host))
-    return foreign("the Origin header names a foreign origin");
+    throw foreign("the Origin header names a foreign origin");
   if (site !== undefined && !(typeof site === "string" && OWN_SITE.has(site)))
-    return foreign("another site has sent the request");
-  return null;
+    throw foreign("another site has sent the request");
 }
 
-function bad(message: string): HeadRefusal {
-  return { status: 400, message, hint: null };
-}
-
-function foreign(message: string): HeadRefusal {
-  return { status: 403, message, hint: null };
+function foreign(message: string, hint: string | null = null): Refusal {
+  return new Refusal(403, new MountaineerError("permission_denied", message, { hint }));
 }
 
 function saidTwice({ rawHeaders }: IncomingMessage): string | null {
@@ -78,8 +66,7 @@ function saidTwice({ rawHeaders }: IncomingMessage): string | null {
  * Allows only the characters that our own paths need, so that a proxy cannot read a path differently than
  * this server.
  */
-function isPlainTarget(target: string): boolean {
-  const [path = ""] = target.split("?", 1);
+function isPlainPath(path: string): boolean {
   return /^\/[A-Za-z0-9/._-]*$/.test(path) && !path.includes("..") && !path.includes("//");
 }
 

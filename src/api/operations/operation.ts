@@ -26,6 +26,7 @@ export interface Rights {
   readonly runsCommands: boolean;
 }
 
+/** Of whoever asks over the home's socket, or in the daemon's own process. */
 export const OWNERS_RIGHTS: Rights = { isOwner: true, runsCommands: true };
 
 type Method = "GET" | "POST" | "PUT";

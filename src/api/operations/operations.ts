@@ -24,7 +24,7 @@ export type Control = {
   readonly [Name in OperationName]: (
     input: InputOf<Name>,
     signal: AbortSignal,
-    rights?: Rights,
+    rights: Rights,
   ) => OutputOf<Name> | Promise<OutputOf<Name>>;
 };
 
@@ -52,28 +52,23 @@ export interface AskedOperation
    * Checks the body and the caller's rights, and returns the function that performs the operation. Throws `protocol`,
    * `commands_refused` and `owner_only`.
    */
-  prepare(body: string | ParsedBody): (signal: AbortSignal) => unknown;
+  prepare(body: string | ParsedBody, rights: Rights): (signal: AbortSignal) => unknown;
 }
 
 /** The operation at a path without its query; null if none is served there. */
-export function findOperation(
-  path: string,
-  control: Partial<Control>,
-  rights: Rights = OWNERS_RIGHTS,
-): AskedOperation | null {
+export function findOperation(path: string, control: Partial<Control>): AskedOperation | null {
   if (!path.startsWith(`${MANAGE_PREFIX}/`)) return null;
   const asked = path.slice(MANAGE_PREFIX.length + 1);
   const [, base = asked, n] = /^(.+\/)(\d{1,9})$/.exec(asked) ?? [];
   const name = OPERATION_NAMES.find((each) => OPERATIONS[each].path === base);
   if (name === undefined || base.endsWith("/") !== (n !== undefined)) return null;
-  return prepared(name, control, rights, n === undefined ? null : `{"n":${Number(n)}}`);
+  return prepared(name, control, n === undefined ? null : `{"n":${Number(n)}}`);
 }
 
 /** `inPath`: the input as JSON, if the path contains it. */
 function prepared<Name extends OperationName>(
   name: Name,
   control: { readonly [Each in OperationName]?: Control[Each] },
-  rights: Rights,
   inPath: string | null,
 ): AskedOperation | null {
   const perform: Control[Name] | undefined = control[name];
@@ -81,7 +76,7 @@ function prepared<Name extends OperationName>(
   const { input, reach, reachFor, ...asked } = TABLE[name];
   return {
     ...asked,
-    prepare(body) {
+    prepare(body, rights) {
       requireReach(reach, rights);
       const request = readRequest(inPath ?? body, input);
       requireReach(reachFor(request), rights);

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { isLarge, readLarge } from "../../runtime/json/large-json.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
-import type { CountedKind } from "../operations/operation.ts";
+import type { CountedKind, Rights } from "../operations/operation.ts";
 import type { AskedOperation } from "../operations/operations.ts";
 import { wrongBody } from "../operations/requests.ts";
 
@@ -21,6 +21,17 @@ interface PerformerParts {
   readonly stopping: AbortSignal;
 }
 
+interface Asked {
+  readonly operation: AskedOperation;
+  readonly body: string;
+  /** What the sender may do, read once the request is complete. Throws if the sender is not let in any more. */
+  readonly admit: () => Rights;
+  readonly response: ServerResponse;
+  readonly signal: AbortSignal;
+  /** The client needs no 102 responses while it waits. */
+  readonly isPatient: boolean;
+}
+
 export type Performer = ReturnType<typeof createPerformer>;
 
 export function createPerformer({ clock, stopping }: PerformerParts) {
@@ -29,23 +40,17 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
 
   return {
     /**
-     * Resolves with the answer. Rejects with `daemon_unreachable` if too many operations of the same kind run.
-     * `isPatient`: the client needs no 102 responses while it waits.
+     * Resolves with the answer. Rejects with `daemon_unreachable` if too many operations of the same kind run, or the daemon
+     * stops.
      */
-    async perform(
-      operation: AskedOperation,
-      body: string,
-      response: ServerResponse,
-      signal: AbortSignal,
-      isPatient = false,
-    ): Promise<unknown> {
+    async perform({ operation, body, admit, response, signal, isPatient }: Asked): Promise<unknown> {
       const { counts } = operation;
       const given = isLarge(body)
         ? { value: (await readLarge(Buffer.from(body)).catch(notJson)).parse() }
         : body;
-      if (counts === null) return operation.prepare(given)(signal);
-      if (stopping.aborted) throw stopping.reason;
-      const call = operation.prepare(given);
+      const call = operation.prepare(given, admit());
+      if (stopping.aborted) throw notBegun();
+      if (counts === null) return call(signal);
       if (underWay[counts] >= UNDER_WAY_LIMIT) {
         const message = `${underWay[counts]} requests are under way already; this one was not begun`;
         throw new MountaineerError("daemon_unreachable", message, {
@@ -72,6 +77,14 @@ export function createPerformer({ clock, stopping }: PerformerParts) {
     /** Resolves when the operations that run now have ended. */
     settled: () => Promise.allSettled(unsettled),
   };
+}
+
+/** The error for a request that was not begun, so the client can retry it. */
+export function notBegun(): MountaineerError {
+  return new MountaineerError("daemon_unreachable", "the daemon stops, or hands over; nothing was done", {
+    retry: "later",
+    hint: "ask again in a moment",
+  });
 }
 
 function notJson(error: unknown): never {

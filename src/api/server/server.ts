@@ -1,25 +1,21 @@
-// The server of the management API on the home's socket: limits, time-outs, and errors that are always JSON.
-import { isUtf8 } from "node:buffer";
+// The management API on the home's socket: a connection for each request, with deadlines. Whoever can open the socket is the
+// owner.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createDisposalStack } from "../../runtime/disposal.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
-import { writeJson } from "../../runtime/json/large-json.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
-import { EVENT_STREAM_PATH } from "../contract/contract.ts";
-import { errorBody, httpStatusOf } from "../operations/http-errors.ts";
-import { type Control, findOperation } from "../operations/operations.ts";
+import { errorBody } from "../operations/http-errors.ts";
+import { OWNERS_RIGHTS } from "../operations/operation.ts";
+import type { Control } from "../operations/operations.ts";
 import { removeDaemonNote, writeDaemonNote } from "../socket/daemon-note.ts";
 import { listenPrivately } from "../socket/private-socket.ts";
-import { createEventStreams, type EventStreams, type Events } from "./event-streams.ts";
-import { createPerformer } from "./performing.ts";
+import { pathOf, serveRequest, tooLarge } from "./answers.ts";
+import type { Events } from "./event-streams.ts";
+import { ApiHandler } from "./handler.ts";
 
-/** Limit for the body of a request to an unknown path. */
-const UNSERVED_LIMIT_BYTES = 64 * 1024;
-/** Number of bytes beyond the limit that are read and dropped; without this the sender would not read the refusal. */
-const DISCARD_LIMIT_BYTES = 8 * 1024 * 1024;
 /** From the connection's start until the whole request is received. */
 const RECEIVE_DEADLINE_MS = 10_000;
 /** Maximum time from sending the answer until the client has read it. */
@@ -83,12 +79,11 @@ interface Visit {
 }
 
 function startExchange(options: ManagementServerOptions) {
-  const { events, clock, logger } = options;
+  const { clock, logger } = options;
   // Not imported: the module's ESM wrapper evaluates lazy exports, which load fetch and WebSocket, 16 MB.
   const { createServer } = process.getBuiltinModule("node:http");
   const visits = new Map<Duplex, Visit>();
-  const stopping = new AbortController();
-  const streams = events === null ? null : createEventStreams({ events, clock, logger });
+  const handler = new ApiHandler(options);
 
   const server = createServer({
     // Node's time-outs are off: this server keeps its deadlines by the injected clock.
@@ -102,7 +97,7 @@ function startExchange(options: ManagementServerOptions) {
   Object.assign(server, { httpAllowHalfOpen: true });
   server.maxConnections = CONNECTION_LIMIT;
   server.on("connection", (socket) => {
-    const onLate = (): void => answers.refuse(socket, 408, "the request did not come in time");
+    const onLate = (): void => refuse(socket, 408, "the request did not come in time");
     visits.set(socket, { response: null, timer: clock.setTimer(RECEIVE_DEADLINE_MS, onLate) });
     socket.once("end", () => setImmediate(destroyIfGone, socket));
     socket.once("close", () => {
@@ -120,56 +115,21 @@ function startExchange(options: ManagementServerOptions) {
     if (response.headersSent) socket.destroy();
     else response.writeProcessing();
   };
-  server.on("request", (request, response) => void requests.serve(request, response));
+  server.on("request", (request, response) => void serve(request, response));
   // Requests with `Expect` are answered like all others.
   server.on("checkContinue", (request, response) => {
     response.writeContinue();
-    void requests.serve(request, response);
+    void serve(request, response);
   });
-  server.on("checkExpectation", (request, response) => void requests.serve(request, response));
-  server.on("connect", (_request, socket) => answers.refuse(socket, 405, "CONNECT is not served"));
+  server.on("checkExpectation", (request, response) => void serve(request, response));
+  server.on("connect", (_request, socket) => refuse(socket, 405, "CONNECT is not served"));
   server.on("clientError", (error, socket) => {
     const code = systemErrorCode(error);
     if (code === "ECONNRESET" || !socket.writable) socket.destroy();
-    else if (code === "HPE_HEADER_OVERFLOW") answers.refuse(socket, 431, "the headers are too large");
-    else answers.refuse(socket, 400, "the request is not HTTP");
+    else if (code === "HPE_HEADER_OVERFLOW") refuse(socket, 431, "the headers are too large");
+    else refuse(socket, 400, "the request is not HTTP");
   });
   server.on("drop", () => logger.warn("management connection dropped", { connections: CONNECTION_LIMIT }));
-  const answers = createAnswers({ options, visits, stopping });
-  const requests = createRequests({ options, visits, stopping, streams, answers });
-
-  return {
-    server,
-    settled: requests.settled,
-    stop(): Promise<void> {
-      const reason = "the daemon stopped before it was done";
-      stopping.abort(new MountaineerError("daemon_unreachable", reason, { retry: "later" }));
-      streams?.end();
-      return new Promise((resolve) => {
-        const cut = clock.setTimer(STOP_DEADLINE_MS, () => {
-          for (const socket of visits.keys()) socket.destroy();
-        });
-        server.close(() => {
-          cut[Symbol.dispose]();
-          resolve();
-        });
-        for (const [socket, visit] of visits) if (visit.response === null) socket.destroy();
-      });
-    },
-  };
-}
-
-interface RequestsParts {
-  readonly options: ManagementServerOptions;
-  readonly visits: Map<Duplex, Visit>;
-  readonly stopping: AbortController;
-  readonly streams: EventStreams | null;
-  readonly answers: ReturnType<typeof createAnswers>;
-}
-
-function createRequests({ options, visits, stopping, streams, answers }: RequestsParts) {
-  const { clock, logger } = options;
-  const performer = createPerformer({ clock, stopping: stopping.signal });
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { socket } = request;
@@ -179,84 +139,20 @@ function createRequests({ options, visits, stopping, streams, answers }: Request
     visit.response = response;
     response.shouldKeepAlive = false;
     response.on("error", () => socket.destroy());
-    const gone = new AbortController();
-    response.once("close", () => {
-      if (!response.writableFinished) gone.abort(new MountaineerError("aborted", "the client went away"));
-    });
-    const startedAtMs = clock.monotonicMs();
-    try {
-      const [path = ""] = (request.url ?? "").split("?", 1);
-      const operation = findOperation(path, options.control);
-      const limitBytes = operation?.bodyLimitBytes ?? UNSERVED_LIMIT_BYTES;
-      const body = await readBody(request, limitBytes);
-      visit.timer[Symbol.dispose]();
-      if (body === null) return;
-      const isStream = streams !== null && path === EVENT_STREAM_PATH;
-      const method = isStream ? "GET" : (operation?.method ?? null);
-      if (body.kind === "too_large") {
-        answers.refuseAnswer(visit, response, 413, `the body is larger than ${limitBytes} bytes`);
-      } else if (method === null) {
-        answers.refuseAnswer(visit, response, 404, `${request.method} ${path} is not served`);
-      } else if (request.method !== method) {
-        response.setHeader("Allow", method);
-        answers.refuseAnswer(visit, response, 405, `${request.method} ${path} is not served`);
-      } else if (body.kind === "no_text") {
-        answers.refuseAnswer(visit, response, 400, "the body is not UTF-8");
-      } else if (isStream) {
-        if (stopping.signal.aborted) throw stopping.signal.reason;
-        streams.serve(request, response);
-      } else if (operation !== null) {
-        const signal = AbortSignal.any([gone.signal, stopping.signal]);
-        answers.send(visit, response, 200, await performer.perform(operation, body.text, response, signal));
-      }
-    } catch (error) {
-      answers.fail(visit, response, error);
-    } finally {
-      logger.debug("management request", {
-        method: request.method,
-        url: request.url,
-        status: response.headersSent ? response.statusCode : null,
-        tookMs: Math.round(clock.monotonicMs() - startedAtMs),
-      });
-    }
-  }
-
-  return { serve, settled: performer.settled };
-}
-
-function createAnswers({
-  options,
-  visits,
-  stopping,
-}: Pick<RequestsParts, "options" | "visits" | "stopping">) {
-  const { clock, logger } = options;
-
-  function fail(visit: Visit, response: ServerResponse, thrown: unknown): void {
-    // When the daemon stops, the client gets the reason of the stop in place of `aborted`.
-    const ends =
-      stopping.signal.aborted && (!(thrown instanceof MountaineerError) || thrown.code === "aborted");
-    const error = ends ? stopping.signal.reason : thrown;
-    if (!(error instanceof MountaineerError)) {
-      const stack = error instanceof Error ? error.stack : undefined;
-      logger.error("management request failed", { error: errorText(error), stack });
-    }
-    send(visit, response, httpStatusOf(error), errorBody(error));
-  }
-
-  function refuseAnswer(visit: Visit, response: ServerResponse, status: number, message: string): void {
-    send(visit, response, status, errorBody(new MountaineerError("protocol", message)));
-  }
-
-  function send(visit: Visit, response: ServerResponse, status: number, answer: unknown): void {
-    if (response.headersSent || response.destroyed) return;
-    const isText = typeof answer === "string";
-    const text = isText ? answer : writeJson(answer);
-    response.writeHead(status, {
-      "Content-Type": isText ? "text/plain; charset=utf-8" : "application/json",
-      "Content-Length": Buffer.byteLength(text),
-    });
-    response.end(text);
-    visit.timer = clock.setTimer(DRAIN_DEADLINE_MS, () => response.destroy());
+    const exchange = { request, response };
+    await serveRequest(options, exchange, () =>
+      handler.answer(exchange, pathOf(request), {
+        receive: (limitBytes) => receiveBody(request, limitBytes),
+        admit() {
+          visit.timer[Symbol.dispose]();
+          return OWNERS_RIGHTS;
+        },
+      }),
+    );
+    visit.timer[Symbol.dispose]();
+    // An event stream is not ended.
+    if (response.writableEnded && !response.destroyed)
+      visit.timer = clock.setTimer(DRAIN_DEADLINE_MS, () => response.destroy());
   }
 
   /** Refuses a connection without a valid request. */
@@ -273,31 +169,36 @@ function createAnswers({
     socket.once("close", () => cut[Symbol.dispose]());
   }
 
-  return { refuse, refuseAnswer, send, fail };
+  return {
+    server,
+    settled: () => handler.settled(),
+    stop(): Promise<void> {
+      handler.stop();
+      return new Promise((resolve) => {
+        const cut = clock.setTimer(STOP_DEADLINE_MS, () => {
+          for (const socket of visits.keys()) socket.destroy();
+        });
+        server.close(() => {
+          cut[Symbol.dispose]();
+          resolve();
+        });
+        for (const [socket, visit] of visits) if (visit.response === null) socket.destroy();
+      });
+    },
+  };
 }
 
-type Body =
-  | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "too_large" }
-  | { readonly kind: "no_text" };
-
-/** null: the client closed the connection before the body's end. */
-function readBody(request: IncomingMessage, limitBytes: number): Promise<Body | null> {
-  return new Promise((resolve) => {
+/** Rejects with the refusal of a larger body; null: the client closed the connection before the body's end. */
+function receiveBody(request: IncomingMessage, limitBytes: number): Promise<Buffer | null> {
+  return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
     request.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes <= limitBytes) chunks.push(chunk);
-      else if (bytes > limitBytes + DISCARD_LIMIT_BYTES) resolve({ kind: "too_large" });
+      else reject(tooLarge(limitBytes));
     });
-    request.once("end", () => {
-      const whole = Buffer.concat(chunks);
-      if (bytes > limitBytes) resolve({ kind: "too_large" });
-      else if (!isUtf8(whole)) resolve({ kind: "no_text" });
-      else resolve({ kind: "text", text: whole.toString("utf8") });
-    });
-    request.once("error", () => resolve(null));
+    request.once("end", () => resolve(Buffer.concat(chunks)));
     request.once("close", () => resolve(null));
   });
 }

@@ -36,8 +36,8 @@ export function createClientConnections({ status, environment, ...parts }: Parts
   const env = Object.fromEntries(Object.entries(environment).map(([name, value = ""]) => [name, value]));
   return {
     knownClients: (_, signal) => run<KnownClients>({ ...parts, connect: null }, env, signal),
-    async connectClient(asked, signal) {
-      const { backends = [] } = await status(null, signal);
+    async connectClient(asked, signal, rights) {
+      const { backends = [] } = await status(null, signal, rights);
       return run<Connection>(
         { ...parts, connect: { ...asked, serving: servingNames(backends) } },
         env,

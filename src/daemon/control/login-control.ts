@@ -1,5 +1,6 @@
 // Sign-ins to backends' servers from the page: returns the address to open, and follows the sign-in to its end.
 
+import type { Rights } from "../../api/operations/operation.ts";
 import type { Control } from "../../api/operations/operations.ts";
 import type { BackendSignIn, LoginReport } from "../../api/setup/backend-sign-in.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
@@ -14,7 +15,7 @@ interface LoginParts {
 export function createLoginControl({ signIn, restart }: LoginParts) {
   const logins = new Map<string, { readonly stop: AbortController; readonly ended: Promise<LoginReport> }>();
 
-  const begin = (backend: string): Promise<string> => {
+  const begin = (backend: string, rights: Rights): Promise<string> => {
     logins.get(backend)?.stop.abort(failed("another sign-in was begun"));
     const stop = new AbortController();
     const shown = Promise.withResolvers<string>();
@@ -26,7 +27,7 @@ export function createLoginControl({ signIn, restart }: LoginParts) {
     const follow = async (): Promise<LoginReport> => {
       const order = { backend, way: "browser", moreScopes: [] } as const;
       const report = await signIn.login(order, person, stop.signal);
-      await restart({ backends: [backend] }, stop.signal);
+      await restart({ backends: [backend] }, stop.signal, rights);
       return report;
     };
     const ended = follow();
@@ -36,7 +37,9 @@ export function createLoginControl({ signIn, restart }: LoginParts) {
   };
 
   const control = {
-    beginLogin: async ({ backend }, signal) => ({ address: await unlessAborted(begin(backend), signal) }),
+    beginLogin: async ({ backend }, signal, rights) => ({
+      address: await unlessAborted(begin(backend, rights), signal),
+    }),
     async awaitLogin({ backend }, signal) {
       const login = logins.get(backend);
       if (login === undefined) throw failed(`no sign-in to ${backend} was begun`);

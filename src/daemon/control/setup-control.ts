@@ -73,10 +73,10 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
       url: hasNoPath(url) ? await findMcpAddress(url, signal) : null,
     }),
     secrets: () => store().list(),
-    async setSecret({ name, value }, signal) {
+    async setSecret({ name, value }, signal, rights) {
       refuseOwnKey(name);
       const kept = await store().set(name, value, null, signal);
-      await reload({ secrets: true }, signal);
+      await reload({ secrets: true }, signal, rights);
       return kept;
     },
     async removeSecret({ name }, signal) {

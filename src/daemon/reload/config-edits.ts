@@ -1,7 +1,6 @@
 // Edits of the configuration file that the daemon saves and applies itself, one after the other.
 
 import type { EditReport } from "../../api/contract/config.ts";
-import { OWNERS_RIGHTS } from "../../api/operations/operation.ts";
 import type { Control } from "../../api/operations/operations.ts";
 import { refusedEntries } from "../../config/approval/edited-entries.ts";
 import type { SavedConfig } from "../../config/edit/save.ts";
@@ -110,7 +109,7 @@ export function createConfigEdits(parts: ConfigEditsParts) {
   };
 
   return {
-    edit({ edits, expected_sha256, source }, asker, { runsCommands } = OWNERS_RIGHTS) {
+    edit({ edits, expected_sha256, source }, asker, { runsCommands }) {
       const seenSha256 = expected_sha256 ?? null;
       const keepsEntries = !runsCommands;
       return inTurn(asker, async (turn) => {
@@ -120,11 +119,11 @@ export function createConfigEdits(parts: ConfigEditsParts) {
         return applySaved(saved, source, turn, { runsCommands, approves: true });
       });
     },
-    editText: ({ text, expected_sha256, source }, asker, { runsCommands } = OWNERS_RIGHTS) =>
+    editText: ({ text, expected_sha256, source }, asker, { runsCommands }) =>
       inTurn(asker, (turn) =>
         replace(Buffer.from(text), expected_sha256, source, turn, { runsCommands, approves: true }),
       ),
-    rollback: ({ n = 1, sha256 = null, expected_sha256 = null }, asker, { runsCommands } = OWNERS_RIGHTS) =>
+    rollback: ({ n = 1, sha256 = null, expected_sha256 = null }, asker, { runsCommands }) =>
       inTurn(asker, async (turn) => {
         const entry = await history.entry(n);
         refuseOtherEntry(entry, sha256, path);

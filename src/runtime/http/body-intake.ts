@@ -11,7 +11,7 @@ const GRACE_MS = 15_000;
 const LEAST_BYTES_A_SECOND = 16 * 1024;
 const CHECK_MS = 5_000;
 
-type Body =
+export type ReceivedBody =
   | { readonly kind: "whole"; readonly bytes: Buffer }
   | { readonly kind: "too_large" }
   | { readonly kind: "busy" }
@@ -23,14 +23,14 @@ interface Intake {
   /** Identifies the sender, for a fair share of the total limit. */
   readonly sender: string;
   /** Called once, or never if the client disconnects first. */
-  readonly done: (body: Body) => void;
+  readonly done: (body: ReceivedBody) => void;
 }
 
 interface Receiving {
   readonly sender: string;
   readonly beganMs: number;
   size: number;
-  refuse(kind: Exclude<Body["kind"], "whole">): void;
+  refuse(kind: Exclude<ReceivedBody["kind"], "whole">): void;
 }
 
 export class BodyIntake implements Disposable {

@@ -6,7 +6,6 @@ import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { errorFromBody } from "../../../src/api/operations/http-errors.ts";
-import { OPERATION_NAMES } from "../../../src/api/operations/operations.ts";
 import { OPERATIONS } from "../../../src/api/operations/table.ts";
 import { LISTENER_LIMIT } from "../../../src/api/server/event-streams.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -489,38 +488,6 @@ test("F4 E2 only a page on this machine, asked for by a name of it, gets the rig
     assert.equal((await rig.raw("POST /page/v1/owner", headers)).status, status, headers.join());
   assert.equal((await rig.raw("GET /page/v1/owner", [own])).status, 405);
   assert.equal((await rig.raw("GET /manage/v1/status", [own, right, right])).status, 400, "said twice");
-});
-
-test("F4 E2 each operation: only for who is signed in, from no other page, and within its reach", async (t) => {
-  const done: string[] = [];
-  const all = OPERATION_NAMES.map((name) => [name, () => done.push(name)]);
-  const clock = createManualClock();
-  const { rig, own, claim } = await openOwner(t, { clock, control: Object.fromEntries(all) });
-  for (const name of OPERATION_NAMES) {
-    // Else whoever asks so often without a token is answered late.
-    await clock.advance(60_000);
-    const { method, path, reach } = OPERATIONS[name];
-    const asks = (...headers: string[]) => {
-      const body = method === "GET" ? "" : "{}";
-      const head = [...headers, ...(body === "" ? [] : withBody(body))];
-      return rig.raw(`${method} /manage/v1/${path.endsWith("/") ? `${path}1` : path}`, head, body);
-    };
-    assert.equal((await asks()).status, 401, name);
-    for (const foreign of ["Origin: https://evil.example", `Origin: http://127.0.0.1:${rig.port + 1}`])
-      assert.equal((await asks(own, foreign)).status, 403, name);
-    assert.equal((await asks(own, "Sec-Fetch-Site: same-site")).status, 403, name);
-    assert.deepEqual(done, [], name);
-    if (reach === "signed_in") continue;
-    const { status, body } = await asks(own);
-    const code = reach === "socket" ? "owner_only" : "commands_refused";
-    assert.deepEqual([status, JSON.parse(body).error.code, done], [403, code, []], name);
-    const { right, code: typed } = await claim();
-    assert.equal((await asks(own, right)).status, 403, name);
-    rig.httpApi.owners.grant(typed);
-    assert.equal((await asks(own, right)).status === 403, reach === "socket", name);
-    assert.equal((await asks(own, right, "Via: 1.1 p")).status, 403, name);
-    done.length = 0;
-  }
 });
 
 test("paths that could be read in two ways are refused", async (t) => {

@@ -4,6 +4,7 @@ import { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { test } from "node:test";
 import type { FlowEvent, StreamEvent } from "../../../src/api/contract/contract.ts";
+import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
 import type { AskedOperation } from "../../../src/api/operations/operations.ts";
 import { createEventStreams } from "../../../src/api/server/event-streams.ts";
 import { createPerformer } from "../../../src/api/server/performing.ts";
@@ -166,6 +167,12 @@ test("a stream that the daemon ends gets nothing more, and takes no time of its 
   assert.equal(rig.clock.pendingTimers, 0);
 });
 
+function asked(operation: AskedOperation, reader = new Reader()) {
+  const { signal } = new AbortController();
+  const admit = () => OWNERS_RIGHTS;
+  return { operation, body: "", admit, response: reader.as(), signal, isPatient: false };
+}
+
 function operationOf(call: (signal: AbortSignal) => unknown): AskedOperation {
   return { method: "POST", counts: "calls", bodyLimitBytes: 1, prepare: () => call };
 }
@@ -178,7 +185,8 @@ test("an operation gives a sign of life every 2 s while it runs, unless its clie
     const gone = new AbortController();
     const work = Promise.withResolvers<string>();
     const operation = operationOf(() => work.promise);
-    const answer = performer.perform(operation, "", reader.as(), gone.signal, what === "patient");
+    const isPatient = what === "patient";
+    const answer = performer.perform({ ...asked(operation, reader), signal: gone.signal, isPatient });
     await clock.advance(what === "patient" ? 4_000 : 2_000);
     if (what === "gone") gone.abort();
     await clock.advance(2_000);
@@ -190,9 +198,10 @@ test("an operation gives a sign of life every 2 s while it runs, unless its clie
 });
 
 test("once the daemon stops, no operation is begun", async () => {
-  const reason = new Error("it stops");
-  const performer = createPerformer({ clock: createManualClock(), stopping: AbortSignal.abort(reason) });
+  const performer = createPerformer({ clock: createManualClock(), stopping: AbortSignal.abort() });
   const begun = operationOf(() => assert.fail("it was begun"));
-  const { signal } = new AbortController();
-  await assert.rejects(performer.perform(begun, "", new Reader().as(), signal), reason);
+  for (const counts of [begun.counts, null]) {
+    const refused = { code: "daemon_unreachable", retry: "later", message: /nothing was done/ };
+    await assert.rejects(performer.perform(asked({ ...begun, counts })), refused);
+  }
 });

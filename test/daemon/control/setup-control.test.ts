@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
+import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { createSetupControl } from "../../../src/daemon/control/setup-control.ts";
 import { missingForPlainRig, startPlainRig } from "../../../src/demo/stage/plain-rig.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
@@ -27,13 +28,15 @@ async function openControl(t: Scope) {
 
 test("F4 a secret is kept, used at once, listed by its name alone and forgotten; the daemon's own key is not touched", async (t) => {
   const { control, reloads } = await openControl(t);
-  const { kept } = await control.setSecret({ name: "nas", value: "s3cret word" }, signal);
+  const { kept } = await control.setSecret({ name: "nas", value: "s3cret word" }, signal, OWNERS_RIGHTS);
   assert.deepEqual(reloads, [{ secrets: true }]);
   const report = await control.secrets();
   assert.deepEqual(report.secrets, [{ name: "nas", kept, used_by: [] }]);
   assert.deepEqual(await control.removeSecret({ name: "nas" }, signal), { name: "nas", kept });
   await assert.rejects(control.removeSecret({ name: "nas" }, signal), { code: "secret_unknown" });
-  await assert.rejects(control.setSecret({ name: "sign-in.key", value: "x" }, signal), { code: "usage" });
+  await assert.rejects(control.setSecret({ name: "sign-in.key", value: "x" }, signal, OWNERS_RIGHTS), {
+    code: "usage",
+  });
   await assert.rejects(control.removeSecret({ name: "sign-in.key" }, signal), { code: "usage" });
 });
 

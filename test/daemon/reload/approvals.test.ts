@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
 import type { ConfigEditWire } from "../../../src/api/operations/requests.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -137,12 +138,12 @@ test("E2 an edit through the daemon approves what it changes, and nothing else t
   await synced(daemon, 2);
   const { control } = daemon.service;
   const edits = [{ key: "backends.files.command", value: "serve2" }];
-  const report = await control.edit({ edits, source: "test" }, NEVER);
+  const report = await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
   assert.equal(report.reload?.summary, "1 backend reloaded, 1 entry waits for approval");
   assert.deepEqual(runs(daemon), ["serve2"]);
   const { text, sha256 } = await control.config(null, NEVER);
   const typed = text.replace("serve2", "serve3");
-  await control.editText({ text: typed, expected_sha256: sha256, source: "test" }, NEVER);
+  await control.editText({ text: typed, expected_sha256: sha256, source: "test" }, NEVER, OWNERS_RIGHTS);
   assert.deepEqual(runs(daemon), ["serve3"]);
   await daemon.stop();
   assert.deepEqual(runs(await home.start()), ["serve3"]);
@@ -155,15 +156,19 @@ test("E2 an edit of an entry that waits does not let through what waits in it, h
   const edits = [{ key: "backends.files.cwd", value: "/srv" }];
   // Nobody has looked at the file since it was written.
   await writeFile(home.path, SYNC + files("evil"));
-  await control.edit({ edits, source: "test" }, NEVER);
+  await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
   assert.deepEqual(runs(daemon), ["serve"]);
-  await control.edit({ edits: [{ key: "backends.files.cwd", value: "/" }], source: "test" }, NEVER);
+  await control.edit(
+    { edits: [{ key: "backends.files.cwd", value: "/" }], source: "test" },
+    NEVER,
+    OWNERS_RIGHTS,
+  );
   assert.deepEqual(runs(daemon), ["serve"]);
   const back = [
     { key: "backends.files.command", value: "serve" },
     { key: "backends.files.cwd", value: null },
   ];
-  await control.edit({ edits: back, source: "test" }, NEVER);
+  await control.edit({ edits: back, source: "test" }, NEVER, OWNERS_RIGHTS);
   assert.deepEqual(control.approvals().waiting, []);
 });
 
@@ -171,7 +176,7 @@ test("E2 a backend that is removed or switched off by a command is not approved 
   const home = await homeOf(t, SYNC + files("serve") + other("rm"));
   const daemon = await home.start();
   const edits = [{ key: "backends.other.enabled", value: "false" }];
-  await daemon.service.control.edit({ edits, source: "test" }, NEVER);
+  await daemon.service.control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
   assert.deepEqual(runs(daemon), ["serve"]);
   await writeFile(home.path, SYNC + files("serve") + other("rm"));
   await synced(daemon, 3);
@@ -199,10 +204,10 @@ test("E2 over HTTP what is switched off or removed without leave for commands st
     await eventually(() => control.approvals().waiting.length === 0);
     await save({ key: "backends.other.command", value: "evil" }, off.replace('"rm"', '"evil"'));
     const on = [{ key: "backends.other.enabled", value: null }];
-    await control.edit({ edits: on, source: "test" }, NEVER);
+    await control.edit({ edits: on, source: "test" }, NEVER, OWNERS_RIGHTS);
     assert.deepEqual(runs(daemon), ["serve"], "its person was not shown that command");
     const command = [{ key: "backends.other.command", value: "rm" }];
-    await control.edit({ edits: command, source: "test" }, NEVER);
+    await control.edit({ edits: command, source: "test" }, NEVER, OWNERS_RIGHTS);
     await approve(daemon, "backends.other");
     assert.deepEqual(runs(daemon), ["serve", "rm"]);
     await save({ remove: "backends", name: "other" }, SYNC + files("serve"));
@@ -221,7 +226,7 @@ test("E2 over HTTP what is switched off and changed at once is not approved when
   ];
   await daemon.service.control.edit({ edits, source: "web" }, NEVER, VISITOR);
   const on = [{ key: "backends.other.enabled", value: null }];
-  await daemon.service.control.edit({ edits: on, source: "test" }, NEVER);
+  await daemon.service.control.edit({ edits: on, source: "test" }, NEVER, OWNERS_RIGHTS);
   assert.deepEqual(runs(daemon), ["serve"]);
 });
 
@@ -230,8 +235,8 @@ test("E2 a rollback brings back text, and no approval", async (t) => {
   const daemon = await home.start();
   const { control } = daemon.service;
   const edits = [{ key: "backends.files.command", value: "better" }];
-  await control.edit({ edits, source: "test" }, NEVER);
-  const report = await control.rollback({ n: 1 }, NEVER);
+  await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
+  const report = await control.rollback({ n: 1 }, NEVER, OWNERS_RIGHTS);
   assert.equal(report.changed, true);
   assert.deepEqual(runs(daemon), ["better"]);
   assertEach(control.approvals().waiting, ({ id }) => id, ["backends.files"]);
@@ -258,7 +263,7 @@ test("E2 the mode is loosened by a person alone, whoever edits", async (t) => {
   const daemon = await home.start();
   const { control } = daemon.service;
   const edits = [{ key: "trust.approve", value: "none" }];
-  await control.edit({ edits, source: "test" }, NEVER);
+  await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
   assert.deepEqual([control.approvals().mode, control.approvals().asked], ["commands", "none"]);
   const report = await approve(daemon, "trust");
   assert.equal(report.now.mode, "none");
@@ -289,7 +294,7 @@ test("E2 without what would hold anything back, nothing is remembered, and edits
     { key: "backends.other.args", value: '["/"]' },
     { key: "backends.other.command", value: "wide" },
   ];
-  await next.service.control.edit({ edits, source: "test" }, NEVER);
+  await next.service.control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
   assert.deepEqual(runs(next), ["wide"], "the edit with which it begins was a person's");
   assert.equal(next.service.control.approvals().mode, "commands");
 });

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { StreamEvent } from "../../../src/api/contract/contract.ts";
+import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { ownRealPath } from "../../../src/config/history/history-owner.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { loadConfig, readConfigBytes } from "../../../src/config/read/load.ts";
@@ -157,7 +158,8 @@ export async function openScene(
     config: () => config,
     conditions: () => keeper.conditions(),
     logger,
-    edit: (key, value) => service.control.edit({ edits: [{ key, value }], source: "test" }, NEVER),
+    edit: (key, value) =>
+      service.control.edit({ edits: [{ key, value }], source: "test" }, NEVER, OWNERS_RIGHTS),
     stop() {
       ended ??= (async () => {
         await service[Symbol.asyncDispose]();

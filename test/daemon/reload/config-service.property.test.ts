@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { loadConfig } from "../../../src/config/read/load.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
@@ -94,16 +95,20 @@ async function createWorld(folder: string, detection: Detection): Promise<World>
         return rm(path, { force: true });
       case "edit": {
         const edits = [{ key: "global.check_interval_secs", value: String(each.seconds) }];
-        await control.edit({ edits, source: "test" }, NEVER);
+        await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
         return;
       }
       case "replace": {
         const { sha256: expected_sha256 } = await control.config(null, NEVER);
-        await control.editText({ text: text(each.seconds), expected_sha256, source: "test" }, NEVER);
+        await control.editText(
+          { text: text(each.seconds), expected_sha256, source: "test" },
+          NEVER,
+          OWNERS_RIGHTS,
+        );
         return;
       }
       case "rollback":
-        await control.rollback({ n: each.n }, NEVER);
+        await control.rollback({ n: each.n }, NEVER, OWNERS_RIGHTS);
         return;
       case "reload":
         await control.reload({}, NEVER);

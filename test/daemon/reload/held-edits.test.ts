@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
+import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
 import type { BackendConfig, MountaineerConfig } from "../../../src/config/snapshot.ts";
 import type { SecretText } from "../../../src/config/values/secret-text.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -81,11 +82,16 @@ const edited =
     daemon.service.control.edit(
       { edits: edits.map(([key, value]) => ({ key, value })), source: "test" },
       NEVER,
+      OWNERS_RIGHTS,
     );
 const removed =
   (name: string): Step =>
   ({ daemon }) =>
-    daemon.service.control.edit({ edits: [{ remove: "backends", name }], source: "test" }, NEVER);
+    daemon.service.control.edit(
+      { edits: [{ remove: "backends", name }], source: "test" },
+      NEVER,
+      OWNERS_RIGHTS,
+    );
 const visited =
   (key: string, value: string | null): Step =>
   ({ daemon }) =>
@@ -97,6 +103,7 @@ const typed =
     return daemon.service.control.editText(
       { text: unwatched(text), expected_sha256: sha256, source: "test" },
       NEVER,
+      OWNERS_RIGHTS,
     );
   };
 const approved =
@@ -106,7 +113,7 @@ const approved =
     assert.equal(entries.length, ids.length, `${ids} wait`);
     return daemon.service.control.approve({ entries: entries.map(({ id, digest }) => ({ id, digest })) });
   };
-const rolledBack: Step = ({ daemon }) => daemon.service.control.rollback({ n: 1 }, NEVER);
+const rolledBack: Step = ({ daemon }) => daemon.service.control.rollback({ n: 1 }, NEVER, OWNERS_RIGHTS);
 const laid =
   (text: string, revision = 1): Step =>
   ({ daemon }) =>

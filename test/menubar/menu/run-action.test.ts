@@ -340,9 +340,9 @@ async function aliasScene(t: TestContext) {
   const scripted = scriptedConfig();
   const config: typeof scripted = {
     ...scripted,
-    edit(request, signal) {
+    edit(request, signal, rights) {
       edits.push(...request.edits);
-      return scripted.edit(request, signal);
+      return scripted.edit(request, signal, rights);
     },
   };
   const { home } = await startRig(t, {

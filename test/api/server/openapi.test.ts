@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import fc from "fast-check";
-import { openApiDocument } from "../../../src/api/http/openapi.ts";
 import { OPERATIONS } from "../../../src/api/operations/table.ts";
+import { openApiDocument } from "../../../src/api/server/openapi.ts";
 import { objectOf } from "../../../src/runtime/text/json-object.ts";
 import { forWholeFile } from "../../support/whole-file.ts";
-import { startHttpApi } from "./http-api-rig.ts";
+import { startHttpApi } from "../http/http-api-rig.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
