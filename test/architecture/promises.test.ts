@@ -9,7 +9,7 @@ const TESTS = path.resolve(import.meta.dirname, "..");
 
 /**
  * The titles of `test(…)`, `it(…)`, `describe(…)` and `t.test(…)`, those in tables of cases (`name: "…"`), and the lines at
- * the margin of `stories(…)` and `tellStories(…)`.
+ * the margin of `stories(…)` and `tellStories(…)`. In a file of golden texts, those after `==`.
  */
 export function titlesIn(source: string): string[] {
   const title = /\b(?:test|it|describe|suite|name|title)\s*(?:\(|:)\s*(["'`])((?:\\.|(?!\1)[^\\])*)\1/g;
@@ -17,7 +17,8 @@ export function titlesIn(source: string): string[] {
     (match) => match[1] ?? "",
   );
   const inStories = told.flatMap((text) => text.split("\n").filter((line) => /^\S/.test(line)));
-  return [...source.matchAll(title)].flatMap((match) => match[2] ?? []).concat(inStories);
+  const golden = source.split("\n").flatMap((line) => /^== (.*)$/.exec(line)?.[1] ?? []);
+  return [...[...source.matchAll(title)].flatMap((match) => match[2] ?? []), ...inStories, ...golden];
 }
 
 /** `A1` cites A1 and `A1, A2 …` both; `A10` cites neither. */
@@ -30,7 +31,7 @@ export function cites(title: string, id: string): boolean {
 
 async function allTitles(): Promise<readonly string[]> {
   const titles: string[] = [];
-  for await (const file of glob("**/*.test.ts", { cwd: TESTS })) {
+  for await (const file of glob("**/*.{test.ts,golden}", { cwd: TESTS })) {
     if (!file.startsWith("architecture/"))
       titles.push(...titlesIn(await readFile(path.join(TESTS, file), "utf8")));
   }
@@ -71,9 +72,10 @@ test("titles are read from calls and from tables of cases, however they are quot
     'test(\n  "A7 on the next line", () => {});',
     "stories(\n  STARTS,\n  `\nA8 told\n  over tb: no steps\nA9 told, too\n`,\n);",
     "tellStories({ starts: {}, acts: ACTS, facts: [] },\n`\nB1 by hand\n  over tb: no steps\n`);",
+    '== B2 golden\n[sync]\n> ok',
   ].join("\n");
   assert.deepEqual(
     titlesIn(source).map((title) => title.slice(0, 2)),
-    ["A1", "A2", "A3", "A4", "A5", "A7", "A8", "A9", "B1"],
+    ["A1", "A2", "A3", "A4", "A5", "A7", "A8", "A9", "B1", "B2"],
   );
 });
