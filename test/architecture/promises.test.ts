@@ -72,7 +72,7 @@ test("titles are read from calls and from tables of cases, however they are quot
     'test(\n  "A7 on the next line", () => {});',
     "stories(\n  STARTS,\n  `\nA8 told\n  over tb: no steps\nA9 told, too\n`,\n);",
     "tellStories({ starts: {}, acts: ACTS, facts: [] },\n`\nB1 by hand\n  over tb: no steps\n`);",
-    '== B2 golden\n[sync]\n> ok',
+    "== B2 golden\n[sync]\n> ok",
   ].join("\n");
   assert.deepEqual(
     titlesIn(source).map((title) => title.slice(0, 2)),

@@ -1,7 +1,10 @@
 // Talks to a test's program in lines of JSON.
+import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { inspect } from "node:util";
 import { eventually } from "../support/eventually.ts";
 
 export interface LineProgram {
@@ -12,7 +15,7 @@ export interface LineProgram {
   /** Stops the whole program where it is, until `goOn`. */
   stop(): void;
   goOn(): void;
-  /** The first line from `from` on that the check takes. */
+  /** The first line from `from` on that the check takes. A program that ends before fails it at once, with its last words. */
   waitFor(check: (line: Record<string, unknown>) => boolean, from?: number): Promise<Record<string, unknown>>;
   /** How the program ended, and how long after this call it was known. */
   ended(): Promise<{ code: number | null; signal: NodeJS.Signals | null; afterMs: number }>;
@@ -31,6 +34,8 @@ export function talkTo(child: PipedChild): LineProgram {
     errors += String(chunk);
   });
   child.stdin.on("error", () => {});
+  const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  const lastWords = (): string => `its last lines: ${inspect(lines.slice(-5))} ${errors.slice(-2_000)}`;
   return {
     lines,
     stderr: () => errors,
@@ -38,11 +43,32 @@ export function talkTo(child: PipedChild): LineProgram {
     kill: (signal) => void child.kill(signal),
     stop: () => void child.kill("SIGSTOP"),
     goOn: () => void child.kill("SIGCONT"),
-    waitFor: (check, from = 0) => eventually(() => lines.slice(from).find(check) ?? null, DEADLINE_MS),
+    async waitFor(check, from = 0) {
+      const look = () => lines.slice(from).find(check) ?? null;
+      const found = await eventually(() => look() ?? (hasEnded() ? "ended" : null), DEADLINE_MS).catch(
+        (error) => {
+          throw new Error(`${lastWords()}, ${child.pid} in state ${stateOf(child.pid)}`, { cause: error });
+        },
+      );
+      const line = found === "ended" ? look() : found;
+      return line ?? assert.fail(`it ended with ${child.exitCode ?? child.signalCode}; ${lastWords()}`);
+    },
     async ended() {
       const startedAt = performance.now();
-      await eventually(() => child.exitCode !== null || child.signalCode !== null, DEADLINE_MS);
+      await eventually(hasEnded, DEADLINE_MS);
       return { code: child.exitCode, signal: child.signalCode, afterMs: performance.now() - startedAt };
     },
   };
+}
+
+/** On Linux: each thread's letter and what it waits in, as a thread that no event reaches shows where it stands. */
+function stateOf(pid: number | undefined): string {
+  try {
+    const tasks = readdirSync(`/proc/${pid}/task`);
+    return tasks
+      .map((task) => readFileSync(`/proc/${pid}/task/${task}/stat`, "utf8").split(" ").slice(1, 3))
+      .join(" ");
+  } catch {
+    return "unknown";
+  }
 }

@@ -6,7 +6,11 @@ import type { Clock, Timer } from "../../runtime/time/clock.ts";
 import { type InterfaceSnapshot, readInterfaces } from "../interfaces.ts";
 import { scdynamicstoreSource } from "./darwin/scdynamicstore-listener.ts";
 import { compareInterfaces, type NetworkDelta } from "./events/network-delta.ts";
-import type { NetworkEventSource, RunningEventSource } from "./events/network-event-source.ts";
+import {
+  linkDetail,
+  type NetworkEventSource,
+  type RunningEventSource,
+} from "./events/network-event-source.ts";
 import { rtnetlinkSource } from "./linux/rtnetlink-listener.ts";
 
 export interface NetworkListener extends AsyncDisposable {
@@ -45,15 +49,23 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
   let running: RunningEventSource | null = null;
   let restart: Timer | null = null;
   let poll: Timer | null = null;
+  let again: Timer | null = null;
   let ending: Promise<void> | null = null;
 
-  /** Emits the changes since the last look. If there are none, emits the `details` of an event. */
+  /** Emits the changes since the last look, and the `details` of an event that these do not explain. */
   const look = (details: readonly string[] = []): void => {
     if (ending !== null) return;
     const now = read(clock.monotonicMs());
+    again?.[Symbol.dispose]();
+    // An empty list may come from a system that refused to give one, and no event need follow: all interfaces would stay
+    // down here.
+    if (ready && now.names.size === 0) again = clock.setTimer(pollIntervalMs, () => look());
     const seen = compareInterfaces(last, now);
     last = now;
-    const deltas = seen.length > 0 ? seen : details.map((detail) => ({ kind: "unknown", detail }) as const);
+    const unknown = details
+      .filter((detail) => seen.length === 0 || isUnseenLink(detail, seen))
+      .map((detail) => ({ kind: "unknown", detail }) as const);
+    const deltas = [...seen, ...unknown];
     if (deltas.length > 0) onChange(deltas);
   };
   const startPolling = (): void => {
@@ -109,11 +121,19 @@ export function startNetworkListener(options: NetworkListenerOptions): NetworkLi
       ending ??= (async () => {
         restart?.[Symbol.dispose]();
         poll?.[Symbol.dispose]();
+        again?.[Symbol.dispose]();
         await running?.[Symbol.asyncDispose]();
       })();
       return ending;
     },
   };
+}
+
+/** A cable behind a bridge, say: that another interface changed at the same moment says nothing of it. */
+function isUnseenLink(detail: string, seen: readonly NetworkDelta[]): boolean {
+  const isOf = (delta: NetworkDelta) =>
+    delta.kind !== "unknown" && detail === linkDetail(delta.interfaceName);
+  return detail.startsWith(linkDetail("")) && !seen.some(isOf);
 }
 
 function platformSource(): NetworkEventSource | null {

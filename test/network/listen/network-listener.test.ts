@@ -45,6 +45,7 @@ function setUp(source: NetworkEventSource | null, read?: () => InterfaceSnapshot
   return { clock, logged, heard, listener };
 }
 
+const WITH_LO = { lo: [{ address: "127.0.0.1", netmask: "255.0.0.0", cidr: "127.0.0.1/8" }] };
 const crash = { kind: "crashed", error: new Error("on purpose") } as const;
 
 test("A3 it polls until events flow, and again when they end, and says so", async () => {
@@ -68,6 +69,29 @@ test("A3 it polls until events flow, and again when they end, and says so", asyn
     logged.filter((line) => line.startsWith("warn")),
     ["warn: network events ended; polling until they are back"],
   );
+  await listener[Symbol.asyncDispose]();
+});
+
+test("A3 a link that no list shows, such as a bridge's port, is told beside what changed elsewhere", async () => {
+  const { source, hearers } = ledSource();
+  let now = snapshot({ br0: ["10.0.0.1/24"] });
+  const { heard, listener } = setUp(source, () => now);
+  hearers[0]?.onReady();
+  now = snapshot({ br0: ["10.0.0.1/24", "10.0.0.2/24"] });
+  hearers[0]?.onBell(["the link of tb0", "the link of br0", "an address or a route"]);
+  assert.deepEqual(heard, ["br0 got address 10.0.0.2", "something changed (the link of tb0)"]);
+  await listener[Symbol.asyncDispose]();
+});
+
+test("A3 a list of interfaces that the system refused is asked for again, though no event follows", async () => {
+  const { source, hearers } = ledSource();
+  const lists = [WITH_LO, {}, {}, WITH_LO];
+  const { clock, heard, listener } = setUp(source, () => snapshotOf(lists.shift() ?? WITH_LO, 0));
+  hearers[0]?.onReady();
+  assert.deepEqual(heard, ["lo went down"]);
+  await clock.advance(4_000);
+  assert.deepEqual(heard, ["lo went down", "lo went up"]);
+  assert.equal(clock.pendingTimers, 0);
   await listener[Symbol.asyncDispose]();
 });
 

@@ -3,7 +3,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../../runtime/errors.ts";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
-import { STOP_SLOT } from "../events/network-event-source.ts";
+import { linkDetail, STOP_SLOT } from "../events/network-event-source.ts";
 import {
   loadStoreBinding,
   type StoreWorkerData,
@@ -46,7 +46,7 @@ async function run({ control, libraries }: StoreWorkerData): Promise<void> {
 function aboutOf(key: string): string {
   const [, name, kind] = /^State:\/Network\/Interface\/([^/]+)\/(\w+)$/.exec(key) ?? [];
   if (name === undefined) return "a default route";
-  return `${kind === "Link" ? "the link" : "the addresses"} of ${name}`;
+  return kind === "Link" ? linkDetail(name) : `the addresses of ${name}`;
 }
 
 // A listener of the same version started this thread, so the data has this type.

@@ -7,6 +7,9 @@ export interface NetworkEventSource {
   start(listener: NetworkEventListener): RunningEventSource;
 }
 
+/** A detail for `onBell`: something about this link, which a list of interfaces shows only if the link has an address. */
+export const linkDetail = (name: string): string => `the link of ${name}`;
+
 export interface NetworkEventListener {
   /** Called once the source works: from now on, every change leads to a call of `onBell`. */
   onReady(): void;

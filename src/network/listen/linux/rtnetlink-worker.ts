@@ -5,7 +5,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { errorText } from "../../../runtime/errors.ts";
 import { loadKoffi } from "../../native/core-foundation-darwin.ts";
 import type { NativeEventMessage } from "../events/native-event-thread.ts";
-import { EVENT_FD_SLOT, STOP_SLOT } from "../events/network-event-source.ts";
+import { EVENT_FD_SLOT, linkDetail, STOP_SLOT } from "../events/network-event-source.ts";
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
@@ -29,10 +29,16 @@ const SO_RCVBUF = 8;
 const RECEIVE_QUEUE_BYTES = 1 << 20;
 const POLLIN = 1;
 /**
- * Number of bytes that are read of a message: its header, then a link's `ifinfomsg`, or an address's
- * `ifaddrmsg` and the address.
+ * Number of bytes that are read of a message: its header, then a link's `ifinfomsg` and its first attribute, which is
+ * its name, or an address's `ifaddrmsg` and the address.
  */
-const RECEIVE_BYTES = 44;
+const RECEIVE_BYTES = 52;
+/** Of an IPv6 address; how long it lasts comes next. */
+const ADDRESS_END = 44;
+/** `nla_type` of a link's name, and where a message has it. */
+const IFLA_IFNAME = 3;
+const FIRST_ATTRIBUTE_TYPE = 34;
+const FIRST_ATTRIBUTE = 36;
 /** At most this many datagrams are read in a row; then the listener is told, and the stop flag is read. */
 const DATAGRAMS_AT_ONCE = 64;
 /** Limit of a poll, ms: only a safety net, in case a wake through the eventfd is lost. */
@@ -134,7 +140,7 @@ function drain(
       // without addresses, such as a bridge's port.
       const type = received.readUInt16LE(4);
       if (isChange(type, received, lastFlags))
-        hidden.add(isOfLink(type) ? "a link" : "an address or a route");
+        hidden.add(isOfLink(type) ? linkDetail(nameIn(received)) : "an address or a route");
       continue;
     }
     const errno = calls.errno();
@@ -151,6 +157,13 @@ function isOfLink(type: number): boolean {
   return type === RTM_NEWLINK || type === RTM_DELLINK;
 }
 
+/** The name of the link that a message is about. */
+function nameIn(received: Buffer): string {
+  if (received.readUInt16LE(FIRST_ATTRIBUTE_TYPE) !== IFLA_IFNAME) return "an interface";
+  const text = received.toString("latin1", FIRST_ATTRIBUTE);
+  return text.slice(0, text.indexOf("\0"));
+}
+
 /**
  * Returns true if a message reports a change. The kernel repeats messages about unchanged links and addresses; the
  * first message about each one counts as a change.
@@ -160,7 +173,7 @@ function isChange(type: number, received: Buffer, lastFlags: Map<string, number>
   if (!isLink && type !== RTM_NEWADDR && type !== RTM_DELADDR) return true;
   // A bridge's message about one of its ports (another family) says nothing about the link of that port.
   if (isLink && received.readUInt8(16) !== 0) return false;
-  const subject = isLink ? received.toString("hex", 20, 24) : received.toString("hex", 19);
+  const subject = isLink ? received.toString("hex", 20, 24) : received.toString("hex", 19, ADDRESS_END);
   if (type === RTM_DELLINK || type === RTM_DELADDR) {
     lastFlags.delete(subject);
     return true;
