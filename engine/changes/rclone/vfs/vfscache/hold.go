@@ -23,3 +23,15 @@ func (c *Cache) Hold(names ...string) (release func()) {
 		}
 	}
 }
+
+// MayBeOnRemote returns whether an upload of this item began whose outcome is
+// not known: without an answer, or before this process
+func (c *Cache) MayBeOnRemote(name string) bool {
+	item := c.DirtyItem(name)
+	if item == nil {
+		return false
+	}
+	item.mu.Lock()
+	defer item.mu.Unlock()
+	return item.tried
+}

@@ -24,6 +24,9 @@ const maxNoteLines = 1000
 //
 // call with the lock held
 func (item *Item) _save() (err error) {
+	if IsRemoved(item.name) {
+		return nil
+	}
 	item.info.Exact = true
 	// Beside the notes it would be taken for one.
 	out, err := os.CreateTemp(config.GetCacheDir(), "vfsMeta-")
@@ -54,7 +57,7 @@ func (item *Item) _save() (err error) {
 //
 // call with the lock held
 func (item *Item) _noteWrite(offset, size int64) (err error) {
-	if !item.noted.Dirty || item.noteLines >= maxNoteLines {
+	if IsRemoved(item.name) || !item.noted.Dirty || item.noteLines >= maxNoteLines {
 		return item._save()
 	}
 	r := ranges.Range{Pos: offset, Size: size}
