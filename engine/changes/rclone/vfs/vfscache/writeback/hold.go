@@ -30,3 +30,17 @@ func (wb *WriteBack) _sendAt(id Handle, at time.Time) {
 		wb._resetTimer()
 	}
 }
+
+// Pause lets no upload begin until resume is called
+func (wb *WriteBack) Pause() (resume func()) {
+	wb.mu.Lock()
+	defer wb.mu.Unlock()
+	wb.pauses++
+	return func() {
+		wb.mu.Lock()
+		defer wb.mu.Unlock()
+		wb.pauses--
+		wb._stopTimer()
+		wb._resetTimer()
+	}
+}
