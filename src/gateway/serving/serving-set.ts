@@ -12,7 +12,7 @@ import { type Audit, type AuditRecord, createAudit } from "../middleware/audit.t
 import { forbidden, isTargetPermitted, isTaskPermitted } from "../middleware/authorization.ts";
 import { composeChain, namedHere } from "../middleware/chain.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
-import type { GatewayRequest, Handle, Middleware, ServingSet } from "../middleware/middleware.ts";
+import type { GatewayRequest, Middleware, ServingSet } from "../middleware/middleware.ts";
 import { compilePolicies, type Policies } from "../middleware/policies.ts";
 import { createRecovery } from "../middleware/recovery.ts";
 import { targetOf } from "../middleware/request-target.ts";
@@ -140,7 +140,6 @@ function oneSet(
     routing: own === null ? routing : (request) => own.answered(request) ?? routing(request),
   });
   const named = (request: GatewayRequest): GatewayRequest => namedHere(services, catalog, request);
-  const chain: Handle = (request) => composed(named(request));
   const meantParams: ServingSet["meantParams"] = (method, params) =>
     own === null ? params : own.meantParams(method, params);
   const missingScope = createStepUp(options, policies);
@@ -192,7 +191,7 @@ function oneSet(
       return known !== null && isTaskPermitted(policies, catalog, known, task);
     },
     handle(request) {
-      return chain(request).then((given) => {
+      return composed(named(request)).then((given) => {
         const explained = own === null ? given : own.explained(request, given);
         answered(request, explained);
         return explained;

@@ -27,9 +27,9 @@ import { CoarseTimer } from "./coarse-timer.ts";
 import { answerDocument } from "./documents.ts";
 import { ForwardedRequests } from "./forwarded-requests.ts";
 import { Forwarding, type SessionPeers } from "./forwarding.ts";
+import { HttpExchange, type SlowAnswers } from "./http-exchange.ts";
 import { LegacySse } from "./legacy-sse.ts";
 import type { PassConnection, PassedStream } from "./passed-connections.ts";
-import { ModernExchange, PostExchange, type SlowAnswers } from "./post-exchange.ts";
 import {
   type Accepts,
   accepted,
@@ -396,10 +396,12 @@ export class HttpFront implements AsyncDisposable {
       const slow = this.#slow[staysJson ? "staysJson" : "usual"];
       // Clients of older protocol versions treat an event without data as an error, so their answers are not
       // resumable.
-      const resumableId = session.protocolVersion === "2025-11-25" ? message.message.id : null;
-      const exchange = new PostExchange(this.#parts, visit.response, session, accepts, {
+      const isResumable = accepts.json && session.protocolVersion === "2025-11-25";
+      const exchange = new HttpExchange(this.#parts, visit.response, accepts, {
+        session,
         trace: traceOf(visit.request),
-        slowness: accepts.json ? { slow, resumption: this.#resumption, resumableId } : null,
+        slow: accepts.json ? slow : null,
+        resumable: isResumable ? { resumption: this.#resumption, id: message.message.id } : null,
         staysJson,
       });
       session.serve(message.message, exchange);
@@ -439,8 +441,9 @@ export class HttpFront implements AsyncDisposable {
     if (fault !== null) this.#refuse(visit, { ...fault.error, status: 400, id });
     else if (isListen && !accepts.events) this.#refuse(visit, NO_EVENTS);
     else {
-      const mayBuffer = !isListen && refusesLargeEvents(request);
-      const exchange = new ModernExchange(this.#parts, response, accepts, this.#slow.modern, mayBuffer);
+      const staysJson = !isListen && refusesLargeEvents(request);
+      const options = { session: null, slow: this.#slow.modern, staysJson };
+      const exchange = new HttpExchange(this.#parts, response, accepts, options);
       exchange.whenGone(modern.serve(checked.request, exchange));
     }
   }
@@ -450,8 +453,8 @@ export class HttpFront implements AsyncDisposable {
     const { session, errors, answers } = batch;
     if (!this.#admission.mayAskAll(visit, batch)) return;
     if (answers > errors.length) {
-      const options = { trace: traceOf(request), batch: answers };
-      serveBatch(batch, new PostExchange(this.#parts, response, session, accepts, options));
+      const options = { session, trace: traceOf(request), batch: answers };
+      serveBatch(batch, new HttpExchange(this.#parts, response, accepts, options));
       return;
     }
     serveBatch({ ...batch, errors: [] }, NO_OUTLET);
@@ -462,9 +465,10 @@ export class HttpFront implements AsyncDisposable {
 
   #initialize(visit: Visit, accepts: Accepts, request: RpcRequest): void {
     const { gateway } = this.#options;
+    const exchange = new HttpExchange(this.#parts, visit.response, accepts, { session: null });
     const introduction = readIntroduction(request.params);
     if (!introduction.ok) {
-      this.#answer(visit, accepts, responseJson(request.id, introduction.reply));
+      exchange.answer(request.id, introduction.reply);
       return;
     }
     const room = this.store.makeRoom(visit.principal);
@@ -480,22 +484,12 @@ export class HttpFront implements AsyncDisposable {
     gateway.opened(session);
     const answer = (): void => {
       visit.response.setHeader("Mcp-Session-Id", id);
-      this.#answer(visit, accepts, responseJson(request.id, reply));
+      exchange.answer(request.id, reply);
     };
     // The client gets the id only once the session is on disk.
     const saved = this.store.save(session);
     if (saved === null) answer();
     else void saved.then(() => this.#guarded(visit, answer));
-  }
-
-  #answer({ response }: Visit, accepts: Accepts, json: string): void {
-    if (accepts.json) {
-      answerJson(this.#parts, response, 200, json);
-      return;
-    }
-    const stream = new SseStream(this.#parts, response, () => {});
-    stream.sendAnyway(json);
-    stream.end();
   }
 }
 

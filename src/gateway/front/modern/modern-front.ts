@@ -1,5 +1,5 @@
 // Serves requests of protocol 2026-07-28, which have no session, for all transports.
-import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import { MountaineerError } from "../../../runtime/errors.ts";
 import { FleetingSet } from "../../../runtime/fleeting.ts";
 import { settledWithin } from "../../../runtime/time/clock.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
@@ -25,7 +25,7 @@ import {
   MODERN_VERSION,
   OWN_BACKEND,
 } from "../../protocol.ts";
-import { tooManyValues } from "../../written-results.ts";
+import { runCall } from "../session/call.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { WITHDRAWN } from "../session/session.ts";
@@ -155,7 +155,7 @@ export class ModernFront {
     const call = new ModernCall(parts, request, { params: withoutTask(params), isAgreed, task }, outlet);
     this.#calls.add(call);
     const unlog = request.logLevel === null ? nothing : gateway.logsAt(request.logLevel);
-    const settled = (reply: Reply): void => {
+    runCall(gateway, logger, call, (reply) => {
       this.#calls.delete(call);
       unlog();
       // The server may still be working. Its messages must not count for the identity's next request.
@@ -168,33 +168,8 @@ export class ModernFront {
       this.#identities.giveBack(identity, !isUnfinished);
       call.answer(reply);
       if (this.#isEnding && this.#calls.size === 0) this.#idle.resolve();
-    };
-    const failed = (error: unknown): void => {
-      const unread = tooManyValues(error);
-      if (unread !== null) {
-        settled(unread);
-        return;
-      }
-      logger.error("a request was not handled", { method: request.method, error: errorText(error) });
-      settled(errorReply(INTERNAL_ERROR, "internal error"));
-    };
-    try {
-      this.#handle(call).then(settled, failed);
-    } catch (error) {
-      failed(error);
-    }
-    return () => call.gone(outlet, new MountaineerError("aborted", "the client closed the connection"));
-  }
-
-  #handle({ client, work }: ModernCall): Promise<Reply> {
-    const { gateway } = this.#options;
-    const ready = gateway.awaited(client, work);
-    if (ready === null) return work.served.handle(work);
-    return ready.then(() => {
-      if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was taken back");
-      const served = gateway.served.forClient(client);
-      return served.handle({ ...work, served });
     });
+    return () => call.gone(outlet, new MountaineerError("aborted", "the client closed the connection"));
   }
 
   readonly #complete = (request: ModernRequest, reply: Reply): Reply =>

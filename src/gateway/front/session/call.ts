@@ -1,9 +1,21 @@
-// A call in flight that belongs to a session.
+// A call in flight that belongs to a session, and how any call is run.
+import { errorText } from "../../../runtime/errors.ts";
+import type { Logger } from "../../../runtime/log/log.ts";
 import { CallAbort } from "../../call-signal.ts";
 import type { CallPort, Question } from "../../client-port.ts";
-import { type JsonObject, jsonOf, type Reply, type RpcId, type RpcRequest } from "../../json-rpc.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  INTERNAL_ERROR,
+  type JsonObject,
+  jsonOf,
+  type Reply,
+  type RpcId,
+  type RpcRequest,
+} from "../../json-rpc.ts";
 import type { GatewayRequest, ServingSet } from "../../middleware/middleware.ts";
-import type { SessionPort } from "./front-contract.ts";
+import { tooManyValues } from "../../written-results.ts";
+import type { FrontGateway, SessionPort } from "./front-contract.ts";
 import type { CallOutlet } from "./outlet.ts";
 import type { Questions } from "./questions.ts";
 
@@ -59,5 +71,34 @@ export class Call implements CallPort {
 
   abort(reason: unknown): void {
     this.#abort.abort(reason);
+  }
+}
+
+/** Runs the call once the backend that it needs is ready, or has failed to start. `settled` gets the reply, once. */
+export function runCall(
+  gateway: FrontGateway,
+  logger: Logger,
+  { client, work }: { readonly client: SessionPort; readonly work: GatewayRequest },
+  settled: (reply: Reply) => void,
+): void {
+  const handleAfter = async (ready: Promise<void>): Promise<Reply> => {
+    await ready;
+    if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was taken back");
+    const served = gateway.served.forClient(client);
+    return served.handle({ ...work, served });
+  };
+  const failed = (error: unknown): void => {
+    const unread = tooManyValues(error);
+    if (unread === null) {
+      logger.error("a request was not handled", { method: work.method, error: errorText(error) });
+    }
+    settled(unread ?? errorReply(INTERNAL_ERROR, "internal error"));
+  };
+  try {
+    const ready = gateway.awaited(client, work);
+    const handled = ready === null ? work.served.handle(work) : handleAfter(ready);
+    handled.then(settled, failed);
+  } catch (error) {
+    failed(error);
   }
 }

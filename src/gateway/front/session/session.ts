@@ -1,7 +1,7 @@
 // One client session, for all transports. It holds what the client said at initialize, calls in flight, questions to
 // the client, and notifications that are not delivered yet.
 import { dropOldest } from "../../../runtime/bounded-map.ts";
-import { errorText, MountaineerError } from "../../../runtime/errors.ts";
+import { MountaineerError } from "../../../runtime/errors.ts";
 import { FleetingMap } from "../../../runtime/fleeting.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
 import { type ClientPort, mayGoOn, type Principal, principalKey, type Question } from "../../client-port.ts";
@@ -9,7 +9,6 @@ import {
   BACKEND_UNAVAILABLE,
   type Classified,
   errorReply,
-  INTERNAL_ERROR,
   INVALID_REQUEST,
   idKey,
   isError,
@@ -32,8 +31,7 @@ import {
   RESOURCE_UPDATED,
   UNSUPPORTED_VERSION,
 } from "../../protocol.ts";
-import { tooManyValues } from "../../written-results.ts";
-import { Call } from "./call.ts";
+import { Call, runCall } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
 import { type CallOutlet, NO_OUTLET, type Outlet, refusalInFlight, responseJson } from "./outlet.ts";
 import { Questions } from "./questions.ts";
@@ -180,35 +178,16 @@ export class Session implements SessionPort {
       outlet.answer(message.id, immediate);
       return;
     }
-    const { gateway } = this.#options;
+    const { gateway, logger } = this.#options;
     const call = new Call(this, this.#questions, message, outlet, this.#served);
     this.#calls.set(idKey(message.id), call);
     this.inFlight += 1;
-    const settled = (reply: Reply): void => {
+    runCall(gateway, logger, call, (reply) => {
       this.inFlight -= 1;
       if (!isError(reply)) this.#noteSubscription(message);
       this.#close(call, reply);
       this.#options.onSettled();
-    };
-    const failed = (error: unknown): void => {
-      const unread = tooManyValues(error);
-      if (unread !== null) {
-        settled(unread);
-        return;
-      }
-      this.#options.logger.error("a request was not handled", {
-        method: message.method,
-        error: errorText(error),
-      });
-      settled(errorReply(INTERNAL_ERROR, "internal error"));
-    };
-    try {
-      const ready = gateway.awaited(this, call.work);
-      const work = ready === null ? call.work.served.handle(call.work) : this.#handleAfter(ready, call);
-      work.then(settled, failed);
-    } catch (error) {
-      failed(error);
-    }
+    });
   }
 
   /** Renews the subscriptions from before a restart, each as soon as its backend is ready. */
@@ -293,13 +272,6 @@ export class Session implements SessionPort {
 
   get #served(): ServingSet {
     return this.#options.gateway.served.forClient(this);
-  }
-
-  async #handleAfter(ready: Promise<void>, { work }: Call): Promise<Reply> {
-    await ready;
-    if (work.signal.aborted) return errorReply(BACKEND_UNAVAILABLE, "the request was taken back");
-    const served = this.#served;
-    return served.handle({ ...work, served });
   }
 
   #noteSubscription({ method, params }: RpcRequest): void {

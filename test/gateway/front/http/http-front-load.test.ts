@@ -5,11 +5,7 @@ import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import { test } from "node:test";
 import { CoarseTimer } from "../../../../src/gateway/front/http/coarse-timer.ts";
-import {
-  ModernExchange,
-  PostExchange,
-  type SlowAnswers,
-} from "../../../../src/gateway/front/http/post-exchange.ts";
+import { HttpExchange, type SlowAnswers } from "../../../../src/gateway/front/http/http-exchange.ts";
 import type { Resumption } from "../../../../src/gateway/front/http/resumption.ts";
 import type { StreamParts } from "../../../../src/gateway/front/http/sse-stream.ts";
 import type { Session } from "../../../../src/gateway/front/session/session.ts";
@@ -285,10 +281,10 @@ test("D2 of a client that is gone nothing is kept to be taken up again", async (
   const response = new ServerResponse(new IncomingMessage(new Socket()));
   const opened: unknown[] = [];
   const resumption = { open: (...given: unknown[]) => void opened.push(given) } as object as Resumption;
-  const slowness = { slow, resumption, resumableId: 1 };
   // Neither is asked for anything while nothing is sent.
   const [parts, session] = [{ clock } as object as StreamParts, {} as Session];
-  new PostExchange(parts, response, session, { json: true, events: true }, { slowness });
+  const options = { session, slow, resumable: { resumption, id: 1 } };
+  new HttpExchange(parts, response, { json: true, events: true }, options);
   response.destroy();
   await clock.advance(10_000);
   assert.deepEqual(opened, []);
@@ -299,11 +295,11 @@ test("D2 a request whose client is gone does not wait to be slow", async () => {
   const slow: SlowAnswers = new CoarseTimer(clock, 15_000, (answer) => answer.becomeStream());
   const response = new ServerResponse(new IncomingMessage(new Socket()));
   let gone = 0;
-  new ModernExchange(
+  new HttpExchange(
     { clock } as object as StreamParts,
     response,
     { json: true, events: true },
-    slow,
+    { session: null, slow },
   ).whenGone(() => {
     gone += 1;
   });

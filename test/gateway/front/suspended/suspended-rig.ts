@@ -78,7 +78,7 @@ export function createSuspendedRig({
       },
     };
     const gone = front.serve(requestOf(++ids, given), outlet);
-    // As ModernExchange has it.
+    // As HttpExchange has it.
     return { answers, notices, close: () => (answers.length === 0 ? gone() : undefined) };
   };
   return {
