@@ -8,7 +8,7 @@ import { silentLogger } from "../runtime/log/log.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { systemClock as clock } from "../runtime/time/clock.ts";
 import { createApprovalKeeper } from "./approvals/approval-keeper.ts";
-import { guardedPlaces, openApprovals, startApprovals } from "./approvals/start-approvals.ts";
+import { groundOf, openApprovals, startApprovals } from "./approvals/start-approvals.ts";
 import { openHome } from "./compose/home.ts";
 import { keptLayerOf } from "./fleet-part.ts";
 import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
@@ -67,8 +67,8 @@ export async function approveEdited(
   const opened = await openApprovals({ home, clock, environment }, signal);
   // In a home without approvals, the next daemon approves the whole file.
   if (opened.loaded.approvals === null) return 0;
-  const places = guardedPlaces(place, snapshot.path);
-  const parts = { ...opened, places, clock, logger: silentLogger, publish: () => {}, writes: true };
+  const ground = groundOf(place, snapshot.path);
+  const parts = { ...opened, ...ground, clock, logger: silentLogger, publish: () => {}, writes: true };
   await using keeper = createApprovalKeeper(parts);
   const { ids, ...grant } = keeper.edited(before, snapshot.config, null);
   const whole = await withKeptLayer(home, snapshot);

@@ -18,7 +18,7 @@ import {
 } from "../../src/config/values/names.ts";
 import { expandPath, isWithin, parsePath } from "../../src/config/values/paths.ts";
 import { isShowable } from "../../src/config/values/secret-text.ts";
-import { PLACES } from "./approval/places.ts";
+import { GROUND } from "./approval/places.ts";
 import { accepted, refused, SHARE } from "./support.ts";
 
 function address(text: string) {
@@ -401,9 +401,9 @@ test("E2 what a route would run waits, with all routes of its backend, and is sh
   const { config: first } = await accepted(`[trust]\napprove = "commands"\n${HERE}${LAN}`);
   const evil = route('command = "evil"', "[backends.files.routes.env]", 'TOKEN = "${KEY}"');
   const { config: second } = await accepted(`[trust]\napprove = "commands"\n${HERE}${evil}`);
-  const begun = decideHeld({ file: first, running: null, approvals: null, places: PLACES });
+  const begun = decideHeld({ file: first, running: null, approvals: null, ...GROUND });
   const { running, approvals } = { running: begun.effective, approvals: begun.approvals };
-  const held = decideHeld({ file: second, running, approvals, places: PLACES });
+  const held = decideHeld({ file: second, running, approvals, ...GROUND });
   assert.deepEqual(held.effective.backends, first.backends);
   const [entry] = held.waiting;
   assert.equal(entry?.kind, "runs");
@@ -417,12 +417,12 @@ test("E2 a backend that becomes one with routes waits, and runs as it was", asyn
     '[trust]\napprove = "commands"\n[backends.files]\nurl = "http://one.example/mcp"\n',
   );
   const { config: second } = await accepted(`[trust]\napprove = "commands"\n${LAN}${HERE}`);
-  const begun = decideHeld({ file: first, running: null, approvals: null, places: PLACES });
+  const begun = decideHeld({ file: first, running: null, approvals: null, ...GROUND });
   const held = decideHeld({
     file: second,
     running: begun.effective,
     approvals: begun.approvals,
-    places: PLACES,
+    ...GROUND,
   });
   const [files] = held.effective.backends;
   assert.deepEqual(files?.connection, first.backends[0]?.connection);

@@ -23,14 +23,3 @@ export function inOrder(config: MountaineerConfig, approved: readonly string[]):
 export function orderWith(names: readonly string[], before: readonly string[]): readonly string[] {
   return [...names, ...before.filter((name) => !names.includes(name))];
 }
-
-/**
- * True if an edit reorders backends, or inserts one before another. Removing backends, or adding some at the
- * end, does not count.
- */
-export function movesBackends(before: readonly BackendConfig[], after: readonly BackendConfig[]): boolean {
-  const were = before.map(({ name }) => name);
-  const are = after.map(({ name }) => name);
-  const left = were.filter((name) => are.includes(name));
-  return orderWith(left, are).some((name, place) => are[place] !== name);
-}

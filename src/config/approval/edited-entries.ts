@@ -1,8 +1,8 @@
 // The approvals that a person's edit gives: to the entries that the edit changed, if the person was shown them. Pure.
 import type { MountaineerConfig } from "../snapshot.ts";
-import { BACKEND_ORDER, movesBackends } from "./backend-order.ts";
+import { BACKEND_ORDER, orderOf } from "./backend-order.ts";
 import { type ApprovedEntry, decideHeld, type Grant, type HeldInput, withAllOn } from "./decide-held.ts";
-import { entriesOf, isSameParts } from "./entries.ts";
+import { entriesOf, isSameMeaning, isSameParts } from "./entries.ts";
 
 interface EditedInput extends Omit<HeldInput, "file"> {
   readonly before: MountaineerConfig;
@@ -23,27 +23,28 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   const waitedToRun = waitingIn({ ...known, file: before });
   const [was, is] = [entriesOf(file), entriesOf(withAllOn(after))];
   const [ran, runs] = [entriesOf(before), entriesOf(after)];
-  const forgets = new Set<string>();
-  const changed = [...new Set([...was.keys(), ...is.keys()])].filter((id) => {
-    const [old, now] = [was.get(id)?.parts, is.get(id)?.parts];
-    const isSwitched = ran.has(id) !== runs.has(id);
-    if (now === undefined) return true;
-    if (waited.has(id)) {
-      if (isSwitched && !runs.has(id)) forgets.add(id);
-      return forgets.has(id);
-    }
-    if (old === undefined || isSwitched) return true;
-    if (waitedToRun.has(id)) return false;
-    return !isSameParts(old, now);
-  });
-  const moves = movesBackends(before.backends, after.backends) && !waitedToRun.has(BACKEND_ORDER);
-  const order = after.backends.map(({ name }) => name).filter((name) => !waited.has(`backends.${name}`));
+  const isOff = (id: string): boolean => ran.has(id) && !runs.has(id);
   // `[trust]` is loosened only by `mountaineer approve`; tightening it needs no approval.
   const unseen = new Set(["trust", ...(after.layer?.brings ?? [])]);
-  const ids = new Set(changed.filter((id) => !unseen.has(id)));
-  return moves
-    ? { ids: ids.add(BACKEND_ORDER), forgets, loosens: false, order }
-    : { ids, forgets, loosens: false };
+  const changed = [...new Set([...was.keys(), ...is.keys()])].filter((id) => {
+    if (unseen.has(id)) return false;
+    const [old, now] = [was.get(id)?.parts, is.get(id)?.parts];
+    if (now === undefined) return true;
+    if (waited.has(id)) return isOff(id);
+    if (old === undefined || ran.has(id) !== runs.has(id)) return true;
+    return !waitedToRun.has(id) && !isSameParts(old, now);
+  });
+  const ids = new Set(changed);
+  const forgets = new Set(changed.filter((id) => waited.has(id) && is.has(id)));
+  const [old, now] = [orderOf(before), orderOf(after)];
+  const isMoved = !isSameMeaning(
+    old.filter((name) => now.includes(name)),
+    now,
+  );
+  // The order that a person gives is approved, unless another one waits that they were not shown.
+  if (!isMoved || waitedToRun.has(BACKEND_ORDER)) return { ids, forgets, loosens: false };
+  const order = after.backends.map(({ name }) => name).filter((name) => !waited.has(`backends.${name}`));
+  return { ids: ids.add(BACKEND_ORDER), forgets, loosens: false, order };
 }
 
 /**
@@ -71,5 +72,7 @@ function waitingIn(input: HeldInput): ReadonlySet<string> {
 
 /** Returns the entries without the mark that a person has disabled them. */
 function asSwitchedOn(entries: ReadonlyMap<string, ApprovedEntry>): ReadonlyMap<string, ApprovedEntry> {
-  return new Map([...entries].map(([id, { live, parts }]) => [id, { live, parts }]));
+  return new Map(
+    [...entries].map(([id, { whole, state }]) => [id, { whole, state: state === "off" ? "gone" : state }]),
+  );
 }

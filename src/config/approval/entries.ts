@@ -2,7 +2,6 @@
 // a part decides whether a change of it needs an approval. Pure.
 import { isDeepStrictEqual } from "node:util";
 import { isReference } from "../../secrets/reference.ts";
-import { routesOf } from "../backend-routes.ts";
 import { isReordered } from "../diff.ts";
 import { backendKeys, serverKeys } from "../schema/gateway-schema.ts";
 import { configFile } from "../schema/schema.ts";
@@ -10,14 +9,7 @@ import type { Approval, EntryKind } from "../schema/schema-keys.ts";
 import { approvalsIn } from "../schema/settled.ts";
 import { aliasKeys, globalKeys, shareKeys } from "../schema/share-schema.ts";
 import { trustKeys } from "../schema/trust-schema.ts";
-import {
-  type BackendConfig,
-  MANAGEMENT_DEFAULT,
-  type MountaineerConfig,
-  SERVER_DEFAULT,
-  type ServerConfig,
-  snakeCase,
-} from "../snapshot.ts";
+import { type MountaineerConfig, SERVER_DEFAULT, snakeCase } from "../snapshot.ts";
 import { BACKEND_ORDER, orderOf } from "./backend-order.ts";
 
 /** A plain value; references to secrets stay references. */
@@ -28,6 +20,8 @@ export type EntryValue =
   | null
   | readonly EntryValue[]
   | { readonly [key: string]: EntryValue };
+
+export type Fields = Readonly<Record<string, EntryValue>>;
 
 interface EntryPart {
   readonly kind: EntryKind;
@@ -44,6 +38,9 @@ export interface Entry {
   readonly group: EntryGroup;
   /** For example `files`, `CORE` or `incoming_auth`. */
   readonly name: string;
+  /** The entry as the engine has it, with the fields that need no approval. */
+  readonly whole: Fields;
+  /** The fields that need an approval in some mode; an absent one is null. */
   readonly parts: EntryParts;
 }
 
@@ -57,79 +54,100 @@ const BACKEND_FIELDS: Kinds = {
   enabled: "free",
 };
 const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends", access: "access" };
-/** `management` is `free` here, because `entriesOf` adds the part of this key with `managementPart`. */
-const SERVER_FIELDS: Kinds = { ...approvalsIn(serverKeys), management: "free" };
 
 const SECTION_KINDS = approvalsIn(configFile.keys);
-/** Sections that are not approved as one entry: each has members, or parts of several kinds. */
+/** Sections that are not one entry with one part: each has members, or parts of several kinds. */
 const DIVIDED = ["global", "server", "backends", "incomingAuth", "trust", "shares", "aliases"];
-
-/** Sections that are one entry as a whole. The names are the keys of `MountaineerConfig`. */
-export const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
+/** Sections of one part. The names are the keys of `MountaineerConfig`. */
+const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
   (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
 ) as readonly (keyof MountaineerConfig)[];
 
+/**
+ * The fields of the sections that are entries, by id. The sign-in and `[server]` are one entry, because a listening
+ * address beyond this machine is valid only with a sign-in.
+ */
+const SECTIONS: Readonly<Record<string, Kinds>> = {
+  global: approvalsIn(globalKeys),
+  incoming_auth: { ...approvalsIn(serverKeys), incomingAuth: "access", isListed: "free" },
+  trust: approvalsIn(trustKeys),
+  ...Object.fromEntries(
+    WHOLE_SECTIONS.map((key) => [snakeCase(key), { [key]: SECTION_KINDS[key] ?? "runs" }]),
+  ),
+};
+
+/** The entries of a configuration. A backend that is off is none. */
 export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry> {
-  const entries: Entry[] = [
-    ...config.backends.filter(({ enabled }) => enabled).map(backendEntry),
-    ...config.shares.map((share) => member("shares", share.name, partsOf(share, SHARE_FIELDS))),
-    ...config.aliases.map((alias) => member("aliases", alias.name, partsOf(alias, approvalsIn(aliasKeys)))),
-    section("global", partsOf(config.global, approvalsIn(globalKeys))),
-    // One entry for the sign-in and `[server]`, because a listening address beyond this machine is valid only
-    // with a sign-in.
-    section("incoming_auth", {
-      incomingAuth: { kind: "access", value: plain(config.incomingAuth) },
-      ...partsOf(config.server ?? SERVER_DEFAULT, SERVER_FIELDS),
-      management: managementPart(config.server),
-    }),
-    section("trust", partsOf(config.trust, approvalsIn(trustKeys))),
-    ...WHOLE_SECTIONS.map((key) => section(snakeCase(key), partsOf({ [key]: config[key] }, SECTION_KINDS))),
+  const { backends, shares, aliases, global, incomingAuth, server, trust } = config;
+  const isListed = server !== null;
+  const entries = [
+    ...backends.filter(({ enabled }) => enabled).map((one) => entryOf("backends", one.name, one)),
+    ...shares.map((one) => entryOf("shares", one.name, one)),
+    ...aliases.map((one) => entryOf("aliases", one.name, one)),
+    entryOf("sections", "global", global),
+    entryOf("sections", "incoming_auth", { ...(server ?? SERVER_DEFAULT), isListed, incomingAuth }),
+    entryOf("sections", "trust", trust),
+    ...WHOLE_SECTIONS.map((key) => entryOf("sections", snakeCase(key), { [key]: config[key] })),
   ];
   return new Map(entries.map((entry) => [entry.id, entry]));
 }
 
-/**
- * Returns the part of an entry for the keys of `management`. Its value is null if all these keys have their defaults,
- * so that approvals from before these keys existed stay valid.
- */
-function managementPart(server: ServerConfig | null): EntryPart {
-  const { management = MANAGEMENT_DEFAULT } = server ?? {};
-  const isDefault = isDeepStrictEqual(management, MANAGEMENT_DEFAULT);
-  return { kind: "runs", value: isDefault ? null : plain(management) };
+/** The configuration with the sections of these entries. */
+export function withSections(
+  config: MountaineerConfig,
+  entries: readonly (readonly [id: string, whole: Fields])[],
+): MountaineerConfig {
+  const sections = entries.map(([id, whole]) => {
+    if (id === "global" || id === "trust") return { [id]: whole };
+    if (id !== "incoming_auth") return whole;
+    const { incomingAuth, isListed, ...server } = whole;
+    return { incomingAuth, server: isListed === true ? server : null };
+  });
+  // The values have their sections' types: they were copied from a configuration, and the sealed file of approvals
+  // detects changes.
+  return { ...config, ...(Object.assign({}, ...sections) as Partial<MountaineerConfig>) };
 }
 
-function backendEntry(backend: BackendConfig): Entry {
-  const { connection, routes, ...parts } = partsOf(withoutProtocol(backend), BACKEND_FIELDS);
+/** The entry of the fields, which may have been approved by an earlier version. */
+export function entryOf(group: EntryGroup, name: string, fields: object): Entry {
+  const whole = Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, plain(value)]));
+  const id = group === "sections" ? name : `${group}.${name}`;
+  return { id, group, name, whole, parts: PARTS[group](whole, name) };
+}
+
+const PARTS: Readonly<Record<EntryGroup, (whole: Fields, name: string) => EntryParts>> = {
+  backends: backendParts,
+  shares: (whole) => partsOf(whole, SHARE_FIELDS),
+  aliases: (whole) => partsOf(whole, approvalsIn(aliasKeys)),
+  sections: (whole, name) => partsOf(whole, SECTIONS[name] ?? {}),
+};
+
+function backendParts(whole: Fields): EntryParts {
+  const { connection = null, routes = null, ...others } = whole;
+  const ways = isList(routes) ? routes.map((route) => membersOf(route)["connection"] ?? null) : [connection];
   // `connection` is a copy of the first route's connection. Both get the same kind, so that both need an approval or
   // neither does.
-  const kind = routesOf(backend).some((route) => route.connection.type === "stdio") ? "runs" : "sends";
-  return member("backends", backend.name, {
-    ...(connection === undefined ? {} : { connection: { ...connection, kind } }),
-    ...(routes === undefined ? {} : { routes: { ...routes, kind } }),
-    ...parts,
-  });
+  const kind = ways.some((way) => membersOf(way)["type"] === "stdio") ? "runs" : "sends";
+  return {
+    connection: { kind, value: withoutProtocol(connection) },
+    routes: { kind, value: withoutProtocol(routes) },
+    ...partsOf(others, BACKEND_FIELDS),
+  };
 }
 
-/** The backend without its MCP version, which affects neither the program nor the destination of requests. */
-function withoutProtocol(backend: BackendConfig): BackendConfig {
-  const unspoken = ({ protocol: _protocol, ...connection }: BackendConfig["connection"]) => connection;
-  const routes = backend.routes?.map((route) => ({ ...route, connection: unspoken(route.connection) }));
-  return { ...backend, connection: unspoken(backend.connection), ...(routes && { routes }) };
+/** A connection or routes without the MCP version, which affects neither the program nor the destination of requests. */
+function withoutProtocol(value: EntryValue): EntryValue {
+  if (isList(value)) return value.map(withoutProtocol);
+  const { protocol: _, connection, ...others } = membersOf(value);
+  if (value === null) return null;
+  return connection === undefined ? others : { ...others, connection: withoutProtocol(connection) };
 }
 
-function member(group: EntryGroup, name: string, parts: EntryParts): Entry {
-  return { id: `${group}.${name}`, group, name, parts };
-}
-
-function section(name: string, parts: EntryParts): Entry {
-  return { id: name, group: "sections", name, parts };
-}
-
-function partsOf<T extends object>(one: T, kinds: Kinds): EntryParts {
+function partsOf(whole: Fields, kinds: Kinds): EntryParts {
   const parts: Record<string, EntryPart> = {};
-  for (const [field, value] of Object.entries(one)) {
+  for (const [field, value] of Object.entries(whole)) {
     const kind = kinds[field] ?? "runs";
-    if (kind !== "free") parts[field] = { kind, value: plain(value) };
+    if (kind !== "free") parts[field] = { kind, value };
   }
   return parts;
 }
@@ -169,6 +187,13 @@ function withoutNulls(value: EntryValue): EntryValue {
   if (typeof value !== "object" || value === null) return value;
   const entries = Object.entries(value).filter(([key, part]) => part !== null && !SAID_ALREADY.has(key));
   return Object.fromEntries(entries.map(([key, part]) => [key, withoutNulls(part)]));
+}
+
+type Members = { readonly [key: string]: EntryValue };
+
+/** The members of a table; none for other values. */
+export function membersOf(value: EntryValue): Members {
+  return typeof value === "object" && value !== null && !isList(value) ? value : {};
 }
 
 /** `Array.isArray`, with a type that also narrows read-only lists. */

@@ -3,9 +3,7 @@
 import { ANY_NAME, SECTIONS } from "../schema/schema.ts";
 import { camelCase, settledName, unitSize } from "../schema/settled.ts";
 import { hostText } from "../values/host-text.ts";
-import { type EntryValue, isList } from "./entries.ts";
-
-type Members = { readonly [key: string]: EntryValue };
+import { type EntryValue, type Fields, isList, membersOf } from "./entries.ts";
 
 /** Names of tables in which people choose the keys. */
 export const CHOSEN_BELOW: ReadonlySet<string> = new Set(
@@ -27,17 +25,13 @@ const UNITS = new Map(
 );
 const SHARE_ROUTES = { tb: "thunderbolt", fallback: "fallback" } as const;
 
-export function membersOf(value: EntryValue): Members {
-  return typeof value === "object" && value !== null && !isList(value) ? value : {};
-}
-
-export function asInFile(parts: Members): Members {
+export function asInFile(parts: Fields): Fields {
   // The listening address is a part of the entry `incoming_auth`.
   const { host = null, publicUrl = null, management = null, ...others } = parts;
   return { ...respelled(others), server: { host, publicUrl, management } };
 }
 
-function respelled(members: Members): Members {
+function respelled(members: Fields): Fields {
   return Object.fromEntries(Object.entries(members).flatMap(([key, value]) => inFile(key, value)));
 }
 
@@ -108,7 +102,7 @@ function overrideInFile(override: EntryValue): EntryValue {
   return respelled({ ...whose, ...membersOf(limits) });
 }
 
-function shareRoutes(routes: Members): readonly (readonly [string, EntryValue])[] {
+function shareRoutes(routes: Fields): readonly (readonly [string, EntryValue])[] {
   return Object.entries(SHARE_ROUTES).flatMap(([route, word]) => {
     const {
       host = null,

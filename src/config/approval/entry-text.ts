@@ -3,15 +3,15 @@
 import { HIDDEN, isAddress, shownArguments, shownText, shownUrl } from "../shown-values.ts";
 import { snakeCase } from "../snapshot.ts";
 import { isSecretHeader, isSecretVariable } from "../values/backend-names.ts";
-import type { PartValues, WaitingEntry } from "./decide-held.ts";
-import { type EntryValue, isList, isSameMeaning } from "./entries.ts";
-import { asInFile, CHOSEN_BELOW, membersOf } from "./entry-keys.ts";
+import type { WaitingEntry } from "./decide-held.ts";
+import { type EntryValue, type Fields, isList, isSameMeaning, membersOf } from "./entries.ts";
+import { asInFile, CHOSEN_BELOW } from "./entry-keys.ts";
 
 /**
  * Lines of `key = value` in the file's order, each with a line break at its end. If `parts` is null, nothing runs and
  * the text is empty.
  */
-export function entryText(parts: PartValues | null): string {
+export function entryText(parts: Fields | null): string {
   if (parts === null) return "";
   // `connection` has the same content as the first route, so only the routes are shown.
   const routes = parts["routes"] ?? null;
@@ -114,7 +114,7 @@ function asSecretText(path: readonly string[], value: EntryValue): string | null
 }
 
 /** What approving the entry would do, in a few words without secrets: for the log, events and status. */
-export function entrySummary(entry: WaitingEntry): string {
+export function entrySummary(entry: Omit<WaitingEntry, "runs">): string {
   const { order } = entry.waiting;
   // Only the entry for the order of backends has the part `order`.
   if (order !== undefined && isList(order)) return `backends would come in the order ${order.join(", ")}`;
@@ -132,7 +132,7 @@ export function entrySummary(entry: WaitingEntry): string {
   return `${who} would ${others === "" ? MEANINGS[kind] : `${what} with another ${others}`}`;
 }
 
-function connectionsOf({ connection = null, routes = null }: PartValues): readonly EntryValue[] {
+function connectionsOf({ connection = null, routes = null }: Fields): readonly EntryValue[] {
   if (!isList(routes)) return [connection];
   return routes.map((route) => membersOf(route)["connection"] ?? null);
 }

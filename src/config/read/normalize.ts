@@ -68,6 +68,11 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
   };
 }
 
+/** The configuration of an empty file. */
+export function blankConfig(place: ConfigPlace): MountaineerConfig {
+  return engineConfig(configFile.read({}, [], []), place);
+}
+
 const SMB_ONLY = ["username", "password", "share_name"] as const;
 const RCLONE_ONLY = ["allow_other", "file_mode", "folder_mode"] as const;
 const HOST_ONLY = ["thunderbolt_interface", "fallback_interface"] as const;

@@ -45,6 +45,8 @@ export interface KeeperOptions {
   readonly file: ApprovalsFile;
   readonly loaded: LoadedApprovals;
   readonly places: GuardedPlaces;
+  /** The configuration of an empty file. */
+  readonly blank: MountaineerConfig;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly publish: (transition: ServiceTransition) => void;
@@ -55,21 +57,21 @@ export interface KeeperOptions {
 }
 
 export function createApprovalKeeper(options: KeeperOptions) {
-  const { file: store, places, clock, logger, publish, writes } = options;
+  const { file: store, places, blank, clock, logger, publish, writes } = options;
   let memory: Approvals | null = options.loaded.approvals;
   let lost = options.loaded.kind === "lost" ? options.loaded : null;
   let mode: ApproveMode = memory?.mode ?? "none";
   let waiting: readonly WaitingEntry[] = [];
   let since = new Map<string, string>();
   let mayWrite = writes;
-  const writer = createApprovalWriter(store, logger, kept(memory));
+  const writer = createApprovalWriter(store, logger, kept(options.loaded));
 
   const look = (
     file: ConfigSnapshot,
     running: MountaineerConfig | null,
     granted: Grant | null,
   ): JudgedFile => {
-    const input = { file: file.config, running, places };
+    const input = { file: file.config, running, places, blank };
     const grant = (approvals: Approvals): Approvals =>
       granted === null ? approvals : withApproved(approvals, input, granted);
     let held = decideHeld({ ...input, approvals: memory === null ? null : grant(memory) });
@@ -97,7 +99,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
   const take = (again: LoadedApprovals): void => {
     lost = again.kind === "lost" ? again : null;
     memory = again.approvals;
-    writer.written = kept(memory);
+    writer.written = kept(again);
   };
 
   return {
@@ -120,7 +122,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
       look(file, running, null),
     /** The grant that an edit of the file implies. */
     edited: (before: MountaineerConfig, after: MountaineerConfig, running: MountaineerConfig | null): Grant =>
-      editedEntries({ before, after, running, approvals: memory, places }),
+      editedEntries({ before, after, running, approvals: memory, places, blank }),
     /**
      * Decides which entries of a file may run, before the file is applied. The approvals are written to disk if there
      * is a grant, or if the home has none yet. Rejects with `secret_unavailable` only if a grant cannot be written.
@@ -158,7 +160,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
       }
       for (const [id, entry] of before) {
         const isOrder = id === BACKEND_ORDER && !waiting.some((one) => one.id === id);
-        const runs = isOrder || held.approvals?.entries.get(id)?.live === true;
+        const runs = isOrder || held.approvals?.entries.get(id)?.state === "runs";
         if (!runs || granted?.ids.has(id) !== true) continue;
         publish(transitionOf("config.entry_approved", entry));
       }
@@ -200,7 +202,7 @@ export function createApprovalKeeper(options: KeeperOptions) {
       const again = await store.read(new AbortController().signal);
       // If the file still cannot be read, the approvals in memory stay.
       if (again.kind === "lost" && again.passes) return false;
-      if (isSame(writer.written, kept(again.approvals))) {
+      if (isSame(writer.written, kept(again))) {
         if (memory !== null) remember(memory);
         return false;
       }
@@ -214,8 +216,8 @@ export function createApprovalKeeper(options: KeeperOptions) {
 }
 
 /** The approvals if they are valid on disk; null if they were lost, or never existed. */
-function kept(approvals: Approvals | null): Approvals | null {
-  return approvals === null || approvals.lost ? null : approvals;
+function kept(loaded: LoadedApprovals): Approvals | null {
+  return loaded.kind === "lost" ? null : loaded.approvals;
 }
 
 /** Writes one version of the approvals after the other. */

@@ -1,5 +1,6 @@
 // The home's approvals on disk. The file is sealed, so that write access to the home alone does not allow to add approvals.
-import type { Approvals, ApprovedEntry, PartValues } from "../../config/approval/decide-held.ts";
+import type { Approvals, ApprovedEntry } from "../../config/approval/decide-held.ts";
+import type { Fields } from "../../config/approval/entries.ts";
 import type { ApproveMode } from "../../config/snapshot.ts";
 import { errorText } from "../../runtime/errors.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
@@ -16,6 +17,9 @@ export type LoadedApprovals =
       readonly reason: string;
       readonly passes: boolean;
     };
+
+/** Names how the entries are written. A file with another form is not read: its approvals are lost. */
+const FORM = "whole entries";
 
 export type ApprovalsFile = ReturnType<typeof openApprovalsFile>;
 
@@ -66,7 +70,12 @@ export function openApprovalsFile(sealed: SealedFile) {
      */
     write: (approvals: Approvals, advances: boolean): Promise<void> =>
       sealed.write(
-        { mode: approvals.mode, entries: Object.fromEntries(approvals.entries), order: approvals.order },
+        {
+          form: FORM,
+          mode: approvals.mode,
+          entries: Object.fromEntries(approvals.entries),
+          order: approvals.order,
+        },
         { deadlineMs: WRITE_DEADLINE_MS },
         { advances, note: approvals.mode },
       ),
@@ -81,7 +90,7 @@ function lost(note: string, reason: string): Extract<LoadedApprovals, { kind: "l
   const mode = isMode(note) ? note : "commands";
   return {
     kind: "lost",
-    approvals: { mode, entries: new Map(), order: [], lost: true },
+    approvals: { mode, entries: new Map(), order: [] },
     reason,
     passes: false,
   };
@@ -97,15 +106,18 @@ function isMode(value: unknown): value is ApproveMode {
 }
 
 function decoded(value: unknown): Approvals | null {
-  if (!isObject(value) || !isObject(value["entries"])) return null;
+  if (!isObject(value) || value["form"] !== FORM || !isObject(value["entries"])) return null;
   const { mode, order } = value;
   if (!isMode(mode) || !Array.isArray(order)) return null;
   const entries = new Map<string, ApprovedEntry>();
   for (const [id, entry] of Object.entries(value["entries"])) {
-    if (!isObject(entry) || typeof entry["live"] !== "boolean" || !isObject(entry["parts"])) return null;
+    if (!isObject(entry) || !isState(entry["state"]) || !isObject(entry["whole"])) return null;
     // The assertion holds: `write` sealed values of this type.
-    const { live, parts, isOff } = entry;
-    entries.set(id, { live, parts: parts as PartValues, ...(isOff === true && { isOff }) });
+    entries.set(id, { state: entry["state"], whole: entry["whole"] as Fields });
   }
-  return { mode, entries, order: order.filter((name) => typeof name === "string"), lost: false };
+  return { mode, entries, order: order.filter((name) => typeof name === "string") };
+}
+
+function isState(value: unknown): value is ApprovedEntry["state"] {
+  return value === "runs" || value === "gone" || value === "off";
 }

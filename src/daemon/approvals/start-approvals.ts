@@ -1,13 +1,13 @@
 // Decides at a start which entries of a configuration may run: all except those that wait for approval.
 import type { ConfigPlace } from "../../config/locate.ts";
-import type { GuardedPlaces } from "../../config/reach.ts";
+import { blankConfig } from "../../config/read/normalize.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import type { KeyringOptions } from "../../secrets/system-keyring.ts";
 import { createApprovalKeeper, type KeeperOptions } from "./approval-keeper.ts";
 import { openApprovalsFile } from "./approvals-file.ts";
 
 /** `writes`: false for commands that only read, or that run backends once. */
-interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places"> {
+interface StartOptions extends Omit<KeeperOptions, "file" | "loaded" | "places" | "blank"> {
   readonly place: ConfigPlace;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly snapshot: ConfigSnapshot;
@@ -25,16 +25,18 @@ export async function startApprovals(options: StartOptions, signal: AbortSignal)
   const { place, environment, snapshot, clock, logger, publish, writes, onGrant } = options;
   const { home } = place;
   const opened = await (options.opened ?? openApprovals({ home, clock, environment }, signal));
-  const places = guardedPlaces(place, snapshot.path);
-  const keeper = createApprovalKeeper({ ...opened, places, clock, logger, publish, writes, onGrant });
+  const ground = groundOf(place, snapshot.path);
+  const keeper = createApprovalKeeper({ ...opened, ...ground, clock, logger, publish, writes, onGrant });
   if (keeper.lostBecause !== null) logger.error("approvals are lost", { reason: keeper.lostBecause });
   const judged = await keeper.judge(snapshot, null);
   keeper.applied(judged);
   return { keeper, snapshot: judged.effective, keyPlace: opened.file.keyPlace };
 }
 
-export function guardedPlaces({ home, userHome }: ConfigPlace, configPath: string): GuardedPlaces {
-  return { homes: [home], configs: [configPath], userHome };
+/** What a configuration of this machine is judged by. */
+export function groundOf(place: ConfigPlace, configPath: string): Pick<KeeperOptions, "places" | "blank"> {
+  const { home, userHome } = place;
+  return { places: { homes: [home], configs: [configPath], userHome }, blank: blankConfig(place) };
 }
 
 export type OpenedApprovals = Awaited<ReturnType<typeof openApprovals>>;

@@ -9,7 +9,7 @@ import {
 import { withRevisions } from "../../../src/config/read/secret-uses.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { accepted } from "../support.ts";
-import { PLACES } from "./places.ts";
+import { GROUND } from "./places.ts";
 
 /** A home that goes from file to file, as a daemon does. */
 export function world() {
@@ -18,7 +18,7 @@ export function world() {
   let file: MountaineerConfig | null = null;
   const look = (): Held => {
     if (file === null) throw new TypeError("no file yet");
-    const held = decideHeld({ file, running, approvals, places: PLACES });
+    const held = decideHeld({ file, running, approvals, ...GROUND });
     running = held.effective;
     approvals = held.approvals;
     return held;
@@ -32,7 +32,7 @@ export function world() {
       if (file === null || approvals === null) throw new TypeError("nothing waits");
       approvals = withApproved(
         approvals,
-        { file, running, places: PLACES },
+        { file, running, ...GROUND },
         { ids: new Set(ids), loosens: false },
       );
       return look();
@@ -44,7 +44,7 @@ export function world() {
     },
     lose(mode: Approvals["mode"]): Held {
       running = null;
-      approvals = { mode, entries: new Map(), order: [], lost: true };
+      approvals = { mode, entries: new Map(), order: [] };
       return look();
     },
   };
@@ -80,17 +80,6 @@ test("E2 what stands is approved at the first start, and a command that comes la
   assert.equal(runs(home.restart()).length, 2);
 });
 
-test("E2 a changed command waits while its approved version keeps serving, also for the next daemon", async () => {
-  const home = world();
-  await home.save(FILES);
-  const evil = FILES.replace("serve", "evil").replace("[backends.files]", "[backends.files]\ngroup = 'new'");
-  const held = await home.save(evil);
-  assert.deepEqual(runs(held), ["files: serve /home/ann"]);
-  assert.equal(held.effective.backends[0]?.group, "new", "what needs no approval applies");
-  assert.deepEqual(runs(home.restart()), ["files: serve /home/ann"]);
-  assert.deepEqual(ids(await home.save(FILES)), [], "put back, nothing waits");
-});
-
 test("E2 the mode follows from whether a backend reaches the home, over the running and the new file together", async () => {
   const home = world();
   const calm = await home.save(CALM);
@@ -104,25 +93,9 @@ test("E2 the mode follows from whether a backend reaches the home, over the runn
   assert.deepEqual([narrowed.mode, ids(narrowed)], ["commands", ["backends.other"]], "and it stays");
   const running = (await accepted(`${FILES}[trust]\napprove = "none"\n`)).config;
   const file = (await accepted(OTHER)).config;
-  const left = decideHeld({ file, running, approvals: null, places: PLACES });
+  const left = decideHeld({ file, running, approvals: null, ...GROUND });
   assert.deepEqual([left.mode, ids(left)], ["commands", ["backends.other"]], "what ran counts");
 });
-
-for (const [what, first] of [
-  ["the key", '[trust]\napprove = "none"\n'],
-  ["the removal of who reaches the home", ""],
-] as const) {
-  test(`E2 two edits in a row, first loosening by ${what} and then a command, do not get through`, async () => {
-    const home = world();
-    await home.save(first === "" ? FILES : FILES);
-    const loosened = await home.save(first === "" ? CALM.replace("calm", "serve") : FILES + first);
-    assert.equal(loosened.mode, "commands");
-    const held = await home.save((first === "" ? "" : FILES) + first + OTHER);
-    assert.ok(!runs(held).some((line) => line.startsWith("other")));
-    assert.ok(ids(held).includes("backends.other"));
-    assert.ok(!runs(home.restart()).some((line) => line.startsWith("other")));
-  });
-}
 
 test("E2 a loosened approve waits until a person approves it, and a tightened one holds at once", async () => {
   const home = world();
@@ -136,29 +109,6 @@ test("E2 a loosened approve waits until a person approves it, and a tightened on
   assert.deepEqual([loosened.mode, loosened.waiting], ["none", []]);
   assert.deepEqual(runs(await home.save(`${FILES}${OTHER}[trust]\napprove = "none"\n`)).length, 2);
   assert.equal((await home.save(`${FILES}${OTHER}[trust]\napprove = "commands"\n`)).mode, "commands");
-});
-
-test("E2 a renamed backend, one that was gone, and one that swaps with another run as they were approved", async () => {
-  const home = world();
-  await home.save(FILES + OTHER);
-  const renamed = await home.save(FILES.replace("files", "docs") + OTHER);
-  assert.deepEqual([runs(renamed)[0], ids(renamed)], ["docs: serve /home/ann", []]);
-  await home.save(OTHER);
-  assert.deepEqual(ids(await home.save(FILES + OTHER)), [], "as it was");
-  const changed = await home.save(OTHER);
-  assert.deepEqual(runs(changed), ["other: rm"]);
-  const other = await home.save(FILES.replace("serve", "evil") + OTHER);
-  assert.deepEqual([runs(other), ids(other)], [["other: rm"], ["backends.files"]], "not even as it was once");
-});
-
-test("E2 a backend that is off decides nothing, and one that is switched on needs what runs then approved", async () => {
-  const home = world();
-  const off = OTHER.replace("[backends.other]", "[backends.other]\nenabled = false");
-  assert.deepEqual(ids(await home.save(FILES + off)), []);
-  assert.deepEqual(ids(await home.save(FILES + OTHER)), ["backends.other"]);
-  home.approve("backends.other");
-  assert.deepEqual(ids(await home.save(FILES + off)), []);
-  assert.deepEqual(ids(await home.save(FILES + OTHER)), [], "as it was");
 });
 
 test("E2 with all, hosts, addresses and who may do what wait, too; with commands they apply", async () => {
@@ -192,24 +142,6 @@ test("E2 with all, hosts, addresses and who may do what wait, too; with commands
   const back = await strict.save(after + all);
   assert.ok(!ids(back).includes("aliases.docs"), "the alias is as it was");
   assert.deepEqual([back.effective.shares, back.effective.aliases], [[], []], "its share is not");
-});
-
-test("E2 an address beyond this machine is held with its sign-in, never without", async () => {
-  const home = world();
-  const all = `${FILES}[trust]\napprove = "all"\n`;
-  await home.save(all);
-  const open = `${all}[server]\nhost = "0.0.0.0"\n[incoming_auth]\ntype = "local"\ntoken = "\${T}"\n`;
-  const held = await home.save(open);
-  assert.deepEqual(ids(held), ["incoming_auth"]);
-  assert.deepEqual(
-    [held.effective.server?.host, held.effective.incomingAuth.type],
-    ["127.0.0.1", "anonymous"],
-  );
-  const approved = home.approve("incoming_auth");
-  assert.deepEqual(
-    [approved.effective.server?.host, approved.effective.incomingAuth.type],
-    ["0.0.0.0", "local"],
-  );
 });
 
 test("E2 a `[server]` that is removed and comes back with the defaults needs an approval", async () => {
@@ -294,9 +226,12 @@ test("E2 with all, what waits in `management` and in tables with chosen keys lea
 
 test("E2 of what was removed the newest two hundred are remembered", async () => {
   const file = (await accepted(FILES)).config;
-  const gone = Array.from({ length: 300 }, (_, n) => [`backends.b${n}`, { live: false, parts: {} }] as const);
-  const given: Approvals = { mode: "commands", entries: new Map(gone), order: [], lost: false };
-  const { approvals } = decideHeld({ file, running: null, approvals: given, places: PLACES });
+  const gone = Array.from(
+    { length: 300 },
+    (_, n) => [`backends.b${n}`, { state: "gone", whole: {} }] as const,
+  );
+  const given: Approvals = { mode: "commands", entries: new Map(gone), order: [] };
+  const { approvals } = decideHeld({ file, running: null, approvals: given, ...GROUND });
   const kept = [...(approvals?.entries.keys() ?? [])].filter((id) => /b\d+$/.test(id));
   assert.deepEqual([kept.length, kept[0], kept.at(-1)], [200, "backends.b100", "backends.b299"]);
 });
@@ -400,23 +335,30 @@ test("E2 the revision of a secret is no change of an entry, and another referenc
   await home.save(withEnv("secret:one"));
   const { effective, approvals } = await home.save(withEnv("${secret:one}"));
   const file = withRevisions(await accepted(withEnv("secret:one")), () => 7).config;
-  assert.deepEqual(ids(decideHeld({ file, running: effective, approvals, places: PLACES })), []);
+  assert.deepEqual(ids(decideHeld({ file, running: effective, approvals, ...GROUND })), []);
   assert.deepEqual(ids(await home.save(withEnv("secret:two"))), ["backends.files"]);
   assert.deepEqual(ids(await home.save(withEnv("literal"))), ["backends.files"]);
 });
 
-test("E2 a null that a later version adds is no change, and what it misses is null", async () => {
+test("E2 a null that a later version adds is no change, and what it misses is null where it would wait", async () => {
   const { config } = await accepted(FILES);
-  const first = decideHeld({ file: config, running: null, approvals: null, places: PLACES });
+  const first = decideHeld({ file: config, running: null, approvals: null, ...GROUND });
   const [backend] = config.backends;
   assert.ok(backend !== undefined && first.approvals !== null);
-  const connection = Object.assign({}, backend.connection, { later: null });
-  const later = { ...config, backends: [{ ...backend, connection }] };
-  const same = decideHeld({ file: later, running: null, approvals: first.approvals, places: PLACES });
+  const { group: _, ...whole } = first.approvals.entries.get("backends.files")?.whole ?? assert.fail();
+  const entries = new Map(first.approvals.entries).set("backends.files", { whole, state: "runs" });
+  const approvals = { ...first.approvals, entries };
+  const later = {
+    ...backend,
+    later: null,
+    connection: Object.assign({}, backend.connection, { later: null }),
+  };
+  const at = (one: object) => ({ ...config, backends: [{ ...later, ...one }] });
+  const same = decideHeld({ file: at({}), running: null, approvals, ...GROUND });
   assert.deepEqual(same.waiting, []);
-  const evil = { ...config, backends: [{ ...backend, connection: { ...connection, command: "evil" } }] };
-  const held = decideHeld({ file: evil, running: null, approvals: first.approvals, places: PLACES });
-  assert.deepEqual(held.effective.backends[0]?.connection, connection);
+  const held = decideHeld({ file: at({ later: "evil", group: "x" }), running: null, approvals, ...GROUND });
+  assert.deepEqual(ids(held), ["backends.files"]);
+  assert.deepEqual(held.effective.backends[0], { ...backend, later: null, group: "x" });
 });
 
 test("E2 while an edit that drops routes waits, the approved routes go on, all of them", async () => {
@@ -433,13 +375,11 @@ test("E2 while an edit that drops routes waits, the approved routes go on, all o
     ),
     ["one", "https://two.example/mcp"],
   );
-  const kept = await home.save(
-    '[backends.many]\ncommand = "one"\n[backends.many.filters.tools]\nallow = ["x"]\n[trust]\napprove = "all"\n',
-  );
+  const kept = await home.save('[backends.many]\ncommand = "one"\n[trust]\napprove = "all"\n');
   assert.deepEqual(
-    [ids(kept), kept.effective.backends[0]?.routes],
-    [["backends.many"], undefined],
-    "as asked",
+    [ids(kept), kept.effective],
+    [["backends.many"], held.effective],
+    "a missing key is a value",
   );
   await home.save('[backends.many]\ncommand = "evil"\n[trust]\napprove = "all"\n');
   const { effective } = home.approve("backends.many");
@@ -460,22 +400,22 @@ test("E2 another command on any route waits, whatever the first route is", async
 test("E2 G1 a start without approvals approves its own file, and nothing that a fleet's layer brings", async () => {
   const { config } = await accepted(FILES + OTHER);
   const file = { ...config, layer: { revision: 1, brings: ["backends.other"] } };
-  const started = decideHeld({ file, running: null, approvals: null, places: PLACES });
+  const started = decideHeld({ file, running: null, approvals: null, ...GROUND });
   assert.deepEqual([runs(started), ids(started)], [["files: serve /home/ann"], ["backends.other"]]);
-  const again = decideHeld({ file, running: null, approvals: started.approvals, places: PLACES });
+  const again = decideHeld({ file, running: null, approvals: started.approvals, ...GROUND });
   assert.deepEqual([runs(again), ids(again)], [["files: serve /home/ann"], ["backends.other"]]);
   const off = { ...file, backends: file.backends.map((one) => ({ ...one, enabled: one.name === "files" })) };
-  const { approvals } = decideHeld({ file: off, running: null, approvals: null, places: PLACES });
+  const { approvals } = decideHeld({ file: off, running: null, approvals: null, ...GROUND });
   assert.equal(
     approvals?.entries.has("backends.other"),
     false,
     "what it brings switched off is not seen, either",
   );
   const running = { ...file, trust: { ...file.trust, approve: "none" as const } };
-  const kept = decideHeld({ file, running, approvals: null, places: PLACES });
+  const kept = decideHeld({ file, running, approvals: null, ...GROUND });
   assert.deepEqual([runs(kept).length, ids(kept)], [2, []], "what already runs of it is approved");
   const calm = (await accepted(CALM)).config;
   const own = { ...calm, layer: { revision: 1, brings: [] } };
-  const { mode } = decideHeld({ file: own, running: null, approvals: null, places: PLACES });
+  const { mode } = decideHeld({ file: own, running: null, approvals: null, ...GROUND });
   assert.equal(mode, "commands", "a layer is written on another machine, whatever is in it now");
 });

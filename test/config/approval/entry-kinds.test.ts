@@ -8,7 +8,7 @@ import type { Approval } from "../../../src/config/schema/schema-keys.ts";
 import type { ApproveMode } from "../../../src/config/snapshot.ts";
 import { accepted } from "../support.ts";
 import { EVERYTHING as BASE } from "./everything.ts";
-import { PLACES } from "./places.ts";
+import { GROUND } from "./places.ts";
 
 /** The changes that a sample cannot make by adding its key to the section: [from, to]. */
 const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
@@ -150,7 +150,7 @@ function changed(
 const begun = new Map<ApproveMode, ReturnType<typeof decideHeld>>();
 for (const mode of ["none", "commands", "all"] satisfies ApproveMode[]) {
   const { config } = await accepted(BASE.replace("MODE", mode));
-  begun.set(mode, decideHeld({ file: config, running: null, approvals: null, places: PLACES }));
+  begun.set(mode, decideHeld({ file: config, running: null, approvals: null, ...GROUND }));
 }
 
 for (const section of SECTIONS) {
@@ -167,7 +167,7 @@ for (const section of SECTIONS) {
       for (const [mode, first] of begun) {
         const { config: file } = await accepted(after.replace("MODE", mode));
         const { effective: ran, approvals: before } = first;
-        const held = decideHeld({ file, running: ran, approvals: before, places: PLACES });
+        const held = decideHeld({ file, running: ran, approvals: before, ...GROUND });
         // Switching a backend off needs nobody; `decide-held.test.ts` has the other way. Of a type, what it becomes counts.
         const isFree: boolean = kind === "free" || name === "backends.enabled";
         const becomes: Approval = name === "backends.type" ? "sends" : kind;
@@ -175,7 +175,7 @@ for (const section of SECTIONS) {
         assert.equal(held.waiting.length > 0, shouldWait, `${mode}: ${JSON.stringify(held.waiting)}`);
         // What waits does not run, and so is not taken for approved when it is looked at again.
         const { effective: running, approvals } = held;
-        const again = decideHeld({ file, running, approvals, places: PLACES });
+        const again = decideHeld({ file, running, approvals, ...GROUND });
         assert.deepEqual(again.waiting, held.waiting, mode);
         if (shouldWait) assert.deepEqual(entriesOf(running), entriesOf(ran), mode);
       }

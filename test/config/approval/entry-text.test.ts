@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { decideHeld, type PartValues } from "../../../src/config/approval/decide-held.ts";
-import { entriesOf } from "../../../src/config/approval/entries.ts";
+import { decideHeld } from "../../../src/config/approval/decide-held.ts";
+import { entriesOf, type Fields } from "../../../src/config/approval/entries.ts";
 import { entrySummary, entryText, waitingText } from "../../../src/config/approval/entry-text.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
 import { accepted } from "../support.ts";
 import { EVERYTHING } from "./everything.ts";
-import { PLACES } from "./places.ts";
+import { GROUND } from "./places.ts";
 
 const FIRST = '[backends.files]\ncommand = "serve"\nargs = ["/home/ann"]\n[trust]\napprove = "all"\n';
 const REST = `
@@ -36,13 +36,13 @@ test("E2 a waiting entry is shown by its keys, secrets as references, and no lit
     file: (await accepted(FIRST)).config,
     running: null,
     approvals: null,
-    places: PLACES,
+    ...GROUND,
   });
   const { waiting } = decideHeld({
     file: (await accepted(FIRST.replace('"serve"', '"evil"') + REST)).config,
     running: first.effective,
     approvals: first.approvals,
-    places: PLACES,
+    ...GROUND,
   });
   const of = (id: string) => {
     const entry = waiting.find((each) => each.id === id);
@@ -111,8 +111,8 @@ test("E2 the summary of what runs the same with other settings names these", () 
       group: "backends",
       name: "files",
       kind: "runs",
-      approved: approved as PartValues,
-      waiting: waiting as PartValues,
+      approved: approved as Fields,
+      waiting: waiting as Fields,
     });
   const runs = (more: object): object => ({ connection: { command: "serve", args: ["/a"], ...more } });
   assert.equal(

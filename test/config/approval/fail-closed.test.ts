@@ -39,13 +39,21 @@ const DROPS: Readonly<Record<string, readonly Drop[]>> = {
     /(?<=kind: |\? |: |\?\? )"(runs|access|sends)"(?!\s*\|)/g,
     '"free"',
   ),
-  "an entry": dropsIn(ENTRIES, /^ {4}(\.\.\.config\.|\.\.\.WHOLE|section\(.*\),).*\n/gm, ""),
-  "a part of the sign-in": dropsIn(
+  "an entry": dropsIn(
     ENTRIES,
-    /^ {6}(incomingAuth: |\.\.\.partsOf\(|management: managementPart).*\n/gm,
+    /^ {4}(\.\.\.(?:backends|shares|aliases|WHOLE)|entryOf\("sections").*\n/gm,
     "",
   ),
-  "the closed form of a section": dropsIn(HELD, /^ {2}\[(?:"\w+"|TRUST), \{.*\n/gm, ""),
+  "a part of the sign-in": dropsIn(
+    ENTRIES,
+    /\.\.\.approvalsIn\(serverKeys\), |incomingAuth: "access", /g,
+    "",
+  ),
+  "the closed form of a section": dropsIn(
+    HELD,
+    /^ {2}(?:incoming_auth|authorization|\[TRUST\]): \{ .*\n/gm,
+    "",
+  ),
 };
 
 let dropped: Drop | null = null;

@@ -1,10 +1,11 @@
 // What each key of the configuration, and each part of its entries, is guarded by: what others rely on, pinned. A key or
 // part that is missing in a list is free, and plain.
 import assert from "node:assert/strict";
+import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
 import type { MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { accepted } from "../support.ts";
 import { EVERYTHING } from "./everything.ts";
-import { PLACES } from "./places.ts";
+import { GROUND } from "./places.ts";
 
 type Modules = {
   readonly schema: Pick<typeof import("../../../src/config/schema/schema.ts"), "SECTIONS">;
@@ -87,14 +88,20 @@ const PARTS: Guards = {
 
 /** Sections that wait when nobody knows what was approved, and how they are kept until somebody says. */
 const CLOSED = {
-  incoming_auth: { incomingAuth: { type: "local", users: [] } },
+  incoming_auth: {
+    incomingAuth: { type: "local", users: [] },
+    host: "127.0.0.1",
+    publicUrl: null,
+    management: { enabled: null, allowCommands: false, allowedHosts: [] },
+  },
   groups: { groups: [] },
   profiles: { profiles: [] },
   audit: { audit: null },
   authorization: { authorization: { defaultEffect: "deny", policies: [] } },
   telemetry: { telemetry: null },
   fleet: { fleet: null },
-  trust: { pin: "block" },
+  limits: { limits: { ...DEFAULT_LIMITS, overrides: [] } },
+  trust: { approve: null, pin: "block" },
 };
 
 /** Loads the modules, each as the source of it that `query` stands for. */
@@ -140,8 +147,8 @@ function partsOf({ entries }: Modules, config: MountaineerConfig): Lists {
 }
 
 function closedOf({ held }: Modules, file: MountaineerConfig) {
-  const approvals = { mode: "all", entries: new Map(), order: [], lost: true } as const;
-  const { waiting } = held.decideHeld({ file, running: null, approvals, places: PLACES });
+  const approvals = { mode: "all", entries: new Map(), order: [] } as const;
+  const { waiting } = held.decideHeld({ file, running: null, approvals, ...GROUND });
   const sections = waiting.filter(({ group }) => group === "sections");
   return Object.fromEntries(sections.map(({ id, approved }) => [id, approved]));
 }

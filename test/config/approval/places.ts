@@ -1,9 +1,8 @@
 // The machine of these tests, as its backends are looked at.
-import type { GuardedPlaces } from "../../../src/config/reach.ts";
+import { blankConfig } from "../../../src/config/read/normalize.ts";
 import { PLACE } from "../support.ts";
 
-export const PLACES: GuardedPlaces = {
-  homes: [PLACE.home],
-  configs: [`${PLACE.home}/config.toml`],
-  userHome: PLACE.userHome,
+export const GROUND = {
+  places: { homes: [PLACE.home], configs: [`${PLACE.home}/config.toml`], userHome: PLACE.userHome },
+  blank: blankConfig(PLACE),
 };

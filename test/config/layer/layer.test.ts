@@ -7,6 +7,7 @@ import { layerMistakes, parseLayered } from "../../../src/config/layer/parse-lay
 import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
 import { describeMistakes } from "../../../src/config/values/mistakes.ts";
 import { assertEach } from "../../support/assert-each.ts";
+import { GROUND } from "../approval/places.ts";
 import { bytes, PLACE, SHARE } from "../support.ts";
 
 const OPERATOR = `U${"A".repeat(55)}`;
@@ -200,10 +201,9 @@ test("G1 who takes an entry out of the file has not approved the one that comes 
   const mine = '[backends.files]\ncommand = "mine"\n[backends.other]\ncommand = "other"\n';
   const before = await runs(mine + FLEET, under);
   const after = await runs(FLEET, under);
-  const places = { homes: [PLACE.home], configs: ["config.toml"], userHome: PLACE.userHome };
-  const { approvals } = decideHeld({ file: before, running: null, approvals: null, places });
-  const { ids } = editedEntries({ before, after, running: before, approvals, places });
+  const { approvals } = decideHeld({ file: before, running: null, approvals: null, ...GROUND });
+  const { ids } = editedEntries({ before, after, running: before, approvals, ...GROUND });
   assert.deepEqual([...ids], ["backends.other"]);
-  const held = decideHeld({ file: after, running: before, approvals, places });
+  const held = decideHeld({ file: after, running: before, approvals, ...GROUND });
   assertEach(held.waiting, ({ id }) => id, ["backends.files"]);
 });

@@ -10,7 +10,7 @@ import { createHttpTarget } from "../../../src/gateway/backends/links/http/targe
 import { addressOf } from "../../../src/gateway/backends/links/http/way.ts";
 import { UNSIGNED } from "../../../src/gateway/backends/links/link-authorization.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { PLACES } from "../approval/places.ts";
+import { GROUND } from "../approval/places.ts";
 import { accepted, refused } from "../support.ts";
 
 /** Each address with the host and port that it is shown with and connects to, or with what is found wrong with it. */
@@ -86,10 +86,10 @@ test("E2 an address is refused where its parser finds another host than is writt
       file: first.config,
       running: null,
       approvals: null,
-      places: PLACES,
+      ...GROUND,
     });
     const { config } = await accepted(withUrl(address));
-    const { waiting } = decideHeld({ file: config, running, approvals, places: PLACES });
+    const { waiting } = decideHeld({ file: config, running, approvals, ...GROUND });
     const connection = config.backends[0]?.connection;
     assert.ok(connection !== undefined && connection.type !== "stdio");
     const target = createHttpTarget({

@@ -17,7 +17,7 @@ const place = findPlace({ HOME: "/home/me", MOUNTAINEER_HOME: "/home/me/.mountai
 const NOTHING: LoadedApprovals = { kind: "known", approvals: null };
 const lost = (passes: boolean): LoadedApprovals => ({
   kind: "lost",
-  approvals: { mode: "commands", entries: new Map(), order: [], lost: true },
+  approvals: { mode: "commands", entries: new Map(), order: [] },
   reason: "gone",
   passes,
 });
@@ -43,7 +43,7 @@ async function start(disk: LoadedApprovals, { writes = true, mode = "commands" }
       await setImmediate();
       if (self.isFull) throw new Error("disk full");
       self.disk = { kind: "known", approvals };
-      const { connection } = approvals.entries.get("backends.files")?.parts ?? {};
+      const { connection } = approvals.entries.get("backends.files")?.whole ?? {};
       const { command } = { command: "nothing", ...Object(connection) };
       self.written.push([`${approvals.mode} ${command}`, advances]);
     },

@@ -9,16 +9,18 @@ import { openSealedFile, type SealedFile } from "../../../src/secrets/sealed-fil
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 
 test("E2 approvals that another version sealed are lost, whatever of them is strange, and no start fails", async (t) => {
-  const entry = { live: true, parts: {}, isOff: true };
-  const whole = { mode: "none", entries: { "backends.a": entry }, order: ["a"] };
+  const entry = { state: "off", whole: {} };
+  const whole = { form: "whole entries", mode: "none", entries: { "backends.a": entry }, order: ["a"] };
   const strange = [
     null,
     { ...whole, mode: "some" },
     { ...whole, order: undefined },
     { ...whole, entries: null },
     { ...whole, entries: { "backends.a": null } },
-    { ...whole, entries: { "backends.a": { ...entry, live: "yes" } } },
-    { ...whole, entries: { "backends.a": { live: true } } },
+    { ...whole, entries: { "backends.a": { ...entry, state: "yes" } } },
+    { ...whole, entries: { "backends.a": { state: "runs" } } },
+    // As the versions before wrote them.
+    { mode: "none", entries: { "backends.a": { live: true, parts: {} } }, order: ["a"] },
   ];
   const options = { home: join(await temporaryFolder(t), "home"), clock: systemClock, environment: {} };
   const sealed = openSealedFile({ ...options, name: "approvals" });

@@ -131,58 +131,6 @@ test("E2 a yes is to what was shown, and to nothing that came after it", async (
   assert.deepEqual(runs(daemon), ["serve"]);
 });
 
-test("E2 an edit through the daemon approves what it changes, and nothing else that waits in the file", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve"));
-  const daemon = await home.start();
-  await writeFile(home.path, SYNC + files("serve") + other("rm"));
-  await synced(daemon, 2);
-  const { control } = daemon.service;
-  const edits = [{ key: "backends.files.command", value: "serve2" }];
-  const report = await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
-  assert.equal(report.reload?.summary, "1 backend reloaded, 1 entry waits for approval");
-  assert.deepEqual(runs(daemon), ["serve2"]);
-  const { text, sha256 } = await control.config(null, NEVER);
-  const typed = text.replace("serve2", "serve3");
-  await control.editText({ text: typed, expected_sha256: sha256, source: "test" }, NEVER, OWNERS_RIGHTS);
-  assert.deepEqual(runs(daemon), ["serve3"]);
-  await daemon.stop();
-  assert.deepEqual(runs(await home.start()), ["serve3"]);
-});
-
-test("E2 an edit of an entry that waits does not let through what waits in it, however soon it comes", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve"));
-  const daemon = await home.start();
-  const { control } = daemon.service;
-  const edits = [{ key: "backends.files.cwd", value: "/srv" }];
-  // Nobody has looked at the file since it was written.
-  await writeFile(home.path, SYNC + files("evil"));
-  await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
-  assert.deepEqual(runs(daemon), ["serve"]);
-  await control.edit(
-    { edits: [{ key: "backends.files.cwd", value: "/" }], source: "test" },
-    NEVER,
-    OWNERS_RIGHTS,
-  );
-  assert.deepEqual(runs(daemon), ["serve"]);
-  const back = [
-    { key: "backends.files.command", value: "serve" },
-    { key: "backends.files.cwd", value: null },
-  ];
-  await control.edit({ edits: back, source: "test" }, NEVER, OWNERS_RIGHTS);
-  assert.deepEqual(control.approvals().waiting, []);
-});
-
-test("E2 a backend that is removed or switched off by a command is not approved any more", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve") + other("rm"));
-  const daemon = await home.start();
-  const edits = [{ key: "backends.other.enabled", value: "false" }];
-  await daemon.service.control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
-  assert.deepEqual(runs(daemon), ["serve"]);
-  await writeFile(home.path, SYNC + files("serve") + other("rm"));
-  await synced(daemon, 3);
-  assert.deepEqual(runs(daemon), ["serve"]);
-});
-
 test("E2 over HTTP what is switched off or removed without leave for commands stays so, and nothing is approved by it", async (t) => {
   for (const isWhole of [false, true]) {
     const both = SYNC + files("serve") + other("rm");
@@ -228,18 +176,6 @@ test("E2 over HTTP what is switched off and changed at once is not approved when
   const on = [{ key: "backends.other.enabled", value: null }];
   await daemon.service.control.edit({ edits: on, source: "test" }, NEVER, OWNERS_RIGHTS);
   assert.deepEqual(runs(daemon), ["serve"]);
-});
-
-test("E2 a rollback brings back text, and no approval", async (t) => {
-  const home = await homeOf(t, SYNC + files("serve"));
-  const daemon = await home.start();
-  const { control } = daemon.service;
-  const edits = [{ key: "backends.files.command", value: "better" }];
-  await control.edit({ edits, source: "test" }, NEVER, OWNERS_RIGHTS);
-  const report = await control.rollback({ n: 1 }, NEVER, OWNERS_RIGHTS);
-  assert.equal(report.changed, true);
-  assert.deepEqual(runs(daemon), ["better"]);
-  assertEach(control.approvals().waiting, ({ id }) => id, ["backends.files"]);
 });
 
 test("E2 a dry run says what would wait, and remembers nothing", async (t) => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
 import type { BackendConfig, MountaineerConfig } from "../../../src/config/snapshot.ts";
 import type { SecretText } from "../../../src/config/values/secret-text.ts";
@@ -12,6 +12,7 @@ import { NEVER, type Scene, sceneHome } from "./config-scene.ts";
 
 const VISITOR = { isOwner: false, runsCommands: false };
 const OPERATOR = `U${"A".repeat(55)}`;
+const OTHER_OPERATOR = `U${"B".repeat(55)}`;
 
 const QUIET = "[sync]\nenabled = false\n";
 const WATCHED = "[sync]\npoll_interval = 0.05\ndebounce = 0.05\n";
@@ -201,6 +202,12 @@ function runningOf(config: MountaineerConfig): Readonly<Record<string, string>> 
       incomingAuth.type === "anonymous" ? "anonymous" : `${incomingAuth.type} ${incomingAuth.users.length}`,
     "the address": server?.host ?? "127.0.0.1",
     "the page": String(server?.management.enabled ?? null),
+    "may the page run commands": String(server?.management.allowCommands ?? false),
+    "the links": config.global.sharesRoot.includes(".config") ? "elsewhere" : "default",
+    ...Object.fromEntries(on.map(({ name, group }) => [`the group of ${name}`, String(group)])),
+    ...Object.fromEntries(
+      on.map(({ name, filters }) => [`the filters of ${name}`, filters.tools.deny.join()]),
+    ),
     "the policies":
       authorization === null ? "none" : `${authorization.defaultEffect} ${authorization.policies.length}`,
     "the mode": String(trust.approve),
@@ -539,9 +546,20 @@ const ROWS: readonly Row[] = [
     shows: { "backends.files": [['command = "serve"'], ['command = "evil"', 'cwd = "/srv"']] },
   },
   {
+    what: "an edit from outside, and a person's edits that put it back",
+    first: FILES,
+    steps: [
+      unread(EVIL),
+      edited(["backends.files.cwd", "/srv"]),
+      edited(["backends.files.command", "serve"], ["backends.files.cwd", null]),
+    ],
+    runs: { files: "serve /" },
+    waits: [],
+  },
+  {
     what: "an edit from outside, and a person's text over it",
     first: FILES + TWO,
-    steps: [saved(EVIL + TWO), typed(EVIL + TWO.replace('"two"', '"better"'))],
+    steps: [saved(EVIL + TWO), typed(EVIL + TWO.replace('"two"', '"better"')), restarted],
     runs: { files: "serve /", two: "better in /srv" },
     waits: ["backends.files"],
   },
@@ -693,6 +711,211 @@ const ROWS: readonly Row[] = [
     runs: { "the sign-in": "local 1" },
     waits: ["incoming_auth"],
   },
+  // What a program tries that may write the file, and wants something to run or to be sent.
+  {
+    what: "other keys of an entry that waits: it runs whole, as it was approved",
+    first: `${FILES}[backends.files.filters.tools]\ndeny = ["rm"]\n`,
+    steps: [saved(`${EVIL}group = "new"\n`), restarted],
+    runs: { files: "serve /", "the filters of files": "rm", "the group of files": "null" },
+    waits: ["backends.files"],
+    shows: {
+      "backends.files": [['command = "serve"', 'filters.tools.deny = ["rm"]'], ['command = "evil"']],
+    },
+  },
+  {
+    what: "a second server with the command of one that runs",
+    first: FILES + TWO,
+    steps: [saved(FILES + TWO + TWO.replace("two]", "three]"))],
+    runs: { two: "two in /srv", three: null },
+    waits: ["backends.three"],
+  },
+  {
+    what: "two servers in place of one, each with its command",
+    first: FILES + TWO,
+    steps: [saved(FILES + TWO.replace("two]", "three]") + TWO.replace("two]", "four]"))],
+    runs: { two: null, three: "two in /srv", four: null },
+    waits: ["backends.four"],
+  },
+  {
+    what: "another name, and the first name once more beside it",
+    first: FILES + TWO,
+    steps: [saved(FILES + TWO.replace("two]", "three]")), saved(FILES + TWO.replace("two]", "three]") + TWO)],
+    runs: { two: null, three: "two in /srv" },
+    waits: ["backends.two"],
+  },
+  {
+    what: "two servers take each other's names",
+    first: FILES + TWO,
+    steps: [saved(FILES.replace("files]", "two]") + TWO.replace("two]", "files]"))],
+    runs: { files: "serve /", two: "two in /srv" },
+    waits: ["backends.files", "backends.two"],
+  },
+  {
+    what: "a server takes the command of one that was removed",
+    first: FILES + TWO,
+    steps: [saved(FILES), saved(FILES.replace('"serve"', '"two"').replace('args = ["/"]', 'cwd = "/srv"'))],
+    runs: { files: "serve /" },
+    waits: ["backends.files"],
+  },
+  {
+    what: "a server is switched off, changed and switched on, in three edits",
+    first: FILES + TWO,
+    steps: [
+      saved(`${FILES}${TWO}enabled = false\n`),
+      saved(`${FILES}${TWO.replace('"two"', '"evil"')}enabled = false\n`),
+      saved(FILES + TWO.replace('"two"', '"evil"')),
+    ],
+    runs: { two: null },
+    waits: ["backends.two"],
+  },
+  {
+    what: "one that waits is switched off by the file, and switched on by a person",
+    first: FILES + TWO,
+    steps: [
+      saved(FILES + TWO.replace('"two"', '"evil"')),
+      saved(`${FILES}${TWO.replace('"two"', '"evil"')}enabled = false\n`),
+      edited(["backends.two.enabled", null]),
+    ],
+    runs: { two: null },
+    waits: ["backends.two"],
+  },
+  {
+    what: "one that waits is switched off by a person, and put back as it was approved",
+    first: FILES + TWO,
+    steps: [
+      saved(FILES + TWO.replace('"two"', '"evil"')),
+      edited(["backends.two.enabled", "false"]),
+      saved(FILES + TWO),
+    ],
+    runs: { two: null },
+    waits: ["backends.two"],
+  },
+  {
+    what: "the file changes under the question, unread: the yes is for what was shown",
+    first: FILES,
+    steps: [saved(FILES.replace("serve", "better")), unread(EVIL), approved("backends.files"), saved(EVIL)],
+    runs: { files: "better /" },
+    waits: ["backends.files"],
+  },
+  {
+    what: "the second of two routes comes first, under all",
+    first: `${ALL}[[backends.two.routes]]\nurl = "https://a.example/mcp"\n[[backends.two.routes]]\nurl = "https://b.example/mcp"\n`,
+    steps: [
+      saved(
+        `${ALL}[[backends.two.routes]]\nurl = "https://b.example/mcp"\n[[backends.two.routes]]\nurl = "https://a.example/mcp"\n`,
+      ),
+    ],
+    runs: { two: "https://a.example/mcp or https://b.example/mcp" },
+    waits: ["backends.two"],
+  },
+  {
+    what: "one of two routes is left",
+    first: `${FILES}[[backends.two.routes]]\ncommand = "two"\n[[backends.two.routes]]\ncommand = "also"\n`,
+    steps: [saved(`${FILES}[backends.two]\ncommand = "two"\n`)],
+    runs: { two: "two or also" },
+    waits: ["backends.two"],
+  },
+  {
+    what: "names that JavaScript has of its own",
+    first: FILES,
+    steps: [
+      saved(
+        `${FILES}[backends.constructor]\ncommand = "evil"\n[backends.toString]\ncommand = "evil"\n[backends.files.env]\nhasOwnProperty = "evil"\n`,
+      ),
+    ],
+    runs: { files: "serve /", constructor: null, toString: null },
+    waits: ["backends.constructor", "backends.toString", "backends.files"],
+  },
+  {
+    what: "`[trust]` is left out, and what it asked for with it",
+    first: ALL + CORE,
+    steps: [saved(CORE.replace('"b"', '"evil"')), saved(CORE.replace('"b"', '"evil"')), restarted],
+    runs: { CORE: "a, b", "the mode": "all" },
+    waits: ["shares.CORE", "trust"],
+  },
+  {
+    what: "links and mounts are made elsewhere, under all",
+    first: ALL + CORE + DOCS,
+    steps: [saved(`${ALL + CORE + DOCS}[global]\nshares_root = "/home/ann/.config/autostart"\n`)],
+    runs: { docs: "CORE:docs", "the links": "default" },
+    waits: ["global", "aliases.docs"],
+  },
+  {
+    what: "limits are lifted, the audit goes and a pin is taken away, under all",
+    first: `${ALL.replace("\n", '\npin = "block"\n')}[limits]\nsessions = 7\n[audit]\npath = "/srv/audit"\n`,
+    steps: [saved(ALL)],
+    runs: { "the sessions": "7", "the audit": "/srv/audit", "the pin": "block" },
+    waits: ["limits", "audit", "trust"],
+  },
+  {
+    what: "the page may run commands, by an edit of the file",
+    first: FILES,
+    steps: [saved(`${FILES}[server]\nport = 9001\n[server.management]\nallow_commands = true\n`)],
+    runs: { "may the page run commands": "false" },
+    waits: ["incoming_auth"],
+  },
+  {
+    what: "an emptied file that is whole, and then another one",
+    first: FILES + TWO,
+    steps: [movedThere(QUIET), movedThere(FILES + TWO.replace('"two"', '"evil"'))],
+    runs: { files: "serve /", two: null },
+    waits: ["backends.two"],
+  },
+  {
+    what: "another operator's layer, and the operator with it",
+    first: FILES + FLEET,
+    steps: [
+      saved(FILES + FLEET.replace(OPERATOR, OTHER_OPERATOR)),
+      ({ daemon }) =>
+        daemon.service.layers.apply({
+          text: '[backends.theirs]\ncommand = "evil"\n',
+          revision: 1,
+          operator: OTHER_OPERATOR,
+        }),
+      restarted,
+    ],
+    runs: { files: "serve /", theirs: null },
+    waits: [],
+  },
+  {
+    what: "a person's edit while the layer's server waits",
+    first: FILES + FLEET,
+    steps: [laid('[backends.theirs]\ncommand = "theirs"\n'), edited(["backends.files.command", "better"])],
+    runs: { files: "better /", theirs: null },
+    waits: ["backends.theirs"],
+  },
+  {
+    what: "approvals of another home's making",
+    first: FILES,
+    steps: [
+      async (home) => {
+        await home.daemon.stop();
+        const text = await readFile(sealedIn(home.path), "utf8");
+        await writeFile(sealedIn(home.path), text.replaceAll('"serve"', '"evil"'));
+        await writeFile(home.path, unwatched(EVIL));
+        home.daemon = await home.start();
+      },
+    ],
+    runs: { files: null },
+    waits: ["backends.files"],
+  },
+  {
+    what: "a person's edit where approvals are lost approves what it changes alone",
+    first: ALL + FILES + TWO + SIGN_IN,
+    steps: [lost(ALL + EVIL + TWO + SIGN_IN), edited(["backends.two.args", '["x"]']), restarted],
+    runs: { files: null, two: null, "the sign-in": "local 0" },
+    waits: ["backends.files", "backends.two", "incoming_auth", "authorization", "trust"],
+  },
+  {
+    what: "approvals are lost under all: limits, links and names are as without the file",
+    first: `${ALL}${CORE}[limits]\nsessions = 7\n`,
+    steps: [
+      lost(`${ALL}${CORE}[limits]\nsessions = 900\n[global]\nshares_root = "/home/ann/.config"\n`),
+      approved("shares.CORE"),
+    ],
+    runs: { CORE: "a, b", "the sessions": "500", "the links": "default" },
+    waits: ["limits", "global", "incoming_auth", "authorization", "trust"],
+  },
   {
     what: "approvals are lost: nothing runs, and shares that the mode does not guard are mounted",
     first: FILES + CORE + SIGN_IN,
@@ -746,26 +969,28 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-for (const { what, file = "config.toml", first, steps, runs, waits, shows = {} } of ROWS) {
-  const title = what.startsWith("B12") ? `E2 ${what}` : `E2 B6 held edit: ${what}`;
-  test(title, async (t) => {
-    const made = await sceneHome(t, unwatched(first), file);
-    const start = () => made.start({ approvals: true });
-    const home: Home = { path: made.path, daemon: await start(), start };
-    for (const step of steps) await step(home);
-    const running = runningOf(home.daemon.config());
-    const found = Object.fromEntries(Object.keys(runs).map((name) => [name, running[name] ?? null]));
-    assert.deepEqual(found, runs);
-    const { waiting } = home.daemon.service.control.approvals();
-    assert.deepEqual(waiting.map(({ id }) => id).toSorted(), waits.toSorted());
-    for (const [id, [before, after]] of Object.entries(shows)) {
-      const entry = waiting.find((each) => each.id === id);
-      const lines = (each = "") => new Set(each.split("\n"));
-      const missing = [
-        ...before.filter((line) => !lines(entry?.approved).has(line)),
-        ...after.filter((line) => !lines(entry?.waiting).has(line)),
-      ];
-      assert.deepEqual(missing, [], `${id} shows:\n${entry?.approved}---\n${entry?.waiting}`);
-    }
-  });
-}
+describe("held edits", { concurrency: 4 }, () => {
+  for (const { what, file = "config.toml", first, steps, runs, waits, shows = {} } of ROWS) {
+    const title = what.startsWith("B12") ? `E2 ${what}` : `E2 B6 held edit: ${what}`;
+    test(title, async (t) => {
+      const made = await sceneHome(t, unwatched(first), file);
+      const start = () => made.start({ approvals: true });
+      const home: Home = { path: made.path, daemon: await start(), start };
+      for (const step of steps) await step(home);
+      const running = new Map(Object.entries(runningOf(home.daemon.config())));
+      const found = Object.fromEntries(Object.keys(runs).map((name) => [name, running.get(name) ?? null]));
+      assert.deepEqual(found, runs);
+      const { waiting } = home.daemon.service.control.approvals();
+      assert.deepEqual(waiting.map(({ id }) => id).toSorted(), waits.toSorted());
+      for (const [id, [before, after]] of Object.entries(shows)) {
+        const entry = waiting.find((each) => each.id === id);
+        const lines = (each = "") => new Set(each.split("\n"));
+        const missing = [
+          ...before.filter((line) => !lines(entry?.approved).has(line)),
+          ...after.filter((line) => !lines(entry?.waiting).has(line)),
+        ];
+        assert.deepEqual(missing, [], `${id} shows:\n${entry?.approved}---\n${entry?.waiting}`);
+      }
+    });
+  }
+});
