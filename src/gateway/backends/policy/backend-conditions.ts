@@ -3,7 +3,7 @@
 import { shellCommand } from "../../../runtime/text/plain-text.ts";
 import { missingHint, missingText } from "../../../secrets/reference.ts";
 import type { ServerOddity } from "../links/backend-link.ts";
-import type { BackendSpec, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
+import type { BackendSpec, ClientsDown, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
 import type { Gate } from "./data-gate.ts";
 import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
@@ -83,6 +83,8 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
     warn("change_failed", title, failure?.hint ?? hint);
   }
   if (spec.signIn !== null) warn(spec.signIn.code, spec.signIn.title, spec.signIn.hint);
+  const { down } = builder.seen.clients;
+  if (down !== null) found.push(clientsNotRunning(spec, down));
   if (seen === null) return found;
   if (seen.missedChecks >= REPORTED_CHECKS) {
     const other =
@@ -114,6 +116,16 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
     found.push({ code: oddity, severity: "info", title: `backend ${name} ${title}`, hint });
   }
   return found;
+}
+
+function clientsNotRunning(spec: BackendSpec, { clients, failures, failure }: ClientsDown): ConditionText {
+  const many = clients === 0 ? "the instances of clients" : `the instances of ${clients} clients`;
+  const what = clients === 1 ? "the instance of 1 client" : many;
+  const often = failures === 1 ? "" : ` ${failures} times in a row`;
+  const title = `backend ${spec.name}: ${what} did not come up${often}: ${failure.message}`;
+  const advice = failure.hint ?? lookFurther(spec);
+  const hint = `${advice.replace(/\.?$/, ".")} It is tried again. A server of which only one copy can run needs instances = "shared".`;
+  return { code: "clients_not_running", severity: "warning", title, hint };
 }
 
 const ALL_THE_SAME = "It is used all the same, but other clients fail. The author of the server should";

@@ -2,6 +2,7 @@
 import type { Wake } from "../../../reconcile/lane.ts";
 import type { Backoff } from "../../../reconcile/route-health.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
+import type { LinkFailure } from "../links/backend-link.ts";
 import type { SignInNotice } from "../links/link-authorization.ts";
 import type { BackendPhase } from "./backend-pool-contract.ts";
 import type { Draining, DrainReason, InstanceRef } from "./draining.ts";
@@ -25,7 +26,8 @@ export interface BackendSpec {
   readonly wanted:
     | { readonly kind: "connection"; readonly key: string }
     | { readonly kind: "secret_missing"; readonly variables: readonly string[] }
-    | { readonly kind: "nothing"; readonly because: "removed" | "disabled" };
+    /** `replaced`: the instances of single clients, whose backend is shared again. */
+    | { readonly kind: "nothing"; readonly because: "removed" | "disabled" | "replaced" };
   /** Grows with each change of the configuration and each restart. Failures of an earlier revision are forgotten. */
   readonly revision: number;
   /** Grows with each restart. Instances of an earlier epoch are replaced. */
@@ -35,17 +37,19 @@ export interface BackendSpec {
   readonly drainTimeoutMs: number;
   readonly signIn: SignInNotice | null;
   readonly needs: Needs;
-  /** True if another process still runs this backend. A `stop-first` backend waits until that process has ended. */
-  readonly runsElsewhere: boolean;
+  /** True if the lane's instances belong to one client. */
+  readonly isOwned: boolean;
+  /** True if nothing may start now. A trigger follows when this changes. */
+  readonly isBlocked: boolean;
   /** Null: there is one connection, whose key is in `wanted`. */
   readonly routes: RoutesSpec | null;
 }
 
 export interface BackendSeen {
-  /** In the order in which they started. Instances that belong to one client are not in this list. */
+  /** The instances of one owner, in the order in which they started. */
   readonly instances: readonly InstanceSeen[];
-  /** Instances that belong to one client each. The pool ends these. */
-  readonly clientInstances: number;
+  /** The instances that belong to one client each, for the lane of the shared one. */
+  readonly clients: ClientsSeen;
   /**
    * True if it is this backend's turn to start. Backends start one by one, because starting a program blocks the
    * thread.
@@ -59,6 +63,23 @@ export interface BackendSeen {
   /** Random, from 0 to 1; another one for each decision. */
   readonly jitter: number;
 }
+
+/** What the lanes of single clients have come to. */
+export interface ClientsSeen {
+  readonly instances: number;
+  /** Null: all that were called run. */
+  readonly down: ClientsDown | null;
+}
+
+export interface ClientsDown {
+  /** Clients that have no instance; 0: their sessions have ended. */
+  readonly clients: number;
+  /** Failures in a row. */
+  readonly failures: number;
+  readonly failure: LinkFailure;
+}
+
+export const NO_CLIENTS: ClientsSeen = { instances: 0, down: null };
 
 export interface Now {
   readonly monotonicMs: number;
@@ -242,6 +263,17 @@ export class DecisionBuilder {
     const { id, key, epoch } = serving;
     const leaving: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
     this.remember({ serving: null, draining: [...draining, leaving], refresh: null, checkedAtMs: null });
+  }
+
+  /** If it got calls already, it answers them. */
+  dropCandidate(): void {
+    const { candidate, draining } = this.memory;
+    const { wanted } = this.spec;
+    if (candidate === null) return;
+    const why = wanted.kind === "nothing" ? wanted.because : "replaced";
+    const isCalled = (this.seenOf(candidate.id)?.inFlight ?? 0) > 0;
+    const leaving = isCalled ? [{ ...candidate, why, sinceMs: this.now.monotonicMs }] : [];
+    this.remember({ candidate: null, draining: [...draining, ...leaving] });
   }
 
   wakeAt(atMs: number, reason: Wake["reason"]): void {

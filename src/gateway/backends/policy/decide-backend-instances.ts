@@ -125,14 +125,14 @@ export function foldCandidate(builder: DecisionBuilder): void {
   const { candidate } = builder.memory;
   if (candidate === null) return;
   if (builder.healthyServing !== null || !builder.isCurrent(candidate)) {
-    builder.remember({ candidate: null });
+    builder.dropCandidate();
     return;
   }
   const outcome = startOutcome(builder, candidate.id);
   if (outcome === null) return;
   builder.remember({ candidate: null });
   if (outcome === "ready") promote(builder, candidate);
-  else noteFailure(builder, candidate.key, outcome);
+  else noteFailure(builder, candidate.key, outcome, builder.seenOf(candidate.id)?.startedAtMs);
 }
 
 /** The outcome of the start of instance `id`; null: it is still starting. */
@@ -172,8 +172,11 @@ function whyReplaced(builder: DecisionBuilder, { key, epoch, distrusted }: Servi
   return spec.epoch === epoch ? "not_answering" : "restarted";
 }
 
-function noteTry(builder: DecisionBuilder, key: string, failure: LinkFailure): Tries {
-  const tries = failedTry(builder, builder.triesOf(key), failure);
+function noteTry(builder: DecisionBuilder, key: string, failure: LinkFailure, startedAtMs?: number): Tries {
+  const before = builder.triesOf(key);
+  // Starts of several clients that were under way together are one failure.
+  const isSame = startedAtMs !== undefined && startedAtMs < before.notBeforeMs;
+  const tries = isSame ? { ...before, failure } : failedTry(builder, before, failure);
   builder.rememberTries(key, tries);
   return tries;
 }
@@ -195,9 +198,14 @@ export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
 }
 
 /** Handles a start that failed, or a serving instance that ended and gets no immediate try. */
-function noteFailure(builder: DecisionBuilder, key: string, failure: LinkFailure): void {
+function noteFailure(
+  builder: DecisionBuilder,
+  key: string,
+  failure: LinkFailure,
+  startedAtMs?: number,
+): void {
   const { now, memory } = builder;
-  const tries = noteTry(builder, key, failure);
+  const tries = noteTry(builder, key, failure, startedAtMs);
   const { serving } = memory;
   const isChange = serving !== null && !builder.isCurrent(serving);
   const isOpen = hasOtherWay(builder, key);
@@ -242,10 +250,13 @@ export function foldLost(builder: DecisionBuilder): void {
   });
 }
 
-/** The old instance ends before the new one starts. */
+/**
+ * The old instance ends before the new one starts. A client's own leaves at once, too, because the lists are those of
+ * the new shared one already.
+ */
 export function foldStopFirst(builder: DecisionBuilder): void {
   const { spec } = builder;
-  if (spec.replace !== "stop-first" || spec.wanted.kind !== "connection") return;
+  if ((spec.replace !== "stop-first" && !spec.isOwned) || spec.wanted.kind !== "connection") return;
   const { serving } = builder.memory;
   if (serving !== null && builder.healthyServing === null) {
     builder.drainServing(whyReplaced(builder, serving));

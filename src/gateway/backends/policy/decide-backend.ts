@@ -147,7 +147,8 @@ function closeStep(builder: DecisionBuilder): BackendStep | null {
     if (isStandby(builder, id)) continue;
     const leaving = memory.draining.find((one) => one.id === id);
     const untilMs = leaving === undefined ? now.monotonicMs : leaving.sinceMs + spec.drainTimeoutMs;
-    if (now.monotonicMs < untilMs && state.kind === "ready" && instance.inFlight > 0) {
+    const mayAnswer = state.kind === "ready" || state.kind === "starting";
+    if (now.monotonicMs < untilMs && mayAnswer && instance.inFlight > 0) {
       builder.wakeAt(untilMs, "drain");
       continue;
     }
@@ -216,12 +217,12 @@ function refreshStep(builder: DecisionBuilder, instance: InstanceSeen): BackendS
 function candidateStart(builder: DecisionBuilder): (() => BackendStep) | null {
   const { spec, seen, now } = builder;
   if (spec.wanted.kind !== "connection" || !needsStart(builder) || isOnlyProbed(builder)) return null;
-  if (spec.replace === "stop-first" && (spec.runsElsewhere || seen.instances.length > 0)) return null;
   const { notBeforeMs } = nextTries(builder);
   if (now.monotonicMs < notBeforeMs) {
     builder.wakeAt(notBeforeMs, "retry");
     return null;
   }
+  if (spec.isBlocked || (spec.replace === "stop-first" && seen.instances.length > 0)) return null;
   const key = nextRoute(builder)?.key ?? spec.wanted.key;
   return () => {
     builder.remember({ candidate: { id: seen.nextId, key, epoch: spec.epoch } });
@@ -259,7 +260,8 @@ function isOnlyProbed(builder: DecisionBuilder): boolean {
 
 function callRule({ spec, memory }: DecisionBuilder, reason: string | null): CallRule {
   if (memory.serving !== null) return { kind: "serve", id: memory.serving.id };
-  if (memory.holding !== null && spec.wanted.kind === "connection") return { kind: "wait" };
+  const isComing = memory.holding !== null || (spec.isOwned && memory.candidate !== null);
+  if (isComing && spec.wanted.kind === "connection") return { kind: "wait" };
   return { kind: "refuse", reason: reason ?? "it is not running yet" };
 }
 
@@ -271,7 +273,7 @@ function phaseOf(
   const { serving, candidate, holding, tries } = memory;
   if (wanted.kind === "nothing") {
     const reason = `it is ${wanted.because}`;
-    const left = seen.instances.length + seen.clientInstances;
+    const left = seen.instances.length + seen.clients.instances;
     return { phase: left > 0 ? "ShuttingDown" : "Pending", reason };
   }
   const problem = conditions.find(({ severity }) => severity !== "info")?.title ?? null;

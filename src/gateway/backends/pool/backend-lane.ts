@@ -1,6 +1,5 @@
-// One backend with its instances, and how a call reaches the instance that serves.
+// One backend with the lanes of its owners, and how a call reaches the instance that serves it.
 import { isDeepStrictEqual } from "node:util";
-import { routesOf } from "../../../config/backend-routes.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
@@ -19,18 +18,18 @@ import type { CallLoss } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
 import type { BackendInstance } from "../instance/start-backend-instance.ts";
 import type { BackendView, PoolCall, Readiness, WatchedTask } from "../policy/backend-pool-contract.ts";
+import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
 import { type DataPrograms, looksCutOff, withAbsence } from "../policy/required-data.ts";
+import { AllClients, ONE_ROUTE } from "./all-clients.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
-import { ClientInstances, PoolSubscriptions } from "./client-instances.ts";
-import { createLaneCycles, type LaneCycles } from "./lane-cycles.ts";
-import { createSharedInstances, Published, type SharedInstances } from "./lane-instances.ts";
-import { LaneState, routesView, type SwitchOutcome } from "./lane-state.ts";
+import { BackendState, routesView, type SwitchOutcome } from "./backend-state.ts";
+import { ClientLanes } from "./client-lanes.ts";
+import { OwnerLane } from "./owner-lane.ts";
 import { mayComeBack, type PoolInstance } from "./pool-instance.ts";
+import { PoolSubscriptions } from "./pool-subscriptions.ts";
+import { Published } from "./published.ts";
 import { createReachWatch, type ReachWatch } from "./reach-watch.ts";
-import { createWaitingCalls, type WaitingCalls, type WaitLimits } from "./waiting-calls.ts";
-
-const ONE_ROUTE = "it has one route alone";
-const GIVEN_UP = "it was given up";
+import type { WaitLimits } from "./waiting-calls.ts";
 
 interface Dispatched extends WaitLimits {
   readonly client: ClientPort | null;
@@ -39,39 +38,43 @@ interface Dispatched extends WaitLimits {
 
 export class BackendLane {
   readonly published: Published;
-  readonly #state: LaneState;
-  readonly #waiting: WaitingCalls;
+  readonly #state: BackendState;
   readonly #subscriptions = new PoolSubscriptions();
-  readonly #own: ClientInstances;
-
-  readonly #shared: SharedInstances;
-  readonly #cycles: LaneCycles;
+  readonly #shared: OwnerLane;
+  readonly #all: AllClients;
+  readonly #clients: ClientLanes;
   readonly #reach: ReachWatch;
+  /** Lanes whose address refuses connections. */
+  readonly #away = new Set<OwnerLane>();
 
   constructor(tools: LaneTools, name: string, config: ServedBackend) {
-    this.#state = new LaneState(tools, name, config, () => this.#cycles());
-    this.#waiting = createWaitingCalls(tools.clock, name);
-    this.#own = new ClientInstances(this.#state, this.#subscriptions);
-    this.published = new Published(this.#state, this.#subscriptions, this.#own);
-    this.#shared = createSharedInstances(this.#state, this.published);
-    this.#reach = createReachWatch(tools.clock, () => {
-      this.#state.isReached = true;
-      this.#state.trigger("check");
+    const state = new BackendState(tools, name, config);
+    const subscriptions = this.#subscriptions;
+    const onDecided = (lane: OwnerLane): void => this.#watchAddress(lane, lane.decision.isAway);
+    this.#state = state;
+    this.published = new Published(state);
+    this.#clients = new ClientLanes({
+      ...{ state, subscriptions, onDecided },
+      mayStart: () => this.#shared.decision.calls.kind !== "refuse",
+      onChange: () => this.#shared.trigger("instance"),
+      onEnd: (lane) => this.#watchAddress(lane, false),
     });
-    this.#cycles = createLaneCycles({
-      state: this.#state,
-      waiting: this.#waiting,
-      own: this.#own,
-      shared: this.#shared,
-      published: this.published,
-      reach: this.#reach,
+    const { published } = this;
+    this.#all = new AllClients({ ...{ state, subscriptions, onDecided, published }, clients: this.#clients });
+    this.#shared = new OwnerLane(state, this.#all, undecided(tools.heldRoutes?.get(name) ?? null));
+    this.#reach = createReachWatch(tools.clock, () => {
+      for (const lane of this.#away) {
+        lane.isReached = true;
+        lane.trigger("check");
+      }
     });
     this.configure(config);
   }
 
   /** The first attempt to start has ended, or none is due. */
   get isSettled(): boolean {
-    const { isWanted, decision, isDue } = this.#state;
+    const { isWanted } = this.#state;
+    const { decision, isDue } = this.#shared;
     if (isDue) return false;
     // A backend whose required data is away counts as settled, because the data may be away for days.
     const isAway = decision.gate.kind === "refuse";
@@ -96,16 +99,16 @@ export class BackendLane {
   }
 
   get runsOnce(): boolean {
-    return this.#state.spec.replace === "stop-first";
+    return this.#state.config.replace === "stop-first";
   }
 
   /** True if another process still runs the backend. */
   get isHeldBack(): boolean {
-    return this.runsOnce && this.#state.spec.runsElsewhere === true;
+    return this.#state.isHeldBack;
   }
 
   get waitsForData(): boolean {
-    return this.#state.decision.gate.kind !== "open";
+    return this.#shared.decision.gate.kind !== "open";
   }
 
   get isGone(): boolean {
@@ -123,14 +126,15 @@ export class BackendLane {
 
   /** `waits` promises nothing: a call that waits may still be refused. */
   get readiness(): Readiness {
-    const { decision, isWanted, serving, doubted, stopped } = this.#state;
+    const { isWanted, stopped } = this.#state;
+    const { decision, serving, doubted } = this.#shared;
     const { calls, gate } = decision;
     if (stopped !== null || !isWanted || calls.kind === "refuse" || gate.kind === "refuse") return "refuses";
     return serving?.isReady === true && gate.kind === "open" && doubted === null ? "ready" : "waits";
   }
 
   get inFlight(): number {
-    return inFlightOf(this.#instances);
+    return inFlightOf(this.#lanes);
   }
 
   /** Null removes the backend. Changes that need no new connection take effect before the call returns. */
@@ -147,24 +151,26 @@ export class BackendLane {
       this.published.applyShape();
     }
     state.revision++;
-    state.isDue = true;
-    if (!state.isWanted) {
-      this.#own.retire(() => false, state.isConfigured ? "disabled" : "removed");
-      this.#subscriptions.clear();
-    } else this.published.changeInstances(before.instances);
-    this.published.publish();
-    state.trigger("config");
+    this.#shared.isDue = true;
+    if (!state.isWanted) this.#subscriptions.clear();
+    else if (before.instances !== state.config.instances) this.#changeInstances();
+    if (state.isWanted && state.isPerClient) this.#clients.look();
+    else this.#clients.release();
+    this.published.publish(this.#shared.decision);
+    this.#shared.trigger("config");
   }
 
   lookAgain(): void {
-    this.#state.trigger("config");
+    this.#shared.trigger("config");
+    this.#clients.look();
   }
 
   lookAtData(): void {
     const state = this.#state;
     if (state.config.requires.length === 0) return;
     state.noticeMounts(false);
-    state.trigger("data");
+    this.#shared.trigger("data");
+    this.#clients.look();
   }
 
   /** Never rejects. */
@@ -186,7 +192,7 @@ export class BackendLane {
     const untilMs = clock.monotonicMs() + deadlineMs;
     for (;;) {
       const losses: CallLoss[] = [];
-      const { serving } = state;
+      const { serving } = this.#shared;
       const onLoss = (loss: CallLoss): void => {
         losses.push(loss);
         call.onLoss?.(loss);
@@ -201,16 +207,17 @@ export class BackendLane {
       }
       if (clock.monotonicMs() >= untilMs) return reply;
       // Lets the lane check the instance before that instance gets another call.
-      state.doubted = serving;
-      state.trigger("check");
+      this.#shared.doubted = serving;
+      this.#shared.trigger("check");
     }
   }
 
   #call(call: PoolCall, deadlineMs: number): Promise<Reply> {
     const state = this.#state;
-    const { serving, config } = state;
-    const isPlain = config.instances === "shared" && this.published.source !== null && state.stopped === null;
-    const isOpen = state.decision.gate.kind === "open" && state.doubted === null;
+    const { serving, decision, doubted } = this.#shared;
+    const isShared = state.config.instances === "shared";
+    const isPlain = isShared && this.published.source !== null && state.stopped === null;
+    const isOpen = decision.gate.kind === "open" && doubted === null;
     if (serving?.isReady === true && isPlain && isOpen)
       return this.#withAbsence(serving.send(call, deadlineMs));
     const { signal, port } = call;
@@ -249,7 +256,7 @@ export class BackendLane {
   }
 
   notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void {
-    if (this.#state.isPerClient) this.#own.ready(client)?.instance.notify(method, params);
+    if (this.#state.isPerClient) this.#clients.ready(client)?.instance.notify(method, params);
   }
 
   setLogLevel(level: McpLogLevel | null): void {
@@ -259,17 +266,16 @@ export class BackendLane {
   forget(client: ClientPort): void {
     this.#subscriptions.forget(client);
     for (const { instance } of this.#shared.instances.values()) instance.forget(client);
-    this.#own.forget(client);
+    this.#clients.forget(client);
   }
 
   view(): BackendView {
-    const { config, decision, serving, phase } = this.#state;
+    const { config } = this.#state;
+    const { decision, serving, drainingInFlight } = this.#shared;
     const { memory, retryAtMs } = decision;
     const now = this.#state.now();
-    const sharedOnes = [...this.#shared.instances.values()].map(({ instance }) => instance);
-    const own = this.#own.all.map(({ instance }) => instance);
-    const draining = sharedOnes.filter(({ id }) => memory.draining.some((leaving) => leaving.id === id));
     const initialized = serving?.instance.initializeResult ?? null;
+    const clients = this.#clients.all;
     return {
       name: config.name,
       group: config.group,
@@ -277,48 +283,25 @@ export class BackendLane {
       enabled: config.enabled,
       phase: decision.phase,
       reason: decision.reason,
-      sinceMs: phase.since.wallMs,
+      sinceMs: this.#all.phase.since.wallMs,
       pid: serving?.instance.pid ?? null,
       server: initialized?.serverInfo ?? null,
       protocolVersion: initialized?.protocolVersion ?? null,
-      instances: sharedOnes.length + own.length,
-      inFlight: inFlightOf([...sharedOnes, ...own]),
-      longWaits: longWaitsOf([...sharedOnes, ...own]),
-      draining: inFlightOf(draining) + this.#own.drainingInFlight,
-      restarts: memory.ends,
+      instances: this.#instances.length,
+      inFlight: this.inFlight,
+      longWaits: longWaitsOf(this.#instances),
+      draining: clients.reduce((sum, lane) => sum + lane.drainingInFlight, drainingInFlight),
+      restarts: memory.ends + this.#clients.ends,
       retryAtMs: retryAtMs === null ? null : now.wallMs + retryAtMs - now.monotonicMs,
-      lastError: memory.lastError,
+      lastError: memory.lastError ?? this.#clients.seen.down?.failure.message ?? null,
       conditions: decision.conditions,
-      routes: routesView(this.#state),
+      routes: routesView(this.#state, memory),
     };
   }
 
   /** Switches to the route `to`. null: no route is held by hand any more. Never rejects. */
-  async switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
-    const state = this.#state;
-    const failed = (reason: string): SwitchOutcome => ({ ok: false, reason });
-    const names = routesOf(state.config).map(({ name }) => name);
-    const used = state.decision.memory.routes.used ?? names[0] ?? "";
-    if (!state.hasRoutes) return failed(ONE_ROUTE);
-    if (to !== null && !names.includes(to)) return failed(`it has the routes ${names.join(", ")}`);
-    if (!state.isWanted) return failed(state.unavailable);
-    if (to === null) {
-      state.release();
-      return { ok: true, route: used, changed: false };
-    }
-    if (signal.aborted) return failed(GIVEN_UP);
-    state.refuseAsked("another route was asked for");
-    const { promise, resolve } = Promise.withResolvers<SwitchOutcome>();
-    const asked = { route: to, settle: resolve };
-    const onAbort = (): void => {
-      if (state.asked !== asked) return;
-      state.refuseAsked(GIVEN_UP);
-      state.trigger("user");
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    state.asked = asked;
-    state.trigger("user");
-    return promise;
+  switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
+    return this.#all.switchRoute(this.#shared, to, signal);
   }
 
   restart(): void {
@@ -326,44 +309,67 @@ export class BackendLane {
     if (!state.isWanted) return;
     state.epoch++;
     state.revision++;
-    state.isDue = true;
-    state.trigger("user");
+    this.#shared.isDue = true;
+    this.#shared.trigger("user");
   }
 
   logLines(): readonly string[] {
-    return this.#shared.logLines();
+    const lines = this.#shared.logLines();
+    if (this.#clients.seen.down === null || this.#clients.failedLog.length === 0) return lines;
+    return [...lines, "--- a client's own instance that did not come up:", ...this.#clients.failedLog];
   }
 
   /** Calls in flight go on. */
   stop(message: string): void {
     this.#reach[Symbol.dispose]();
-    this.#state.stop(message);
+    this.#state.stopped = message;
     this.#state.refuseAsked(message);
-    this.#waiting.fail(message);
+    this.#shared.stop(message);
+    this.#clients.stop(message);
   }
 
   /** Calls in flight end with the error `message`. */
   async close(message: string): Promise<void> {
-    await Promise.all([this.#shared.close(message), this.#own.close(message)]);
+    await Promise.all([this.#shared.close(message), this.#clients.close(message)]);
   }
 
   get #instances(): readonly BackendInstance[] {
-    return [...this.#shared.instances.values(), ...this.#own.all].map(({ instance }) => instance);
+    return this.#lanes.flatMap(({ instances }) => [...instances.values()].map(({ instance }) => instance));
+  }
+
+  get #lanes(): readonly OwnerLane[] {
+    return [this.#shared, ...this.#clients.all];
+  }
+
+  #watchAddress(lane: OwnerLane, isAway: boolean): void {
+    if (isAway) this.#away.add(lane);
+    else this.#away.delete(lane);
+    this.#reach.watch(this.#away.size > 0 ? this.#state.spec.origin : null);
+  }
+
+  /** The subscriptions go to the shared instance, or to an instance of each client. */
+  #changeInstances(): void {
+    const shared = this.#shared.serving?.instance ?? null;
+    if (!this.#state.isPerClient) this.#subscriptions.move(null, shared);
+    else
+      for (const client of this.#subscriptions.clients) {
+        this.#clients.ensure(client);
+        this.#subscriptions.move(shared, null, client);
+      }
   }
 
   /** A request about a task goes only to the process or address that has the task. */
   #at(home: string, client: ClientPort | null, signal: CallSignal, run: Dispatched["run"]): Promise<Reply> {
     const state = this.#state;
     const { callMs } = state.config.timeouts;
-    const { serving } = state;
+    const { serving, decision } = this.#shared;
     const isIt = (entry: PoolInstance): boolean => entry.isReady && entry.home === home;
     const all = [
       ...(serving === null ? [] : [serving]),
-      ...this.#shared.instances.values(),
-      ...this.#own.all,
+      ...this.#lanes.flatMap(({ instances }) => [...instances.values()]),
     ];
     const found = all.find(isIt);
-    if (found !== undefined && state.stopped === null && state.decision.gate.kind === "open") {
+    if (found !== undefined && state.stopped === null && decision.gate.kind === "open") {
       return run(found, callMs);
     }
     const otherwise = errorReply(...noHome(state.name, home));
@@ -379,43 +385,39 @@ export class BackendLane {
   #dispatch(request: Dispatched): Promise<Reply> {
     const { client, deadlineMs, run } = request;
     const state = this.#state;
-    const own = this.#own;
-    const { calls, gate } = state.decision;
-    const isRefused = calls.kind === "refuse" || gate.kind === "refuse";
+    const shared = this.#shared;
+    const { calls, gate, isAway } = shared.decision;
     if (state.needs?.data.kind === "away") state.tools.data?.want?.(state.config.requires);
+    const isRunning = state.stopped === null && state.isWanted;
     const again = (leftMs: number): Promise<Reply> => this.#dispatch({ ...request, deadlineMs: leftMs });
-    if (state.decision.isAway && gate.kind !== "refuse" && state.stopped === null && state.isWanted)
-      return this.#onceReached(request, again);
-    if (state.stopped !== null || !state.isWanted || isRefused) {
-      return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, state.unavailable));
-    }
-    const isWaiting = gate.kind === "wait" || state.doubted !== null;
-    if (isWaiting) return this.#waiting.add(again, request);
-    const ownClient = state.isPerClient ? client : null;
-    if (ownClient !== null) {
-      const ready = own.ready(ownClient);
-      if (ready !== null) return run(ready, deadlineMs);
-      // Whether clients have their own instances, and whether calls may pass, can change while the request waits.
-      const isOver = (): boolean => !state.isPerClient || state.decision.gate.kind !== "open";
-      const runOrAgain = (entry: PoolInstance, leftMs: number): Promise<Reply> =>
-        state.isWanted && isOver() ? again(leftMs) : run(entry, leftMs);
-      if (state.serving !== null) return own.call(ownClient, request, runOrAgain);
-    } else if (state.serving?.isReady === true) return run(state.serving, deadlineMs);
-    return this.#waiting.add(again, request);
+    if (isAway && gate.kind !== "refuse" && isRunning) return this.#onceReached(shared, request, again);
+    if (!isRunning || calls.kind === "refuse" || gate.kind === "refuse") return refusal(shared.unavailable);
+    if (gate.kind === "wait" || shared.doubted !== null) return shared.waiting.add(again, request);
+    const owner = state.isPerClient ? client : null;
+    const serving = owner === null ? shared.serving : this.#clients.ready(owner);
+    if (serving?.isReady === true) return run(serving, deadlineMs);
+    if (owner === null || shared.serving === null) return shared.waiting.add(again, request);
+    const lane = this.#clients.ensure(owner);
+    if (typeof lane === "string") return refusal(lane);
+    if (lane.decision.isAway) return this.#onceReached(lane, request, again);
+    if (lane.decision.calls.kind === "refuse") return refusal(lane.unavailable);
+    // A call that was accepted goes on at the instance that starts, though the backend is not wanted any more.
+    const atNewest = (leftMs: number): Promise<Reply> =>
+      state.isWanted || lane.newest === null ? again(leftMs) : run(lane.newest, leftMs);
+    return lane.waiting.add(atNewest, request);
   }
 
   /** Probes the address, with one probe for all concurrent calls. If the address answers, waits for an instance. */
   async #onceReached(
+    lane: OwnerLane,
     { signal, deadlineMs }: WaitLimits,
     run: (leftMs: number) => Promise<Reply>,
   ): Promise<Reply> {
-    const state = this.#state;
-    const { clock } = state.tools;
+    const { clock } = this.#state.tools;
     const untilMs = clock.monotonicMs() + deadlineMs;
     const isReached = await this.#reach.ask();
     const leftMs = Math.max(1, untilMs - clock.monotonicMs());
-    if (isReached) return this.#waiting.add(run, { deadlineMs: leftMs, signal });
-    return errorReply(BACKEND_UNAVAILABLE, state.unavailable);
+    return isReached ? lane.waiting.add(run, { deadlineMs: leftMs, signal }) : refusal(lane.unavailable);
   }
 
   /** Adds to the answer of a failed call that required data was absent. The server cannot know that. */
@@ -434,8 +436,7 @@ export class BackendLane {
   }
 
   #instanceOf(client: ClientPort): PoolInstance | null {
-    const state = this.#state;
-    return state.isPerClient ? this.#own.ready(client) : state.serving;
+    return this.#state.isPerClient ? this.#clients.ready(client) : this.#shared.serving;
   }
 }
 
@@ -460,6 +461,16 @@ function longWaitsOf(instances: readonly BackendInstance[]): LongWaits | null {
       };
 }
 
-function inFlightOf(instances: readonly BackendInstance[]): number {
-  return instances.reduce((sum, { seen }) => sum + seen.inFlight, 0);
+function inFlightOf(lanes: readonly OwnerLane[]): number {
+  return lanes.reduce((sum, { inFlight }) => sum + inFlight, 0);
+}
+
+function refusal(message: string): Promise<Reply> {
+  return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, message));
+}
+
+/** Before the first decision. `held`: the route to which a person has fixed the backend. */
+function undecided(held: string | null): BackendDecision {
+  const { memory } = UNDECIDED;
+  return { ...UNDECIDED, memory: { ...memory, routes: { ...memory.routes, held } } };
 }

@@ -18,7 +18,7 @@ import type {
 import type { FailbackPolicy } from "../policy/route-memory.ts";
 import { BackendLane } from "./backend-lane.ts";
 import type { LaneTools, Settings } from "./backend-lane-contract.ts";
-import type { SwitchOutcome } from "./lane-state.ts";
+import type { SwitchOutcome } from "./backend-state.ts";
 
 /** How long a stop waits for calls in flight, and how long it may take in total, ms. */
 const STOP_DRAIN_MS = 3_000;

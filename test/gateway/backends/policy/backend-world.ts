@@ -9,6 +9,7 @@ import {
   type BackendSpec,
   type BackendStep,
   NEW_BACKEND,
+  NO_CLIENTS,
 } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
 import type { Gate } from "../../../../src/gateway/backends/policy/data-gate.ts";
 import {
@@ -56,7 +57,7 @@ export class BackendWorld {
     replace: "overlap",
     instances: "shared",
     drainTimeoutMs: DRAIN_MS,
-    ...{ signIn: null, needs: null, runsElsewhere: false, routes: null },
+    ...{ signIn: null, needs: null, isOwned: false, isBlocked: false, routes: null },
   };
   /** What becomes of a start, by the connection's key. */
   readonly fates = new Map<string, Fate>();
@@ -173,7 +174,7 @@ export class BackendWorld {
   private decide(): BackendDecision {
     const seen = {
       instances: this.instances.map((instance) => instance.seen),
-      clientInstances: 0,
+      clients: NO_CLIENTS,
       mayStart: this.mayStart,
       nextId: this.nextId,
       checkAsked: this.checkAsked,

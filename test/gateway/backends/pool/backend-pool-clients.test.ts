@@ -25,6 +25,7 @@ describe("one instance for each client", () => {
   /** A client's first call, and its own instance, which is ready for it. */
   const begin = async (b: Bench, client: ReturnType<typeof createClient>) => {
     const call = b.pool.call("a", callOf(client));
+    await settle();
     const mine = b.script.last;
     mine.becomeReady();
     await settle();
@@ -73,16 +74,6 @@ describe("one instance for each client", () => {
     assert.equal(b.view().phase, "Ready");
   });
 
-  it("one that cannot be started is that call's error alone", async () => {
-    const { b, ann } = await perClient();
-    const call = b.pool.call("a", callOf(ann));
-    b.script.last.endWith("no such program");
-    assert.match(errorText(await call), /the instance of this client could not be started: no such program/);
-    assert.equal(b.view().phase, "Ready");
-    void b.pool.call("a", callOf(ann));
-    assert.equal(owner(b, ann).length, 2);
-  });
-
   it("while the shared one is tried again after a crash, a client's own goes on", async () => {
     const { b, ann } = await perClient();
     const { call: first, mine } = await begin(b, ann);
@@ -104,6 +95,7 @@ describe("one instance for each client", () => {
     const { b, ann, bob } = await perClient();
     const { call: running, mine } = await begin(b, ann);
     const waiting = b.pool.call("a", callOf(bob));
+    await settle();
     const theirs = b.script.last;
     await b.applied({ ...own, enabled: false });
     b.is({ draining: 2, phase: "ShuttingDown" });
@@ -153,12 +145,13 @@ describe("one instance for each client", () => {
     assert.equal(fromInstance(await next), b.script.last.id);
     await settle();
     assert.equal(mine.isClosed, true);
-    assert.equal(b.clock.pendingTimers, 1, "the next check of the shared one");
+    assert.equal(b.clock.pendingTimers, 2, "the next checks of the shared one and of its own");
   });
 
   it("a call that waits for its own instance while the connection changes waits for the new one", async () => {
     const { b, ann } = await perClient();
     const waiting = b.pool.call("a", callOf(ann));
+    await settle();
     const half = b.script.last;
     await moveShared(b);
     assert.equal(half.isClosed, true);
@@ -169,6 +162,7 @@ describe("one instance for each client", () => {
   it("B7 shared again, a call that waits for its own instance goes to the shared one, and nothing more is started", async () => {
     const { b, ann } = await perClient();
     const waiting = b.pool.call("a", callOf(ann));
+    await settle();
     const half = b.script.last;
     await b.applied(shared);
     assert.deepEqual([owner(b, ann).length, half.isClosed, b.view().instances], [1, true, 1]);
@@ -179,6 +173,7 @@ describe("one instance for each client", () => {
   it("B7 no call reaches an instance of an older connection, though one waited when the backend was shared again", async () => {
     const { b, ann } = await perClient();
     void b.pool.call("a", callOf(ann));
+    await settle();
     await b.applied(shared);
     for (const instance of b.script.alive)
       if (instance.seen.state.kind === "starting") instance.becomeReady("one");
@@ -188,8 +183,9 @@ describe("one instance for each client", () => {
     const { key } = b.script.last.options;
     await b.applied({ ...own, connection: other });
     const next = b.pool.call("a", callOf(ann));
+    await settle();
     assert.equal(b.script.last.options.key, key);
-    b.script.last.becomeReady("two");
+    await b.comesUp("two");
     const asked = b.script.alive.filter(({ pending }) => pending.size > 0);
     assert.deepEqual(pluck(asked, "options"), [b.script.last.options]);
     assert.equal(await b.answered(next), b.script.last.id);
@@ -198,6 +194,7 @@ describe("one instance for each client", () => {
   it("B7 disabled and shared in one edit, it lets a call that waits for its own instance finish there", async () => {
     const { b, ann } = await perClient();
     const waiting = b.pool.call("a", callOf(ann));
+    await settle();
     const mine = b.script.last;
     await b.applied({ ...shared, enabled: false });
     mine.becomeReady("one");
@@ -257,12 +254,14 @@ describe("one instance for each client", () => {
     for (const { client } of listen) client.busy = true;
     const hanging = b.pool.call("a", callOf(waits.client));
     const refused = b.pool.call("a", callOf(createClient("65th")));
+    await settle();
     assert.equal(b.starts(), 65);
     assert.match(errorText(await refused), /64 instances/);
     waits.mine.answer();
     assert.equal(fromInstance(await hanging), waits.mine.id);
     assert.ok(!all.some(({ mine }) => mine.isClosed));
     void b.pool.call("a", callOf(createClient("66th")));
+    await settle();
     assert.equal(waits.mine.isClosed, true);
   });
 
@@ -283,11 +282,12 @@ describe("one instance for each client", () => {
   it("a subscription goes to the client's own, and follows it through a change", async () => {
     const { b, ann } = await perClient();
     const subscribed = b.pool.subscribe("a", "file:///x", ann);
+    await settle();
     b.script.last.becomeReady();
     assert.ok(!isError(await subscribed));
     await moveShared(b);
     assert.equal(b.script.last.options.owner, ann);
-    b.script.last.becomeReady("two");
+    await b.comesUp("two");
     assert.ok(b.script.last.subscribed.get("file:///x")?.has(ann));
     await b.pool.unsubscribe("a", "file:///x", ann);
     const starts = owner(b, ann).length;
@@ -319,7 +319,7 @@ describe("one instance for each client", () => {
     assert.equal(mine.isClosed, true);
   });
 
-  it("calls in a row without an answer, and then a check without one, end it", async () => {
+  it("calls in a row without an answer, and then three checks without one, replace it", async () => {
     const { b, ann } = await perClient();
     const { call: first, mine } = await begin(b, ann);
     mine.answer(errorReply(REQUEST_TIMEOUT, "too slow"));
@@ -329,9 +329,13 @@ describe("one instance for each client", () => {
       mine.answer(errorReply(REQUEST_TIMEOUT, "too slow"));
       await reply;
     }
-    assert.equal(mine.checks, 1);
-    mine.see({ missedChecks: 1 });
     await settle();
-    assert.deepEqual([mine.isClosed, b.view().phase], [true, "Ready"]);
+    assert.equal(mine.checks, 1);
+    for (const missedChecks of [1, 2, 3]) {
+      assert.equal(mine.isClosed, false);
+      mine.see({ missedChecks });
+      await settle();
+    }
+    assert.deepEqual([mine.isClosed, owner(b, ann).length, b.view().phase], [true, 2, "Ready"]);
   });
 });

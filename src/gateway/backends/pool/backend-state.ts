@@ -1,19 +1,16 @@
-// The state of one backend: its configuration, the last decision, and the lane that makes the next decision.
+// What the lanes of one backend have in common: its configuration, its required data, and how an instance is started.
 import { routesOf } from "../../../config/backend-routes.ts";
 import { shownArguments, shownText, shownUrl } from "../../../config/shown-values.ts";
 import type { ServedBackend } from "../../../config/snapshot.ts";
-import { createLane, type Lane, type Wake } from "../../../reconcile/lane.ts";
 import { stableFrom } from "../../../reconcile/route-health.ts";
-import type { TriggerReason } from "../../../reconcile/trigger.ts";
-import { errorText } from "../../../runtime/errors.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { ClientPort } from "../../client-port.ts";
 import type { JsonObject } from "../../json-rpc.ts";
-import { type BackendSpec, NEW_BACKEND, type Now } from "../policy/backend-decision-builder.ts";
+import type { BackendMemory, BackendSpec, Now } from "../policy/backend-decision-builder.ts";
 import type { RoutesView } from "../policy/backend-pool-contract.ts";
-import { type BackendDecision, BEING_STARTED, UNDECIDED } from "../policy/decide-backend.ts";
+import { type BackendDecision, BEING_STARTED } from "../policy/decide-backend.ts";
 import type { Absence, Needs } from "../policy/required-data.ts";
-import { NEW_ROUTE, NEW_ROUTES, type RoutesSpec } from "../policy/route-memory.ts";
+import { NEW_ROUTE, type RoutesSpec } from "../policy/route-memory.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
@@ -38,7 +35,7 @@ export interface AskedRoute {
   settle(outcome: SwitchOutcome): void;
 }
 
-export class LaneState {
+export class BackendState {
   readonly tools: LaneTools;
   readonly name: string;
   /** Stays after a removal, for messages and draining calls. */
@@ -48,24 +45,12 @@ export class LaneState {
   resolved: readonly ResolvedRoute[] = [];
   /** The route to which a person wants to switch. */
   asked: AskedRoute | null = null;
-  /** The serving instance if it may be unreachable, else null. Calls then wait for the next decision. */
-  doubted: PoolInstance | null = null;
-  /** A decision is due, so the backend is not settled. */
-  isDue = false;
   revision = 0;
   epoch = 0;
-  /** The error of all calls after the lane's stop. */
+  /** The error of all calls after the stop. */
   stopped: string | null = null;
-  decision: BackendDecision = UNDECIDED;
-  /** The phase that was announced last. */
-  phase: { readonly name: BackendDecision["phase"]; readonly since: Now; readonly reason: string | null };
-  serving: PoolInstance | null = null;
-  /** What the last serving instance ran; clients' own instances run the same. */
+  /** What the last serving shared instance ran; clients' own instances run the same. */
   base: InstanceBase | null = null;
-  /** Several calls timed out, so the next decision checks the serving instance. */
-  checkAsked = false;
-  /** The address accepts connections again. */
-  isReached = false;
   nextId = 1;
   /**
    * The last absence of required data. `turns` grows with each loss, move and return, so that a call can tell
@@ -78,39 +63,19 @@ export class LaneState {
   };
   /** Called when the phase or the published lists have changed, or calls have ended. */
   readonly changed: () => void;
-  readonly #lane: Lane;
   /** The mounts of the required shares as seen last; null: never seen. */
   #mounts: string | null = null;
 
-  /** `run` must not wait: slow work triggers the lane when it is done. */
-  constructor(tools: LaneTools, name: string, config: ServedBackend, run: () => Promise<Wake | null>) {
-    const { clock, logger } = tools;
+  constructor(tools: LaneTools, name: string, config: ServedBackend) {
     this.tools = tools;
     this.name = name;
     this.config = config;
-    this.phase = { name: NEW_BACKEND.phase, since: this.now(), reason: null };
     this.changed = () => tools.onChanged(name);
-    const held = tools.heldRoutes?.get(name) ?? null;
-    if (held !== null) this.#rememberHeld(held);
-    this.#lane = createLane({
-      clock,
-      run: async () => (this.stopped === null ? run() : null),
-      onFailure: (error) => logger.error("cycle failed", { backend: name, reason: errorText(error) }),
-    });
   }
 
   now(): Now {
     const { clock } = this.tools;
     return { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
-  }
-
-  trigger(reason: TriggerReason): void {
-    this.#lane.trigger({ reason, atMs: this.tools.clock.monotonicMs(), details: [] });
-  }
-
-  askCheck(): void {
-    this.checkAsked = true;
-    this.trigger("check");
   }
 
   /** `owner`: the instance's only client; null: all clients share it. */
@@ -141,25 +106,6 @@ export class LaneState {
     asked?.settle({ ok: false, reason });
   }
 
-  /** The backend chooses its route by itself again. */
-  release(): void {
-    if (this.decision.memory.routes.held === null) return;
-    this.#rememberHeld(null);
-    this.tools.heldRoutes?.keep(this.name, null);
-    this.trigger("user");
-  }
-
-  #rememberHeld(held: string | null): void {
-    const { memory } = this.decision;
-    const routes = { ...NEW_ROUTES, ...memory.routes, held };
-    this.decision = { ...this.decision, memory: { ...memory, routes } };
-  }
-
-  stop(message: string): void {
-    this.stopped = message;
-    void this.#lane[Symbol.asyncDispose]();
-  }
-
   get isPerClient(): boolean {
     return this.config.instances === "per-client";
   }
@@ -181,9 +127,15 @@ export class LaneState {
       drainTimeoutMs: this.tools.settings().drainTimeoutMs,
       signIn: this.tools.signIn?.(this.name) ?? null,
       needs: this.needs,
-      runsElsewhere: this.tools.runsElsewhere?.() === true,
+      isOwned: false,
+      isBlocked: this.isHeldBack,
       routes: this.#routes(),
     };
+  }
+
+  /** True if another process still runs the backend, which may run once only. */
+  get isHeldBack(): boolean {
+    return this.config.replace === "stop-first" && this.tools.runsElsewhere?.() === true;
   }
 
   get hasRoutes(): boolean {
@@ -245,13 +197,15 @@ export class LaneState {
     this.revision++;
   }
 
-  /** The error text for a call that this backend cannot serve now, with the time of the next try. */
-  get unavailable(): string {
+  /**
+   * The error text for a call that cannot be served now, with the time of the next try. `why`: stands before the reason
+   * of the last decision.
+   */
+  unavailable({ calls, gate, retryAtMs, memory, isAway }: BackendDecision, why = ""): string {
     const backend = `backend ${this.name}`;
     if (this.stopped !== null) return this.stopped;
     if (!this.isConfigured) return `${backend} was removed from the configuration`;
     if (!this.config.enabled) return `${backend} is disabled in the configuration`;
-    const { calls, gate, retryAtMs, memory, isAway } = this.decision;
     if (gate.kind === "refuse") return `${backend} cannot work: ${gate.reason}`;
     const reason = calls.kind === "refuse" ? calls.reason : "it is not ready";
     const leftMs = retryAtMs === null ? 0 : retryAtMs - this.now().monotonicMs;
@@ -263,7 +217,7 @@ export class LaneState {
         : isStarting
           ? `; ${BEING_STARTED}`
           : "";
-    return `${backend} is unavailable: ${reason}${next}`;
+    return `${backend} is unavailable: ${why}${reason}${next}`;
   }
 
   #wanted(): BackendSpec["wanted"] {
@@ -279,9 +233,9 @@ export class LaneState {
 }
 
 /** Null: the backend has only one route. */
-export function routesView(state: LaneState): RoutesView | null {
+export function routesView(state: BackendState, memory: BackendMemory): RoutesView | null {
   if (!state.hasRoutes) return null;
-  const { routes, serving } = state.decision.memory;
+  const { routes, serving } = memory;
   const now = state.now();
   const { stableMs } = state.tools.settings().failback;
   const { held, pending } = routes;

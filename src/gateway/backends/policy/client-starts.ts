@@ -1,0 +1,93 @@
+// Whose failed starts count: those of all clients together until one client's instance was ready, then each client's own. Pure.
+import type { BackendMemory, Now } from "./backend-decision-builder.ts";
+import { NO_TRIES, type Tries } from "./route-memory.ts";
+
+/**
+ * After one was ready, the failures of so many clients in a row count for all of them again: some clients open a session
+ * for each call.
+ */
+const DOUBTED_CLIENTS = 3;
+
+/** Of all clients, for one configuration. */
+export interface ClientStarts {
+  /** An instance of a client was ready. */
+  readonly isProven: boolean;
+  /** Failures in a row. Once proven, the first failure of each client alone. */
+  readonly tries: Tries;
+}
+
+export const NO_STARTS: ClientStarts = { isProven: false, tries: NO_TRIES };
+
+export interface OwnStarts {
+  /** Its failures are its own from then on. */
+  readonly wasReady: boolean;
+  readonly hasFailed: boolean;
+  /** Monotonic ms. */
+  readonly triedAtMs: number;
+  /** The last decision went by the failures of all. */
+  readonly wentByAll: boolean;
+}
+
+export const NEVER_STARTED: OwnStarts = {
+  wasReady: false,
+  hasFailed: false,
+  triedAtMs: Number.NEGATIVE_INFINITY,
+  wentByAll: false,
+};
+
+export function goesByAll({ isProven, tries }: ClientStarts, own: OwnStarts): boolean {
+  return !own.wasReady && (!isProven || tries.failures >= DOUBTED_CLIENTS);
+}
+
+/** What the next decision of a client's lane begins with. */
+export function recallStarts(
+  all: ClientStarts,
+  own: OwnStarts,
+  memory: BackendMemory,
+  revision: number,
+): BackendMemory {
+  // The revision is noted here, because a new lane must not forget what failed for all.
+  if (goesByAll(all, own)) return { ...memory, revision, tries: all.tries };
+  return own.wentByAll ? { ...memory, revision, tries: NO_TRIES } : memory;
+}
+
+/** What a decision of a client's lane changes in both counts. */
+export function foldStarts(
+  all: ClientStarts,
+  own: OwnStarts,
+  before: BackendMemory,
+  after: BackendMemory,
+  now: Now,
+): { readonly all: ClientStarts; readonly own: OwnStarts } {
+  const wentByAll = goesByAll(all, own);
+  const isStart = after.candidate !== null && after.candidate.id !== before.candidate?.id;
+  const isReady = after.serving !== null && after.serving.id !== before.serving?.id;
+  const isFailure = after.tries.failures > before.tries.failures;
+  const next = {
+    wentByAll,
+    wasReady: own.wasReady || isReady,
+    hasFailed: own.hasFailed || isFailure,
+    triedAtMs: isStart ? now.monotonicMs : own.triedAtMs,
+  };
+  if (isReady) return { all: { isProven: true, tries: NO_TRIES }, own: next };
+  if (wentByAll) return { all: after.tries === all.tries ? all : { ...all, tries: after.tries }, own: next };
+  if (own.wasReady || own.hasFailed || !isFailure) return { all, own: next };
+  const failures = all.tries.failures + 1;
+  return { all: { ...all, tries: { ...after.tries, failures } }, own: next };
+}
+
+/** Of the clients that go by the failures of all, one starts after each wait: the one whose last start is longest ago. */
+export function isTurnOf(own: OwnStarts, others: readonly OtherStarts[]): boolean {
+  return others.every(({ isStarting, isEarlier, starts: { triedAtMs } }) => {
+    if (isStarting) return false;
+    return triedAtMs > own.triedAtMs || (triedAtMs === own.triedAtMs && !isEarlier);
+  });
+}
+
+/** Another client that has no instance. */
+export interface OtherStarts {
+  readonly starts: OwnStarts;
+  readonly isStarting: boolean;
+  /** Its session is older. */
+  readonly isEarlier: boolean;
+}

@@ -1,0 +1,200 @@
+// The owner of the shared lane: what its decisions mean for the backend, its published lists and its routes.
+import { routesOf } from "../../../config/backend-routes.ts";
+import { NO_LISTINGS } from "../../catalog/catalog.ts";
+import type { GatewayTransition } from "../../gateway-transitions.ts";
+import type { BackendInstance } from "../instance/start-backend-instance.ts";
+import {
+  type BackendEvent,
+  type BackendMemory,
+  type BackendSpec,
+  type ClientsSeen,
+  NEW_BACKEND,
+  type Now,
+} from "../policy/backend-decision-builder.ts";
+import type { BackendPhase } from "../policy/backend-pool-contract.ts";
+import type { BackendState, SwitchOutcome } from "./backend-state.ts";
+import type { ClientLanes } from "./client-lanes.ts";
+import type { LaneOwner, OwnerLane } from "./owner-lane.ts";
+import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
+import type { PoolSubscriptions } from "./pool-subscriptions.ts";
+import type { Published } from "./published.ts";
+
+export const ONE_ROUTE = "it has one route alone";
+const GIVEN_UP = "it was given up";
+
+interface AllClientsParts {
+  readonly state: BackendState;
+  readonly published: Published;
+  readonly subscriptions: PoolSubscriptions;
+  readonly clients: ClientLanes;
+  /** Called after each decision. */
+  readonly onDecided: (lane: OwnerLane) => void;
+}
+
+export class AllClients implements LaneOwner {
+  readonly client = null;
+  /** The phase that was announced last. */
+  phase: { readonly name: BackendPhase; readonly since: Now; readonly reason: string | null };
+  readonly #parts: AllClientsParts;
+  /** Clients' own instances may start, as the last decision said. */
+  #mayStart = false;
+
+  constructor(parts: AllClientsParts) {
+    this.#parts = parts;
+    this.phase = { name: NEW_BACKEND.phase, since: parts.state.now(), reason: null };
+  }
+
+  spec(): BackendSpec {
+    return this.#parts.state.spec;
+  }
+
+  clients(): ClientsSeen {
+    return this.#parts.clients.seen;
+  }
+
+  recall({ decision }: OwnerLane): BackendMemory {
+    return decision.memory;
+  }
+
+  baseOf(key: string): InstanceBase | null {
+    return this.#parts.state.outcomeOf(key);
+  }
+
+  onServing(next: PoolInstance, before: PoolInstance | null): void {
+    const { state, published, subscriptions } = this.#parts;
+    const { base } = state;
+    published.show(next);
+    state.base = next.base;
+    if (!state.isPerClient) subscriptions.move(before?.instance ?? null, next.instance);
+    else if (base?.key !== next.base.key || base.epoch !== next.base.epoch) this.#parts.clients.look();
+  }
+
+  onDecided(lane: OwnerLane, before: BackendMemory): void {
+    const { state, published, clients, onDecided } = this.#parts;
+    const { tools, name } = state;
+    const { memory, calls, events } = lane.decision;
+    const { held } = memory.routes;
+    if (held !== before.routes.held) tools.heldRoutes?.keep(name, held);
+    onDecided(lane);
+    published.publish(lane.decision);
+    for (const event of events) {
+      if (event.kind === "asked_done" || event.kind === "asked_failed") this.#settleAsked(event);
+      else tools.announce(eventTransition(name, event, (id) => lane.instances.get(id)?.instance ?? null));
+    }
+    const mayStart = calls.kind !== "refuse";
+    if (mayStart === this.#mayStart) return;
+    this.#mayStart = mayStart;
+    clients.look();
+  }
+
+  onRest({ decision: { phase: to, reason } }: OwnerLane): void {
+    const { state } = this.#parts;
+    const { name: from, since, reason: before } = this.phase;
+    // A failed backend announces each new reason.
+    if (to !== from || (to === "Failed" && reason !== before)) {
+      const now = state.now();
+      this.phase = { name: to, since: to === from ? since : now, reason };
+      const took_ms = Math.round(now.monotonicMs - since.monotonicMs);
+      state.tools.announce({ name: "backend.phase", backend: state.name, from, to, reason, took_ms });
+    }
+    state.changed();
+  }
+
+  onListings(lane: OwnerLane, serving: PoolInstance): void {
+    const { published } = this.#parts;
+    published.relist(serving);
+    published.publish(lane.decision);
+  }
+
+  unavailable({ decision }: OwnerLane): string {
+    return this.#parts.state.unavailable(decision);
+  }
+
+  /** Switches to the route `to`. null: no route is held by hand any more. Never rejects. */
+  async switchRoute(lane: OwnerLane, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
+    const { state } = this.#parts;
+    const failed = (reason: string): SwitchOutcome => ({ ok: false, reason });
+    const names = routesOf(state.config).map(({ name }) => name);
+    const used = lane.decision.memory.routes.used ?? names[0] ?? "";
+    if (!state.hasRoutes) return failed(ONE_ROUTE);
+    if (to !== null && !names.includes(to)) return failed(`it has the routes ${names.join(", ")}`);
+    if (!state.isWanted) return failed(lane.unavailable);
+    if (to === null) {
+      this.#release(lane);
+      return { ok: true, route: used, changed: false };
+    }
+    if (signal.aborted) return failed(GIVEN_UP);
+    state.refuseAsked("another route was asked for");
+    const { promise, resolve } = Promise.withResolvers<SwitchOutcome>();
+    const asked = { route: to, settle: resolve };
+    const onAbort = (): void => {
+      if (state.asked !== asked) return;
+      state.refuseAsked(GIVEN_UP);
+      lane.trigger("user");
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    state.asked = asked;
+    lane.trigger("user");
+    return promise;
+  }
+
+  /** The backend chooses its route by itself again. */
+  #release(lane: OwnerLane): void {
+    const { state } = this.#parts;
+    const { decision } = lane;
+    const { memory } = decision;
+    if (memory.routes.held === null) return;
+    const routes = { ...memory.routes, held: null };
+    lane.decision = { ...decision, memory: { ...memory, routes } };
+    state.tools.heldRoutes?.keep(state.name, null);
+    lane.trigger("user");
+  }
+
+  #settleAsked(event: AskedEvent): void {
+    const { state } = this.#parts;
+    const { asked } = state;
+    state.asked = null;
+    asked?.settle(
+      event.kind === "asked_done"
+        ? { ok: true, route: event.route, changed: event.changed }
+        : { ok: false, reason: event.reason },
+    );
+  }
+}
+
+type AskedEvent = Extract<BackendEvent, { readonly kind: "asked_done" | "asked_failed" }>;
+
+function eventTransition(
+  backend: string,
+  event: Exclude<BackendEvent, AskedEvent>,
+  find: (id: number) => BackendInstance | null,
+): GatewayTransition {
+  if (event.kind === "ended") {
+    const { reason, retryInMs } = event;
+    const retry_in_ms = retryInMs === null ? null : Math.round(retryInMs);
+    return { name: "backend.ended", backend, reason, retry_in_ms };
+  }
+  if (event.kind === "change_failed") return { name: "backend.change_failed", backend, reason: event.reason };
+  if ("from" in event) {
+    const { kind, ...change } = event;
+    return { name: `backend.${kind}`, backend, ...change };
+  }
+  if ("route" in event) {
+    const { kind, ...ready } = event;
+    return { name: `backend.${kind}`, backend, ...ready };
+  }
+  if (event.kind === "replaced") {
+    return { name: "backend.replaced", backend, draining: find(event.id)?.seen.inFlight ?? 0 };
+  }
+  const instance = find(event.id);
+  const { tools, resources, prompts } = instance?.listings ?? NO_LISTINGS;
+  const took = (instance?.seen.readyAtMs ?? 0) - (instance?.seen.startedAtMs ?? 0);
+  return {
+    name: "backend.ready",
+    backend,
+    tools: tools.length,
+    resources: resources.length,
+    prompts: prompts.length,
+    took_ms: Math.round(took),
+  };
+}

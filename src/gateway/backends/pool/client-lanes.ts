@@ -1,0 +1,329 @@
+// The lanes of single clients (`instances = "per-client"`), each from the client's first call to the end of its session.
+import { isDeepStrictEqual } from "node:util";
+import type { ClientPort } from "../../client-port.ts";
+import {
+  type BackendMemory,
+  type BackendSpec,
+  type ClientsSeen,
+  NEW_BACKEND,
+  NO_CLIENTS,
+} from "../policy/backend-decision-builder.ts";
+import {
+  type ClientStarts,
+  foldStarts,
+  goesByAll,
+  isTurnOf,
+  NEVER_STARTED,
+  NO_STARTS,
+  type OtherStarts,
+  recallStarts,
+} from "../policy/client-starts.ts";
+import { UNDECIDED } from "../policy/decide-backend.ts";
+import { unwantedMessage } from "../policy/draining.ts";
+import { NO_TRIES } from "../policy/route-memory.ts";
+import type { BackendState } from "./backend-state.ts";
+import { type LaneOwner, OwnerLane } from "./owner-lane.ts";
+import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
+import type { PoolSubscriptions } from "./pool-subscriptions.ts";
+
+/** Maximum number of clients with a lane; above it, the lane of an idle client is ended. */
+const MAX_CLIENTS = 64;
+
+/** What the lanes of clients need of the backend. */
+interface ClientLanesParts {
+  readonly state: BackendState;
+  readonly subscriptions: PoolSubscriptions;
+  /** The shared instance serves, or soon will, so that clients' own may start. */
+  readonly mayStart: () => boolean;
+  /** Called when `seen` has changed. */
+  readonly onChange: () => void;
+  /** Called after each decision. */
+  readonly onDecided: (lane: OwnerLane) => void;
+  /** Called when a lane has made its last decision. */
+  readonly onEnd: (lane: OwnerLane) => void;
+}
+
+export class ClientLanes {
+  readonly parts: ClientLanesParts;
+  starts: ClientStarts = NO_STARTS;
+  /** Log lines of the last instance that did not come up. */
+  failedLog: readonly string[] = [];
+  /** The configuration that `starts` is about. */
+  #startsOf = "";
+  /** How often instances ended by themselves whose clients have left. */
+  #endsBefore = 0;
+  #seen: ClientsSeen = NO_CLIENTS;
+  readonly #owners = new Map<ClientPort, OneClient>();
+  /** Lanes whose instances are being closed. */
+  readonly #closing = new Map<OwnerLane, Promise<void>>();
+
+  constructor(parts: ClientLanesParts) {
+    this.parts = parts;
+  }
+
+  get all(): readonly OwnerLane[] {
+    return [...[...this.#owners.values()].map(({ lane }) => lane), ...this.#closing.keys()];
+  }
+
+  get ends(): number {
+    return this.all.reduce((sum, { decision }) => sum + decision.memory.ends, this.#endsBefore);
+  }
+
+  get seen(): ClientsSeen {
+    const instances = this.all.reduce((sum, lane) => sum + lane.instances.size, 0);
+    const down = [...this.#owners.values()].filter(({ isDown }) => isDown);
+    const own = down.map(({ lane }) => lane.decision.memory.tries);
+    const tries = goesByAll(this.starts, NEVER_STARTED) ? [this.starts.tries, ...own] : own;
+    const { failures, failure } = tries.find((one) => one.failures > 0) ?? NO_TRIES;
+    return { instances, down: failure === null ? null : { clients: down.length, failures, failure } };
+  }
+
+  /** null: the client has no ready instance of its own. */
+  ready(client: ClientPort): PoolInstance | null {
+    const owner = this.#owners.get(client);
+    if (owner?.lane.serving?.isReady !== true) return null;
+    owner.usedMs = this.parts.state.now().monotonicMs;
+    return owner.lane.serving;
+  }
+
+  /** The client's lane, which starts an instance if there is none. Returns the reason as a text if there can be none. */
+  ensure(client: ClientPort): OwnerLane | string {
+    const { state, mayStart } = this.parts;
+    const known = this.#owners.get(client);
+    if (known !== undefined) return known.lane;
+    if (client.ended.aborted) return "the session has ended";
+    if (state.base === null || !mayStart()) return `backend ${state.name} is not running`;
+    this.#makeRoom();
+    if (this.#owners.size >= MAX_CLIENTS)
+      return `backend ${state.name} runs ${MAX_CLIENTS} instances for its clients already, which is the limit`;
+    this.#renewStarts();
+    const owner = new OneClient(this, client);
+    this.#owners.set(client, owner);
+    owner.lane.trigger("start");
+    return owner.lane;
+  }
+
+  /** The backend has changed. Idle instances of an earlier connection end; their clients' next calls start new ones. */
+  look(): void {
+    this.#renewStarts();
+    for (const owner of [...this.#owners.values()]) {
+      if (owner.isCurrent || !owner.isIdle) owner.lane.trigger("config");
+      else this.#end(owner, unwantedMessage(this.parts.state.name, "replaced"));
+    }
+  }
+
+  /** The failures of all have changed, or it is another client's turn. */
+  lookAgain(): void {
+    for (const { lane } of this.#owners.values()) lane.trigger("retry");
+  }
+
+  /** The backend is not wanted any more, or shared again: calls that wait go on where they can. */
+  release(): void {
+    for (const { lane } of [...this.#owners.values()]) lane.waiting.begin();
+    this.look();
+  }
+
+  forget(client: ClientPort): void {
+    const owner = this.#owners.get(client);
+    if (owner !== undefined) this.#end(owner, "the session has ended");
+  }
+
+  stop(message: string): void {
+    for (const { lane } of this.#owners.values()) lane.stop(message);
+  }
+
+  /** Calls in flight get the error. */
+  async close(message: string): Promise<void> {
+    for (const owner of [...this.#owners.values()]) this.#end(owner, message);
+    await Promise.all(this.#closing.values());
+  }
+
+  /** Of the clients that go by the failures of all, one starts after each wait. */
+  isTurnOf(owner: OneClient): boolean {
+    const { starts } = this;
+    if (starts.tries.failures === 0 || !goesByAll(starts, owner.starts)) return true;
+    const all = [...this.#owners.values()];
+    const at = all.indexOf(owner);
+    const others = all.flatMap((other, index): OtherStarts[] =>
+      other === owner || other.lane.serving !== null || !goesByAll(starts, other.starts)
+        ? []
+        : [{ starts: other.starts, isStarting: other.isStarting, isEarlier: index < at }],
+    );
+    return isTurnOf(owner.starts, others);
+  }
+
+  /** Called when a lane has nothing left to do. */
+  rested(owner: OneClient): void {
+    const { state, onChange } = this.parts;
+    const { lane } = owner;
+    if (lane.failedLog.length > 0) this.failedLog = lane.failedLog;
+    if (!owner.isWanted && lane.instances.size === 0) this.#end(owner, state.unavailable(lane.decision));
+    const before = this.#seen;
+    this.#seen = this.seen;
+    if (!isDeepStrictEqual(before, this.#seen)) onChange();
+    if (state.stopped !== null || lane.decision.gate.kind !== "open") state.changed();
+  }
+
+  /** What failed with another configuration says nothing. */
+  #renewStarts(): void {
+    const { base, revision } = this.parts.state;
+    const of = `${revision} ${base?.epoch} ${base?.key}`;
+    if (of === this.#startsOf) return;
+    this.#startsOf = of;
+    this.starts = NO_STARTS;
+    for (const owner of this.#owners.values()) {
+      const wasReady = owner.isCurrent && owner.lane.serving !== null;
+      owner.starts = { ...NEVER_STARTED, wasReady, wentByAll: !wasReady };
+    }
+  }
+
+  #end(owner: OneClient, message: string): void {
+    const { state, onChange } = this.parts;
+    const { lane } = owner;
+    this.#owners.delete(owner.client);
+    const ended = lane.close(message).then(() => {
+      this.#closing.delete(lane);
+      this.#endsBefore += lane.decision.memory.ends;
+      onChange();
+      state.changed();
+    });
+    this.#closing.set(lane, ended);
+    this.parts.onEnd(lane);
+    // It may have been this client's turn.
+    this.lookAgain();
+  }
+
+  /** Ends the lane that was idle for longest: its client has probably left. */
+  #makeRoom(): void {
+    if (this.#owners.size < MAX_CLIENTS) return;
+    const idle = [...this.#owners.values()].filter(({ isIdle, isBusy }) => isIdle && !isBusy);
+    const first = idle.toSorted((one, other) => one.usedMs - other.usedMs)[0];
+    if (first === undefined) return;
+    const { name: backend, tools } = this.parts.state;
+    tools.logger.info("the instance of an idle client gives way to a newer client's", { backend });
+    this.#end(first, `backend ${backend}: the instance of this client gave way to a newer one`);
+  }
+}
+
+class OneClient implements LaneOwner {
+  readonly client: ClientPort;
+  readonly lane: OwnerLane;
+  starts = NEVER_STARTED;
+  /** When it was used last, monotonic ms. */
+  usedMs: number;
+  readonly #lanes: ClientLanes;
+
+  constructor(lanes: ClientLanes, client: ClientPort) {
+    const { state } = lanes.parts;
+    this.client = client;
+    this.#lanes = lanes;
+    this.usedMs = state.now().monotonicMs;
+    const isLater = goesByAll(lanes.starts, this.starts) && this.usedMs < lanes.starts.tries.notBeforeMs;
+    // Calls wait for the first start, unless that is due later.
+    const memory: BackendMemory = { ...NEW_BACKEND, holding: isLater ? null : "crash" };
+    this.lane = new OwnerLane(state, this, { ...UNDECIDED, memory, calls: { kind: "wait" } });
+  }
+
+  get isWanted(): boolean {
+    const { state } = this.#lanes.parts;
+    return state.isWanted && state.isPerClient && state.base !== null;
+  }
+
+  get isStarting(): boolean {
+    return this.lane.decision.memory.candidate !== null;
+  }
+
+  /** It has no instance, because that did not come up. */
+  get isDown(): boolean {
+    const { serving, decision } = this.lane;
+    return serving === null && decision.memory.tries.failures > 0;
+  }
+
+  /** Nothing serves that is of an earlier connection. */
+  get isCurrent(): boolean {
+    const { base } = this.#lanes.parts.state;
+    const { serving } = this.lane;
+    return serving === null || (serving.base.key === base?.key && serving.base.epoch === base.epoch);
+  }
+
+  get isIdle(): boolean {
+    const { clients } = this.#lanes.parts.subscriptions;
+    return this.lane.inFlight === 0 && this.lane.waiting.size === 0 && !clients.includes(this.client);
+  }
+
+  /** The client listens, and has an instance. */
+  get isBusy(): boolean {
+    return this.client.busy && !this.isDown;
+  }
+
+  spec(): BackendSpec {
+    const { state, mayStart } = this.#lanes.parts;
+    const { spec, base } = state;
+    const wanted =
+      spec.wanted.kind === "nothing"
+        ? spec.wanted
+        : base !== null && state.isPerClient
+          ? ({ kind: "connection", key: base.key } as const)
+          : ({ kind: "nothing", because: "replaced" } as const);
+    return {
+      ...spec,
+      wanted,
+      epoch: base?.epoch ?? spec.epoch,
+      origin: base !== null && "url" in base.connection ? spec.origin : null,
+      routes: null,
+      isOwned: true,
+      isBlocked: spec.isBlocked || !mayStart() || !this.#lanes.isTurnOf(this),
+    };
+  }
+
+  clients(): ClientsSeen {
+    return NO_CLIENTS;
+  }
+
+  recall({ decision }: OwnerLane): BackendMemory {
+    return recallStarts(this.#lanes.starts, this.starts, decision.memory, this.#lanes.parts.state.revision);
+  }
+
+  baseOf(key: string): InstanceBase | null {
+    const { base } = this.#lanes.parts.state;
+    return base?.key === key ? base : null;
+  }
+
+  onServing(next: PoolInstance, before: PoolInstance | null): void {
+    this.#lanes.parts.subscriptions.move(before?.instance ?? null, next.instance, this.client);
+  }
+
+  onDecided(lane: OwnerLane, before: BackendMemory): void {
+    const { state, onDecided } = this.#lanes.parts;
+    const { memory, events } = lane.decision;
+    const { all, own } = foldStarts(this.#lanes.starts, this.starts, before, memory, state.now());
+    const isOther = all !== this.#lanes.starts;
+    this.starts = own;
+    this.#lanes.starts = all;
+    for (const event of events) {
+      if (event.kind !== "ended") continue;
+      const retry_in_ms = event.retryInMs === null ? null : Math.round(event.retryInMs);
+      const reason = `the instance of a client: ${event.reason}`;
+      state.tools.announce({ name: "backend.ended", backend: state.name, reason, retry_in_ms });
+    }
+    onDecided(lane);
+    if (isOther) this.#lanes.lookAgain();
+  }
+
+  onRest(): void {
+    this.#lanes.rested(this);
+  }
+
+  onListings(): void {}
+
+  unavailable({ decision }: OwnerLane): string {
+    const { wasReady, triedAtMs } = this.starts;
+    const why = wasReady
+      ? "the instance of this client has ended: "
+      : Number.isFinite(triedAtMs)
+        ? "the instance of this client could not be started: "
+        : "the instances of other clients could not be started: ";
+    const { state } = this.#lanes.parts;
+    return state.unavailable(decision, decision.memory.tries.failures > 0 ? why : "");
+  }
+}

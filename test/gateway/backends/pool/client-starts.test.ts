@@ -1,0 +1,258 @@
+// Clients' own instances that do not come up: when they are started again, what their calls get, and what status says.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import { type Bench, CHANGED, dataBench, ready } from "./backend-pool-bench.ts";
+import {
+  backendConfig,
+  callOf,
+  createClient,
+  errorText,
+  type ScriptedInstance,
+} from "./scripted-instance.ts";
+
+const OWN = backendConfig("a", { instances: "per-client" });
+const COPY = "it exited with code 1: another copy is running";
+
+/** Which of the clients' instances come up; the shared one does. */
+type Fate = (instance: ScriptedInstance) => boolean;
+
+async function live(b: Bench, fate: Fate): Promise<void> {
+  for (let round = 0; round < 5; round++) {
+    await settle();
+    for (const instance of b.script.alive) {
+      if (instance.seen.state.kind !== "starting") continue;
+      if (fate(instance)) instance.becomeReady("one");
+      else instance.endWith(COPY);
+    }
+  }
+}
+
+const onlyShared: Fate = ({ options }) => options.owner === null;
+const clientStarts = (b: Bench): number => b.script.started.filter((one) => !onlyShared(one)).length;
+
+/** Lets time pass in small steps, in which instances start or fail. */
+async function pass(b: Bench, ms: number, fate: Fate): Promise<void> {
+  for (let left = ms; left > 0; left -= 250) {
+    await b.clock.advance(Math.min(250, left));
+    await live(b, fate);
+  }
+}
+
+/** 30 calls in 10 s, each of the client that `clientOf` gives. */
+async function callFor10s(b: Bench, clientOf: (at: number) => ReturnType<typeof createClient>) {
+  const replies: Reply[] = [];
+  for (let at = 0; at < 30; at++) {
+    const client = clientOf(at);
+    const call = b.pool.call("a", callOf(client));
+    await live(b, onlyShared);
+    await b.clock.advance(333);
+    await live(b, onlyShared);
+    replies.push(await call);
+    if (at > 0 && clientOf(at - 1) !== client) b.pool.forget(clientOf(at - 1));
+  }
+  return replies;
+}
+
+describe("B7 a client's own instance that does not come up", () => {
+  it("B7 is started after 1, 2, 4 s however often it is called; status, page and log say why", async () => {
+    const b = await ready(OWN);
+    const ann = createClient("ann");
+    const replies = await callFor10s(b, () => ann);
+    assert.equal(clientStarts(b), 4);
+    b.is({ phase: "Degraded", codes: ["clients_not_running"], names: ["one"] });
+    const { reason, conditions } = b.view();
+    assert.match(
+      reason ?? "",
+      /^backend a: the instance of 1 client .* 4 times in a row: it exited with code 1/,
+    );
+    assert.match(conditions[0]?.hint ?? "", /mountaineer backends logs a/);
+    for (const reply of replies) {
+      assert.match(
+        errorText(reply),
+        /^backend a is unavailable: the instance of this client could not be started: it exited with code 1/,
+      );
+    }
+    assert.match(errorText(replies[1] ?? assert.fail()), /it is tried again in 1 s$/);
+    assert.match(
+      b.pool.logLines("a")?.join("\n") ?? "",
+      /--- a client's own instance that did not come up:\nline of \d+/,
+    );
+    const ended = b.told.filter(({ name }) => name === "backend.ended");
+    assert.equal(ended.length, 4);
+    const phases = b.told.flatMap((one) => (one.name === "backend.phase" ? `${one.to} ${one.reason}` : []));
+    assert.match(phases.at(-1) ?? "", /^Degraded backend a: .*another copy is running/);
+  });
+
+  it("B7 counts for all clients until one was ready: a session for each call starts no process each", async () => {
+    const b = await ready(OWN);
+    const clients = Array.from({ length: 30 }, (_, at) => createClient(String(at)));
+    const replies = await callFor10s(b, (at) => clients[at] ?? assert.fail());
+    assert.equal(clientStarts(b), 4);
+    assert.ok(replies.every(isError));
+    b.is({ phase: "Degraded", codes: ["clients_not_running"] });
+    for (const client of clients) b.pool.forget(client);
+    await settle();
+    b.is({ phase: "Degraded", codes: ["clients_not_running"], instances: 1 });
+    await b.clock.advance(60_000);
+    const last = createClient("last");
+    const call = b.pool.call("a", callOf(last));
+    await live(b, () => true);
+    for (const instance of b.script.alive) instance.answer();
+    assert.ok(!isError(await call));
+    b.is({ phase: "Ready", codes: [] });
+  });
+
+  it("B7 many clients at once are one failure, and then one start per wait", async () => {
+    const b = await ready(OWN);
+    const clients = Array.from({ length: 10 }, (_, at) => createClient(String(at)));
+    const calls = clients.map((client) => b.pool.call("a", callOf(client)));
+    for (let turn = 0; turn < 3; turn++) await settle();
+    assert.equal(clientStarts(b), 10);
+    await live(b, onlyShared);
+    assert.ok((await Promise.all(calls)).every(isError));
+    await pass(b, 10_000, onlyShared);
+    assert.equal(clientStarts(b), 13, "after 1, 2 and 4 s");
+    assert.match(b.view().reason ?? "", /the instances of 10 clients .* 4 times in a row/);
+    await pass(b, 6_000, () => true);
+    b.is({ phase: "Ready", codes: [], instances: 11 });
+  });
+
+  it("B7 is tried again by itself, and its client's next call is served", async () => {
+    const b = await ready(OWN);
+    const ann = createClient("ann");
+    const first = b.pool.call("a", callOf(ann));
+    await live(b, onlyShared);
+    assert.ok(isError(await first));
+    await pass(b, 1_000, () => true);
+    b.is({ phase: "Ready", codes: [], instances: 2 });
+    const next = b.pool.call("a", callOf(ann));
+    b.script.last.answer();
+    assert.ok(!isError(await next));
+    assert.equal(clientStarts(b), 2);
+  });
+
+  it("B7 of one client is no other's affair once one was ready", async () => {
+    const b = await ready(OWN);
+    const [ann, bob, eve] = ["ann", "bob", "eve"].map(createClient);
+    assert.ok(ann !== undefined && bob !== undefined && eve !== undefined);
+    const butBobs: Fate = ({ options }) => options.owner !== bob;
+    for (const client of [bob, ann]) void b.pool.call("a", callOf(client));
+    await live(b, butBobs);
+    await pass(b, 30_000, butBobs);
+    b.is({ phase: "Degraded", codes: ["clients_not_running"] });
+    const before = clientStarts(b);
+    const call = b.pool.call("a", callOf(eve));
+    await live(b, butBobs);
+    assert.equal(clientStarts(b), before + 1);
+    b.script.last.answer();
+    assert.ok(!isError(await call));
+    b.pool.forget(bob);
+    await settle();
+    b.is({ phase: "Ready", codes: [] });
+  });
+
+  it("B7 before one was ready, too, a client that never comes up does not keep others from their turn", async () => {
+    const b = await ready(OWN);
+    const [bob, ann] = ["bob", "ann"].map(createClient);
+    assert.ok(ann !== undefined && bob !== undefined);
+    const butBobs: Fate = ({ options }) => options.owner !== bob;
+    const first = b.pool.call("a", callOf(bob));
+    await live(b, butBobs);
+    assert.ok(isError(await first));
+    await pass(b, 3_500, butBobs);
+    const second = b.pool.call("a", callOf(ann));
+    await pass(b, 4_000, butBobs);
+    assert.ok(isError(await second), "it was not ann's turn yet");
+    const third = b.pool.call("a", callOf(ann));
+    for (const instance of b.script.alive) instance.answer();
+    assert.ok(!isError(await third));
+  });
+
+  it("B7 of sessions for each call, three in a row count for all again, though one was ready before", async () => {
+    const b = await ready(OWN);
+    const ann = createClient("ann");
+    void b.pool.call("a", callOf(ann));
+    await live(b, () => true);
+    const fate: Fate = ({ options }) => options.owner === null || options.owner === ann;
+    const clients = Array.from({ length: 30 }, (_, at) => createClient(String(at)));
+    await callFor10s(b, (at) => clients[at] ?? assert.fail()).then((all) => assert.ok(all.every(isError)));
+    assert.ok(clientStarts(b) <= 1 + 5, `${clientStarts(b)} starts`);
+    const mine = b.pool.call("a", callOf(ann));
+    await live(b, fate);
+    for (const instance of b.script.alive) instance.answer();
+    assert.ok(!isError(await mine), "ann's own goes on");
+  });
+
+  it("C1 is not started while the share is away, and at once when it is back", async () => {
+    const b = dataBench({ instances: "per-client" });
+    await settle();
+    await b.comesUp("one");
+    const ann = createClient("ann");
+    const first = b.pool.call("a", callOf(ann));
+    await live(b, onlyShared);
+    assert.ok(isError(await first));
+    await b.leave();
+    await pass(b, 120_000, () => true);
+    assert.equal(clientStarts(b), 1);
+    await b.come("1");
+    await live(b, () => true);
+    assert.equal(clientStarts(b), 2);
+    const next = b.pool.call("a", callOf(ann));
+    b.script.last.answer();
+    assert.ok(!isError(await next));
+  });
+
+  it("C1 a new client's is not started on a share that is being mounted anew; its call waits", async () => {
+    const b = dataBench({ instances: "per-client" });
+    await settle();
+    await b.comesUp("one");
+    await b.move("taken");
+    const call = b.pool.call("a", callOf(createClient("ann")));
+    await live(b, () => true);
+    assert.equal(clientStarts(b), 0);
+    await b.come("2");
+    await live(b, () => true);
+    for (const instance of b.script.alive) instance.answer();
+    assert.ok(!isError(await call));
+  });
+
+  it("B7 starts anew at once after an edit or a restart, whatever failed before", async () => {
+    const b = await ready(OWN);
+    const ann = createClient("ann");
+    const call = b.pool.call("a", callOf(ann));
+    await live(b, onlyShared);
+    assert.ok(isError(await call));
+    await pass(b, 20_000, onlyShared);
+    for (const change of ["edit", "restart"] as const) {
+      if (change === "edit") b.apply({ ...CHANGED, instances: "per-client" });
+      else b.pool.restart("a");
+      await live(b, () => true);
+      const next = b.pool.call("a", callOf(ann));
+      await live(b, () => true);
+      for (const instance of b.script.alive) instance.answer();
+      assert.ok(!isError(await next));
+      const key = b.script.alive.map(({ options }) => options.key);
+      assert.deepEqual(key, [key[0], key[0]], "of the new configuration, both");
+      b.is({ phase: "Ready", codes: [] });
+    }
+  });
+
+  it("B7 one whose address refuses connections is tried again when it accepts them, as the shared one is", async () => {
+    const b = await ready(OWN);
+    const ann = createClient("ann");
+    const call = b.pool.call("a", callOf(ann));
+    await settle();
+    for (let failure = 0; failure < 8; failure++) {
+      const { last } = b.script;
+      if (last.options.owner === ann && last.seen.state.kind === "starting")
+        last.failWith({ kind: "unreachable", message: "it refuses", hint: null, isAway: true });
+      await pass(b, 60_000, () => false);
+    }
+    assert.ok(isError(await call));
+    assert.ok(clientStarts(b) >= 3);
+    await pass(b, 61_000, () => true);
+    b.is({ phase: "Ready", codes: [] });
+  });
+});
