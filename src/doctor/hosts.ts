@@ -2,6 +2,7 @@
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
 import { hostText } from "../config/values/host-text.ts";
+import { LOCAL_NETWORK } from "../network/local-network-privacy.ts";
 import type { ProbeReason, ProbeResult } from "../network/probe/probe-result.ts";
 import { lookUpRoute, type RouteLookup } from "../network/routes/route-lookup.ts";
 import { SMB1_HINT } from "../shares/policy/standing-conditions.ts";
@@ -76,13 +77,19 @@ export function examineHosts(looks: readonly HostLook[], shares: readonly ShareC
 
 function answerOf({ host, route, probe }: HostLook, isOnly: boolean): DoctorFinding {
   const subject = host;
+  if (probe.verdict === "answers" && probe.blocked) {
+    const text = `${host} answers other programs, but macOS keeps this one from the local network: its shares are mounted, and open files do not survive a change of route`;
+    return finding("warning", "connection_denied", text, { subject, hint: LOCAL_NETWORK.hint });
+  }
   if (probe.verdict === "answers") {
     const over = probe.interfaceName === null ? "" : ` over ${probe.interfaceName}`;
     return finding("ok", "host", `${host} answers SMB${over} (${Math.round(probe.tookMs)} ms)`, { subject });
   }
   const [code, hint] = FAILURES[probe.reason];
   const severity = isOnly || route === "fallback" ? "error" : "warning";
-  return finding(severity, code, `${isOnly ? "the" : WORDS[route]} host ${probe.text}`, { subject, hint });
+  // The text of a blocked probe says what to try.
+  const advice = probe.blocked ? { subject } : { subject, hint };
+  return finding(severity, code, `${isOnly ? "the" : WORDS[route]} host ${probe.text}`, advice);
 }
 
 const SILENT = [
@@ -90,20 +97,15 @@ const SILENT = [
   "the host takes connections and its SMB server does not answer: restart that",
 ] as const;
 
+/** Nothing on macOS's Local Network permission: where that may be the cause, the probe's own text says what to try. */
 const FAILURES: Readonly<Record<ProbeReason, readonly [code: string, hint: string]>> = {
   unresolved: ["host_unresolved", "correct the name, or write the address; is the name server there?"],
   link_down: ["interface_down", "plug in the cable, or switch the interface on"],
-  no_route: [
-    "host_off",
-    "switch it on, and see whether its address is right; on macOS the local network may be forbidden, too: System Settings, Privacy & Security, Local Network",
-  ],
+  no_route: ["host_off", "switch it on, and see whether its address is right"],
   refused: ["smb_refused", "the host is on, and no SMB server listens there: start it, or correct the port"],
   not_smb: ["not_smb", "something else answers at that port: correct the host or its port"],
   smb1_only: ["smb1_only", SMB1_HINT],
-  denied: [
-    "connection_denied",
-    "this machine forbids it: allow it in its firewall, on macOS also in System Settings, Privacy & Security, Local Network",
-  ],
+  denied: ["connection_denied", "this machine forbids it: allow it in its firewall"],
   local_error: ["local_error", "this machine has too much open: end something, or raise its limits"],
   connect_timeout: [
     "host_off",

@@ -17,6 +17,8 @@ import { examineHome } from "../../src/doctor/home.ts";
 import { examineHosts, type HostLook } from "../../src/doctor/hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelPlaces } from "../../src/doctor/macos-mounts.ts";
 import { withoutNames } from "../../src/doctor/report-text.ts";
+import { LOCAL_NETWORK } from "../../src/network/local-network-privacy.ts";
+import { confirmedByNc } from "../../src/network/probe/local-network-darwin.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
 import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-lookup.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
@@ -120,6 +122,25 @@ test("two hosts of one address, and two over one interface, are told", () => {
   assert.deepEqual(examined(look("tb", {}), shared), ["routes_share_interface"]);
   const port = { ...same, config: { ...same.config, port: 4450 } };
   assert.deepEqual(examined(look("tb", {}), port), [], "two ports of one address are two servers");
+});
+
+test("A2 what macOS keeps from the local network is told once, in the words of every other part", () => {
+  const { hint, text } = LOCAL_NETWORK;
+  const cases: readonly Partial<ProbeResult>[] = [
+    { blocked: true },
+    { verdict: "gone", reason: "no_route", text: `10.99.1.2:445: ${text}; ${hint}` },
+    confirmedByNc(look("tb", {}).probe, { kind: "unknown", detail: "no answer" }),
+  ];
+  for (const probe of cases) {
+    const [found] = examineHosts([look("tb", { probe })], SHARES).filter(({ severity }) => severity !== "ok");
+    assert.ok(found !== undefined, JSON.stringify(probe));
+    assert.equal(`${found.text} ${found.hint}`.split(hint).length, 2, found.text);
+  }
+  const ordinary = examineHosts(
+    [look("tb", { probe: { verdict: "gone", reason: "no_route", text: "10.99.1.2:445: no route to it" } })],
+    SHARES,
+  );
+  assert.doesNotMatch(JSON.stringify(ordinary), /macOS|Local Network/);
 });
 
 test("each way in which a host does not answer has a code of its own; a fallback that is off weighs more", () => {
