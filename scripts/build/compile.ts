@@ -78,9 +78,9 @@ export interface Compiled {
   readonly outsidePackages: readonly string[];
 }
 
-/** Writes nothing. The same sources and packages give the same bytes. */
-export async function compile(root: string): Promise<Compiled> {
-  const shared: BuildOptions = {
+/** How a program for Node is made: all that it imports inside, save LEFT_OUTSIDE. */
+export function programOptions(root: string): BuildOptions {
+  return {
     absWorkingDir: root,
     bundle: true,
     platform: "node",
@@ -93,15 +93,22 @@ export async function compile(root: string): Promise<Compiled> {
     plugins: [NODE_MODULES_BY_REQUIRE, WITHOUT_DEBUGGER],
     // Of react's two forms, the one without its slow checks.
     define: { "process.env.NODE_ENV": '"production"', "process.env.DEV": '"false"' },
+    entryNames: "[name]",
+    logLevel: "warning",
+  };
+}
+
+/** Writes nothing. The same sources and packages give the same bytes. */
+export async function compile(root: string): Promise<Compiled> {
+  const shared: BuildOptions = {
+    ...programOptions(root),
     // Two folders deep, as dist/<digest> is: the maps' paths are relative.
     outdir: path.join(root, "dist/build"),
-    entryNames: "[name]",
     sourcemap: true,
     sourcesContent: false,
     // What is read at each start, and kept as text for as long as the process lives; names stay.
     minifyWhitespace: true,
     minifySyntax: true,
-    logLevel: "warning",
   };
   const [chunked, single, texts, page, manifest] = await Promise.all([
     build({ ...shared, entryPoints: PROGRAMS, splitting: true, write: false, metafile: true }),

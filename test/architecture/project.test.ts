@@ -87,6 +87,14 @@ test("the README's commands are the project's own", async () => {
   }
 });
 
+test("each page that names a Node names the package's", async () => {
+  const { engines } = JSON.parse(await text("package.json"));
+  const oldest = engines.node.replace(">=", "");
+  for (const page of ["README.md", "CONTRIBUTING.md", "docs/get-started.md", "docs/dependencies.md"])
+    assert.match(await text(page), new RegExp(`Node (?:≥ )?${oldest}\\b`), page);
+  assert.ok((await text("bin/find-node.sh")).includes(`needs Node ${oldest} or newer`));
+});
+
 test("CONTRIBUTING.md explains scripts that exist", async () => {
   const { scripts } = await manifest("package.json");
   for (const [, script] of (await text("CONTRIBUTING.md")).matchAll(/\bnpm run ([\w:-]+)/g)) {

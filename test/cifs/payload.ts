@@ -4,6 +4,7 @@ import { chmod, copyFile, cp, mkdir, readFile, realpath, stat } from "node:fs/pr
 import path from "node:path";
 import { promisify } from "node:util";
 import { build } from "esbuild";
+import { programOptions } from "../../scripts/build/compile.ts";
 import { jsonObject } from "../../src/runtime/text/json-object.ts";
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
@@ -70,24 +71,18 @@ export async function makePayload(folder: string): Promise<string> {
  */
 async function bundleSuite(folder: string): Promise<void> {
   await build({
+    ...programOptions(ROOT),
     entryPoints: [
       path.join(GUEST, "suite.ts"),
       path.join(GUEST, "drive.ts"),
       path.join(ROOT, "src/shares/prober/prober-child.ts"),
     ],
     outdir: folder,
-    entryNames: "[name]",
-    bundle: true,
-    packages: "external",
-    platform: "node",
-    format: "esm",
-    target: "node22.18",
-    logLevel: "warning",
   });
   await copyFile(path.join(GUEST, "worker.py"), path.join(folder, "worker.py"));
 }
 
-/** Folders below the root, as the lock file lists them. */
+/** What the bundled programs leave outside: folders below the root, as the lock file lists them. */
 async function productionPackages(): Promise<readonly string[]> {
   const lock = jsonObject(await readFile(path.join(ROOT, "package-lock.json"), "utf8"));
   return Object.entries(lock?.["packages"] ?? {}).flatMap(([name, entry]) => {
