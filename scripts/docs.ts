@@ -1,16 +1,23 @@
-// Writes the generated documents; with --check, only lists the stale ones and fails.
+// Writes the generated documents; with --check, only lists the stale ones, and what is wrong in the written pages, and fails.
 // To add a document, add an entry to GENERATORS.
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { renderCliReference } from "./docs/command-line.ts";
 import { configurationReference, configurationSchema } from "./docs/configuration.ts";
 import type { DocumentGenerator } from "./docs/generator.ts";
+import { thirdPartyNotices } from "./docs/notices.ts";
+import { faultsOf } from "./docs/pages.ts";
 
 const GENERATORS: readonly DocumentGenerator[] = [
   configurationReference,
   configurationSchema,
   { path: "docs/cli.md", generate: renderCliReference },
+  thirdPartyNotices,
 ];
+
+/** Checked for tables, links and words. */
+const PAGES = ["*.md", "{docs,bench,engine}/*.md"];
 
 const CHECKOUT = resolve(import.meta.dirname, "..");
 
@@ -38,6 +45,13 @@ async function refresh(check: boolean): Promise<string[]> {
   return stale;
 }
 
+async function faults(): Promise<readonly string[]> {
+  const pages = new Map<string, string>();
+  for await (const page of glob(PAGES, { cwd: CHECKOUT }))
+    if (page !== "THIRD-PARTY-NOTICES.md") pages.set(page, await readFile(join(CHECKOUT, page), "utf8"));
+  return faultsOf(pages, (file) => existsSync(join(CHECKOUT, file)));
+}
+
 const unknown = process.argv.slice(2).filter((argument) => argument !== "--check");
 if (unknown.length > 0) {
   process.stderr.write(`docs: ${unknown.join(" ")} is not understood; the only option is --check\n`);
@@ -50,4 +64,7 @@ if (unknown.length > 0) {
     process.stderr.write("docs: generated documents are stale; run `npm run docs` and commit them\n");
     process.exitCode = 1;
   }
+  const wrong = check ? await faults() : [];
+  for (const fault of wrong) process.stdout.write(`${fault}\n`);
+  if (wrong.length > 0) process.exitCode = 1;
 }

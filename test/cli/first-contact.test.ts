@@ -128,6 +128,7 @@ test("words that people try are answered with what to type, wherever they stand"
     ["server", /^mountaineer backends list$/],
     ["favourites", /^mountaineer shares list$/],
     ["kill", /^mountaineer down$/],
+    ["update", /^git pull && npm ci, then mountaineer restart$/],
     ["quux", /^mountaineer --help shows what there is$/],
   ];
   const answers = await Promise.all(cases.map(([line]) => runCommand(line.split(" "), { home })));

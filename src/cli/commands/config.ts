@@ -197,7 +197,7 @@ const configSchemaCommand = command("config schema", {
 
 const configHistoryCommand = command("config history", {
   summary: "list the accepted configurations, newest first",
-  description: "The newest 50 are kept, whoever made the change. Entry 0 is the running one.",
+  description: "The newest 50 are kept, no matter who made the change. Entry 0 is the running one.",
   examples: {
     "mountaineer config history": "see what changed when",
     "mountaineer config history --json | jq -r '.[0].sha256'": "use it in a script",

@@ -1,12 +1,11 @@
 // Hints for words that are commands in other programs, but not here.
+import { howToUpgrade } from "./how-to-upgrade.ts";
 
 /** For each command group ("" for none): each hint, with the words that lead to the hint. */
 const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "": {
     "mountaineer up": "start run install",
     "mountaineer down": "stop quit kill",
-    "run git pull and npm ci in the clone, then mountaineer restart: the daemon goes on with the new version":
-      "upgrade update",
     "mountaineer restart": "handover",
     "mountaineer up serves the gateway; mountaineer mcp serves one client over stdio": "serve",
     "mountaineer shares list, mountaineer backends list or mountaineer tools list": "list ls",
@@ -88,6 +87,7 @@ const MEANT: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 
 /** Returns the hint for `word` typed after the command group `group` ("": no group); null if there is no hint. */
 export function meantBy(group: string, word: string): string | null {
+  if (group === "" && word === "update") return howToUpgrade().command;
   const hints = Object.entries(Object.hasOwn(MEANT, group) ? (MEANT[group] ?? {}) : {});
   return hints.find(([, words]) => words.split(" ").includes(word))?.[0] ?? null;
 }

@@ -10,14 +10,10 @@ import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { runCommand } from "../../runtime/process/child-process.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
-import { type Bundle, packageRoot, readBundle } from "../input/launcher-path.ts";
+import { howToUpgrade } from "../input/how-to-upgrade.ts";
+import { type Bundle, readBundle } from "../input/launcher-path.ts";
 
 const UNPACKED_WITHIN_MS = 10 * 60_000;
-const TOOL_COMMANDS: Readonly<Record<string, string>> = {
-  dpkg: "apt install ./mountaineer_VERSION_ARCHITECTURE.deb, then mountaineer restart",
-  rpm: "rpm --upgrade mountaineer-VERSION.rpm, then mountaineer restart",
-  brew: "brew upgrade mountaineer, then mountaineer restart",
-};
 
 interface UpgradeOptions {
   readonly file: string;
@@ -60,19 +56,10 @@ function upgradable(bundle: Bundle | null): {
   readonly current: string;
   readonly own: Bundle & { key: string };
 } {
-  if (bundle === null) {
-    const isNpm = packageRoot().includes("/node_modules/");
-    const command = isNpm ? "npm install --global mountaineerd@latest" : "git pull && npm ci";
-    throw refused(
-      `${isNpm ? "npm" : "git"} installed this Mountaineer`,
-      `${command}, then mountaineer restart`,
-    );
-  }
-  const { tool, current, key } = bundle;
-  if (tool !== null)
-    throw refused(`${tool} installed this Mountaineer`, TOOL_COMMANDS[tool] ?? `use ${tool}`);
-  if (current === null)
-    throw refused("this folder was unpacked by hand", "unpack the newer one beside it, and run that");
+  const { by, command } = howToUpgrade(bundle);
+  if (bundle === null || by !== null) throw refused(`${by} installed this Mountaineer`, command);
+  const { current, key } = bundle;
+  if (current === null) throw refused("this folder was unpacked by hand", command);
   if (key === null) throw refused("this build knows no key that a release could be signed with");
   return { current, own: { ...bundle, key } };
 }

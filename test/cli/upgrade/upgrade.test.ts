@@ -4,6 +4,7 @@ import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:cryp
 import { mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { howToUpgrade } from "../../../src/cli/input/how-to-upgrade.ts";
 import { type Bundle, readBundle } from "../../../src/cli/input/launcher-path.ts";
 import {
   compareVersions,
@@ -135,7 +136,7 @@ mkdir -p "$new" && echo "$new"
     const { own, refusal } = await scene(await temporaryFolder(t));
     for (const [tool, command] of [
       ["dpkg", "apt install"],
-      ["rpm", "rpm --upgrade"],
+      ["rpm", "dnf install"],
       ["brew", "brew upgrade mountaineer"],
     ] as const)
       assert.match(
@@ -143,6 +144,12 @@ mkdir -p "$new" && echo "$new"
         new RegExp(`^${tool} installed.*; ${command}`),
       );
     assert.match(await refusal({ bundle: null }), /^git installed.*git pull && npm ci/);
+    const npm = howToUpgrade(null, "/usr/lib/node_modules/mountaineerd/");
+    assert.deepEqual(npm, {
+      by: "npm",
+      command: "npm install --global mountaineerd@latest, then mountaineer restart",
+    });
+    assert.match(howToUpgrade(own).command, /^mountaineer upgrade FILE/);
     assert.match(await refusal({ bundle: { ...own, current: null } }), /unpacked by hand/);
     assert.match(await refusal({ bundle: { ...own, key: null } }), /knows no key/);
   });

@@ -150,7 +150,7 @@ export class Questions {
     const lingering = this.#calls.lingering(streamOf);
     if (lingering === null) return `cannot tell which client this belongs to; ${hint}`;
     const { leftMs, isCancelled } = lingering;
-    const what = isCancelled ? "a call that was cancelled" : "a call that was out of time";
+    const what = isCancelled ? "a call that was cancelled" : "a call that timed out";
     const orSilent = isCancelled ? " or this server says nothing for a second" : "";
     return `cannot tell which client this belongs to: ${what} may still be at work, until it is answered${orSilent}, for ${seconds(leftMs)} at most; ${hint}`;
   }

@@ -195,7 +195,7 @@ describe("whose question it is", () => {
       link.ask(1, "roots/list");
       assert.match(
         JSON.stringify(link.replyTo(1)),
-        /a call that was out of time may still be at work, .* 0 s at most/,
+        /a call that timed out may still be at work, .* 0 s at most/,
       );
       await clock.advance(1);
       link.ask(2, "roots/list");
