@@ -1,13 +1,11 @@
 // `npm run bundle`: makes the bundle, which needs no installed Node, and its installers. Writes into .tmp/bundle/out, or --output.
 // --platform NAME (again for more; default: this machine's); --only tar,run,deb,rpm,formula; --without-rclone or
 // --rclone FILE; --level OF COMPRESSION; --url ADDRESS of the archives, for the formula. Upgrades are accepted if signed with
-// MOUNTAINEER_RELEASE_KEY's private half; MOUNTAINEER_SIGNING_KEY, a PEM, signs the self-extracting file.
+// MOUNTAINEER_RELEASE_KEY's private half, which scripts/release/sign.sh does.
 
-import { createPrivateKey, sign } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { signedRelease } from "../src/cli/upgrade/upgrade.ts";
 import { deb, formula, rpm, selfExtracting, sha256OfFile, tarXz } from "./bundle/artifacts.ts";
 import { composeFolder } from "./bundle/folder.ts";
 import { PLATFORMS } from "./bundle/platform-packages.ts";
@@ -30,7 +28,6 @@ const { values } = parseArgs({
 const output = path.resolve(values.output);
 const wanted = values.only.split(",");
 const key = process.env["MOUNTAINEER_RELEASE_KEY"] || null;
-const signingKey = process.env["MOUNTAINEER_SIGNING_KEY"] || undefined;
 const manifest = JSON.parse(await readFile(path.join(root, "package.json"), "utf8")) as { version: string };
 const version = values.version ?? manifest.version;
 const epochSeconds = Number(
@@ -57,16 +54,7 @@ for (const platform of platforms) {
   const source = { folder, output, platform, version, key, epochSeconds, level: Number(values.level) };
   const isLinux = platform.go.GOOS === "linux";
   if (wanted.includes("tar")) made.push(await tarXz(source));
-  if (wanted.includes("run")) {
-    const file = await selfExtracting(source);
-    made.push(file);
-    if (signingKey !== undefined) {
-      const text = signedRelease({ version, platform: platform.name, sha256: await sha256OfFile(file) });
-      const signature = sign(null, Buffer.from(text), createPrivateKey(signingKey)).toString("base64");
-      await writeFile(`${file}.sig`, `${text}ed25519 ${signature}\n`);
-      made.push(`${file}.sig`);
-    }
-  }
+  if (wanted.includes("run")) made.push(await selfExtracting(source));
   if (isLinux && wanted.includes("deb")) made.push(await deb(source));
   if (isLinux && wanted.includes("rpm")) made.push(await rpm(source));
 }

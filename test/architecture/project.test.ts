@@ -216,6 +216,7 @@ test("unwanted words are found within names, and in code alone", () => {
 
 interface Job {
   readonly "runs-on": string;
+  readonly environment?: string;
   readonly needs?: string | readonly string[];
   readonly permissions?: Readonly<Record<string, string>>;
   readonly strategy?: {
@@ -248,13 +249,28 @@ describe("workflows", () => {
     assert.equal(handsOut?.if, "always()");
   });
 
-  test("a release is checked first, and published with its provenance", async () => {
-    const { check, bundle, publish } = await jobsOf("release.yml");
+  test("a release is checked, made without a key, signed where nothing is installed, and a draft until it is whole", async () => {
+    const { check, make, sign, publish } = await jobsOf("release.yml");
     assert.ok(runsOf(check).includes(".ci/run"));
-    assert.equal(bundle?.needs, "check");
-    assert.deepEqual(publish?.needs, ["check", "bundle"]);
+    assert.deepEqual([make?.needs, sign?.needs, publish?.needs], ["check", "make", "sign"]);
+    const withKey = [check, make, sign, publish].filter((job) => JSON.stringify(job).includes("secrets."));
+    assert.deepEqual(withKey, [sign]);
+    assert.doesNotMatch(JSON.stringify(sign), /npm|npx|apt-get|setup-|with-node/);
+    assert.deepEqual([sign?.environment, publish?.environment], ["release", "release"]);
     assert.equal(publish?.permissions?.["id-token"], "write");
-    assert.ok(runsOf(publish).some((run) => run.startsWith("npm publish --provenance ")));
+    const runs = runsOf(publish).join("\n");
+    assert.match(
+      runs,
+      /check\.sh(.*\n)*.*create .*--draft(.*\n)*npm publish --provenance (.*\n)*.*--draft=false$/,
+    );
+    const attests = publish?.steps.filter(({ uses }) => uses?.startsWith("actions/attest-")) ?? [];
+    assert.equal(attests.length, 2);
+  });
+
+  test("each action is named by its commit", async () => {
+    for await (const file of glob(".github/workflows/*.yml", { cwd: ROOT }))
+      for (const [, action = ""] of (await text(file)).matchAll(/\buses: (.+)$/gm))
+        assert.match(action, /^[\w/-]+@[0-9a-f]{40} # v[\d.]+$/, file);
   });
 });
 

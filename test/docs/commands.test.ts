@@ -42,6 +42,27 @@ const NEEDS_TERMINAL = /terminal/i;
 const EXPECTED: Readonly<Record<string, Expectation>> = {
   "npm ci && npm run demo": { elsewhere: ".ci/run" },
   "npm ci && npm test": { elsewhere: ".ci/run" },
+  "npm run release -- rehearse": { elsewhere: ".ci/run" },
+  "openssl pkeyutl -verify -rawin -pubin -inkey release-key.pem -in SHA256SUMS -sigfile SHA256SUMS.sig": {
+    elsewhere: "scripts/release/check.sh",
+  },
+  "sha256sum --check --ignore-missing SHA256SUMS": { elsewhere: "scripts/release/check.sh" },
+  // docs/releasing.md lists it as untried.
+  "gh attestation verify mountaineer-VERSION-PLATFORM.run --repo OWNER/NAME": {
+    elsewhere: ".github/workflows/release.yml",
+  },
+  "openssl genpkey -algorithm ed25519 -out signing-key.pem": { elsewhere: "scripts/release/rehearse.ts" },
+  "openssl pkey -in signing-key.pem -pubout -outform DER | tail -c 32 | openssl base64": {
+    elsewhere: "scripts/release/rehearse.ts",
+  },
+  "export MOUNTAINEER_HOME=/tmp/mountaineer-debug MOUNTAINEER_LOG=debug": {
+    elsewhere: "test/docs/debugging.test.ts",
+  },
+  "bin/with-node --inspect src/cli/main.ts monitor": { elsewhere: "test/docs/debugging.test.ts" },
+  "kill -USR1 PID": { elsewhere: "test/docs/debugging.test.ts" },
+  "NODE_OPTIONS=--enable-source-maps MOUNTAINEER_DEBUG=1 bin/mountaineer monitor": {
+    elsewhere: "test/docs/debugging.test.ts",
+  },
 
   "mountaineer monitor": { on: "own", args: [] },
   "mountaineer monitor --interval 0.5": { on: "own", args: ["--interval", "0.5"] },

@@ -1,0 +1,35 @@
+// `npm run release -- make`: all files of a release but the signatures, into --output. `npm run release -- rehearse`: the
+// same twice, signed with a key of its own, compared and checked (`release/rehearse.ts`). --platform NAME (again for more;
+// default: all that there are; rehearse: this machine's), --rclone FILE in place of the engine, --level OF COMPRESSION.
+// GITHUB_REPOSITORY is named in what make makes; MOUNTAINEER_RELEASE_KEY is the key that upgrades will be trusted by.
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { PLATFORMS } from "./bundle/platform-packages.ts";
+import { makeRelease } from "./release/make.ts";
+import { rehearse } from "./release/rehearse.ts";
+
+const root = path.resolve(import.meta.dirname, "..");
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    platform: { type: "string", multiple: true },
+    output: { type: "string", default: path.join(root, ".tmp/release") },
+    rclone: { type: "string" },
+    level: { type: "string" },
+  },
+});
+const { platform, output, rclone = null } = values;
+const [what] = positionals;
+if (what === "make") {
+  const platforms = platform ?? PLATFORMS.map(({ name }) => name);
+  const repository = process.env["GITHUB_REPOSITORY"] || null;
+  const level = values.level ?? "9";
+  await makeRelease({ root, output: path.resolve(output), platforms, repository, rclone, level });
+} else if (what === "rehearse") {
+  const platforms = platform ?? [`${process.platform}-${process.arch}`];
+  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  await rehearse({ root, platforms, rclone, level: values.level ?? "1", print });
+} else {
+  process.stderr.write("release: say make or rehearse\n");
+  process.exitCode = 2;
+}

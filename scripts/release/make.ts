@@ -1,0 +1,72 @@
+// Makes all files of a release but the signatures: npm's package, what installs the bundle on each platform, the Homebrew
+// formula, and the list of ingredients. Needs no key, and uploads nothing.
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { PLATFORMS } from "../bundle/platform-packages.ts";
+import { builtEngine } from "../engine/build.ts";
+import { run } from "../engine/run.ts";
+import { sbom } from "./sbom.ts";
+
+interface Making {
+  readonly root: string;
+  /** Filled; made if it is not there. */
+  readonly output: string;
+  readonly platforms: readonly string[];
+  /** OWNER/NAME on GitHub, which package and formula then name; null: they name none. */
+  readonly repository: string | null;
+  /** Another rclone in place of the engine. */
+  readonly rclone: string | null;
+  /** Of all compression, 1 to 9. */
+  readonly level: string;
+}
+
+export async function makeRelease({
+  root,
+  output,
+  platforms,
+  repository,
+  rclone,
+  level,
+}: Making): Promise<void> {
+  await mkdir(output, { recursive: true });
+  const manifestFile = path.join(root, "package.json");
+  const text = await readFile(manifestFile, "utf8");
+  const manifest = JSON.parse(text) as { readonly version: string };
+  const site = repository === null ? null : `https://github.com/${repository}`;
+  const address = `${site ?? "https://example.invalid/mountaineer"}/releases/download/v${manifest.version}`;
+  const work = await mkdtemp(path.join(output, ".bundle-"));
+  try {
+    await run(process.execPath, [
+      path.join(root, "scripts/bundle.ts"),
+      ...platforms.flatMap((platform) => ["--platform", platform]),
+      ...["--output", work, "--level", level, "--url", address],
+      ...(rclone === null ? [] : ["--rclone", rclone]),
+    ]);
+    for (const entry of await readdir(work, { withFileTypes: true }))
+      if (entry.isFile()) await rename(path.join(work, entry.name), path.join(output, entry.name));
+    if (site !== null) {
+      // npm compares the repository with where the workflow runs.
+      const links = { homepage: `${site}#readme`, bugs: `${site}/issues`, repository: `git+${site}.git` };
+      await writeFile(manifestFile, `${JSON.stringify({ ...manifest, ...links }, null, 2)}\n`);
+    }
+    await run("npm", ["pack", "--pack-destination", output], { cwd: root });
+  } finally {
+    await writeFile(manifestFile, text);
+    await rm(work, { recursive: true, force: true });
+  }
+  const engine = await Promise.all(
+    rclone === null ? platforms.map((name) => builtEngine(root, platformOf(name))) : [],
+  );
+  const epochSeconds = Number(await run("git", ["log", "-1", "--format=%ct"], { cwd: root }));
+  const engineLicences = engine.map(({ licences }) => licences).join("\n");
+  await writeFile(
+    path.join(output, "sbom.cdx.json"),
+    await sbom({ root, version: manifest.version, epochSeconds, engineLicences }),
+  );
+}
+
+function platformOf(name: string): (typeof PLATFORMS)[number] {
+  const found = PLATFORMS.find((one) => one.name === name);
+  if (found === undefined) throw new Error(`no platform ${name}`);
+  return found;
+}
