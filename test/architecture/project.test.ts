@@ -95,11 +95,23 @@ test("each page that names a Node names the package's", async () => {
   assert.ok((await text("bin/find-node.sh")).includes(`needs Node ${oldest} or newer`));
 });
 
-test("CONTRIBUTING.md explains scripts that exist", async () => {
+test("the pages for developers explain scripts that exist", async () => {
   const { scripts } = await manifest("package.json");
-  for (const [, script] of (await text("CONTRIBUTING.md")).matchAll(/\bnpm run ([\w:-]+)/g)) {
-    assert.ok(script !== undefined && script in scripts, `npm run ${script} does not exist`);
-  }
+  for (const page of ["CONTRIBUTING.md", "docs/development.md", "docs/releasing.md"])
+    for (const [, script] of (await text(page)).matchAll(/\bnpm run ([\w:-]+)/g))
+      assert.ok(script !== undefined && script in scripts, `npm run ${script} does not exist`);
+});
+
+test("docs/development.md names every part of the nightly", async () => {
+  const parts =
+    /^PARTS=\(([^)]+)\)$/m
+      .exec(await text(".ci/nightly"))?.[1]
+      ?.trim()
+      .split(/\s+/) ?? [];
+  const named = [...(await text("docs/development.md")).matchAll(/^\| `([\w-]+)` \|/gm)].map(
+    ([, name]) => name,
+  );
+  assert.deepEqual(named.toSorted(), parts.toSorted());
 });
 
 /** `src/x.ts` and the like between backticks; `src/<folder>` and `src/…` stand for any. */
