@@ -59,6 +59,10 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     elsewhere: "test/docs/debugging.test.ts",
   },
   "bin/with-node --inspect src/cli/main.ts monitor": { elsewhere: "test/docs/debugging.test.ts" },
+  'sudo install -d -o "$USER" /srv/shares': { elsewhere: "docs/containers.md" },
+  "echo user_allow_other | sudo tee -a /etc/fuse.conf": {
+    elsewhere: "test/shares/drivers/rclone/names.test.ts",
+  },
   "kill -USR1 PID": { elsewhere: "test/docs/debugging.test.ts" },
   "NODE_OPTIONS=--enable-source-maps MOUNTAINEER_DEBUG=1 bin/mountaineer monitor": {
     elsewhere: "test/docs/debugging.test.ts",
