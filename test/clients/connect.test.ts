@@ -22,10 +22,17 @@ import { planImport } from "../../src/clients/import-plan.ts";
 import { foundEntries, readClientFile, readFoundFiles } from "../../src/clients/read-files.ts";
 import { parseConfig } from "../../src/config/read/load.ts";
 import { objectOf } from "../../src/runtime/text/json-object.ts";
+import { goldenInputs, goldenTests } from "../support/golden.ts";
 import { pluck } from "../support/pluck.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { SAMPLE_ENVIRONMENT, SAMPLE_FILES } from "./client-files.ts";
 
+/** Files as clients write them, shaped as they are found on people's machines, and what becomes of them here. */
+const FILES = new URL("./files.golden", import.meta.url);
+/** The variables that are set where they are read. */
+const ENVIRONMENT = {
+  ...{ DOCS: "/srv/docs", REGION: "eu", TEAM: "t" },
+  ...{ API_KEY: "k", NOTES_TOKEN: "n", FIGMA_TOKEN: "f", X_TOKEN: "x" },
+};
 const PROGRAM = { command: "/opt/mountaineer/bin/mountaineer", args: ["mcp"], env: {} };
 
 /** The client that keeps its servers as this file does. */
@@ -40,8 +47,10 @@ const namesIn = async (text: string, file: string): Promise<string[]> =>
   foundEntries(await clientValues(text, file), "/").map(({ name }) => name);
 
 describe("F1 writing into a client's file", () => {
-  for (const { what, file, text } of SAMPLE_FILES) {
-    it(`F1 ${what}: one server more, and the rest as it was`, async () => {
+  for (const { title, options, input } of goldenInputs(FILES)) {
+    const [file = ""] = options;
+    const text = input.startsWith('{"') ? JSON.stringify(JSON.parse(input), null, 2) : input;
+    it(`${title}: one server more, and the rest as it was`, async () => {
       const client = await clientOf(file, text);
       const entry = client.entry(PROGRAM);
       const after = await editedClientText(client, text, [{ name: OWN_NAME, entry }]);
@@ -107,7 +116,7 @@ const PLACE = {
 };
 const OPTIONS = {
   userHome: "/home/ann",
-  environment: SAMPLE_ENVIRONMENT,
+  environment: ENVIRONMENT,
   folder: "/work/app",
   kept: new Set<string>(),
 };
@@ -119,53 +128,42 @@ async function read(folder: string, name: string, text: string, options = OPTION
   return planImport(files, {}).added;
 }
 
-describe("F1 a file of another program", () => {
-  for (const {
-    what,
-    file,
-    text,
-    becomes,
-    problems = {},
-    secrets = {},
-    wanted = [],
-    leftOver = {},
-  } of SAMPLE_FILES) {
-    it(`F1 ${what}`, async (t) => {
-      const folder = await temporaryFolder(t);
-      const added = await read(folder, file, text);
-      // A program of a file in no known place starts in the file's folder.
-      const tables = added.map(({ name, table: { cwd, ...table } }) => {
-        return [name, cwd === folder || cwd === undefined ? table : { ...table, cwd }];
-      });
-      const plain = JSON.stringify(Object.fromEntries(tables)).replaceAll(folder, "FOLDER");
-      assert.deepEqual(JSON.parse(plain), becomes);
-      assert.deepEqual(pluck(added, "name"), Object.keys(becomes));
-      assert.deepEqual(Object.fromEntries(added.flatMap((one) => [...one.secrets])), secrets);
-      assert.deepEqual(
-        added.flatMap((one) => one.wanted),
-        wanted,
-      );
-      assert.deepEqual(
-        Object.fromEntries(
-          added.filter((one) => one.leftOver.length > 0).map((one) => [one.name, one.leftOver]),
-        ),
-        leftOver,
-      );
-      for (const one of added) {
-        const expected = problems[one.name];
-        if (expected === undefined) assert.equal(one.problem, null);
-        else assert.match(one.problem ?? "", expected);
-      }
-      for (const format of ["toml", "yaml"] as const) {
-        const written = await withBackends("", format, added);
-        const loaded = await parseConfig(Buffer.from(written), `config.${format}`, PLACE);
-        assert.ok(loaded.ok, written);
-        const { backends } = loaded.snapshot.config;
-        assert.deepEqual(pluck(backends, "name"), Object.keys(becomes));
-        for (const value of Object.values(secrets)) assert.ok(value.length < 4 || !written.includes(value));
-      }
-    });
+/** By backend: its table, why it is disabled, the secrets it takes along, what it wants and what is left over. */
+function become(added: Awaited<ReturnType<typeof read>>, folder: string): string {
+  const lines = added.flatMap(({ name, table: { cwd, ...table }, problem, secrets, wanted, leftOver }) => [
+    // A program of a file in no known place starts in the file's folder.
+    `${name}: ${JSON.stringify(cwd === folder || cwd === undefined ? table : { ...table, cwd })}`,
+    ...(problem === null ? [] : [`  disabled: ${problem}`]),
+    ...[...secrets].map(([secret, value]) => `  secret ${secret}: ${value}`),
+    ...wanted.map((one) => `  wants ${one}`),
+    ...leftOver.map((one) => `  left over: ${one}`),
+  ]);
+  return (lines.join("\n") || "no server").replaceAll(folder, "FOLDER");
+}
+
+goldenTests(FILES, async (text, [file = ""], t) => {
+  const folder = await temporaryFolder(t);
+  const added = await read(folder, file, text);
+  for (const format of ["toml", "yaml"] as const) {
+    const written = await withBackends("", format, added);
+    const loaded = await parseConfig(Buffer.from(written), `config.${format}`, PLACE);
+    assert.ok(loaded.ok, written);
+    assert.deepEqual(pluck(loaded.snapshot.config.backends, "name"), pluck(added, "name"));
+    for (const value of added.flatMap((one) => [...one.secrets.values()]))
+      assert.ok(value.length < 4 || !written.includes(value));
   }
+  return become(added, folder);
+});
+
+it("F1 a byte order mark and lines that end as on Windows", async (t) => {
+  const folder = await temporaryFolder(t);
+  const text = JSON.stringify({ mcpServers: { x: { command: "x" } } }, null, 2).replaceAll("\n", "\r\n");
+  assert.equal(become(await read(folder, "mcp.json", `\ufeff${text}`), folder), 'x: {"command":"x"}');
+  const edited = await editedClientText(CLIENTS.claude, `\ufeff${text}`, [
+    { name: OWN_NAME, entry: CLIENTS.claude.entry(PROGRAM) },
+  ]);
+  assert.ok(edited.startsWith("\ufeff{\r\n") && edited.includes('"command": "x"\r\n'));
+  assert.deepEqual((await namesIn(edited, "mcp.json")).sort(), [OWN_NAME, "x"].sort());
 });
 
 describe("F1 taking over", () => {

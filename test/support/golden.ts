@@ -9,7 +9,7 @@
 // the next input; `⏎` ends a line of it as well. MOUNTAINEER_ACCEPT=1 writes into the file what is said now: look at the difference before you keep it.
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { createTwoFilesPatch } from "diff";
 
 interface Case {
@@ -25,7 +25,7 @@ interface Story {
 }
 
 /** Says a text of an input. `options`: those of its test. */
-export type Say = (input: string, options: readonly string[]) => string | Promise<string>;
+export type Say = (input: string, options: readonly string[], t: TestContext) => string | Promise<string>;
 
 /** Each title of the file is a test. */
 export function goldenTests(file: URL, say: Say): void {
@@ -34,19 +34,25 @@ export function goldenTests(file: URL, say: Say): void {
   const titles = stories.map(({ title }) => title);
   assert.deepEqual(titles, [...new Set(titles)], "told twice");
   for (const story of stories) {
-    test(story.title, async () => {
+    test(story.title, async (t) => {
       const before = textOf([story]);
-      for (const one of story.cases) {
-        const input = [...story.before, ...one.input]
-          .map((line) => `${line.replaceAll("⏎", "\n")}\n`)
-          .join("");
-        one.said = (await say(input, story.options)).split("\n");
-      }
+      for (const one of story.cases) one.said = (await say(textIn(story, one), story.options, t)).split("\n");
       const after = textOf([story]);
       if (accepts) writeFileSync(file, textOf(stories));
       else if (after !== before) assert.fail(differenceOf(before, after));
     });
   }
+}
+
+/** For further tests of the same inputs. */
+export function goldenInputs(file: URL): { title: string; options: readonly string[]; input: string }[] {
+  return storiesIn(readFileSync(file, "utf8")).flatMap((story) =>
+    story.cases.map((one) => ({ title: story.title, options: story.options, input: textIn(story, one) })),
+  );
+}
+
+function textIn({ before }: Story, { input }: Case): string {
+  return [...before, ...input].map((line) => `${line.replaceAll("⏎", "\n")}\n`).join("");
 }
 
 function differenceOf(before: string, after: string): string {
