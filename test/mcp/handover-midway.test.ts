@@ -1,9 +1,12 @@
 // What happens just then, while one daemon makes room for the next: what a person does, signals, kills, a server that
 // cannot run twice.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import path from "node:path";
+import { text } from "node:stream/consumers";
 import { type TestContext, test } from "node:test";
 import { readDaemonNote } from "../../src/api/socket/daemon-note.ts";
 import { runCommand } from "../cli/command-line.ts";
@@ -105,8 +108,12 @@ test(
 );
 
 /** The new daemon is ready, and stands still until it goes on; the old one has given up what it alone had. */
-async function midway(t: TestContext, slow: Section = nodeBackend(LIGHT_SERVER, [], { env: SLOW })) {
-  const rig = await startKept(t, slow, 4);
+async function midway(
+  t: TestContext,
+  slow: Section = nodeBackend(LIGHT_SERVER, [], { env: SLOW }),
+  drainSeconds = 4,
+) {
+  const rig = await startKept(t, slow, drainSeconds);
   const old = (await rig.status()).global.pid ?? 0;
   const daemon = await rig.daemon();
   // Answered, if at all, right before the line is crossed.
@@ -166,6 +173,64 @@ test(
     await eventually(async () => isLater((await readDaemonNote(rig.home.home))?.pid));
   },
 );
+
+for (const [moment, hasTaken] of [
+  ["before it takes over, is told an id that those who follow know", false],
+  ["after it took over, is told no id that nobody knows", true],
+] as const) {
+  test(
+    `B11 a client that begins a session at the old daemon while the new one is killed, ${moment}`,
+    needsProc,
+    async (t) => {
+      const { rig, next } = await midway(t, nodeBackend(LIGHT_SERVER, [], { env: SLOW }), 20);
+      const { hostname, port } = new URL(rig.url);
+      const clientInfo = { name: "late", version: "1" };
+      const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
+      const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "initialize", params });
+      const head = [
+        ...["POST /mcp HTTP/1.1", `Host: ${hostname}`, "Accept: application/json, text/event-stream"],
+        ...["Content-Type: application/json", `Content-Length: ${body.length}`, "Connection: close"],
+      ];
+      // A request that is arriving stays with the old daemon.
+      const client = connect(Number(port), hostname, () =>
+        client.write(`${head.join("\r\n")}\r\n\r\n${body.slice(0, -1)}`),
+      );
+      t.after(() => client.destroy());
+      const answering = text(client);
+      await once(client, "ready");
+      if (hasTaken) {
+        process.kill(next, "SIGCONT");
+        await logged(rig, "handed over");
+        await stopProcess(next);
+      }
+      client.write(body.slice(-1));
+      if (hasTaken) process.kill(next, "SIGKILL");
+      const answer = await answering;
+      const [, id = null] = /^mcp-session-id: (.+)$/im.exec(answer) ?? [];
+      if (hasTaken) {
+        assert.deepEqual([answer.slice(0, 12), id], ["HTTP/1.1 503", null]);
+        assert.match(answer, /^retry-after: 2\r$/im);
+        await eventually(() => rig.isOver());
+        await rig.comeBack();
+        assert.equal(await (await rig.connect()).call("echo", { text: "anew" }), "anew");
+      } else {
+        process.kill(next, "SIGKILL");
+        const ping = { method: "POST", body: JSON.stringify({ jsonrpc: "2.0", id: 2, method: "ping" }) };
+        const accepts = { Accept: "application/json, text/event-stream", "Content-Type": "application/json" };
+        const isLater = async (): Promise<boolean> => {
+          const pid = (await rig.home.glance().catch(() => null))?.global.pid ?? next;
+          return pid !== next;
+        };
+        await eventually(isLater, 30_000);
+        const { status } = await fetch(rig.url, {
+          ...ping,
+          headers: { ...accepts, "Mcp-Session-Id": id ?? "none" },
+        });
+        assert.equal(status, 200);
+      }
+    },
+  );
+}
 
 test(
   "B11 a service that is told to stop soon after two handovers ends with both daemons of before",

@@ -9,7 +9,8 @@ export interface BegunSession {
 }
 
 interface NextSessions {
-  keep(session: BegunSession): Promise<void>;
+  /** False: the successor that had taken over has ended, and the session with it. */
+  keep(session: BegunSession): Promise<boolean>;
   /** Called when a client has ended its session here. */
   end(hash: string): void;
 }
@@ -36,8 +37,7 @@ export function handedSessions(file: SessionFile): HandedSessions {
     async keep(hash, record) {
       if (next === null) return file.keep(hash, record);
       late.set(hash, { hash, record });
-      await next.keep({ hash, record });
-      return true;
+      return (await next.keep({ hash, record })) ? "saved" : "lost";
     },
     drop(hash, isByClient = false) {
       if (next === null) {

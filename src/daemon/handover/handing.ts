@@ -96,10 +96,13 @@ export function createHanding(service: HandingParts) {
       const written = gatewayOwn.handOver();
       await gatewayOwn.sessions.handTo({
         async keep(session) {
-          // A session that is not acknowledged in time is not lost: it is sent again before the successor
-          // listens.
-          const kept = successor()?.keep(session);
-          if (kept !== undefined) await settledWithin(clock, KEEP_MS, kept);
+          const next = successor();
+          if (next === null) return true;
+          const isKnown = next.keep(session);
+          await settledWithin(clock, KEEP_MS, isKnown);
+          // One that has not taken over may be long in coming, or end: the session is sent to each that follows it. One that
+          // has taken over is followed by nobody if it ends.
+          return next.isFollowed || isKnown;
         },
         end: (hash) => successor()?.endSession(hash),
       });

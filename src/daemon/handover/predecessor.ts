@@ -1,6 +1,7 @@
 // The new daemon's side of a handover: reports that it is ready, waits until the home is free, and takes the listening socket.
 // The home is also free if the old daemon ends.
 import type { PassedStream } from "../../gateway/front/http/passed-connections.ts";
+import type { Kept } from "../../gateway/front/session/session-file.ts";
 import type { OtherDaemon, StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { HandedListener } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
@@ -27,7 +28,7 @@ const LONGEST_CLIENT_MESSAGE = 4 * 1024 * 1024;
 export type Predecessor = NonNullable<ReturnType<typeof findPredecessor>>;
 
 interface SessionsOfOld {
-  keep(session: LateSession): Promise<unknown>;
+  keep(session: LateSession): Promise<Kept | undefined>;
   /** Called when a client has ended its session at the old daemon. */
   end(hash: string): void;
 }
@@ -74,7 +75,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       const kept = sessions.promise.then(({ keep }) => keep(message));
       // Acknowledged even if the session cannot be stored (by another version, for example): its client then
       // begins a new one.
-      void kept.catch(() => {}).then(() => say({ say: "kept", n }));
+      void kept.catch(() => {}).then((kept) => (kept === "lost" ? undefined : say({ say: "kept", n })));
     } else if (message.say === "connection" || message.say === "stream") {
       const stream = message.say === "stream" ? message.stream : null;
       if (isHandle) void connections.promise.then((take) => take(handle, stream));

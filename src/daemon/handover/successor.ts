@@ -36,12 +36,14 @@ export class Successor {
   wasStopped = false;
   /** The successor has taken over, and takes idle connections. */
   takesConnections = false;
+  #hasTaken = false;
   readonly #child: ChildProcess;
   readonly #ready = Promise.withResolvers<Ready>();
   readonly #taken = Promise.withResolvers<boolean>();
   readonly #exited = Promise.withResolvers<void>();
   readonly #left = Promise.withResolvers<void>();
-  readonly #kept = new Map<number, () => void>();
+  /** Called with whether the successor has acknowledged the message of that number, or has ended before. */
+  readonly #kept = new Map<number, (isThere: boolean) => void>();
   readonly #saying = new Set<Promise<void>>();
   #passed: PassedRequests | null = null;
   #sent = 0;
@@ -99,12 +101,17 @@ export class Successor {
     return this.#left.promise;
   }
 
-  /** Sends a session; resolves when the successor knows it, or has ended. */
-  keep(session: Omit<LateSession, "n">): Promise<void> {
+  /** If this successor ends, another one is started: it has not taken over yet, and was not stopped. */
+  get isFollowed(): boolean {
+    return !this.#hasTaken && !this.wasStopped;
+  }
+
+  /** Sends a session. Resolves with true when the successor knows it; false: the successor has ended. */
+  keep(session: Omit<LateSession, "n">): Promise<boolean> {
     const n = ++this.#sent;
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = Promise.withResolvers<boolean>();
     this.#kept.set(n, resolve);
-    if (this.#isGone || !this.#say({ say: "session", n, ...session })) resolve();
+    if (this.#isGone || !this.#say({ say: "session", n, ...session })) resolve(false);
     return promise;
   }
 
@@ -116,7 +123,7 @@ export class Successor {
     if (this.#isGone) return "here";
     const n = ++this.#sent;
     const { promise, resolve } = Promise.withResolvers<PassedTo>();
-    this.#kept.set(n, () => resolve("there"));
+    this.#kept.set(n, (isThere) => resolve(isThere ? "there" : "unknown"));
     // This process keeps the handle open until it is acknowledged: some systems drop a handle in transit that
     // no process has open.
     const message =
@@ -188,13 +195,14 @@ export class Successor {
     if (message.say === "ready") this.#ready.resolve(message);
     else if (message.say === "failed") this.#ready.reject(refused(message.message, message.hint));
     else if (message.say === "taken") {
+      this.#hasTaken = true;
       this.takesConnections = message.connections;
       this.#taken.resolve(true);
     } else if (message.say === "stopped") this.wasStopped = true;
     else if (message.say === "moved_on") this.#hasMovedOn = true;
     else if (message.say === "words") this.onClientMessage(message);
     else if (message.say === "kept") {
-      this.#kept.get(message.n)?.();
+      this.#kept.get(message.n)?.(true);
       this.#kept.delete(message.n);
     } else this.#passed?.hear(message);
   }
@@ -204,7 +212,7 @@ export class Successor {
     this.#ready.reject(refused(why, null));
     this.#taken.resolve(false);
     this.#passed?.over();
-    for (const resolve of this.#kept.values()) resolve();
+    for (const resolve of this.#kept.values()) resolve(false);
     this.#kept.clear();
     this.#exited.resolve();
     if (!this.#hasMovedOn || this.wasStopped) this.#left.resolve();

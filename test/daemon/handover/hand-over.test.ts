@@ -65,7 +65,7 @@ async function setUp(t: TestContext, { ends = "1", args = [PROGRAM], clock, ...m
     async giveUp() {
       steps.push("give up");
       await sessions.handTo({
-        keep: async (session) => handover.successor?.keep(session),
+        keep: async (session) => (await handover.successor?.keep(session)) === true,
         end: (hash) => handover.successor?.endSession(hash),
       });
       await sessions.keep(hashOf(1), recordOf(1));
@@ -487,6 +487,23 @@ test("B11 a client that begins a session waits 2 s at most for a next daemon tha
   await clock.advance(1);
   await keeping;
   assertEach(sessions.late, ({ hash }) => hash, [hashOf(1)], "the one that takes its place is told again");
+});
+
+test("B11 a session that only a next daemon knew that has ended is lost, unless another one follows", async (t) => {
+  const onSession = (does: string): string =>
+    `process.on("message", ({ say }) => say === "session" && ${does}); process.send({ say: "ready" });`;
+  const taken = 'process.send({ say: "taken", connections: false });';
+  for (const [script, kept] of [
+    [`${onSession("process.exit(1)")} setInterval(() => {}, 1_000);`, "saved"],
+    [`${onSession("process.kill(process.pid, 'SIGTERM')")} setInterval(() => {}, 1_000);`, "lost"],
+    [`${taken} ${onSession("process.kill(process.pid, 'SIGKILL')")} setInterval(() => {}, 1_000);`, "lost"],
+  ] as const) {
+    const { sessions, handing, next } = await setUpHanding(t, { script });
+    await next.ready(systemClock, 30_000, NEVER);
+    await handing.giveUp(() => next);
+    assert.equal(await sessions.keep(hashOf(1), recordOf(1)), kept, script);
+    assert.equal(await sessions.keep(hashOf(2), recordOf(2)), kept, "it has ended by then");
+  }
 });
 
 test("B11 a daemon between two others stays until the one before it has ended, or its own time is over", async (t) => {

@@ -68,6 +68,11 @@ const METHODS: ReadonlyMap<string, readonly string[]> = new Map([
 /** Time to finish sending answers to other machines when all calls have ended. */
 const LAST_ANSWERS_MS = 250;
 
+const STOPPING: Refusal = {
+  status: 503,
+  message: "the gateway is stopping",
+  headers: { "Retry-After": "2" },
+};
 const NO_JSON: Refusal = {
   status: 406,
   message: "the client must accept application/json and text/event-stream",
@@ -297,7 +302,7 @@ export class HttpFront implements AsyncDisposable {
       return { status: 404, message: nothingAt(group) };
     if (!allowed.includes(method)) return notAllowed(allowed.join(", "));
     if (this.#stopping === null) return null;
-    return { status: 503, message: "the gateway is stopping", headers: { "Retry-After": "2" } };
+    return STOPPING;
   }
 
   #listen(visit: Visit): void {
@@ -486,10 +491,14 @@ export class HttpFront implements AsyncDisposable {
       visit.response.setHeader("Mcp-Session-Id", id);
       exchange.answer(request.id, reply);
     };
+    const refuse = (): void => {
+      session.end(STOPPING.message);
+      this.#refuse(visit, { ...STOPPING, id: request.id });
+    };
     // The client gets the id only once the session is on disk.
     const saved = this.store.save(session);
     if (saved === null) answer();
-    else void saved.then(() => this.#guarded(visit, answer));
+    else void saved.then((kept) => this.#guarded(visit, () => (kept === "lost" ? refuse() : answer())));
   }
 }
 

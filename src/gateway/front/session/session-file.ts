@@ -18,7 +18,16 @@ interface SessionFileOptions extends GatewayTools {
   readonly path: string;
 }
 
-export type SessionFile = Pick<SessionLines, keyof SessionLines>;
+/**
+ * `saved`: on disk. `unsaved`: it cannot be saved for now (`unsavedBecause`), so this daemon alone knows the session. `lost`:
+ * no daemon will serve the session, because this one ends, and the one that had taken over has ended.
+ */
+export type Kept = "saved" | "unsaved" | "lost";
+
+export type SessionFile = Omit<Pick<SessionLines, keyof SessionLines>, "keep"> & {
+  /** Never rejects. */
+  keep(hash: string, record: SessionRecord): Promise<Kept>;
+};
 
 /**
  * The session file of one home, used only while this process holds the home's lock. Disposing writes pending
@@ -55,19 +64,19 @@ export class SessionLines implements AsyncDisposable {
     return this.#loaded;
   }
 
-  /** True once the session is on disk; false if it cannot be saved for now (`unsavedBecause`). Never rejects. */
-  async keep(hash: string, record: SessionRecord): Promise<boolean> {
-    if (this.#isClosed) return false;
+  /** Resolves once the session is on disk, or cannot be saved. Never rejects. */
+  async keep(hash: string, record: SessionRecord): Promise<Exclude<Kept, "lost">> {
+    if (this.#isClosed) return "unsaved";
     const line = recordLine(hash, record);
     if (line === null) {
       const message = "a session is not saved for a restart: what its client sent at initialize is too long";
       this.#options.logger.info(message, { most_bytes: LONGEST_RECORD });
       this.drop(hash);
-      return false;
+      return "unsaved";
     }
     this.#lines.delete(hash);
     this.#lines.set(hash, line);
-    return this.#save();
+    return (await this.#save()) ? "saved" : "unsaved";
   }
 
   /** `_isByClient`: the client has ended the session, so no other daemon may resume it. */

@@ -9,7 +9,7 @@ import type { ListKind } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { readIncoming } from "./incoming.ts";
 import { Session, type SessionOptions } from "./session.ts";
-import type { SessionFile } from "./session-file.ts";
+import type { Kept, SessionFile } from "./session-file.ts";
 import {
   actingPrincipal,
   checkOf,
@@ -152,7 +152,7 @@ export class SessionStore {
   }
 
   /** Takes a session from another daemon; resolves when it is saved or cannot be. */
-  async adopt(hash: string, record: SessionRecord): Promise<unknown> {
+  async adopt(hash: string, record: SessionRecord): Promise<Kept | undefined> {
     await this.restore();
     // The client has used or ended the session here meanwhile, so the record is out of date.
     if (this.#byHash(hash) !== undefined || this.#ended.has(hash)) return;
@@ -224,7 +224,7 @@ export class SessionStore {
   }
 
   /** Resolves when the session is saved, or saving has failed. Null: there is nothing to save. */
-  save(session: Session): Promise<unknown> | null {
+  save(session: Session): Promise<Kept> | null {
     const { file } = this.#options;
     const active = this.#active.get(session.sessionId);
     return file === undefined || active === undefined || active.isPassing ? null : this.#save(file, active);
@@ -423,7 +423,7 @@ export class SessionStore {
     this.#saveChanged();
   }
 
-  #save(file: SessionFile, active: Active): Promise<boolean> {
+  #save(file: SessionFile, active: Active): Promise<Kept> {
     active.savedMs = active.usedMs;
     return file.keep(active.hash, this.#recordOf(active));
   }

@@ -56,7 +56,7 @@ async function startHome(t: TestContext) {
         async begins(id: string, principal: Principal = ANN): Promise<Session> {
           const session = store.open({ id, principal, ...CLIENT });
           gateway.opened(session);
-          assert.equal(await store.save(session), true, file.unsavedBecause ?? "saved");
+          assert.equal(await store.save(session), "saved", file.unsavedBecause ?? "saved");
           return session;
         },
         /** As by kill -9: what is not written is lost. */
@@ -113,7 +113,7 @@ async function between(t: TestContext) {
     file,
     back,
     toNext,
-    next: { keep: async () => {}, end: (hash: string) => toNext.push(hash) },
+    next: { keep: async () => true, end: (hash: string) => toNext.push(hash) },
   };
 }
 
@@ -251,7 +251,7 @@ test("B11 sessions of before a restart end a day after they were used last, also
 test("B11 sessions of before a restart: one that its client began with the daemon before ends a day later, too", async (t) => {
   const home = await startHome(t);
   const { store, clock } = await home.daemon();
-  assert.equal(await store.adopt(hashOf(1), recordOf(1)), true);
+  assert.equal(await store.adopt(hashOf(1), recordOf(1)), "saved");
   assert.equal(store.size, 1);
   await clock.advance(IDLE_LIMIT_MS + HOUR_MS);
   assert.equal(store.size, 0);

@@ -54,7 +54,7 @@ test("B11 the file of sessions has exactly this form, for the owner alone, and n
   assert.equal(sessions.size, 0);
   await assert.rejects(stat(path), { code: "ENOENT" }, "without sessions there is none");
   const record = recordOf(1, { logLevel: "warning", subscriptions: ["file:///a"] });
-  assert.equal(await file.keep(hashOf(1), record), true);
+  assert.equal(await file.keep(hashOf(1), record), "saved");
   assert.equal(
     await readFile(path, "utf8"),
     `{"mountaineer":"sessions","version":1}\n{"session":"${hashOf(1)}","principal":"user ann","protocol_version":"2025-11-25","capabilities":{"roots":{"listChanged":true}},"client_info":{"name":"client 1","version":"1"},"log_level":"warning","subscriptions":["file:///a"],"lists":{"tools":"t","resources":"r","prompts":"p"},"used_at":"2026-11-20T12:00:00.000Z"}\n`,
@@ -81,7 +81,7 @@ test("B11 the file of sessions: 2,000 sessions at once share writes, and the fil
   const { file } = await start(path);
   const all = Array.from({ length: 2_000 }, (_, each) => each);
   const saved = await Promise.all(all.map((each) => file.keep(hashOf(each), recordOf(each))));
-  assert.ok(saved.every(Boolean));
+  assert.ok(saved.every((kept) => kept === "saved"));
   for (const each of all) if (each >= 10) file.drop(hashOf(each));
   for (let round = 0; round < 30; round++)
     await Promise.all(all.slice(0, 10).map((each) => file.keep(hashOf(each), recordOf(each))));
@@ -106,12 +106,12 @@ test("B11 the file of sessions: a session whose client sent too much at initiali
   const path = await pathIn(t);
   const { file, told } = await start(path);
   const clientInfo = { name: "x".repeat(LONGEST_RECORD) };
-  assert.equal(await file.keep(hashOf(1), recordOf(1, { clientInfo })), false);
+  assert.equal(await file.keep(hashOf(1), recordOf(1, { clientInfo })), "unsaved");
   let deep: Record<string, unknown> = {};
   for (let level = 0; level < 100_000; level++) deep = { deep };
-  assert.equal(await file.keep(hashOf(2), recordOf(2, { capabilities: deep })), false);
+  assert.equal(await file.keep(hashOf(2), recordOf(2, { capabilities: deep })), "unsaved");
   const subscriptions = [`file:///${"x".repeat(LONGEST_RECORD)}`];
-  assert.equal(await file.keep(hashOf(3), recordOf(3, { subscriptions })), true);
+  assert.equal(await file.keep(hashOf(3), recordOf(3, { subscriptions })), "saved");
   assert.equal(told().length, 2);
   assert.match(told()[0] ?? "", /not saved for a restart/u);
   assert.deepEqual([...(await found(path))], [[hashOf(3), recordOf(3)]]);
@@ -188,7 +188,7 @@ test("B11 the file of sessions: a file of another version, another kind of file,
     const { file, sessions, told } = await start(path);
     assert.equal(sessions.size, 0);
     assert.deepEqual(told(), ["the sessions' file cannot be used"], String(make));
-    assert.equal(await file.keep(hashOf(1), recordOf(1)), true);
+    assert.equal(await file.keep(hashOf(1), recordOf(1)), "saved");
     assert.equal((await found(path)).size, 1);
     assert.equal((await readdir(join(path, ".."))).length, 2, "what stood there is kept aside");
   }
@@ -212,12 +212,12 @@ test("B11 the file of sessions: a full disk makes nobody wait, is told once, and
   if (disk === null) return;
   const path = join(disk, "sessions.jsonl");
   const { clock, file, told } = await start(path);
-  assert.equal(await file.keep(hashOf(1), recordOf(1)), true);
+  assert.equal(await file.keep(hashOf(1), recordOf(1)), "saved");
   await assert.rejects(writeFile(join(disk, "ballast"), "x".repeat(1024 * 1024)), { code: "ENOSPC" });
   const many = Array.from({ length: 40 }, (_, each) => each + 2);
   await Promise.all(many.map((each) => file.keep(hashOf(each), recordOf(each))));
   assert.match(file.unsavedBecause ?? "", /ENOSPC/u);
-  assert.equal(await file.keep(hashOf(99), recordOf(99)), false);
+  assert.equal(await file.keep(hashOf(99), recordOf(99)), "unsaved");
   file.drop(hashOf(1));
   assert.ok((await found(path)).has(hashOf(1)), "what was durable still is");
 
@@ -241,7 +241,7 @@ test("B11 the file of sessions: a read-only home is tried again after 1, 2, 4 â€
   await writeFile(path, "not ours\n");
   await remountTmpfs(disk, "ro");
   const { clock, file, told } = await start(path);
-  assert.equal(await file.keep(hashOf(1), recordOf(1)), false);
+  assert.equal(await file.keep(hashOf(1), recordOf(1)), "unsaved");
   assert.match(file.unsavedBecause ?? "", /EROFS/u);
   for (const waitMs of [1_000, 2_000, 4_000]) {
     await clock.advance(waitMs);
@@ -259,9 +259,9 @@ test("B11 the file of sessions: a disk that gives no answer holds nobody up for 
   const saving = file.keep(hashOf(1), recordOf(1));
   // The disk has had no time at all yet.
   await clock.advance(2_000);
-  assert.equal(await saving, false);
+  assert.equal(await saving, "unsaved");
   assert.match(file.unsavedBecause ?? "", /the disk gives no answer/u);
-  assert.equal(await file.keep(hashOf(2), recordOf(2)), false);
+  assert.equal(await file.keep(hashOf(2), recordOf(2)), "unsaved");
   await eventually(() => file.unsavedBecause === null);
   await file[Symbol.asyncDispose]();
   assert.deepEqual([...(await found(path)).keys()], [hashOf(1), hashOf(2)]);
@@ -282,9 +282,9 @@ test("B11 the file of sessions: closed, it writes nothing more: the next daemon 
   const { file } = await start(path);
   const saving = file.keep(hashOf(1), recordOf(1));
   await file[Symbol.asyncDispose]();
-  assert.equal(await saving, true);
+  assert.equal(await saving, "saved");
   const before = await readFile(path, "utf8");
-  assert.equal(await file.keep(hashOf(2), recordOf(2)), false);
+  assert.equal(await file.keep(hashOf(2), recordOf(2)), "unsaved");
   file.drop(hashOf(1));
   await file[Symbol.asyncDispose]();
   assert.equal(await readFile(path, "utf8"), before);
@@ -306,7 +306,7 @@ test("B11 the file of sessions: closed while the disk is slow, it leaves the nex
   const saving = file.keep(hashOf(2), recordOf(2));
   file.drop(hashOf(1));
   await file[Symbol.asyncDispose]();
-  assert.equal(await saving, false);
+  assert.equal(await saving, "unsaved");
   writeFileSync(path, "the next daemon's\n");
   const reason = file.unsavedBecause;
   await eventually(() => file.unsavedBecause !== reason);

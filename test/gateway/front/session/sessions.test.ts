@@ -307,7 +307,7 @@ test("G1 after a restart a session is found by its proof, then by its id, and th
   const id = newSessionId("desktop");
   const client = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "x" } } as const;
   const session = first.store.open({ id, principal: { ...SIGNED, roles: ["dev", "ops"] }, ...client });
-  assert.equal(await first.store.save(session), true);
+  assert.equal(await first.store.save(session), "saved");
   assert.equal(first.store.findShared(proofOf(id), SIGNED), session);
   assert.equal(first.store.findShared(proofOf(id), ANN), "foreign");
   assert.equal(first.store.findShared(checkOf(proofOf(id)), SIGNED), null);
