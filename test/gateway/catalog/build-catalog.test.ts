@@ -6,6 +6,7 @@ import type { Catalog, CatalogSource } from "../../../src/gateway/catalog/catalo
 import { collisionsIn } from "../../../src/gateway/catalog/diff-catalogs.ts";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
 import { type KnownNames, NO_NAMES, nameKey } from "../../../src/gateway/catalog/names.ts";
+import { resolveTarget } from "../../../src/gateway/catalog/resolve.ts";
 import { fc, runsOf } from "../../support/properties.ts";
 import { ALL, catalogOf, FIRST_WINS, source } from "./sources.ts";
 
@@ -396,6 +397,28 @@ test("whatever the world: the same sources give the same catalog, listed in the 
       }
       assert.deepEqual(collisionsIn(again), collisionsIn(catalog));
     }),
+  );
+});
+
+test("B7 whatever the world: what is listed does not depend on what is away", () => {
+  fc.assert(
+    fc.property(world, strategies, fc.subarray(["a", "b", "c"]), (sources, rules, away) => {
+      const there = sources.filter(({ backend }) => !away.includes(backend));
+      const all = sources.map((one) => (there.includes(one) ? one : { ...one, isAway: true as const }));
+      const [alone, beside] = [buildCatalog(there, rules), buildCatalog(all, rules)];
+      for (const [list] of LISTS) {
+        assert.deepEqual([...beside[list].values()], [...alone[list].values()]);
+        for (const { kind, name, backend } of alone[list].values())
+          assert.equal(resolveTarget(beside, { kind, name })?.backend, backend);
+      }
+      assert.deepEqual(collisionsIn(beside), collisionsIn(alone));
+      assert.deepEqual([...beside.freshNames], [...alone.freshNames]);
+      for (const { kind, name, status, reasons } of beside.entries) {
+        const isLost = reasons.some((reason) => reason.status === "filtered" || reason.status === "collided");
+        if (status === "away" && !isLost) assert.equal(resolveTarget(beside, { kind, name })?.status, "away");
+      }
+    }),
+    { numRuns: runsOf(500) },
   );
 });
 
