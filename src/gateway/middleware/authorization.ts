@@ -159,9 +159,8 @@ export function isTargetPermitted(
 function policyTarget(catalog: Catalog, named: RequestTarget | null) {
   if (named === null) return { target: null, isEntry: true } as const;
   const { kind, name } = named;
-  const found =
+  const entry =
     entryOf(catalog, named) ?? (kind === "template" ? entryOf(catalog, { kind: "resource", name }) : null);
-  const entry = found?.status === "unapproved" ? null : found;
   return kind === "tool" || kind === "prompt"
     ? ({ target: entry ?? named, isEntry: true } as const)
     : ({ target: named, isEntry: entry !== null } as const);

@@ -68,6 +68,8 @@ test("E3 tools that wait are told with their texts, approved as they were seen, 
   await settle();
   const [write, ...others] = (await control.toolChanges({ tools: ["files:write"] })).changes;
   assert.deepEqual(others, []);
+  const { error } = await control.call({ tool: "write" }, new AbortController().signal);
+  assert.match(error?.message ?? "", /Backend files offers it, but it is new or was changed, and waits/);
   assert.deepEqual(write?.members, [{ member: "name", before: null, after: "write" }]);
   assert.deepEqual((await control.toolChanges({ tools: ["nothing"] })).changes, []);
   const report = await control.approveTools({

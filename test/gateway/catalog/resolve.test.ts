@@ -74,6 +74,16 @@ test("C1 what is away takes no name from what is listed, and is no collision", (
   assert.deepEqual([...kept.freshNames.keys()], ["tool x"]);
 });
 
+test("E3 of two entries that are not listed the approved one has the name", () => {
+  const unapproved = [{ kind: "resource", name: "u://1", change: "new" }] as const;
+  const waiting = { ...source("b", {}), unapproved };
+  const found = resolveTarget(catalogOf(waiting, away("a", { resources: ["u://1"] })), {
+    kind: "resource",
+    name: "u://1",
+  });
+  assert.deepEqual([found?.backend, found?.status], ["a", "away"]);
+});
+
 test("E3 what waits for approval is reached through no other entry", () => {
   const open = source("a", { resources: ["u://1"], skills: ["open"] });
   const unapproved = [

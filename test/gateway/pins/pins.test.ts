@@ -99,6 +99,16 @@ test("E3 an edit from `tell` to `block` withholds what has changed, though its l
   assert.deepEqual([served("tell"), served("block"), served("tell")], [[1], [0], [1]]);
 });
 
+test("E3 what is first seen while its server is away is told and pinned when that is back", async (t) => {
+  const b = await bench(t, memoryStore(), "tell");
+  b.admitted(tool("a"));
+  const same = listing("files", [CHANGED]);
+  b.admit({ ...same, isAway: true });
+  assert.deepEqual(b.names(), ["catalog.tools_pinned"]);
+  b.admit(same);
+  assert.deepEqual(b.names(), ["catalog.tools_pinned", "catalog.tool_changed"]);
+});
+
 test("E3 a list is looked at once, and unchanged sources stay the same objects", async (t) => {
   const b = await bench(t, memoryStore(), "tell");
   const [one, other] = [listing("files", [tool("a")]), listing("web", [tool("b")])];

@@ -316,6 +316,7 @@ test("E3 a tool that is new waits, and a call is told so", async (t) => {
   assert.deepEqual([call, approve], [UNAPPROVED, ["x is new"]]);
   assert.deepEqual(catalog, ["a x: approval, it is new and waits for approval"]);
   assert.equal(forbidden[1], "Unknown tool: x");
+  assert.deepEqual(await w.gateway.switchTools(["x"], false), { unknown: "x" });
 });
 
 test("B11 a tool that a server of before the restart listed is away until it lists it again", async (t) => {

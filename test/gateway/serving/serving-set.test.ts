@@ -6,11 +6,13 @@ import { errorReply, isError, isJsonObject, type JsonObject } from "../../../src
 import type { LimitParts } from "../../../src/gateway/limits/limits.ts";
 import type { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
 import {
+  ANYBODY,
   authenticateUsers,
   NO_TOKEN,
   readLocalUsers,
   TokensUsed,
 } from "../../../src/gateway/middleware/incoming-auth.ts";
+import type { ProtectedResource } from "../../../src/gateway/middleware/middleware.ts";
 import type { SpokenVersion } from "../../../src/gateway/protocol.ts";
 import { createViews, type ViewRights } from "../../../src/gateway/serving/catalog-view.ts";
 import { gatewayInitializeResult, tasksListedBy } from "../../../src/gateway/serving/initialize-result.ts";
@@ -143,6 +145,26 @@ test("E1 a task is named by requests about tasks alone, and followed by those wh
   const changed = [{ ...a, listings: { ...a.listings, tools } }];
   const later = servingSet(changed, services, { authorization: careful, authentication });
   assert.equal(later.mayFollow(ann, task), false);
+  const gone = changed.map((one) => ({ ...one, isAway: true as const }));
+  assert.equal(
+    servingSet(gone, services, { authorization: careful, authentication }).mayFollow(ann, task),
+    false,
+  );
+});
+
+test("E1 a missing scope is named for what is listed or away, and not for what waits for approval", () => {
+  const unapproved = [{ kind: "tool", name: "new", change: "new" }] as const;
+  const offered = [{ ...source("a", { tools: ["write"] }), unapproved }, away("b", { tools: ["copy"] })];
+  const authorization = {
+    defaultEffect: "deny",
+    policies: [policy("allow", { roles: ["scope:write"] })],
+  } as const;
+  const resource: ProtectedResource = { paths: new Set(), metadata: () => ({}), metadataUrl: () => "" };
+  const signed = { resource, keys: { kind: "good" }, lastKeys: null, scopesOf: () => [] } as const;
+  const authentication = { ...ANYBODY, signed };
+  const served = servingSet(offered, recordingServices(), { authorization, authentication });
+  const missing = (name: string) => served.missingScope(user("ann"), "tools/call", { name })?.scope ?? null;
+  assert.deepEqual(["write", "copy", "new", "none"].map(missing), ["write", "write", null, null]);
 });
 
 test("E1 E4 a call that goes on is stopped by a policy for good, by the rate limit for now", () => {
