@@ -81,7 +81,7 @@ export class AllClients implements LaneOwner {
       if (event.kind === "asked_done" || event.kind === "asked_failed") this.#settleAsked(event);
       else tools.announce(eventTransition(name, event, (id) => lane.instances.get(id)?.instance ?? null));
     }
-    const mayStart = calls.kind !== "refuse";
+    const mayStart = calls.kind === "serve";
     if (mayStart === this.#mayStart) return;
     this.#mayStart = mayStart;
     clients.look();

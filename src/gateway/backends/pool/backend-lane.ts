@@ -55,7 +55,7 @@ export class BackendLane {
     this.published = new Published(state);
     this.#clients = new ClientLanes({
       ...{ state, subscriptions, onDecided },
-      mayStart: () => this.#shared.decision.calls.kind !== "refuse",
+      mayStart: () => this.#shared.decision.calls.kind === "serve",
       onChange: () => this.#shared.trigger("instance"),
       onEnd: (lane) => this.#watchAddress(lane, false),
     });

@@ -33,7 +33,7 @@ const MAX_CLIENTS = 64;
 interface ClientLanesParts {
   readonly state: BackendState;
   readonly subscriptions: PoolSubscriptions;
-  /** The shared instance serves, or soon will, so that clients' own may start. */
+  /** The shared instance serves, so that clients' own may start. */
   readonly mayStart: () => boolean;
   /** Called when `seen` has changed. */
   readonly onChange: () => void;
@@ -105,10 +105,13 @@ export class ClientLanes {
 
   /** The backend has changed. Idle instances of an earlier connection end; their clients' next calls start new ones. */
   look(): void {
+    const { state, subscriptions, mayStart } = this.parts;
     this.#renewStarts();
+    // Each subscribed client needs its own instance, to get updates even without a call.
+    if (state.isPerClient && mayStart()) for (const client of subscriptions.clients) this.ensure(client);
     for (const owner of [...this.#owners.values()]) {
       if (owner.isCurrent || !owner.isIdle) owner.lane.trigger("config");
-      else this.#end(owner, unwantedMessage(this.parts.state.name, "replaced"));
+      else this.#end(owner, unwantedMessage(state.name, "replaced"));
     }
   }
 

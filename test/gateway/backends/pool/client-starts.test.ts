@@ -34,8 +34,9 @@ const clientStarts = (b: Bench): number => b.script.started.filter((one) => !onl
 
 /** Lets time pass in small steps, in which instances start or fail. */
 async function pass(b: Bench, ms: number, fate: Fate): Promise<void> {
-  for (let left = ms; left > 0; left -= 250) {
-    await b.clock.advance(Math.min(250, left));
+  const stepMs = Math.max(250, ms / 20);
+  for (let left = ms; left > 0; left -= stepMs) {
+    await b.clock.advance(Math.min(stepMs, left));
     await live(b, fate);
   }
 }
@@ -237,6 +238,20 @@ describe("B7 a client's own instance that does not come up", () => {
       assert.deepEqual(key, [key[0], key[0]], "of the new configuration, both");
       b.is({ phase: "Ready", codes: [] });
     }
+  });
+
+  it("B7 is not started while the shared one is tried again", async () => {
+    const b = await ready(OWN);
+    const ann = createClient("ann");
+    const call = b.pool.call("a", callOf(ann));
+    await live(b, onlyShared);
+    assert.ok(isError(await call));
+    b.script.started[0]?.endWith("it crashed");
+    await pass(b, 60_000, () => false);
+    assert.equal(clientStarts(b), 1);
+    await pass(b, 61_000, () => true);
+    assert.equal(clientStarts(b), 2);
+    b.is({ phase: "Ready", codes: [], instances: 2 });
   });
 
   it("B7 one whose address refuses connections is tried again when it accepts them, as the shared one is", async () => {
