@@ -100,7 +100,7 @@ test("G1 a client is told apart by what says nothing of its session, and only by
   const [ann, bob] = [{ sessionId: "session-of-ann" }, { sessionId: "session-of-bob" }];
   assert.equal(marks(ann), marks({ ...ann }));
   assert.equal(new Set([marks(ann), marks(bob), others(ann)]).size, 3);
-  assert.ok(!marks(ann).includes("ann"));
+  assert.ok(!marks(ann).includes("of-ann"));
   const params = { name: "x", _meta: { other: 1 } };
   const said = withCaller(params, marks(ann));
   assert.deepEqual(takeCaller(said), { caller: marks(ann), params });
