@@ -110,6 +110,7 @@ export class World {
   mountFails: Record<RouteName, string | null> = { tb: null, fallback: null };
   /** Why the carrier refuses a move; null: it moves. */
   moveFails: string | null = null;
+  #silences = 0;
   mountTakesMs = 50;
   /** A mount that comes up has no process soon after. */
   mountsDieAtOnce = false;
@@ -420,7 +421,7 @@ export class World {
       state === "answers" ? "answers" : state === "silent" || state === "wedged" ? "silent" : "gone";
     const tcpAnswered = state === "answers" || state === "wedged";
     const { interfaceName } = this;
-    const base = { verdict, tcpAnswered, address: null, interfaceName, text: state } as const;
+    const base = { verdict, tcpAnswered, address: null, interfaceName, text: this.#textOf(state) } as const;
     return { atMs, probe: state === "link_down" ? { ...base, reason: "link_down" } : base };
   }
 
@@ -526,6 +527,13 @@ export class World {
         return after({ kind: "unmount", step, outcome, tookMs: this.nowMs - startedMs });
       }
     }
+  }
+
+  /** A silent host is asked with one limit, then with another. */
+  #textOf(state: string): string {
+    if (state !== "silent") return state;
+    this.#silences++;
+    return `silent for ${this.#silences % 2 === 0 ? 300 : 800} ms`;
   }
 
   #check(): OpenFilesSeen {

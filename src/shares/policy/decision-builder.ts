@@ -112,10 +112,16 @@ export function answer(builder: Builder, ...parts: Parameters<typeof outcome>): 
 }
 
 export function setError(builder: Builder, reason: string): null {
-  if (builder.memory.lastError === reason) return null;
+  const { lastError } = builder.memory;
+  if (lastError !== null && withoutTimes(lastError) === withoutTimes(reason)) return null;
   setMemory(builder, { lastError: reason });
   builder.transitions.push({ name: "share.error", reason });
   return null;
+}
+
+/** A host that is asked with another limit gives no new reason. */
+function withoutTimes(reason: string): string {
+  return reason.replaceAll(/\b\d+ ms\b/g, "");
 }
 
 export function clearError(builder: Builder, reason: string): void {

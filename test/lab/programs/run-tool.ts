@@ -19,7 +19,8 @@ export function runTool(file: string, args: readonly string[], cwd: string, answ
     child.once("close", (code, signal) => {
       if (code === 0) resolve(stdout);
       // Some say on stdout why they fail, as git does where it finds nothing to commit.
-      else reject(new Error(`${file} ended with ${code ?? signal}: ${(stderr || stdout).trim().slice(-500)}`));
+      else
+        reject(new Error(`${file} ended with ${code ?? signal}: ${(stderr || stdout).trim().slice(-500)}`));
     });
   });
 }

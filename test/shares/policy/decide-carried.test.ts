@@ -124,6 +124,8 @@ A10 a move that fails while programs wait is tried again each second, and told a
 A10 pauses between mounts that failed do not hold up the move of what is mounted
   carried, its process is gone, mounts over both fail: it is full, event, 60 s, mounts work, 40 s, fresh, tb refused, event, 1 s
   : on fallback, steps but holds move fallback
+A10 both hosts are silent: that is told once, however long each look waits for them
+  carried, both silent, event, 20 s: told share.error once
 A10 both gone and back: programs wait, nothing is unmounted, and they go on over what comes back
   carried, open 7, both silent, event, 20 s: condition waiting_for_route, error /both hosts are gone/, phase waiting
   tb answers, event, 5 s: the same mount, phase carrying, no error, no step unmount
