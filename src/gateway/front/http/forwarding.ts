@@ -57,6 +57,13 @@ interface Forwarded {
   unsent: number;
 }
 
+/** What is in flight of one principal, or of all. */
+interface Load {
+  requests: number;
+  /** Bytes of all bodies that are not sent yet. */
+  unsent: number;
+}
+
 interface Message {
   readonly machine: string;
   readonly proof: string;
@@ -67,6 +74,9 @@ interface Message {
 export class Forwarding {
   readonly #options: ForwardingOptions;
   readonly #inFlight = new Set<Forwarded>();
+  readonly #all: Load = { requests: 0, unsent: 0 };
+  /** By `principalKey`; each principal with requests in flight. */
+  readonly #own = new Map<string, Load>();
   /** Sessions that are known to be on other machines, each by its proof (`proofOf`); the newest last. */
   readonly #known = new Map<string, true>();
   readonly #guesses = new Map<string, { count: number; readonly sinceMs: number }>();
@@ -107,7 +117,7 @@ export class Forwarding {
   /** Ends listening streams; their clients then open new ones at the next daemon. */
   leave(): void {
     this.#isLeaving = true;
-    for (const { visit, isListening } of [...this.#inFlight]) {
+    for (const { visit, isListening } of this.#inFlight) {
       if (isListening && visit.response.headersSent) visit.response.end();
     }
   }
@@ -133,11 +143,13 @@ export class Forwarding {
     const { response } = visit;
     const gone = new AbortController();
     const isListening = visit.request.method === "GET";
-    const forwarded: Forwarded = { visit, isListening, unsent: body?.length ?? 0 };
+    const forwarded: Forwarded = { visit, isListening, unsent: 0 };
     this.#inFlight.add(forwarded);
+    this.#count(forwarded, 1, body?.length ?? 0);
     response.once("close", () => {
       this.#inFlight.delete(forwarded);
-      if (this.inFlight === 0) this.#idle?.resolve();
+      this.#count(forwarded, -1, 0);
+      if (this.#idle !== null && this.inFlight === 0) this.#idle.resolve();
       gone.abort();
     });
     const stream = await this.#options.peers?.().reach(message.machine, gone.signal);
@@ -180,9 +192,7 @@ export class Forwarding {
       }
       this.#answer(visit, proof, status, answer);
     });
-    request.once("finish", () => {
-      forwarded.unsent = 0;
-    });
+    request.once("finish", () => this.#count(forwarded, 0, 0));
     request.once("upgrade", broken);
     request.on("error", broken);
     request.end(body ?? undefined);
@@ -224,16 +234,27 @@ export class Forwarding {
   }
 
   #tooMany(principal: Principal, bytes: number): Refusal | null {
-    const key = principalKey(principal);
-    const all = [...this.#inFlight];
-    const own = all.filter(({ visit }) => principalKey(visit.principal) === key);
+    const own = this.#own.get(principalKey(principal));
     const isOver =
-      own.length >= MOST_FORWARDED.ofOne ||
-      all.length >= MOST_FORWARDED.ofAll ||
-      isTooMuch(own, bytes, MOST_UNSENT.ofOne) ||
-      isTooMuch(all, bytes, MOST_UNSENT.ofAll);
+      (own?.requests ?? 0) >= MOST_FORWARDED.ofOne ||
+      this.#all.requests >= MOST_FORWARDED.ofAll ||
+      isTooMuch(own?.unsent ?? 0, bytes, MOST_UNSENT.ofOne) ||
+      isTooMuch(this.#all.unsent, bytes, MOST_UNSENT.ofAll);
     const message = "too many requests go to other machines at once; try again in 1 s";
     return isOver ? { status: 503, message, headers: { "Retry-After": "1" } } : null;
+  }
+
+  /** Counts the request, or no longer; `unsent`: the bytes of its body that are not sent now. */
+  #count(forwarded: Forwarded, requests: 1 | 0 | -1, unsent: number): void {
+    const key = principalKey(forwarded.visit.principal);
+    const own = this.#own.get(key) ?? { requests: 0, unsent: 0 };
+    for (const load of [own, this.#all]) {
+      load.requests += requests;
+      load.unsent += unsent - forwarded.unsent;
+    }
+    forwarded.unsent = unsent;
+    if (own.requests === 0) this.#own.delete(key);
+    else this.#own.set(key, own);
   }
 
   /** Limits requests with made-up ids, because each such request costs two machines a message. */
@@ -266,8 +287,7 @@ export class Forwarding {
   }
 }
 
-function isTooMuch(forwarded: readonly Forwarded[], bytes: number, most: number): boolean {
-  const unsent = forwarded.reduce((sum, one) => sum + one.unsent, 0);
+function isTooMuch(unsent: number, bytes: number, most: number): boolean {
   return bytes > 0 && unsent > 0 && unsent + bytes > most;
 }
 
