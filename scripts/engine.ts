@@ -7,28 +7,23 @@ import { PLATFORMS } from "./bundle/platform-packages.ts";
 import { builtEngine, goEnvironment, placeEngine } from "./engine/build.ts";
 import { goProgram } from "./engine/compiler.ts";
 import { run } from "./engine/run.ts";
-import { engineSource } from "./engine/source.ts";
+import { changedPackages, engineSource, MODULES } from "./engine/source.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 const { values, positionals } = parseArgs({
   options: { test: { type: "boolean", default: false }, all: { type: "boolean", default: false } },
   allowPositionals: true,
 });
-/** The packages with changes, by the module's folder. */
-const CHANGED: Readonly<Record<string, readonly string[]>> = {
-  "go-smb2": ["./..."],
-  rclone: ["./backend/smb", "./vfs", "./vfs/vfscache/...", "./cmd/mount2"],
-};
 /** rclone's own tests of a backend, on servers in containers, and one that fails in the unchanged source of 1.76.0, too. */
 const LEFT_OUT = "^TestIntegration|^TestWriteFileHandleReadonly$";
 
 if (values.test) {
   const go = await goProgram(root);
   const source = await engineSource(root, go, goEnvironment());
-  const modules = positionals.length === 0 ? Object.keys(CHANGED) : positionals;
+  const modules = positionals.length === 0 ? MODULES.map(({ name }) => name) : positionals;
   for (const name of modules)
     process.stdout.write(
-      await run(go, ["test", "-vet=off", "-skip", LEFT_OUT, ...(CHANGED[name] ?? [])], {
+      await run(go, ["test", "-vet=off", "-skip", LEFT_OUT, ...(await changedPackages(root, name))], {
         cwd: path.join(source, name),
         env: goEnvironment(),
       }),

@@ -29,6 +29,8 @@ const SMB: PinnedModule = {
   sum: "h1:xiTow1n7oNJPzn9QH+U2sT65mO2F12zNNlY4ZzOew70=",
 };
 
+export const MODULES: readonly PinnedModule[] = [SMB, RCLONE];
+
 /**
  * Told by `rclone version`. The last number is raised with each change that is released, also when rclone's own version
  * changes: it alone tells which engine is newer.
@@ -57,7 +59,7 @@ export async function engineSource(root: string, go: string, env: GoEnvironment)
   const unfinished = `${folder}.${process.pid}`;
   try {
     await mkdir(unfinished, { recursive: true });
-    for (const pinned of [RCLONE, SMB]) await placeModule(root, unfinished, pinned, go, env);
+    for (const pinned of MODULES) await placeModule(root, unfinished, pinned, go, env);
     const own = path.join(root, "engine");
     for (const file of ["main.go", "go.mod"])
       await cp(path.join(own, file), path.join(unfinished, "engine", file));
@@ -69,6 +71,19 @@ export async function engineSource(root: string, go: string, env: GoEnvironment)
     await rm(unfinished, { recursive: true, force: true });
   }
   return folder;
+}
+
+/** The packages of a module with changes, and those below them, as `go test` takes them. */
+export async function changedPackages(root: string, name: string): Promise<readonly string[]> {
+  const changes = path.join(root, "engine/changes", name);
+  const files = await readdir(changes, { recursive: true });
+  const patches = files.filter((file) => file.endsWith(".patch"));
+  const texts = await Promise.all(patches.map((file) => readFile(path.join(changes, file), "utf8")));
+  const patched = texts.flatMap((text) =>
+    [...text.matchAll(/^\+\+\+ b\/(.*\.go)$/gm)].map(([, file = ""]) => file),
+  );
+  const changed = [...files.filter((file) => file.endsWith(".go")), ...patched];
+  return [...new Set(changed.map((file) => `./${path.join(path.dirname(file), "...")}`))].sort();
 }
 
 async function placeModule(

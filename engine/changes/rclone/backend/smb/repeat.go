@@ -141,6 +141,8 @@ type reader struct {
 	share  string
 	name   string
 	offset int64
+	left   int64 // bytes that are still wanted; -1: all
+	pin    *pin
 	cn     *conn // nil: it was lost
 	file   *smb2.File
 }
@@ -149,6 +151,10 @@ func (r *reader) open() (err error) {
 	r.file, r.cn, err = repeat(r.ctx, r.fs, r.share, func(cn *conn) (*smb2.File, error) {
 		return cn.smbShare.OpenFile(r.name, os.O_RDONLY, 0)
 	})
+	if err == nil && !r.pin.holds(r.file.Opened()) {
+		err = errReplaced
+		_ = r.file.Close()
+	}
 	if err != nil {
 		r.fs.putConnection(&r.cn, err)
 		return fmt.Errorf("failed to open: %w", err)
@@ -157,6 +163,32 @@ func (r *reader) open() (err error) {
 }
 
 func (r *reader) Read(p []byte) (n int, err error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	if r.left > 0 {
+		p = p[:min(int64(len(p)), r.left)]
+	}
+	n, err = r.readOn(p)
+	if r.left > 0 {
+		r.left -= int64(n)
+	}
+	return n, err
+}
+
+// RangeSeek goes on elsewhere in the same file, whatever has its name now.
+func (r *reader) RangeSeek(ctx context.Context, offset int64, whence int, length int64) (int64, error) {
+	if whence != io.SeekStart {
+		return 0, fs.ErrorNotImplemented
+	}
+	r.offset, r.left = offset, max(length, -1)
+	if length == 0 {
+		r.left = -1
+	}
+	return offset, nil
+}
+
+func (r *reader) readOn(p []byte) (n int, err error) {
 	for tries := r.fs.repeats(); ; tries-- {
 		if r.cn == nil {
 			if err = r.open(); err != nil {
