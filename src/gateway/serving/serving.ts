@@ -165,13 +165,8 @@ export class Serving {
   #offered(config: GatewayRules["config"]): readonly CatalogSource[] {
     const { pool, pins, together } = this.#options;
     const admitted = pins.admit([...pool.published, ...pool.away.map(asAway)], config);
-    const away = [...admitted.filter(({ isAway }) => isAway), ...pins.recalled(pool.unlisted)];
-    const there = together.merge(
-      admitted.filter(({ isAway }) => !isAway),
-      config,
-      () => ({ last: away, pending: pins.pending.filter(({ kind }) => kind === "tool") }),
-    );
-    const sources = [...there, ...away];
+    const waiting = pins.pending.filter(({ kind }) => kind === "tool");
+    const sources = together.merge([...admitted, ...pins.recalled(pool.unlisted)], config, waiting);
     const before = this.#sources;
     const isSame =
       sources.length === before.length && sources.every((one, at) => isSameMembers(one, before[at] ?? {}));

@@ -17,14 +17,12 @@ const MOST_HELD = 2_000;
 export interface OwnBackend {
   readonly name: string;
   readonly facts: PlaceFacts;
-  /** The backend's last lists, if it is not published. */
-  readonly last: CatalogSource | null;
   /** Paths of other machines were seen, so calls may contain them even while no other machine is connected. */
   readonly knowsPaths: boolean;
 }
 
 export interface MergeInput {
-  /** This machine's backends in the file's order, then other machines'. */
+  /** This machine's backends in the file's order, then other machines', and at last those that are away. */
   readonly sources: readonly CatalogSource[];
   /** In the file's order. */
   readonly own: readonly OwnBackend[];
@@ -60,7 +58,8 @@ type Member = { readonly source: CatalogSource; readonly facts: PlaceFacts };
  */
 export function mergeTools(input: MergeInput, held: HeldVersions): readonly CatalogSource[] {
   const { sources, own, places } = input;
-  const members = sources.flatMap((source) => {
+  const there = sources.filter(({ isAway }) => isAway !== true);
+  const members = there.flatMap((source) => {
     const facts = places.get(source.backend);
     return facts === undefined ? [] : [{ source, facts }];
   });
@@ -73,16 +72,18 @@ export function mergeTools(input: MergeInput, held: HeldVersions): readonly Cata
     }
   };
   const ownSources = own.flatMap((one) => {
-    const { name, last, knowsPaths } = one;
-    const published = sources.find(({ backend }) => backend === name) ?? null;
-    const source = published ?? last;
+    const { name, knowsPaths } = one;
+    const source = sources.find(({ backend }) => backend === name);
     const others = byName.get(name) ?? [];
     byName.delete(name);
-    if (source === null || (others.length === 0 && !knowsPaths)) return published ?? [];
-    const merged = withOwn(source, published !== null, one, others, input.isPending);
+    if (source === undefined) return [];
+    const isPublished = source.isAway !== true;
+    const unmerged = isPublished ? [source] : [];
+    if (others.length === 0 && !knowsPaths) return unmerged;
+    const merged = withOwn(source, isPublished, one, others, input.isPending);
     take(merged);
-    if (merged.places.size === 0) return published ?? [];
-    return published === null ? standIn(source, merged) : { ...published, places: merged.places };
+    if (merged.places.size === 0) return unmerged;
+    return isPublished ? { ...source, places: merged.places } : standIn(source, merged);
   });
   const common = [...byName]
     .toSorted(([one], [other]) => (one < other ? -1 : 1))
@@ -98,10 +99,10 @@ export function mergeTools(input: MergeInput, held: HeldVersions): readonly Cata
       return merged.places.size === 0 ? [] : standIn(source, merged);
     });
   const names = new Set(own.map(({ name }) => name));
-  const rest = sources
+  const rest = there
     .filter(({ backend }) => !names.has(backend))
     .map((source) => without(source, taken.get(source.backend)));
-  return [...ownSources, ...common, ...rest];
+  return [...ownSources, ...common, ...rest, ...sources.filter(({ isAway }) => isAway)];
 }
 
 function withOwn(

@@ -72,11 +72,6 @@ interface MergeRules {
   readonly together?: TogetherConfig;
 }
 
-interface Unpublished {
-  readonly last: readonly CatalogSource[];
-  readonly pending: readonly { readonly backend: string; readonly name: string }[];
-}
-
 export class Together {
   readonly #options: TogetherOptions;
   readonly #held: HeldVersions = new Map();
@@ -110,11 +105,11 @@ export class Together {
     this.#wakeCalls();
   }
 
-  /** Returns the same list, with the same members, as long as nothing changes. */
+  /** Returns the same list, with the same members, as long as nothing changes. `waiting`: tools that nobody approved. */
   merge(
     sources: readonly CatalogSource[],
     { backends, together }: MergeRules,
-    unpublished: () => Unpublished,
+    waiting: readonly { readonly backend: string; readonly name: string }[],
   ) {
     this.#configure(together ?? null, backends);
     const places = new Map([...this.#places].filter(([, place]) => this.#isApproved(place)));
@@ -123,12 +118,10 @@ export class Together {
       this.#apart = new Map();
       return sources;
     }
-    const { last, pending: waiting } = unpublished();
     const own: OwnBackend[] = [...this.#own].map(([name, { facts }]) => ({
       name,
       facts,
       knowsPaths: this.#sharesRoots.has(rememberedKey(name, facts)),
-      last: last.find(({ backend }) => backend === name) ?? null,
     }));
     const pending = new Set(waiting.map(({ backend, name }) => `${backend} ${name}`));
     const isPending = (backend: string, tool: string): boolean => pending.has(`${backend} ${tool}`);

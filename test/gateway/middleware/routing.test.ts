@@ -252,7 +252,7 @@ function stage(denied: string, busyHere = 0) {
   const sources = together.merge(
     [files, { ...files, backend: "files@desktop" }],
     { backends: [backendConfig("files", { connection })], together: { sharesRoot: HERE, with: ["*"] } },
-    () => ({ last: [], pending: [] }),
+    [],
   );
   const services = { ...recordingServices(), together };
   const deny = policy("deny", { resources: ["tool:read"] });

@@ -47,7 +47,7 @@ function places(...backends: readonly string[]): MergeInput["places"] {
   return new Map(backends.map((backend) => [backend, ON_CORE]));
 }
 
-const OWN = { name: "files", facts: ON_CORE, last: null, knowsPaths: false };
+const OWN = { name: "files", facts: ON_CORE, knowsPaths: false };
 const AT_DESKTOP = source("files@desktop", READ, WRITE);
 const AT_NAS = source("files@nas", READ, tool("write", "Writes it otherwise"));
 
@@ -100,9 +100,9 @@ test("G1 shares, folders and names must agree, and nobody may still have to look
 
 test("G1 while the server here is down, others serve what it has in common with them, at its place", () => {
   const mail = { ...OWN, name: "mail" };
-  const last = source("files", WRITE, READ, tool("search", ""));
+  const last = { ...source("files", WRITE, READ, tool("search", "")), isAway: true as const };
   const sources = [source("mail", tool("send", "")), AT_NAS];
-  assert.deepEqual(merged({ sources, own: [{ ...OWN, last }, mail], places: places("files@nas") }), [
+  assert.deepEqual(merged({ sources: [...sources, last], own: [OWN, mail], places: places("files@nas") }), [
     "read: files@nas",
     "send: mail",
     "nas_write: files@nas",
@@ -175,9 +175,9 @@ test("G1 the folders of shares that a command works on are found in its argument
 });
 
 test("G1 a tool that waits for a person here is not served under its name by another machine", () => {
-  const own = [{ ...OWN, last: source("files", READ, WRITE) }];
+  const sources = [AT_DESKTOP, { ...source("files", READ, WRITE), isAway: true as const }];
   const isPending = (backend: string, name: string): boolean => backend === "files" && name === "write";
-  assert.deepEqual(merged({ sources: [AT_DESKTOP], own, places: places("files@desktop"), isPending }), [
+  assert.deepEqual(merged({ sources, own: [OWN], places: places("files@desktop"), isPending }), [
     "read: files@desktop",
     "desktop_write: files@desktop",
   ]);

@@ -22,7 +22,6 @@ const DONE: Reply = { result: { content: [] } };
 const LOST = errorReply(BACKEND_UNAVAILABLE, "the link was lost");
 const PLACE = { backend: "files", sharesRoot: "/s", roots: [], requires: [], standing: null, busy: 0 };
 const ALL = { allow: null, deny: [] };
-const NOTHING = () => ({ last: [], pending: [] });
 
 type Told = Parameters<SharedCall["send"]>[2];
 
@@ -49,11 +48,7 @@ function stage(data?: DataSource) {
     { ...PLACE, machine: "desktop" },
     { ...PLACE, machine: "nas" },
   ]);
-  together.merge(
-    [],
-    { backends: [backendConfig("files")], together: { sharesRoot: "/s", with: ["*"] } },
-    NOTHING,
-  );
+  together.merge([], { backends: [backendConfig("files")], together: { sharesRoot: "/s", with: ["*"] } }, []);
   return {
     together,
     clock,
@@ -89,7 +84,7 @@ test("G1 an edit of what is approved holds at once, whatever is still known of o
   const sources = [source("files@desktop", "Another one"), source("files@nas", "Reads")];
   const look = (...approved: readonly string[]): readonly string[] => {
     const rules = approved.length === 0 ? {} : { together: { sharesRoot: "/s", with: approved } };
-    const merged = together.merge(sources, { backends: [], ...rules }, NOTHING);
+    const merged = together.merge(sources, { backends: [], ...rules }, []);
     const { tools } = buildCatalog(merged, NO_GATEWAY.conflictResolution);
     return [...tools.values()].map(({ name, places, backend }) => `${name}: ${places ?? backend}`);
   };
@@ -163,9 +158,9 @@ test("G1 an edit that takes the word back takes effect at once, whatever is stil
     listings,
   }));
   const backends = [backendConfig("files")];
-  const merged = together.merge(sources, { backends, together: { sharesRoot: "/s", with: ["*"] } }, NOTHING);
+  const merged = together.merge(sources, { backends, together: { sharesRoot: "/s", with: ["*"] } }, []);
   assertEach(merged, ({ places }) => places?.get("read"), [["files", "files@desktop"], undefined]);
-  assert.equal(together.merge(sources, { backends }, NOTHING), sources);
+  assert.equal(together.merge(sources, { backends }, []), sources);
 });
 
 test("G1 what another machine asks is not lent on", async () => {
@@ -207,7 +202,7 @@ test("G1 a call that was given up waits for no machine, and the time of the back
   assert.ok("error" in (await call(() => DONE, false, given)));
   const { timeouts, ...config } = backendConfig("files");
   const backends = [{ ...config, timeouts: { ...timeouts, callMs: 5_000 } }];
-  together.merge([], { backends, together: { sharesRoot: "/s", with: ["*"] } }, NOTHING);
+  together.merge([], { backends, together: { sharesRoot: "/s", with: ["*"] } }, []);
   const late = call(() => DONE);
   await settle();
   await clock.advance(5_000);
@@ -234,7 +229,7 @@ test("G1 a call waits for a machine that has the share, and goes as soon as one 
     onChange: (listener) => void heard.push(listener),
   });
   const backends = [{ ...backendConfig("files"), requires }];
-  together.merge([], { backends, together: { sharesRoot: "/s", with: ["*"] } }, NOTHING);
+  together.merge([], { backends, together: { sharesRoot: "/s", with: ["*"] } }, []);
   const theirs = { ...PLACE, machine: "desktop", requires: ["CORE"] };
   // Nothing is known of its share.
   together.notePlaces([theirs]);
@@ -259,7 +254,7 @@ test("G1 E1 paths of another machine are read as this one's while it is approved
   const connection = { ...config.connection, args: ["/s/CORE"] } as const;
   const merge = (...approved: readonly string[]): void => {
     const rules = { backends: [{ ...config, connection }], together: { sharesRoot: "/s", with: approved } };
-    together.merge([], rules, NOTHING);
+    together.merge([], rules, []);
   };
   const at = (machine: string, sharesRoot: string) => ({ ...PLACE, machine, sharesRoot, roots: ["CORE"] });
   const here = (root: string): unknown => {
@@ -317,7 +312,7 @@ test("G1 tools that stay apart, though this machine has a backend of that name, 
   });
   const rules = { backends: [backendConfig("files")], together: { sharesRoot: "/s", with: ["*"] } };
   const merge = (theirs: string) =>
-    together.merge([source("files", "Reads."), source("files@desktop", theirs)], rules, NOTHING);
+    together.merge([source("files", "Reads."), source("files@desktop", theirs)], rules, []);
   merge("Reads.");
   assert.equal(together.apart("files@desktop"), null, "they are one");
   merge("Reads it otherwise.");
