@@ -6,8 +6,9 @@ import type { ServerOddity } from "../links/backend-link.ts";
 import type { BackendSpec, ClientsDown, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { BackendCondition } from "./backend-pool-contract.ts";
 import type { Gate } from "./data-gate.ts";
-import { CIRCUIT_FAILURES } from "./decide-backend-instances.ts";
+import { CIRCUIT_FAILURES } from "./decide-route.ts";
 import { awayOf } from "./required-data.ts";
+import { lastTries } from "./route-memory.ts";
 
 /** Minimum number of missed checks that is reported. */
 const REPORTED_CHECKS = 2;
@@ -37,7 +38,7 @@ function shareAway(name: string, { reason, mode }: Extract<Gate, { kind: "refuse
 
 function withoutServing({ spec, memory }: DecisionBuilder): ConditionText | null {
   const { name, wanted } = spec;
-  const { failure, failures } = memory.tries;
+  const { failure, failures } = lastTries(memory.routes);
   if (wanted.kind === "secret_missing") return secretMissing(name, wanted.variables);
   if (failure === null || failures === 0) return null;
   const { signIn } = spec;
@@ -65,7 +66,7 @@ function error(code: string, title: string, hint: string): ConditionText {
 function whileServing(builder: DecisionBuilder, serving: Serving): readonly ConditionText[] {
   const { spec, memory } = builder;
   const { name, wanted } = spec;
-  const { failure, failures } = memory.tries;
+  const { failure, failures } = lastTries(memory.routes);
   const seen = builder.seenOf(serving.id);
   const found: ConditionText[] = [];
   const warn = (code: string, title: string, hint: string | null): void => {
@@ -76,7 +77,7 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
     const title = `${goesOn}: its new configuration needs what is ${missingText(wanted.variables)}`;
     warn("change_failed", title, missingHint(wanted.variables));
   } else if (failures > 0 && !builder.isCurrent(serving)) {
-    const isSame = wanted.kind === "connection" && wanted.key === serving.key;
+    const isSame = builder.routeOf(serving.key) !== null;
     const what = isSame ? "a fresh instance" : "its change";
     const title = `${goesOn}: ${what} does not come up: ${failure?.message ?? "no reason given"}`;
     const hint = `Mend its configuration or take the change back. ${lookFurther(spec)}`;

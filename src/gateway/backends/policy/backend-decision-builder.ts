@@ -8,6 +8,8 @@ import type { BackendPhase } from "./backend-pool-contract.ts";
 import type { Draining, DrainReason, InstanceRef } from "./draining.ts";
 import type { Needs } from "./required-data.ts";
 import {
+  type Attempt,
+  firstAttempt,
   NEW_ROUTE,
   NEW_ROUTES,
   NO_TRIES,
@@ -23,8 +25,10 @@ export interface BackendSpec {
   readonly name: string;
   /** Null: the backend is a program. */
   readonly origin: string | null;
+  /** True if a program may run on this machine. */
+  readonly hasPrograms: boolean;
   readonly wanted:
-    | { readonly kind: "connection"; readonly key: string }
+    | { readonly kind: "connection" }
     | { readonly kind: "secret_missing"; readonly variables: readonly string[] }
     /** `replaced`: the instances of single clients, whose backend is shared again. */
     | { readonly kind: "nothing"; readonly because: "removed" | "disabled" | "replaced" };
@@ -41,8 +45,7 @@ export interface BackendSpec {
   readonly isOwned: boolean;
   /** True if nothing may start now. A trigger follows when this changes. */
   readonly isBlocked: boolean;
-  /** Null: there is one connection, whose key is in `wanted`. */
-  readonly routes: RoutesSpec | null;
+  readonly routes: RoutesSpec;
 }
 
 export interface BackendSeen {
@@ -94,14 +97,10 @@ export interface Serving extends InstanceRef {
 export interface BackendMemory {
   readonly revision: number;
   readonly serving: Serving | null;
-  /** The instance that is starting; it serves once it is ready. */
-  readonly candidate: InstanceRef | null;
   readonly draining: readonly Draining[];
   readonly closing: readonly number[];
   /** Why calls wait although no instance serves; null: they are refused. */
   readonly holding: "crash" | "replacement" | null;
-  /** The failed attempts to start the backend. With routes, the attempts over the route that was tried last. */
-  readonly tries: Tries;
   /** After a crash there is one immediate try, and another one only after an instance has become stable. */
   readonly quickTryUsed: boolean;
   /** Backoff of reading stale lists again; null: no list is stale. */
@@ -122,11 +121,9 @@ export interface BackendMemory {
 export const NEW_BACKEND: BackendMemory = {
   revision: -1,
   serving: null,
-  candidate: null,
   draining: [],
   closing: [],
   holding: null,
-  tries: NO_TRIES,
   quickTryUsed: false,
   refresh: null,
   checkedAtMs: null,
@@ -192,13 +189,13 @@ export class DecisionBuilder {
     for (const route of this.routeList) {
       if (only === null || route.key === only) this.rememberRoute(route.name, { tries: NO_TRIES });
     }
-    this.remember({ tries: NO_TRIES, quickTryUsed: false, changeFailure: null });
+    this.rememberRoutes({ failed: null });
+    this.remember({ quickTryUsed: false, changeFailure: null });
   }
 
   isCurrent({ key, epoch }: InstanceRef): boolean {
     const { wanted, epoch: wantedEpoch } = this.spec;
-    if (wanted.kind !== "connection" || wantedEpoch !== epoch) return false;
-    return this.hasRoutes ? this.routeOf(key) !== null : wanted.key === key;
+    return wanted.kind === "connection" && wantedEpoch === epoch && this.routeOf(key) !== null;
   }
 
   /** null if no instance serves, or if the serving one must be replaced. */
@@ -213,15 +210,16 @@ export class DecisionBuilder {
    */
   get asked(): string | null {
     const isAnswered = this.events.some(({ kind }) => kind === "asked_done" || kind === "asked_failed");
-    return isAnswered ? null : (this.spec.routes?.asked ?? null);
+    return isAnswered ? null : this.spec.routes.asked;
   }
 
-  get hasRoutes(): boolean {
-    return this.routeList.length > 0;
+  /** True if there is a route beside the one in use. */
+  get hasChoice(): boolean {
+    return this.routeList.length > 1;
   }
 
   get routeList(): readonly RouteSpec[] {
-    return this.spec.routes?.list ?? [];
+    return this.spec.routes.list;
   }
 
   routeOf(key: string): RouteSpec | null {
@@ -243,14 +241,26 @@ export class DecisionBuilder {
   }
 
   triesOf(key: string): Tries {
-    const route = this.routeOf(key);
-    return route === null ? this.memory.tries : this.route(route.name).tries;
+    const name = this.#failing(key);
+    return name === null ? NO_TRIES : this.route(name).tries;
   }
 
   rememberTries(key: string, tries: Tries): void {
-    const route = this.routeOf(key);
-    if (route !== null) this.rememberRoute(route.name, { tries });
-    this.remember({ tries });
+    const name = this.#failing(key);
+    if (name === null) return;
+    this.rememberRoute(name, { tries });
+    this.rememberRoutes({ failed: name });
+  }
+
+  /** The route to which a failure of an instance with this key belongs. */
+  #failing(key: string): string | null {
+    const route = this.routeOf(key) ?? (this.hasChoice ? undefined : this.routeList[0]);
+    return route?.name ?? null;
+  }
+
+  /** The first attempt; null: nothing is being tried. */
+  get attempt(): Attempt | null {
+    return firstAttempt(this.memory.routes);
   }
 
   seenOf(id: number): InstanceSeen | null {
@@ -266,14 +276,20 @@ export class DecisionBuilder {
   }
 
   /** If it got calls already, it answers them. */
-  dropCandidate(): void {
-    const { candidate, draining } = this.memory;
+  dropAttempt(name: string): void {
+    const { attempt } = this.route(name);
     const { wanted } = this.spec;
-    if (candidate === null) return;
+    if (attempt === null) return;
+    this.rememberRoute(name, { attempt: null });
+    if ((this.seenOf(attempt.id)?.inFlight ?? 0) === 0) return;
+    const { id, key, epoch } = attempt;
     const why = wanted.kind === "nothing" ? wanted.because : "replaced";
-    const isCalled = (this.seenOf(candidate.id)?.inFlight ?? 0) > 0;
-    const leaving = isCalled ? [{ ...candidate, why, sinceMs: this.now.monotonicMs }] : [];
-    this.remember({ candidate: null, draining: [...draining, ...leaving] });
+    const leaving: Draining = { id, key, epoch, why, sinceMs: this.now.monotonicMs };
+    this.remember({ draining: [...this.memory.draining, leaving] });
+  }
+
+  dropAttempts(): void {
+    for (const name of this.memory.routes.byName.keys()) this.dropAttempt(name);
   }
 
   wakeAt(atMs: number, reason: Wake["reason"]): void {

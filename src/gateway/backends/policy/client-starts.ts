@@ -1,6 +1,9 @@
 // Whose failed starts count: those of all clients together until one client's instance was ready, then each client's own. Pure.
 import type { BackendMemory, Now } from "./backend-decision-builder.ts";
-import { NO_TRIES, type Tries } from "./route-memory.ts";
+import { firstAttempt, NEW_ROUTE, NO_TRIES, type Tries } from "./route-memory.ts";
+
+/** The one route of a client's lane: what the shared instance runs. */
+export const OWN_ROUTE = "1";
 
 /**
  * After one was ready, the failures of so many clients in a row count for all of them again: some clients open a session
@@ -47,8 +50,18 @@ export function recallStarts(
   revision: number,
 ): BackendMemory {
   // The revision is noted here, because a new lane must not forget what failed for all.
-  if (goesByAll(all, own)) return { ...memory, revision, tries: all.tries };
-  return own.wentByAll ? { ...memory, revision, tries: NO_TRIES } : memory;
+  if (goesByAll(all, own)) return withTries(memory, revision, all.tries);
+  return own.wentByAll ? withTries(memory, revision, NO_TRIES) : memory;
+}
+
+function ownTries({ routes }: BackendMemory): Tries {
+  return routes.byName.get(OWN_ROUTE)?.tries ?? NO_TRIES;
+}
+
+function withTries(memory: BackendMemory, revision: number, tries: Tries): BackendMemory {
+  const route = memory.routes.byName.get(OWN_ROUTE) ?? NEW_ROUTE;
+  const byName = new Map([[OWN_ROUTE, { ...route, tries }]]);
+  return { ...memory, revision, routes: { ...memory.routes, byName, failed: OWN_ROUTE } };
 }
 
 /** What a decision of a client's lane changes in both counts. */
@@ -60,9 +73,11 @@ export function foldStarts(
   now: Now,
 ): { readonly all: ClientStarts; readonly own: OwnStarts } {
   const wentByAll = goesByAll(all, own);
-  const isStart = after.candidate !== null && after.candidate.id !== before.candidate?.id;
+  const attempt = firstAttempt(after.routes);
+  const isStart = attempt !== null && attempt.id !== firstAttempt(before.routes)?.id;
   const isReady = after.serving !== null && after.serving.id !== before.serving?.id;
-  const isFailure = after.tries.failures > before.tries.failures;
+  const tries = ownTries(after);
+  const isFailure = tries.failures > ownTries(before).failures;
   const next = {
     wentByAll,
     wasReady: own.wasReady || isReady,
@@ -70,10 +85,10 @@ export function foldStarts(
     triedAtMs: isStart ? now.monotonicMs : own.triedAtMs,
   };
   if (isReady) return { all: { isProven: true, tries: NO_TRIES }, own: next };
-  if (wentByAll) return { all: after.tries === all.tries ? all : { ...all, tries: after.tries }, own: next };
+  if (wentByAll) return { all: tries === all.tries ? all : { ...all, tries }, own: next };
   if (own.wasReady || own.hasFailed || !isFailure) return { all, own: next };
   const failures = all.tries.failures + 1;
-  return { all: { ...all, tries: { ...after.tries, failures } }, own: next };
+  return { all: { ...all, tries: { ...tries, failures } }, own: next };
 }
 
 /** Of the clients that go by the failures of all, one starts after each wait: the one whose last start is longest ago. */

@@ -1,7 +1,6 @@
 // Decides whether calls may reach a backend while the shares that it requires are away. Pure.
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import type { BackendMemory, BackendSpec, DecisionBuilder } from "./backend-decision-builder.ts";
-import { dropStandbys } from "./decide-routes.ts";
 import type { DataReason } from "./draining.ts";
 import { awayText } from "./required-data.ts";
 
@@ -13,16 +12,14 @@ export type Gate =
 const OPEN: Gate = { kind: "open" };
 
 /** True if the backend's local programs have to end so that their share can be remounted. */
-export function makesRoom({ needs, origin, wanted, routes }: BackendSpec): boolean {
-  if (needs?.data.kind !== "moving" || wanted.kind === "nothing") return false;
-  // One of a backend's routes may be a local program.
-  return origin === null || routes !== null;
+export function makesRoom({ needs, hasPrograms, wanted }: BackendSpec): boolean {
+  return hasPrograms && needs?.data.kind === "moving" && wanted.kind !== "nothing";
 }
 
 function endAll(builder: DecisionBuilder, why: DataReason, holding: BackendMemory["holding"]): void {
   builder.drainServing(why);
-  builder.remember({ candidate: null, holding });
-  dropStandbys(builder);
+  builder.remember({ holding });
+  builder.dropAttempts();
 }
 
 /**

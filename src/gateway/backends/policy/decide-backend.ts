@@ -17,9 +17,10 @@ import {
 } from "./backend-decision-builder.ts";
 import type { BackendCondition, BackendPhase } from "./backend-pool-contract.ts";
 import { foldNeeds, type Gate } from "./data-gate.ts";
+import { foldPreference, probeCheck, probeStart } from "./decide-preference.ts";
 import {
   backOffWithJitter,
-  foldCandidate,
+  foldAttempts,
   foldConfig,
   foldKept,
   foldLost,
@@ -27,17 +28,13 @@ import {
   foldSecretMissing,
   foldServing,
   foldStopFirst,
-} from "./decide-backend-instances.ts";
-import {
-  foldRoutes,
   isInDoubt,
-  isStandby,
   nextRoute,
   nextTries,
-  standbyCheck,
-  standbyStart,
-} from "./decide-routes.ts";
+  startOver,
+} from "./decide-route.ts";
 import { awayOf, awayText, isMissing } from "./required-data.ts";
+import { firstAttempt, lastTries } from "./route-memory.ts";
 
 /** Time between two checks of the serving instance, ms. */
 const CHECK_EVERY_MS = 30_000;
@@ -45,7 +42,7 @@ const CHECK_EVERY_MS = 30_000;
 const CHECK_AGAIN_MS = 10_000;
 /** Time until the next check after several calls have timed out, ms. */
 const ASKED_CHECK_MS = 5_000;
-/** Time between two checks of a backend with routes, ms. It is longer than a check may take. */
+/** Time between two checks of a backend with several routes, ms. It is longer than a check may take. */
 const ROUTE_CHECK_MS = 6_000;
 export const BEING_STARTED = "it is being started";
 
@@ -105,16 +102,16 @@ export function decideBackend(
   foldConfig(builder);
   foldReached(builder);
   foldServing(builder);
-  foldCandidate(builder);
+  foldAttempts(builder);
   foldLost(builder);
   foldStopFirst(builder);
   foldKept(builder);
   foldSecretMissing(builder);
-  foldRoutes(builder);
+  foldPreference(builder);
   const dataGate = foldNeeds(builder);
   const gate: Gate = dataGate.kind === "open" && isInDoubt(builder) ? { kind: "wait" } : dataGate;
-  const urgent = closeStep(builder) ?? careStep(builder) ?? standbyCheck(builder);
-  const start = urgent === null ? (candidateStart(builder) ?? standbyStart(builder)) : null;
+  const urgent = closeStep(builder) ?? careStep(builder) ?? probeCheck(builder);
+  const start = urgent === null ? (neededStart(builder) ?? probeStart(builder)) : null;
   const step = start !== null && seen.mayStart ? start() : urgent;
   const conditions = conditionsSince(builder, gate);
   const { phase, reason } = phaseOf(builder, conditions);
@@ -143,8 +140,8 @@ function closeStep(builder: DecisionBuilder): BackendStep | null {
   const { seen, memory, spec, now } = builder;
   for (const instance of seen.instances) {
     const { id, state } = instance;
-    if (memory.closing.includes(id) || id === memory.serving?.id || id === memory.candidate?.id) continue;
-    if (isStandby(builder, id)) continue;
+    if (memory.closing.includes(id) || id === memory.serving?.id) continue;
+    if ([...memory.routes.byName.values()].some(({ attempt }) => attempt?.id === id)) continue;
     const leaving = memory.draining.find((one) => one.id === id);
     const untilMs = leaving === undefined ? now.monotonicMs : leaving.sinceMs + spec.drainTimeoutMs;
     const mayAnswer = state.kind === "ready" || state.kind === "starting";
@@ -177,7 +174,7 @@ function checkStep(builder: DecisionBuilder, seen: InstanceSeen): BackendStep | 
   const usualMs = seen.missedChecks > 0 ? CHECK_AGAIN_MS : CHECK_EVERY_MS;
   const everyMs = builder.seen.checkAsked
     ? ASKED_CHECK_MS
-    : builder.hasRoutes
+    : builder.hasChoice
       ? Math.min(usualMs, ROUTE_CHECK_MS)
       : usualMs;
   const isFirst = builder.seen.checkAsked && memory.checkedAtMs === null;
@@ -214,7 +211,7 @@ function refreshStep(builder: DecisionBuilder, instance: InstanceSeen): BackendS
 }
 
 /** Null: no start is due. */
-function candidateStart(builder: DecisionBuilder): (() => BackendStep) | null {
+function neededStart(builder: DecisionBuilder): (() => BackendStep | null) | null {
   const { spec, seen, now } = builder;
   if (spec.wanted.kind !== "connection" || !needsStart(builder) || isOnlyProbed(builder)) return null;
   const { notBeforeMs } = nextTries(builder);
@@ -223,16 +220,13 @@ function candidateStart(builder: DecisionBuilder): (() => BackendStep) | null {
     return null;
   }
   if (spec.isBlocked || (spec.replace === "stop-first" && seen.instances.length > 0)) return null;
-  const key = nextRoute(builder)?.key ?? spec.wanted.key;
-  return () => {
-    builder.remember({ candidate: { id: seen.nextId, key, epoch: spec.epoch } });
-    return { kind: "start", id: seen.nextId, key };
-  };
+  const route = nextRoute(builder);
+  return route === null ? null : () => startOver(builder, route);
 }
 
 function needsStart(builder: DecisionBuilder): boolean {
-  const { spec, memory } = builder;
-  if (spec.wanted.kind !== "connection" || memory.candidate !== null) return false;
+  const { spec } = builder;
+  if (spec.wanted.kind !== "connection" || builder.attempt !== null) return false;
   // A server whose folder is missing would end at once, or serve an empty folder.
   return !isMissing(spec) && builder.healthyServing === null;
 }
@@ -245,22 +239,24 @@ function retryAtMs(builder: DecisionBuilder): number | null {
 }
 
 /**
- * True if the address refuses connections. Always false for a backend with routes, because another route is tried
+ * True if the address refuses connections. Always false if there are several routes, because another one is tried
  * instead.
  */
 function isAway(builder: DecisionBuilder): boolean {
-  const { serving, tries } = builder.memory;
+  const { serving, routes } = builder.memory;
   const isWanted = builder.spec.wanted.kind === "connection" && serving === null;
-  return isWanted && !builder.hasRoutes && !isMissing(builder.spec) && tries.failure?.isAway === true;
+  return (
+    isWanted && !builder.hasChoice && !isMissing(builder.spec) && lastTries(routes).failure?.isAway === true
+  );
 }
 
 function isOnlyProbed(builder: DecisionBuilder): boolean {
-  return isAway(builder) && builder.memory.tries.failures >= STARTS_WHILE_AWAY;
+  return isAway(builder) && lastTries(builder.memory.routes).failures >= STARTS_WHILE_AWAY;
 }
 
 function callRule({ spec, memory }: DecisionBuilder, reason: string | null): CallRule {
   if (memory.serving !== null) return { kind: "serve", id: memory.serving.id };
-  const isComing = memory.holding !== null || (spec.isOwned && memory.candidate !== null);
+  const isComing = memory.holding !== null || (spec.isOwned && firstAttempt(memory.routes) !== null);
   if (isComing && spec.wanted.kind === "connection") return { kind: "wait" };
   return { kind: "refuse", reason: reason ?? "it is not running yet" };
 }
@@ -270,7 +266,8 @@ function phaseOf(
   conditions: readonly BackendCondition[],
 ): { readonly phase: BackendPhase; readonly reason: string | null } {
   const { wanted } = spec;
-  const { serving, candidate, holding, tries } = memory;
+  const { serving, holding, routes } = memory;
+  const tries = lastTries(routes);
   if (wanted.kind === "nothing") {
     const reason = `it is ${wanted.because}`;
     const left = seen.instances.length + seen.clients.instances;
@@ -291,7 +288,7 @@ function phaseOf(
     return { phase: "Degraded", reason: `${memory.lastError ?? "it ended"}; it is tried again, calls wait` };
   }
   if (tries.failures > 0) return { phase: "Failed", reason: tries.failure?.message ?? "it failed" };
-  return candidate === null
+  return firstAttempt(routes) === null
     ? { phase: "Pending", reason: null }
     : { phase: "Initializing", reason: BEING_STARTED };
 }

@@ -22,7 +22,7 @@ export interface RouteSpec {
 }
 
 export interface RoutesSpec {
-  /** In order of preference. */
+  /** In order of preference; at least one. */
   readonly list: readonly RouteSpec[];
   readonly failback: FailbackPolicy;
   /** The route to which a person wants to switch. */
@@ -33,8 +33,11 @@ export type Tries = Backoff & { readonly failure: LinkFailure | null };
 
 export const NO_TRIES: Tries = { ...NO_BACKOFF, failure: null };
 
-/** An idle instance that shows that a better route works, and takes over later. */
-export interface Standby extends InstanceRef {
+/**
+ * An instance that was started over a route and does not serve yet. While a healthy one serves, it shows that its route
+ * works; else it serves as soon as it is ready.
+ */
+export interface Attempt extends InstanceRef {
   /** When the instance was last asked, monotonic ms. */
   readonly checkedAtMs: number | null;
   /** When the instance last gave an answer that counts in `health`, monotonic ms. */
@@ -44,10 +47,10 @@ export interface Standby extends InstanceRef {
 export interface RouteMemory {
   readonly health: RouteHealth;
   readonly tries: Tries;
-  readonly standby: Standby | null;
+  readonly attempt: Attempt | null;
 }
 
-export const NEW_ROUTE: RouteMemory = { health: UNKNOWN_HEALTH, tries: NO_TRIES, standby: null };
+export const NEW_ROUTE: RouteMemory = { health: UNKNOWN_HEALTH, tries: NO_TRIES, attempt: null };
 
 /** A better route is ready, but the switch has to wait. */
 interface PendingRecovery {
@@ -59,6 +62,8 @@ interface PendingRecovery {
 
 export interface RoutesMemory {
   readonly byName: ReadonlyMap<string, RouteMemory>;
+  /** The route that failed last, until one serves or its failures are forgotten. */
+  readonly failed: string | null;
   readonly used: string | null;
   /** The route to which a person has fixed the backend (a "hold"). */
   readonly held: string | null;
@@ -69,6 +74,7 @@ export interface RoutesMemory {
 
 export const NEW_ROUTES: RoutesMemory = {
   byName: new Map(),
+  failed: null,
   used: null,
   held: null,
   pending: null,
@@ -76,3 +82,14 @@ export const NEW_ROUTES: RoutesMemory = {
 };
 
 export type RouteChange = "failover" | "recovered" | "switched";
+
+/** The failures of the route that failed last. */
+export function lastTries({ byName, failed }: RoutesMemory): Tries {
+  return (failed === null ? undefined : byName.get(failed)?.tries) ?? NO_TRIES;
+}
+
+/** The first attempt. While no healthy instance serves, there is at most one. */
+export function firstAttempt({ byName }: RoutesMemory): Attempt | null {
+  for (const { attempt } of byName.values()) if (attempt !== null) return attempt;
+  return null;
+}

@@ -116,7 +116,7 @@ export class AllClients implements LaneOwner {
     const failed = (reason: string): SwitchOutcome => ({ ok: false, reason });
     const names = routesOf(state.config).map(({ name }) => name);
     const used = lane.decision.memory.routes.used ?? names[0] ?? "";
-    if (!state.hasRoutes) return failed(ONE_ROUTE);
+    if (!state.hasChoice) return failed(ONE_ROUTE);
     if (to !== null && !names.includes(to)) return failed(`it has the routes ${names.join(", ")}`);
     if (!state.isWanted) return failed(lane.unavailable);
     if (to === null) {

@@ -147,7 +147,7 @@ export class BackendLane {
       state.config = next;
       state.noticeMounts(true);
       state.resolve();
-      if (!state.hasRoutes) state.refuseAsked(ONE_ROUTE);
+      if (!state.hasChoice) state.refuseAsked(ONE_ROUTE);
       this.published.applyShape();
     }
     state.revision++;
@@ -182,7 +182,7 @@ export class BackendLane {
       const client = port?.client ?? null;
       return this.#withAbsence(this.#at(home, client, signal, (entry, leftMs) => entry.send(call, leftMs)));
     }
-    return state.hasRoutes ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
+    return state.hasChoice ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
   }
 
   /** Tries an unsent call over the next route that serves, until the call's deadline. A sent call is never repeated. */

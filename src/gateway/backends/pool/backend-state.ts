@@ -10,7 +10,7 @@ import type { BackendMemory, BackendSpec, Now } from "../policy/backend-decision
 import type { RoutesView } from "../policy/backend-pool-contract.ts";
 import { type BackendDecision, BEING_STARTED } from "../policy/decide-backend.ts";
 import type { Absence, Needs } from "../policy/required-data.ts";
-import { NEW_ROUTE, type RoutesSpec } from "../policy/route-memory.ts";
+import { firstAttempt, NEW_ROUTE, type RoutesSpec } from "../policy/route-memory.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
@@ -116,9 +116,11 @@ export class BackendState {
 
   get spec(): BackendSpec {
     const { connection, replace, instances } = this.config;
+    const hasPrograms = this.resolved.some((route) => route.connection.type === "stdio");
     return {
       name: this.name,
       origin: "url" in connection ? (URL.parse(connection.url)?.origin ?? null) : null,
+      hasPrograms,
       wanted: this.#wanted(),
       revision: this.revision,
       epoch: this.epoch,
@@ -138,8 +140,9 @@ export class BackendState {
     return this.config.replace === "stop-first" && this.tools.runsElsewhere?.() === true;
   }
 
-  get hasRoutes(): boolean {
-    return (this.config.routes ?? null) !== null;
+  /** True if the backend has several routes. */
+  get hasChoice(): boolean {
+    return this.resolved.length > 1;
   }
 
   resolve(): void {
@@ -161,8 +164,7 @@ export class BackendState {
     return null;
   }
 
-  #routes(): RoutesSpec | null {
-    if (!this.hasRoutes) return null;
+  #routes(): RoutesSpec {
     const keys = new Set<string>();
     const list = this.resolved.map(({ name, outcome }) => {
       // Of two equal routes, only the first is used.
@@ -209,7 +211,7 @@ export class BackendState {
     if (gate.kind === "refuse") return `${backend} cannot work: ${gate.reason}`;
     const reason = calls.kind === "refuse" ? calls.reason : "it is not ready";
     const leftMs = retryAtMs === null ? 0 : retryAtMs - this.now().monotonicMs;
-    const isStarting = memory.candidate !== null && !reason.endsWith(BEING_STARTED);
+    const isStarting = firstAttempt(memory.routes) !== null && !reason.endsWith(BEING_STARTED);
     const next = isAway
       ? "; it is tried again as soon as it can be reached"
       : leftMs > 0
@@ -225,16 +227,16 @@ export class BackendState {
     if (!this.config.enabled) return { kind: "nothing", because: "disabled" };
     const missing = new Set<string>();
     for (const { outcome } of this.resolved) {
-      if (outcome.ok) return { kind: "connection", key: outcome.key };
+      if (outcome.ok) return { kind: "connection" };
       for (const variable of outcome.missing) missing.add(variable);
     }
     return { kind: "secret_missing", variables: [...missing] };
   }
 }
 
-/** Null: the backend has only one route. */
+/** Null: the configuration lists no routes. */
 export function routesView(state: BackendState, memory: BackendMemory): RoutesView | null {
-  if (!state.hasRoutes) return null;
+  if ((state.config.routes ?? null) === null) return null;
   const { routes, serving } = memory;
   const now = state.now();
   const { stableMs } = state.tools.settings().failback;
@@ -242,13 +244,13 @@ export function routesView(state: BackendState, memory: BackendMemory): RoutesVi
   const isInUse = ({ outcome }: ResolvedRoute): boolean => outcome.ok && outcome.key === serving?.key;
   const usedAt = state.resolved.findIndex(isInUse);
   const list = state.resolved.map((route, index) => {
-    const { health, tries, standby } = routes.byName.get(route.name) ?? NEW_ROUTE;
+    const { health, tries, attempt } = routes.byName.get(route.name) ?? NEW_ROUTE;
     const { outcome } = route;
     const inUse = isInUse(route);
     // Beside the route in use, only better ones are tried, and none during a hold.
     const isTried = usedAt === -1 || (index < usedAt && held === null);
     const missing = outcome.ok ? null : missingText(outcome.missing);
-    const isReady = !inUse && standby !== null && health.healthySince !== null;
+    const isReady = !inUse && attempt !== null && health.healthySince !== null;
     const dueMs = isReady ? stableFrom(health, stableMs) : null;
     const retryMs = tries.notBeforeMs - now.monotonicMs;
     return {
@@ -258,7 +260,7 @@ export function routesView(state: BackendState, memory: BackendMemory): RoutesVi
       inUse,
       healthySinceMs: isReady ? (health.healthySince?.wallMs ?? null) : null,
       stableAtMs: dueMs === null ? null : now.wallMs + dueMs - now.monotonicMs,
-      retryAtMs: !isTried || inUse || standby !== null || retryMs <= 0 ? null : now.wallMs + retryMs,
+      retryAtMs: !isTried || inUse || attempt !== null || retryMs <= 0 ? null : now.wallMs + retryMs,
       lastError: missing ?? (inUse || isReady ? null : (tries.failure?.message ?? null)),
     };
   });

@@ -16,11 +16,12 @@ import {
   NEVER_STARTED,
   NO_STARTS,
   type OtherStarts,
+  OWN_ROUTE,
   recallStarts,
 } from "../policy/client-starts.ts";
 import { UNDECIDED } from "../policy/decide-backend.ts";
 import { unwantedMessage } from "../policy/draining.ts";
-import { NO_TRIES } from "../policy/route-memory.ts";
+import { firstAttempt, lastTries, NO_TRIES, type Tries } from "../policy/route-memory.ts";
 import type { BackendState } from "./backend-state.ts";
 import { type LaneOwner, OwnerLane } from "./owner-lane.ts";
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
@@ -72,7 +73,7 @@ export class ClientLanes {
   get seen(): ClientsSeen {
     const instances = this.all.reduce((sum, lane) => sum + lane.instances.size, 0);
     const down = [...this.#owners.values()].filter(({ isDown }) => isDown);
-    const own = down.map(({ lane }) => lane.decision.memory.tries);
+    const own = down.map(({ tries: ofOne }) => ofOne);
     const tries = goesByAll(this.starts, NEVER_STARTED) ? [this.starts.tries, ...own] : own;
     const { failures, failure } = tries.find((one) => one.failures > 0) ?? NO_TRIES;
     return { instances, down: failure === null ? null : { clients: down.length, failures, failure } };
@@ -233,13 +234,17 @@ class OneClient implements LaneOwner {
   }
 
   get isStarting(): boolean {
-    return this.lane.decision.memory.candidate !== null;
+    return firstAttempt(this.lane.decision.memory.routes) !== null;
   }
 
   /** It has no instance, because that did not come up. */
   get isDown(): boolean {
-    const { serving, decision } = this.lane;
-    return serving === null && decision.memory.tries.failures > 0;
+    const { serving } = this.lane;
+    return serving === null && this.tries.failures > 0;
+  }
+
+  get tries(): Tries {
+    return lastTries(this.lane.decision.memory.routes);
   }
 
   /** Nothing serves that is of an earlier connection. */
@@ -262,18 +267,18 @@ class OneClient implements LaneOwner {
   spec(): BackendSpec {
     const { state, mayStart } = this.#lanes.parts;
     const { spec, base } = state;
-    const wanted =
-      spec.wanted.kind === "nothing"
-        ? spec.wanted
-        : base !== null && state.isPerClient
-          ? ({ kind: "connection", key: base.key } as const)
-          : ({ kind: "nothing", because: "replaced" } as const);
+    const isOver = base === null || !state.isPerClient;
+    const own = isOver
+      ? ({ kind: "nothing", because: "replaced" } as const)
+      : ({ kind: "connection" } as const);
+    const isHttp = base !== null && "url" in base.connection;
     return {
       ...spec,
-      wanted,
+      wanted: spec.wanted.kind === "nothing" ? spec.wanted : own,
       epoch: base?.epoch ?? spec.epoch,
-      origin: base !== null && "url" in base.connection ? spec.origin : null,
-      routes: null,
+      origin: isHttp ? spec.origin : null,
+      hasPrograms: base?.connection.type === "stdio",
+      routes: { ...spec.routes, list: [{ name: OWN_ROUTE, key: base?.key ?? null }], asked: null },
       isOwned: true,
       isBlocked: spec.isBlocked || !mayStart() || !this.#lanes.isTurnOf(this),
     };
@@ -327,6 +332,6 @@ class OneClient implements LaneOwner {
         ? "the instance of this client could not be started: "
         : "the instances of other clients could not be started: ";
     const { state } = this.#lanes.parts;
-    return state.unavailable(decision, decision.memory.tries.failures > 0 ? why : "");
+    return state.unavailable(decision, this.tries.failures > 0 ? why : "");
   }
 }

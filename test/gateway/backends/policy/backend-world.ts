@@ -17,10 +17,11 @@ import {
   decideBackend,
 } from "../../../../src/gateway/backends/policy/decide-backend.ts";
 import type { Needs, RequiredData } from "../../../../src/gateway/backends/policy/required-data.ts";
-import type {
-  FailbackPolicy,
-  RoutesSpec,
-  Standby,
+import {
+  type Attempt,
+  type FailbackPolicy,
+  lastTries,
+  type RoutesSpec,
 } from "../../../../src/gateway/backends/policy/route-memory.ts";
 
 export type Fate = "works" | "fails" | "hangs";
@@ -46,18 +47,27 @@ export const DRAIN_MS = 30_000;
 export const STABLE_MS = 30_000;
 export const AUTO: FailbackPolicy = { byItself: true, stableMs: STABLE_MS };
 
+/** One route, whose connection has this key. */
+export function runs(key: string): Pick<BackendSpec, "wanted" | "routes"> {
+  return {
+    wanted: { kind: "connection" },
+    routes: { list: [{ name: "1", key }], failback: AUTO, asked: null },
+  };
+}
+
 export class BackendWorld {
   nowMs = 100_000;
   spec: BackendSpec = {
     name: "a",
     origin: null,
-    wanted: { kind: "connection", key: "k1" },
+    hasPrograms: true,
+    ...runs("k1"),
     revision: 0,
     epoch: 0,
     replace: "overlap",
     instances: "shared",
     drainTimeoutMs: DRAIN_MS,
-    ...{ signIn: null, needs: null, isOwned: false, isBlocked: false, routes: null },
+    ...{ signIn: null, needs: null, isOwned: false, isBlocked: false },
   };
   /** What becomes of a start, by the connection's key. */
   readonly fates = new Map<string, Fate>();
@@ -193,7 +203,7 @@ export class BackendWorld {
     if (isWanted && isMoving) assert.equal(memory.serving, null, "what served makes room");
     const isStopped = gate.kind === "refuse" && gate.mode === "stop";
     // One that answers no check, and that several tries could not replace, could not.
-    const isLost = before !== null && before.seen.missedChecks >= 3 && memory.tries.failures >= 3;
+    const isLost = before !== null && before.seen.missedChecks >= 3 && lastTries(memory.routes).failures >= 3;
     const couldServe = before !== null && before.seen.state.kind === "ready" && !isLost;
     if (isWanted && couldServe && !isStopped && !isMoving && this.spec.replace === "overlap")
       assert.equal(
@@ -213,9 +223,9 @@ export class BackendWorld {
       assert.equal(this.instances.length, 0, "stop-first: the old one is gone before the new one starts");
   }
 
-  protected checkUses({ serving, candidate, draining, closing, routes }: BackendMemory): void {
-    const standbys = [...routes.byName.values()].flatMap(({ standby }) => standby?.id ?? []);
-    const ids = [serving?.id, candidate?.id, ...standbys, ...draining.map(({ id }) => id), ...closing];
+  protected checkUses({ serving, draining, closing, routes }: BackendMemory): void {
+    const attempts = [...routes.byName.values()].flatMap(({ attempt }) => attempt?.id ?? []);
+    const ids = [serving?.id, ...attempts, ...draining.map(({ id }) => id), ...closing];
     const named = ids.filter((id) => id !== undefined);
     assert.equal(new Set(named).size, named.length, "an instance has one use at a time");
   }
@@ -261,9 +271,9 @@ export class BackendWorld {
 
   protected start(id: number, key: string): void {
     assert.equal(this.spec.wanted.kind, "connection", "only what is wanted is started");
-    const wanted = this.spec.wanted.kind === "connection" ? this.spec.wanted.key : "";
-    if (this.spec.routes === null) {
-      assert.equal(key, wanted);
+    const { list } = this.spec.routes;
+    if (list.length === 1) {
+      assert.equal(key, list[0]?.key);
       const starting = this.instances.filter(({ seen }) => seen.state.kind === "starting").length;
       assert.equal(starting, 0, "one start at a time");
     }
@@ -331,12 +341,10 @@ export class RouteWorld extends BackendWorld {
   constructor(failback: FailbackPolicy = AUTO, names: readonly string[] = ["a", "b", "c"]) {
     super();
     const list = names.map((name) => ({ name, key: name }));
-    const wanted = { kind: "connection", key: names[0] ?? "" } as const;
-    this.spec = { ...this.spec, wanted, routes: { list, failback, asked: null } };
+    this.spec = { ...this.spec, routes: { list, failback, asked: null } };
   }
 
   get routes(): RoutesSpec {
-    assert.ok(this.spec.routes !== null);
     return this.spec.routes;
   }
 
@@ -345,8 +353,8 @@ export class RouteWorld extends BackendWorld {
     return this.memory.serving?.key ?? null;
   }
 
-  standby(route: string): Standby | null {
-    return this.memory.routes.byName.get(route)?.standby ?? null;
+  attempt(route: string): Attempt | null {
+    return this.memory.routes.byName.get(route)?.attempt ?? null;
   }
 
   get pending(): string | null {
@@ -366,7 +374,7 @@ export class RouteWorld extends BackendWorld {
 
   offer(...names: readonly string[]): void {
     const list = names.map((name) => ({ name, key: name }));
-    this.edit({ wanted: { kind: "connection", key: names[0] ?? "" }, routes: { ...this.routes, list } });
+    this.edit({ routes: { ...this.routes, list } });
   }
 
   set(failback: Partial<FailbackPolicy>): void {

@@ -3,12 +3,11 @@ import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
 import { fc, happening, runsOf } from "../../../support/properties.ts";
-import { BackendWorld, DRAIN_MS, type Fate } from "./backend-world.ts";
+import { BackendWorld, DRAIN_MS, type Fate, runs } from "./backend-world.ts";
 
 const keys = fc.constantFrom("k1", "k2", "k3");
 const nothing = (because: "removed" | "disabled") => fc.constant({ kind: "nothing" as const, because });
 const wanted: fc.Arbitrary<BackendSpec["wanted"]> = fc.oneof(
-  { weight: 6, arbitrary: keys.map((key) => ({ kind: "connection" as const, key })) },
   { weight: 1, arbitrary: fc.constant({ kind: "secret_missing" as const, variables: ["TOKEN"] }) },
   { weight: 1, arbitrary: nothing("removed") },
   { weight: 1, arbitrary: nothing("disabled") },
@@ -18,7 +17,8 @@ const edit = (change: Partial<BackendSpec>) => ({ do: "edit" as const, change })
 const events = (replaces: readonly BackendSpec["replace"][]) =>
   fc.oneof(
     happening(5, "advance", { ms: span }),
-    { weight: 3, arbitrary: wanted.map((one) => edit({ wanted: one })) },
+    { weight: 2, arbitrary: keys.map((key) => edit(runs(key))) },
+    { weight: 1, arbitrary: wanted.map((one) => edit({ wanted: one })) },
     { weight: 1, arbitrary: fc.constantFrom(...replaces).map((replace) => edit({ replace })) },
     happening(2, "fate", { key: keys, fate: fc.constantFrom<Fate>("works", "fails", "hangs") }),
     happening(3, "call", { ms: span }),
@@ -65,7 +65,7 @@ function assertAsWanted(world: BackendWorld): void {
   switch (spec.wanted.kind) {
     case "connection":
       assert.equal(decision.phase, "Ready");
-      assert.equal(world.serving?.seen.key, spec.wanted.key);
+      assert.equal(world.serving?.seen.key, spec.routes.list[0]?.key);
       assert.equal(world.memory.serving?.epoch, spec.epoch);
       assert.equal(instances.length, 1);
       assert.deepEqual(decision.conditions, []);
@@ -136,7 +136,7 @@ describe("decideBackend", () => {
     world.look();
     world.advance(1_000);
     world.mayStart = false;
-    world.edit({ wanted: { kind: "connection", key: "k2" } });
+    world.edit(runs("k2"));
     world.advance(60_000);
     assert.equal(world.decision?.wantsTurn, true);
     assert.equal(world.serving?.seen.key, "k1");
@@ -229,9 +229,9 @@ test("B7 stop-first: one that answers no check is not taken back when its change
   world.call(20_000);
   const { serving } = world;
   assert.ok(serving !== null);
-  world.edit({ wanted: { kind: "connection", key: "k2" } });
+  world.edit(runs("k2"));
   serving.seen = { ...serving.seen, missedChecks: 3 };
-  world.edit({ wanted: { kind: "connection", key: "k1" } });
+  world.edit(runs("k1"));
   assert.notEqual(world.decision?.calls.kind, "serve");
   world.advance(60_000);
   assert.equal(world.serving?.seen.missedChecks, 0);

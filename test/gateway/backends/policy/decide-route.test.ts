@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fc, happening } from "../../../support/properties.ts";
-import { AUTO, DRAIN_MS, RouteWorld, STABLE_MS } from "./backend-world.ts";
+import { AUTO, DRAIN_MS, RouteWorld, runs, STABLE_MS } from "./backend-world.ts";
 
 function running(failback = AUTO): RouteWorld {
   const world = new RouteWorld(failback);
@@ -77,15 +77,14 @@ describe("C2 failover", () => {
     world.fates.set("a", "hangs");
     world.advance(60_000);
     assert.equal(world.memory.serving?.distrusted, true);
-    const { candidate } = world.memory;
-    assert.equal(candidate, null);
+    assert.deepEqual([world.attempt("a"), world.attempt("b")], [null, null]);
     assert.equal(world.decision?.gate.kind, "wait", "for its turn");
     world.fates.set("b", "fails");
     world.mayStart = true;
     const gates = new Set<string | undefined>();
     for (let step = 0; step < 100; step += 1) {
       world.advance(100);
-      if (world.memory.candidate?.key === "a") gates.add(world.decision?.gate.kind);
+      if (world.attempt("a") !== null) gates.add(world.decision?.gate.kind);
     }
     assert.deepEqual([...gates], ["wait"]);
   });
@@ -208,15 +207,15 @@ describe("C2 recovery", () => {
     assert.equal(world.pending, "a");
     world.fates.set("a", "hangs");
     world.advance(5_100);
-    assert.deepEqual([world.pending, world.standby("a") === null], [null, false]);
+    assert.deepEqual([world.pending, world.attempt("a") === null], [null, false]);
     world.advance(2 * 5_000);
-    assert.equal(world.standby("a"), null, "three checks without an answer are too many");
+    assert.equal(world.attempt("a"), null, "three checks without an answer are too many");
   });
 
   it("C2 a better route that cannot be reached is given up at once", () => {
     const world = nearlyBack();
     world.cut("a", "unreachable");
-    assert.equal(world.standby("a"), null);
+    assert.equal(world.attempt("a"), null);
   });
 
   it("C2 it goes back only to what answers at the end of the window", () => {
@@ -371,7 +370,7 @@ describe("C2 edits", () => {
 
   it("C2 without routes from now on, nothing of them is left", () => {
     const world = nearlyBack();
-    world.edit({ wanted: { kind: "connection", key: "b" }, routes: null });
+    world.edit(runs("b"));
     world.advance(1_000);
     assert.deepEqual([world.instances.length, world.used], [1, "b"]);
   });

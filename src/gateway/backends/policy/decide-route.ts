@@ -1,13 +1,19 @@
-// Decides which instance of a backend serves, has failed, or is no longer wanted. Pure.
-import { BACKOFF_LIMIT_MS, type Backoff, backOff } from "../../../reconcile/route-health.ts";
+// Decides which instance of a backend serves, over which route another one is tried, and what failed. Pure.
+import {
+  BACKOFF_LIMIT_MS,
+  type Backoff,
+  backOff,
+  foldHealth,
+  UNKNOWN_HEALTH,
+} from "../../../reconcile/route-health.ts";
 import { missingText } from "../../../secrets/reference.ts";
 import type { InstanceSeen } from "../instance/backend-instance.ts";
 import { isSameFailure } from "../instance/failures.ts";
 import { type LinkFailure, linkFailure } from "../links/backend-link.ts";
-import type { BackendMemory, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
+import type { BackendMemory, BackendStep, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
 import type { DrainReason, InstanceRef } from "./draining.ts";
 import { isMissing } from "./required-data.ts";
-import type { Tries } from "./route-memory.ts";
+import { type Attempt, lastTries, type RouteSpec, type Tries } from "./route-memory.ts";
 
 /** An instance that was ready for this long clears earlier failures. */
 const STABLE_MS = 30_000;
@@ -15,16 +21,20 @@ const STABLE_MS = 30_000;
 export const CIRCUIT_FAILURES = 5;
 /** Longest wait for the first try after a crash. */
 const QUICK_TRY_MS = 250;
-/** After so many missed checks a replacement is started. */
+/** After so many missed checks a replacement is started, and an idle instance is given up. */
 const DISTRUST_CHECKS = 3;
-/** If a backend has routes, an unreachable server counts as gone after so many missed checks. */
+/** If there is another route, an unreachable server counts as gone after so many missed checks. */
 const OUT_OF_REACH_CHECKS = 2;
 /** After so many failed replacements a server that does not answer is given up. */
 const GIVE_UP_FAILURES = 3;
+/** Time between two checks of an instance that does not serve, ms. */
+export const ATTEMPT_CHECK_MS = 5_000;
+/** A longer silence counts as a gap: three checks, as for shares. */
+const GAP_MS = 3 * ATTEMPT_CHECK_MS;
 
 const VANISHED = linkFailure("closed", "it is gone");
 const OUT_OF_REACH = linkFailure("unreachable", "it cannot be reached");
-export const SILENT = linkFailure("unreachable", "it does not answer");
+const SILENT = linkFailure("unreachable", "it does not answer");
 
 export function foldConfig(builder: DecisionBuilder): void {
   const { spec, seen } = builder;
@@ -71,7 +81,7 @@ export function foldServing(builder: DecisionBuilder): void {
   if (distrusted !== serving.distrusted) {
     // Earlier failures say nothing about a replacement, so they are forgotten.
     if (builder.isCurrent(serving)) builder.forgetFailures();
-    if (distrusted && builder.hasRoutes) noteTry(builder, serving.key, SILENT);
+    if (distrusted && builder.hasChoice) noteTry(builder, serving.key, SILENT);
     builder.remember({ serving: { ...serving, distrusted } });
   }
   if (!distrusted && builder.isCurrent(serving) && readyForMs(builder, seen) >= STABLE_MS)
@@ -85,7 +95,7 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
   if (builder.isCurrent(serving) && seen !== null && readyForMs(builder, seen) >= STABLE_MS) {
     builder.forgetFailures(serving.key);
   }
-  const { candidate, quickTryUsed, ends } = builder.memory;
+  const { quickTryUsed, ends } = builder.memory;
   const tries = builder.triesOf(serving.key);
   builder.remember({
     serving: null,
@@ -98,8 +108,8 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
     builder.events.push({ kind: "ended", reason: failure.message, retryInMs: null });
     return;
   }
-  // If a candidate is starting already, it counts as the immediate try.
-  const isTriedNow = candidate !== null && builder.isCurrent(candidate);
+  // If another instance is being tried already, it counts as the immediate try.
+  const isTriedNow = builder.attempt !== null && builder.isCurrent(builder.attempt);
   const isElsewhere = hasOtherWay(builder, serving.key);
   if (isElsewhere || (quickTryUsed && !isTriedNow)) {
     if (isElsewhere) builder.remember({ holding: "crash" });
@@ -112,32 +122,57 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
   builder.events.push({ kind: "ended", reason: failure.message, retryInMs });
 }
 
-/** With routes, an unreachable server counts as gone after a second missed check. */
+/** If there is another route, an unreachable server counts as gone after a second missed check. */
 function isConfirmedGone(builder: DecisionBuilder, { outOfReach, missedChecks }: InstanceSeen): boolean {
-  const isSuspect = builder.hasRoutes && outOfReach === true && missedChecks > 0;
+  const isSuspect = builder.hasChoice && outOfReach === true && missedChecks > 0;
   const isConfirmed = isSuspect && missedChecks >= OUT_OF_REACH_CHECKS;
   const sinceMs = builder.memory.routes.suspectSinceMs ?? builder.now.monotonicMs;
   builder.rememberRoutes({ suspectSinceMs: isSuspect && !isConfirmed ? sinceMs : null });
   return isConfirmed;
 }
 
-export function foldCandidate(builder: DecisionBuilder): void {
-  const { candidate } = builder.memory;
-  if (candidate === null) return;
-  if (builder.healthyServing !== null || !builder.isCurrent(candidate)) {
-    builder.dropCandidate();
-    return;
+/** Looks at what was started and does not serve yet: which of it is ready, has failed, or is not wanted any more. */
+export function foldAttempts(builder: DecisionBuilder): void {
+  const { byName } = builder.memory.routes;
+  const isConfigured = (name: string): boolean => builder.routeList.some((route) => route.name === name);
+  if (![...byName.keys()].every(isConfigured)) {
+    for (const name of byName.keys()) if (!isConfigured(name)) builder.dropAttempt(name);
+    const left = [...builder.memory.routes.byName].filter(([name]) => isConfigured(name));
+    builder.rememberRoutes({ byName: new Map(left) });
   }
-  const outcome = startOutcome(builder, candidate.id);
-  if (outcome === null) return;
-  builder.remember({ candidate: null });
-  if (outcome === "ready") promote(builder, candidate);
-  else noteFailure(builder, candidate.key, outcome, builder.seenOf(candidate.id)?.startedAtMs);
+  for (const route of builder.routeList) {
+    const { attempt } = builder.route(route.name);
+    if (attempt === null) continue;
+    const isWanted = builder.isCurrent(attempt) && attempt.key === route.key;
+    if (isWanted && (builder.healthyServing === null || isProbed(builder, route))) {
+      foldAttempt(builder, route, attempt);
+    } else builder.dropAttempt(route.name);
+  }
+  takeOver(builder);
 }
 
-/** The outcome of the start of instance `id`; null: it is still starting. */
-export function startOutcome(builder: DecisionBuilder, id: number): "ready" | LinkFailure | null {
-  const seen = builder.seenOf(id);
+function foldAttempt(builder: DecisionBuilder, { name }: RouteSpec, attempt: Attempt): void {
+  const seen = builder.seenOf(attempt.id);
+  const outcome = startOutcome(builder, seen);
+  if (outcome === null) return;
+  if (outcome !== "ready" || seen === null) {
+    giveUp(builder, name, outcome === "ready" ? VANISHED : outcome, seen);
+    return;
+  }
+  const { now } = builder;
+  const { health } = builder.route(name);
+  const isHealthy = seen.missedChecks === 0;
+  const signMs = Math.max(seen.readyAtMs ?? 0, seen.checkedAtMs ?? 0);
+  if (signMs === attempt.signMs && isHealthy) return;
+  const at = isHealthy ? { monotonicMs: signMs, wallMs: now.wallMs - (now.monotonicMs - signMs) } : now;
+  const folded = foldHealth(health, { at, reachable: isHealthy, healthy: isHealthy }, GAP_MS);
+  builder.rememberRoute(name, { health: folded.health, attempt: { ...attempt, signMs } });
+  if (folded.dropped) clearPendingOf(builder, name, "it has not answered");
+  if (seen.outOfReach === true || seen.missedChecks >= DISTRUST_CHECKS) giveUp(builder, name, SILENT, seen);
+}
+
+/** The outcome of a start; null: it is still starting. */
+function startOutcome(builder: DecisionBuilder, seen: InstanceSeen | null): "ready" | LinkFailure | null {
   if (seen?.state.kind === "starting") return null;
   if (seen?.state.kind === "ended") return seen.state.failure;
   if (seen?.state.kind !== "ready") return VANISHED;
@@ -149,8 +184,55 @@ export function startOutcome(builder: DecisionBuilder, id: number): "ready" | Li
     : "ready";
 }
 
+/** Beside a healthy serving instance or another attempt, a failed one concerns its route alone. */
+function giveUp(
+  builder: DecisionBuilder,
+  name: string,
+  failure: LinkFailure,
+  seen: InstanceSeen | null,
+): void {
+  const { tries, health, attempt } = builder.route(name);
+  const lost = foldHealth(health, { at: builder.now, reachable: false, healthy: false }, GAP_MS);
+  builder.rememberRoute(name, { health: lost.health });
+  builder.dropAttempt(name);
+  const isBeside = builder.healthyServing !== null || builder.attempt !== null;
+  if (isBeside) builder.rememberRoute(name, { tries: failedTry(builder, tries, failure) });
+  else if (attempt !== null) noteFailure(builder, attempt.key, failure, seen?.startedAtMs);
+  clearPendingOf(builder, name, failure.message);
+  if (builder.asked === name) failAsked(builder, failure.message);
+}
+
+/** If no healthy instance serves, lets the first ready attempt serve; if none is ready, one goes on. */
+function takeOver(builder: DecisionBuilder): void {
+  if (builder.healthyServing !== null || builder.attempt === null) return;
+  if (builder.routeList.some(({ name }) => switchTo(builder, name))) return;
+  const isTried = ({ name }: RouteSpec): boolean => builder.route(name).attempt !== null;
+  const tried = builder.routeList.filter((route) => isTried(route) && route.name !== builder.asked);
+  for (const { name } of tried.slice(1)) builder.dropAttempt(name);
+}
+
+/** Returns false if the route's instance is not ready. */
+export function switchTo(builder: DecisionBuilder, name: string): boolean {
+  const { attempt } = builder.route(name);
+  if (attempt === null || !isReady(builder, attempt)) return false;
+  const left = builder.healthyServing === null ? null : builder.routeOf(builder.healthyServing.key);
+  if (left !== null) {
+    // The route works, so its earlier failure is no reason for leaving it.
+    const { tries } = builder.route(left.name);
+    builder.rememberRoute(left.name, { tries: { ...tries, failure: null } });
+  }
+  builder.rememberRoute(name, { attempt: null, health: UNKNOWN_HEALTH });
+  promote(builder, attempt);
+  return true;
+}
+
+export function isReady(builder: DecisionBuilder, { id }: Attempt): boolean {
+  const seen = builder.seenOf(id);
+  return seen?.state.kind === "ready" && seen.missedChecks === 0;
+}
+
 /** From this decision on the instance gets the calls, and the previous one drains. */
-export function promote(builder: DecisionBuilder, { id, key, epoch }: InstanceRef): void {
+function promote(builder: DecisionBuilder, { id, key, epoch }: InstanceRef): void {
   const replaced = builder.memory.serving;
   builder.drainServing(replaced === null ? "replaced" : whyReplaced(builder, replaced));
   builder.remember({
@@ -158,18 +240,15 @@ export function promote(builder: DecisionBuilder, { id, key, epoch }: InstanceRe
     holding: null,
     changeFailure: null,
   });
+  builder.rememberRoutes({ failed: null });
   builder.events.push({ kind: "promoted", id });
   if (replaced !== null) builder.events.push({ kind: "replaced", id: replaced.id });
 }
 
 function whyReplaced(builder: DecisionBuilder, { key, epoch, distrusted }: Serving): DrainReason {
-  const { spec } = builder;
-  if (builder.routeOf(key) !== null) {
-    if (spec.epoch !== epoch) return "restarted";
-    return distrusted ? "not_answering" : "route";
-  }
-  if (spec.wanted.kind === "connection" && spec.wanted.key !== key) return "replaced";
-  return spec.epoch === epoch ? "not_answering" : "restarted";
+  if (builder.routeOf(key) === null) return "replaced";
+  if (builder.spec.epoch !== epoch) return "restarted";
+  return distrusted ? "not_answering" : "route";
 }
 
 function noteTry(builder: DecisionBuilder, key: string, failure: LinkFailure, startedAtMs?: number): Tries {
@@ -181,19 +260,17 @@ function noteTry(builder: DecisionBuilder, key: string, failure: LinkFailure, st
   return tries;
 }
 
-export function failedTry(builder: DecisionBuilder, before: Tries, failure: LinkFailure): Tries {
+function failedTry(builder: DecisionBuilder, before: Tries, failure: LinkFailure): Tries {
   return { ...backOffWithJitter(builder, before), failure };
 }
 
 /** True if another route has an instance, or may be tried now. */
 export function hasOtherWay(builder: DecisionBuilder, key: string): boolean {
-  const { candidate } = builder.memory;
-  if (!builder.hasRoutes) return false;
-  if (candidate !== null && candidate.key !== key && builder.isCurrent(candidate)) return true;
+  if (!builder.hasChoice) return false;
   return builder.routeList.some((route) => {
     if (route.key === null || route.key === key) return false;
-    const { standby, tries } = builder.route(route.name);
-    return standby !== null || tries.notBeforeMs <= builder.now.monotonicMs;
+    const { attempt, tries } = builder.route(route.name);
+    return attempt !== null || tries.notBeforeMs <= builder.now.monotonicMs;
   });
 }
 
@@ -238,7 +315,8 @@ export function backOffWithJitter({ now, seen }: DecisionBuilder, before: Backof
 
 /** Gives up a serving instance that does not answer, if no other instance comes up. Calls to it would only time out. */
 export function foldLost(builder: DecisionBuilder): void {
-  const { serving, tries, ends } = builder.memory;
+  const { serving, routes, ends } = builder.memory;
+  const tries = lastTries(routes);
   if (serving === null || !serving.distrusted || tries.failures < GIVE_UP_FAILURES) return;
   const reason = `it does not answer, and no other instance comes up: ${tries.failure?.message ?? "no reason given"}`;
   builder.drainServing("not_answering");
@@ -270,7 +348,7 @@ export function foldStopFirst(builder: DecisionBuilder): void {
  */
 export function foldKept(builder: DecisionBuilder): void {
   const { memory, spec } = builder;
-  if (memory.serving !== null || memory.candidate !== null || memory.holding !== "replacement") return;
+  if (memory.serving !== null || builder.attempt !== null || memory.holding !== "replacement") return;
   if (isMissing(spec)) return;
   const kept = memory.draining.find((leaving) => {
     const seen = builder.seenOf(leaving.id);
@@ -300,10 +378,78 @@ export function foldSecretMissing(builder: DecisionBuilder): void {
   }
 }
 
+/** The serving instance may be out of reach, so calls wait for the next check or another route. */
+export function isInDoubt(builder: DecisionBuilder): boolean {
+  const { serving, routes } = builder.memory;
+  if (!builder.hasChoice || serving === null) return false;
+  if (routes.suspectSinceMs !== null) return true;
+  return serving.distrusted && (builder.attempt !== null || hasOtherWay(builder, serving.key));
+}
+
+/** The route for the next start; null: none has a key. */
+export function nextRoute(builder: DecisionBuilder): RouteSpec | null {
+  const { serving, routes } = builder.memory;
+  const usable = builder.routeList.filter(({ key }) => key !== null);
+  const dueMs = ({ name }: RouteSpec): number => builder.route(name).tries.notBeforeMs;
+  const due = usable.filter((route) => dueMs(route) <= builder.now.monotonicMs);
+  const own = serving === null ? undefined : due.find(({ key }) => key === serving.key);
+  // As long as the serving instance answers its checks, its replacement uses the same route.
+  if (own !== undefined && serving?.distrusted === false) return own;
+  const held = due.find(({ name }) => name === routes.held);
+  const soonest = usable.toSorted((one, other) => dueMs(one) - dueMs(other))[0];
+  return held ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
+}
+
+/** The failures over the next route. */
+export function nextTries(builder: DecisionBuilder): Tries {
+  const route = nextRoute(builder);
+  return route === null ? lastTries(builder.memory.routes) : builder.route(route.name).tries;
+}
+
+/** Starts an instance over this route. */
+export function startOver(builder: DecisionBuilder, { name, key }: RouteSpec): BackendStep | null {
+  const { seen, spec } = builder;
+  if (key === null) return null;
+  const attempt: Attempt = { id: seen.nextId, key, epoch: spec.epoch, checkedAtMs: null, signMs: null };
+  builder.rememberRoute(name, { attempt });
+  return { kind: "start", id: attempt.id, key };
+}
+
 function readyForMs({ now }: DecisionBuilder, { readyAtMs }: InstanceSeen): number {
   return readyAtMs === null ? 0 : now.monotonicMs - readyAtMs;
 }
 
 function isAnnounced({ changeFailure }: BackendMemory, reason: string): boolean {
   return changeFailure !== null && isSameFailure(changeFailure, reason);
+}
+
+function clearPendingOf(builder: DecisionBuilder, route: string, reason: string): void {
+  if (builder.memory.routes.pending?.route === route) clearPending(builder, reason);
+}
+
+export function clearPending(builder: DecisionBuilder, reason: string): void {
+  const { pending } = builder.memory.routes;
+  if (pending === null) return;
+  builder.rememberRoutes({ pending: null });
+  builder.events.push({ kind: "route_ready_cleared", route: pending.route, reason });
+}
+
+export function failAsked(builder: DecisionBuilder, reason: string): null {
+  const { asked } = builder;
+  if (asked !== null) builder.events.push({ kind: "asked_failed", route: asked, reason });
+  return null;
+}
+
+export function betterRoutes(builder: DecisionBuilder, serving: InstanceRef): readonly RouteSpec[] {
+  const at = builder.routeList.findIndex(({ key }) => key === serving.key);
+  return builder.routeList.slice(0, Math.max(0, at));
+}
+
+/** True if an instance over this route is wanted beside the healthy serving one. */
+export function isProbed(builder: DecisionBuilder, route: RouteSpec): boolean {
+  const { healthyServing, memory } = builder;
+  if (route.key === null || route.key === memory.serving?.key) return false;
+  if (builder.asked === route.name) return true;
+  if (healthyServing === null || memory.routes.held !== null) return false;
+  return betterRoutes(builder, healthyServing).includes(route);
 }

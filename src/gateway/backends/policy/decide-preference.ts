@@ -1,0 +1,173 @@
+// Decides which of several routes a backend should use: the one that a person asks for, or a better one that is back. Pure.
+import { stableFrom } from "../../../reconcile/route-health.ts";
+import type { BackendStep, DecisionBuilder, Serving } from "./backend-decision-builder.ts";
+import {
+  ATTEMPT_CHECK_MS,
+  betterRoutes,
+  clearPending,
+  failAsked,
+  isProbed,
+  isReady,
+  startOver,
+  switchTo,
+} from "./decide-route.ts";
+import { awayOf, awayText, isMissing } from "./required-data.ts";
+import type { RouteChange } from "./route-memory.ts";
+
+/** Greatest age of an idle instance's last answer at the end of its stability window, ms. */
+const FRESH_MS = 1_000;
+const IN_FLIGHT = "calls are in flight";
+const HELD = "a person holds it where it is";
+
+interface Reason {
+  readonly change: RouteChange;
+  readonly reason: string;
+}
+
+export function foldPreference(builder: DecisionBuilder): void {
+  if (builder.spec.wanted.kind !== "connection") {
+    clearPending(builder, "the backend is not wanted");
+    failAsked(builder, "the backend is not wanted any more");
+    return;
+  }
+  noteUsed(builder, foldAsked(builder) ?? foldRecovery(builder));
+  if (builder.healthyServing === null) return;
+  for (const route of builder.routeList) if (!isProbed(builder, route)) builder.dropAttempt(route.name);
+}
+
+/** A switch that a person asks for needs no stability window. An impossible switch changes nothing. */
+function foldAsked(builder: DecisionBuilder): Reason | null {
+  const { asked } = builder;
+  if (asked === null) return null;
+  const key = builder.routeList.find(({ name }) => name === asked)?.key;
+  const away = awayOf(builder.spec);
+  if (key === undefined) return failAsked(builder, "there is no such route");
+  if (key === null) return failAsked(builder, "what it refers to has no value");
+  if (away !== null) return failAsked(builder, awayText(away));
+  const isInUse = builder.healthyServing?.key === key;
+  if (!isInUse && !switchTo(builder, asked)) return null;
+  const isBest = builder.routeList[0]?.name === asked;
+  builder.rememberRoutes({ held: isBest ? null : asked });
+  if (!isBest) clearPending(builder, HELD);
+  builder.events.push({ kind: "asked_done", route: asked, changed: !isInUse });
+  return isInUse ? null : { change: "switched", reason: "a person switched" };
+}
+
+/** Returns to the best route whose stability window is over. A return that has to wait is remembered as pending. */
+function foldRecovery(builder: DecisionBuilder): Reason | null {
+  const { routes } = builder.memory;
+  const serving = builder.healthyServing;
+  if (serving === null || routes.held !== null) {
+    clearPending(builder, routes.held === null ? "another route failed" : HELD);
+    return null;
+  }
+  const better = betterRoutes(builder, serving);
+  const stable = better.find(({ name }) => isStable(builder, name));
+  if (stable === undefined) {
+    const isBetter = better.some(({ name }) => name === routes.pending?.route);
+    if (!isBetter) clearPending(builder, "it is in use");
+    return null;
+  }
+  if (routes.pending?.route !== stable.name) clearPending(builder, "a better one is ready");
+  if (!mayGoBack(builder, stable.name, serving)) return null;
+  builder.rememberRoutes({ pending: null });
+  switchTo(builder, stable.name);
+  return { change: "recovered", reason: `it has answered for ${Math.round(stableMs(builder) / 1000)} s` };
+}
+
+function stableMs({ spec }: DecisionBuilder): number {
+  return spec.routes.failback.stableMs;
+}
+
+/** If the stability window has not ended yet, also sets a wake-up for its end. */
+function isStable(builder: DecisionBuilder, name: string): boolean {
+  const { attempt, health } = builder.route(name);
+  const endMs = stableFrom(health, stableMs(builder));
+  if (attempt === null || endMs === null || !isReady(builder, attempt)) return false;
+  if (builder.now.monotonicMs < endMs) {
+    builder.wakeAt(endMs, "window_end");
+    return false;
+  }
+  // If the newest answer is too old, `probeCheck` asks for another one.
+  return attempt.signMs !== null && attempt.signMs >= endMs - FRESH_MS;
+}
+
+/** True if no call is in flight, or `drain_timeout` is over. Without automatic failback, only a person switches. */
+function mayGoBack(builder: DecisionBuilder, route: string, serving: Serving): boolean {
+  const { spec, now, memory } = builder;
+  if (!spec.routes.failback.byItself) {
+    defer(builder, route, "it waits until you switch");
+    return false;
+  }
+  const { pending } = memory.routes;
+  const sinceMs = pending?.reason === IN_FLIGHT ? pending.sinceMs : now.monotonicMs;
+  const untilMs = sinceMs + spec.drainTimeoutMs;
+  if (builder.seenOf(serving.id)?.inFlight === 0 || now.monotonicMs >= untilMs) return true;
+  defer(builder, route, IN_FLIGHT);
+  builder.wakeAt(untilMs, "drain");
+  return false;
+}
+
+function defer(builder: DecisionBuilder, route: string, reason: string): void {
+  const { pending } = builder.memory.routes;
+  if (pending?.reason === reason) return;
+  builder.rememberRoutes({ pending: { route, reason, sinceMs: builder.now.monotonicMs } });
+  if (pending === null) builder.events.push({ kind: "route_ready", route, reason });
+}
+
+/** Announces a change of the route. `switched`: why the route was changed; null: the earlier route failed. */
+function noteUsed(builder: DecisionBuilder, switched: Reason | null): void {
+  const { serving, routes } = builder.memory;
+  const to = serving === null ? null : (builder.routeOf(serving.key)?.name ?? null);
+  const { used: from, held } = routes;
+  if (to === null || to === from) return;
+  builder.rememberRoutes({ used: builder.hasChoice ? to : null });
+  if (from === null || !builder.hasChoice) return;
+  const why = switched ?? lossOf(builder, from);
+  if (why.change === "failover") {
+    clearPending(builder, "another route failed");
+    if (held !== null && held !== to) builder.rememberRoutes({ held: null });
+  }
+  builder.events.push({ kind: why.change, from, to, reason: why.reason });
+}
+
+function lossOf(builder: DecisionBuilder, name: string): Reason {
+  return builder.routeList.some((route) => route.name === name)
+    ? { change: "failover", reason: builder.route(name).tries.failure?.message ?? "it failed" }
+    : { change: "switched", reason: "the configuration does not have it any more" };
+}
+
+/** Starts an instance over a better route, or over the one that a person asks for. Null: none is due. */
+export function probeStart(builder: DecisionBuilder): (() => BackendStep | null) | null {
+  const { spec, now, asked } = builder;
+  if (spec.wanted.kind !== "connection" || isMissing(spec)) return null;
+  for (const route of builder.routeList) {
+    const { name, key } = route;
+    const { attempt, tries } = builder.route(name);
+    if (key === null || attempt !== null) continue;
+    if (!isProbed(builder, route)) continue;
+    if (asked === name || now.monotonicMs >= tries.notBeforeMs) return () => startOver(builder, route);
+    builder.wakeAt(tries.notBeforeMs, "retry");
+  }
+  return null;
+}
+
+export function probeCheck(builder: DecisionBuilder): BackendStep | null {
+  const { now } = builder;
+  for (const { name } of builder.routeList) {
+    const { attempt, health } = builder.route(name);
+    if (attempt === null || builder.seenOf(attempt.id)?.state.kind !== "ready") continue;
+    const lastMs = Math.max(attempt.signMs ?? 0, attempt.checkedAtMs ?? 0);
+    const endMs = stableFrom(health, stableMs(builder));
+    const usualMs = lastMs + ATTEMPT_CHECK_MS;
+    // At the end of the stability window a fresh answer is needed.
+    const dueMs = endMs !== null && lastMs < endMs - FRESH_MS ? Math.min(endMs, usualMs) : usualMs;
+    if (now.monotonicMs < dueMs) {
+      builder.wakeAt(dueMs, "check");
+      continue;
+    }
+    builder.rememberRoute(name, { attempt: { ...attempt, checkedAtMs: now.monotonicMs } });
+    return { kind: "check", id: attempt.id };
+  }
+  return null;
+}
