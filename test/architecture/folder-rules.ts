@@ -189,6 +189,11 @@ export const FORBIDDEN: readonly {
   readonly because: string;
 }[] = [
   {
+    from: "api/server",
+    to: ["api/http", "api/client"],
+    because: "one handler answers whoever was let in; who that is, the listener's guard says",
+  },
+  {
     from: "carrier/connections",
     to: ["carrier/control", "carrier/client"],
     because: "bytes go on whoever commands, and when nobody does",
