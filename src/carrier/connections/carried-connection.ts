@@ -60,6 +60,10 @@ export interface ConnectionHost {
   /** True: the client repeats what a lost connection cut short, so none is orphaned. */
   repeats(): boolean;
   readonly logons: LogonGate;
+  /** Whether a retiring connection may end at a read now. */
+  readonly mayEndAtRead: () => boolean;
+  /** A retiring connection has ended. */
+  retired(): void;
   /** Called when the connect failed; the connection is held again. */
   connectFailed(text: string): void;
   /**
@@ -126,7 +130,7 @@ export class CarriedConnection {
       // The reset is deferred, because the caller is still reading the connection's bytes.
       if (host.logons.refused !== null) queueMicrotask(() => void this.reset());
       return host.logons.ask(this);
-    });
+    }, host.mayEndAtRead);
     this.ledger = new RequestLedger(host.clock.monotonicMs, {
       asked: () => host.asked(),
       answered: (nowMs, waitedMs) => host.answered(this, nowMs, waitedMs),
@@ -567,6 +571,7 @@ export class CarriedConnection {
     if (!this.ledger.fromServer.atBoundary || this.#client.writableLength > 0) return;
     this.#loseServer();
     this.release();
+    this.#host.retired();
   }
 
   #watchRetiring(): void {

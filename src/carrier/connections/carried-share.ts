@@ -31,6 +31,12 @@ const USE_UP_AT_MOST_MS = 700;
  */
 const STUCK_AT_MOST_MS = 300;
 
+/**
+ * A program that repeats a read may do so on another retiring connection, where a second end would be its error: for
+ * this long, ms, after one of them has ended, the others serve reads.
+ */
+const READ_AGAIN_WITHIN_MS = 1_000;
+
 const NO_ENDPOINT: RouteEndpoint = { address: "", port: 0, localAddress: null };
 
 export class ShareCarrier implements AsyncDisposable {
@@ -50,6 +56,7 @@ export class ShareCarrier implements AsyncDisposable {
   readonly #standby: ReturnType<typeof createStandbyRoute>;
   readonly #unregister: () => void;
   #outageAtMove: number | null = null;
+  #retiredAtMs = Number.NEGATIVE_INFINITY;
   /** The server that last answered over the unconfirmed route, and the value of `outage` at that time. */
   #seen: { readonly guid: string; readonly outage: number } | null = null;
 
@@ -297,6 +304,11 @@ export class ShareCarrier implements AsyncDisposable {
       orphans: settings.kind === "rclone",
       repeats: () => settings.mount?.repeats === true,
       logons,
+      mayEndAtRead: () =>
+        settings.mount?.repeats !== true || clock.monotonicMs() - this.#retiredAtMs >= READ_AGAIN_WITHIN_MS,
+      retired: () => {
+        this.#retiredAtMs = clock.monotonicMs();
+      },
       mayJoin: () => this.#route.phase === "carrying",
       connected: () => this.#joinHeld(),
       servesOthers: () => this.#limit.serves(),

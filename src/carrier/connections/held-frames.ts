@@ -15,6 +15,7 @@ const NOTHING = Buffer.alloc(0);
 export class HeldFrames {
   holding: Holding = "logon";
   readonly #mayLogOn: () => boolean;
+  readonly #mayEndAtRead: () => boolean;
   /** True: reads wait, too. This flag has an effect only while `holding` is `retire`. */
   readsEnd = false;
   bytes: Buffer = NOTHING;
@@ -23,8 +24,10 @@ export class HeldFrames {
   /** True if the waiting frame is neither a read nor a write, so that the client may notice its loss. */
   waitsMore = false;
 
-  constructor(mayLogOn: () => boolean) {
+  /** `mayEndAtRead`: asked for each read while `readsEnd` is set. */
+  constructor(mayLogOn: () => boolean, mayEndAtRead: () => boolean) {
     this.#mayLogOn = mayLogOn;
+    this.#mayEndAtRead = mayEndAtRead;
   }
 
   push(chunk: Buffer): void {
@@ -76,7 +79,8 @@ export class HeldFrames {
     if (this.holding === "retire") {
       const isHarmless = isHarmlessToLose(bytes);
       if (isHarmless === undefined) return "unknown";
-      return isHarmless && (this.readsEnd || command !== SMB2_COMMAND.read) ? "wait" : "pass";
+      const isRead = command === SMB2_COMMAND.read;
+      return isHarmless && (!isRead || (this.readsEnd && this.#mayEndAtRead())) ? "wait" : "pass";
     }
     if (command === undefined) return "unknown";
     if (command === SMB2_COMMAND.read || command === SMB2_COMMAND.write) return "wait";

@@ -73,6 +73,25 @@ describe("a move of a carried share", { skip: NO_SECOND_ADDRESS }, () => {
     assert.deepEqual(bench.notices, ["moved", "moved"]);
   });
 
+  test("A10 under a program that repeats, a read that one retiring connection has ended is served by the next one", async (t) => {
+    const clock = createManualClock();
+    const { nas, other, bench, client } = await withClient(twoRoutes(t, { clock }));
+    bench.share.bind({ id: "m1", path: "/mnt", process: null, repeats: true });
+    const next = await bench.client();
+    for (const one of [client, next]) await one.ask(COMMAND.read, 1);
+    const moving = bench.move("fallback", other, true);
+    assert.ok((await passTimeUntilSettled(clock, moving, 2)).ok);
+    await eventually(() => {
+      if (client.ending === "open") client.send(request(COMMAND.read, 2));
+      return client.ending === "reset";
+    });
+    await next.ask(COMMAND.read, 2);
+    await clock.advance(1_000);
+    next.send(request(COMMAND.read, 3));
+    await eventually(() => next.ending === "reset");
+    assert.equal(nas.joined().length, 2);
+  });
+
   test("A10 the server of an abandoned route is rid of what a move cut off as soon as it is proved again", {
     skip:
       process.platform !== "linux" && "other systems drop a connection that is reset before it is accepted",
