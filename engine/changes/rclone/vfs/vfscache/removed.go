@@ -20,8 +20,12 @@ func IsRemoved(name string) bool {
 	return strings.HasPrefix(name, removedMark)
 }
 
+// keptAtMost bounds what a removal waits for, and what it takes of the disk
+var keptAtMost int64 = 256 << 20
+
 // Keep brings all of a file that is open into the cache, because the remote's
-// is about to be removed
+// is about to be removed. Of one that lacks more than keptAtMost, what it
+// lacks cannot be read any more.
 func (c *Cache) Keep(name string) {
 	c.mu.Lock()
 	item := c.item[clean(name)]
@@ -33,7 +37,7 @@ func (c *Cache) Keep(name string) {
 	defer item.postAccess()
 	item.mu.Lock()
 	defer item.mu.Unlock()
-	if item.opens == 0 || item.o == nil || item._present() {
+	if item.opens == 0 || item.o == nil || item.info.Size-item.info.Rs.Size() > keptAtMost {
 		return
 	}
 	if err := item._ensure(0, item.info.Size); err != nil {
