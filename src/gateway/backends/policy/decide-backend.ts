@@ -115,13 +115,14 @@ export function decideBackend(
   const step = start !== null && seen.mayStart ? start() : urgent;
   const conditions = conditionsSince(builder, gate);
   const { phase, reason } = phaseOf(builder, conditions);
+  const wantsTurn = start !== null && !seen.mayStart;
   builder.remember({ phase });
   return {
     memory: builder.memory,
     step,
-    wantsTurn: start !== null && !seen.mayStart,
+    wantsTurn,
     wake: earliest(builder.wakes),
-    calls: callRule(builder, reason),
+    calls: callRule(builder, reason, wantsTurn),
     gate,
     phase,
     reason,
@@ -254,9 +255,10 @@ function isOnlyProbed(builder: DecisionBuilder): boolean {
   return isAway(builder) && lastTries(builder.memory.routes).failures >= STARTS_WHILE_AWAY;
 }
 
-function callRule({ spec, memory }: DecisionBuilder, reason: string | null): CallRule {
+function callRule({ spec, memory }: DecisionBuilder, reason: string | null, wantsTurn: boolean): CallRule {
   if (memory.serving !== null) return { kind: "serve", id: memory.serving.id };
-  const isComing = memory.holding !== null || (spec.isOwned && firstAttempt(memory.routes) !== null);
+  const isStarting = wantsTurn || firstAttempt(memory.routes) !== null;
+  const isComing = memory.holding !== null || (spec.isOwned && isStarting);
   if (isComing && spec.wanted.kind === "connection") return { kind: "wait" };
   return { kind: "refuse", reason: reason ?? "it is not running yet" };
 }

@@ -206,6 +206,8 @@ export class BackendLane {
         return notRepeated(reply);
       }
       if (clock.monotonicMs() >= untilMs) return reply;
+      // A client's own instance has one route. The shared one chooses the next, if its check fails, too.
+      if (state.isPerClient) serving?.instance.check();
       // Lets the lane check the instance before that instance gets another call.
       this.#shared.doubted = serving;
       this.#shared.trigger("check");

@@ -11,6 +11,7 @@ import type { CallLoss } from "../../../../src/gateway/backends/instance/backend
 import type { RoutesView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../../../../src/gateway/backends/policy/route-memory.ts";
 import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-lane-contract.ts";
+import type { ClientPort } from "../../../../src/gateway/client-port.ts";
 import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { assertEach } from "../../../support/assert-each.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -20,7 +21,7 @@ import { temporaryFolder } from "../../../support/temporary-folder.ts";
 import { NO_SECOND_ADDRESS } from "../../../support/where.ts";
 import { bench } from "./backend-pool-bench.ts";
 import { PATIENT, POOL_SERVER, startRealPool } from "./real-pool.ts";
-import { backendConfig, callOf, errorText, fromInstance } from "./scripted-instance.ts";
+import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
 
 const AUTO: FailbackPolicy = { byItself: true, stableMs: 1_000 };
 const BY_HAND: FailbackPolicy = { byItself: false, stableMs: 300 };
@@ -71,10 +72,11 @@ async function createScene(t: TestContext) {
     told,
     routes,
     view,
-    apply(given: readonly BackendRoute[]) {
+    apply(given: readonly BackendRoute[], instances: "shared" | "per-client" = "shared") {
       const [first] = given;
       assert.ok(first !== undefined);
-      const config = backendConfig("a", { connection: first.connection, routes: given, timeouts: PATIENT });
+      const { connection } = first;
+      const config = backendConfig("a", { connection, routes: given, timeouts: PATIENT, instances });
       // Calls that never pause hold up the way back for so long, and no longer.
       pool.apply([config], { drainTimeoutMs: 10_000, failback: AUTO });
     },
@@ -92,8 +94,8 @@ async function createScene(t: TestContext) {
       await rm(downFile(name), { force: true });
       if (name !== "here") await serve(name);
     },
-    call: (id: string, ms = 0) =>
-      pool.call("a", { ...callOf(null), params: { name: "who", arguments: { id, ms } } }),
+    call: (id: string, ms = 0, client: ClientPort | null = null) =>
+      pool.call("a", { ...callOf(client), params: { name: "who", arguments: { id, ms } } }),
     ledger: async () => (await readFile(ledger, "utf8")).split("\n").filter((line) => line !== ""),
     /** What was told of routes, in short. */
     changes: () =>
@@ -216,6 +218,32 @@ test("C2 edits and cuts of three real routes under load: no call is lost that wa
     "failover here far",
   ]);
   t.diagnostic(`${calls.replies.size} calls, ${cut} of them cut by six changes of the route`);
+});
+
+test("C2 an instance for each client: its calls, too, go on over the next route when an address is gone", {
+  skip: NO_SECOND_ADDRESS,
+}, async (t) => {
+  const scene = await createScene(t);
+  const [, lan, far] = scene.routes;
+  scene.apply([lan, far], "per-client");
+  await used(scene, "lan");
+  const clients = ["ann", "bob"].map(createClient);
+  const replies = new Map<string, Reply>();
+  const callAll = (turn: number): Promise<unknown> =>
+    Promise.all(
+      clients.map(async (client) => {
+        const id = `${client.sessionId}-${turn}`;
+        replies.set(id, await scene.call(id, 0, client));
+      }),
+    );
+  await callAll(0);
+  await scene.cut("lan");
+  for (let turn = 1; turn <= 20 || scene.view().inUse !== "far"; turn++) {
+    await callAll(turn);
+    await pause(BETWEEN_CALLS_MS);
+  }
+  const cut = await assertKept(scene, replies);
+  assert.ok(cut <= clients.length, `${cut} calls were cut`);
 });
 
 /** A scripted pool with one backend over these programs; what is down does not start. */

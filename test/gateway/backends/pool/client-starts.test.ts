@@ -240,6 +240,25 @@ describe("B7 a client's own instance that does not come up", () => {
     }
   });
 
+  it("B7 a call right after an edit waits for the start that the edit makes due", async () => {
+    const b = await ready(OWN);
+    const ann = createClient("ann");
+    const call = b.pool.call("a", callOf(ann));
+    await live(b, onlyShared);
+    assert.ok(isError(await call));
+    b.apply({ ...OWN, timeouts: { ...OWN.timeouts, callMs: 30_000 } });
+    const replies: Promise<Reply>[] = [];
+    // While its start waits for its turn, and after.
+    for (let turn = 0; turn < 12; turn++) {
+      await Promise.resolve();
+      replies.push(b.pool.call("a", callOf(ann)));
+    }
+    await live(b, () => true);
+    for (const instance of b.script.alive) instance.answer();
+    const refused = (await Promise.all(replies)).flatMap((reply) => (isError(reply) ? errorText(reply) : []));
+    assert.deepEqual(refused, []);
+  });
+
   it("B7 is not started while the shared one is tried again", async () => {
     const b = await ready(OWN);
     const ann = createClient("ann");
