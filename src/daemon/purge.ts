@@ -1,10 +1,11 @@
 // What `uninstall --purge` removes besides the service: keyring entries, and files by their names. Whatever else is in
 // the same folders stays, and so does what is mounted there.
 import type { Dirent } from "node:fs";
-import { lstat, readdir, realpath, rmdir, unlink } from "node:fs/promises";
+import { lstat, readdir, readFile, realpath, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { CLIENT_NAMES } from "../clients/client.ts";
-import { expecting } from "../runtime/errors.ts";
+import { namedSchema } from "../config/edit/starter.ts";
+import { expecting, isSystemError } from "../runtime/errors.ts";
 import { entryExists } from "../runtime/files/durable-file.ts";
 import { waitExclusive } from "../runtime/files/sqlite-file-lock.ts";
 import { silentLogger } from "../runtime/log/log.ts";
@@ -157,9 +158,11 @@ export async function removeHome(
   const isThere = await entryExists(lock).catch(expecting("ENOTDIR", false));
   const wait = { clock: systemClock, withinMs: ENDS_WITHIN_MS };
   const carrier = isThere ? await waitExclusive(lock, wait).catch(() => null) : null;
+  const text = await readFile(config, "utf8").catch(expecting(isSystemError, ""));
+  const files = [config, namedSchema(config, text)];
   const isOurs: IsOurs = (path, isLink) =>
     !isPersons(path, isLink) &&
-    ((isUsual && isInOurFolder(path)) || isOursByName(path) || join(home, path) === config);
+    ((isUsual && isInOurFolder(path)) || isOursByName(path) || files.includes(join(home, path)));
   await removeOurs(real, isOurs, table);
   carrier?.release();
   const left = await readdir(real);

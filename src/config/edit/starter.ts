@@ -136,14 +136,20 @@ export function starterText(): string {
   return `${[INTRODUCTION, ...described.map(sectionText)].join("\n").trimEnd()}\n`;
 }
 
+/** The path of the JSON Schema to which `text`, the content of the file at `path`, refers; null if it refers to none. */
+export function namedSchema(path: string, text: string): string | null {
+  return text.startsWith(SCHEMA_LINE) ? join(dirname(path), SCHEMA_FILE) : null;
+}
+
 /**
  * Writes the JSON Schema beside the file at `path` if `text`, the file's content, refers to it. Never
  * replaces a file. A failure to write is ignored, because only editors use the schema.
  */
 export async function writeNamedSchema(path: string, text: string): Promise<void> {
-  if (!text.startsWith(SCHEMA_LINE)) return;
+  const schemaPath = namedSchema(path, text);
+  if (schemaPath === null) return;
   const schema = `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
-  const written = writeFile(join(dirname(path), SCHEMA_FILE), schema, { flag: "wx", mode: 0o600 });
+  const written = writeFile(schemaPath, schema, { flag: "wx", mode: 0o600 });
   await written.catch(expecting(isSystemError));
 }
 

@@ -141,6 +141,17 @@ const ROWS: Readonly<Record<string, Row>> = {
     ]),
     left: inHome("src/mountaineer", [".git/HEAD", "mountaineer.log.md", "my-uncommitted-work.ts"]),
   },
+  "the schema that the configuration names goes with it": {
+    home: "disk",
+    before: inHome("disk", ["config.toml", "config.schema.json"]),
+    contents: { "config.toml": "#:schema ./config.schema.json\n[sync]\nenabled = false\n" },
+    left: [],
+  },
+  "a schema that the configuration does not name stays": {
+    home: "disk",
+    before: inHome("disk", ["config.toml", "config.schema.json"]),
+    left: ["disk/config.schema.json"],
+  },
   "links in place of our folders and log go, and nothing behind them": {
     home: ".mountaineer",
     before: ["big/1.75.1/rclone", "big/state.json", "state/mountaineer.log", "state/mine"],
