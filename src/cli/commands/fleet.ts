@@ -183,7 +183,7 @@ const fleetKeysRotateCommand = command("fleet keys rotate", {
 export const FLEET_COMMANDS: GroupedCommands = {
   group: {
     name: "fleet",
-    summary: "several machines that know of each other",
+    summary: "connect several machines",
     description: "Over NATS, where [fleet] is configured. See docs/fleet.md.",
     examples: {
       "mountaineer fleet init": "begin one, and print what the next machine types",

@@ -221,7 +221,7 @@ const rcloneInstallCommand = command("rclone install", {
 export const RCLONE_COMMANDS: GroupedCommands = {
   group: {
     name: "rclone",
-    summary: "a newer rclone than the system's",
+    summary: "install a newer rclone",
     description:
       "The driver rclone mounts with the one in the home, if there is one, else with the system's.",
     examples: { "mountaineer rclone install": "take the pinned release into the home" },

@@ -9,7 +9,7 @@ import { showResult } from "../input/options.ts";
 import { findDaemon } from "../sessions/control-session.ts";
 
 export const upCommand = command("up", {
-  summary: "run the daemon in the background, from now on",
+  summary: "start the daemon now and at every login",
   description:
     "With a service manager, as a service that starts at login: writes a unit for systemd's user manager (Linux) " +
     "or an agent for launchd (macOS), and starts it; run it again to update the service. The service gets this " +
@@ -81,7 +81,7 @@ export const uninstallCommand = command("uninstall", {
 
 export const monitorCommand = command("monitor", {
   asRoot: "refused",
-  summary: "keep the shares mounted over the best route, until stopped",
+  summary: "run the daemon in the foreground",
   description:
     "Runs the daemon in the foreground, one per home. Ctrl-C or SIGTERM stops it cleanly and leaves the mounts " +
     "in place; a second one stops it at once. Closing its terminal does not stop it, because SIGHUP makes it " +

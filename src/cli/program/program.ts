@@ -23,7 +23,7 @@ export interface ProgramOptions {
 }
 
 const SUMMARY =
-  "Keeps SMB shares mounted over the best route there is, always at the same path; and serves many MCP servers as one.";
+  "Keeps your NAS shares mounted at one path while cables come and go, and serves all your MCP servers from one endpoint.";
 const SHARES = "--share <name>";
 /** Minimum width, in columns, at which the help shows descriptions beside the names. */
 const WIDE = 60;

@@ -202,7 +202,7 @@ function stackedArrow({ paint }: View): string {
 /** Used if no condition has a hint. */
 function remedyOf(share: ShareStatus): string {
   if (!share.tb_reachable && !share.fb_reachable)
-    return "switch the server on, or check the cable: it goes on by itself then";
+    return "switch the server on, or check the cable; mounting then resumes";
   return share.mount_state === "mounted"
     ? `see why: ${shellCommand`mountaineer verify --share ${share.name}`}`
     : `try at once: ${shellCommand`mountaineer mount --share ${share.name}`}`;
