@@ -129,18 +129,26 @@ function backendParts(whole: Fields): EntryParts {
   // neither does.
   const kind = ways.some((way) => membersOf(way)["type"] === "stdio") ? "runs" : "sends";
   return {
-    connection: { kind, value: withoutProtocol(connection) },
-    routes: { kind, value: withoutProtocol(routes) },
+    connection: { kind, value: guarded(connection) },
+    routes: { kind, value: isList(routes) ? routes.map(guardedRoute) : null },
     ...partsOf(others, BACKEND_FIELDS),
   };
 }
 
-/** A connection or routes without the MCP version, which affects neither the program nor the destination of requests. */
-function withoutProtocol(value: EntryValue): EntryValue {
-  if (isList(value)) return value.map(withoutProtocol);
-  const { protocol: _, connection, ...others } = membersOf(value);
-  if (value === null) return null;
-  return connection === undefined ? others : { ...others, connection: withoutProtocol(connection) };
+/**
+ * Keys of a connection that change neither the program nor the destination of requests: the MCP version; `cwdGiven`, which only
+ * tells whether the file has `cwd`; and `stored`, which lists references in `url` and `args`.
+ */
+const UNGUARDED: ReadonlySet<string> = new Set(["protocol", "cwdGiven", "stored"]);
+
+function guarded(connection: EntryValue): EntryValue {
+  if (connection === null) return null;
+  return Object.fromEntries(Object.entries(membersOf(connection)).filter(([key]) => !UNGUARDED.has(key)));
+}
+
+function guardedRoute(route: EntryValue): EntryValue {
+  const { connection = null, ...others } = membersOf(route);
+  return { ...others, connection: guarded(connection) };
 }
 
 function partsOf(whole: Fields, kinds: Kinds): EntryParts {
@@ -176,16 +184,10 @@ export function isSameMeaning(one: EntryValue | undefined, other: EntryValue | u
   return isDeepStrictEqual(withoutNulls(one ?? null), withoutNulls(other ?? null));
 }
 
-/**
- * Keys that a comparison ignores: `cwdGiven` only tells whether the file has `cwd`, and `stored` lists references in
- * `url` and `args`. Those keys are compared themselves.
- */
-const SAID_ALREADY: ReadonlySet<string> = new Set(["cwdGiven", "stored"]);
-
 function withoutNulls(value: EntryValue): EntryValue {
   if (isList(value)) return value.map(withoutNulls);
   if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).filter(([key, part]) => part !== null && !SAID_ALREADY.has(key));
+  const entries = Object.entries(value).filter(([, part]) => part !== null);
   return Object.fromEntries(entries.map(([key, part]) => [key, withoutNulls(part)]));
 }
 

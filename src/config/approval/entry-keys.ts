@@ -41,9 +41,6 @@ function inFile(key: string, value: EntryValue): readonly (readonly [string, Ent
   if (key === "groups") return [[key, groupsInFile(value)]];
   if (CHOSEN_BELOW.has(key)) return [[key, value]];
   switch (key) {
-    case "cwdGiven":
-    case "stored":
-      return [];
     case "includeArguments":
       return [["arguments", value]];
     case "tokens":

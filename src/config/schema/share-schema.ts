@@ -110,7 +110,7 @@ function modeKey(mode: string, what: string) {
 }
 
 export const shareKeys = {
-  name: required("free", text("plain", parseShareName), {
+  name: required("guards", text("plain", parseShareName), {
     expected: SHARE_NAME_EXPECTED,
     meaning: "The share's name here: its link in `shares_root`, and its name in every command.",
     example: '"CORE"',

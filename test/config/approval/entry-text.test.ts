@@ -116,10 +116,7 @@ test("E2 the summary of what runs the same with other settings names these", () 
     });
   const runs = (more: object): object => ({ connection: { command: "serve", args: ["/a"], ...more } });
   assert.equal(
-    summary(
-      runs({ env: {}, cwd: "/a", cwdGiven: false, sandbox: null }),
-      runs({ env: { LOG: ["debug"] }, cwd: "/b", cwdGiven: true }),
-    ),
+    summary(runs({ env: {}, cwd: "/a", sandbox: null }), runs({ env: { LOG: ["debug"] }, cwd: "/b" })),
     "backend files would run serve /a with another env, cwd",
   );
   assert.equal(

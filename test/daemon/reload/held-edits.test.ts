@@ -24,6 +24,7 @@ const WEB =
   '[backends.web]\nurl = "https://one.example/mcp"\n[backends.web.headers]\nAuthorization = "Bearer ${secret:web}"\n';
 const CORE = '[[shares]]\nname = "CORE"\nthunderbolt_host = "a"\nfallback_host = "b"\n';
 const DOCS = '[[aliases]]\nname = "docs"\nshare = "CORE"\ntarget_subpath = "docs"\n';
+const SHARED = `${CORE}share_name = "one"\n${CORE.replace("CORE", "MORE").replace('"a"', '"c"').replace('"b"', '"d"')}share_name = "two"\n`;
 const SIGN_IN = '[incoming_auth]\ntype = "local"\ntoken = "${T}"\n';
 const RULES =
   '[authorization]\ndefault_effect = "deny"\n[[authorization.policies]]\neffect = "allow"\nroles = ["local"]\nresources = ["tool:read"]\n';
@@ -825,6 +826,39 @@ const ROWS: readonly Row[] = [
     ],
     runs: { files: "serve /", constructor: null, toString: null },
     waits: ["backends.constructor", "backends.toString", "backends.files"],
+  },
+  {
+    what: "a variable whose name the engine uses for what it worked out itself",
+    first: FILES + TWO,
+    steps: [
+      saved(
+        `${FILES}[backends.files.env]\nstored = "\${secret:other}"\n${TWO}[backends.two.env]\ncwdGiven = "evil"\n`,
+      ),
+    ],
+    runs: { files: "serve /", two: "two in /srv" },
+    waits: ["backends.files", "backends.two"],
+    shows: { "backends.files": [[], ['env.stored = "${secret:other}"']] },
+  },
+  {
+    what: "a header of such a name, under all",
+    first: ALL + WEB,
+    steps: [saved(`${ALL}${WEB}stored = "\${secret:other}"\n`)],
+    runs: { web: "https://one.example/mcp Authorization=Bearer <web>" },
+    waits: ["backends.web"],
+  },
+  {
+    what: "two shares take each other's names, one after the other, under all",
+    first: ALL + SHARED + DOCS,
+    steps: [
+      saved(ALL + SHARED.replace('name = "CORE"', 'name = "AWAY"')),
+      saved(
+        ALL +
+          SHARED.replace('name = "CORE"', 'name = "AWAY"').replace('name = "MORE"', 'name = "CORE"') +
+          DOCS,
+      ),
+    ],
+    runs: { AWAY: null, CORE: null, docs: null },
+    waits: ["shares.AWAY", "shares.CORE"],
   },
   {
     what: "`[trust]` is left out, and what it asked for with it",
