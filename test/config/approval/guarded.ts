@@ -18,7 +18,7 @@ type Guards = Readonly<Record<string, string>>;
 
 const KEYS: Guards = {
   "guards, plain":
-    "global.shares_root global.mount_root aliases.share aliases.target_subpath aliases.path " +
+    "shares.name global.shares_root global.mount_root aliases.share aliases.target_subpath aliases.path " +
     "backends.pin backends.tool_overrides.name backends.tool_overrides.description " +
     "limits.calls_per_second limits.burst limits.calls_in_flight limits.sessions limits.result_mb " +
     "limits.overrides.users limits.overrides.roles limits.overrides.calls_per_second " +
@@ -78,7 +78,7 @@ const PARTS: Guards = {
     "incoming_auth.publicUrl conflict_resolution.conflictResolution groups.groups profiles.profiles " +
     "authorization.authorization shares.access",
   guards:
-    "backends.pin backends.toolOverrides aliases.share aliases.targetSubpath aliases.path " +
+    "shares.name backends.pin backends.toolOverrides aliases.share aliases.targetSubpath aliases.path " +
     "global.sharesRoot global.mountRoot trust.pin limits.limits audit.audit",
   sends:
     "backends.connection backends.routes shares.shareName shares.username shares.password shares.driver shares.onlyOn " +
