@@ -41,9 +41,9 @@ const SYSTEMS: Readonly<Record<string, string>> = {
   "darwin-x64": "Darwin x86_64",
   "darwin-arm64": "Darwin arm64",
 };
-const SUMMARY = "NAS shares mounted at one path, and all MCP servers at one endpoint";
+const SUMMARY = "NAS shares mounted at one path, all MCP servers at one endpoint";
 const DESCRIPTION =
-  "Keeps SMB shares mounted over the best route there is, and serves MCP servers from one endpoint. Brings its own Node and rclone.";
+  "Keeps your NAS shares mounted at one path, and serves all your MCP servers from one endpoint. Brings its own Node and rclone.";
 
 /** GNU tar, which macOS calls gtar. */
 async function tar({ folder, output, epochSeconds }: Source): Promise<string> {
@@ -97,7 +97,10 @@ export async function sha256OfFile(file: string): Promise<string> {
 
 const PLACE = "/usr/lib/mountaineer";
 
-/** A dash would begin a package's own revision; what stands behind a tilde comes before the release. */
+/**
+ * A dash would begin a package's own revision; what stands behind a tilde comes before the release. File names keep the dash:
+ * GitHub makes a dot of a tilde.
+ */
 function packageVersion(version: string): string {
   return version.replaceAll("-", "~");
 }
@@ -168,7 +171,7 @@ Description: ${SUMMARY}
   await chmod(path.join(control, "control"), 0o644);
   for (const one of ["", "usr", "usr/bin", "usr/lib", "usr/lib/mountaineer", "DEBIAN"])
     await chmod(path.join(tree, one), 0o755);
-  const file = path.join(output, `mountaineer_${packageVersion(version)}_${platform.debian}.deb`);
+  const file = path.join(output, `mountaineer_${version}_${platform.debian}.deb`);
   await run("dpkg-deb", ["--root-owner-group", "-Zxz", `-z${level}`, "--build", tree, file], {
     env: { SOURCE_DATE_EPOCH: String(epochSeconds) },
   });
@@ -221,15 +224,15 @@ if [ "$1" = 0 ]; then ${AFTER_REMOVAL.trim()}; fi
     use_source_date_epoch_as_buildtime: "1",
     clamp_mtime_to_source_date_epoch: "1",
     source_date_epoch_from_changelog: "0",
-    _rpmfilename: "%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}.rpm",
+    _rpmfilename: "mountaineer.rpm",
   };
   await run(
     "rpmbuild",
     ["-bb", "--target", `${platform.rpm}-linux`, ...Object.entries(defines).flatMap(define), spec],
     { env: { SOURCE_DATE_EPOCH: String(epochSeconds) } },
   );
-  const name = `mountaineer-${packageVersion(version)}-1.${platform.rpm}.rpm`;
-  await copyFile(path.join(build, name), path.join(output, name));
+  const name = `mountaineer-${version}-1.${platform.rpm}.rpm`;
+  await copyFile(path.join(build, "mountaineer.rpm"), path.join(output, name));
   for (const one of [build, tree]) await rm(one, { recursive: true });
   return path.join(output, name);
 }

@@ -10,12 +10,11 @@ shift 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# package_of PLATFORM: its .deb and .rpm, named as their systems name processors. A pre-release has no dash there.
+# package_of PLATFORM: its .deb and .rpm, named as their systems name processors.
 package_of() {
-  plain=$(printf '%s' "$version" | tr - '~')
   case $1 in
-    linux-x64) printf 'mountaineer_%s_amd64.deb\nmountaineer-%s-1.x86_64.rpm\n' "$plain" "$plain" ;;
-    linux-arm64) printf 'mountaineer_%s_arm64.deb\nmountaineer-%s-1.aarch64.rpm\n' "$plain" "$plain" ;;
+    linux-x64) printf 'mountaineer_%s_amd64.deb\nmountaineer-%s-1.x86_64.rpm\n' "$version" "$version" ;;
+    linux-arm64) printf 'mountaineer_%s_arm64.deb\nmountaineer-%s-1.aarch64.rpm\n' "$version" "$version" ;;
   esac
 }
 {

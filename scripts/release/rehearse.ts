@@ -3,6 +3,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { copyFile, cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { errorText } from "../../src/runtime/errors.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { PLATFORMS, platformPackage } from "../bundle/platform-packages.ts";
 import { run } from "../engine/run.ts";
@@ -71,23 +72,22 @@ export async function rehearse({ root, platforms, rclone, level, print }: Rehear
   await compare(first, second);
   print("both are the same, byte for byte");
   for (const file of await readdir(first))
-    await refused(`without ${file}`, () => rm(path.join(second, file)));
-  await refused("with a file too many", () => writeFile(path.join(second, "more"), ""));
-  await refused("with a file that was changed", (file) => writeFile(file, "changed"));
-  await refused("with sums of another key", async () => {
-    await writeFile(path.join(second, "SHA256SUMS.sig"), Buffer.alloc(64));
-  });
+    await refused(`missing: ${file}`, () => rm(path.join(second, file)));
+  await refused("not part of a release: more", () => writeFile(path.join(second, "more"), ""));
+  const changed = `mountaineerd-${version}.tgz`;
+  await refused(`${changed}: FAILED`, () => writeFile(path.join(second, changed), "changed"));
+  await refused("SHA256SUMS was not signed by the release key", () =>
+    writeFile(path.join(second, "SHA256SUMS.sig"), Buffer.alloc(64)),
+  );
   print("each is refused that is not whole");
   await rm(folder, { recursive: true });
 
-  /** `spoil` gets a file of the second release, which is put right again after it. */
-  async function refused(how: string, spoil: (file: string) => Promise<unknown>): Promise<void> {
-    await spoil(path.join(second, `mountaineerd-${version}.tgz`));
-    const said = await check(root, second, version, platforms).then(
-      () => null,
-      () => "refused",
-    );
-    if (said === null) throw new Error(`a release ${how} is taken for whole`);
+  /** Spoils the second release, which is put right again after it; throws if it is refused for another reason, or not at all. */
+  async function refused(reason: string, spoil: () => Promise<unknown>): Promise<void> {
+    await spoil();
+    const said = await check(root, second, version, platforms).catch((error: unknown) => errorText(error));
+    if (!said.split("\n").some((line) => line.endsWith(reason)))
+      throw new Error(`a release is not refused with "${reason}", but: ${said}`);
     for (const file of await readdir(second)) await rm(path.join(second, file));
     for (const file of await readdir(first)) await copyFile(path.join(first, file), path.join(second, file));
   }

@@ -9,8 +9,8 @@ import { paintFor } from "./views/terminal-style.ts";
 
 const FIRST_COMMANDS = [
   ["mountaineer demo", "see it work: a small NAS here, with two cables to pull"],
-  ["mountaineer init", "say what you have: a NAS, MCP servers, or both"],
-  ["mountaineer up", "keep it all up from then on"],
+  ["mountaineer init", "answer a few questions: a NAS, MCP servers, or both"],
+  ["mountaineer up", "start the daemon now and at every login"],
 ] as const;
 const MORE = "mountaineer --help lists all commands.";
 
@@ -30,8 +30,8 @@ function firstPage({ stdoutStyle }: CommandContext): string {
   const paint = paintFor(stdoutStyle);
   const width = Math.max(...FIRST_COMMANDS.map(([command]) => columns(command)));
   return [
-    `${paint.bold(`Mountaineer ${packageVersion()}`)} keeps your NAS mounted over the best route there is,`,
-    "and serves your MCP servers as one.",
+    `${paint.bold(`Mountaineer ${packageVersion()}`)} keeps your NAS shares mounted at one path,`,
+    "and serves all your MCP servers from one endpoint.",
     "",
     "To begin:",
     ...FIRST_COMMANDS.map(([command, does]) => `  ${paint.cyan(padded(command, width))}  ${does}`),

@@ -341,7 +341,7 @@ async function write(plan: ConnectionPlan): Promise<void> {
 
 function changed({ client, path }: ConnectionPlan): MountaineerError {
   return new MountaineerError("client_unreadable", `${path} changed meanwhile; nothing was written`, {
-    hint: `end ${client.title}, and say it again`,
+    hint: `quit ${client.title} and run this again`,
     retry: "now",
   });
 }

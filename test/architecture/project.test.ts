@@ -292,14 +292,23 @@ describe("release notes", () => {
 
   test("are the version's part of the changelog", async () => {
     const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
-    assert.match((await run(`v${version}`)).stdout, /^### Added\n/);
-    const changelog = "# Changes\n\n## [2.0.0] - 2026-01-02\n\n- two\n\n## [1.0.0] - 2026-01-01\n\n- one\n";
+    const said = await run(`v${version}`).then(
+      ({ stdout }) => stdout,
+      (error: { stderr: string }) => error.stderr,
+    );
+    assert.match(said, /^### Added\n|CHANGELOG\.md has (?:no date for|entries under Unreleased)/);
+    const changelog =
+      "# Changes\n\n## [Unreleased]\n\n## [2.0.0] - 2026-01-02\n\n- two\n\n## [1.0.0] - 2026-01-01\n\n- one\n";
     assert.equal(releaseNotes(changelog, "2.0.0"), "- two\n");
     assert.equal(releaseNotes(changelog, "1.0.0"), "- one\n");
   });
 
-  test("a tag that is not the version, or a version without a word, is refused", async () => {
+  test("a tag that is not the version, or a version without a word or a date, is refused", async () => {
     await assert.rejects(run("v9.9.9"), /the tag is v9\.9\.9, and package\.json says/);
     assert.throws(() => releaseNotes("## [1.0.0] - 2026-01-01\n\n", "1.0.0"), /says nothing of 1\.0\.0/);
+    const section = "## [1.0.0] - not released yet\n\n- one\n";
+    assert.throws(() => releaseNotes(section, "1.0.0"), /no date for 1\.0\.0/);
+    const rest = "## [Unreleased]\n\n- more\n\n## [1.0.0] - 2026-01-01\n\n- one\n";
+    assert.throws(() => releaseNotes(rest, "1.0.0"), /entries under Unreleased/);
   });
 });

@@ -31,8 +31,8 @@ async function release(t: TestContext) {
     ...PLATFORMS.flatMap((platform) =>
       [".run", ".tar.xz"].map((ending) => `mountaineer-${VERSION}-${platform}${ending}`),
     ),
-    "mountaineer_1.2.0~rc.1_amd64.deb",
-    "mountaineer-1.2.0~rc.1-1.x86_64.rpm",
+    "mountaineer_1.2.0-rc.1_amd64.deb",
+    "mountaineer-1.2.0-rc.1-1.x86_64.rpm",
   ];
   for (const name of names) await writeFile(path.join(folder, name), name);
   const sums = names.filter((name) => name.endsWith(".xz")).map((name) => `sha256 "${sha256Of(name)}"\n`);
@@ -51,6 +51,8 @@ async function release(t: TestContext) {
 test("F3 a release is signed by openssl as upgrade reads it, and whole", { skip: LINUX_ALONE }, async (t) => {
   const { folder, keys, sign, check } = await release(t);
   assert.match(await check(), /whole and signed: 13 files/);
+  for (const name of await readdir(folder))
+    assert.match(name, /^[\w.-]+$/, "GitHub makes a dot of any other letter");
   const file = `mountaineer-${VERSION}-linux-x64.run`;
   const signature = await readFile(path.join(folder, `${file}.sig`), "utf8");
   assert.deepEqual(verifiedRelease(signature, keys.known), {

@@ -89,7 +89,7 @@ export async function purgeAll(context: CommandContext, yes: boolean): Promise<n
   );
   if (mounts.length > 0)
     throw new MountaineerError("unmount_failed", mounts.map(harmless).join("; "), {
-      hint: "unmount it, and say it again; nothing was removed",
+      hint: "unmount it and run this again; nothing was removed",
     });
   for (const client of connected) {
     const undo = disconnectClient(context, { client, file: null, yes: true, keepOthers: false });

@@ -60,7 +60,7 @@ function pluginScript(program: readonly string[], nodeFolder: string): string {
     "#!/bin/sh",
     `# ${MARK}; running that again renews it.`,
     "# <swiftbar.title>Mountaineer</swiftbar.title>",
-    "# <swiftbar.desc>SMB shares over the best route there is</swiftbar.desc>",
+    "# <swiftbar.desc>Your NAS shares over the best route</swiftbar.desc>",
     "# <swiftbar.type>streamable</swiftbar.type>",
     "# <swiftbar.hideRunInTerminal>true</swiftbar.hideRunInTerminal>",
     "# <swiftbar.hideLastUpdated>true</swiftbar.hideLastUpdated>",
