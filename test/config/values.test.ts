@@ -288,6 +288,15 @@ test("B6 mistakes are told with their place, what was found and expected, and a 
   );
 });
 
+test("C1 a backend may start on demand, and stop when it is idle", async () => {
+  const { config } = await accepted(
+    '[backends.a]\ncommand = "npx"\nstart = "on-demand"\nstop_when_idle = 1.5\n[backends.b]\ncommand = "npx"\nstop_when_idle = false\n',
+  );
+  const [a, b] = config.backends;
+  assert.deepEqual([a?.start, a?.stopWhenIdleMs], ["on-demand", 1_500]);
+  assert.deepEqual([b?.start, b?.stopWhenIdleMs], ["always", false]);
+});
+
 // What backends say of the shares that they need.
 const backend = (lines: string): string => `${SHARE}[backends.files]\ncommand = "npx"\n${lines}\n`;
 

@@ -22,7 +22,15 @@ import { describeKind } from "../values/mistakes.ts";
 import { parseRequirement, REQUIREMENT_EXPECTED } from "../values/requirement.ts";
 import { backendAuthKeys } from "./backend-auth-schema.ts";
 import { publicUrlKey } from "./incoming-auth-schema.ts";
-import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
+import {
+  choiceKey,
+  defaulted,
+  numberKey,
+  numberOrOffKey,
+  optional,
+  required,
+  toggleKey,
+} from "./schema-keys.ts";
 import { listOf, named, open, optionalTable, orAbsent, table } from "./tables.ts";
 import { pinKey } from "./trust-schema.ts";
 import { choice, globs, label, list, path, secretText, text, toggle, url } from "./value-types.ts";
@@ -294,6 +302,23 @@ export const backendKeys = {
   instances: choiceKey("free", ["shared", "per-client"], "shared", {
     meaning: "Whether all clients share one instance, or each session gets its own.",
   }),
+  start: choiceKey("free", ["always", "on-demand"], "always", {
+    meaning:
+      "When the program is started: `always` with the gateway, `on-demand` when a client first needs it. Its lists " +
+      "are remembered, so that clients see its tools before it runs.",
+  }),
+  stop_when_idle: numberOrOffKey(
+    "free",
+    {
+      min: 1,
+      max: 86_400,
+      unit: "seconds",
+      meaning:
+        "Stop the program when no client has used it for so long; the next call starts it again. Only for a server " +
+        "that keeps nothing between calls.",
+    },
+    600,
+  ),
   folders: optional("access", list(path), {
     type: "list of paths",
     absent: "paths may lie anywhere",

@@ -1,6 +1,6 @@
 // Declares a key of the configuration: its values, default and documentation, and the approval that a change needs.
 import type { IssueDetail, KeyPath } from "../values/mistakes.ts";
-import { choice, type JsonSchema, number, toggle, type Value } from "./value-types.ts";
+import { choice, type JsonSchema, number, orOff, toggle, type Value } from "./value-types.ts";
 
 /** The effect of a key. This effect decides in which approval mode a change of the key waits for a person. */
 export type EntryKind =
@@ -159,6 +159,16 @@ export function optionalNumberKey<const Unit extends string | null>(
 ): Key<number | undefined, Unit> {
   const doc = { unit, meaning, absent, example: String(example) };
   return keyOf<number | undefined, Unit>(approval, number(min, max, whole, unit), doc, undefined);
+}
+
+/** A number, or `false`: off, which is the default. */
+export function numberOrOffKey<const Unit extends string | null>(
+  approval: Approval,
+  { min, max, whole = false, unit, meaning }: NumberKey<Unit>,
+  example: number,
+): Key<number | false, Unit> {
+  const doc = { unit, meaning, absent: "false", example: String(example) };
+  return keyOf<number | false, Unit>(approval, orOff(number(min, max, whole, unit)), doc, false);
 }
 
 /** The key under a name for people, in forms. */

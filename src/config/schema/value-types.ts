@@ -79,6 +79,17 @@ export function number(min: number, max: number, isWhole: boolean, unit: string 
   };
 }
 
+/** A number, or `false`: off. */
+export function orOff(value: Value<number>): Value<number | false> {
+  return {
+    ...value,
+    type: `${value.type} or false`,
+    expected: `${value.expected}, or false`,
+    json: { anyOf: [value.json, { const: false }] },
+    read: (written, refuse, at = []) => (written === false ? false : value.read(written, refuse, at)),
+  };
+}
+
 export const toggle: Value<boolean> = {
   type: "true or false",
   expected: "true or false",

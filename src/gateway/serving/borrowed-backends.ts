@@ -55,6 +55,8 @@ const DEFAULTS: Omit<ServedBackend, "name" | "connection"> = {
   filters: { tools: ALL, resources: ALL, prompts: ALL },
   toolOverrides: {},
   instances: "shared",
+  start: "always",
+  stopWhenIdleMs: false,
   replace: "overlap",
   pin: null,
   requires: [],

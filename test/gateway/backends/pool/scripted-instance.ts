@@ -237,6 +237,8 @@ export function backendConfig(
     filters: { tools: NO_FILTER, resources: NO_FILTER, prompts: NO_FILTER },
     toolOverrides: {},
     instances: "shared",
+    start: "always",
+    stopWhenIdleMs: false,
     replace: "overlap",
     pin: null,
     requires: [],
