@@ -80,6 +80,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     version: packageVersion(),
     pinStore: writes.pinStore,
     nameStore: writes.nameStore,
+    listStore: writes.listStore,
     heldRoutes: writes.heldRoutes,
     sessions: handedSessions(new SessionLines({ path: join(home, "sessions.jsonl"), clock, logger })),
     listens: true,

@@ -64,6 +64,7 @@ export async function openGatewayInProcess({
         version: packageVersion(),
         pinStore: sealedPinStore({ home, clock, environment }, false),
         nameStore: sealedPinStore({ home, clock, environment }, false, "names"),
+        listStore: sealedPinStore({ home, clock, environment }, false, "lists"),
         heldRoutes: openHeldRoutes({ home, clock, logger, mayWrite: () => false }),
         listens: false,
         async places(paths, waitMs) {

@@ -24,6 +24,8 @@ export type TriggerReason =
   | "instance"
   /** A health check of a backend's instance is due. */
   | "check"
+  /** A backend's server has been idle for its time. */
+  | "idle"
   /** The remaining calls of an old instance have ended, or have timed out. */
   | "drain";
 

@@ -87,6 +87,14 @@ export function openSealedFile(options: SealedFileOptions) {
     get keyPlace(): KeyPlace | null {
       return held?.place ?? null;
     },
+    /**
+     * The key in hexadecimal, to keep what must not be stored as it is. `makes`: makes one if there is none.
+     * Null: there is none. Rejects with `secret_unavailable`.
+     */
+    async key(limits: KeyringLimits, makes: boolean): Promise<string | null> {
+      held ??= (await findKey(limits)) ?? (makes ? await makeKey(limits) : null);
+      return held?.key.key ?? null;
+    },
     /** Rejects with the system's error where the home cannot be read, and with `aborted`. */
     async read(limits: KeyringLimits): Promise<SealedContent> {
       const [found, text] = await Promise.all([keys.find(limits), readIfPresent(path)]);

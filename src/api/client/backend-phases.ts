@@ -18,7 +18,9 @@ export function backendPhases(report: unknown): BackendPhases | null {
   });
 }
 
-/** The backends that answer calls now. */
+const ANSWERING: ReadonlySet<string> = new Set(["Ready", "Asleep", "Degraded"]);
+
+/** The backends that answer calls; a sleeping one starts first. */
 export function servingNames(backends: readonly BackendStatus[]): readonly string[] {
-  return backends.flatMap(({ name, phase }) => (phase === "Ready" || phase === "Degraded" ? [name] : []));
+  return backends.flatMap(({ name, phase }) => (ANSWERING.has(phase) ? [name] : []));
 }

@@ -203,7 +203,7 @@ export const backendStatusShape = object({
   /** `fleet`: a backend of another machine; its name is BACKEND@MACHINE. */
   type: choice("stdio", "streamable-http", "fleet"),
   enabled: flag,
-  phase: choice("Pending", "Initializing", "Ready", "Degraded", "Failed", "ShuttingDown"),
+  phase: choice("Pending", "Initializing", "Ready", "Asleep", "Degraded", "Failed", "ShuttingDown"),
   /** The reason for the phase; null without one. */
   reason: nullable(text),
   /** The start of the phase. */

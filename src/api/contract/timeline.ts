@@ -10,7 +10,7 @@ export const shareStateShape = object({
 });
 
 export const backendStateShape = object({
-  phase: choice("Pending", "Initializing", "Ready", "Degraded", "Failed", "ShuttingDown"),
+  phase: choice("Pending", "Initializing", "Ready", "Asleep", "Degraded", "Failed", "ShuttingDown"),
 });
 
 const shareSpanShape = object({ ...span, ...shareStateShape.fields });

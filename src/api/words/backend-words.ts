@@ -49,6 +49,7 @@ export function isHeldBack({ enabled, conditions }: Pick<BackendStatus, "enabled
 const PHASES: ReadonlyMap<string, Words> = new Map<string, Words>([
   ["Initializing", { text: "Starting", tone: "plain" }],
   ["Ready", { text: "Ready", tone: "good" }],
+  ["Asleep", { text: "Asleep", tone: "plain" }],
   ["Degraded", { text: "Degraded", tone: "warning" }],
   ["Failed", { text: "Failed", tone: "bad" }],
   ["ShuttingDown", { text: "Stopping", tone: "plain" }],

@@ -51,13 +51,16 @@ const ENDS: readonly string[] = ["change_failed", "secret_missing", WAITING_CODE
 export function isSettled({ enabled, phase, instances, draining, conditions }: BackendStatus): boolean {
   if (!enabled) return true;
   if (phase === "Failed" || conditions.some(({ code }) => ENDS.includes(code))) return true;
+  if (phase === "Asleep") return true;
   return (phase === "Ready" || phase === "Degraded") && instances - (draining > 0 ? 1 : 0) <= 1;
 }
 
 /** True if the backend serves as changed, or is disabled. */
 export function isWell({ enabled, phase, conditions }: BackendStatus): boolean {
   if (!enabled) return true;
-  return phase === "Ready" && conditions.every(({ code }) => code !== "change_failed");
+  return (
+    (phase === "Ready" || phase === "Asleep") && conditions.every(({ code }) => code !== "change_failed")
+  );
 }
 
 export function outcomeLines(backend: BackendStatus, paint: Paint): string[] {

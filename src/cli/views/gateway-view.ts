@@ -1,5 +1,6 @@
 // The gateway and its backends as text. Pure.
 
+import { servingNames } from "../../api/client/backend-phases.ts";
 import type { BackendStatus, BackendSwitchReport, GatewayStatus } from "../../api/contract/contract.ts";
 import {
   backendFacts,
@@ -169,9 +170,7 @@ function conditionsOf({ conditions }: BackendStatus, view: View): string[] {
 /** A line for each backend that publishes no tools, so that a person sees why tools are missing. */
 export function absentBackends(backends: readonly BackendStatus[], now: number): string[] {
   return backends
-    .filter((backend) =>
-      backend.enabled ? backend.phase !== "Ready" && backend.phase !== "Degraded" : isHeldBack(backend),
-    )
+    .filter((backend) => (backend.enabled ? servingNames([backend]).length === 0 : isHeldBack(backend)))
     .map((backend) => {
       const { name, reason, last_error: lastError, since } = backend;
       const said = `backend ${harmless(name)}: ${harmless(backendWords(backend).text)}`;

@@ -1,6 +1,6 @@
-// The gateway's files in the home: pins of tools, the names that clients have used, and held routes. Only the
+// The gateway's files in the home: pins of tools, the names that clients have used, the servers' lists, and held routes. Only the
 // daemon in charge writes them.
-import type { PinStore } from "../../gateway/pins/pin-store.ts";
+import type { ListStore } from "../../gateway/backends/remembered/remembered-lists.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import type { KeyringOptions } from "../../secrets/system-keyring.ts";
@@ -22,7 +22,7 @@ export function openHomeWrites(options: HomeWritesOptions) {
   const over = new AbortController();
   const { signal } = over;
   const heldRoutes = openHeldRoutes({ home, clock, logger, mayWrite: () => stage === "ours", signal });
-  const storeOf = (name: "pins" | "names"): PinStore => {
+  const storeOf = (name: "pins" | "names" | "lists"): ListStore => {
     const sealed = sealedPinStore({ ...options, signal }, true, name);
     const written = (value: unknown): Promise<void> => {
       const mine = writing.then(() => sealed.write(value));
@@ -34,6 +34,8 @@ export function openHomeWrites(options: HomeWritesOptions) {
         return stage === "ours";
       },
       read: () => sealed.read(),
+      // A daemon that is not in charge makes no key.
+      secret: () => sealed.secret(stage === "ours"),
       async write(value) {
         if (stage === "ours") await written(value);
       },
@@ -42,6 +44,7 @@ export function openHomeWrites(options: HomeWritesOptions) {
   return {
     pinStore: storeOf("pins"),
     nameStore: storeOf("names"),
+    listStore: storeOf("lists"),
     heldRoutes: {
       get: heldRoutes.get,
       keep(backend: string, route: string | null): void {

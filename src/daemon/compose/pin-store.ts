@@ -1,6 +1,7 @@
-// The sealed files of tool pins and of the names that clients have used. The seal detects changes by other
+// The sealed files of tool pins, of the names that clients have used, and of the servers' lists. The seal detects changes by other
 // programs.
-import type { KeptPins, PinStore } from "../../gateway/pins/pin-store.ts";
+import type { ListStore } from "../../gateway/backends/remembered/remembered-lists.ts";
+import type { KeptPins } from "../../gateway/pins/pin-store.ts";
 import { errorText } from "../../runtime/errors.ts";
 import type { SealedFile, SealedFileOptions } from "../../secrets/sealed-file.ts";
 
@@ -16,8 +17,8 @@ interface PinStoreOptions extends Omit<SealedFileOptions, "name"> {
 export function sealedPinStore(
   { signal, ...options }: PinStoreOptions,
   writes: boolean,
-  name: "pins" | "names" = "pins",
-): PinStore {
+  name: "pins" | "names" | "lists" = "pins",
+): ListStore {
   let opened: SealedFile | null = null;
   const file = async (): Promise<SealedFile> => {
     const { openSealedFile } = await import("../../secrets/sealed-file.ts");
@@ -40,6 +41,7 @@ export function sealedPinStore(
         return { kind: "unanswered", reason: errorText(error) };
       }
     },
+    secret: async (mayMake = writes) => (await file()).key(LIMITS, mayMake),
     async write(value) {
       if (writes) await (await file()).write(value, { ...LIMITS, signal });
     },

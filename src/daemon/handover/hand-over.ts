@@ -16,6 +16,8 @@ const READY_MS = 60_000;
 /** Time for the successor to take over the home's lock, state and sockets, ms. */
 const TAKEN_MS = 30_000;
 const TRIES = 3;
+/** Phases in which the successor answers the calls of a backend that is ready here. */
+const SERVES: ReadonlySet<string> = new Set(["Ready", "Asleep"]);
 /**
  * Pauses between attempts to start a successor after the home was given up, ms. The second attempt follows at
  * once.
@@ -120,7 +122,7 @@ export class Handover implements AsyncDisposable {
       // successor.
       const missing = charge
         .mustServe()
-        .filter((name) => name in ready.backends && ready.backends[name] !== "Ready");
+        .filter((name) => name in ready.backends && !SERVES.has(ready.backends[name] ?? ""));
       if (missing.length > 0) {
         await next.kill();
         // The file was edited meanwhile, and the successor may have read it before that.

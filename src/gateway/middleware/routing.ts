@@ -1,10 +1,10 @@
 // Routing: answers lists from the catalog, and sends other requests to a backend, under the backend's own names.
-
+import { isDeepStrictEqual } from "node:util";
 import { machineOf } from "../../config/values/backend-names.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { RenewedCall } from "../backends/policy/backend-pool-contract.ts";
 import { type Catalog, NOT_FRESH, type Resolved } from "../catalog/catalog.ts";
-import { resolveTarget } from "../catalog/resolve.ts";
+import { entryOf, resolveTarget } from "../catalog/resolve.ts";
 import {
   errorReply,
   INVALID_PARAMS,
@@ -56,8 +56,17 @@ export function createRouting(services: RoutingServices, sole: string | null): H
   const { pool } = services;
   const [legacy, modern] = [createTaskRouting(services), createTaskPassing(services)];
   const callNamed: ToTarget = (request, target, found) => callByName(services, request, target, found);
-  const pass: ToTarget = ({ method, params, port, signal }, _, { backend }) =>
-    pool.call(backend, { method, params, port, signal });
+  const pass: ToTarget = (request, target, { backend }) => {
+    const { method, params, port, signal } = request;
+    // The server may offer it no more, or it may wait for approval, after the server has started.
+    const renew = (): RenewedCall => {
+      const now = destination(services.catalog(), target, request);
+      if ("refusal" in now) return { answer: Promise.resolve(now.refusal) };
+      const isThere = now.found.backend === backend;
+      return isThere ? { params, answer: null } : { answer: Promise.resolve(unknownTarget(target, method)) };
+    };
+    return pool.call(backend, { method, params, port, signal, renew });
+  };
   const skills = createSkillRouting(services);
   const routes = new Map<string, Handle>([
     ["tools/list", listing(services, "tools")],
@@ -201,7 +210,8 @@ function callByName(
     return callTogether(services, services.together, request, target, { ...found, places: found.places });
   if (target.kind === "tool" && takesTasks(request))
     return callThatMayBeTask(services, request, target, found);
-  const renew = (): RenewedCall => renewedCall(services, request, target, found);
+  const renew = (hasStarted: boolean): RenewedCall =>
+    changedMeanwhile(services, request, target, hasStarted) ?? renewedCall(services, request, target, found);
   const serverParams = withServerName(params, found);
   const answer = services.pool.call(backend, { method, params: serverParams, port, signal, renew });
   const isTask = target.kind === "tool" && params?.["task"] !== undefined;
@@ -266,7 +276,9 @@ async function callThatMayBeTask(
     task = { ...task, backend, originalTool: originalName, home };
   };
   let now = found;
-  const renew = (): RenewedCall => {
+  const renew = (hasStarted: boolean): RenewedCall => {
+    const changed = changedMeanwhile(services, request, target, hasStarted);
+    if (changed !== null) return changed;
     const at = resolveTarget(services.catalog(), target);
     if (at !== null) now = at;
     return renewedCall(services, request, target, found, (home) => onHome(now, home));
@@ -289,12 +301,34 @@ async function callThatMayBeTask(
 function switchedOff({ name }: RequestTarget, params: JsonObject | undefined): Reply {
   const shown = sanitise(name);
   const text = `The tool ${shown} is switched off on this machine. Its owner can switch it on: ${shellCommand`mountaineer tools enable ${shown}`}`;
+  return refusedTool(text, params);
+}
+
+function refusedTool(text: string, params: JsonObject | undefined): Reply {
   if (params?.["task"] !== undefined) return errorReply(INVALID_REQUEST, text);
   return { result: { content: [{ type: "text", text }], isError: true } };
 }
 
 function withServerName(params: JsonObject | undefined, { originalName }: Resolved): JsonObject | undefined {
   return params?.["name"] === originalName ? params : { ...params, name: originalName };
+}
+
+/**
+ * The answer to a call of a tool that has changed while its server was not running: whoever called has not seen how
+ * the tool is now. Null: the call goes on.
+ */
+function changedMeanwhile(
+  { catalog }: RoutingServices,
+  { params, served }: GatewayRequest,
+  target: RequestTarget,
+  hasStarted: boolean,
+): RenewedCall | null {
+  const before = hasStarted && target.kind === "tool" ? entryOf(served.catalog, target) : null;
+  const now = before === null ? null : entryOf(catalog(), target);
+  if (before?.status !== "listed" || now?.status !== "listed") return null;
+  if (isDeepStrictEqual(before.definition, now.definition)) return null;
+  const text = `The tool ${sanitise(target.name)} has changed since it was listed, and was not called. List the tools again.`;
+  return { answer: Promise.resolve(refusedTool(text, params)) };
 }
 
 /**

@@ -20,7 +20,7 @@ interface KeptOptions<Value> extends GatewayTools {
   /** Null: this version cannot read the value. */
   readonly parse: (value: unknown) => Value | null;
   readonly take: (read: ReadValue<Value>) => void;
-  /** As JSON. */
+  /** As JSON, or a promise of it. */
   readonly plain: () => unknown;
   /** Called when a later read has replaced the value that was loaded first. */
   readonly onChanged: () => void;
@@ -107,7 +107,7 @@ export class KeptValue<Value> implements AsyncDisposable {
     const { store, logger, messages, plain } = this.#options;
     this.#isStale = false;
     try {
-      await store.write(plain());
+      await store.write(await plain());
       this.unsavedBecause = null;
     } catch (error) {
       const reason = errorText(error);

@@ -5,6 +5,7 @@ import type { GatewaySections, ServedBackend, ServerConfig } from "../../config/
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
 import type { BackendTools } from "../backends/pool/backend-lane-contract.ts";
+import type { ListStore } from "../backends/remembered/remembered-lists.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { LookAtPlaces } from "../folders/folder-gate.ts";
 import type { SessionPeers } from "../front/http/forwarding.ts";
@@ -63,6 +64,8 @@ export interface GatewayOptions extends BackendTools {
   readonly pinStore?: PinStore;
   /** Stores names in use and switched-off tools. Absent: they are lost with the process. */
   readonly nameStore?: PinStore;
+  /** What servers listed last. Absent: it is lost with the process. */
+  readonly listStore?: ListStore;
   /** The file of sessions: read before listening, closed at the end. Absent: sessions end with the process. */
   readonly sessions?: SessionFile;
   /**

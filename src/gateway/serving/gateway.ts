@@ -6,6 +6,7 @@ import { settledWithin } from "../../runtime/time/clock.ts";
 import { startBackendInstance } from "../backends/instance/start-backend-instance.ts";
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
+import { RememberedLists } from "../backends/remembered/remembered-lists.ts";
 import { SignIns } from "../backends/sign-in/sign-ins.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { entryOf } from "../catalog/resolve.ts";
@@ -68,6 +69,7 @@ export class Gateway implements AsyncDisposable {
   readonly #warden: Warden;
   readonly #roster = new SessionRoster();
   readonly #signIns: SignIns | null;
+  readonly #lists: RememberedLists;
   readonly pool: BackendPool;
   readonly #pins: Pins;
   readonly #names: KeptNames;
@@ -108,6 +110,7 @@ export class Gateway implements AsyncDisposable {
             random: means.random ?? Math.random,
             onNotice: (backend) => this.pool.lookAgain(backend),
           });
+    this.#lists = new RememberedLists(options);
     this.pool = this.#createPool(options, means);
     const onChanged = (): void => {
       if (this.#ending === null) this.serving.swap(this.serving.rules);
@@ -130,7 +133,10 @@ export class Gateway implements AsyncDisposable {
       roster: this.#roster,
       served: () => this.serving.served,
       clock,
-      settled: (signal) => this.#firstBorrowed.settled(this.pool, this.serving.rules, clock, signal),
+      settled: (signal) => {
+        const first = { settled: (until: AbortSignal) => this.pool.listed(until) };
+        return this.#firstBorrowed.settled(first, this.serving.rules, clock, signal);
+      },
       isComing: (backend) => this.pool.isComing(backend),
       firstList: (backend) => this.pool.firstList(backend),
       runsElsewhere: options.runsElsewhere,
@@ -179,7 +185,7 @@ export class Gateway implements AsyncDisposable {
 
   /** The first half of `start`: no client can connect yet. */
   async build(config: GatewayConfig): Promise<void> {
-    await Promise.all([this.#pins.load(config), this.#names.kept.load()]);
+    await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.#lists.load()]);
     this.#apply(await this.#rulesFor(config));
   }
 
@@ -193,18 +199,19 @@ export class Gateway implements AsyncDisposable {
     else await this.listener.open(address, handed);
   }
 
-  /** Saves what the next daemon needs. Resolves when pins and names are written. */
+  /** Saves what the next daemon needs. Resolves when pins, names and lists are written. */
   async save(): Promise<void> {
     this.http.store.saveAll();
-    await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush()]);
+    await Promise.all([this.#pins.kept.flush(), this.#names.kept.flush(), this.#lists.flush()]);
   }
 
   /**
-   * Takes over the home: reads the pins and names that the previous daemon wrote last. `begin` allows writing, and is
+   * Takes over the home: reads the pins, names and lists that the previous daemon wrote last. `begin` allows writing, and is
    * called before these pins are used.
    */
   async takeHome(begin: () => void): Promise<void> {
-    await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload()]);
+    await Promise.all([this.#pins.kept.reload(begin), this.#names.kept.reload(), this.#lists.kept.reload()]);
+    this.#lists.save();
   }
 
   /**
@@ -221,7 +228,12 @@ export class Gateway implements AsyncDisposable {
 
   /** Rejects with `listen_failed` if a new address cannot be bound. */
   async prepare(config: GatewayConfig): Promise<PreparedGateway> {
-    await Promise.all([this.#pins.load(config), this.#names.kept.load(), this.http.store.restore()]);
+    await Promise.all([
+      this.#pins.load(config),
+      this.#names.kept.load(),
+      this.#lists.load(),
+      this.http.store.restore(),
+    ]);
     const listener = await this.listener.prepare(this.#addressOf(config));
     const before = this.serving.rules;
     const next = await this.#rulesFor(config).catch(async (error: unknown) => {
@@ -379,6 +391,7 @@ export class Gateway implements AsyncDisposable {
       ...options,
       clientInfo: { name: "mountaineer", version: options.version },
       startInstance: startBackendInstance,
+      remembered: this.#lists,
       signIn: (backend) => this.#signIns?.notice(backend) ?? null,
       openLink: backendLinks({ ...options, warden: this.#warden, signIns: () => this.#signIns }),
       random: Math.random,
@@ -458,6 +471,7 @@ export class Gateway implements AsyncDisposable {
     const { drainTimeoutMs } = next.config.server ?? SERVER_DEFAULT;
     const { backends, failback } = next.config;
     this.#applying = true;
+    this.#lists.configure(backends.map(({ name }) => name));
     try {
       this.pool.apply(backends, { drainTimeoutMs, failback });
     } finally {
@@ -485,7 +499,11 @@ export class Gateway implements AsyncDisposable {
     this.serving.kept[Symbol.dispose]();
     this.serving.refusals.writeCounted();
     this.serving.rules.authentication[Symbol.dispose]();
-    await Promise.all([this.#pins.kept[Symbol.asyncDispose](), this.#names.kept[Symbol.asyncDispose]()]);
+    await Promise.all([
+      this.#pins.kept[Symbol.asyncDispose](),
+      this.#names.kept[Symbol.asyncDispose](),
+      this.#lists[Symbol.asyncDispose](),
+    ]);
     await this.serving.rules.auditFile?.[Symbol.asyncDispose]();
     await this.serving.rules.telemetry?.[Symbol.asyncDispose]();
   }

@@ -103,7 +103,7 @@ export interface PlaceState extends Pick<SharedPlace, "standing" | "busy"> {
   readonly readiness: Readiness;
 }
 
-const READINESS: readonly Readiness[] = ["ready", "waits", "refuses"];
+const READINESS: readonly Readiness[] = ["ready", "asleep", "waits", "refuses"];
 const ROUTE_RANKS: readonly (DataRoute | null)[] = [null, ...DATA_ROUTES];
 
 /**

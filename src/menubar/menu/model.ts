@@ -251,7 +251,7 @@ function gatewayItems(status: StatusReport, world: MenuWorld): MenuItem[] {
   if (gateway === undefined) return [];
   const actions = actionsFor(status);
   const enabled = backends.filter((backend) => backend.enabled);
-  const ready = enabled.filter(({ phase }) => phase === "Ready").length;
+  const ready = enabled.filter(({ phase }) => phase === "Ready" || phase === "Asleep").length;
   const items: MenuItem[] = [
     text("gateway url", gateway.url ?? "not listening", gateway.url === null ? "warning" : "plain"),
     ...conditionItems("gateway ", gateway.conditions),

@@ -106,7 +106,7 @@ test("G1 calls: one that waited never goes on to a tool of another machine whose
   ] as const) {
     const services = {
       ...recordingServices((backend, { renew }) => {
-        const renewed = backend === "g@a-b" ? renew?.() : undefined;
+        const renewed = backend === "g@a-b" ? renew?.(false) : undefined;
         return renewed?.answer ?? { result: { content: ["moved"] } };
       }),
       catalog: () => servingSet([now], recordingServices(), { conflict }).catalog,

@@ -148,7 +148,7 @@ test("D1 tasks of 2026-07-28 of a call that waited, and moved to another backend
   const services = {
     ...recordingServices((backend, call) => {
       if (backend === "a") return asTask(backend, call);
-      const renewed = call.renew?.();
+      const renewed = call.renew?.(false);
       assert.ok(renewed !== undefined && renewed.answer !== null);
       return renewed.answer;
     }),

@@ -17,7 +17,13 @@ export interface InitializeResult {
 export type InstanceState =
   | { readonly kind: "starting" }
   | { readonly kind: "ready" }
-  | { readonly kind: "ended"; readonly wasReady: boolean; readonly failure: LinkFailure }
+  | {
+      readonly kind: "ended";
+      readonly wasReady: boolean;
+      readonly failure: LinkFailure;
+      /** The program ended by itself without an error while nobody used it. */
+      readonly wasIdle?: boolean;
+    }
   | { readonly kind: "closing" };
 
 /** Immutable. */

@@ -66,6 +66,10 @@ export class Questions {
     this.#onRootsAsked = onRootsAsked;
   }
 
+  get isOpen(): boolean {
+    return this.#open.size > 0;
+  }
+
   /**
    * Waits until no question is open, for at most `limitMs`. Resolves with true if the server has asked anything since
    * this method was called last.

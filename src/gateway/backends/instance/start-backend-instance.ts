@@ -51,6 +51,7 @@ import { Questions } from "./questions.ts";
 import { createServerLog, createServerLogLevel, type ServerLog, type ServerLogLevel } from "./server-log.ts";
 import { ServerSession, STOPPED } from "./session.ts";
 import { createTaskWatchers, Subscriptions, type TaskWatchers } from "./subscriptions.ts";
+import { InstanceUse } from "./use.ts";
 
 /** How long the start waits for clients to answer the server's first questions. */
 const FIRST_QUESTIONS_MS = 10_000;
@@ -93,6 +94,7 @@ class RunningInstance {
   readonly #calls: InstanceCalls;
   readonly #session: ServerSession;
   readonly #health: Health;
+  readonly #use: InstanceUse;
   readonly #lists: InstanceLists;
   readonly #level: ServerLogLevel;
   readonly #subscriptions: Subscriptions;
@@ -110,6 +112,7 @@ class RunningInstance {
     this.id = options.id;
     this.#options = options;
     this.#startedAtMs = clock.monotonicMs();
+    this.#use = new InstanceUse(clock);
     this.#idle = createThrottle(clock, BETWEEN_IDLE_MS, () => {
       if (this.#calls.pending.calls === 0) this.#changed();
     });
@@ -121,6 +124,7 @@ class RunningInstance {
       isOpen: () => this.#isOpen(),
       before: ({ logLevel }) => this.#level.before(logLevel),
       onIdle: () => {
+        this.#use.ended();
         this.#endIfSignedOut();
         this.#idle.due();
       },
@@ -219,6 +223,17 @@ class RunningInstance {
       };
     }
     return this.#seen;
+  }
+
+  /** Since when there has been no call, open question, task or subscription, monotonic ms; null: there is one. */
+  get idleSinceMs(): number | null {
+    const isBusy = this.#calls.pending.calls > 0 || this.#questions.isOpen || this.#subscriptions.isUsed;
+    return isBusy || this.#readyAtMs === null ? null : this.#use.idleSince(this.#readyAtMs);
+  }
+
+  /** It has had a call. */
+  get isUsed(): boolean {
+    return this.#use.hasEnded || this.#calls.pending.calls > 0;
   }
 
   get longWaits(): LongWaits | null {
@@ -336,7 +351,8 @@ class RunningInstance {
 
   #fail(failure: LinkFailure): void {
     if (this.#over !== null) return;
-    this.#state = { kind: "ended", wasReady: this.#readyAtMs !== null, failure };
+    const wasIdle = failure.isOrderly === true && this.idleSinceMs !== null;
+    this.#state = { kind: "ended", wasReady: this.#readyAtMs !== null, failure, ...(wasIdle && { wasIdle }) };
     this.#end(unavailable(this.#options.backend, failure).error, failure);
     this.#closing ??= this.#link.close();
   }
@@ -419,7 +435,10 @@ class RunningInstance {
     }
     if (isError(reply) && namesSession(reply.error.message)) this.#suspectSession(request);
     if (request.own && !isError(reply)) assertParsed(reply.result);
-    if (request.method === "tools/call") rememberTask(this.#tasks, request, reply);
+    if (request.method === "tools/call") {
+      rememberTask(this.#tasks, request, reply);
+      this.#use.answered(reply);
+    }
     this.#calls.settle(request, request.own ? this.#withoutSecrets(reply) : reply, null);
   }
 

@@ -42,6 +42,11 @@ export class Subscriptions {
     return new Map([...this.#topics].map(([uri, { clients }]) => [uri, clients]));
   }
 
+  /** A client is subscribed. */
+  get isUsed(): boolean {
+    return this.#topics.size > 0;
+  }
+
   /** The clients that are subscribed to the URI, or to a parent of it (`a` of `a/b`). */
   subscribers(uri: string): ReadonlySet<ClientPort> {
     const exact = this.#topics.get(uri)?.clients;

@@ -40,6 +40,8 @@ export interface LinkFailure {
    * HTTP: the address accepts no connections. Absent for other failures, such as a wrong name, certificate or answer.
    */
   readonly isAway?: true;
+  /** The program ended by itself with exit code 0. */
+  readonly isOrderly?: true;
 }
 
 export function linkFailure(

@@ -22,7 +22,16 @@ export function backendConditions(builder: DecisionBuilder, gate: Gate): readonl
   const away = gate.kind === "refuse" ? [shareAway(spec.name, gate)] : [];
   if (memory.serving !== null) return [...away, ...whileServing(builder, memory.serving)];
   const problem = awayOf(spec) === null ? withoutServing(builder) : null;
-  return problem === null ? away : [...away, problem];
+  return [...away, ...(problem === null ? neverSleeps(spec) : [problem])];
+}
+
+function neverSleeps({ name, sleep }: BackendSpec): readonly ConditionText[] {
+  const { startsOnDemand, stopWhenIdleMs, obstacle } = sleep;
+  if (obstacle === null || (!startsOnDemand && stopWhenIdleMs === null)) return [];
+  const title = `backend ${name} never sleeps: ${obstacle}`;
+  return [
+    { code: "never_sleeps", severity: "info", title, hint: "Remove `start` and `stop_when_idle` there." },
+  ];
 }
 
 const ABSENCE_EFFECTS = {
@@ -84,6 +93,7 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
     warn("change_failed", title, failure?.hint ?? hint);
   }
   if (spec.signIn !== null) warn(spec.signIn.code, spec.signIn.title, spec.signIn.hint);
+  found.push(...neverSleeps(spec));
   const { down } = builder.seen.clients;
   if (down !== null) found.push(clientsNotRunning(spec, down));
   if (seen === null) return found;

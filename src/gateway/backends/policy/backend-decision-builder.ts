@@ -20,6 +20,7 @@ import {
   type RoutesSpec,
   type Tries,
 } from "./route-memory.ts";
+import type { SleepSpec, UseSeen } from "./sleep.ts";
 
 export interface BackendSpec {
   readonly name: string;
@@ -46,6 +47,7 @@ export interface BackendSpec {
   /** True if nothing may start now. A trigger follows when this changes. */
   readonly isBlocked: boolean;
   readonly routes: RoutesSpec;
+  readonly sleep: SleepSpec;
 }
 
 export interface BackendSeen {
@@ -65,6 +67,7 @@ export interface BackendSeen {
   readonly isReached: boolean;
   /** Random, from 0 to 1; another one for each decision. */
   readonly jitter: number;
+  readonly use: UseSeen;
 }
 
 /** What the lanes of single clients have come to. */
@@ -112,6 +115,10 @@ export interface BackendMemory {
   readonly lastError: string | null;
   /** The last announced failure of a change. The same failure is not announced again. */
   readonly changeFailure: string | null;
+  /** The server is not running, because nobody needs it. Its lists are published. */
+  readonly asleep: boolean;
+  /** The server was started only to be asked for its lists. */
+  readonly onlyAsked: boolean;
   readonly phase: BackendPhase;
   /** When each condition arose, wall ms, by code. */
   readonly conditionsSince: ReadonlyMap<string, number>;
@@ -130,6 +137,8 @@ export const NEW_BACKEND: BackendMemory = {
   ends: 0,
   lastError: null,
   changeFailure: null,
+  asleep: false,
+  onlyAsked: false,
   phase: "Pending",
   conditionsSince: new Map(),
   routes: NEW_ROUTES,

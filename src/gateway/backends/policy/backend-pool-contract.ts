@@ -5,10 +5,18 @@ import type { BackendCall, InitializeResult } from "../instance/backend-instance
 import type { LongWaits } from "../instance/pending.ts";
 import type { FailbackPolicy } from "./route-memory.ts";
 
-export type BackendPhase = "Pending" | "Initializing" | "Ready" | "Degraded" | "Failed" | "ShuttingDown";
+export type BackendPhase =
+  | "Pending"
+  | "Initializing"
+  | "Ready"
+  /** Not running, because nobody needs it; its lists are published, and a call starts it. */
+  | "Asleep"
+  | "Degraded"
+  | "Failed"
+  | "ShuttingDown";
 
-/** `refuses`: answers at once with an error. */
-export type Readiness = "ready" | "waits" | "refuses";
+/** `asleep`: a call starts the server, or it is about to start. `refuses`: answers at once with an error. */
+export type Readiness = "ready" | "asleep" | "waits" | "refuses";
 
 /** A lasting problem of one backend. Times are wall ms. */
 export interface BackendCondition {
@@ -90,8 +98,11 @@ export interface PoolSettings {
 
 /** The pool adds the configured timeout. */
 export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
-  /** Called after a wait, in which the tool may have got another name. Absent: the call stays as it is. */
-  readonly renew?: () => RenewedCall;
+  /**
+   * Called after a wait, in which the tool may have got another name. `hasStarted`: the server was not running when the
+   * call came. Absent: the call stays as it is.
+   */
+  readonly renew?: (hasStarted: boolean) => RenewedCall;
   /** Only an instance with this `PoolInstance.home` may answer; absent: the serving one. */
   readonly home?: string;
   /** Called with the `home` of the instance that gets the call. */

@@ -33,6 +33,7 @@ import {
   nextTries,
   startOver,
 } from "./decide-route.ts";
+import { foldSleep, isRemembered } from "./decide-sleep.ts";
 import { awayOf, awayText, isMissing } from "./required-data.ts";
 import { firstAttempt, lastTries } from "./route-memory.ts";
 
@@ -107,6 +108,7 @@ export function decideBackend(
   foldStopFirst(builder);
   foldKept(builder);
   foldSecretMissing(builder);
+  foldSleep(builder);
   foldPreference(builder);
   const dataGate = foldNeeds(builder);
   const gate: Gate = dataGate.kind === "open" && isInDoubt(builder) ? { kind: "wait" } : dataGate;
@@ -226,8 +228,8 @@ function neededStart(builder: DecisionBuilder): (() => BackendStep | null) | nul
 }
 
 function needsStart(builder: DecisionBuilder): boolean {
-  const { spec } = builder;
-  if (spec.wanted.kind !== "connection" || builder.attempt !== null) return false;
+  const { spec, memory } = builder;
+  if (spec.wanted.kind !== "connection" || builder.attempt !== null || memory.asleep) return false;
   // A server whose folder is missing would end at once, or serve an empty folder.
   return !isMissing(spec) && builder.healthyServing === null;
 }
@@ -255,10 +257,11 @@ function isOnlyProbed(builder: DecisionBuilder): boolean {
   return isAway(builder) && lastTries(builder.memory.routes).failures >= STARTS_WHILE_AWAY;
 }
 
-function callRule({ spec, memory }: DecisionBuilder, reason: string | null, wantsTurn: boolean): CallRule {
+function callRule(builder: DecisionBuilder, reason: string | null, wantsTurn: boolean): CallRule {
+  const { spec, memory } = builder;
   if (memory.serving !== null) return { kind: "serve", id: memory.serving.id };
   const isStarting = wantsTurn || firstAttempt(memory.routes) !== null;
-  const isComing = memory.holding !== null || (spec.isOwned && isStarting);
+  const isComing = memory.holding !== null || (spec.isOwned && isStarting) || isRemembered(builder);
   if (isComing && spec.wanted.kind === "connection") return { kind: "wait" };
   return { kind: "refuse", reason: reason ?? "it is not running yet" };
 }
@@ -282,6 +285,7 @@ function phaseOf(
   }
   const away = awayOf(spec);
   if (away !== null) return { phase: "Pending", reason: `it waits for its data: ${awayText(away)}` };
+  if (memory.asleep) return { phase: "Asleep", reason: "it starts when it is needed" };
   if (holding === "replacement") {
     const moving = spec.needs?.data.kind === "moving" ? awayText(spec.needs.data) : null;
     return { phase: "Degraded", reason: problem ?? `${moving ?? "it is being replaced"}; calls wait` };

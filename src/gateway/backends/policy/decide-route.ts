@@ -14,6 +14,7 @@ import type { BackendMemory, BackendStep, DecisionBuilder, Serving } from "./bac
 import type { DrainReason, InstanceRef } from "./draining.ts";
 import { isMissing } from "./required-data.ts";
 import { type Attempt, lastTries, type RouteSpec, type Tries } from "./route-memory.ts";
+import { maySleep } from "./sleep.ts";
 
 /** An instance that was ready for this long clears earlier failures. */
 const STABLE_MS = 30_000;
@@ -23,6 +24,11 @@ export const CIRCUIT_FAILURES = 5;
 const QUICK_TRY_MS = 250;
 /** After so many missed checks a replacement is started, and an idle instance is given up. */
 const DISTRUST_CHECKS = 3;
+/** An orderly end of a server that nobody uses is no failure if the server may sleep. */
+function isAllowedToSleep({ spec: { sleep, wanted } }: DecisionBuilder): boolean {
+  return wanted.kind === "connection" && maySleep(sleep) && sleep.listedAtMs !== null;
+}
+
 /** If there is another route, an unreachable server counts as gone after so many missed checks. */
 const OUT_OF_REACH_CHECKS = 2;
 /** After so many failed replacements a server that does not answer is given up. */
@@ -94,6 +100,10 @@ function foldCrash(builder: DecisionBuilder, serving: Serving, seen: InstanceSee
   const failure = seen?.state.kind === "ended" ? seen.state.failure : isOut ? OUT_OF_REACH : VANISHED;
   if (builder.isCurrent(serving) && seen !== null && readyForMs(builder, seen) >= STABLE_MS) {
     builder.forgetFailures(serving.key);
+  }
+  if (seen?.state.kind === "ended" && seen.state.wasIdle === true && isAllowedToSleep(builder)) {
+    builder.remember({ serving: null, refresh: null, checkedAtMs: null, asleep: true, onlyAsked: false });
+    return;
   }
   const { quickTryUsed, ends } = builder.memory;
   const tries = builder.triesOf(serving.key);

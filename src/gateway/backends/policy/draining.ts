@@ -9,6 +9,7 @@ export type DrainReason =
   | "removed"
   | "disabled"
   | "route"
+  | "idle"
   | DataReason;
 
 export interface InstanceRef {
@@ -30,6 +31,7 @@ const CAUSES: Readonly<Record<DrainReason, string>> = {
   removed: "was removed from the configuration",
   disabled: "was disabled in the configuration",
   route: "goes over another route now",
+  idle: "was stopped, as nobody used it",
   data_away: "was stopped, as a share that it requires is away",
   data_moves: "made room, as a share that it requires is mounted anew",
 };

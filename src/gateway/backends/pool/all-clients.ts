@@ -45,7 +45,14 @@ export class AllClients implements LaneOwner {
   }
 
   spec(): BackendSpec {
-    return this.#parts.state.spec;
+    const { state, published } = this.#parts;
+    const { spec } = state;
+    return { ...spec, sleep: { ...spec.sleep, listedAtMs: published.listedAtMs } };
+  }
+
+  isNeeded(): boolean {
+    const { state, subscriptions, clients } = this.#parts;
+    return state.isStartAsked || subscriptions.clients.length > 0 || clients.all.length > 0;
   }
 
   clients(): ClientsSeen {
@@ -72,7 +79,8 @@ export class AllClients implements LaneOwner {
   onDecided(lane: OwnerLane, before: BackendMemory): void {
     const { state, published, clients, onDecided } = this.#parts;
     const { tools, name } = state;
-    const { memory, calls, events } = lane.decision;
+    const { memory, calls, events, step } = lane.decision;
+    if (step?.kind === "start") state.isStartAsked = false;
     const { held } = memory.routes;
     if (held !== before.routes.held) tools.heldRoutes?.keep(name, held);
     onDecided(lane);

@@ -9,6 +9,7 @@ import type { OpenLink } from "../links/backend-link.ts";
 import type { SignInNotice } from "../links/link-authorization.ts";
 import type { DataSource } from "../policy/required-data.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
+import type { RememberedLists } from "../remembered/remembered-lists.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
 /** The routes to which people have fixed backends ("holds"), kept over restarts. */
@@ -29,6 +30,8 @@ export interface BackendTools extends GatewayTools {
   readonly data?: DataSource;
   /** Absent: holds do not outlive the process. */
   readonly heldRoutes?: HeldRoutes;
+  /** Absent: nothing was listed before. */
+  readonly remembered?: Pick<RememberedLists, "find" | "note">;
   /** True while another process may run `stop-first` backends; `lookAgain` reports a change. Absent: never. */
   readonly runsElsewhere?: () => boolean;
 }

@@ -17,9 +17,11 @@ import type { McpLogLevel } from "../../protocol.ts";
 import type { CallLoss } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
 import type { BackendInstance } from "../instance/start-backend-instance.ts";
+import { NEW_BACKEND } from "../policy/backend-decision-builder.ts";
 import type { BackendView, PoolCall, Readiness, WatchedTask } from "../policy/backend-pool-contract.ts";
 import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
 import { type DataPrograms, looksCutOff, withAbsence } from "../policy/required-data.ts";
+import { firstAttempt } from "../policy/route-memory.ts";
 import { AllClients, ONE_ROUTE } from "./all-clients.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { BackendState, routesView, type SwitchOutcome } from "./backend-state.ts";
@@ -29,6 +31,7 @@ import { mayComeBack, type PoolInstance } from "./pool-instance.ts";
 import { PoolSubscriptions } from "./pool-subscriptions.ts";
 import { Published } from "./published.ts";
 import { createReachWatch, type ReachWatch } from "./reach-watch.ts";
+import { reportStart } from "./start-progress.ts";
 import type { WaitLimits } from "./waiting-calls.ts";
 
 interface Dispatched extends WaitLimits {
@@ -128,8 +131,11 @@ export class BackendLane {
   get readiness(): Readiness {
     const { isWanted, stopped } = this.#state;
     const { decision, serving, doubted } = this.#shared;
-    const { calls, gate } = decision;
+    const { calls, gate, memory } = decision;
     if (stopped !== null || !isWanted || calls.kind === "refuse" || gate.kind === "refuse") return "refuses";
+    // It stays asleep while it starts, so that another machine's sleeping server is not woken, too.
+    const isAsleep = serving === null && memory.holding === null && gate.kind === "open";
+    if (isAsleep && (memory.asleep || firstAttempt(memory.routes) !== null)) return "asleep";
     return serving?.isReady === true && gate.kind === "open" && doubted === null ? "ready" : "waits";
   }
 
@@ -148,6 +154,7 @@ export class BackendLane {
       state.noticeMounts(true);
       state.resolve();
       if (!state.hasChoice) state.refuseAsked(ONE_ROUTE);
+      if (this.#shared.serving === null) this.#recall();
       this.published.applyShape();
     }
     state.revision++;
@@ -158,6 +165,17 @@ export class BackendLane {
     else this.#clients.release();
     this.published.publish(this.#shared.decision);
     this.#shared.trigger("config");
+  }
+
+  /** The lists that the server had before are published before the first decision. */
+  #recall(): void {
+    const { published } = this;
+    const { decision } = this.#shared;
+    const { needs } = this.#state;
+    published.recall();
+    const isFirst = decision.memory.revision === NEW_BACKEND.revision;
+    if (!isFirst || published.listedAtMs === null || (needs !== null && needs.data.kind !== "there")) return;
+    this.#shared.decision = { ...decision, calls: { kind: "wait" } };
   }
 
   lookAgain(): void {
@@ -223,13 +241,21 @@ export class BackendLane {
     if (serving?.isReady === true && isPlain && isOpen)
       return this.#withAbsence(serving.send(call, deadlineMs));
     const { signal, port } = call;
+    const hasStarted = serving === null && this.published.source !== null;
+    const waits = hasStarted ? reportStart(state.tools.clock, state.name, call) : null;
     const run = (entry: PoolInstance, leftMs: number): Promise<Reply> => {
+      waits?.[Symbol.dispose]();
       // `renew` is called only for a wanted backend: for a removed backend, `renew` would refuse a call that was
       // accepted earlier.
-      const renewed = (state.isWanted ? call.renew?.() : null) ?? { params: call.params, answer: null };
+      const renewed = (state.isWanted ? call.renew?.(hasStarted) : null) ?? {
+        params: call.params,
+        answer: null,
+      };
       return renewed.answer ?? entry.send({ ...call, params: renewed.params }, leftMs);
     };
-    return this.#withAbsence(this.#dispatch({ client: port?.client ?? null, signal, deadlineMs, run }));
+    const reply = this.#dispatch({ client: port?.client ?? null, signal, deadlineMs, run });
+    if (waits !== null) void reply.then(() => waits[Symbol.dispose]());
+    return this.#withAbsence(reply);
   }
 
   subscribe(uri: string, client: ClientPort): Promise<Reply> {
@@ -276,7 +302,7 @@ export class BackendLane {
     const { decision, serving, drainingInFlight } = this.#shared;
     const { memory, retryAtMs } = decision;
     const now = this.#state.now();
-    const initialized = serving?.instance.initializeResult ?? null;
+    const initialized = serving?.instance.initializeResult ?? this.published.initialized;
     const clients = this.#clients.all;
     return {
       name: config.name,
@@ -309,6 +335,7 @@ export class BackendLane {
   restart(): void {
     const state = this.#state;
     if (!state.isWanted) return;
+    state.isStartAsked = true;
     state.epoch++;
     state.revision++;
     this.#shared.isDue = true;
@@ -394,11 +421,11 @@ export class BackendLane {
     const again = (leftMs: number): Promise<Reply> => this.#dispatch({ ...request, deadlineMs: leftMs });
     if (isAway && gate.kind !== "refuse" && isRunning) return this.#onceReached(shared, request, again);
     if (!isRunning || calls.kind === "refuse" || gate.kind === "refuse") return refusal(shared.unavailable);
-    if (gate.kind === "wait" || shared.doubted !== null) return shared.waiting.add(again, request);
+    if (gate.kind === "wait" || shared.doubted !== null) return shared.wait(again, request);
     const owner = state.isPerClient ? client : null;
     const serving = owner === null ? shared.serving : this.#clients.ready(owner);
     if (serving?.isReady === true) return run(serving, deadlineMs);
-    if (owner === null || shared.serving === null) return shared.waiting.add(again, request);
+    if (owner === null || shared.serving === null) return shared.wait(again, request);
     const lane = this.#clients.ensure(owner);
     if (typeof lane === "string") return refusal(lane);
     if (lane.decision.isAway) return this.#onceReached(lane, request, again);
@@ -406,7 +433,7 @@ export class BackendLane {
     // A call that was accepted goes on at the instance that starts, though the backend is not wanted any more.
     const atNewest = (leftMs: number): Promise<Reply> =>
       state.isWanted || lane.newest === null ? again(leftMs) : run(lane.newest, leftMs);
-    return lane.waiting.add(atNewest, request);
+    return lane.wait(atNewest, request);
   }
 
   /** Probes the address, with one probe for all concurrent calls. If the address answers, waits for an instance. */

@@ -170,6 +170,12 @@ export class BackendPool implements AsyncDisposable {
     return this.#until(() => [...this.#lanes.values()].every(({ isSettled }) => isSettled), signal);
   }
 
+  /** Like `settled`, but does not wait for backends whose remembered lists are published. */
+  listed(signal: AbortSignal): Promise<void> {
+    const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.published.source !== null;
+    return this.#until(() => [...this.#lanes.values()].every(isDone), signal);
+  }
+
   /** Like `settled`, but does not wait for backends whose required data is away or that another process still runs. */
   startedWhereItCan(signal: AbortSignal): Promise<void> {
     const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.isHeldBack || lane.waitsForData;

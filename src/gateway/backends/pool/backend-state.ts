@@ -11,6 +11,7 @@ import type { RoutesView } from "../policy/backend-pool-contract.ts";
 import { type BackendDecision, BEING_STARTED } from "../policy/decide-backend.ts";
 import type { Absence, Needs } from "../policy/required-data.ts";
 import { firstAttempt, NEW_ROUTE, type RoutesSpec } from "../policy/route-memory.ts";
+import type { SleepSpec } from "../policy/sleep.ts";
 import type { LaneTools } from "./backend-lane-contract.ts";
 import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
@@ -19,6 +20,9 @@ import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool
  * Longest wait for the first output of a program, ms: a command such as `npx` may have to download the server first.
  */
 const DOWNLOAD_MS = 60_000;
+
+const REMOTE = "a server over HTTP has no process here";
+const FOLLOWS_SHARES = '`when_unavailable = "stop"` starts and stops it with its shares';
 
 interface ResolvedRoute {
   readonly name: string;
@@ -47,6 +51,8 @@ export class BackendState {
   asked: AskedRoute | null = null;
   revision = 0;
   epoch = 0;
+  /** A person asked for a start that has not begun. */
+  isStartAsked = false;
   /** The error of all calls after the stop. */
   stopped: string | null = null;
   /** What the last serving shared instance ran; clients' own instances run the same. */
@@ -132,6 +138,19 @@ export class BackendState {
       isOwned: false,
       isBlocked: this.isHeldBack,
       routes: this.#routes(),
+      sleep: this.#sleep,
+    };
+  }
+
+  get #sleep(): SleepSpec {
+    const { start, stopWhenIdleMs, requires, whenUnavailable } = this.config;
+    const isRemote = this.resolved.some(({ connection }) => connection.type !== "stdio");
+    const followsShares = requires.length > 0 && whenUnavailable === "stop";
+    return {
+      startsOnDemand: start === "on-demand",
+      stopWhenIdleMs: typeof stopWhenIdleMs === "number" ? stopWhenIdleMs : null,
+      obstacle: isRemote ? REMOTE : followsShares ? FOLLOWS_SHARES : null,
+      listedAtMs: null,
     };
   }
 

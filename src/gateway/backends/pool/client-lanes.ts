@@ -161,7 +161,8 @@ export class ClientLanes {
     const { state, onChange } = this.parts;
     const { lane } = owner;
     if (lane.failedLog.length > 0) this.failedLog = lane.failedLog;
-    if (!owner.isWanted && lane.instances.size === 0) this.#end(owner, state.unavailable(lane.decision));
+    const isOver = !owner.isWanted || (lane.decision.memory.asleep && lane.waiting.size === 0);
+    if (isOver && lane.instances.size === 0) this.#end(owner, state.unavailable(lane.decision));
     const before = this.#seen;
     this.#seen = this.seen;
     if (!isDeepStrictEqual(before, this.#seen)) onChange();
@@ -280,12 +281,18 @@ class OneClient implements LaneOwner {
       hasPrograms: base?.connection.type === "stdio",
       routes: { ...spec.routes, list: [{ name: OWN_ROUTE, key: base?.key ?? null }], asked: null },
       isOwned: true,
+      // A client's lane begins with a call, and ends when its instance is stopped.
+      sleep: { ...spec.sleep, startsOnDemand: false, listedAtMs: state.now().wallMs },
       isBlocked: spec.isBlocked || !mayStart() || !this.#lanes.isTurnOf(this),
     };
   }
 
   clients(): ClientsSeen {
     return NO_CLIENTS;
+  }
+
+  isNeeded(): boolean {
+    return this.#lanes.parts.subscriptions.clients.includes(this.client);
   }
 
   recall({ decision }: OwnerLane): BackendMemory {

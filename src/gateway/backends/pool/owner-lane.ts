@@ -5,7 +5,7 @@ import { stepUntilSettled } from "../../../reconcile/step-loop.ts";
 import type { TriggerReason } from "../../../reconcile/trigger.ts";
 import { errorText } from "../../../runtime/errors.ts";
 import type { ClientPort } from "../../client-port.ts";
-import { BACKEND_UNAVAILABLE } from "../../json-rpc.ts";
+import { BACKEND_UNAVAILABLE, type Reply } from "../../json-rpc.ts";
 import type {
   BackendMemory,
   BackendSpec,
@@ -14,6 +14,7 @@ import type {
 } from "../policy/backend-decision-builder.ts";
 import { type BackendDecision, decideBackend, UNDECIDED } from "../policy/decide-backend.ts";
 import { drainMessage } from "../policy/draining.ts";
+import type { UseSeen } from "../policy/sleep.ts";
 import type { BackendState } from "./backend-state.ts";
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 import { createWaitingCalls, type WaitingCalls } from "./waiting-calls.ts";
@@ -27,6 +28,8 @@ export interface LaneOwner {
   readonly client: ClientPort | null;
   spec(lane: OwnerLane): BackendSpec;
   clients(): ClientsSeen;
+  /** The server is needed beyond the calls that wait. */
+  isNeeded(): boolean;
   /** What the next decision begins with. */
   recall(lane: OwnerLane): BackendMemory;
   /** What a new instance runs; null: nothing has this key any more. */
@@ -156,6 +159,7 @@ export class OwnerLane {
       checkAsked: this.#checkAsked,
       isReached: this.isReached,
       jitter: state.tools.random(),
+      use: this.#use,
     };
     this.isReached = false;
     const decision = decideBackend(this.#owner.spec(this), seen, before, state.now());
@@ -169,6 +173,22 @@ export class OwnerLane {
       this.#owner.onRest(this);
     }
     return decision;
+  }
+
+  get #use(): UseSeen {
+    const instance = this.serving?.instance ?? null;
+    return {
+      isNeeded: this.waiting.size > 0 || this.#owner.isNeeded(),
+      idleSinceMs: instance?.idleSinceMs ?? null,
+      isUsed: instance?.isUsed === true,
+    };
+  }
+
+  /** Waits for an instance; a sleeping server is woken. */
+  wait(...call: Parameters<WaitingCalls["add"]>): Promise<Reply> {
+    const reply = this.waiting.add(...call);
+    if (this.decision.memory.asleep) this.trigger("start");
+    return reply;
   }
 
   /** The serving instance and what follows from it change together, before other code runs. */

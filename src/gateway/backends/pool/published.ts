@@ -2,10 +2,20 @@
 import { isDeepStrictEqual } from "node:util";
 import { type CatalogSource, NO_LISTINGS } from "../../catalog/catalog.ts";
 import { LATEST_VERSION } from "../../protocol.ts";
+import type { InitializeResult } from "../instance/backend-instance.ts";
 import type { BackendInitializeResult } from "../policy/backend-pool-contract.ts";
 import type { BackendDecision } from "../policy/decide-backend.ts";
 import type { BackendState } from "./backend-state.ts";
 import type { PoolInstance } from "./pool-instance.ts";
+
+/** The last lists, and the key of the connection that gave them. */
+interface LastLists {
+  readonly key: string;
+  readonly source: CatalogSource;
+  readonly initialized: InitializeResult | null;
+  /** Wall ms. */
+  readonly listedAtMs: number;
+}
 
 export class Published {
   /** Null: nothing is published. The object stays the same until a change. */
@@ -13,9 +23,7 @@ export class Published {
   /** The last lists, not published because required data is away or because the server failed. */
   away: CatalogSource | null = null;
   readonly #state: BackendState;
-  /** The last lists, and the key of the connection that gave them. */
-  #last: { readonly key: string; readonly source: CatalogSource } | null = null;
-  #initializeResult: BackendInitializeResult | null = null;
+  #last: LastLists | null = null;
 
   constructor(state: BackendState) {
     this.#state = state;
@@ -27,7 +35,20 @@ export class Published {
 
   /** Null: nothing is published. */
   get initializeResult(): BackendInitializeResult | null {
-    return this.source === null ? null : this.#initializeResult;
+    if (this.source === null) return null;
+    const { capabilities = {}, protocolVersion = LATEST_VERSION } = this.initialized ?? {};
+    return { backend: this.#state.name, capabilities, protocolVersion };
+  }
+
+  /** What the server that gave the last lists said of itself. */
+  get initialized(): InitializeResult | null {
+    return this.#last?.initialized ?? null;
+  }
+
+  /** When the lists of a configured connection were read, wall ms; null: never. */
+  get listedAtMs(): number | null {
+    const last = this.#last;
+    return last === null || this.#state.outcomeOf(last.key) === null ? null : last.listedAtMs;
   }
 
   publish({ calls, gate }: BackendDecision): void {
@@ -42,8 +63,10 @@ export class Published {
   }
 
   /** Takes the lists of the serving instance, which have changed. */
-  relist({ instance: { freshness, listings } }: PoolInstance): void {
+  relist({ instance }: PoolInstance): void {
+    const { freshness, listings } = instance;
     this.#change({ freshness, ...(listings !== null && { listings }) });
+    this.#remember(instance);
   }
 
   applyShape(): void {
@@ -58,22 +81,55 @@ export class Published {
     if (this.#last !== null) this.#last = { ...this.#last, source: { ...this.#last.source, ...change } };
   }
 
-  /** Shows the lists of an instance that serves from now on. */
+  /** Shows the lists of an instance that serves from now on, and remembers them. */
   show({ base, instance }: PoolInstance): void {
     const { name, config } = this.#state;
     const { filters, toolOverrides } = config;
-    const {
-      capabilities = {},
-      instructions = null,
-      protocolVersion = LATEST_VERSION,
-    } = instance.initializeResult ?? {};
-    const { freshness } = instance;
+    const { initializeResult, freshness } = instance;
+    const { instructions = null } = initializeResult ?? {};
     const listings = instance.listings ?? NO_LISTINGS;
-    this.#initializeResult = { backend: name, capabilities, protocolVersion };
-    // An instance that is taken back while it drains has the published lists already.
     const known = this.#last?.key === base.key ? this.#last.source : null;
-    if (known?.listings === listings && known.freshness === freshness) return;
-    const source = { backend: name, filters, toolOverrides, listings, instructions, freshness };
-    this.#last = { key: base.key, source };
+    const isSame =
+      known !== null &&
+      isDeepStrictEqual(
+        [known.listings, known.freshness, known.instructions],
+        [listings, freshness, instructions],
+      );
+    const source = isSame
+      ? known
+      : { backend: name, filters, toolOverrides, listings, instructions, freshness };
+    this.#last = {
+      key: base.key,
+      source,
+      initialized: initializeResult,
+      listedAtMs: this.#state.now().wallMs,
+    };
+    this.#remember(instance);
+  }
+
+  /** Takes the lists that the backend's connection had before, if it has listed nothing since. */
+  recall(): void {
+    const { name, config, resolved, tools } = this.#state;
+    if (this.listedAtMs !== null) return;
+    for (const { outcome } of resolved) {
+      const found = outcome.ok ? (tools.remembered?.find(name, outcome.key) ?? null) : null;
+      if (!outcome.ok || found === null) continue;
+      const { filters, toolOverrides } = config;
+      const { initialized, listings, freshness, askedAtMs } = found;
+      const { instructions } = initialized;
+      const source = { backend: name, filters, toolOverrides, listings, instructions, freshness };
+      this.#last = { key: outcome.key, source, initialized, listedAtMs: askedAtMs };
+      return;
+    }
+  }
+
+  /** A list that could not be read is not remembered, so that the earlier one stays. */
+  #remember({ listings, freshness, initializeResult: initialized, seen }: PoolInstance["instance"]): void {
+    const { name, tools, config } = this.#state;
+    const last = this.#last;
+    if (last === null || listings === null || initialized === null || seen.listsStaleBecause !== null) return;
+    // Over HTTP, the lists may be those of the person who is signed in.
+    if (config.connection.type !== "stdio") return;
+    tools.remembered?.note(name, last.key, { initialized, listings, freshness, askedAtMs: last.listedAtMs });
   }
 }

@@ -23,6 +23,7 @@ import {
   lastTries,
   type RoutesSpec,
 } from "../../../../src/gateway/backends/policy/route-memory.ts";
+import { ALWAYS_RUNS, type UseSeen } from "../../../../src/gateway/backends/policy/sleep.ts";
 
 export type Fate = "works" | "fails" | "hangs";
 
@@ -32,6 +33,8 @@ interface SimInstance {
   nextAtMs: number;
   /** When its calls end, monotonic ms. */
   calls: number[];
+  /** When its last call ended, monotonic ms; null: it had none. */
+  idleSinceMs: number | null;
   deaf: boolean;
   checking: boolean;
   /** Since when it gets no more calls; null: it serves, or never did. */
@@ -67,7 +70,7 @@ export class BackendWorld {
     replace: "overlap",
     instances: "shared",
     drainTimeoutMs: DRAIN_MS,
-    ...{ signIn: null, needs: null, isOwned: false, isBlocked: false },
+    ...{ signIn: null, needs: null, isOwned: false, isBlocked: false, sleep: ALWAYS_RUNS },
   };
   /** What becomes of a start, by the connection's key. */
   readonly fates = new Map<string, Fate>();
@@ -77,6 +80,8 @@ export class BackendWorld {
   checkAsked = false;
   mayStart = true;
   jitter = 0.5;
+  /** Clients need it. */
+  isNeeded = false;
   memory: BackendMemory = NEW_BACKEND;
   decision: BackendDecision | null = null;
   protected closeMs = 2_000;
@@ -105,6 +110,14 @@ export class BackendWorld {
     this.hasMoved ||= kind === "moving";
     this.spec = { ...this.spec, needs: { data: kinds[kind], unavailableAfterMs: AWAY_MS, whenUnavailable } };
     this.look();
+  }
+
+  get use(): UseSeen {
+    const serving = this.find(this.memory.serving?.id ?? -1);
+    const isBusy = serving === null || serving.calls.length > 0;
+    const sinceMs = serving?.idleSinceMs ?? serving?.seen.readyAtMs ?? null;
+    const isUsed = serving !== null && (isBusy || serving.idleSinceMs !== null);
+    return { isNeeded: this.isNeeded, idleSinceMs: isBusy ? null : sinceMs, isUsed };
   }
 
   get serving(): SimInstance | null {
@@ -190,6 +203,7 @@ export class BackendWorld {
       checkAsked: this.checkAsked,
       isReached: false,
       jitter: this.jitter,
+      use: this.use,
     };
     return decideBackend(this.spec, seen, this.memory, { monotonicMs: this.nowMs, wallMs: this.nowMs });
   }
@@ -285,7 +299,7 @@ export class BackendWorld {
         oddities: [],
       },
       nextAtMs: this.nowMs + (this.fates.get(key) === "hangs" ? HANG_MS : START_MS),
-      ...{ calls: [], deaf: false, checking: false, leftAtMs: null },
+      ...{ calls: [], idleSinceMs: null, deaf: false, checking: false, leftAtMs: null },
     });
   }
 
@@ -303,7 +317,9 @@ export class BackendWorld {
   /** What is due now happens. */
   private happen(): void {
     for (const instance of [...this.instances]) {
-      instance.calls = instance.calls.filter((endsAtMs) => endsAtMs > this.nowMs);
+      const left = instance.calls.filter((endsAtMs) => endsAtMs > this.nowMs);
+      if (left.length < instance.calls.length) instance.idleSinceMs = this.nowMs;
+      instance.calls = left;
       see(instance, { inFlight: instance.calls.length });
       if (instance.nextAtMs > this.nowMs) continue;
       const { state, key } = instance.seen;

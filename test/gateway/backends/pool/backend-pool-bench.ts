@@ -27,7 +27,7 @@ export interface PoolState {
 export function bench(
   environment: Record<string, string> = {},
   more: Partial<
-    Pick<ConstructorParameters<typeof BackendPool>[0], "data" | "heldRoutes" | "runsElsewhere">
+    Pick<ConstructorParameters<typeof BackendPool>[0], "data" | "heldRoutes" | "runsElsewhere" | "remembered">
   > = {},
 ) {
   const clock = createManualClock();

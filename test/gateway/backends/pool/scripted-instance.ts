@@ -85,6 +85,7 @@ export class ScriptedInstance implements BackendInstance {
   listings: Listings | null = null;
   capabilities: JsonObject = {};
   isClosed = false;
+  settledAtMs: number | null = null;
   checks = 0;
   refreshes = 0;
   level: McpLogLevel | null;
@@ -114,6 +115,15 @@ export class ScriptedInstance implements BackendInstance {
     return { protocolVersion: "2025-11-25" as const, capabilities, serverInfo, instructions: null };
   }
 
+  get idleSinceMs(): number | null {
+    const isUsed = this.pending.size > 0 || [...this.subscribed.values()].some(({ size }) => size > 0);
+    return isUsed ? null : (this.settledAtMs ?? this.seen.readyAtMs);
+  }
+
+  get isUsed(): boolean {
+    return this.calls.length > 0;
+  }
+
   get subscriptions() {
     return this.subscribed;
   }
@@ -130,6 +140,7 @@ export class ScriptedInstance implements BackendInstance {
       call,
       answer: (reply) => {
         if (!this.pending.delete(one)) return;
+        this.settledAtMs = this.options.clock.monotonicMs();
         this.seen = { ...this.seen, inFlight: this.pending.size };
         resolve(reply);
       },

@@ -258,7 +258,8 @@ class StdioLink implements BackendLink {
     const notStarted = startFailure(this.#options, code, lastLine);
     if (notStarted !== null) return notStarted;
     const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
-    return linkFailure("closed", text === null ? how : `${how}: ${this.#clean(text)}`);
+    const failure = linkFailure("closed", text === null ? how : `${how}: ${this.#clean(text)}`);
+    return code === 0 ? { ...failure, isOrderly: true } : failure;
   }
 
   async #endInOrder(): Promise<void> {

@@ -1,0 +1,33 @@
+// When a server may sleep, and what is seen of its use.
+
+export interface SleepSpec {
+  readonly startsOnDemand: boolean;
+  /** Null: it is not stopped. */
+  readonly stopWhenIdleMs: number | null;
+  /** Why it runs all the time although the configuration lets it sleep; null: it may sleep. */
+  readonly obstacle: string | null;
+  /** When the lists of its current configuration were read, wall ms; null: never, so it is started to be asked. */
+  readonly listedAtMs: number | null;
+}
+
+export const ALWAYS_RUNS: SleepSpec = {
+  startsOnDemand: false,
+  stopWhenIdleMs: null,
+  obstacle: null,
+  listedAtMs: null,
+};
+
+export interface UseSeen {
+  /** A call waits, a client is subscribed or has an instance of its own, or a person asked for a start. */
+  readonly isNeeded: boolean;
+  /** Since when the serving instance has had nothing to do, monotonic ms; null: it is in use, or there is none. */
+  readonly idleSinceMs: number | null;
+  /** The serving instance has had a call. */
+  readonly isUsed: boolean;
+}
+
+export const UNUSED: UseSeen = { isNeeded: false, idleSinceMs: null, isUsed: false };
+
+export function maySleep({ startsOnDemand, stopWhenIdleMs, obstacle }: SleepSpec): boolean {
+  return obstacle === null && (startsOnDemand || stopWhenIdleMs !== null);
+}

@@ -1,0 +1,273 @@
+// Servers whose lists are remembered: published before they run, started on demand, stopped when idle.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { BackendConfig } from "../../../../src/config/snapshot.ts";
+import { linkFailure } from "../../../../src/gateway/backends/links/backend-link.ts";
+import { RememberedLists } from "../../../../src/gateway/backends/remembered/remembered-lists.ts";
+import { silentLogger } from "../../../../src/runtime/log/log.ts";
+import { createManualClock, settle } from "../../../support/manual-clock.ts";
+import { type Bench, bench } from "./backend-pool-bench.ts";
+import { backendConfig, callOf, createClient, errorText, fromInstance } from "./scripted-instance.ts";
+
+const IDLE_MS = 60_000;
+const ASKED_MS = 5_000;
+const DAY_MS = 86_400_000;
+const NEEDED: Partial<BackendConfig> = { start: "on-demand" };
+const STOPPED: Partial<BackendConfig> = { start: "on-demand", stopWhenIdleMs: IDLE_MS };
+
+/** What an earlier run has left. */
+async function remembers(...tools: string[]): Promise<RememberedLists> {
+  const remembered = new RememberedLists({ clock: createManualClock(), logger: silentLogger });
+  const b = bench({}, { remembered });
+  await b.applied(backendConfig("a"));
+  await b.comesUp(...tools);
+  await b.pool[Symbol.asyncDispose]();
+  return remembered;
+}
+
+async function begun(change: Parameters<typeof backendConfig>[1], ...tools: string[]): Promise<Bench> {
+  const b = bench({}, { remembered: await remembers(...tools) });
+  b.apply(backendConfig("a", change));
+  return b;
+}
+
+describe("remembered lists", () => {
+  it("B2 a start publishes what a server listed last before anything runs, and calls wait for it", async () => {
+    const b = await begun({}, "one");
+    b.is({ names: ["one"], starts: 0 });
+    await settle();
+    b.is({ names: ["one"], starts: 1, phase: "Initializing" });
+    const call = b.call();
+    let changes = 0;
+    b.pool.onPublished(() => changes++);
+    await b.comesUp("one");
+    assert.deepEqual([await b.answered(call), changes], [1, 0]);
+  });
+
+  it("B2 what the server lists otherwise is one change", async () => {
+    const b = await begun({}, "one");
+    await settle();
+    let changes = 0;
+    b.pool.onPublished(() => changes++);
+    await b.comesUp("one", "two");
+    assert.deepEqual([b.names(), changes], [["one", "two"], 1]);
+  });
+
+  it("B2 a server that does not start any more is hidden, as one that has failed", async () => {
+    const b = await begun({}, "one");
+    await settle();
+    const call = b.call();
+    await b.dies("no such program");
+    b.is({ names: [], phase: "Failed" });
+    assert.match(errorText(await call), /no such program/);
+  });
+
+  it("B2 another connection has no part in them", async () => {
+    const b = await begun({ command: "other" }, "one");
+    await settle();
+    b.is({ names: [], phase: "Initializing" });
+  });
+});
+
+describe("on demand", () => {
+  it("B2 it is asleep until a call needs it: 200 at once start one process, and each is answered once", async () => {
+    const b = await begun(NEEDED, "one");
+    await settle();
+    b.is({ names: ["one"], starts: 0, instances: 0, phase: "Asleep", codes: [] });
+    assert.equal(b.pool.readiness("a"), "asleep");
+    assert.equal(b.view().server?.name, "a");
+    const calls = Array.from({ length: 200 }, () => b.call());
+    await settle();
+    b.is({ starts: 1, names: ["one"] });
+    assert.equal(b.pool.readiness("a"), "asleep");
+    await b.comesUp("one");
+    assert.equal(b.script.last.calls.length, 200);
+    b.script.last.answer();
+    assert.deepEqual(new Set((await Promise.all(calls)).map(fromInstance)), new Set([1]));
+    await b.clock.advance(DAY_MS);
+    b.is({ starts: 1, instances: 1, phase: "Ready" });
+  });
+
+  it("B2 a call for what does not come up ends within its own time, or with the reason", async () => {
+    const b = await begun(NEEDED, "one");
+    await settle();
+    const call = b.call();
+    await settle();
+    await b.clock.advance(60_000);
+    assert.match(errorText(await call), /backend a was not ready within the call's 60 s/);
+    const other = b.call();
+    await b.dies("no such program");
+    assert.match(errorText(await other), /no such program; it is tried again in/);
+    b.is({ phase: "Failed", names: [] });
+  });
+
+  it("B2 a server that never listed is started once to be asked, and stops when nobody uses it", async () => {
+    const remembered = new RememberedLists({ clock: createManualClock(), logger: silentLogger });
+    const b = bench({}, { remembered });
+    await b.applied(backendConfig("a", NEEDED));
+    b.is({ starts: 1, phase: "Initializing" });
+    await b.comesUp("one");
+    b.is({ phase: "Ready" });
+    await b.clock.advance(ASKED_MS);
+    b.is({ phase: "Asleep", names: ["one"], instances: 0 });
+    await b.clock.advance(DAY_MS - ASKED_MS - 1);
+    b.is({ starts: 1 });
+    await b.clock.advance(1_000);
+    b.is({ starts: 2 });
+    await b.comesUp("one");
+    await b.clock.advance(ASKED_MS);
+    b.is({ phase: "Asleep" });
+  });
+
+  it("B2 one that was asked and used meanwhile goes on", async () => {
+    const b = bench();
+    await b.applied(backendConfig("a", NEEDED));
+    await b.comesUp("one");
+    await b.answered(b.call());
+    await b.clock.advance(10 * ASKED_MS);
+    b.is({ phase: "Ready", starts: 1 });
+  });
+
+  it("B2 a person's restart starts it, and it goes on", async () => {
+    const b = await begun(NEEDED, "one");
+    await settle();
+    b.pool.restart("a");
+    await settle();
+    b.is({ starts: 1 });
+    await b.comesUp("two");
+    await b.clock.advance(10 * ASKED_MS);
+    b.is({ phase: "Ready", names: ["two"] });
+  });
+
+  it("B2 a subscription wakes it", async () => {
+    const b = await begun(STOPPED, "one");
+    await settle();
+    const client = createClient("0");
+    const reply = b.pool.subscribe("a", "file:///x", client);
+    await settle();
+    await b.comesUp("one");
+    assert.deepEqual(await reply, { result: {} });
+    await b.clock.advance(3 * IDLE_MS);
+    b.is({ phase: "Ready" });
+    b.pool.forget(client);
+    await b.clock.advance(3 * IDLE_MS);
+    b.is({ phase: "Asleep", instances: 0 });
+  });
+
+  it("B2 a client's own instance is started by its call, beside the shared one, and both stop", async () => {
+    const b = await begun({ ...STOPPED, instances: "per-client" }, "one");
+    await settle();
+    b.is({ phase: "Asleep" });
+    const client = createClient("0");
+    const call = b.pool.call("a", callOf(client));
+    await settle();
+    await b.comesUp("one");
+    await b.comesUp("one");
+    b.is({ starts: 2, instances: 2 });
+    assert.equal(await b.answered(call), 2);
+    await b.clock.advance(4 * IDLE_MS);
+    b.is({ phase: "Asleep", instances: 0, names: ["one"] });
+    const again = b.pool.call("a", callOf(client));
+    await settle();
+    await b.comesUp("one");
+    await b.comesUp("one");
+    assert.equal(await b.answered(again), 4);
+  });
+
+  it("B2 an edit of what is published leaves it asleep, another program is asked", async () => {
+    const b = await begun(NEEDED, "one", "two");
+    await settle();
+    const none = { allow: null, deny: [] };
+    const filters = { tools: { allow: null, deny: ["two"] }, resources: none, prompts: none };
+    await b.applied(backendConfig("a", { ...NEEDED, filters }));
+    b.is({ starts: 0, phase: "Asleep" });
+    await b.applied(backendConfig("a", { ...NEEDED, command: "other" }));
+    b.is({ starts: 1 });
+    await b.applied(backendConfig("a"));
+    await b.comesUp("one");
+    b.is({ phase: "Ready" });
+  });
+
+  it("B2 what cannot sleep says why", async () => {
+    const connection = { type: "streamable-http", url: "http://127.0.0.1:9/", headers: {} } as const;
+    const b = bench();
+    await b.applied(backendConfig("a", { ...NEEDED, connection }));
+    await b.comesUp("one");
+    b.is({ phase: "Ready", codes: ["never_sleeps"] });
+    await b.clock.advance(10 * ASKED_MS);
+    b.is({ phase: "Ready", starts: 1 });
+  });
+});
+
+describe("stopped when idle", () => {
+  const running = async (): Promise<Bench> => {
+    const b = await begun(STOPPED, "one");
+    await settle();
+    const call = b.call();
+    await settle();
+    await b.comesUp("one");
+    await b.answered(call);
+    return b;
+  };
+
+  it("B2 it stops after its time without a call, its lists stay, and the next call starts it", async () => {
+    const b = await running();
+    await b.clock.advance(IDLE_MS - 1);
+    const call = b.call();
+    await b.clock.advance(2 * IDLE_MS);
+    b.is({ phase: "Ready" });
+    await b.answered(call);
+    await b.clock.advance(IDLE_MS - 1);
+    b.is({ phase: "Ready" });
+    await b.clock.advance(1);
+    b.is({ phase: "Asleep", names: ["one"], instances: 0, restarts: 0 });
+    const next = b.call();
+    await settle();
+    await b.comesUp("one");
+    assert.equal(await b.answered(next), 2);
+  });
+
+  it("B2 an orderly end while idle is no failure; in a call, or with an error, it is one", async () => {
+    const orderly = { ...linkFailure("closed", "ended with exit code 0"), isOrderly: true as const };
+    const b = await running();
+    const { last } = b.script;
+    last.see({ state: { kind: "ended", wasReady: true, failure: orderly, wasIdle: true } });
+    await settle();
+    b.is({ phase: "Asleep", restarts: 0, names: ["one"] });
+    const other = await running();
+    await other.dies("it crashed");
+    other.is({ phase: "Degraded", restarts: 1 });
+    await other.clock.advance(1_000);
+    other.is({ starts: 2 });
+  });
+
+  it("B2 a server that starts with the gateway sleeps, too", async () => {
+    const b = bench();
+    await b.applied(backendConfig("a", { stopWhenIdleMs: IDLE_MS }));
+    await b.comesUp("one");
+    await b.clock.advance(IDLE_MS);
+    b.is({ phase: "Asleep", names: ["one"] });
+    const call = b.call();
+    await settle();
+    await b.comesUp("one");
+    assert.equal(await b.answered(call), 2);
+  });
+
+  it("B2 one that cannot run twice ends before it starts again", async () => {
+    const b = bench();
+    await b.applied(backendConfig("a", { ...STOPPED, replace: "stop-first" }));
+    await b.comesUp("one");
+    const gate = Promise.withResolvers<void>();
+    b.script.closeGate = gate.promise;
+    await b.clock.advance(ASKED_MS);
+    b.is({ phase: "Asleep", instances: 1 });
+    const call = b.call();
+    await settle();
+    b.is({ starts: 1, names: ["one"] });
+    gate.resolve();
+    await settle();
+    b.is({ starts: 2 });
+    await b.comesUp("one");
+    assert.equal(await b.answered(call), 2);
+  });
+});

@@ -1,0 +1,185 @@
+// Servers that are there at once and run when they are needed: real programs behind the real daemon, which is killed,
+// hands over and comes back while they sleep, wake and end.
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { test } from "node:test";
+import { eventually } from "../support/eventually.ts";
+import { LIGHT_SERVER } from "./fixture-programs.ts";
+import { type GatewayRig, handOver, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
+
+const MODULES = path.resolve(import.meta.dirname, "../../node_modules/@modelcontextprotocol");
+const EVERYTHING = path.join(MODULES, "server-everything/dist/index.js");
+const FILESYSTEM = path.join(MODULES, "server-filesystem/dist/index.js");
+const NEEDED = { start: "on-demand" } as const;
+const STOPPED = { start: "on-demand", stop_when_idle: 1 } as const;
+
+const untilAsleep = (rig: GatewayRig, ...names: readonly string[]): Promise<unknown> =>
+  Promise.all(
+    names.map((name) => rig.untilBackend(name, ({ phase, pid }) => phase === "Asleep" && pid === null)),
+  );
+
+/** The servers that run, without what starts and watches them. */
+async function servers(rig: GatewayRig): Promise<readonly string[]> {
+  const lines = await Promise.all(
+    (await rig.processes()).map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")),
+  );
+  return lines.filter((line) => [EVERYTHING, FILESYSTEM, LIGHT_SERVER].some((one) => line.includes(one)));
+}
+
+async function toolsOf(rig: GatewayRig): Promise<readonly string[]> {
+  const client = await rig.connect();
+  const names = await client.tools();
+  await client[Symbol.asyncDispose]();
+  return names.toSorted();
+}
+
+test("B2 sleeping servers are listed at once after a restart, kill -9 and a handover, and one call wakes one", async (t) => {
+  const everything = nodeBackend(EVERYTHING, ["stdio"], NEEDED);
+  const files = nodeBackend(FILESYSTEM, ["/"], NEEDED);
+  const rig = await startGatewayRig(t, { backends: { everything, files } }, { kept: true });
+  await untilAsleep(rig, "everything", "files");
+  const all = await toolsOf(rig);
+  assert.ok(all.includes("echo") && all.includes("list_directory"));
+  assert.deepEqual(await servers(rig), []);
+
+  await handOver(rig);
+  assert.deepEqual(await toolsOf(rig), all);
+  await untilAsleep(rig, "everything", "files");
+
+  const [client, folder] = [await rig.connect(), rig.folder];
+  assert.match(await client.call("list_directory", { path: folder }), /home/);
+  await rig.untilBackend("files", ({ phase, pid }) => phase === "Ready" && pid !== null);
+  await untilAsleep(rig, "everything");
+
+  if (await rig.killDaemon()) await rig.comeBack();
+  assert.deepEqual(await toolsOf(rig), all);
+  await untilAsleep(rig, "everything", "files");
+  await eventually(async () => (await servers(rig)).length === 0);
+  assert.match(await (await rig.connect()).call("echo", { message: "awake" }), /awake/);
+});
+
+test("B2 200 calls at once wake one process, and each is answered", async (t) => {
+  const rig = await startGatewayRig(t, { backends: { light: nodeBackend(LIGHT_SERVER, [], STOPPED) } });
+  await untilAsleep(rig, "light");
+  const client = await rig.connect();
+  const calls = Array.from({ length: 200 }, (_, at) => client.call("echo", { text: `${at}` }));
+  await rig.untilBackend("light", ({ phase, instances }) => phase === "Ready" && instances === 1);
+  assert.equal((await servers(rig)).length, 1);
+  assert.deepEqual(
+    await Promise.all(calls),
+    Array.from({ length: 200 }, (_, at) => `${at}`),
+  );
+  await untilAsleep(rig, "light");
+  assert.deepEqual(await servers(rig), []);
+});
+
+/** A server of the tools in a file, which may also end by itself, hang or be gone. */
+const SCRIPT = `
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+const said = JSON.parse(readFileSync(process.argv[2], "utf8"));
+if (said.fails) process.exit(3);
+const send = (message) => process.stdout.write(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\\n");
+createInterface({ input: process.stdin }).on("line", (line) => {
+  const { id, method, params } = JSON.parse(line);
+  if (said.hangs || id === undefined) return;
+  if (method === "initialize") {
+    const { protocolVersion } = params;
+    send({ id, result: { protocolVersion, capabilities: { tools: {} }, serverInfo: { name: "said", version: "1" } } });
+  } else if (method === "tools/list") {
+    send({ id, result: { tools: said.tools.map(([name, description]) => ({ name, description, inputSchema: { type: "object" } })) } });
+  } else if (method === "tools/call") {
+    send({ id, result: { content: [{ type: "text", text: "called " + params.name }] } });
+    if (said.endsAfterCall) setTimeout(() => process.exit(0), 300);
+  } else send({ id, error: { code: -32601, message: "unknown" } });
+});
+`;
+
+async function startSaid(t: Parameters<typeof startGatewayRig>[0], more: Section, said: object) {
+  const rig = await startGatewayRig(t, { backends: {} });
+  const [program, file] = [path.join(rig.folder, "said.mjs"), path.join(rig.folder, "said.json")];
+  const say = (next: object): Promise<void> => writeFile(file, JSON.stringify(next));
+  await writeFile(program, SCRIPT);
+  await say(said);
+  await rig.edit({ backends: { said: nodeBackend(program, [file], more) } });
+  await untilAsleep(rig, "said");
+  return { rig, say, client: await rig.connect() };
+}
+
+test("B2 what changed or vanished while its server slept is not called, until it was listed again", async (t) => {
+  const tools = [
+    ["one", "First"],
+    ["two", "Second"],
+    ["three", "Third"],
+  ];
+  const { rig, say, client } = await startSaid(t, NEEDED, { tools });
+  assert.deepEqual((await client.tools()).toSorted(), ["one", "three", "two"]);
+  await say({
+    tools: [
+      ["one", "First"],
+      ["three", "Another"],
+    ],
+  });
+  const [one, two, three] = await Promise.allSettled(
+    ["one", "two", "three"].map((name) => client.call(name, {})),
+  );
+  assert.equal(one?.status === "fulfilled" ? one.value : "", "called one");
+  assert.notEqual(two?.status === "fulfilled" ? two.value : "", "called two");
+  assert.notEqual(three?.status === "fulfilled" ? three.value : "", "called three");
+  assert.deepEqual((await client.tools()).toSorted(), ["one", "three"]);
+  assert.equal(await client.call("three", {}), "called three");
+  await rig.untilBackend("said", ({ phase }) => phase === "Ready");
+});
+
+test("B2 with pin = block, a tool that is new or changed after the sleep waits for approval", async (t) => {
+  const { say, client } = await startSaid(
+    t,
+    { ...NEEDED, pin: "block" },
+    {
+      tools: [
+        ["one", "First"],
+        ["two", "Second"],
+      ],
+    },
+  );
+  await say({
+    tools: [
+      ["one", "Another"],
+      ["two", "Second"],
+      ["new", "New"],
+    ],
+  });
+  const answers = await Promise.allSettled(["one", "new"].map((name) => client.call(name, {})));
+  for (const answer of answers) {
+    assert.doesNotMatch(answer.status === "fulfilled" ? answer.value : "", /^called/);
+  }
+  assert.equal(await client.call("two", {}), "called two");
+  assert.deepEqual(await client.tools(), ["two"]);
+});
+
+test("B2 a server that no longer starts says why, and one that hangs at its start fails the call in time", async (t) => {
+  const tools = [["one", "First"]];
+  const timeouts = { init: 2, call: 3 };
+  const { rig, say, client } = await startSaid(t, { ...STOPPED, timeouts }, { tools });
+  await say({ tools, fails: true });
+  await assert.rejects(client.call("one", {}), /exit code 3/);
+  await say({ tools });
+  await rig.untilBackend("said", ({ phase }) => phase === "Ready");
+  assert.equal(await client.call("one", {}), "called one");
+  await untilAsleep(rig, "said");
+  await say({ tools, hangs: true });
+  const began = performance.now();
+  await assert.rejects(client.call("one", {}));
+  assert.ok(performance.now() - began < 10_000);
+});
+
+test("B2 a server that ends by itself while idle sleeps, and counts as no failure", async (t) => {
+  const { rig, client } = await startSaid(t, NEEDED, { tools: [["one", "First"]], endsAfterCall: true });
+  for (let turn = 0; turn < 3; turn++) {
+    assert.equal(await client.call("one", {}), "called one");
+    await untilAsleep(rig, "said");
+  }
+  const { restarts, conditions } = await rig.backend("said");
+  assert.deepEqual([restarts, conditions], [0, []]);
+});
