@@ -6,8 +6,9 @@ import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../ru
 import { harmless } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { actAsOwner } from "./input/act-as-owner.ts";
-import type { CommandContext, MakeContext, StandardInput } from "./input/command.ts";
+import type { CommandContext, MakeContext } from "./input/command.ts";
 import { readMonitorArguments } from "./input/monitor-arguments.ts";
+import type { StandardInput } from "./input/standard-input.ts";
 import { runPlainCommand } from "./program/plain-commands.ts";
 import { paintFor, type TerminalStyle, terminalStyle } from "./views/terminal-style.ts";
 
@@ -146,6 +147,7 @@ function makeContext(
     command: "",
     json: false,
     home: place.home,
+    elsewhere: null,
     configPath: configFile === null ? null : resolve(expandPath(configFile, place.userHome)),
     stdoutStyle: terminalStyle(stdout, process.env),
     isTerminal: stdout.isTTY === true,

@@ -13,7 +13,7 @@ interface DemoOptions extends Omit<StageOptions, "carry"> {
   /**
    * How to show the live view; null: the scripted story is played instead, because there is no terminal view.
    */
-  readonly view: Pick<LiveOptions, "style" | "yieldInterrupts"> | null;
+  readonly view: Pick<LiveOptions, "style"> | null;
   readonly style: TerminalStyle;
   readonly print: (text: string) => void;
 }

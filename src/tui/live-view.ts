@@ -1,20 +1,18 @@
 // The live view while it is shown: its data source and screens, and what its end restores.
+
+import { connectionTo, startDaemonLink } from "../api/client/daemon-link.ts";
 import type { HttpEndpoint } from "../api/client/http-exchange.ts";
 import { MountaineerError } from "../runtime/errors.ts";
 import { settledWithin, systemClock } from "../runtime/time/clock.ts";
-import { connectionTo, startDaemonLink } from "./link/daemon-link.ts";
 import { createScreens } from "./screens.ts";
 import { startSyncSession } from "./sync/sync-session.ts";
 import { createFrame, type Frame, type Strip } from "./terminal/frame.ts";
-import { createLentTerminal } from "./terminal/lent-terminal.ts";
 import { createPrompt } from "./terminal/prompt.ts";
 import type { TuiStyle } from "./terminal/terminal-style.ts";
 import { createRedraws, renderApp } from "./tui-app.ts";
 
 /** How long to wait for a save under way when the user leaves, ms. */
 const SAVE_WAIT_MS = 5_000;
-/** How long to wait for the editor to exit after its signal, ms. */
-const EDITOR_END_MS = 5_000;
 const UNCAUGHT = ["uncaughtException", "unhandledRejection"] as const;
 
 export interface TuiOptions {
@@ -29,27 +27,22 @@ export interface TuiOptions {
   readonly screen: string | null;
   /** Lines above every screen. */
   readonly strip?: Strip;
-  /** Leaves Ctrl-C to another program until the result is disposed. */
-  readonly yieldInterrupts: () => Disposable;
   /** Ends the live view. */
   readonly signal: AbortSignal;
 }
 
 export async function showLiveView(options: TuiOptions): Promise<void> {
-  const { home, configPath, endpoint, style, screen, strip, yieldInterrupts, signal } = options;
+  const { home, configPath, endpoint, style, screen, strip, signal } = options;
   signal.throwIfAborted();
   const leave = new AbortController();
   const until = AbortSignal.any([signal, leave.signal]);
   const link = startDaemonLink({ connect: connectionTo(home, endpoint, until), signal: until });
   const session = startSyncSession({ link, configPath, signal: until });
   const prompt = createPrompt(until);
-  const lent = createLentTerminal(yieldInterrupts, until);
   using redraws = createRedraws(systemClock);
   const context = {
     link,
     prompt,
-    edit: lent.edit,
-    style,
     signal: until,
     clock: systemClock,
     sync: session,
@@ -64,7 +57,7 @@ export async function showLiveView(options: TuiOptions): Promise<void> {
     onChange: redraws.due,
     signal: until,
   });
-  const app = renderApp({ frame, redraws, lent, style });
+  const app = renderApp({ frame, redraws, style });
   const end = (): void => app.unmount();
   signal.addEventListener("abort", end, { once: true });
   // The input ends when the terminal is closed.
@@ -83,11 +76,6 @@ export async function showLiveView(options: TuiOptions): Promise<void> {
     signal.removeEventListener("abort", end);
     process.stdin.off("end", end);
     for (const event of UNCAUGHT) process.off(event, end);
-    const ended = lent.editing?.catch((error: unknown) => {
-      // Rethrows the error, because its hint names the file with the edited text.
-      if (signal.aborted) throw error;
-    });
-    if (ended !== undefined) await settledWithin(systemClock, EDITOR_END_MS, ended);
   }
   signal.throwIfAborted();
 }

@@ -11,13 +11,12 @@ import {
   useWindowSize,
 } from "ink";
 import { createElement as h, type ReactElement, useEffect, useSyncExternalStore } from "react";
+import { createStore } from "../runtime/store.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { createThrottle } from "../runtime/time/throttle.ts";
 import type { Frame } from "./terminal/frame.ts";
 import { keysOf } from "./terminal/key.ts";
-import type { LentTerminal } from "./terminal/lent-terminal.ts";
 import type { Line, Tone } from "./terminal/line.ts";
-import { createStore } from "./terminal/store.ts";
 import { symbolsFor, type TuiStyle } from "./terminal/terminal-style.ts";
 
 /** 20 redraws a second look smooth, and bound the cost of any number of changes. */
@@ -35,7 +34,6 @@ export function createRedraws(clock: Clock) {
 interface TuiAppProps {
   readonly frame: Frame;
   readonly redraws: ReturnType<typeof createRedraws>;
-  readonly lent: Pick<LentTerminal, "editing" | "suspend">;
   readonly style: TuiStyle;
 }
 
@@ -51,16 +49,13 @@ export function renderApp(props: TuiAppProps): Instance {
   });
 }
 
-function TuiApp({ frame, redraws, lent, style }: TuiAppProps): ReactElement {
-  const { exit, suspendTerminal } = useApp();
-  lent.suspend = suspendTerminal;
+function TuiApp({ frame, redraws, style }: TuiAppProps): ReactElement {
+  const { exit } = useApp();
   const { columns: width, rows: height } = useWindowSize();
   useSyncExternalStore(redraws.count.subscribe, redraws.count.get);
 
   useInput((input, key) => {
     for (const pressed of keysOf(input, key)) {
-      // While the editor starts, keys are meant for it.
-      if (lent.editing !== null) return;
       if (!frame.press(pressed)) continue;
       exit();
       return;
@@ -74,7 +69,6 @@ function TuiApp({ frame, redraws, lent, style }: TuiAppProps): ReactElement {
   });
 
   usePaste((text) => {
-    if (lent.editing !== null) return;
     frame.paste(text);
     redraws.now();
   });

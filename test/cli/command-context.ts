@@ -8,6 +8,7 @@ export function contextOf(home: string, changes: Partial<CommandContext> = {}): 
     command: "mount",
     json: false,
     configPath: null,
+    elsewhere: null,
     stdoutStyle: { width: 80, color: false, unicode: false },
     isTerminal: false,
     stdin: process.stdin,

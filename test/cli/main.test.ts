@@ -70,7 +70,7 @@ describe("the command line", { concurrency: 3 }, () => {
     const home = await temporaryFolder(t);
     const bare = await runCommand([], { home });
     assert.deepEqual([bare.code, bare.stderr], [0, ""]);
-    assert.match(bare.stdout, /^Mountaineer \S+ keeps your NAS mounted/);
+    assert.match(bare.stdout, /^Mountaineer \S+ keeps your NAS shares mounted/);
     for (const command of ["demo", "init", "up"])
       assert.match(bare.stdout, new RegExp(`^ {2}mountaineer ${command} {2,}\\w`, "m"));
     assert.match(bare.stdout, /\nmountaineer --help lists all commands\.\n$/);

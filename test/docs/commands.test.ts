@@ -312,7 +312,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
 
   "mountaineer tui": running(NEEDS_TERMINAL, 2),
   "mountaineer tui --screen sync": running(NEEDS_TERMINAL, 2),
-  "mountaineer tui --plain": running(/live, in lines of text/),
   "NO_COLOR=1 mountaineer tui": running(NEEDS_TERMINAL, 2),
   "mountaineer fleet init": { elsewhere: "test/cli/fleet/fleet-commands.test.ts" },
   "mountaineer fleet init --name nas --listen nas.local:4222 --no-invite": {

@@ -45,13 +45,6 @@ export interface Scene extends AsyncDisposable {
   save(text: string): Promise<void>;
 }
 
-/** A program for VISUAL: asks for a line, and runs `command` of the shell with it as `$typed` and the file as `$1`. */
-export async function editorThat(t: TestContext, command: string): Promise<string> {
-  const path = join(await temporaryFolder(t), "editor");
-  await writeFile(path, `#!/bin/sh\nprintf 'my editor:'\nIFS= read -r typed\n${command}\n`, { mode: 0o755 });
-  return path;
-}
-
 /** A home, and a terminal that runs the live view for it. */
 export async function openScene(t: TestContext, options: SceneOptions = {}): Promise<Scene> {
   const folder = await temporaryFolder(t);

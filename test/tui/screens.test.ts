@@ -2,13 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import type { StatusReport, StepResult } from "../../src/api/contract/contract.ts";
-import type { AuditEntry, AuditRequest, LogLine, LogRequest } from "../../src/api/contract/records.ts";
-import type { Rights } from "../../src/api/operations/operation.ts";
+import type { LogLine, LogRequest } from "../../src/api/contract/records.ts";
 import type { InputOf } from "../../src/api/operations/operations.ts";
 import { MountaineerError } from "../../src/runtime/errors.ts";
 import { startRig } from "../api/management-rig.ts";
 import { scriptedConfig } from "../api/sample-config.ts";
-import { gatewayReport, sampleAudit, sampleBackend, scriptedGateway } from "../api/sample-gateway.ts";
+import { gatewayReport, sampleBackend, scriptedGateway } from "../api/sample-gateway.ts";
 import { sampleResult, sampleShare, scriptedControl } from "../api/sample-report.ts";
 import { eventually } from "../support/eventually.ts";
 import { MOUNTAINEER, openScene, row, type Scene } from "./scene.ts";
@@ -119,12 +118,16 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
       await terminal.until("Failed over from Thunderbolt");
       await terminal.shows((lines) => {
         const [header = ""] = lines;
-        for (const word of ["[d Home]", "S Shares", "v Servers", "e Activity", "g Settings", "● connected"])
+        for (const word of ["[d Home]", "S Shares", "v Servers", "e Activity", "s Settings", "● connected"])
           assert.ok(header.includes(word), header);
         const text = lines.map((line) => line.trim()).join(" ");
         assert.ok(text.includes(hint), text);
         assert.ok(text.indexOf(hint) < text.indexOf("Shares (1)"), text);
       });
+      await terminal.press("$");
+      await terminal.until("mountaineer unmount --share CORE");
+      await terminal.press("x");
+      await terminal.until("Shares (1)");
       assert.match((await terminal.lines()).at(-1) ?? "", /\? help {2}q quit/);
       await terminal.press("Enter");
       await terminal.until("Share CORE");
@@ -142,6 +145,52 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     });
   }
 
+  test("F2 a server's tools are switched off and on by a key, and the command for it is said", async (t) => {
+    const off = new Set<string>();
+    const tool = (name: string, backend: string) => ({
+      ...{ name, backend, original_name: name, description: `Does ${name}.`, input_schema: {} },
+    });
+    const all = [tool("look", "files"), tool("wipe", "files"), tool("walk", "web")];
+    const gateway = {
+      ...scriptedGateway(),
+      tools: async () => ({
+        tools: all.filter(({ name }) => !off.has(name)),
+        off: all.flatMap(({ name, backend }) => (off.has(name) ? [{ name, backend }] : [])),
+      }),
+      async switchTools({ tools, on }: InputOf<"switchTools">) {
+        for (const name of tools) on ? off.delete(name) : off.add(name);
+        return { switched: [...tools] };
+      },
+    };
+    const status = gatewayReport([sampleBackend({ name: "files" }), sampleBackend({ name: "web" })]);
+    const { home } = await startRig(t, {
+      control: { ...scriptedControl(), status: () => status },
+      config: scriptedConfig(),
+      gateway,
+    });
+    const command = `exec ${MOUNTAINEER} tui --screen servers`;
+    await using scene = await openScene(t, { columns: 100, mountaineerHome: home, command });
+    const { terminal } = scene;
+    await terminal.until("▸ ● files");
+    await terminal.press("c");
+    await terminal.until("2 on, 0 off  only files");
+    await terminal.press("Down", "o");
+    await terminal.until("1 on, 1 off");
+    assert.deepEqual([...off], ["wipe"]);
+    await terminal.press("$");
+    await terminal.until("mountaineer tools enable wipe");
+    await terminal.press("x", "o");
+    await terminal.until("2 on, 0 off");
+    await terminal.press("Escape");
+    await terminal.until("▸ ● look");
+    await terminal.press("Escape");
+    await terminal.until("walk");
+    await terminal.press("/", "walk", "Enter");
+    await terminal.until(hasNot("look"));
+    await terminal.press("Enter");
+    await terminal.until("Does walk.");
+  });
+
   test("F2 a view with nothing to list says what begins it", async (t) => {
     const { gateway: _gateway, backends: _backends, ...report } = READY;
     const { home } = await startRig(t, {
@@ -151,37 +200,6 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
     const command = `exec ${MOUNTAINEER} tui --screen servers`;
     await using scene = await openScene(t, { columns: 80, mountaineerHome: home, command });
     await scene.terminal.until("no MCP server yet: mountaineer backends add NAME");
-  });
-
-  test("F2 keys typed while the screen that the palette chose is loading go to that screen, and to no other", async (t) => {
-    const config = scriptedConfig();
-    const asked = Promise.withResolvers<void>();
-    const answer = Promise.withResolvers<void>();
-    const slow = {
-      ...config,
-      async config(_: null, signal: AbortSignal, rights: Rights) {
-        asked.resolve();
-        await answer.promise;
-        return config.config(null, signal, rights);
-      },
-    };
-    const { home } = await startRig(t, {
-      control: { ...scriptedControl(), status: () => READY },
-      config: slow,
-    });
-    await using scene = await openScene(t, { mountaineerHome: home, command: `exec ${MOUNTAINEER} tui` });
-    const { terminal } = scene;
-    await terminal.until("● CORE");
-    await terminal.press(":", "to config");
-    await terminal.until("▸ go to Config");
-    await terminal.press("Enter");
-    await asked.promise;
-    await terminal.press("h", "r");
-    // What is behind them has been drawn, so that they have been read.
-    await terminal.resize(100, 30);
-    await terminal.until((lines) => lines.length === 30 && /\[g Config\]/.test(lines[1] ?? ""));
-    answer.resolve();
-    await terminal.until("Roll back to version 0");
   });
 
   test("F2 ten thousand events a second neither hold keys up nor are lost without a word; sizes change meanwhile", async (t) => {
@@ -220,43 +238,9 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
   });
 });
 
-// Logs and audit in a real terminal, over a management server whose records the test decides.
-const RECORDS = 250;
-
-/** Newest first; every fifth is denied, and the backends take turns. */
-const AUDIT: readonly AuditEntry[] = Array.from({ length: RECORDS }, (_, index): AuditEntry => {
-  const number = RECORDS - index;
-  return {
-    time: new Date(Date.UTC(2026, 0, 5, 12, 0, number)).toISOString(),
-    kind: "request",
-    principal: number % 2 === 0 ? "ada" : "grace",
-    method: "tools/call",
-    target: `tool:look_${number}`,
-    backend: number % 2 === 0 ? "files" : "web",
-    outcome: number % 5 === 0 ? "denied" : "ok",
-    duration_ms: number,
-    arguments: { path: `/data/${number}`, note: "\u001b[31mred" },
-  };
-});
-
-function pageOf({ limit = 100, before, backend, tool, principal, outcome, text }: AuditRequest) {
-  const wanted = AUDIT.filter(
-    (record) =>
-      (backend === undefined || record.backend === backend) &&
-      (tool === undefined || record.target === `tool:${tool}`) &&
-      (principal === undefined || record.principal === principal) &&
-      (outcome === undefined || record.outcome === outcome) &&
-      (text === undefined || JSON.stringify(record).includes(text)),
-  );
-  const from = before === undefined ? 0 : Number(/\.(\d+)$/.exec(before)?.[1]);
-  const end = from + limit;
-  const more = end < wanted.length;
-  return sampleAudit({ records: wanted.slice(from, end), more, next: more ? `1-1.${end}` : null });
-}
-
+// Logs in a real terminal, over a management server whose records the test decides.
 interface Records {
   readonly scene: Scene;
-  readonly asked: AuditRequest[];
   readonly log: LogLine[];
   /** Of the backend web, oldest first. */
   readonly lines: string[];
@@ -265,7 +249,6 @@ interface Records {
 }
 
 async function openRecords(t: TestContext, screen: string): Promise<Records & AsyncDisposable> {
-  const asked: AuditRequest[] = [];
   const log: LogLine[] = [];
   const lines: string[] = [];
   const gateway = {
@@ -273,13 +256,9 @@ async function openRecords(t: TestContext, screen: string): Promise<Records & As
     async logs({ backend }: { backend: string }) {
       return { lines: backend === "web" ? [...lines] : [`${backend} started`] };
     },
-    async audit(request: AuditRequest) {
-      asked.push(request);
-      return pageOf(request);
-    },
   };
   const status = gatewayReport([sampleBackend({ name: "files" }), sampleBackend({ name: "web" })]);
-  const records = { asked, log, lines, failure: null as MountaineerError | null };
+  const records = { log, lines, failure: null as MountaineerError | null };
   const { home } = await startRig(t, {
     control: { ...scriptedControl(), status: () => status },
     config: scriptedConfig(),
@@ -355,52 +334,5 @@ describe("the records in a terminal", { skip: NO_TERMINAL, concurrency: 1 }, () 
     await terminal.until("said before");
     records.failure = null;
     await terminal.until(hasNot("the disk does not answer"));
-  });
-
-  test("F2 audit: newest first, all of a record, older pages as they are reached, filters of every kind", async (t) => {
-    await using records = await openRecords(t, "audit");
-    const { scene, asked } = records;
-    const { terminal } = scene;
-    await terminal.until("100+ records");
-    await terminal.shows((lines) => {
-      assert.match(row(lines, /look_250/), /^▸ .*denied +ada +tool:look_250 {2}on files {2}250 ms$/);
-      assert.match(row(lines, /look_249/), /ok +grace +tool:look_249 {2}on web/);
-    });
-    await terminal.press("Down", "Enter");
-    await terminal.until("/data/249");
-    await terminal.shows((lines) => {
-      row(lines, /outcome: ok/);
-      assert.ok(!lines.join().includes("look_250"));
-    });
-    assert.ok(!(await terminal.painted()).includes("\u001b[31mred"));
-    await terminal.press("Escape");
-    await terminal.until("look_250");
-    await terminal.press("End");
-    await terminal.until("look_151");
-    await terminal.until("200+ records");
-    await terminal.press("End");
-    await terminal.until("  250 records");
-    await terminal.press("End");
-    await terminal.until("▸ 01-05");
-    await terminal.until((lines) => /look_1\b/.test(lines.join("\n")));
-    await terminal.press("n", "b");
-    await terminal.until("only backend files");
-    await terminal.until(hasNot("on web"));
-    await terminal.press("p");
-    await terminal.until("principal ada");
-    await terminal.press("o");
-    await terminal.until("outcome denied");
-    await terminal.until("  25 records");
-    await terminal.press("w");
-    await terminal.until("  1 records");
-    await eventually(() => asked.at(-1)?.tool === "look_250");
-    await terminal.press("Escape");
-    await terminal.until("100+ records");
-    await terminal.press("/", "/data/77", "Enter");
-    await terminal.until("look_77");
-    await terminal.until("  1 records");
-    assert.deepEqual(asked.at(-1), { limit: 100, text: "/data/77" });
-    await terminal.press("Tab");
-    await terminal.until((lines) => /\[e Events\]/.test(lines[1] ?? ""));
   });
 });

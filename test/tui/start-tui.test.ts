@@ -5,9 +5,8 @@ import { describe, test } from "node:test";
 import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { nodeBackend, startGatewayRig } from "../mcp/gateway-rig.ts";
 import { createTestHome } from "../support/daemon.ts";
-import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { CONFIG, editorThat, MOUNTAINEER, openScene, row } from "./scene.ts";
+import { CONFIG, MOUNTAINEER, openScene, row } from "./scene.ts";
 import { NO_TERMINAL, type Terminal } from "./terminal.ts";
 
 describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, () => {
@@ -67,10 +66,9 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     await terminal.until((lines) => /● first +Ready/.test(lines.join("\n")));
   });
 
-  test("B9 left by Ctrl-C right after a save, of the settings or of the file, what was saved is saved", async (t) => {
+  test("B9 left by Ctrl-C right after a save of the settings, what was saved is saved", async (t) => {
     await using scene = await openScene(t, {
       columns: 100,
-      env: { VISUAL: await editorThat(t, 'exec sed -i "$typed" "$1"') },
       command: `${MOUNTAINEER} tui --screen sync; echo "ended with $?"; exec ${MOUNTAINEER} tui`,
     });
     const { home, terminal } = scene;
@@ -81,16 +79,7 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
     await terminal.press("C-s", "C-c");
     // The next view begins with another screen.
     await terminal.until((lines) => /\[d Home\].*● connected/.test(lines[0] ?? ""));
-    await terminal.press("g");
-    await terminal.until("debounce=0.055");
     assert.equal(await readFile(home.configFile, "utf8"), CONFIG.replace("debounce=0.05", "debounce=0.055"));
-    await terminal.press("Enter");
-    await terminal.until("my editor:");
-    await terminal.press("1s/^/# written, /", "Enter");
-    await terminal.until("Save it?");
-    await terminal.press("Enter", "C-c");
-    const expected = `# written, ${CONFIG.replace("debounce=0.05", "debounce=0.055")}`;
-    await eventually(async () => (await readFile(home.configFile, "utf8")) === expected);
   });
 
   test("without colour and without UTF-8 all is still told", async (t) => {

@@ -1,6 +1,6 @@
 // Actions on shares, backends and the daemon, the same in all user interfaces: label, question, and the
 // request to the daemon.
-import { counted } from "../../runtime/text/plain-text.ts";
+import { counted, shellCommand, shellWord } from "../../runtime/text/plain-text.ts";
 import type { BackendStatus, ShareStatus, StatusReport } from "../contract/contract.ts";
 import type { Ask } from "../operations/operations.ts";
 import { type Outcome, outcome, reloadOutcome, stepsOutcome } from "./outcome-words.ts";
@@ -19,6 +19,8 @@ export interface Action {
   readonly name: string;
   /** For a button beside the subject: `Switch to Thunderbolt`. */
   readonly label: string;
+  /** The command line that does the same. */
+  readonly command: string;
   /** Asked before the action; null: the action is harmless. */
   readonly question: Question | null;
   /** False: the action would change nothing in the present state. */
@@ -45,6 +47,7 @@ export function actionsFor({
       id: ["reload"],
       name: "reload the configuration",
       label: "Reload configuration",
+      command: "mountaineer reload",
       question: null,
       isUseful: true,
       perform: async (ask, signal) => reloadOutcome(await ask("reload", {}, signal)),
@@ -53,6 +56,7 @@ export function actionsFor({
       id: ["hand-over"],
       name: "restart the daemon",
       label: "Restart daemon",
+      command: "mountaineer restart",
       question: {
         title: "Restart the daemon?",
         text: "Shares stay mounted, and calls in flight are finished.",
@@ -106,6 +110,7 @@ function shareActions(share: ShareStatus): readonly Action[] {
     id: ["switch", name, target],
     name: `switch ${name} ${words}`,
     label,
+    command: shellCommand`mountaineer switch --share ${name} --to ${target}`,
     question: null,
     isUseful,
     async perform(ask, signal, force) {
@@ -168,10 +173,15 @@ function stepsAction(
     id: [word, ...(shares ?? [])],
     name,
     label,
+    command: sharesCommand(operation, shares),
     question: null,
     isUseful,
     perform: async (ask, signal) => stepsOutcome((await ask(operation, { shares }, signal)).results),
   };
+}
+
+function sharesCommand(word: string, shares: readonly string[] | null): string {
+  return `mountaineer ${word}${(shares ?? []).map((share) => shellCommand` --share ${share}`).join("")}`;
 }
 
 function mountAction(shares: readonly string[] | null, what: string, isUseful: boolean): Action {
@@ -195,6 +205,7 @@ function unmountAction(
     id: ["unmount", ...(shares ?? [])],
     name: `unmount ${what}`,
     label: shares === null ? "Unmount all" : "Unmount",
+    command: sharesCommand("unmount", shares),
     question: {
       title: `Unmount ${what}?`,
       text: `${shares === null ? "They stay" : "It stays"} unmounted until you mount ${shares === null ? "them" : "it"} again.`,
@@ -217,6 +228,7 @@ function backendActions(backend: BackendStatus): readonly Action[] {
     id: ["route", name, target],
     name: `switch ${name} ${words}`,
     label,
+    command: shellCommand`mountaineer switch --backend ${name} --to ${target}`,
     question: null,
     isUseful,
     async perform(ask, signal) {
@@ -250,6 +262,7 @@ function restartAction(
     id: ["restart", ...(names ?? [])],
     name: `restart ${what}`,
     label: names === null ? "Restart all" : "Restart",
+    command: `mountaineer backends restart${(names ?? ["--all"]).map((each) => ` ${shellWord(each)}`).join("")}`,
     question: {
       title: `Restart ${what}?`,
       text: `The running one serves until the new one is ready.${calls}`,

@@ -8,6 +8,7 @@ import { renderAliases } from "../views/place-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
 export const aliasListCommand = command("alias list", {
+  asksElsewhere: true,
   summary: "show every alias, where its link is and where it leads",
   description: "Looks only at the links, never at their targets; changes nothing.",
   examples: {

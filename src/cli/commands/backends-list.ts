@@ -5,6 +5,7 @@ import { showResult } from "../input/options.ts";
 import { listedOr, withGateway } from "../sessions/gateway-session.ts";
 
 export const backendsListCommand = command("backends list", {
+  asksElsewhere: true,
   summary: "show every MCP server, what it publishes and what is wrong",
   description:
     "Changes nothing. Asks the running daemon; without one, starts the backends once, shows the result, and " +

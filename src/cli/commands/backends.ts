@@ -164,6 +164,7 @@ async function enable(
 }
 
 const backendsRestartCommand = command("backends restart", {
+  asksElsewhere: true,
   summary: "restart backends, without losing a call",
   description:
     "The old instance serves until the new one is ready, and finishes its calls; a failed backend is retried at " +
@@ -208,6 +209,7 @@ function requireOneWay(names: readonly string[], all: boolean): void {
 }
 
 const backendsLogsCommand = command("backends logs", {
+  asksElsewhere: true,
   summary: "print a backend's stderr output",
   description:
     "The newest 200 lines, oldest first, across restarts. They are in the daemon's log, too. A server over HTTP " +

@@ -9,6 +9,7 @@ import { askDaemon, findDaemon, returningDaemon, withDaemonOr } from "../session
 import { RUNNING_BACKENDS, withOwnGateway } from "../sessions/gateway-session.ts";
 
 export const clientsCommand = command("clients", {
+  asksElsewhere: true,
   summary: "list the connected MCP clients",
   description:
     "For each client its name, its user, its MCP version and transport, since when it is connected, how many " +

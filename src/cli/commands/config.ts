@@ -29,6 +29,7 @@ const KEY_ARGUMENT = {
 } as const;
 
 const configGetCommand = command("config get", {
+  asksElsewhere: true,
   summary: "print the value of one key",
   description:
     "Its value in the file, else its default. Text is printed without quotes, everything else as TOML.",
@@ -57,6 +58,7 @@ const configGetCommand = command("config get", {
 });
 
 const configSetCommand = command("config set", {
+  asksElsewhere: true,
   summary: "set one key in the configuration file",
   description:
     "Every other byte of the file stays the same. The result is checked as a whole before it is written, and a " +
@@ -76,6 +78,7 @@ const configSetCommand = command("config set", {
 });
 
 const configUnsetCommand = command("config unset", {
+  asksElsewhere: true,
   summary: "remove one key from the configuration file, so that its default applies",
   description: "Works as `config set`. A key that is not in the file is no error.",
   examples: {
@@ -89,6 +92,7 @@ const configUnsetCommand = command("config unset", {
 });
 
 const configShowCommand = command("config show", {
+  asksElsewhere: true,
   summary: "print the configuration file, or all values in effect",
   description:
     "The file as it is; --effective prints every key, with defaults for those not in the file. --json without " +
@@ -149,6 +153,7 @@ const configValidateCommand = command("config validate", {
 });
 
 const configPathCommand = command("config path", {
+  asksElsewhere: true,
   summary: "print where the configuration file is",
   description:
     "The running daemon's file; without a daemon, the file it would use, whether or not it exists.",
@@ -162,6 +167,7 @@ const configPathCommand = command("config path", {
 });
 
 const configEditCommand = command("config edit", {
+  asksElsewhere: true,
   summary: "edit the configuration file in your editor, and check it before saving",
   description:
     "Opens a private copy in $VISUAL, else $EDITOR, else vi; an editor with a window needs its wait option " +
@@ -196,6 +202,7 @@ const configSchemaCommand = command("config schema", {
 });
 
 const configHistoryCommand = command("config history", {
+  asksElsewhere: true,
   summary: "list the accepted configurations, newest first",
   description: "The newest 50 are kept, no matter who made the change. Entry 0 is the running one.",
   examples: {
@@ -212,6 +219,7 @@ const configHistoryCommand = command("config history", {
 });
 
 const configDiffCommand = command("config diff", {
+  asksElsewhere: true,
   summary: "show what changed in the configuration file since an accepted one",
   description:
     "A unified diff from entry N of the history to the current file. With entry 0 it shows which part of the " +
@@ -243,6 +251,7 @@ const configDiffCommand = command("config diff", {
 });
 
 const configRollbackCommand = command("config rollback", {
+  asksElsewhere: true,
   summary: "restore an accepted configuration, as a whole",
   description:
     "Writes entry N of the history into the file, and a running daemon applies it at once. The rollback becomes " +
@@ -294,6 +303,7 @@ export const CONFIG_COMMANDS: GroupedCommands = {
 };
 
 export const approveCommand = command("approve", {
+  asksElsewhere: true,
   summary: "review and approve waiting changes of the configuration",
   description:
     "A change of the file waits for approval if it decides which programs run and was not made by Mountaineer " +

@@ -45,10 +45,7 @@ export const demoCommand = command("demo", {
       program: [execPath, ...execArgv, main],
       keeper: keeperPath(launcherPath()),
       driver,
-      view:
-        script || !isTerminal
-          ? null
-          : { style: context.stdoutStyle, yieldInterrupts: context.yieldInterrupts },
+      view: script || !isTerminal ? null : { style: context.stdoutStyle },
       style: { unicode, paint: paintFor(context.stdoutStyle) },
       print: context.print,
       signal: context.signal,

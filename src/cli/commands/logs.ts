@@ -3,25 +3,43 @@
 import { findPlace } from "../../config/locate.ts";
 import { daemonLogPath } from "../in-process/open.ts";
 import { command } from "../input/command.ts";
+import type { AuditFilter } from "../sessions/show-audit.ts";
 
 const DEFAULT_LINES = 100;
 const MOST_LINES = 1_000_000;
 
+const OF_AUDIT = { implies: { audit: true } } as const;
+
 export const logsCommand = command("logs", {
-  summary: "print the daemon's log",
+  summary: "print the daemon's log, or the audit",
   description:
     "The newest lines of its log file, and of the previous one if the current file has too few. Needs no daemon. " +
-    "-f then follows the log, across rotations, until Ctrl-C.",
+    "-f then follows the log, across rotations, until Ctrl-C. --audit asks the daemon for the records of who asked " +
+    "for what, and what came of it.",
   examples: {
     "mountaineer logs": "see the newest lines",
     "mountaineer logs -f --share CORE": "watch one share",
+    "mountaineer logs --audit --outcome denied": "see which calls were denied",
     [`mountaineer logs --lines 10000 --json | jq -r 'select(.level == "error") | .message'`]:
       "what went wrong",
   },
-  exits: { 0: "also when Ctrl-C ended -f", 2: "the share is neither in the configuration nor in the log" },
+  exits: {
+    0: "also when Ctrl-C ended -f",
+    2: "the share is neither in the configuration nor in the log, or nothing is audited",
+    8: "--audit: no daemon runs",
+  },
+  asksElsewhere: true,
   takes: {
     "-f, --follow": "follow the log: print new lines as they come",
-    "--share <name>": { about: "only lines about this share", completes: "shares" },
+    "--share <name>": { about: "only lines about this share", completes: "shares", conflicts: ["audit"] },
+    "--audit": "the records of the audit",
+    "--backend <name>": { about: "only calls of this backend", completes: "backends", ...OF_AUDIT },
+    "--tool <name>": { about: "only calls of this tool", completes: "tools", ...OF_AUDIT },
+    "--principal <name>": { about: "only what this user asked for", ...OF_AUDIT },
+    "--outcome <outcome>": {
+      about: "only records with this outcome: ok, tool_error, denied, cancelled, error, refused",
+      ...OF_AUDIT,
+    },
     "--lines <number>": {
       about: `maximum number of lines (default: ${DEFAULT_LINES})`,
       read: (text: string) => (/^\d{1,7}$/.test(text) && Number(text) <= MOST_LINES ? Number(text) : null),
@@ -31,8 +49,23 @@ export const logsCommand = command("logs", {
     "--json": "print the lines as in the file: one JSON object each",
   },
   async run(context, given) {
+    if (given.audit) {
+      const { showAudit } = await import("../sessions/show-audit.ts");
+      await showAudit(context, { ...given, filter: auditFilter(given) });
+      return;
+    }
     const { showLog } = await import("../sessions/show-log.ts");
     const { userHome } = findPlace(process.env);
     await showLog(context, { ...given, path: await daemonLogPath(context.home, userHome) });
   },
 });
+
+function auditFilter(given: Readonly<Record<keyof AuditFilter, string | null>>): AuditFilter {
+  const { backend, tool, principal, outcome } = given;
+  return {
+    ...(backend === null ? {} : { backend }),
+    ...(tool === null ? {} : { tool }),
+    ...(principal === null ? {} : { principal }),
+    ...(outcome === null ? {} : { outcome }),
+  };
+}

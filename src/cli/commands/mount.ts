@@ -11,6 +11,7 @@ import { leaveFolder, runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 import { FAILED_EXIT, renderVerify } from "../views/results-view.ts";
 
 export const mountCommand = command("mount", {
+  asksElsewhere: true,
   summary: "mount shares over the best route that answers",
   description:
     "Skips shares that are mounted already. Cancels an earlier `unmount`: the daemon keeps the share mounted " +
@@ -26,6 +27,7 @@ export const mountCommand = command("mount", {
 });
 
 export const wakeCommand = command("wake", {
+  asksElsewhere: true,
   summary: "wake the NAS of shares (Wake-on-LAN), and wait until it answers",
   description:
     "Sends three packets to the hardware address learnt while the NAS answered, on the link it shares with this " +
@@ -40,6 +42,7 @@ export const wakeCommand = command("wake", {
 });
 
 export const unmountCommand = command("unmount", {
+  asksElsewhere: true,
   summary: "unmount shares and keep them unmounted",
   description:
     "The share stays unmounted, even after a restart, until `mount` or `switch`. With open or unsent files it is " +
@@ -58,6 +61,7 @@ export const unmountCommand = command("unmount", {
 });
 
 export const reconcileCommand = command("reconcile", {
+  asksElsewhere: true,
   summary: "run one check now and put every share where it should be",
   description:
     "Does the daemon's regular work once: checks, decides and acts until nothing is left to do now.",
@@ -72,6 +76,7 @@ export const reconcileCommand = command("reconcile", {
 });
 
 export const verifyCommand = command("verify", {
+  asksElsewhere: true,
   summary: "check everything now and show what is wrong",
   description:
     "Probes every host and reads every mount now, instead of showing the last known state. Changes nothing.",
@@ -95,6 +100,7 @@ export const verifyCommand = command("verify", {
 });
 
 export const unsentCommand = command("unsent", {
+  asksElsewhere: true,
   summary: "show files that are not on their server yet, and decide about them",
   description:
     "Writes wait on this machine for the server they were made for. If that server never comes back, or its " +

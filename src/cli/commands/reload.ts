@@ -6,6 +6,7 @@ import type { DaemonPurpose } from "../sessions/control-session.ts";
 import { askDaemon } from "../sessions/control-session.ts";
 
 export const reloadCommand = command("reload", {
+  asksElsewhere: true,
   summary: "make the daemon read its configuration again now",
   description:
     'For a daemon that does not watch its file, or that stopped watching after a mistake (`on_failure = "stop"`) ' +

@@ -9,20 +9,31 @@ export const statusCommand = command("status", {
   summary: "show every share and backend, and what is wrong",
   description:
     "Changes nothing. Asks the running daemon; without one, it checks by itself. Shows shares and gateway if " +
-    "they are configured.",
+    "they are configured. --follow prints each change once, in a sentence with the command for it, until Ctrl-C, also " +
+    "over restarts of the daemon; it draws nothing, so a screen reader can follow it.",
   examples: {
     "mountaineer status": "see how things are",
+    "mountaineer status --follow": "hear of each change",
     [`mountaineer status --json | jq -r '.shares[] | select(.mount_alive | not) | .name'`]:
       "list the shares that are not usable",
   },
   exits: { 0: "the status is shown, good or bad" },
-  async run(context) {
+  asksElsewhere: true,
+  takes: {
+    "-f, --follow": { about: "go on, and print each change", conflicts: ["json"] },
+  },
+  async run(context, { follow }) {
+    if (follow) {
+      const { followStatus } = await import("../sessions/follow-status.ts");
+      await followStatus(context);
+      return;
+    }
     const report = await askEngine(context, "look", "status", null);
     const { renderStatus } = await import("../views/status-view.ts");
     showResult(context, report, () => renderStatus(report, { ...context.stdoutStyle, now: Date.now() }));
     const { pid, version } = report.global;
     const own = packageVersion();
-    if (pid !== null && version !== own) {
+    if (pid !== null && version !== own && context.elsewhere === null) {
       context.note(`version ${own} is installed by now; to run it without an outage: mountaineer restart`);
     }
   },

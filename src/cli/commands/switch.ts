@@ -21,6 +21,7 @@ const OPEN_FILES_OPTIONS = {
 } as const;
 
 export const switchCommand = command("switch", {
+  asksElsewhere: true,
   summary: "move shares or a backend to a route by hand, or back to automatic",
   description:
     "For shares: tb switches at once if the Thunderbolt host answers, else changes nothing. fallback switches " +

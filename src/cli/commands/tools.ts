@@ -16,6 +16,7 @@ import { askDaemon, withDaemon } from "../sessions/control-session.ts";
 import { listedOr, RUNNING_BACKENDS, withGateway } from "../sessions/gateway-session.ts";
 
 export const callCommand = command("call", {
+  asksElsewhere: true,
   summary: "call a tool and print its answer",
   description:
     "The arguments are a JSON object; - reads it from stdin, and the default is {}. Prints text as it is, with " +
@@ -49,6 +50,7 @@ export const callCommand = command("call", {
 });
 
 export const toolsListCommand = command("tools list", {
+  asksElsewhere: true,
   summary: "list the tools that the gateway publishes",
   description:
     "As MCP clients see them without policies, each with its backend. Asks the running daemon; without one, " +
@@ -84,6 +86,7 @@ const CHANGED_ARGUMENT = {
 } as const;
 
 const toolsDiffCommand = command("tools diff", {
+  asksElsewhere: true,
   summary: "show how servers' tools and texts differ from the approved ones",
   description:
     "Old beside new, with invisible characters spelled out. Models decide by a server's descriptions of its " +
@@ -116,6 +119,7 @@ const toolsDiffCommand = command("tools diff", {
 });
 
 const toolsApproveCommand = command("tools approve", {
+  asksElsewhere: true,
   summary: "approve servers' tools and texts as they are now",
   description:
     "Approves tools, prompts, resources, and servers' instructions, and shows each one. Withheld ones are " +
@@ -210,6 +214,7 @@ function choose({ changes }: ToolChangesReport, { names, backend, all }: Choice)
 }
 
 const toolsDisableCommand = command("tools disable", {
+  asksElsewhere: true,
   summary: "switch tools off, for all clients",
   description:
     "They leave the lists at once; a new call fails with the reason, and calls in flight finish. Stays in force " +
@@ -221,6 +226,7 @@ const toolsDisableCommand = command("tools disable", {
 });
 
 const toolsEnableCommand = command("tools enable", {
+  asksElsewhere: true,
   summary: "switch tools on again",
   description: "Undoes tools disable. Filters, pins and policies apply as before.",
   examples: { "mountaineer tools enable delete_file": "let agents delete files again" },

@@ -2,21 +2,12 @@
 
 import { homedir, hostname, userInfo } from "node:os";
 import { dirname, resolve } from "node:path";
-import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
-import { readAddress } from "../../config/values/address.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
-import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { daemonLogPath } from "../in-process/open.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
 import { showResult } from "../input/options.ts";
 import { askDaemon } from "../sessions/control-session.ts";
-
-/**
- * The variable that holds the token for `--url`. No argument holds the token, because other users of the
- * machine can read arguments.
- */
-const TOKEN_VARIABLE = "MOUNTAINEER_MANAGEMENT_TOKEN";
 
 /** The TUI's screens, each with the key that opens it. */
 const SCREENS: Readonly<Record<string, string>> = {
@@ -26,52 +17,36 @@ const SCREENS: Readonly<Record<string, string>> = {
   sync: "s",
   approve: "a",
   events: "e",
-  audit: "E",
   logs: "l",
   tools: "c",
-  config: "g",
-  fleet: "F",
 };
 
 export const tuiCommand = command("tui", {
-  summary: "watch and control everything, live",
+  asksElsewhere: true,
+  summary: "status, live, with keys for what is done daily",
   description:
-    "A live view of the running daemon: shares, backends, approvals, events, logs, the catalog with a form for each tool, " +
-    "the configuration and its sync, and the machines of the fleet, with keys to mount, switch, restart, approve and " +
-    "reload. ? lists the keys, : finds anything by name, q quits. Waits for the daemon while it is down or restarts. " +
-    `--url shows the daemon of another machine; its management token comes from ${TOKEN_VARIABLE}, from --token-file, ` +
-    "or from your answer. --plain is for screen readers: lines of text, each change once.",
+    "A live view of the running daemon: shares, servers with their tools and logs, approvals, events, and how edits of " +
+    "the configuration are noticed, with keys to mount, switch, restart, approve and reload. ? lists the keys, : finds " +
+    "an action by its name, $ says which command does the same, q quits. Waits for the daemon while it is down or restarts. " +
+    "--url shows the daemon of another machine; its management token comes from MOUNTAINEER_MANAGEMENT_TOKEN, from " +
+    "--token-file, or from your answer. A screen reader can follow mountaineer status --follow.",
   examples: {
     "mountaineer tui": "look, and act",
     "mountaineer tui --screen sync": "start with the settings of config sync",
-    "mountaineer tui --plain": "the same in lines of text",
     "NO_COLOR=1 mountaineer tui": "the same without colour",
   },
   exits: { 2: "this is not a terminal, or --url would send the token unencrypted" },
   isText: true,
   takes: {
     "--screen <name>": { about: "the first screen", choices: Object.keys(SCREENS) },
-    "--plain": "lines of text for screen readers; nothing is redrawn",
-    "--url <url>": {
-      about: "the daemon of another machine: https://HOST[:PORT], or http:// on loopback",
-      read: parseUrl,
-      expected: "https://HOST[:PORT] or http://127.0.0.1[:PORT], without a path",
-    },
-    "--token-file <path>": "a file that holds the management token for --url",
   },
-  async run(context, { screen, plain: isPlain, url, tokenFile }) {
-    const { home, configPath, stdoutStyle, yieldInterrupts, signal } = context;
+  async run(context, { screen }) {
+    const { home, configPath, elsewhere: endpoint, stdoutStyle, signal } = context;
     const { TERM } = process.env;
-    if (!isPlain && (!process.stdin.isTTY || !process.stdout.isTTY || TERM === "dumb")) {
+    if (!process.stdin.isTTY || !process.stdout.isTTY || TERM === "dumb") {
       throw new MountaineerError("usage", "tui needs a terminal that it can draw on and read keys from", {
-        hint: "mountaineer tui --plain needs none; mountaineer status and mountaineer config show print the same once",
+        hint: "mountaineer status --follow needs none, and prints each change in a line",
       });
-    }
-    const endpoint = await readEndpoint(context, url, tokenFile);
-    if (isPlain) {
-      const { startPlain } = await import("../../tui/plain/plain-view.ts");
-      await startPlain({ home, endpoint, print: context.print, input: process.stdin, signal });
-      return 0;
     }
     const { startTui } = await import("../../tui/start-tui.ts");
     const first = SCREENS[screen ?? "dashboard"] ?? null;
@@ -81,70 +56,11 @@ export const tuiCommand = command("tui", {
       endpoint,
       style: stdoutStyle,
       screen: first,
-      yieldInterrupts,
       signal,
     });
     return 0;
   },
 });
-
-function parseUrl(text: string): URL | null {
-  const reading = readAddress(text, "");
-  return reading.ok && reading.url.pathname === "/" && reading.url.search === "" ? reading.url : null;
-}
-
-/** The address and token of another machine's daemon; null for the home's own daemon. Rejects with `usage`. */
-async function readEndpoint(
-  { signal }: CommandContext,
-  origin: URL | null,
-  file: string | null,
-): Promise<HttpEndpoint | null> {
-  if (origin === null) {
-    if (file === null) return null;
-    throw new MountaineerError("usage", "--token-file is for --url");
-  }
-  const { requirePrivate } = await import("../../api/client/client.ts");
-  requirePrivate(origin);
-  return { origin, token: await readToken(file, signal) };
-}
-
-/** Rejects with `usage` if no valid token is given. */
-async function readToken(file: string | null, signal: AbortSignal): Promise<string> {
-  const { [TOKEN_VARIABLE]: variable } = process.env;
-  // Keeps the token from child processes.
-  delete process.env[TOKEN_VARIABLE];
-  const given = file === null ? (variable ?? "") : await readTokenFile(file);
-  const token = (given === "" && file === null ? await askToken(signal) : given).trim();
-  if (/^[\x21-\x7e]{1,4096}$/.test(token)) return token;
-  throw new MountaineerError("usage", "the management token is one word of letters, digits and signs", {
-    hint: `give it in ${TOKEN_VARIABLE} or with --token-file`,
-  });
-}
-
-async function readTokenFile(path: string): Promise<string> {
-  const { readFile, stat } = await import("node:fs/promises");
-  try {
-    const { size, mode } = await stat(path);
-    if (size > 8_192) throw new MountaineerError("usage", `${path} is no token: it is too large`);
-    if ((mode & 0o077) !== 0) {
-      throw new MountaineerError("usage", `others on this machine can read ${path}`, {
-        hint: shellCommand`chmod 600 ${path}`,
-      });
-    }
-    return await readFile(path, "utf8");
-  } catch (cause) {
-    if (cause instanceof MountaineerError) throw cause;
-    throw new MountaineerError("usage", `the token cannot be read from ${path}`, { cause });
-  }
-}
-
-async function askToken(signal: AbortSignal): Promise<string> {
-  if (!process.stdin.isTTY) {
-    throw new MountaineerError("usage", `--url needs the management token, in ${TOKEN_VARIABLE}`);
-  }
-  const { askSecretly } = await import("../input/secret-question.ts");
-  return askSecretly("Management token (not shown): ", { stdin: process.stdin, signal });
-}
 
 export const openCommand = command("open", {
   summary: "open the dashboard in the browser",

@@ -104,7 +104,7 @@ async function land(
       { text, expected_sha256: seenSha256, source: "cli" },
       context.signal,
     );
-    if (report.changed) await writeNamedSchema(now.path, text);
+    if (report.changed && context.elsewhere === null) await writeNamedSchema(now.path, text);
     return showEdit(context, report, {
       done: `${now.path} is changed`,
       same: "no change: the file says so already",

@@ -1,15 +1,12 @@
 // The definition of a command: its name and help, its arguments and options, and the function that runs it.
-import type { Readable } from "node:stream";
-import type { ReadStream } from "node:tty";
+import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
 import { harmlessJson } from "../../runtime/text/plain-text.ts";
 import type { TerminalStyle } from "../views/terminal-style.ts";
 import type { AsRoot } from "./act-as-owner.ts";
+import type { StandardInput } from "./standard-input.ts";
 
 /** Each command line with its explanation. */
 export type Examples = Readonly<Record<string, string>>;
-
-/** A pipe, a file or a terminal. */
-export type StandardInput = Readable & Partial<Pick<ReadStream, "isTTY" | "setRawMode">>;
 
 export interface CommandContext {
   /** Mountaineer's own folder, absolute. */
@@ -21,6 +18,8 @@ export interface CommandContext {
   readonly command: string;
   /** The file that `--config` names, absolute; null if not given. */
   readonly configPath: string | null;
+  /** The daemon of another machine that the command asks; null: the daemon of `home`. */
+  readonly elsewhere: HttpEndpoint | null;
   /** The result is printed as JSON. */
   readonly json: boolean;
   readonly stdoutStyle: TerminalStyle;
@@ -166,6 +165,11 @@ export interface CommandDefinition extends Described {
 
 export const JSON_OPTION = { "--json": "print the result as JSON" } as const;
 
+const ELSEWHERE_OPTIONS = {
+  "--url <url>": "ask the daemon of another machine: https://HOST[:PORT], or http:// on loopback",
+  "--token-file <path>": "a file that holds the management token for --url",
+} as const;
+
 interface Declaration<Declared extends Takes> extends Omit<Described, "name"> {
   readonly exits?: CommandDefinition["exits"];
   readonly takes?: Declared;
@@ -173,6 +177,8 @@ interface Declaration<Declared extends Takes> extends Omit<Described, "name"> {
   readonly asRoot?: AsRoot;
   /** True: the command has no `--json`. */
   readonly isText?: boolean;
+  /** True: the command has `--url`, with which it asks the daemon of another machine. */
+  readonly asksElsewhere?: boolean;
   /** Resolves with the exit code; undefined is 0. */
   readonly run: (context: CommandContext, given: Given<Declared>) => Promise<number | undefined>;
 }
@@ -183,9 +189,9 @@ interface Declaration<Declared extends Takes> extends Omit<Described, "name"> {
  */
 export function command<const Declared extends Takes = Record<never, never>>(
   name: string,
-  { run, takes, exits = {}, isText = false, ...definition }: Declaration<Declared>,
+  { run, takes, exits = {}, isText = false, asksElsewhere = false, ...definition }: Declaration<Declared>,
 ): CommandDefinition {
-  const own: Takes = takes ?? {};
+  const own: Takes = { ...takes, ...(asksElsewhere ? ELSEWHERE_OPTIONS : {}) };
   return {
     ...definition,
     name,
@@ -195,9 +201,18 @@ export function command<const Declared extends Takes = Record<never, never>>(
       const json = options["json"] === true;
       const print = json ? (text: string) => context.print(harmlessJson(text)) : context.print;
       const given = givenOf(takes ?? ({} as Declared), options, args);
-      return (await run({ ...context, command: name, json, print }, given)) ?? 0;
+      const elsewhere = asksElsewhere ? await endpointOf(context, options) : null;
+      return (await run({ ...context, command: name, elsewhere, json, print }, given)) ?? 0;
     },
   };
+}
+
+async function endpointOf(
+  context: CommandContext,
+  { url, tokenFile }: Readonly<Record<string, unknown>>,
+): Promise<HttpEndpoint | null> {
+  if (url === undefined && tokenFile === undefined) return null;
+  return (await import("./elsewhere.ts")).endpointOf(context, { url, tokenFile });
 }
 
 /** Converts the parser's `options` and `args` to the declared values. */

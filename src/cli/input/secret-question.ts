@@ -1,31 +1,28 @@
 // Reads a secret's value: typed at the terminal without an echo, otherwise from standard input.
 import { MountaineerError } from "../../runtime/errors.ts";
 import { withoutByteOrderMark } from "../../runtime/text/plain-text.ts";
-import type { CommandContext, StandardInput } from "./command.ts";
-import { readInput } from "./standard-input.ts";
+import { type InputParts, readInput, type StandardInput } from "./standard-input.ts";
 
 /** Limit of a value: more than any password or token, and less than the limits of keyrings. */
 const LONGEST_BYTES = 8_000;
 const TOO_LONG = `a value has ${LONGEST_BYTES} bytes at most`;
 
-type Input = Pick<CommandContext, "stdin" | "signal">;
-
 /**
  * Reads a value, which must not be empty. Rejects with `usage` for an invalid value, and with the signal's
  * reason.
  */
-export async function readSecretValue(name: string, input: Input): Promise<string> {
+export async function readSecretValue(name: string, input: InputParts): Promise<string> {
   if (input.stdin.isTTY) return askSecretly(`Value of ${name} (not shown): `, input);
   return usable(await pipedIn(input));
 }
 
 /** Asks at the terminal without an echo; `stdin` must be a terminal. Rejects like `readSecretValue`. */
-export async function askSecretly(question: string, { stdin, signal }: Input): Promise<string> {
+export async function askSecretly(question: string, { stdin, signal }: InputParts): Promise<string> {
   return usable(await typedSecretly(question, stdin, signal));
 }
 
 /** As `askSecretly`, but accepts an empty value, and asks again after an invalid one. Rejects with the signal's reason. */
-export async function askHidden(question: string, input: Input): Promise<string> {
+export async function askHidden(question: string, input: InputParts): Promise<string> {
   for (;;) {
     try {
       const value = await typedSecretly(question, input.stdin, input.signal);
@@ -49,7 +46,7 @@ function usable(value: string): string {
  * All of standard input. Drops one line break at the end, because `echo` adds one, and the byte order mark with which
  * some editors begin a file.
  */
-async function pipedIn({ stdin, signal }: Input): Promise<string> {
+async function pipedIn({ stdin, signal }: InputParts): Promise<string> {
   const limits = { mostBytes: LONGEST_BYTES + 5, tooLong: () => unusable(TOO_LONG) };
   return withoutByteOrderMark(decoded(await readInput(stdin, signal, limits))).replace(/\r?\n$/, "");
 }

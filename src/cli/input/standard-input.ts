@@ -1,7 +1,16 @@
 // Reads standard input.
 import type { Readable } from "node:stream";
+import type { ReadStream } from "node:tty";
 import { MountaineerError } from "../../runtime/errors.ts";
-import type { CommandContext } from "./command.ts";
+
+/** A pipe, a file or a terminal. */
+export type StandardInput = Readable & Partial<Pick<ReadStream, "isTTY" | "setRawMode">>;
+
+/** Standard input, and what ends the reading. */
+export interface InputParts {
+  readonly stdin: StandardInput;
+  readonly signal: AbortSignal;
+}
 
 interface InputLimits {
   readonly mostBytes: number;
@@ -42,7 +51,7 @@ export async function readInput(
 /** The first line, trimmed. Rejects with `usage` if it is empty. */
 export async function readFirstLine(
   what: "address" | "code",
-  { stdin, signal }: Pick<CommandContext, "stdin" | "signal">,
+  { stdin, signal }: InputParts,
 ): Promise<string> {
   const tooLong = () => new MountaineerError("usage", `standard input has no ${what} in its first line`);
   const read = await readInput(stdin, signal, { mostBytes: 16 * 1024, tooLong, oneLine: true });

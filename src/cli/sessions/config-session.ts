@@ -99,9 +99,13 @@ async function daemonView(context: CommandContext, daemon: DaemonClient): Promis
     place: placeOf(context),
     path,
     format: configFormat(path),
-    read: () => readConfigIfPresent(path),
+    read: () => (context.elsewhere === null ? readConfigIfPresent(path) : readAfar(daemon, context.signal)),
     ask: daemon.ask,
   };
+}
+
+async function readAfar({ ask }: DaemonClient, signal: AbortSignal): Promise<Uint8Array> {
+  return new TextEncoder().encode((await ask("config", null, signal)).text);
 }
 
 async function ownView(context: CommandContext): Promise<ConfigView> {

@@ -115,15 +115,16 @@ export async function withDaemonOr<T>(
 }
 
 /**
- * The daemon of this home; null if none runs. Rejects with `usage` if the daemon runs with another
- * configuration than `--config` names.
+ * The daemon of this home, null if none runs; with `--url` that of the other machine. Rejects with `usage` if the
+ * daemon runs with another configuration than `--config` names, and as `connectToEndpoint` does.
  */
 export async function findDaemon(
-  { home, configPath, signal }: CommandContext,
+  { home, configPath, elsewhere, signal }: CommandContext,
   clock: Clock = systemClock,
 ): Promise<DaemonClient | null> {
   // Loaded late: the code that defines the commands imports this file, and `--help` needs no client.
-  const { connectToDaemon } = await import("../../api/client/client.ts");
+  const { connectToDaemon, connectToEndpoint } = await import("../../api/client/client.ts");
+  if (elsewhere !== null) return connectToEndpoint(elsewhere, signal, { clock });
   const daemon = await connectToDaemon(home, { clock });
   if (daemon !== null && configPath !== null) {
     const { requireSameConfig } = await import("../../api/client/same-config.ts");

@@ -1,4 +1,5 @@
 // `logs`: prints the last lines of the log file, and follows the file.
+import type { LogLine, LogRequest as LogRequestWire } from "../../api/contract/records.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { LogFields, LogRecord } from "../../runtime/log/log.ts";
 import { LOG_LEVELS, readableLine } from "../../runtime/log/log-lines.ts";
@@ -8,7 +9,9 @@ import { localDay, systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { findShare, readMembers } from "./config-members.ts";
 import { viewConfig } from "./config-session.ts";
+import { type DaemonPurpose, withDaemon } from "./control-session.ts";
 import { openLogFile } from "./log-lines-file.ts";
+import { openPagedLog } from "./paged-log.ts";
 
 interface LogRequest {
   readonly path: string;
@@ -25,19 +28,44 @@ export async function showLog(context: CommandContext, request: LogRequest): Pro
   const { path, lines: count, follow } = request;
   const share = request.share === null ? null : await spelledAsConfigured(context, request.share);
   const matches = (line: string): boolean => share === null || isAboutShare(line, share.name);
-  await using log = await openLogFile({ path, count, matches, clock: systemClock });
+  await using log =
+    context.elsewhere === null
+      ? await openLogFile({ path, count, matches, clock: systemClock })
+      : await openLogAfar(context, count, matches);
   if (share?.unknown && log.last.length === 0) throw share.unknown;
   const print = (line: string): void =>
     context.print(context.json ? logLineJson(line) : renderLogLine(line, context.stdoutStyle.color));
   for (const line of log.last) print(line);
   if (!log.exists) context.note(`nothing is logged yet in ${path}`);
   if (!follow) return;
-  // Stops following when the reader of stdout has ended, as in `| head`.
-  const unread = new AbortController();
-  process.stdout.once("error", () => unread.abort());
-  for await (const line of log.follow(AbortSignal.any([context.signal, unread.signal]))) {
+  for await (const line of log.follow(untilUnread(context.signal))) {
     if (matches(line)) print(line);
   }
+}
+
+/** Aborts with `signal`, and when the reader of stdout has ended, as in `| head`. */
+export function untilUnread(signal: AbortSignal): AbortSignal {
+  const unread = new AbortController();
+  process.stdout.once("error", () => unread.abort());
+  return AbortSignal.any([signal, unread.signal]);
+}
+
+const READING: DaemonPurpose = { intent: "look", so: "so nothing can read its log" };
+
+/** The log of another machine's daemon, with the lines as in its file. */
+function openLogAfar(context: CommandContext, count: number, matches: (line: string) => boolean) {
+  return withDaemon(context, READING, async (daemon) => {
+    const ask = async (request: LogRequestWire) => {
+      const { lines, next } = await daemon.ask("daemonLog", request, context.signal);
+      return { records: lines.map(lineInFile), next };
+    };
+    const log = await openPagedLog({ count, matches, ask, clock: systemClock });
+    return { ...log, exists: true, async [Symbol.asyncDispose]() {} };
+  });
+}
+
+function lineInFile({ at, level, message, fields }: LogLine): string {
+  return JSON.stringify({ time: at, level, message, ...fields });
 }
 
 interface NamedShare {

@@ -2,10 +2,10 @@
 import type { RouteName, ShareStatus } from "../../api/contract/contract.ts";
 import { ROUTE_LABELS, type Tone, type Words } from "../../api/words/words.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { createStore } from "../../runtime/store.ts";
 import { settledWithin, systemClock } from "../../runtime/time/clock.ts";
 import type { TuiOptions } from "../../tui/live-view.ts";
 import { startTui } from "../../tui/start-tui.ts";
-import { createStore } from "../../tui/terminal/store.ts";
 import { setCarry } from "../stage/carry-setting.ts";
 import type { FileHolder } from "../stage/file-holder.ts";
 import type { Reading } from "../stage/share-reader.ts";
@@ -13,7 +13,7 @@ import type { Stage } from "../stage/stage.ts";
 import type { CopyAtShare } from "../stage/work-at-share.ts";
 import { type CopySeen, type StripState, stripLines } from "./strip-lines.ts";
 
-export interface LiveOptions extends Pick<TuiOptions, "style" | "yieldInterrupts" | "signal"> {
+export interface LiveOptions extends Pick<TuiOptions, "style" | "signal"> {
   readonly print: (text: string) => void;
 }
 
@@ -26,10 +26,7 @@ const READ_WITHIN_MS = 3_000;
 const WAITS_FROM_MS = 300;
 
 /** Resolves when the person quits. Rejects with the signal's reason. */
-export async function playLive(
-  stage: Stage,
-  { style, yieldInterrupts, print, signal }: LiveOptions,
-): Promise<void> {
+export async function playLive(stage: Stage, { style, print, signal }: LiveOptions): Promise<void> {
   const over = new AbortController();
   const ending = AbortSignal.any([over.signal, signal]);
   const failed = new AbortController();
@@ -97,7 +94,7 @@ export async function playLive(
     });
     const shown = { home: stage.layout.home, configPath: null, endpoint: null, screen: null };
     const until = AbortSignal.any([signal, failed.signal]);
-    await startTui({ ...shown, style, yieldInterrupts, strip, signal: until });
+    await startTui({ ...shown, style, strip, signal: until });
   } finally {
     over.abort(new MountaineerError("aborted", "the view is closed"));
     print("cleaning up\n");

@@ -1,6 +1,6 @@
 // The Approve screen: the entries that wait for approval, one at a time, each with its difference.
 import { cutLine, diffTone, type Line, markedLines, span } from "../terminal/line.ts";
-import type { KeyHelp, Screen } from "../terminal/screen.ts";
+import type { KeyHelp, Screen, ShellLine } from "../terminal/screen.ts";
 import type { View } from "../terminal/terminal-style.ts";
 import { linesBelow, shownLines } from "../text/scroller.ts";
 import type { ApproveSession } from "./approve-session.ts";
@@ -16,6 +16,11 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "y, then Enter", does: "approves the entry; any other key leaves it" },
 ];
 
+const SHELLS: readonly ShellLine[] = [
+  { does: "see what waits, and answer", command: "mountaineer approve" },
+  { does: "only see it", command: "mountaineer approve --list" },
+];
+
 export function createApproveScreen(session: ApproveSession): Screen {
   const { state } = session;
   return {
@@ -29,6 +34,7 @@ export function createApproveScreen(session: ApproveSession): Screen {
     draw: (size) => approveLines(state.get(), size),
     hints: () => hintsOf(state.get()),
     onKey: (key) => session.onKey(key),
+    shells: () => SHELLS,
     holdsKeys: () => state.get().isBusy,
     saved: () => session.approved(),
   };

@@ -3,9 +3,9 @@ import type { WaitingEntryWire } from "../../api/contract/approvals.ts";
 import type { Ask } from "../../api/operations/operations.ts";
 import { expecting, isOwnError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
+import { createStore, type Readable } from "../../runtime/store.ts";
 import { attempt, errorLine } from "../terminal/attempt.ts";
 import type { Key } from "../terminal/key.ts";
-import { createStore, type Readable } from "../terminal/store.ts";
 import { createScroller } from "../text/scroller.ts";
 import { EMPTY_APPROVE, pressApproveKey, withApprovals } from "./approve-state.ts";
 

@@ -1,6 +1,7 @@
 // Runs actions on shares, backends and the daemon: asks before harmful ones, and shows the results.
+
+import type { DaemonLink } from "../../api/client/daemon-link.ts";
 import { type Action, actionsFor, actionWith, busyQuestion, type Question } from "../../api/words/actions.ts";
-import type { DaemonLink } from "../link/daemon-link.ts";
 import type { Prompt } from "../terminal/prompt.ts";
 
 export type Actions = ReturnType<typeof createActions>;

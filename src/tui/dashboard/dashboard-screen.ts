@@ -1,17 +1,18 @@
 // The dashboard: shares, backends, clients, conditions and the newest events, with keys that act on the chosen row.
 
+import type { DaemonLink } from "../../api/client/daemon-link.ts";
 import type { ClientStatus } from "../../api/contract/contract.ts";
+import { createStore, eitherOf } from "../../runtime/store.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import type { ApproveSession } from "../approve/approve-session.ts";
 import type { EventRing } from "../events/event-ring.ts";
-import type { DaemonLink } from "../link/daemon-link.ts";
 import { attempt, repeat } from "../terminal/attempt.ts";
 import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key, rowsMoved } from "../terminal/key.ts";
 import { type Line, span } from "../terminal/line.ts";
 import { detailsPart, type ScrollPlace } from "../terminal/list-state.ts";
-import type { Command, KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
-import { createStore, eitherOf } from "../terminal/store.ts";
+import type { Command, KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
 import type { Actions } from "./actions.ts";
 import { dashboardLines, detailLines } from "./dashboard-lines.ts";
 import {
@@ -40,7 +41,7 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "!", does: "after files were found open: do it anyway; asks" },
   { keys: "r", does: "restart the server" },
   { keys: "Enter", does: "all that is known of it; Esc goes back; what waits: approve it" },
-  { keys: "l", does: "logs of the server" },
+  { keys: "c, l", does: "tools of the server, to switch off and on; its logs" },
   { keys: "R", does: "reload the configuration" },
   { keys: "X", does: "restart the daemon; mounts stay" },
 ];
@@ -52,6 +53,7 @@ interface DashboardOptions {
   readonly actions: Actions;
   readonly clock: Clock;
   readonly showLogs: (backend: string) => void;
+  readonly showTools: (backend: string) => void;
   readonly showApprovals: () => void;
 }
 
@@ -133,6 +135,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
     },
     // Only Home offers the commands, so that the palette lists each of them once.
     commands: () => (view === "Home" ? actionCommands(actions) : []),
+    shells: () => shellsOf(actions, choice()),
   };
 }
 
@@ -157,7 +160,7 @@ function drawnLines(
 
 /** False if the key has no meaning for the row. */
 function act(
-  { actions, showLogs, showApprovals }: DashboardOptions,
+  { actions, showLogs, showTools, showApprovals }: DashboardOptions,
   chosen: ChoiceRow | null,
   key: Key,
 ): boolean {
@@ -179,8 +182,9 @@ function act(
   }
   if (row?.kind !== "backend") return false;
   const { name, routes } = row.backend;
-  if (pressed === "l") {
-    showLogs(name);
+  const show = { l: showLogs, c: showTools }[pressed];
+  if (show !== undefined) {
+    show(name);
     return true;
   }
   if (pressed === "r") return actions.startWith("restart", name);
@@ -197,15 +201,36 @@ function actedOn(row: ChoiceRow | null): ChoiceRow | null {
 function hintsOf(chosen: ChoiceRow | null): readonly string[] {
   const row = actedOn(chosen);
   // A narrow terminal leaves out the last hints, so the most important ones come first.
-  const general = ["? help", "q quit", "Enter more", ": palette"];
+  const general = ["? help", "q quit", "Enter more", "$ command", ": palette"];
   if (row?.kind === "share")
     return ["m mount", "u unmount", "t Thunderbolt", "f fallback", "o auto", ...general];
   if (row?.kind === "backend") {
     const routes = row.backend.routes === undefined ? [] : ["t f o route"];
-    return ["r restart", "l logs", ...routes, ...general];
+    return ["r restart", "c tools", "l logs", ...routes, ...general];
   }
   return row?.kind === "waiting" ? ["Enter approve", "? help", "q quit", ": palette"] : general;
 }
+
+/** The commands for the chosen row, then those for everything. */
+function shellsOf(actions: Actions, chosen: ChoiceRow | null): readonly ShellLine[] {
+  const row = actedOn(chosen);
+  const name = row?.kind === "share" ? row.share.name : row?.kind === "backend" ? row.backend.name : null;
+  const own = actions.all().filter(({ id }) => name !== null && id[1] === name);
+  const all = actions.all().filter(({ id }) => id.length === 1);
+  const logs = { does: `logs of ${name}`, command: shellCommand`mountaineer backends logs ${name ?? ""}` };
+  return [
+    ...(row?.kind === "waiting" ? [APPROVE] : []),
+    ...own.map(({ name: does, command }) => ({ does, command })),
+    ...(row?.kind === "backend" ? [logs] : []),
+    {
+      does: "see this once, or each change in a line",
+      command: "mountaineer status; mountaineer status --follow",
+    },
+    ...all.map(({ name: does, command }) => ({ does, command })),
+  ];
+}
+
+const APPROVE: ShellLine = { does: "see what waits, and answer", command: "mountaineer approve" };
 
 export function actionCommands(actions: Actions): readonly Command[] {
   return actions.all().map((action) => ({ name: action.name, run: () => actions.start(action) }));

@@ -1,5 +1,6 @@
 // The Events screen: the newest events of the daemon, with filters.
-import type { DaemonLink } from "../link/daemon-link.ts";
+import type { DaemonLink } from "../../api/client/daemon-link.ts";
+import { createStore, eitherOf } from "../../runtime/store.ts";
 import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import { cutLine, type Line, span } from "../terminal/line.ts";
@@ -14,8 +15,7 @@ import {
   type ListState,
   pressListKey,
 } from "../terminal/list-state.ts";
-import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
-import { createStore, eitherOf } from "../terminal/store.ts";
+import type { KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
 import { type EventRing, eventLine, KEPT, type KeptEvent } from "./event-ring.ts";
 
 const KEYS: readonly KeyHelp[] = [
@@ -24,7 +24,11 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "/", does: "filter by words; Enter keeps it, Esc drops it" },
   { keys: "n", does: "next kind: share, backend, catalog, …; N the previous one" },
   { keys: "b", does: "next share or backend; B the previous one" },
-  { keys: "Tab", does: "the audit" },
+];
+
+const SHELLS: readonly ShellLine[] = [
+  { does: "follow what happens", command: "mountaineer logs -f" },
+  { does: "who asked for what", command: "mountaineer logs --audit" },
 ];
 
 interface EventsState {
@@ -34,7 +38,7 @@ interface EventsState {
   readonly subject: string | null;
 }
 
-export function createEventsScreen(link: DaemonLink, ring: EventRing, showAudit: () => void): Screen {
+export function createEventsScreen(link: DaemonLink, ring: EventRing): Screen {
   const state = createStore<EventsState>({ list: EMPTY_LIST, kind: null, subject: null });
   const { put } = state;
   return {
@@ -46,12 +50,9 @@ export function createEventsScreen(link: DaemonLink, ring: EventRing, showAudit:
     changes: eitherOf(state, ring.count),
     draw: (size) => eventsLines(state.get(), ring, absenceLines(link.connection.get(), size), size),
     hints: () => hintsOf(state.get()),
+    shells: () => SHELLS,
     onKey(key) {
       const now = state.get();
-      if (!now.list.isTyping && isNamed(key, "tab")) {
-        showAudit();
-        return true;
-      }
       const turned = now.list.isTyping || now.list.details !== null ? null : turnedFilters(now, ring, key);
       if (turned !== null) return put(turned);
       const list = pressListKey(
@@ -147,5 +148,5 @@ function eventDetails(event: KeptEvent, size: ScreenSize): readonly Line[] {
 function hintsOf({ list }: EventsState): readonly string[] {
   if (list.isTyping) return ["type words", "Enter keep", "Esc drop"];
   if (list.details !== null) return ["arrows scroll", "Esc back"];
-  return ["Enter details", "/ filter", "n kind", "b whose", "Tab audit", "Esc all", "? help", "q quit"];
+  return ["Enter details", "/ filter", "n kind", "b whose", "Esc all", "? help", "q quit"];
 }

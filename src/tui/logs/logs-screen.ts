@@ -1,15 +1,17 @@
 // The Logs screen: the log of the daemon, or the error output of a backend, newest lines at the bottom.
+
+import type { DaemonLink } from "../../api/client/daemon-link.ts";
 import type { LogLine } from "../../api/contract/records.ts";
 import { onceMore } from "../../runtime/once-more.ts";
+import { createStore } from "../../runtime/store.ts";
+import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { type Clock, localClock } from "../../runtime/time/clock.ts";
-import type { DaemonLink } from "../link/daemon-link.ts";
 import { attempt, errorLine, repeat } from "../terminal/attempt.ts";
 import { absenceLines, failureLines } from "../terminal/connection.ts";
 import { type Key, rowsMoved } from "../terminal/key.ts";
 import { cutLine, type Line, span } from "../terminal/line.ts";
 import { EMPTY_LIST, filterLine, filterOf, type ListState, pressListKey } from "../terminal/list-state.ts";
-import type { Command, KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
-import { createStore } from "../terminal/store.ts";
+import type { Command, KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
 
 const KEYS: readonly KeyHelp[] = [
   { keys: "Tab, Shift-Tab", does: "next, previous source: the daemon, then the backends" },
@@ -87,6 +89,7 @@ export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () =>
     open: (signal) => void repeat(read, AGAIN_MS, clock, signal),
     draw: (size) => logsLines(state.get(), sources(), absenceLines(link.connection.get(), size), size),
     hints: () => hintsOf(state.get()),
+    shells: () => [shellOf(state.get().source)],
     onKey(key) {
       const now = state.get();
       if (!now.list.isTyping) {
@@ -112,6 +115,12 @@ export function createLogsScreen(link: DaemonLink, clock: Clock, showThis: () =>
 /** A backend may have the name `daemon`, so the daemon's log is "the daemon". */
 function labelOf(source: string): string {
   return source === DAEMON ? "the daemon" : source;
+}
+
+function shellOf(source: string): ShellLine {
+  const does = `logs of ${labelOf(source)}`;
+  if (source === DAEMON) return { does, command: "mountaineer logs -f" };
+  return { does, command: shellCommand`mountaineer backends logs ${source}` };
 }
 
 /** `14:32:05 warn  backend.ended backend=files`. */

@@ -1,8 +1,8 @@
 // The settings panel's reaction to keys. Pure: requests to the daemon are returned as actions.
 import { firstMistake } from "../../api/forms/form-node.ts";
-import { focusedRow, pressFormKey } from "../forms/form-state.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
 import { next, type Step, unused } from "../terminal/step.ts";
+import { focusedRow, pressFormKey } from "./panel-form.ts";
 import { focusedField, formOf, isDirty, type PanelState, takesText } from "./panel-state.ts";
 
 /** "reread": read the report and the file again. */

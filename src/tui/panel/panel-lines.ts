@@ -1,7 +1,5 @@
 // The text of the settings panel: a line for each field with its mistake, and the result of a save.
 import { SECTIONS } from "../../config/schema/schema.ts";
-import { fieldLines } from "../forms/form-lines.ts";
-import { fieldRows } from "../forms/form-state.ts";
 import {
   cutLine,
   cutText,
@@ -15,6 +13,7 @@ import {
 } from "../terminal/line.ts";
 import type { View } from "../terminal/terminal-style.ts";
 import type { ChangedLine } from "./changed-lines.ts";
+import { fieldLines } from "./field-lines.ts";
 import { focusedField, isDirty, type PanelNote, type PanelState, panelMistake } from "./panel-state.ts";
 
 const HELP_LINES = 2;
@@ -25,7 +24,7 @@ const HELP_LINES = 2;
  */
 export function panelLines(state: PanelState, hasProblem: boolean, view: View): readonly Line[] {
   const { form, settings } = state;
-  const fields = fieldRows(form).map(({ node }) => node);
+  const fields = form.root.children;
   if (settings === null)
     return [titleLine(state, hasProblem, view), ...fields.map(({ label }) => [span(`  ${label}`, "faint")])];
   const section = SECTIONS.find(({ name }) => name === state.section);

@@ -5,8 +5,8 @@ import { changedFields, type Settings, sectionForm } from "../../api/forms/secti
 import { mistakesText } from "../../api/words/outcome-words.ts";
 import { configJsonSchema } from "../../config/schema/schema.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
-import { type CallForm, createFieldsForm, fieldRows, focusedRow } from "../forms/form-state.ts";
 import type { ChangedLine } from "./changed-lines.ts";
+import { createPanelForm, focusedRow, type PanelForm } from "./panel-form.ts";
 
 /** The configuration file that an edit is based on: its state when the panel last had no unsaved changes. */
 export type FileSeen = Pick<ConfigReport, "sha256" | "text">;
@@ -29,7 +29,7 @@ export interface PanelState {
   /** The running settings; null before the first report. */
   readonly settings: Settings | null;
   /** The settings as the user has changed them. */
-  readonly form: CallForm;
+  readonly form: PanelForm;
   readonly file: FileSeen | null;
   /**
    * SHA-256 of the configuration that ran when the panel last had no unsaved changes: the content that the user has
@@ -58,8 +58,8 @@ export function createPanel(section: string): PanelState {
   };
 }
 
-export function formOf(section: string, settings: Settings | null): CallForm {
-  return createFieldsForm(sectionForm(configJsonSchema(), section, settings ?? {}));
+export function formOf(section: string, settings: Settings | null): PanelForm {
+  return createPanelForm(sectionForm(configJsonSchema(), section, settings ?? {}));
 }
 
 export function isDirty({ form, settings }: PanelState): boolean {
@@ -72,13 +72,12 @@ export function panelMistake({ refused }: PanelState, field: FormNode): string |
 }
 
 export function focusedField({ form }: PanelState): FormNode | null {
-  return fieldRows(form)[form.focus]?.node ?? null;
+  return form.root.children[form.focus] ?? null;
 }
 
 /** Whether a character typed now goes into a field. */
 export function takesText(state: PanelState): boolean {
-  const kind = focusedField(state)?.field.of.kind;
-  return kind === "number" || kind === "text";
+  return focusedField(state)?.field.of.kind === "number";
 }
 
 /** Takes over the running settings. Fields that the user has changed keep their draft. */

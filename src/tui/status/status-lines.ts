@@ -1,10 +1,10 @@
 // The text of the sync status: the status line, the problems, and the table of events.
 
+import type { Connection } from "../../api/client/daemon-link.ts";
 import type { SyncReport } from "../../api/contract/config.ts";
 import { type EventRow, FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
 import { columns } from "../../runtime/text/plain-text.ts";
 import { localClock } from "../../runtime/time/clock.ts";
-import type { Connection } from "../terminal/connection.ts";
 import {
   cell,
   cutLine,

@@ -1,11 +1,11 @@
 // The Sync screen: status above, settings panel below, and the hints for its keys.
 import { ROWS_KEPT } from "../../api/words/sync-words.ts";
+import { eitherOf } from "../../runtime/store.ts";
 import { panelHelpLines, panelLines, panelNoteLines } from "../panel/panel-lines.ts";
 import { focusedField, isDirty, type PanelState, takesText } from "../panel/panel-state.ts";
 import { problemLines, statusLines, tableLines } from "../status/status-lines.ts";
 import type { Line } from "../terminal/line.ts";
-import type { KeyHelp, Screen, ScreenSize } from "../terminal/screen.ts";
-import { eitherOf } from "../terminal/store.ts";
+import type { KeyHelp, Screen, ScreenSize, ShellLine } from "../terminal/screen.ts";
 import type { SyncSession } from "./sync-session.ts";
 
 /** Maximum number of lines for problems; `NOTE_LINES`: for a note. */
@@ -20,6 +20,16 @@ const KEYS: readonly KeyHelp[] = [
   { keys: "Esc", does: "drops what you changed; once more leaves the setting" },
 ];
 
+const SHELLS: readonly ShellLine[] = [
+  { does: "change a setting", command: "mountaineer config set sync.poll_interval 2" },
+  { does: "edit the whole file", command: "mountaineer config edit" },
+  {
+    does: "see what changed last, and undo it",
+    command: "mountaineer config diff; mountaineer config rollback",
+  },
+  { does: "read the file again now", command: "mountaineer reload" },
+];
+
 export function createSyncScreen(session: SyncSession): Screen {
   return {
     key: "s",
@@ -31,6 +41,7 @@ export function createSyncScreen(session: SyncSession): Screen {
     draw: (size) => syncLines(session, size),
     hints: ({ symbols }) => hintsOf(session.panel.get(), symbols.arrows),
     onKey: (key) => session.onKey(key),
+    shells: () => SHELLS,
     holdsKeys: () => session.panel.get().saving,
     saved: () => session.saved(),
     warnUnsaved() {

@@ -1,4 +1,6 @@
 // The state behind the Sync screen: reads the sync report when it has changed, and sends the panel's requests.
+
+import type { DaemonLink } from "../../api/client/daemon-link.ts";
 import { requireSameConfig } from "../../api/client/same-config.ts";
 import type { SyncEvent, SyncReport } from "../../api/contract/config.ts";
 import { sectionEdits } from "../../api/forms/section-form.ts";
@@ -6,8 +8,8 @@ import { mistakesText, reloadOutcome } from "../../api/words/outcome-words.ts";
 import { type EventRow, type RowEvent, withEvent } from "../../api/words/sync-words.ts";
 import { errorText, expecting, isOwnError, type MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
+import { createStore } from "../../runtime/store.ts";
 import { systemClock } from "../../runtime/time/clock.ts";
-import type { DaemonLink } from "../link/daemon-link.ts";
 import { changedLines } from "../panel/changed-lines.ts";
 import { type PanelAction, pressKey } from "../panel/panel-keys.ts";
 import {
@@ -24,7 +26,6 @@ import {
 import type { SyncStatus } from "../status/status-lines.ts";
 import { attempt } from "../terminal/attempt.ts";
 import type { Key } from "../terminal/key.ts";
-import { createStore } from "../terminal/store.ts";
 
 /** Least time between two reads of the report, ms. */
 const BETWEEN_READS_MS = 100;

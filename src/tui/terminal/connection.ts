@@ -1,18 +1,7 @@
-// The state of the connection to the daemon.
-import { localClock } from "../../runtime/time/clock.ts";
+// The lines above a screen: while no daemon answers, and after a failed request.
+import { absenceText, type Connection } from "../../api/client/daemon-link.ts";
 import { type Line, markedLines, span } from "./line.ts";
 import type { View } from "./terminal-style.ts";
-
-export type Connection =
-  | { readonly kind: "connecting" }
-  | { readonly kind: "connected" }
-  /** No daemon answers. `sinceMs`: since when, wall time, ms since the epoch. */
-  | { readonly kind: "waiting"; readonly reason: string; readonly sinceMs: number };
-
-/** "not connected since 14:32:05", local time. */
-export function absenceText(sinceMs: number): string {
-  return `not connected since ${localClock(new Date(sinceMs))}`;
-}
 
 /** While no daemon answers: since when the data is out of date, and why. */
 export function absenceLines(connection: Connection, view: View): readonly Line[] {

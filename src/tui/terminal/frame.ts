@@ -1,14 +1,15 @@
 // The shown screen with its first and last lines, help and palette over it, and the keys that work everywhere.
+
+import type { Connection } from "../../api/client/daemon-link.ts";
+import { createStore, type Readable } from "../../runtime/store.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { localClock } from "../../runtime/time/clock.ts";
-import type { Connection } from "./connection.ts";
 import { isNamed, type Key, keysOfText } from "./key.ts";
 import { cutLine, type Line, lineColumns, paragraph, type Span, span, spread, type Tone } from "./line.ts";
 import { detailsPart, type ScrollPlace } from "./list-state.ts";
 import { createPalette } from "./palette.ts";
 import type { Prompt, PromptState } from "./prompt.ts";
-import type { Command, KeyHelp, Screen, ScreenSize } from "./screen.ts";
-import { createStore, type Readable } from "./store.ts";
+import type { Command, KeyHelp, Screen, ScreenSize, ShellLine } from "./screen.ts";
 import { noteMark, type View } from "./terminal-style.ts";
 
 export type Frame = ReturnType<typeof createFrame>;
@@ -142,6 +143,7 @@ function createFrameKeys({ screens, shown, show, overlay, prompt, strip }: KeyPa
     if (text === "q") quit();
     else if (text === "?") overlay.openHelp();
     else if (text === ":") overlay.openPalette();
+    else if (text === "$") overlay.openShells();
     else {
       const other = screens.find(({ key }) => key === text);
       if (other !== undefined) show(other);
@@ -351,7 +353,7 @@ function tooSmallLines({ width, height, symbols }: ScreenSize): readonly Line[] 
 
 type OverlayState =
   | { readonly kind: "none" }
-  | ({ readonly kind: "help" } & ScrollPlace)
+  | ({ readonly kind: "help" | "shells" } & ScrollPlace)
   | { readonly kind: "palette" };
 
 function createOverlay(commands: () => readonly Command[]) {
@@ -362,6 +364,9 @@ function createOverlay(commands: () => readonly Command[]) {
     openHelp(): void {
       state = { kind: "help", top: 0 };
     },
+    openShells(): void {
+      state = { kind: "shells", top: 0 };
+    },
     openPalette(): void {
       palette.open();
       state = { kind: "palette" };
@@ -369,8 +374,8 @@ function createOverlay(commands: () => readonly Command[]) {
     /** Passes a key to the overlay; false if there is none. */
     onKey(key: Key): boolean {
       if (state.kind === "none") return false;
-      if (state.kind === "help") {
-        state = helpAfter(state, key);
+      if (state.kind !== "palette") {
+        state = scrolledBy(state, key);
         return true;
       }
       const step = palette.onKey(key);
@@ -381,24 +386,27 @@ function createOverlay(commands: () => readonly Command[]) {
     /** null if there is no overlay. */
     draw(shown: Screen, screens: readonly Screen[], size: ScreenSize): readonly Line[] | null {
       if (state.kind === "help") return helpLines(shown, screens, state, size);
+      if (state.kind === "shells") return shellLines(shown.shells(), state, size);
       return state.kind === "palette" ? palette.draw(size) : null;
     },
     hints(): readonly string[] | null {
-      if (state.kind === "help") return ["arrows scroll", "any other key closes"];
-      return state.kind === "palette" ? ["type to filter", "Enter runs", "Esc leaves"] : null;
+      if (state.kind === "none") return null;
+      if (state.kind === "palette") return ["type to filter", "Enter runs", "Esc leaves"];
+      return ["arrows scroll", "any other key closes"];
     },
   };
 }
 
-function helpAfter({ top }: ScrollPlace, key: Key): OverlayState {
-  if (isNamed(key, "down")) return { kind: "help", top: top + 1 };
-  if (isNamed(key, "up")) return { kind: "help", top: top - 1 };
+function scrolledBy(state: Extract<OverlayState, ScrollPlace>, key: Key): OverlayState {
+  if (isNamed(key, "down")) return { ...state, top: state.top + 1 };
+  if (isNamed(key, "up")) return { ...state, top: state.top - 1 };
   return { kind: "none" };
 }
 
 const EVERYWHERE: readonly KeyHelp[] = [
   { keys: "?", does: "this help" },
   { keys: ":", does: "the palette: everything by its name" },
+  { keys: "$", does: "which commands do the same in a shell" },
   { keys: "q", does: "leave; asks once when something is not saved" },
   { keys: "Ctrl-C", does: "leave at once" },
 ];
@@ -418,6 +426,18 @@ function helpLines(
     ...keyLines([
       ...screens.map(({ key, title, about }) => ({ keys: key, does: `${title}: ${about}` })),
       ...EVERYWHERE,
+    ]),
+  ];
+  return detailsPart(all, place, size.height, size);
+}
+
+/** The commands from `place` on, as many lines as fit. */
+function shellLines(shells: readonly ShellLine[], place: ScrollPlace, size: ScreenSize): readonly Line[] {
+  const all: Line[] = [
+    [span("In a shell", "strong")],
+    ...shells.flatMap(({ does, command }): Line[] => [
+      [span(`  ${does}`, "faint")],
+      [span("    "), span(command, "accent")],
     ]),
   ];
   return detailsPart(all, place, size.height, size);

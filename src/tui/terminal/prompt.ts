@@ -1,8 +1,8 @@
 // The question before an action that cannot be undone, the actions under way, and the result of the last one.
 import type { Words } from "../../api/words/words.ts";
+import { createStore, type Readable } from "../../runtime/store.ts";
 import { attempt, errorLine } from "./attempt.ts";
 import type { Key } from "./key.ts";
-import { createStore, type Readable } from "./store.ts";
 
 export type Note = Words;
 

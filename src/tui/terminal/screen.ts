@@ -1,7 +1,8 @@
 // The interface of a screen: its key, its title, what it draws, and the keys it handles.
+
+import type { Readable } from "../../runtime/store.ts";
 import type { Key } from "./key.ts";
 import type { Line } from "./line.ts";
-import type { Readable } from "./store.ts";
 import type { View } from "./terminal-style.ts";
 
 export interface ScreenSize extends View {
@@ -12,6 +13,12 @@ export interface KeyHelp {
   /** For example `Tab, Shift-Tab`. */
   readonly keys: string;
   readonly does: string;
+}
+
+/** A command line that does what a key of the screen does. */
+export interface ShellLine {
+  readonly does: string;
+  readonly command: string;
 }
 
 export interface Command {
@@ -62,4 +69,6 @@ export interface Screen {
   /** Waits for the save under way, and resolves with the reason of its failure; null: none failed. */
   saved?(): Promise<string | null>;
   commands?(): readonly Command[];
+  /** The command lines that do what the screen does, those for the chosen row first. */
+  shells(): readonly ShellLine[];
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Connection } from "../../../src/api/client/daemon-link.ts";
 import { changedLines } from "../../../src/tui/panel/changed-lines.ts";
 import { pressKey } from "../../../src/tui/panel/panel-keys.ts";
 import { panelHelpLines, panelLines, panelNoteLines } from "../../../src/tui/panel/panel-lines.ts";
@@ -13,7 +14,6 @@ import {
   withRunning,
   withSaved,
 } from "../../../src/tui/panel/panel-state.ts";
-import type { Connection } from "../../../src/tui/terminal/connection.ts";
 import { footerLine, headerLines } from "../../../src/tui/terminal/frame.ts";
 import type { KeyName } from "../../../src/tui/terminal/key.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Connection } from "../../../src/api/client/daemon-link.ts";
 import type { EventRow } from "../../../src/api/words/sync-words.ts";
 import { problemLines, statusLines, tableLines } from "../../../src/tui/status/status-lines.ts";
-import type { Connection } from "../../../src/tui/terminal/connection.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
 import { fc } from "../../support/properties.ts";
 import { localIso, sampleStatus, textOf, viewOf } from "../views.ts";

@@ -1,19 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Connection, DaemonLink } from "../../../src/api/client/daemon-link.ts";
 import type { FollowNotice } from "../../../src/api/client/follow-daemon.ts";
 import type { EditReport, ReloadReport, SyncEvent, SyncReport } from "../../../src/api/contract/config.ts";
 import type { StreamEvent } from "../../../src/api/contract/contract.ts";
 import { askOf, type Control, type InputOf } from "../../../src/api/operations/operations.ts";
-
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import type { DaemonLink } from "../../../src/tui/link/daemon-link.ts";
+import { createStore } from "../../../src/runtime/store.ts";
 import { createSyncScreen, shareHeight } from "../../../src/tui/sync/sync-screen.ts";
 import { startSyncSession, unseenEvents } from "../../../src/tui/sync/sync-session.ts";
-import type { Connection } from "../../../src/tui/terminal/connection.ts";
 import type { KeyName } from "../../../src/tui/terminal/key.ts";
 import { lineColumns } from "../../../src/tui/terminal/line.ts";
-import { createStore } from "../../../src/tui/terminal/store.ts";
 import { sampleConfig, sampleEdit, sampleReload, sampleSyncEvent } from "../../api/sample-config.ts";
 import { eventually } from "../../support/eventually.ts";
 import { fc } from "../../support/properties.ts";

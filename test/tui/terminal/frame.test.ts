@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Connection } from "../../../src/tui/terminal/connection.ts";
+import type { Connection } from "../../../src/api/client/daemon-link.ts";
+import { createStore } from "../../../src/runtime/store.ts";
 import { createFrame, type Frame } from "../../../src/tui/terminal/frame.ts";
 import type { Key } from "../../../src/tui/terminal/key.ts";
 import { span } from "../../../src/tui/terminal/line.ts";
 import { createPalette } from "../../../src/tui/terminal/palette.ts";
 import { createPrompt } from "../../../src/tui/terminal/prompt.ts";
 import type { Command, Screen, ScreenSize } from "../../../src/tui/terminal/screen.ts";
-import { createStore } from "../../../src/tui/terminal/store.ts";
 import { textOf, viewOf } from "../views.ts";
 
 interface Script {
@@ -50,6 +50,7 @@ function screen(key: string, state: Script) {
       return state.unsaved;
     },
     commands: () => state.commands,
+    shells: () => [{ does: `does ${key}`, command: `mountaineer ${key}` }],
   };
   return { ...made, changed: () => changes.set(changes.get() + 1) };
 }

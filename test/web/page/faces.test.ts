@@ -7,6 +7,7 @@ import type {
   Condition,
   ShareStatus,
 } from "../../../src/api/contract/contract.ts";
+import { statementsOf } from "../../../src/api/words/change-words.ts";
 import { machineLines } from "../../../src/api/words/fleet-words.ts";
 import type { Tone } from "../../../src/api/words/words.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
@@ -17,8 +18,6 @@ import { findItem } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
 import { dashboardLines } from "../../../src/tui/dashboard/dashboard-lines.ts";
 import { dashboardRows } from "../../../src/tui/dashboard/dashboard-rows.ts";
-import { detailLines } from "../../../src/tui/fleet/fleet-lines.ts";
-import { statementsOf } from "../../../src/tui/plain/plain-view.ts";
 import type { Line } from "../../../src/tui/terminal/line.ts";
 import { placeAt } from "../../../src/web/page/shell/views.ts";
 import { sampleFleet, sampleMachine } from "../../api/sample-fleet.ts";
@@ -204,11 +203,11 @@ function told_of(): Readonly<Record<string, () => Said>> {
       const lines = dashboardLines(dashboardRows({ status: STATUS, approvals: null }), null, [], WIDE);
       return each((name) => spanBehind(lines, name));
     },
-    "the TUI in plain lines": () => {
+    "mountaineer status --follow": () => {
       const sentences = statementsOf(STATUS);
       const of = (name: string) =>
         [`share ${name}`, `backend ${name}`].flatMap((key) => sentences.get(key) ?? [])[0];
-      const behind = /^\w+ \w+: (.*?)(?:; .*|, 14 tools.*|, (?:exit 1|no answer|waits for its share))?$/;
+      const behind = /^\w+ \w+: (.*?)(?:, 14 tools.*|, (?:exit 1|no answer|waits for its share))?(?:; .*)?$/;
       return each((name) => ({ text: behind.exec(of(name) ?? "")?.[1] ?? "", tone: null }));
     },
     "the page": () => {
@@ -247,19 +246,13 @@ function told_of(): Readonly<Record<string, () => Said>> {
         return said === undefined ? null : { text: withoutTools(said), tone: null };
       });
     },
-    "the TUI's fleet": () => {
-      const lines = detailLines(sampleMachine({ state: machine }), WIDE);
-      return each((name) => {
-        const text = lines.flat().find((piece) => piece.text.startsWith(`${name} `));
-        return text === undefined
-          ? null
-          : { text: withoutTools(text.text.slice(name.length + 1)), tone: toneOf(text.tone) };
-      });
-    },
   };
 }
 
-const WITHOUT_COLOURS: ReadonlySet<string> = new Set(["the TUI in plain lines", "mountaineer fleet status"]);
+const WITHOUT_COLOURS: ReadonlySet<string> = new Set([
+  "mountaineer status --follow",
+  "mountaineer fleet status",
+]);
 
 test("F4 sixty states of shares and backends are told in the same words and tone by every face", () => {
   const states = [...SHARES, ...BACKENDS];
@@ -268,7 +261,7 @@ test("F4 sixty states of shares and backends are told in the same words and tone
     states.map(([, text, tone], at) => [names[at] ?? assert.fail(), { text, tone }] as const),
   );
   // The fleet is not told of what is switched off, and this tells of shares alone.
-  const least = { "the fleet": 58, "mountaineer fleet status": 58, "the TUI's fleet": 58 } as const;
+  const least = { "the fleet": 58, "mountaineer fleet status": 58 } as const;
   const alone = { "mountaineer shares list": 36 } as const;
   const counts: Readonly<Record<string, number>> = { ...least, ...alone };
   for (const [face, look] of Object.entries(told_of())) {

@@ -47,6 +47,7 @@ test("F2 an action whose question is answered with no is not performed", async (
     let performed = 0;
     const action: Action = {
       ...{ id: ["forget", "CORE"], name: "forget CORE", label: "Forget", isUseful: true },
+      command: "mountaineer forget CORE",
       question: { title: "Forget CORE?", text: "" },
       async perform() {
         performed += 1;

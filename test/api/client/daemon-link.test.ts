@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { connectionTo, startDaemonLink } from "../../../src/api/client/daemon-link.ts";
 import type { StatusReport } from "../../../src/api/contract/contract.ts";
-import { connectionTo, startDaemonLink } from "../../../src/tui/link/daemon-link.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { scriptedConfig } from "../../api/sample-config.ts";
 import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";

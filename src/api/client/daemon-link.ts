@@ -1,13 +1,25 @@
-// The connection to the daemon that all screens share, over restarts of the daemon, with the newest status.
-import { connectToDaemon, connectToEndpoint, type DaemonClient } from "../../api/client/client.ts";
-import { type FollowNotice, followDaemon } from "../../api/client/follow-daemon.ts";
-import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
-import type { StatusReport } from "../../api/contract/contract.ts";
+// The connection to the daemon that a face keeps, over restarts of the daemon, with the newest status.
+
 import { expecting, isOwnError, MountaineerError } from "../../runtime/errors.ts";
 import { onceMore } from "../../runtime/once-more.ts";
-import { type Clock, systemClock } from "../../runtime/time/clock.ts";
-import type { Connection } from "../terminal/connection.ts";
-import { createStore } from "../terminal/store.ts";
+import { createStore } from "../../runtime/store.ts";
+import { type Clock, localClock, systemClock } from "../../runtime/time/clock.ts";
+import type { StatusReport } from "../contract/contract.ts";
+import { connectToDaemon, connectToEndpoint, type DaemonClient } from "./client.ts";
+import { type FollowNotice, followDaemon } from "./follow-daemon.ts";
+import type { HttpEndpoint } from "./http-exchange.ts";
+
+/** The state of the connection to the daemon. */
+export type Connection =
+  | { readonly kind: "connecting" }
+  | { readonly kind: "connected" }
+  /** No daemon answers. `sinceMs`: since when, wall time, ms since the epoch. */
+  | { readonly kind: "waiting"; readonly reason: string; readonly sinceMs: number };
+
+/** "not connected since 14:32:05", local time. */
+export function absenceText(sinceMs: number): string {
+  return `not connected since ${localClock(new Date(sinceMs))}`;
+}
 
 /** Equals the text that `followDaemon` gives. */
 const NO_DAEMON = "no daemon runs for this home";

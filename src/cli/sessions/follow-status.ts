@@ -1,0 +1,37 @@
+// `status --follow`: prints how things are, then each change once, in a sentence. Draws nothing, so that screen readers
+// and pipes can follow.
+import { absenceText, type Connection, connectionTo, startDaemonLink } from "../../api/client/daemon-link.ts";
+import { changesBetween, type Statements, statementsOf } from "../../api/words/change-words.ts";
+import { whenAborted } from "../../runtime/abort.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import type { CommandContext } from "../input/command.ts";
+import { untilUnread } from "./show-log.ts";
+
+/** Resolves when the signal aborts or nobody reads stdout any more. Waits for the daemon while it is away. */
+export async function followStatus({ home, elsewhere, signal, print }: CommandContext): Promise<void> {
+  const until = untilUnread(signal);
+  const link = startDaemonLink({ connect: connectionTo(home, elsewhere, until), signal: until });
+  const say = (sentence: string): void => print(`${harmless(sentence)}\n`);
+  let said: string | null = null;
+  link.connection.subscribe(() => {
+    const text = connectionSentence(link.connection.get());
+    if (text !== null && text !== said && (said !== null || text !== CONNECTED)) say(text);
+    said = text ?? said;
+  });
+  let known: Statements = new Map();
+  link.status.subscribe(() => {
+    const report = link.status.get();
+    if (report === null) return;
+    const now = statementsOf(report);
+    for (const sentence of changesBetween(known, now)) say(sentence);
+    known = now;
+  });
+  await whenAborted(until);
+}
+
+const CONNECTED = "connected";
+
+function connectionSentence(connection: Connection): string | null {
+  if (connection.kind === "waiting") return `${absenceText(connection.sinceMs)}: ${connection.reason}`;
+  return connection.kind === "connected" ? CONNECTED : null;
+}

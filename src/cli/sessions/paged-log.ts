@@ -1,0 +1,54 @@
+// Records that a daemon answers in pages, newest first: the last ones, then new ones. The log of another machine's
+// daemon, and the audit.
+import type { Clock } from "../../runtime/time/clock.ts";
+
+/** Limit of records in one request. */
+const PAGE = 1_000;
+/** Time between two requests, ms; no event announces new records. */
+const AGAIN_MS = 1_000;
+
+interface Page<One> {
+  /** Newest first. */
+  readonly records: readonly One[];
+  /** The place of the next older page; null: there is none. */
+  readonly next: string | null;
+}
+
+interface PagedLogOptions<One> {
+  /** How many of the last matching records are wanted. */
+  readonly count: number;
+  readonly matches: (record: One) => boolean;
+  readonly ask: (request: { readonly limit: number; readonly before?: string }) => Promise<Page<One>>;
+  readonly clock: Clock;
+}
+
+/** Reads the last records, oldest first. Rejects as `ask` does. */
+export async function openPagedLog<One>({ count, matches, ask, clock }: PagedLogOptions<One>) {
+  const newest = await ask({ limit: Math.max(1, Math.min(PAGE, count)) });
+  const last: One[] = [];
+  for (let page = newest; ; ) {
+    last.push(...page.records.filter(matches));
+    if (last.length >= count || page.next === null) break;
+    page = await ask({ limit: PAGE, before: page.next });
+  }
+  let seen = newestOf(newest);
+  return {
+    last: last.slice(0, count).reverse(),
+    /** Yields every later matching record. Ends when the signal aborts; rejects as `ask` does. */
+    async *follow(signal: AbortSignal): AsyncGenerator<One, void, undefined> {
+      for (;;) {
+        await clock.sleep(AGAIN_MS, signal).catch(() => {});
+        if (signal.aborted) return;
+        const page = await ask({ limit: PAGE });
+        const known = page.records.findIndex((record) => JSON.stringify(record) === seen);
+        seen = newestOf(page) ?? seen;
+        yield* (known === -1 ? page.records : page.records.slice(0, known)).filter(matches).reverse();
+      }
+    },
+  };
+}
+
+/** The newest record as text, to be found again in a later page; null: none. */
+function newestOf<One>({ records }: Page<One>): string | null {
+  return records.length === 0 ? null : JSON.stringify(records[0]);
+}

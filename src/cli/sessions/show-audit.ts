@@ -1,0 +1,70 @@
+// `logs --audit`: prints the last records of the audit, and follows it.
+import type { AuditEntry, AuditRequest } from "../../api/contract/records.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
+import { localClock, localDay, systemClock } from "../../runtime/time/clock.ts";
+import type { CommandContext } from "../input/command.ts";
+import { type DaemonPurpose, withDaemon } from "./control-session.ts";
+import { openPagedLog } from "./paged-log.ts";
+import { untilUnread } from "./show-log.ts";
+
+/** Which records are wanted. */
+export type AuditFilter = Pick<AuditRequest, "backend" | "tool" | "principal" | "outcome">;
+
+const READING: DaemonPurpose = { intent: "look", so: "so nothing can read the audit" };
+
+/** Rejects with `daemon_unreachable`. */
+export function showAudit(
+  context: CommandContext,
+  { filter, lines: count, follow }: { filter: AuditFilter; lines: number; follow: boolean },
+): Promise<void> {
+  return withDaemon(context, READING, async (daemon) => {
+    const ask = async (request: AuditRequest) => {
+      const { enabled, records, next } = await daemon.ask("audit", { ...request, ...filter }, context.signal);
+      if (!enabled) {
+        throw new MountaineerError("usage", "nothing is audited: the configuration has no [audit]", {
+          hint: "an [audit] section begins it, even an empty one: mountaineer config edit",
+        });
+      }
+      return { records, next };
+    };
+    const log = await openPagedLog({ count, matches: () => true, ask, clock: systemClock });
+    const print = (record: AuditEntry): void =>
+      context.print(`${context.json ? JSON.stringify(record) : auditLine(record)}\n`);
+    for (const record of log.last) print(record);
+    if (log.last.length === 0) context.note("no record matches");
+    if (!follow) return;
+    for await (const record of log.follow(untilUnread(context.signal))) print(record);
+  });
+}
+
+/** `2026-11-20 14:32:05  ok  ada  tool:read_file  on files  12 ms`. */
+function auditLine(record: AuditEntry): string {
+  const {
+    kind,
+    principal,
+    target,
+    method,
+    event,
+    summary,
+    reason,
+    backend,
+    outcome,
+    duration_ms: took,
+  } = record;
+  const at = new Date(record.time);
+  const words = [
+    `${localDay(at)} ${localClock(at)}`,
+    (outcome ?? kind).padEnd(OUTCOME_WIDTH),
+    principal ?? "-",
+    target ?? method ?? event,
+    summary,
+    reason,
+    backend == null ? null : `on ${backend}`,
+    took === undefined ? null : `${Math.round(took)} ms`,
+  ];
+  return harmless(words.filter((word) => typeof word === "string").join("  "));
+}
+
+/** Room for `tool_error`. */
+const OUTCOME_WIDTH = 10;

@@ -1,0 +1,102 @@
+// The fields of the settings panel, the focus among them, and their reaction to keys. Pure.
+import { createNode, type FormNode } from "../../api/forms/form-node.ts";
+import { isNamed, type Key, type KeyName } from "../terminal/key.ts";
+import { next, type Step, unused } from "../terminal/step.ts";
+
+export interface PanelForm {
+  /** A section: a group of numbers, flags and choices. */
+  readonly root: FormNode;
+  /** Index of the focused field; -1: none. */
+  readonly focus: number;
+  /** Position in the focused number's text. */
+  readonly caret: number;
+  /** The focused number is marked: typing replaces it. */
+  readonly isMarked: boolean;
+}
+
+type FormStep = Step<PanelForm, never>;
+
+/** Longer than any number. */
+const TEXT_LIMIT = 400;
+
+export function createPanelForm(root: FormNode): PanelForm {
+  return { root, focus: -1, caret: 0, isMarked: false };
+}
+
+/** Focuses a field, with the caret behind its text; `row` wraps around at both ends. */
+export function focusedRow(form: PanelForm, row: number): PanelForm {
+  const { children } = form.root;
+  const focus = (row + children.length) % children.length;
+  const field = children[focus];
+  const caret = field?.text.length ?? 0;
+  return { ...form, focus, caret, isMarked: field?.field.of.kind === "number" && caret > 0 };
+}
+
+export function pressFormKey(form: PanelForm, key: Key): FormStep {
+  const node = form.root.children[form.focus];
+  if (node === undefined || isNamed(key, "quit")) return unused(form);
+  if (isNamed(key, "tab") || isNamed(key, "down")) return next(focusedRow(form, form.focus + 1));
+  if (isNamed(key, "backtab") || isNamed(key, "up")) return next(focusedRow(form, form.focus - 1));
+  if (isNamed(key, "enter")) return next(focusedRow(form, form.focus + 1));
+  if (isNamed(key, "clear")) return next(cleared(form, node));
+  if (node.field.of.kind !== "number") return next(turned(form, node, key));
+  if (!form.isMarked) return next(inNumber(form, node, key));
+  const replaces = key.kind === "character" || key.name === "backspace" || key.name === "delete";
+  const caret = isNamed(key, "left") ? 0 : form.caret;
+  const unmarked = { ...(replaces ? cleared(form, node) : { ...form, caret }), isMarked: false };
+  return next(inNumber(unmarked, unmarked.root.children[form.focus] ?? node, key));
+}
+
+function placed(form: PanelForm, node: FormNode): PanelForm {
+  const children = form.root.children.map((child, at) => (at === form.focus ? node : child));
+  return { ...form, root: { ...form.root, children } };
+}
+
+function cleared(form: PanelForm, { field, label }: FormNode): PanelForm {
+  return { ...placed(form, { ...createNode(field, label), isSet: false, text: "" }), caret: 0 };
+}
+
+function inNumber(form: PanelForm, node: FormNode, key: Key): PanelForm {
+  return key.kind === "character" ? typed(form, node, key.text) : inText(form, node, key.name);
+}
+
+function typed(form: PanelForm, node: FormNode, text: string): PanelForm {
+  if (node.text.length + text.length > TEXT_LIMIT) return form;
+  const whole = node.text.slice(0, form.caret) + text + node.text.slice(form.caret);
+  return { ...placed(form, { ...node, isSet: true, text: whole }), caret: form.caret + text.length };
+}
+
+function inText(form: PanelForm, node: FormNode, name: KeyName): PanelForm {
+  const { text } = node;
+  const { caret } = form;
+  const without = (from: number, to: number): PanelForm => {
+    const rest = text.slice(0, from) + text.slice(to);
+    return { ...placed(form, { ...node, text: rest, isSet: rest !== "" }), caret: from };
+  };
+  switch (name) {
+    case "left":
+      return { ...form, caret: Math.max(0, caret - 1) };
+    case "right":
+      return { ...form, caret: Math.min(text.length, caret + 1) };
+    case "home":
+      return { ...form, caret: 0 };
+    case "end":
+      return { ...form, caret: text.length };
+    case "backspace":
+      return caret === 0 ? form : without(caret - 1, caret);
+    case "delete":
+      return caret === text.length ? form : without(caret, caret + 1);
+    default:
+      return form;
+  }
+}
+
+/** Chooses the next or previous value of a flag or choice, wrapping around. */
+function turned(form: PanelForm, node: FormNode, key: Key): PanelForm {
+  const { of } = node.field;
+  const count = of.kind === "choice" ? of.choices.length : of.kind === "flag" ? 2 : 0;
+  const isSpace = key.kind === "character" && key.text === " ";
+  const by = isNamed(key, "left") ? -1 : isSpace || isNamed(key, "right") ? 1 : 0;
+  if (by === 0 || count === 0) return form;
+  return placed(form, { ...node, isSet: true, at: (node.at + by + count) % count });
+}

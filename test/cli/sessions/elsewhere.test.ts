@@ -1,0 +1,75 @@
+// `--url`: the commands ask the daemon of another machine, and never the one of this home.
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+import { createTestHome } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
+import { freePort } from "../../support/free-port.ts";
+import { temporaryFolder } from "../../support/temporary-folder.ts";
+import { runCommand, startCommand } from "../command-line.ts";
+
+test("F2 by --url status, config, call, tools, logs and the audit are those of the other machine", async (t) => {
+  const port = await freePort();
+  const server = join(import.meta.dirname, "../programs/mcp-server.mjs");
+  const config = `[server]\nport = ${port}\n[audit]\n[backends.demo]\ncommand = "${process.execPath}"\nargs = ["${server}"]\n`;
+  const far = await createTestHome({ home: await temporaryFolder(t), config, kept: true });
+  const monitor = await far.startMonitor();
+  t.after(() => monitor[Symbol.asyncDispose]());
+  const token = (await far.cli(["server-token"])).stdout;
+
+  const home = await temporaryFolder(t);
+  const file = join(home, "token");
+  await writeFile(file, token, { mode: 0o600 });
+  const place = ["--url", `http://127.0.0.1:${port}`, "--token-file", file];
+  const ask = async (...words: readonly string[]) => {
+    const ran = await runCommand([...words, ...place], { home });
+    assert.equal(ran.code, 0, `${words.join(" ")}: ${ran.stderr}`);
+    assert.ok(!`${ran.stdout}${ran.stderr}`.includes(token.trim()));
+    return ran.stdout;
+  };
+  await eventually(async () => (await ask("status")).includes("Ready"));
+  const inVariable = await runCommand(["status", "--url", `http://127.0.0.1:${port}`], {
+    home,
+    env: { MOUNTAINEER_MANAGEMENT_TOKEN: token.trim() },
+  });
+  assert.equal(inVariable.code, 0, inVariable.stderr);
+  assert.equal((await ask("config", "path")).trim(), far.configFile);
+  assert.match(await ask("config", "show"), /\[backends\.demo\]/);
+  assert.match(
+    await ask("config", "set", "global.check_interval_secs", "3"),
+    /check_interval_secs is 3 \(it was 2 by default\)/,
+  );
+  assert.match(await readFile(far.configFile, "utf8"), /check_interval_secs = 3/);
+  assert.match(await ask("config", "diff"), /\+check_interval_secs = 3/);
+  await ask("config", "rollback");
+  assert.doesNotMatch(await readFile(far.configFile, "utf8"), /check_interval_secs/);
+  assert.match(await ask("approve", "--list"), /nothing waits/);
+  const { tools } = JSON.parse(await ask("tools", "list", "--json"));
+  const [{ name }] = tools;
+  await ask("tools", "disable", name);
+  assert.equal(JSON.parse(await ask("tools", "list", "--json")).off[0].name, name);
+  await ask("tools", "enable", name);
+  assert.match(await ask("logs", "--lines", "1000"), /config\.applied|gateway\.listening/);
+  assert.match(await ask("logs", "--audit", "--json"), /"kind":|^$/);
+
+  const following = startCommand(["status", "--follow", ...place], { home });
+  t.after(() => following.child.kill());
+  let said = "";
+  following.child.stdout?.on("data", (text: string) => {
+    said += text;
+  });
+  await eventually(() => said.includes("backend demo: Ready"));
+
+  const wrong = join(home, "wrong");
+  await writeFile(wrong, "not-the-token", { mode: 0o600 });
+  const refused = await runCommand([...["status", ...place.slice(0, 2)], "--token-file", wrong], { home });
+  assert.notEqual(refused.code, 0);
+  assert.ok(!refused.stderr.includes("not-the-token"));
+  for (const url of ["http://192.0.2.1", "ftp://127.0.0.1", "https://host/path"]) {
+    const bad = await runCommand(["status", "--url", url, "--token-file", file], { home });
+    assert.equal(bad.code, 2, url);
+  }
+  const both = await runCommand(["--config", "/x.toml", "status", ...place], { home });
+  assert.match(both.stderr, /--config is for this machine/);
+});
