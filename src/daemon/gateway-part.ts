@@ -11,6 +11,8 @@ import {
   type HandedListener,
 } from "../gateway/serving/gateway-contract.ts";
 import type { CallMinute } from "../gateway/telemetry/call-minutes.ts";
+import { groupMemory } from "../runtime/process/group-memory.ts";
+import { settledWithin } from "../runtime/time/clock.ts";
 import { gatewayConfig, wantsGateway } from "./compose/gateway-config.ts";
 import { auditReport } from "./control/audit-report.ts";
 import { createGatewayControl } from "./control/gateway-control.ts";
@@ -18,6 +20,9 @@ import { gatewayStatus } from "./control/gateway-status.ts";
 import { createRecordPages } from "./control/record-pages.ts";
 import type { HandingGateway } from "./handover/handing.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
+
+/** How long `status` waits for the memory of programs, ms. */
+const MEASURE_MS = 500;
 
 export type GatewayPart = ReturnType<typeof createGatewayPart>;
 
@@ -36,6 +41,8 @@ export function createGatewayPart(options: GatewayOptions) {
   /** The settings of the audit; null if none is configured. */
   let audit: AuditConfig | null = null;
   const pages = createRecordPages(options.clock);
+  /** What the programs of backends took when it was measured last, in bytes; null: it could not be measured. */
+  let memory: number | null = null;
 
   const load = async (): Promise<Gateway> => {
     const { Gateway: Loaded } = await code();
@@ -111,7 +118,15 @@ export function createGatewayPart(options: GatewayOptions) {
     /** Empty while no gateway is configured. */
     status(): Pick<StatusReport, "gateway" | "backends"> {
       const running = current();
-      return running === null ? {} : gatewayStatus(running);
+      return running === null ? {} : gatewayStatus(running, memory);
+    },
+    /** Measures the memory of the backends' programs, for the next `status`. */
+    async measure(): Promise<void> {
+      const groups = current()?.pool.pids ?? [];
+      const measured = groupMemory(groups).then((bytes) => {
+        memory = bytes;
+      });
+      if (!(await settledWithin(options.clock, MEASURE_MS, measured))) memory = null;
     },
     /** Writes to the audit, if one is configured, that an entry of the configuration waits or was approved. */
     note: (record: Parameters<Gateway["note"]>[0]): void => current()?.note(record),

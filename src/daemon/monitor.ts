@@ -315,6 +315,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   );
   const common = {
     ...service.control,
+    status: () => service.measuredStatus(),
     ...logins.control,
     ...createSetupControl({ home, configPath, reload: service.control.reload }),
     ...createClientConnections({

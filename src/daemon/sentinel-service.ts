@@ -150,6 +150,11 @@ async function startWith(options: ServiceOptions, stack: DisposalStack) {
     /** Serves one MCP client over lines of JSON-RPC, as the home's owner. */
     serveLines: gateway.serveLines,
     bus: parts.bus,
+    /** The status with what is measured for it. */
+    async measuredStatus(): Promise<StatusReport> {
+      await gateway.measure();
+      return control.status();
+    },
     /** True once the share was looked at since the start; until then, its status is the remembered one. */
     isSeen: (share: string): boolean => engine.view(share).seen !== null,
     handing: createHanding({ ...parts, ...shares, clock, elsewhere: options.elsewhere }),

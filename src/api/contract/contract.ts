@@ -161,6 +161,16 @@ export const gatewayStatusShape = object({
   resources: number,
   resource_templates: number,
   prompts: number,
+  /** The programs of backends; absent: none is configured, or no daemon runs. */
+  programs: optional(
+    object({
+      running: number,
+      /** Not running because nobody needs them; a call starts them. */
+      asleep: number,
+      /** The memory that the running ones have of their own; null: not measured. */
+      memory_mb: nullable(number),
+    }),
+  ),
   conditions: list(conditionShape),
 });
 export type GatewayStatus = TypeOf<typeof gatewayStatusShape>;

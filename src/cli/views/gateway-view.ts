@@ -52,12 +52,22 @@ export function gatewayBlock(gateway: GatewayStatus, daemonRuns: boolean, view: 
   const facts = [
     ...(daemonRuns ? [counted(gateway.sessions, "session"), `${gateway.in_flight} in flight`] : []),
     ...(daemonRuns ? [publishedText(gateway)] : []),
+    ...programsText(gateway),
   ];
   return [
     head,
     ...text(facts.map(glued).join(", "), INDENT, view),
     ...gateway.conditions.flatMap((condition) => conditionLines(condition, INDENT, view)),
   ];
+}
+
+/** `12 servers run (840 MB), 28 asleep`. */
+function programsText({ programs }: GatewayStatus): readonly string[] {
+  if (programs === undefined) return [];
+  const { running, asleep, memory_mb: memory } = programs;
+  const takes = memory === null || running === 0 ? "" : ` (${memory} MB)`;
+  const runs = `${counted(running, "server")} ${running === 1 ? "runs" : "run"}${takes}`;
+  return asleep === 0 ? [runs] : [runs, `${asleep} asleep`];
 }
 
 /** `started` false: no daemon runs, so only problems that would prevent a start are shown. */

@@ -24,11 +24,15 @@ import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { isoTime, isoTimeOrNull } from "../../runtime/time/clock.ts";
 import type { SecretValues } from "../../secrets/reference.ts";
 
+const MEBIBYTE = 1024 * 1024;
+
 export function gatewayStatus(
   gateway: Pick<Gateway, "view" | "entries" | "serving" | "together">,
+  /** What the programs of backends take, in bytes; null: not measured. */
+  memory: number | null = null,
 ): Required<Pick<StatusReport, "gateway" | "backends">> {
   const view = gateway.view();
-  return { gateway: overall(view), backends: backends(view, gateway) };
+  return { gateway: overall(view, memory), backends: backends(view, gateway) };
 }
 
 /** The status of a configured gateway while no daemon runs; missing secrets are conditions. */
@@ -75,7 +79,16 @@ function missingSecrets(
   return resolved.ok ? [] : [secretMissing(name, resolved.missing)];
 }
 
-function overall({ url, sessions, inFlight, counts, conditions }: GatewayView): GatewayStatus {
+function programsOf({ backends }: GatewayView, memory: number | null): Pick<GatewayStatus, "programs"> {
+  const programs = backends.filter(({ type, enabled }) => type === "stdio" && enabled);
+  if (programs.length === 0) return {};
+  const running = programs.filter(({ instances }) => instances > 0).length;
+  const asleep = programs.filter(({ phase }) => phase === "Asleep").length;
+  return { programs: { running, asleep, memory_mb: memory === null ? null : Math.round(memory / MEBIBYTE) } };
+}
+
+function overall(view: GatewayView, memory: number | null): GatewayStatus {
+  const { url, sessions, inFlight, counts, conditions } = view;
   return {
     url,
     sessions,
@@ -84,6 +97,7 @@ function overall({ url, sessions, inFlight, counts, conditions }: GatewayView): 
     resources: counts.resources,
     resource_templates: counts.resourceTemplates,
     prompts: counts.prompts,
+    ...programsOf(view, memory),
     conditions: conditions.map(conditionStatus),
   };
 }

@@ -68,7 +68,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [config.historyEntryShape, "n time sha256 source summary"],
   [
     contract.gatewayStatusShape,
-    "url sessions in_flight tools resources resource_templates prompts conditions",
+    "url sessions in_flight tools resources resource_templates prompts programs conditions",
   ],
   [
     contract.backendStatusShape,

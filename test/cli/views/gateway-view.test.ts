@@ -181,3 +181,22 @@ test("those who wonder where a tool is are told which backends publish nothing, 
     "backend slow: Starting for 10 min: initialize has no answer yet",
   ]);
 });
+
+test("B2 status says how many servers run and sleep, and how much memory the running ones take", () => {
+  const asleep = sampleBackend({
+    name: "calm",
+    phase: "Asleep",
+    reason: "it starts when it is needed",
+    pid: null,
+  });
+  const shown = (running: number, sleeping: number, memory: number | null): string => {
+    const { gateway, ...report } = gatewayReport([asleep]);
+    assert.ok(gateway !== undefined);
+    const programs = { running, asleep: sleeping, memory_mb: memory };
+    const wide = { ...PLAIN, width: 200 };
+    return renderStatus({ ...report, gateway: { ...gateway, programs } }, wide).replaceAll("\u00a0", " ");
+  };
+  assert.match(shown(12, 28, 840), /12 servers run \(840 MB\), 28 asleep/);
+  assert.match(shown(1, 0, null), /, 1 server runs$/m);
+  assert.match(shown(0, 1, 0), /calm +Asleep/);
+});

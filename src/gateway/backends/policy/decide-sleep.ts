@@ -33,7 +33,9 @@ function foldStopped(builder: DecisionBuilder): void {
   const isDue = listedAtMs === null || now.wallMs - listedAtMs >= ASK_AGAIN_MS;
   if (memory.asleep || (startsOnDemand && isUntroubled(builder))) {
     const wakes = seen.use.isNeeded || isDue;
-    builder.remember({ asleep: !wakes, onlyAsked: wakes && !seen.use.isNeeded });
+    // Another program is to be asked: the lists of the earlier one stay until then, and calls wait.
+    const holding = memory.asleep && listedAtMs === null ? "replacement" : memory.holding;
+    builder.remember({ asleep: !wakes, onlyAsked: wakes && !seen.use.isNeeded, holding });
   }
   if (!builder.memory.asleep || listedAtMs === null) return;
   const leftMs = listedAtMs + ASK_AGAIN_MS - now.wallMs;

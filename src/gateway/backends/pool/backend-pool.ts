@@ -214,6 +214,11 @@ export class BackendPool implements AsyncDisposable {
     return [...this.#lanes.values()].flatMap((lane) => (lane.runsOnce ? lane.pids : []));
   }
 
+  /** The process groups of all backends. */
+  get pids(): readonly number[] {
+    return [...this.#lanes.values()].flatMap(({ pids }) => pids);
+  }
+
   get runsOnce(): boolean {
     return this.#lanes.values().some(({ runsOnce }) => runsOnce);
   }

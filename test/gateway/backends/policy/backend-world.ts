@@ -219,7 +219,8 @@ export class BackendWorld {
     // One that answers no check, and that several tries could not replace, could not.
     const isLost = before !== null && before.seen.missedChecks >= 3 && lastTries(memory.routes).failures >= 3;
     const couldServe = before !== null && before.seen.state.kind === "ready" && !isLost;
-    if (isWanted && couldServe && !isStopped && !isMoving && this.spec.replace === "overlap")
+    if (isWanted && memory.asleep) this.checkAsleep(memory, calls.kind, gate);
+    else if (isWanted && couldServe && !isStopped && !isMoving && this.spec.replace === "overlap")
       assert.equal(
         calls.kind,
         "serve",
@@ -235,6 +236,15 @@ export class BackendWorld {
     this.checkUses(memory);
     if (step?.kind === "start" && this.spec.replace === "stop-first")
       assert.equal(this.instances.length, 0, "stop-first: the old one is gone before the new one starts");
+  }
+
+  private checkAsleep({ serving, routes }: BackendMemory, calls: string, gate: Gate): void {
+    assert.equal(this.serving?.seen.inFlight ?? 0, 0, "what is used is not stopped");
+    assert.equal(this.isNeeded, false, "what is needed does not sleep");
+    const isTried = [...routes.byName.values()].some(({ attempt }) => attempt !== null);
+    assert.deepEqual([serving, isTried], [null, false]);
+    // While its data is away, it does not wake.
+    if (this.spec.wanted.kind === "connection" && gate.kind === "open") assert.equal(calls, "wait");
   }
 
   protected checkUses({ serving, draining, closing, routes }: BackendMemory): void {
@@ -348,6 +358,41 @@ function end(instance: SimInstance, message: string): void {
   instance.calls = [];
   see(instance, { inFlight: 0, state: { kind: "ended", wasReady, failure } });
   instance.nextAtMs = Number.POSITIVE_INFINITY;
+}
+
+const STOP_MS = 60_000;
+
+/** Its server may sleep. */
+export class SleepWorld extends BackendWorld {
+  private listedKey: string | null = null;
+
+  constructor(startsOnDemand: boolean) {
+    super();
+    this.spec = { ...this.spec, sleep: { ...ALWAYS_RUNS, startsOnDemand, stopWhenIdleMs: STOP_MS } };
+  }
+
+  override edit(change: Partial<BackendSpec>): void {
+    this.spec = { ...this.spec, ...change };
+    this.noteListed();
+    super.edit({});
+  }
+
+  need(isNeeded: boolean): void {
+    this.isNeeded = isNeeded;
+    this.look();
+  }
+
+  protected override noteDecision(decision: BackendDecision): void {
+    super.noteDecision(decision);
+    this.listedKey = decision.memory.serving?.key ?? this.listedKey;
+    this.noteListed();
+  }
+
+  private noteListed(): void {
+    const isListed = this.spec.routes.list.some(({ key }) => key !== null && key === this.listedKey);
+    // It is asked again each day, which no world here lasts.
+    this.spec = { ...this.spec, sleep: { ...this.spec.sleep, listedAtMs: isListed ? this.nowMs : null } };
+  }
 }
 
 /** With routes, which are called as their keys. */

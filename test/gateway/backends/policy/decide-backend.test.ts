@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it, test } from "node:test";
 import type { BackendSpec } from "../../../../src/gateway/backends/policy/backend-decision-builder.ts";
 import { fc, happening, runsOf } from "../../../support/properties.ts";
-import { BackendWorld, DRAIN_MS, type Fate, runs } from "./backend-world.ts";
+import { BackendWorld, DRAIN_MS, type Fate, runs, SleepWorld } from "./backend-world.ts";
 
 const keys = fc.constantFrom("k1", "k2", "k3");
 const nothing = (because: "removed" | "disabled") => fc.constant({ kind: "nothing" as const, because });
@@ -110,6 +110,38 @@ describe("decideBackend in random worlds", () => {
 
   it("B7 the way to replace may itself be edited at any time", () => {
     keepsPromises(["overlap", "stop-first"]);
+  });
+});
+
+describe("decideBackend of what may sleep, in random worlds", () => {
+  const event = fc.oneof(happening(3, "need", { isNeeded: fc.boolean() }), {
+    weight: 9,
+    arbitrary: events(["overlap", "stop-first"]),
+  });
+
+  it("B2 it sleeps only while nobody needs it, no call in flight is cut for it, and once calm it wakes and sleeps again", () => {
+    fc.assert(
+      fc.property(fc.boolean(), fc.array(event, { maxLength: 60, size: "max" }), (onDemand, happenings) => {
+        const world = new SleepWorld(onDemand);
+        world.edit({});
+        for (const one of happenings) {
+          if (one.do === "need") world.need(one.isNeeded);
+          else happen(world, one);
+        }
+        world.need(true);
+        calm(world);
+        assertAsWanted(world);
+        if (world.spec.wanted.kind !== "connection") return;
+        world.need(false);
+        world.advance(120_000);
+        assert.deepEqual([world.decision?.phase, world.instances.length], ["Asleep", 0]);
+        assert.equal(world.decision?.calls.kind, "wait");
+        world.need(true);
+        world.advance(1_000);
+        assert.equal(world.decision?.phase, "Ready");
+      }),
+      RUNS,
+    );
   });
 });
 

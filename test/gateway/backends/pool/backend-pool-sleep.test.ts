@@ -182,10 +182,11 @@ describe("on demand", () => {
     await b.applied(backendConfig("a", { ...NEEDED, filters }));
     b.is({ starts: 0, phase: "Asleep" });
     await b.applied(backendConfig("a", { ...NEEDED, command: "other" }));
-    b.is({ starts: 1 });
-    await b.applied(backendConfig("a"));
-    await b.comesUp("one");
-    b.is({ phase: "Ready" });
+    b.is({ starts: 1, names: ["one", "two"] });
+    const call = b.call();
+    await b.comesUp("three");
+    b.is({ phase: "Ready", names: ["three"] });
+    assert.equal(await b.answered(call), 1);
   });
 
   it("B2 what cannot sleep says why", async () => {
