@@ -48,7 +48,6 @@ export async function startMenubar(options: MenubarOptions): Promise<void> {
     home,
     clock,
     signal: either,
-    reportsOpening: options.face.kind === "tray",
     logPath: options.logPath,
     onQuit: () => leave.abort(),
     onOutcome: ({ ok, text }) => {

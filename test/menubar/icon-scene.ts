@@ -8,7 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import type { Scope } from "../support/temporary-folder.ts";
 import { type HangingApi, startHangingApi } from "./hanging-api.ts";
 import { startSessionBus, startWatcher, type Watcher } from "./session-bus.ts";
-import { type PanelClient, panelClient } from "./tray/panel-client.ts";
+import { clickEvent, type PanelClient, panelClient } from "./tray/panel-client.ts";
 
 export interface IconScene {
   readonly watcher: Watcher;
@@ -17,7 +17,7 @@ export interface IconScene {
   readonly api: HangingApi;
   /** Reads the menu as an icon's click does. */
   readonly panel: PanelClient;
-  /** From its resolving on a share's list of folders and the API hang, and the icon waits for both. */
+  /** From its resolving on a step on a share and the API hang, and the icon waits for both. */
   hang(): Promise<void>;
   /** Sends so many events. */
   publish(count: number): void;
@@ -34,17 +34,18 @@ export async function startIconScene(t: Scope): Promise<IconScene> {
   const env = { DBUS_SESSION_BUS_ADDRESS: bus.address };
   const config = scriptedConfig();
   const never = () => Promise.reject(new Error("not asked for here"));
-  let isListAsked = false;
+  let isStepAsked = false;
+  const answer = (): Promise<never> => {
+    isStepAsked = true;
+    return new Promise(() => {});
+  };
   const { server } = await startRig(t, {
-    control: scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "HUNG" })])),
+    control: scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "HUNG" })]), answer),
     config,
     places: {
       aliases: never,
       reconcileAliases: never,
-      folders() {
-        isListAsked = true;
-        return new Promise(() => {});
-      },
+      folders: never,
     },
   });
   const api = await startHangingApi(t, server.socketPath);
@@ -63,9 +64,9 @@ export async function startIconScene(t: Scope): Promise<IconScene> {
     panel,
     publish,
     async hang() {
-      const list = await eventually(() => panel.find("Add a folder of HUNG …"));
-      await panel.menuCall("AboutToShow", "i", [list.id]);
-      await eventually(() => isListAsked);
+      const step = await eventually(() => panel.find("Unmount all"));
+      await panel.menuCall("Event", "isvu", clickEvent(step.id));
+      await eventually(() => isStepAsked);
       api.hang();
       publish(1);
       await eventually(() => api.waiting > 0);

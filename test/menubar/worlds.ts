@@ -28,14 +28,13 @@ export function outline(items: Menu["items"], depth = ""): string[] {
   return items.flatMap((item) => {
     if (item.kind === "separator") return [`${depth}---`];
     const tone = { plain: "", good: "", warning: "! ", bad: "!! " }[item.tone];
-    const box = item.kind === "toggle" ? (item.checked ? "[x] " : "[ ] ") : "";
-    const line = `${depth}${tone}${box}${item.label}${clickText(item)}`;
+    const line = `${depth}${tone}${item.label}${clickText(item)}`;
     return item.kind === "submenu" ? [line, ...outline(item.items, `${depth}  `)] : [line];
   });
 }
 
 function clickText(item: MenuItem): string {
-  if (item.kind !== "action" && item.kind !== "toggle") return "";
+  if (item.kind !== "action") return "";
   return item.enabled ? ` <${actionText(item.action)}>` : " <off>";
 }
 
@@ -55,11 +54,9 @@ export function startQuietMenu(
     clock: systemClock,
     signal,
     logPath: null,
-    reportsOpening: true,
     onQuit: () => {},
     openPath: async () => {},
-    chooseFolder: async () => null,
-    askYes: async () => false,
+    openDashboard: async () => {},
     startDaemon: async () => {},
     ...over,
   });

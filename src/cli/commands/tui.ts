@@ -98,7 +98,7 @@ export const openCommand = command("open", {
 export const menubarCommand = command("menubar", {
   summary: "show and switch the shares in the panel or menu bar",
   description:
-    "An icon that shows the status, with a menu that mounts, unmounts and switches shares and restarts backends. " +
+    "An icon that shows the status, with a menu that mounts, unmounts and switches, tells what waits, and opens the dashboard. " +
     "On Linux it is a tray icon (StatusNotifierItem) of the desktop session; on macOS SwiftBar or xbar draws the " +
     "menu, and --install-swiftbar installs the plugin. Starts the daemon if none runs. One per home and session; " +
     "quitting it leaves daemon and shares running.",
@@ -132,12 +132,7 @@ export const menubarCommand = command("menubar", {
     }
     if (installSwiftbar) return install(context, pluginFolder);
     const { runMenuAction, startMenubar } = await import("../../menubar/start-menubar.ts");
-    const programs = await import("../../menubar/desktop/desktop-programs.ts");
-    const windows =
-      platform === "darwin"
-        ? { folderChoosers: programs.MACOS_FOLDER_CHOOSERS, askers: programs.MACOS_ASKERS }
-        : { folderChoosers: programs.LINUX_FOLDER_CHOOSERS, askers: programs.LINUX_ASKERS };
-    const place = { home, configPath, program: ownProgram(), environment, opener, ...windows };
+    const place = { home, configPath, program: ownProgram(), environment, opener };
     if (act !== null) {
       const { ok, text, hint } = await runMenuAction(place, act, signal);
       if (ok) print(`${text}\n`);

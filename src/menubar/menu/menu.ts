@@ -17,24 +17,7 @@ export type MenuItem =
   | { readonly kind: "separator"; readonly key: string }
   | ({ readonly kind: "text" } & Labelled)
   | ({ readonly kind: "action"; readonly action: MenuAction; readonly enabled: boolean } & Labelled)
-  | ({
-      readonly kind: "toggle";
-      readonly action: MenuAction;
-      readonly enabled: boolean;
-      readonly checked: boolean;
-    } & Labelled)
-  | ({
-      readonly kind: "submenu";
-      readonly items: readonly MenuItem[];
-      /** The place whose folders are the submenu's items. They are listed when the submenu is opened. */
-      readonly folders?: FolderPlace;
-    } & Labelled);
-
-export interface FolderPlace {
-  readonly share: string;
-  /** From the share's root; "" is the root itself. */
-  readonly subpath: string;
-}
+  | ({ readonly kind: "submenu"; readonly items: readonly MenuItem[] } & Labelled);
 
 export interface Menu {
   readonly state: MenuState;

@@ -1,7 +1,6 @@
 // The whole menu as a pure function of the state, the same for every desktop.
 
-import { basename } from "node:path/posix";
-import type { AliasStatus, BackendStatus, ShareStatus, StatusReport } from "../../api/contract/contract.ts";
+import type { BackendStatus, ShareStatus, StatusReport } from "../../api/contract/contract.ts";
 import { type Action, actionsFor, actionWith } from "../../api/words/actions.ts";
 import {
   backendFacts,
@@ -12,9 +11,9 @@ import {
 import { readyNames, shareWords } from "../../api/words/share-words.ts";
 import { FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
 import { type Tone, troublesOf, WAITING_CODE } from "../../api/words/words.ts";
-import { actionText, type MenuAction, type ToggleName } from "./action.ts";
-import type { FolderPlace, Menu, MenuItem, MenuState } from "./menu.ts";
-import { isUsable, readyItems, shareItem, sharesFolder } from "./share-items.ts";
+import type { MenuAction } from "./action.ts";
+import type { Menu, MenuItem, MenuState } from "./menu.ts";
+import { readyItems, shareItem, sharesFolder } from "./share-items.ts";
 import {
   act,
   actionItem,
@@ -26,15 +25,10 @@ import {
   submenu,
   text,
 } from "./words.ts";
-import { type FolderList, folderKey, isRunning, type MenuWorld } from "./world.ts";
+import { isRunning, type MenuWorld } from "./world.ts";
 
 /** More shares would not fit the screen; they are in a submenu. */
 const SHARES_AT_ONCE = 24;
-
-const TOGGLE_LABELS: Readonly<Record<ToggleName, string>> = {
-  auto_failback: "Go back to Thunderbolt by itself",
-  lsof_recheck: "Go back when files are closed",
-};
 
 /** The menu for the data in `world`; equal data gives an equal menu. */
 export function menuOf(world: MenuWorld): Menu {
@@ -45,11 +39,10 @@ export function menuOf(world: MenuWorld): Menu {
     text("summary", summary, STATE_TONES[state]),
     ...connectionItems(world),
     ...failureItems(world),
+    ...syncItems(world),
     ...(status === null ? [] : reportItems(status, world)),
     separator("| places"),
     ...placeItems(world),
-    ...(status === null ? [] : [separator("| settings"), ...toggleItems(status, world)]),
-    ...syncItems(world),
     separator("| quit"),
     click("quit", "Quit the menu (shares stay as they are)", { kind: "quit" }),
   ];
@@ -105,8 +98,7 @@ function reportItems(status: StatusReport, world: MenuWorld): MenuItem[] {
     ...shares.flatMap((share) => readyItems(share, world, "ready")),
   ];
   items.push(separator("| shares"), ...shareList(shares, world));
-  if (shares.length > 0) items.push(...allItems(shares, world), favoriteItem(shares, world));
-  items.push(...aliasItems(status, world));
+  if (shares.length > 0) items.push(...allItems(shares, world));
   const gateway = gatewayItems(status, world);
   if (gateway.length > 0) items.push(separator("| gateway"), ...gateway);
   return items;
@@ -117,7 +109,7 @@ function waitingItems(world: MenuWorld): MenuItem[] {
   if (waiting.length === 0) return [];
   return [
     ...waiting.map((entry, index) => text(`waiting ${index} ${entry}`, `Waits for you: ${entry}`, "warning")),
-    act("waiting", "See and approve …", { kind: "approve" }, world),
+    act("waiting", "See it in the dashboard …", DASHBOARD, world),
   ];
 }
 
@@ -143,64 +135,29 @@ function allItems(shares: readonly ShareStatus[], world: MenuWorld): MenuItem[] 
   return [separator("| all"), ...items.map((action) => actionItem("all", action, world))];
 }
 
-/** A submenu with an item for each share. The item opens the share, or mounts it if it is not mounted. */
-function favoriteItem(shares: readonly ShareStatus[], world: MenuWorld): MenuItem {
-  const items = shares.map((share) => {
-    const name = nameText(share.name);
-    if (isUsable(share)) return click("favorite", name, { kind: "open", path: share.stable_path });
-    if (share.mount_state === "mounted")
-      return text(`favorite ${share.name}`, `${name} (not answering)`, "bad");
-    const action: MenuAction = { kind: "do", id: ["mount", share.name], force: false };
-    return click("favorite", `${name} (mount)`, action, {
-      enabled: !isRunning(world, action),
-    });
-  });
-  return submenu("favorites", "Favorites", items);
-}
+const DASHBOARD: MenuAction = { kind: "dashboard" };
 
-function placeItems({ status, logPath }: MenuWorld): MenuItem[] {
+function placeItems(world: MenuWorld): MenuItem[] {
+  const { status, logPath } = world;
   const folder = status === null ? null : sharesFolder(status.shares);
-  const items: MenuItem[] = [];
+  const items: MenuItem[] = status === null ? [] : [act("dashboard", "Open the dashboard", DASHBOARD, world)];
   if (folder !== null) items.push(click("folder", "Open the shares folder", { kind: "open", path: folder }));
   if (logPath !== null) items.push(click("log", "Open the log", { kind: "open", path: logPath }));
   return items;
 }
 
-function toggleItems({ global, shares }: StatusReport, world: MenuWorld): MenuItem[] {
-  // Both settings concern shares, so they are left out if there are no shares.
-  if (shares.length === 0) return [];
-  const item = (setting: ToggleName, checked: boolean): MenuItem => {
-    const action: MenuAction = { kind: "toggle", setting, on: !checked };
-    return {
-      kind: "toggle",
-      key: `setting ${actionText(action)}`,
-      label: TOGGLE_LABELS[setting],
-      tone: "plain",
-      action,
-      checked,
-      enabled: !isRunning(world, action),
-    };
-  };
-  return [item("auto_failback", global.auto_failback), item("lsof_recheck", global.lsof_recheck)];
-}
-
-function syncItems(world: MenuWorld): MenuItem[] {
-  const { sync } = world;
+/** What is wrong with the configuration file. */
+function syncItems({ sync }: MenuWorld): MenuItem[] {
   if (sync === null) return [];
-  const items: MenuItem[] = [text("sync file", sync.config_path)];
-  if (sync.file_missing) items.push(text("sync missing", FILE_MISSING_TEXT, "warning"));
-  if (sync.last_error !== null) items.push(text("sync error", sync.last_error.reason, "bad"));
-  if (sync.degraded !== null) items.push(text("sync degraded", sync.degraded, "warning"));
-  const reload: MenuAction = { kind: "do", id: ["reload"], force: false };
-  const running = isRunning(world, reload);
-  items.push(
-    separator("sync |"),
-    click("sync", running ? "Reload …" : "Reload now", reload, { enabled: !running }),
-    click("sync", "Open the file", { kind: "open", path: sync.config_path }),
-  );
-  const wrong = sync.last_error !== null || sync.watching === "stopped";
-  const state = sync.last_error === null ? watchingWords(sync.watching).text : "the file has a mistake";
-  return [submenu("sync", `Configuration — ${state}`, items, wrong ? "bad" : "plain")];
+  const { file_missing: isMissing, last_error: error, degraded, watching } = sync;
+  const said = (key: string, what: string, tone: Tone): MenuItem =>
+    text(`sync ${key}`, `Configuration: ${what}`, tone);
+  return [
+    ...(isMissing ? [said("missing", FILE_MISSING_TEXT, "warning")] : []),
+    ...(error === null ? [] : [said("error", error.reason, "bad")]),
+    ...(degraded === null ? [] : [said("degraded", degraded, "warning")]),
+    ...(watching === "stopped" ? [said("stopped", watchingWords(watching).text, "bad")] : []),
+  ];
 }
 
 /** Returns the items without leading, trailing or repeated separators. */
@@ -300,78 +257,4 @@ function routeLines(backend: BackendStatus, key: string): MenuItem[] {
   });
   const ready = routeReadyText(backend, Number.NaN);
   return ready === null ? lines : [...lines, text(`${key} pending`, ready, "warning")];
-}
-
-// The menu's items for aliases, which are links to folders inside shares.
-
-/** More folders would not fit the screen; a window shows them all. */
-const FOLDERS_SHOWN = 40;
-
-/** Returns no items if there are no shares. */
-function aliasItems({ shares, aliases = [] }: StatusReport, world: MenuWorld): MenuItem[] {
-  if (shares.length === 0) return [];
-  const usable = new Set(shares.filter(isUsable).map(({ name }) => name));
-  const items: MenuItem[] = aliases.map((alias) => aliasItem(alias, usable.has(alias.share), world));
-  const wrong = aliases.filter(({ link }) => link !== "right");
-  if (wrong.length > 0)
-    items.push(
-      separator("aliases | repair"),
-      act("aliases", "Repair the links", { kind: "alias-repair" }, world),
-    );
-  items.push(separator("aliases | add"));
-  for (const { name } of shares) {
-    const label = `Add a folder of ${nameText(name)} …`;
-    const choose = { kind: "alias-choose", share: name } as const;
-    if (world.folders === null || !usable.has(name))
-      items.push(act("aliases", label, choose, world, { possible: usable.has(name) }));
-    else items.push(folderMenu({ share: name, subpath: "" }, label, world.folders, world));
-  }
-  return [submenu("aliases", "Aliases", items, wrong.length > 0 ? "warning" : "plain")];
-}
-
-/**
- * A submenu with the folders of a place. Each folder is a submenu of the same kind; its folders are listed when it is
- * opened.
- */
-function folderMenu(
-  place: FolderPlace,
-  label: string,
-  folders: ReadonlyMap<string, FolderList>,
-  world: MenuWorld,
-): MenuItem {
-  const { share, subpath } = place;
-  const key = `folder ${share} ${subpath}`;
-  const first =
-    subpath === ""
-      ? act(key, "Choose in a window …", { kind: "alias-choose", share }, world)
-      : act(key, `Add ${nameText(basename(subpath))}`, { kind: "alias-add", share, subpath }, world);
-  const items = [first, separator(`${key} |`)];
-  const list = folders.get(folderKey(place)) ?? { kind: "asked" };
-  if (list.kind === "asked") items.push(text(`${key} asked`, "Looking …"));
-  else if (list.kind === "failed") items.push(text(`${key} failed`, list.reason, "warning"));
-  else {
-    for (const name of list.names.slice(0, FOLDERS_SHOWN)) {
-      const inner = { share, subpath: subpath === "" ? name : `${subpath}/${name}` };
-      items.push(folderMenu(inner, nameText(name), folders, world));
-    }
-    const more = list.names.length - FOLDERS_SHOWN;
-    if (more > 0) items.push(text(`${key} more`, `and ${more} more`));
-    if (list.names.length === 0) items.push(text(`${key} none`, "No folders"));
-  }
-  return { kind: "submenu", key, label, tone: "plain", items, folders: place };
-}
-
-function aliasItem(alias: AliasStatus, isReachable: boolean, world: MenuWorld): MenuItem {
-  const { name, share, target_subpath, path, link, detail } = alias;
-  const key = `alias ${name}`;
-  const isRight = link === "right";
-  const items: MenuItem[] = [text(`${key} target`, `${nameText(share)}/${target_subpath}`)];
-  if (!isRight) items.push(text(`${key} wrong`, detail ?? "The link is not there yet", "warning"));
-  items.push(
-    click(key, "Open", { kind: "open", path }, { enabled: isRight && isReachable }),
-    submenu(`${key} remove`, "Remove …", [
-      act(key, `Remove ${nameText(name)}; the folder stays`, { kind: "alias-remove", alias: name }, world),
-    ]),
-  );
-  return submenu(key, nameText(name), items, isRight ? "plain" : "warning");
 }

@@ -1,10 +1,7 @@
 // The state behind a menu: the last report of the daemon, the running actions, and the redraws.
-import { connectToDaemon } from "../../api/client/client.ts";
-import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { createThrottle } from "../../runtime/time/throttle.ts";
 import { actionText, type MenuAction } from "./action.ts";
-import { withDeadline } from "./deadline.ts";
-import { type FolderPlace, findItem, type Menu, type MenuItem } from "./menu.ts";
+import type { Menu, MenuItem } from "./menu.ts";
 import { menuOf } from "./model.ts";
 import { type ActionPorts, type RunnableAction, runAction } from "./run-action.ts";
 import { startMenuSource } from "./source.ts";
@@ -12,8 +9,6 @@ import {
   type ActionOutcome,
   type BusyShare,
   FIRST_WORLD,
-  type FolderList,
-  folderKey,
   isRunning,
   type MenuConnection,
   type MenuWorld,
@@ -21,13 +16,10 @@ import {
 
 /** Least time between two redraws, ms. */
 const BETWEEN_REDRAWS_MS = 50;
-const LOOK_DEADLINE_MS = 8_000;
 
 export type MenuSession = ReturnType<typeof startMenuSession>;
 
 interface MenuSessionOptions extends ActionPorts {
-  /** True if the program that draws the menu calls `open` for submenus; folders are listed only then. */
-  readonly reportsOpening: boolean;
   /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;
   readonly signal: AbortSignal;
@@ -38,11 +30,7 @@ interface MenuSessionOptions extends ActionPorts {
 export function startMenuSession(options: MenuSessionOptions) {
   const { clock, signal, home } = options;
   const listeners = new Set<(menu: Menu) => void>();
-  let world: MenuWorld = {
-    ...FIRST_WORLD,
-    folders: options.reportsOpening ? new Map() : null,
-    logPath: options.logPath,
-  };
+  let world: MenuWorld = { ...FIRST_WORLD, logPath: options.logPath };
   let menu = menuOf(world);
   let isStale = false;
   const redraws = createThrottle(clock, BETWEEN_REDRAWS_MS, () => {
@@ -80,11 +68,6 @@ export function startMenuSession(options: MenuSessionOptions) {
     // Reads the status again, because an action that has changed nothing causes no event.
     source.lookAgain();
   };
-  const lookAhead = createFolderLooks(options, {
-    shown: () => session.menu(),
-    known: () => world.folders,
-    onList: (key, list) => change({ folders: withFolders(world.folders, key, list) }),
-  });
   const session = {
     menu(): Menu {
       if (isStale) {
@@ -95,8 +78,7 @@ export function startMenuSession(options: MenuSessionOptions) {
     },
     /** Does nothing for a disabled item, or while its action runs. */
     click(item: MenuItem): void {
-      if (item.kind !== "action" && item.kind !== "toggle") return;
-      if (item.enabled) session.act(item.action);
+      if (item.kind === "action" && item.enabled) session.act(item.action);
     },
     act(action: MenuAction): void {
       if (signal.aborted) return;
@@ -104,11 +86,8 @@ export function startMenuSession(options: MenuSessionOptions) {
       else if (action.kind === "dismiss") change({ failure: null });
       else if (!isRunning(world, action)) void run(action);
     },
-    /** Called when the menu (`item` null) or a submenu is opened. Reads the content of the opened menu again. */
-    open(item: MenuItem | null): void {
-      if (item === null) source.lookAgain();
-      else if (item.kind === "submenu" && world.folders !== null) void lookAhead(item);
-    },
+    /** Called when the menu is opened: reads the status again. */
+    open: (): void => source.lookAgain(),
     /**
      * Calls `listener` with each new menu, at most twenty times a second, and always with the last menu.
      * Returns a function that unregisters it.
@@ -121,76 +100,6 @@ export function startMenuSession(options: MenuSessionOptions) {
     ended: source.ended.finally(() => redraws[Symbol.dispose]()),
   };
   return session;
-}
-
-type SubmenuItem = Extract<MenuItem, { kind: "submenu" }>;
-
-function placeOf(item: MenuItem): FolderPlace[] {
-  return item.kind === "submenu" && item.folders !== undefined ? [item.folders] : [];
-}
-
-interface FolderLooks {
-  readonly shown: () => Menu;
-  readonly known: () => MenuWorld["folders"];
-  readonly onList: (key: string, list: FolderList) => void;
-}
-
-/** Lists the folders of an opened submenu, and those of the next level. */
-function createFolderLooks(
-  options: MenuSessionOptions,
-  { shown, known, onList }: FolderLooks,
-): (opened: SubmenuItem) => Promise<void> {
-  /** Listings under way, by the folder's key. A panel may report the same opening twice. */
-  const asking = new Map<string, Promise<void>>();
-  /** Number of openings so far. */
-  let turns = 0;
-  const look = (place: FolderPlace): Promise<void> => {
-    const key = folderKey(place);
-    const listing =
-      asking.get(key) ??
-      listFolders(place, options).then((list) => {
-        asking.delete(key);
-        onList(key, list);
-      });
-    asking.set(key, listing);
-    return listing;
-  };
-  // Also lists the level below: some panels draw a menu badly if it grows while it is open.
-  return async ({ key, folders }) => {
-    const turn = ++turns;
-    if (folders !== undefined) await look(folders);
-    const opened = findItem(shown().items, key);
-    const places = opened?.kind === "submenu" ? opened.items.flatMap(placeOf) : [];
-    const unknown = places.filter((place) => known()?.has(folderKey(place)) === false);
-    // Stops when another submenu is opened, because the remaining lists are useless then.
-    await eachOf(unknown, look, () => turn === turns);
-  };
-}
-
-/** Number of folders that are listed at a time: a share that hangs must not delay the others. */
-const LOOKS_AT_ONCE = 4;
-
-async function eachOf(
-  places: FolderPlace[],
-  look: (place: FolderPlace) => Promise<void>,
-  isWanted: () => boolean,
-): Promise<void> {
-  const worker = async (): Promise<void> => {
-    for (let next = places.shift(); next !== undefined && isWanted(); next = places.shift()) await look(next);
-  };
-  await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, worker));
-}
-
-/** Maximum number of folder lists that a menu keeps, because it may run for weeks. The oldest ones are dropped. */
-const FOLDERS_KEPT = 256;
-
-function withFolders(
-  folders: ReadonlyMap<string, FolderList> | null,
-  key: string,
-  list: FolderList,
-): ReadonlyMap<string, FolderList> {
-  const others = [...(folders ?? [])].filter(([each]) => each !== key);
-  return new Map([...others.slice(1 - FOLDERS_KEPT), [key, list]]);
 }
 
 /** The failure to show after the connection has changed. */
@@ -239,23 +148,4 @@ function stillBusy(
     status?.shares.filter(({ mount_state }) => mount_state !== "unmounted").map(({ name }) => name),
   );
   return new Map([...busy].filter(([share]) => mounted.has(share)));
-}
-
-/** Resolves with a list of kind `failed` on a MountaineerError. */
-async function listFolders(
-  place: FolderPlace,
-  { home, clock, signal }: MenuSessionOptions,
-): Promise<FolderList> {
-  const late = new MountaineerError("timed_out", "The share does not answer");
-  try {
-    const daemon = await connectToDaemon(home, { clock });
-    if (daemon === null) return { kind: "failed", reason: "Mountaineer is not running" };
-    const { folders } = await withDeadline({ clock, limitMs: LOOK_DEADLINE_MS, late }, signal, (until) =>
-      daemon.ask("folders", { ...place }, until),
-    );
-    return { kind: "known", names: folders };
-  } catch (error) {
-    if (!(error instanceof MountaineerError)) throw error;
-    return { kind: "failed", reason: errorText(error) };
-  }
 }

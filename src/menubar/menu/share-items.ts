@@ -48,7 +48,7 @@ function shareItems(share: ShareStatus, world: MenuWorld, key: string): MenuItem
   ];
 }
 
-export function isUsable(share: ShareStatus): boolean {
+function isUsable(share: ShareStatus): boolean {
   return share.mount_state === "mounted" && share.mount_alive;
 }
 

@@ -2,7 +2,6 @@
 import type { SyncReport } from "../../api/contract/config.ts";
 import type { OpenFileHolder, StatusReport, StepResult } from "../../api/contract/contract.ts";
 import { actionText, type MenuAction } from "./action.ts";
-import type { FolderPlace } from "./menu.ts";
 
 export type SyncState = Omit<SyncReport, "events">;
 
@@ -30,15 +29,6 @@ export interface BusyShare {
   readonly unsent: readonly string[];
 }
 
-export type FolderList =
-  | { readonly kind: "asked" }
-  | { readonly kind: "known"; readonly names: readonly string[] }
-  | { readonly kind: "failed"; readonly reason: string };
-
-export function folderKey({ share, subpath }: FolderPlace): string {
-  return `${share}\0${subpath}`;
-}
-
 export interface MenuWorld {
   readonly connection: MenuConnection;
   /** The last status, also while the daemon is silent; null: none yet, or no daemon. */
@@ -49,8 +39,6 @@ export interface MenuWorld {
   readonly failure: ActionOutcome | null;
   /** Actions refused because of open files, by share name, until they succeed or the share is unmounted. */
   readonly busy: ReadonlyMap<string, BusyShare>;
-  /** The listed folders by `folderKey`. null: the desktop does not report opened submenus, so no folders are listed. */
-  readonly folders: ReadonlyMap<string, FolderList> | null;
   /** Path of the log file, absolute; null: not known. */
   readonly logPath: string | null;
 }
@@ -62,7 +50,6 @@ export const FIRST_WORLD: MenuWorld = {
   running: [],
   failure: null,
   busy: new Map(),
-  folders: null,
   logPath: null,
 };
 

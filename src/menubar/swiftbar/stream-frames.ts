@@ -129,9 +129,9 @@ function isPossible(item: MenuItem, { isSwiftBar }: PluginOptions): boolean {
 function lookOf(item: Exclude<MenuItem, { kind: "separator" }>, options: PluginOptions): string[] {
   const color = COLORS[item.tone];
   const look = color === null ? [] : [`color=${options.isSwiftBar ? color : color.split(",")[0]}`];
-  if (item.kind === "toggle") look.push(`checked=${item.checked}`);
-  const isClickable = (item.kind === "action" || item.kind === "toggle") && item.enabled;
-  return isClickable ? [...look, ...actionLook(item.action, options.command)] : look;
+  return item.kind === "action" && item.enabled
+    ? [...look, ...actionLook(item.action, options.command)]
+    : look;
 }
 
 function actionLook(action: MenuAction, [file = "", ...first]: readonly string[]): string[] {

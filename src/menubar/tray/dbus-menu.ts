@@ -21,8 +21,8 @@ interface DbusMenuOptions {
   readonly menu: Menu;
   readonly emit: (signal: BusSignal) => void;
   readonly onClick: (item: MenuItem) => void;
-  /** Called before a submenu is shown, or with null before the menu itself is shown. */
-  readonly onOpen: (item: MenuItem | null) => void;
+  /** Called before the menu is shown. */
+  readonly onOpen: () => void;
 }
 
 export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions) {
@@ -38,12 +38,12 @@ export function createDbusMenu({ menu, emit, onClick, onOpen }: DbusMenuOptions)
     const node = layout.nodes.get(id);
     if (node === undefined) return false;
     if (event === "clicked" && node.item !== null) onClick(node.item);
-    if (event === "opened") onOpen(node.item);
+    if (event === "opened" && id === ROOT_ID) onOpen();
     return true;
   };
   const opened = (id: number): boolean => {
     const node = layout.nodes.get(id);
-    if (node !== undefined) onOpen(node.item);
+    if (id === ROOT_ID) onOpen();
     return node !== undefined;
   };
   const properties = (): ReadonlyMap<string, Variant> =>

@@ -70,10 +70,6 @@ function propertiesOf(item: MenuItem): Properties {
   ]);
   if (item.tone !== "plain") properties.set("disposition", variant("s", DISPOSITIONS[item.tone]));
   if (item.kind === "submenu") properties.set("children-display", variant("s", "submenu"));
-  if (item.kind === "toggle") {
-    properties.set("toggle-type", variant("s", "checkmark"));
-    properties.set("toggle-state", variant("i", item.checked ? 1 : 0));
-  }
   return properties;
 }
 

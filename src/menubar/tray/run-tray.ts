@@ -94,7 +94,7 @@ async function showOnBus(
     menu: session.menu(),
     emit,
     onClick: (item) => session.click(item),
-    onOpen: (item) => session.open(item),
+    onOpen: session.open,
   });
   const item = createNotifierItem(session.menu(), emit);
   const objects = {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import type { Control } from "../../../src/api/operations/operations.ts";
 import type { MenuAction } from "../../../src/menubar/menu/action.ts";
 import type { Menu, MenuItem } from "../../../src/menubar/menu/menu.ts";
 import type { MenuSession } from "../../../src/menubar/menu/session.ts";
@@ -36,13 +35,9 @@ function start(t: TestContext, home: string, ports: Parameters<typeof startQuiet
 }
 
 /** A menu of a daemon that answers so. */
-async function startServed(
-  t: TestContext,
-  control = scriptedControl(),
-  folders: Control["folders"] = () => Promise.reject(new Error("not asked for here")),
-): Promise<MenuSession> {
+async function startServed(t: TestContext, control = scriptedControl()): Promise<MenuSession> {
   const never = () => Promise.reject(new Error("not asked for here"));
-  const places = { aliases: never, reconcileAliases: never, folders };
+  const places = { aliases: never, reconcileAliases: never, folders: never };
   const { home } = await startRig(t, { control, config: scriptedConfig(), places });
   return start(t, home).session;
 }
@@ -314,7 +309,7 @@ test("the advice to stop a silent daemon goes once it is heard again; what faile
     const tookMs = clock.monotonicMs() - atMs;
     assert.ok(tookMs <= soonMs, `${tookMs} ms after ${silentMs}`);
     api.hang();
-    session.open(null);
+    session.open();
   }
   api.goOn();
 });
@@ -333,7 +328,7 @@ test("A8 a silent daemon is asked again after pauses that grow to 8 s, and then 
   });
   await passTimeUntil(clock, () => pauses.length === 1, 50);
   api.hang();
-  session.open(null);
+  session.open();
   await passTimeUntil(clock, () => pauses.length === 7, 500);
   api.goOn();
   await passTimeUntil(clock, () => pauses.length === 8, 500);
@@ -348,76 +343,12 @@ test("a daemon that goes while it is asked is gone, and not silent", async (t) =
   const { session } = start(t, api.home, { clock });
   await eventually(() => session.menu().state === "healthy");
   api.hang();
-  session.open(null);
+  session.open();
   await passTimeUntil(clock, () => api.waiting > 0, 50);
   await server[Symbol.asyncDispose]();
   await eventually(() => itemOf(session, "Start Mountaineer"));
   await eventually(() => api.waiting === 0);
   assert.ok(itemOf(session, "Start Mountaineer"));
-});
-
-test("A8 a share that hangs holds up its own list of folders, and nothing else", async (t) => {
-  const asked: string[] = [];
-  const control = scriptedControl(sampleReport([sampleShare(), sampleShare({ name: "HUNG" })]));
-  const session = await startServed(t, control, ({ share, subpath = "" }) => {
-    asked.push(subpath);
-    if (share === "HUNG") return new Promise(() => {});
-    const folders = subpath === "" ? ["Film", "Projects"] : ["2026"];
-    return Promise.resolve({ share, subpath, path: "/x", folders, truncated: false });
-  });
-  await eventually(() => session.menu().state === "healthy");
-  assert.deepEqual(asked, [], "nothing is looked at before it is opened");
-  session.open(itemOf(session, "Add a folder of HUNG …"));
-  session.open(itemOf(session, "Add a folder of HUNG …"));
-  session.open(itemOf(session, "Add a folder of CORE …"));
-  session.menu();
-  assert.deepEqual(asked, [], "opening waits for nothing");
-  session.open(await eventually(() => itemOf(session, "Projects")));
-  await eventually(() => itemOf(session, "Add 2026"));
-  assert.equal(asked.filter((subpath) => subpath === "").length, 2, "twice is once while it is under way");
-});
-
-test("one level further than is open is looked at, and no deeper", async (t) => {
-  const asked: string[] = [];
-  const session = await startServed(t, scriptedControl(), ({ share, subpath = "" }) => {
-    asked.push(subpath);
-    return Promise.resolve({ share, subpath, path: "/x", folders: ["a", "b"], truncated: false });
-  });
-  await eventually(() => session.menu().state === "healthy");
-  session.open(itemOf(session, "Aliases"));
-  await eventually(() => itemOf(session, "Add a"));
-  assert.deepEqual(asked, [""]);
-  session.open(itemOf(session, "Add a folder of CORE …"));
-  await eventually(() => asked.length === 4);
-  assert.deepEqual(asked.slice(1).toSorted(), ["", "a", "b"]);
-  session.open(itemOf(session, "a"));
-  session.open(itemOf(session, "a"));
-  await eventually(() => asked.filter((subpath) => subpath.startsWith("a/")).length === 2);
-  const below = asked.slice(4).filter((subpath) => subpath !== "a");
-  assert.deepEqual(below.toSorted(), ["a/a", "a/b"], "what is known is not asked again");
-});
-
-test("folders below one that is no longer open are not listed, and four are at a time", async (t) => {
-  const asked: string[] = [];
-  const gate = Promise.withResolvers<void>();
-  const names = Array.from({ length: 10 }, (_, index) => `f${index}`);
-  const session = await startServed(t, scriptedControl(), async ({ share, subpath = "" }) => {
-    asked.push(subpath);
-    if (/^f\d$/.test(subpath)) await gate.promise;
-    return { share, subpath, path: "/x", folders: subpath === "" ? names : [], truncated: false };
-  });
-  await eventually(() => session.menu().state === "healthy");
-  session.open(itemOf(session, "Add a folder of CORE …"));
-  await eventually(() => asked.length === 5);
-  session.open(itemOf(session, "f9"));
-  await eventually(() => asked.length === 6);
-  gate.resolve();
-  await eventually(
-    () =>
-      everyItem(session.menu().items).filter((item) => "label" in item && item.label === "No folders")
-        .length === 5,
-  );
-  assert.deepEqual(asked.toSorted(), ["", "f0", "f1", "f2", "f3", "f9"]);
 });
 
 test("a daemon that goes leaves an offer to start one; one that comes is followed", async (t) => {
@@ -450,7 +381,7 @@ test("A8 a daemon in the place of one that was silent is shown at once", async (
     outline(session.menu().items).some((line) => /does not answer; this is its last state/.test(line));
   await passTimeUntil(clock, () => session.menu().state === "healthy", 100);
   api.hang();
-  session.open(null);
+  session.open();
   await passTimeUntil(clock, isSilent, 500);
   // Long pauses between its looks.
   for (let seconds = 0; seconds < 20; seconds += 1) await clock.advance(1_000);

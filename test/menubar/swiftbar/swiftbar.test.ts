@@ -43,9 +43,8 @@ test("a frame reads back as the menu: levels, labels, marks and clicks", () => {
     if (item.kind === "separator") return;
     assert.equal(line.title, item.label);
     assert.equal(line.children.length, item.kind === "submenu" ? item.items.length : 0);
-    if (item.kind === "toggle") assert.equal(line.params.get("checked"), String(item.checked));
     const click = clickOf(line);
-    if ((item.kind === "action" || item.kind === "toggle") && item.enabled) {
+    if (item.kind === "action" && item.enabled) {
       assert.equal(click?.[0], SWIFTBAR.command[0]);
       assert.equal(click?.[1], "--act");
       assert.deepEqual(parseAction(click?.[2] ?? ""), item.action);
@@ -107,7 +106,7 @@ test("whatever shares and errors are called, no line becomes another one, and no
         const allowed = ["emojize", "symbolize", "color", "checked", "bash", "param1", "param2", "terminal"];
         for (const key of line.params.keys()) assert.ok(allowed.includes(key), key);
         const click = clickOf(line);
-        const isClickable = (item.kind === "action" || item.kind === "toggle") && item.enabled;
+        const isClickable = item.kind === "action" && item.enabled;
         assert.equal(click !== null, isClickable);
         if (click !== null && "action" in item) {
           assert.equal(click.length, 3);
