@@ -1,16 +1,24 @@
 // The shape of the timeline: states of shares and backends over the last day.
-import { choice, list, nullable, number, object, type TypeOf, text } from "../../runtime/shape.ts";
+import { choice, list, nullable, number, object, optional, type TypeOf, text } from "../../runtime/shape.ts";
 
 /** ISO 8601 UTC. If a span has not ended, its `to` is the present time. */
 const span = { from: text, to: text };
 
+/**
+ * What programs felt: their work went on, waited, or failed; `unused`: nobody wanted it. Absent in spans that an
+ * older version recorded.
+ */
+const felt = { felt: optional(choice("fine", "waited", "failed", "unused")) };
+
 export const shareStateShape = object({
   state: choice("mounted", "unmounted", "error"),
   route: choice("tb", "fallback", "none"),
+  ...felt,
 });
 
 export const backendStateShape = object({
   phase: choice("Pending", "Initializing", "Ready", "Asleep", "Degraded", "Failed", "ShuttingDown"),
+  ...felt,
 });
 
 const shareSpanShape = object({ ...span, ...shareStateShape.fields });

@@ -18,7 +18,7 @@ export function shareWords(share: ShareStatus): StateWords {
   };
 }
 
-function isAway({ conditions }: ShareStatus): boolean {
+export function isAway({ conditions }: ShareStatus): boolean {
   return conditions.some(({ code }) => code === "away_from_home");
 }
 

@@ -9,6 +9,7 @@ import {
   type TimelineMinute,
   type TimelineReport,
 } from "../../api/contract/timeline.ts";
+import { backendFelt, phaseFelt, shareFelt } from "../../api/words/felt.ts";
 import type { CallMinute } from "../../gateway/telemetry/call-minutes.ts";
 import type { Bus } from "../../runtime/bus.ts";
 import { count, list, nullable, number, object, type Shape, type TypeOf, text } from "../../runtime/shape.ts";
@@ -120,12 +121,16 @@ export function startTimeline(
     soon = null;
     const nowMs = watch();
     const now = status();
-    for (const { name, mount_state, active_interface } of now.shares) {
-      if (isSeen(name)) shares.note(name, { state: mount_state, route: active_interface }, nowMs);
+    for (const share of now.shares) {
+      const { name, mount_state: state, active_interface: route } = share;
+      if (isSeen(name)) shares.note(name, { state, route, felt: shareFelt(share) }, nowMs);
       else soon ??= clock.setTimer(LOOK_AGAIN_MS, look);
     }
     shares.keepOnly(new Set(now.shares.map(({ name }) => name)), nowMs);
-    for (const { name, phase } of now.backends ?? []) backends.note(name, { phase }, nowMs);
+    for (const backend of now.backends ?? []) {
+      const { name, phase } = backend;
+      backends.note(name, { phase, felt: backendFelt(backend) }, nowMs);
+    }
     backends.keepOnly(new Set((now.backends ?? []).map(({ name }) => name)), nowMs);
     forget(nowMs - DAY_MS, nowMs);
     for (const changes of [shares, backends]) changes.bound();
@@ -153,7 +158,7 @@ export function startTimeline(
   const unsubscribe = bus.subscribe((transition) => {
     const { name } = transition;
     if (name === "backend.phase") {
-      const seen = { phase: transition.to };
+      const seen = { phase: transition.to, felt: phaseFelt(transition.to) };
       // A phase is recorded at once, because it may be over before the next look.
       if (backendStateShape.faultIn(seen) === null)
         backends.note(transition.backend, seen as TypeOf<typeof backendStateShape>, watch());

@@ -126,7 +126,13 @@ test("F2 the next daemon tells what this one knew, up to its stop, and the time 
   assert.deepEqual(report.gaps, [{ from: endIso, to: againIso }]);
   const spans = report.shares[0]?.spans ?? [];
   assert.deepEqual(spans.slice(0, -1), before.shares[0]?.spans);
-  assert.deepEqual(spans.at(-1), { from: againIso, to: report.to, state: "mounted", route: "fallback" });
+  assert.deepEqual(spans.at(-1), {
+    from: againIso,
+    to: report.to,
+    state: "mounted",
+    route: "fallback",
+    felt: "fine",
+  });
   assert.deepEqual(report.backends[0]?.minutes, before.backends[0]?.minutes);
   assert.deepEqual(b.told(), []);
   await next[Symbol.asyncDispose]();

@@ -1,13 +1,15 @@
-// The last day: routes of each share, phases of each backend, and its calls by the minute.
+// The last day: what programs felt of each share and backend, and the calls by the minute.
 import { type ComponentChild, h } from "preact";
-import type { TimelineReport } from "../../../api/contract/timeline.ts";
+import { useState } from "preact/hooks";
+import type { TimelineMinute, TimelineReport } from "../../../api/contract/timeline.ts";
 import { phaseWords } from "../../../api/words/backend-words.ts";
-import { mountWords } from "../../../api/words/share-words.ts";
+import { FELT, type Felt, phaseFelt } from "../../../api/words/felt.ts";
+import { mountWords, onlyHost } from "../../../api/words/share-words.ts";
 import { msText, type Tone, type Words } from "../../../api/words/words.ts";
 import { counted, durationText } from "../../../runtime/text/plain-text.ts";
 import { useStore } from "../daemon/store.ts";
 import type { ViewProps } from "../parts/app.ts";
-import { fold, loading, nothing, section, table } from "../parts/elements.ts";
+import { choiceField, fold, loading, nothing, section, table } from "../parts/elements.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { useLoaded } from "../parts/use-loaded.ts";
 
@@ -20,16 +22,27 @@ const MOST_MARKS = 7;
 /** Time between two loads without an event, ms; needed because the bars end at the current time. */
 const AGAIN_MS = 60_000;
 const CHANGES_SHOWN = 20;
+const HOUR_MS = 3_600_000;
+const RANGES = ["last 24 hours", "last 6 hours", "last hour"] as const;
+const RANGE_MS = {
+  "last 24 hours": 24 * HOUR_MS,
+  "last 6 hours": 6 * HOUR_MS,
+  "last hour": HOUR_MS,
+} as const;
+/** Fewer failed calls in a row are the answers of tools, not an outage. */
+const FEWEST_FAILED = 3;
 
 export function TimelineView({ app }: ViewProps): ComponentChild {
   const events = useStore(app.store, (state) => state.events[0]?.id ?? 0);
+  const [range, setRange] = useState<(typeof RANGES)[number]>(RANGES[0]);
+  const configured = app.store.get().status?.shares ?? [];
   const { report: loaded, problem } = useLoaded(
     (signal) => app.requests.ask("timeline", null, { signal }),
     events,
     AGAIN_MS,
   );
   if (loaded === null) return loading(problem);
-  const report = zoomed(loaded);
+  const report = zoomed(loaded, RANGE_MS[range]);
   const { shares, backends } = report;
   if (shares.length === 0 && backends.length === 0)
     return nothing("Nothing has been set up in the last day.");
@@ -37,24 +50,40 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
     "div",
     {},
     h(
-      "p",
-      { class: "dim" },
-      `Known since ${clockText(Date.parse(report.known_since), Date.parse(report.to))}.`,
+      "div",
+      { class: "filters" },
+      choiceField("timeline-range", "Show the", RANGES, range, setRange),
+      legend(),
     ),
-    legend(),
     bars(
       "Shares",
       shares.map(({ name, spans }) => ({
         name,
-        stretches: stretchesOf(spans, report, ({ state, route }) => mountWords(state, route)),
+        stretches: stretchesOf(spans, report, ({ state, route, felt }) => {
+          const share = configured.find((each) => each.name === name);
+          const words = mountWords(state, route, share === undefined ? null : onlyHost(share));
+          const before: Felt = state === "mounted" ? "fine" : state === "error" ? "failed" : "unused";
+          return feltWords(felt ?? before, words.text);
+        }),
         report,
       })),
     ),
     bars(
       "Servers",
-      backends.map(({ name, spans }) => ({
+      backends.map(({ name, spans, minutes }) => ({
         name,
-        stretches: stretchesOf(spans, report, ({ phase }) => phaseWords(phase)),
+        stretches: stretchesOf(
+          withFailedCalls(spans, minutes, report.minute_step),
+          report,
+          ({ phase, felt, failed = 0 }) => {
+            if (failed > 0) return feltWords("failed", `all ${failed} calls failed`);
+            const text =
+              felt === "unused" && phase !== "Asleep" && phase !== "ShuttingDown"
+                ? "disabled"
+                : phaseWords(phase).text;
+            return feltWords(felt ?? phaseFelt(phase), text);
+          },
+        ),
         report,
       })),
     ),
@@ -62,25 +91,32 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
   );
 }
 
-/** The report, cut to begin with its first span, so that even one hour of data fills the bars. */
-function zoomed(report: TimelineReport): TimelineReport {
+/** The report of the last `rangeMs`, cut to begin with its first span: even one hour of data fills the bars. */
+function zoomed(report: TimelineReport, rangeMs: number): TimelineReport {
   const begins = [...report.shares, ...report.backends].flatMap(({ spans }) => spans[0]?.from ?? []).sort();
-  const from = begins[0] ?? report.from;
-  return from > report.from ? { ...report, from } : report;
+  const asked = new Date(Date.parse(report.to) - rangeMs).toISOString();
+  const from = [report.from, asked, begins[0] ?? report.from].toSorted().at(-1) ?? report.from;
+  const backends = report.backends.map((one) => ({
+    ...one,
+    minutes: one.minutes.filter(({ at }) => at >= from),
+  }));
+  return { ...report, from, backends };
+}
+
+function feltWords(felt: Felt, state: string): Words {
+  const { text, tone } = FELT[felt];
+  return { tone, text: felt === "waited" || felt === "failed" ? `${text}: ${state}` : state };
 }
 
 function legend(): ComponentChild {
-  const words: readonly (readonly [Stretch["tone"], string])[] = [
-    ["good", "Thunderbolt, Ready"],
-    ["warning", "Fallback, Degraded"],
-    ["bad", "Error, Failed"],
-    ["plain", "Not mounted, starting"],
-    ["unknown", "Unknown: no daemon ran, or the machine slept"],
+  const words: readonly Pick<Stretch, "tone" | "text">[] = [
+    ...Object.values(FELT),
+    { tone: "unknown", text: "Unknown: no daemon ran, or the machine slept" },
   ];
   return h(
     "p",
     { class: "legend" },
-    words.map(([tone, text]) =>
+    words.map(({ tone, text }) =>
       h(
         "span",
         { key: tone },
@@ -109,7 +145,16 @@ function bars(title: string, all: readonly BarProps[]): ComponentChild {
 }
 
 function Bar({ name, stretches, report }: BarProps): ComponentChild {
+  const [pointed, setPointed] = useState<number | null>(null);
   const now = Date.parse(report.to);
+  const under =
+    pointed === null
+      ? undefined
+      : stretches.findLast(({ from, width }) => pointed >= from && pointed <= from + width);
+  const point = ({ clientX, currentTarget }: MouseEvent): void => {
+    const { left, width } = (currentTarget as Element).getBoundingClientRect();
+    setPointed((clientX - left) / Math.max(1, width));
+  };
   const last = stretches.at(-1);
   const states = stretches.filter(({ tone }) => tone !== "unknown").length;
   const label = `${shown(name)}: ${counted(states, "state")}, now ${last?.text ?? "unknown"}`;
@@ -119,20 +164,36 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
     h("strong", {}, shown(name)),
     h(
       "div",
-      {},
+      { class: "bar" },
       h(
         "svg",
-        { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+        {
+          ...{
+            viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+            preserveAspectRatio: "none",
+            role: "img",
+            "aria-label": label,
+          },
+          onMouseMove: point,
+          onMouseLeave: () => setPointed(null),
+        },
         stretches.map((stretch) => {
           const { from, width, tone, fromMs } = stretch;
           const place = { x: from * WIDTH, y: 0, width: width * WIDTH, height: HEIGHT };
-          return h(
-            "rect",
-            { key: `${fromMs} ${tone}`, class: `stretch ${tone}`, ...place },
-            h("title", {}, stretchText(stretch, now)),
-          );
+          return h("rect", { key: `${fromMs} ${tone}`, class: `stretch ${tone}`, ...place });
         }),
       ),
+      under === undefined || pointed === null
+        ? null
+        : h(
+            "p",
+            {
+              class: `tip ${pointed > 0.5 ? "left" : ""}`,
+              style: { left: `${pointed * 100}%` },
+              "aria-hidden": true,
+            },
+            stretchText(under, now),
+          ),
       fold(
         `Changes of ${shown(name)}`,
         h(
@@ -198,8 +259,8 @@ function callTable(report: TimelineReport): ComponentChild {
       callBars(shown(name), minutes, report),
     ];
   });
-  const titles = ["Server", "Calls", "Errors", "Typical", "Slowest minute", "Over the day"];
-  return table("Calls of the last day", titles, rows);
+  const titles = ["Server", "Calls", "Errors", "Typical", "Slowest minute", "Over time"];
+  return table("Calls by server", titles, rows);
 }
 
 function callBars(
@@ -272,15 +333,53 @@ export function stretchesOf<S extends Span>(
     return [{ from, width, tone, text, fromMs, toMs }];
   };
   const known = spans.flatMap((span) => place(span, wordsOf(span)));
-  const gaps = report.gaps.flatMap((gap) => place(gap, { tone: "unknown", text: "unknown" }));
-  // Leaves out gaps before the first span, when the share or backend was not configured yet.
-  const firstMs = known[0]?.fromMs ?? 0;
-  return [...known, ...gaps.filter(({ toMs }) => toMs > firstMs)].sort(
-    (one, other) => one.fromMs - other.fromMs,
-  );
+  // Before its first span and after its last one, the share or backend did not exist.
+  const [first, last] = [spans[0]?.from ?? report.to, spans.at(-1)?.to ?? report.from];
+  const gaps = report.gaps.flatMap(({ from, to }) => {
+    const gap = { from: from > first ? from : first, to: to < last ? to : last };
+    return gap.from < gap.to ? place(gap, { tone: "unknown", text: "unknown" }) : [];
+  });
+  return [...known, ...gaps].sort((one, other) => one.fromMs - other.fromMs);
 }
 
 /** "14:32:05: Ready for 5 min", with the day if it is not today. */
 export function stretchText({ text, fromMs, toMs }: Stretch, now: number): string {
   return `${clockText(fromMs, now)}: ${text} for ${durationText(toMs - fromMs)}`;
+}
+
+type BackendSpan = TimelineReport["backends"][number]["spans"][number];
+
+/** Spans of a backend, where stretches of minutes in which every call failed are spans of their own. */
+export function withFailedCalls(
+  spans: readonly BackendSpan[],
+  minutes: readonly TimelineMinute[],
+  step: number,
+): readonly (BackendSpan & { readonly failed?: number })[] {
+  const failures: { from: string; to: string; failed: number }[] = [];
+  let isOn = false;
+  for (const { at, calls, errors } of minutes) {
+    const end = new Date(Date.parse(at) + step * 60_000).toISOString();
+    const last = failures.at(-1);
+    if (errors > 0 && errors === calls) {
+      if (isOn && last !== undefined) Object.assign(last, { to: end, failed: last.failed + calls });
+      else failures.push({ from: at, to: end, failed: calls });
+    }
+    isOn = errors > 0 && errors === calls;
+  }
+  return failures
+    .filter(({ failed }) => failed >= FEWEST_FAILED)
+    .reduce<readonly (BackendSpan & { readonly failed?: number })[]>(
+      (all, failure) =>
+        all.flatMap((span) => {
+          const from = failure.from > span.from ? failure.from : span.from;
+          const to = failure.to < span.to ? failure.to : span.to;
+          if (from >= to) return [span];
+          return [
+            { ...span, to: from },
+            { ...span, from, to, failed: failure.failed },
+            { ...span, from: to },
+          ].filter((one) => one.from < one.to);
+        }),
+      spans,
+    );
 }
