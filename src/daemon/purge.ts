@@ -26,10 +26,10 @@ const KEYRING_WITHIN_MS = 30_000;
  */
 const ENDS_WITHIN_MS = 10_000;
 /**
- * The keys that seal pins and approvals; they are removed separately, because the list of secrets does not
+ * The keys that seal pins, approvals and others; they are removed separately, because the list of secrets does not
  * contain them.
  */
-const SEALING_KEYS = ["_seal-pins", "_seal-approvals"];
+const SEALING_KEYS = ["_seal-pins", "_seal-approvals", "_seal-names", "_seal-lists"];
 
 /** The folders that Mountaineer makes in a home. */
 const FOLDERS = [
@@ -42,7 +42,7 @@ const FILES = [
   "(?:aliases|carry-proof|daemon|held-routes|lock|management|secrets|state|timeline)\\.json",
   "(?:audit|sessions)\\.jsonl",
   "(?:fleet\\.|fleet-keys\\.|secrets\\.)?lock\\.db",
-  "(?:approvals|names|pins)\\.(?:key|sealed)",
+  "(?:approvals|lists|names|pins)\\.(?:key|sealed)",
   "mountaineer\\.(?:log|sock)|mcp\\.sock|open\\.html",
   "carrier/(?:carrier\\.log|control\\.sock|lock\\.db|(?:socket|state)\\.json)",
   "carrier/program-[0-9a-f]+/(?:carrier\\.mjs|(?:keep|run)\\.sh)",

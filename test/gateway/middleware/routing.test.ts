@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
 import type { ClientPort } from "../../../src/gateway/client-port.ts";
 import {
   errorReply,
@@ -116,6 +117,36 @@ test("G1 calls: one that waited never goes on to a tool of another machine whose
     assert.match(JSON.stringify(reply), new RegExp(answered, "i"));
     assert.ok(services.calls.every(({ backend }) => backend !== "f@a"));
   }
+});
+
+test("B2 what a server that woke does not offer any more, or offers otherwise, is not asked of it", async () => {
+  const before = source("a", { tools: ["same", "gone", "other"], resources: ["a:same", "a:gone"] });
+  const [same] = before.listings.tools;
+  assert.ok(same !== undefined);
+  const after: CatalogSource = {
+    ...source("a", { resources: ["a:same"] }),
+    unapproved: [{ kind: "resource", name: "a:gone", change: "changed" }],
+  };
+  const tools = [same, { ...same, name: "other", description: "Another one" }];
+  const next = { ...after, listings: { ...after.listings, tools } };
+  const asked = async (hasStarted: boolean): Promise<readonly string[]> => {
+    const reached: string[] = [];
+    const services = {
+      ...recordingServices(async (_, { method, renew, params }) => {
+        const { answer } = renew?.(hasStarted) ?? { answer: null };
+        if (answer !== null) return answer;
+        reached.push(`${method} ${params?.["name"] ?? params?.["uri"]}`);
+        return { result: {} };
+      }),
+      catalog: () => servingSet([next], recordingServices()).catalog,
+    };
+    const meant = servingSet([before], services);
+    for (const name of ["same", "gone", "other"]) await ask(meant, "tools/call", { name });
+    for (const uri of ["a:same", "a:gone"]) await ask(meant, "resources/read", { uri });
+    return reached;
+  };
+  assert.deepEqual(await asked(true), ["tools/call same", "resources/read a:same"]);
+  assert.deepEqual(await asked(false), ["tools/call same", "tools/call other", "resources/read a:same"]);
 });
 
 test("calls: a server's answer comes back as the very object, errors too", async () => {

@@ -108,6 +108,23 @@ function loses(wasSent: boolean) {
   };
 }
 
+test("B2 a tool that is asleep on several machines is woken on one, and not where it runs elsewhere", async () => {
+  const { call, sent, become } = stage();
+  for (const backend of ["files", "files@desktop", "files@nas"]) become(backend, "asleep");
+  const answer = (_: string, told: Told): Reply => {
+    told.onHome("home");
+    return DONE;
+  };
+  await call(answer);
+  await call(answer);
+  become("files@nas", "ready");
+  await call(answer);
+  become("files@nas", "waits");
+  become("files", "waits");
+  await call(answer);
+  assert.deepEqual(sent, ["files", "files", "files@nas", "files@desktop"]);
+});
+
 test("G1 what was not sent goes to the next machine, each once", async () => {
   const { call, sent } = stage();
   assert.deepEqual(await call(loses(false)), DONE);

@@ -88,6 +88,38 @@ describe("on demand", () => {
     b.is({ starts: 1, instances: 1, phase: "Ready" });
   });
 
+  it("B2 whoever waits for a start hears of it, and looks up the tool again before the call goes on", async () => {
+    const b = await begun(NEEDED, "one");
+    await settle();
+    const heard: unknown[] = [];
+    const renewed: boolean[] = [];
+    const { port, ...call } = callOf(createClient("0"));
+    assert.ok(port !== null);
+    const meant = {
+      ...{ ...call, params: { name: "one", _meta: { progressToken: "p" } } },
+      port: { ...port, notify: (method: string, params: unknown) => void heard.push([method, params]) },
+      renew: (hasStarted: boolean) => {
+        renewed.push(hasStarted);
+        return { params: { name: "two" }, answer: null };
+      },
+    };
+    const reply = b.pool.call("a", meant);
+    await b.clock.advance(6_000);
+    assert.deepEqual([heard.length, renewed], [2, []]);
+    assert.deepEqual(heard[0], [
+      "notifications/progress",
+      { progressToken: "p", progress: 0, message: "a is being started" },
+    ]);
+    await b.comesUp("one");
+    await b.clock.advance(60_000 - 6_000 - 1);
+    assert.deepEqual([heard.length, renewed], [2, [true]]);
+    assert.deepEqual(b.script.last.calls[0]?.params, { name: "two" });
+    assert.equal(await b.answered(reply), 1);
+    // While it runs, nothing is looked up for a call.
+    assert.equal(await b.answered(b.pool.call("a", meant)), 1);
+    assert.deepEqual([heard.length, renewed.length], [2, 1]);
+  });
+
   it("B2 a call for what does not come up ends within its own time, or with the reason", async () => {
     const b = await begun(NEEDED, "one");
     await settle();
