@@ -4,6 +4,7 @@
 // Usage: bin/with-node scripts/compare-mutants.ts OLD NEW COUNT SEED PART-OF-A-SOURCE-PATH… [--files N] [--seconds N]
 //        OLD and NEW are commits. Under NEW, after its changed test files, the N nearest others count, too (15).
 import { execFile } from "node:child_process";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { reachedFrom } from "./import-graph.ts";
@@ -12,6 +13,7 @@ import {
   copyCommit,
   describeMutant,
   drawChanges,
+  folderOfCopies,
   ROOT,
   readTree,
   type Tree,
@@ -33,7 +35,6 @@ function changedTests(tree: Tree, changed: ReadonlySet<string>): Set<string> {
   );
 }
 
-/** A verdict by a test that fails on unchanged sources as well is none. */
 /** Plays the changed test files, then so many of the nearest others. A test that fails without a change notices none. */
 async function play(side: Side, mutant: Mutant, others: number, signal: AbortSignal): Promise<Verdict> {
   const { workshop, changed } = side;
@@ -59,7 +60,8 @@ async function main(): Promise<number> {
   const git = async (...args: string[]): Promise<string[]> =>
     (await promisify(execFile)("git", args, { cwd: ROOT, maxBuffer: 1 << 28 })).stdout.trim().split("\n");
   const diff = new Set(await git("diff", "--name-only", "--no-renames", oldName, newName, "--", "test"));
-  const copyOf = (index: number): string => path.join(ROOT, ".tmp/compare", String(index));
+  const copies = await folderOfCopies();
+  const copyOf = (index: number): string => path.join(copies, String(index));
   const sides = await Promise.all(
     [oldName, newName].map(async (commit, index): Promise<Side> => {
       const [name = ""] = await git("rev-parse", "--short", commit);
@@ -92,6 +94,7 @@ async function main(): Promise<number> {
     }
   } finally {
     for (const { workshop } of sides) await workshop.close();
+    await rm(copies, { recursive: true, force: true });
   }
   process.stdout.write(
     `${drawnCount} changes (seed ${seed}): ${killedBefore} killed by what ${before.name} had, ${killedAfter} in ${after.name}, ${lost.length} lost\n`,

@@ -2,7 +2,7 @@
 // `npm test`. Works in copies of the checkout, which it removes; never changes the checkout itself.
 // Usage: bin/with-node scripts/mutate.ts [--seed N] [--count N] [--list] [--only ID,ID…] [--in PART-OF-PATH]
 //        [--files N] [--seconds N] [--workers N] [--out FILE]
-import { appendFile } from "node:fs/promises";
+import { appendFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import type { Mutant } from "./mutants.ts";
@@ -10,6 +10,7 @@ import {
   copyCheckout,
   describeMutant,
   drawChanges,
+  folderOfCopies,
   ROOT,
   readTree,
   type Verdict,
@@ -59,9 +60,10 @@ async function main(): Promise<number> {
     );
   };
   const startedAt = performance.now();
+  const copies = await folderOfCopies();
   const workshops = await Promise.all(
     Array.from({ length: Number(values.workers) }, async (_, index) => {
-      const copy = path.join(ROOT, ".tmp/mutate", String(index));
+      const copy = path.join(copies, String(index));
       await copyCheckout(copy);
       return Workshop.open(copy, tree, Number(values.seconds));
     }),
@@ -96,6 +98,7 @@ async function main(): Promise<number> {
     });
   } finally {
     for (const workshop of workshops) await workshop.close();
+    await rm(copies, { recursive: true, force: true });
   }
   if (stop.signal.aborted) return 1;
   const perMinute = (drawn.length / (performance.now() - startedAt)) * 60_000;

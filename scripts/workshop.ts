@@ -78,6 +78,12 @@ export async function copyCommit(commit: string, copy: string): Promise<void> {
   await workshop.build("whole");
 }
 
+/** Creates a folder for copies. Each run has its own: two at once do not write into each other's. */
+export async function folderOfCopies(): Promise<string> {
+  await mkdir(path.join(ROOT, ".tmp"), { recursive: true });
+  return await mkdtemp(path.join(ROOT, ".tmp/copies-"));
+}
+
 interface Run {
   /** Why the test file failed; null: it passed. */
   readonly failure: { readonly file: string; readonly reason: string } | null;
@@ -117,10 +123,7 @@ export class Workshop {
     this.#sound = sound;
   }
 
-  /**
-   * `copy`: a copy of `tree`, at a fixed path, so that Node finds its cache of compiled code again. `seconds`: how long a
-   * change is played at most.
-   */
+  /** `copy`: a copy of `tree`. `seconds`: how long a change is played at most. */
   static async open(copy: string, tree: Tree, seconds: number): Promise<Workshop> {
     const temporary = await realpath(await mkdtemp(path.join(tmpdir(), "mm-")));
     await chmod(temporary, 0o711);
