@@ -168,7 +168,7 @@ for (const section of SECTIONS) {
         const { config: file } = await accepted(after.replace("MODE", mode));
         const { effective: ran, approvals: before } = first;
         const held = decideHeld({ file, running: ran, approvals: before, ...GROUND });
-        // Switching a backend off needs nobody; `decide-held.test.ts` has the other way. Of a type, what it becomes counts.
+        // Switching a backend off needs nobody; `held-edits.test.ts` has the other way. Of a type, what it becomes counts.
         const isFree: boolean = kind === "free" || name === "backends.enabled";
         const becomes: Approval = name === "backends.type" ? "sends" : kind;
         const shouldWait: boolean = !isFree && becomes !== "free" && waits(becomes, mode);

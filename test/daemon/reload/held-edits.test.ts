@@ -25,6 +25,11 @@ const TEXTS: Readonly<Record<string, string>> = {
   two: "[backends.two]⏎command = 'two'⏎cwd = '/srv'",
   web: "[backends.web]⏎url = 'https://one.example/mcp'⏎[backends.web.headers]⏎Authorization = 'Bearer ${secret:web}'",
   core: CORE,
+  calm: "[backends.calm]⏎command = 'calm'⏎cwd = '/srv'",
+  other: "[backends.other]⏎command = 'other'⏎cwd = '/srv'",
+  off: "[backends.two]⏎command = 'two'⏎cwd = '/srv'⏎enabled = false",
+  many: "[[backends.many.routes]]⏎command = 'one'⏎[[backends.many.routes]]⏎url = 'https://two.example/mcp'",
+  few: "[groups.few]⏎backends = ['files']",
   docs: "[[aliases]]⏎name = 'docs'⏎share = 'CORE'⏎target_subpath = 'docs'",
   shared: `${CORE}⏎share_name = 'one'⏎[[shares]]⏎name = 'MORE'⏎thunderbolt_host = 'c'⏎fallback_host = 'd'⏎share_name = 'two'`,
   "sign-in": "[incoming_auth]⏎type = 'local'⏎token = '${T}'",
@@ -242,6 +247,14 @@ function runningOf(config: MountaineerConfig): Readonly<Record<string, string>> 
     "the sign-in":
       incomingAuth.type === "anonymous" ? "anonymous" : `${incomingAuth.type} ${incomingAuth.users.length}`,
     "the address": server?.host ?? "127.0.0.1",
+    "the public address": String(server?.publicUrl ?? null),
+    "the telemetry": config.telemetry?.endpoint ?? "none",
+    "the fleet": config.fleet?.name ?? "none",
+    "the groups": config.groups.map(({ name }) => name).join() || "none",
+    "the separator": config.conflictResolution.separator,
+    ...Object.fromEntries(
+      on.map(({ name, toolOverrides }) => [`the names of ${name}`, Object.keys(toolOverrides).join()]),
+    ),
     "the page": String(server?.management.enabled ?? null),
     "may the page run commands": String(server?.management.allowCommands ?? false),
     "the links": config.global.sharesRoot.includes(".config") ? "elsewhere" : "default",
@@ -280,6 +293,16 @@ const facts: readonly Fact<World>[] = [
   ],
   [/^approved of (\S+) "(.*)"$/, (world, id, lines) => [missing(world, "approved", id, lines), []]],
   [/^asked of (\S+) "(.*)"$/, (world, id, lines) => [missing(world, "waiting", id, lines), []]],
+  [/^mode (.*)$/, (world, mode) => [serviceOf(world).control.approvals().mode, mode]],
+  [
+    /^(\S+) was (on|off)$/,
+    (world, id, was) => {
+      const asked = serviceOf(world)
+        .control.approvals()
+        .waiting.find((each) => each.id === id);
+      return [asked?.summary.includes("which you have switched off"), was === "off"];
+    },
+  ],
   [/^no (.*)$/, (world, name) => [runs(world, name), null]],
   [/^(.*?) (?:is|are) "?(.*?)"?$/, (world, name, wanted) => [runs(world, name), wanted]],
 ];
@@ -478,6 +501,106 @@ E2 B6 the keyring is locked: shares that the mode does not guard are mounted
   a home, with files core; locked files core: no files, CORE is "a, b", waits backends.files
 E2 B6 the keyring is locked under all, and the file was loosened: a share's password goes to no other host
   a home, with all core; locked none core{'b'→'evil'}: no CORE, waits shares.CORE incoming_auth authorization trust
+E2 B6 where nothing reaches the home nothing waits, and the very edit that needs approvals does
+  a home, with calm: mode none, nothing waits; saved calm files{['/']→['/']⏎enabled = false}: mode none, nothing waits
+  saved calm two: two is "two in /srv"; saved calm two files: mode commands, waits backends.files
+  saved calm two{'two'→'evil'}: mode commands, waits backends.two
+E2 B6 what ran counts for whether a server reaches the home
+  a home, with files none; saved two: mode commands, waits backends.two
+E2 B6 loosened it stays strict until a person approves that, tightened it holds at once
+  a home, with files all; saved files none: mode all, waits trust, the mode is all; saved files: mode all
+  saved files none; approved trust: mode none, nothing waits; saved files two none: two is "two in /srv"
+  saved files two commands: mode commands
+E2 B6 with commands, addresses, the sign-in and who may do what apply
+  a home, with commands files core docs web sign-in rules
+  saved commands files core{'b'→'c'} docs web{one→two} sign-in{T→U} rules{'deny'→'allow'}: nothing waits
+E2 B6 with all they wait
+  a home, with all files core docs web sign-in rules
+  saved all files core{'b'→'c'} docs web{one→two} sign-in{T→U} rules{'deny'→'allow'}: CORE is "a, b", the policies are "deny 1"
+  saved all files core{'b'→'c'} docs web{one→two} sign-in{T→U} rules: waits backends.web incoming_auth shares.CORE
+E2 B6 an alias that is as it was has no share, where that waits
+  a home, with all files core docs; saved all files; saved all files core{'b'→'evil'} docs: no CORE, no docs, waits shares.CORE
+E2 B6 a [server] that is removed and comes back with the defaults needs an approval
+  a home, with all "[server]⏎public_url = 'https://mcp.example'⏎[server.management]⏎enabled = false"; saved all: waits incoming_auth
+  restarted: waits incoming_auth; saved all "[server]": waits incoming_auth, the page is false
+  saved all "[server]": the public address is https://mcp.example; saved all; approved incoming_auth: nothing waits
+  saved all "[server]": nothing waits, the page is null, the public address is null
+E2 B6 where approvals are lost nothing is approved, nobody comes in, and approving brings it back
+  a home, with all files web; lost all files web: no files, no web, the sign-in is "local 0", the policies are "deny 0"
+  restarted: no files, no web; approved backends.files backends.web incoming_auth authorization trust: nothing waits
+  restarted: files is "serve /", the sign-in is anonymous, the policies are none
+E2 B6 where approvals are lost and all waits, no trace is sent anywhere and changed tools are withheld
+  a home, with all files fleet sign-in "[server]⏎host = '0.0.0.0'" few "[telemetry]⏎endpoint = 'https://one.example'"
+  restarted: the telemetry is https://one.example, the groups are few, the fleet is laptop, the address is 0.0.0.0
+  lost all files fleet sign-in "[server]⏎host = '0.0.0.0'" few "[telemetry]⏎endpoint = 'https://evil.example'": the pin is block
+  restarted: the telemetry is none, the groups are none, the fleet is none, the address is 127.0.0.1
+  approved telemetry trust: the telemetry is https://evil.example, the pin is tell
+E2 B6 with all, what waits keeps its approved limits, telemetry, names and public address
+  a home, with all files "[limits]⏎sessions = 7" "[telemetry]⏎endpoint = 'https://one.example'" "[server]⏎public_url = 'https://one.example/mcp'" "[conflict_resolution]⏎separator = '-'"
+  saved all files "[limits]⏎sessions = 70" "[telemetry]⏎endpoint = 'https://evil.example'" "[server]⏎public_url = 'https://evil.example/mcp'" "[conflict_resolution]⏎separator = '_'": waits conflict_resolution incoming_auth limits telemetry
+  restarted: the sessions are 7, the telemetry is https://one.example, the public address is https://one.example/mcp, the separator is -
+E2 B6 with all, what waits in the page's rights and in tables with chosen keys leaves what was approved
+  a home, with all files "[backends.files.tool_overrides.a]⏎name = 'b'"
+  saved all "[server.management]⏎allow_commands = true" files "[backends.files.tool_overrides.a]⏎name = 'b'⏎[backends.files.tool_overrides.c]⏎name = 'd'": waits backends.files incoming_auth
+  restarted: may the page run commands is false, the names of files are a
+E2 B6 with all, another order waits, whose tool keeps a name stays as approved until a person says yes
+  a home, with all files two; saved all two files: waits backends, approved of backends "order = ['files','two']"; restarted: the order is "files two"
+  saved all calm two files: waits backends.calm backends, asked of backends "order = ['two','files']"
+  approved backends.calm: the order is "files two calm", waits backends; approved backends: the order is "calm two files", nothing waits
+  restarted: the order is "calm two files"; saved all calm files; saved all calm two files: the order is "calm two files", nothing waits
+  saved all files calm two: waits backends; saved all calm two files: nothing waits
+E2 B6 with commands, another order applies
+  a home, with commands files two; saved commands two files: the order is "two files", nothing waits
+E2 B6 with all, what is approved of a server leaves it in its place among the others
+  a home, with all files two; saved all files{serve→serve2} two; approved backends.files: the order is "files two", files is "serve2 /"
+  restarted: the order is "files two"
+E2 B6 with all, a yes to an order is none to the place of what did not run then
+  a home, with all files two; saved all calm two files; approved backends: the order is "two files", waits backends.calm
+  approved backends.calm: the order is "two files calm", waits backends
+E2 B6 with all, another program under a name that was there before does not inherit its place
+  a home, with all files two; saved all two; saved all evil two; approved backends.files: the order is "two files", waits backends
+E2 B6 what stood switched off when approvals began is known, and waits until its person switches it on
+  a home, with files off; saved files two: waits backends.two, backends.two was off
+  saved files two{'two'→'evil'}: waits backends.two, backends.two was on
+E2 B6 while an edit that drops routes waits, the approved routes go on, all of them
+  a home, with all many; saved all "[backends.many]⏎command = 'evil'": many is "one or https://two.example/mcp", waits backends.many
+  saved all "[backends.many]⏎command = 'one'": many is "one or https://two.example/mcp", waits backends.many
+  saved all "[backends.many]⏎command = 'evil'"; approved backends.many: many is evil
+E2 B6 another command on any route waits, whatever the first route is, and the protocol is free
+  a home, with files "[[backends.many.routes]]⏎url = 'https://two.example/mcp'⏎[[backends.many.routes]]⏎command = 'one'"
+  saved files "[[backends.many.routes]]⏎url = 'https://two.example/mcp'⏎[[backends.many.routes]]⏎command = 'evil'": waits backends.many
+  saved files{⏎args→⏎protocol = '2026-07-28'⏎args} "[[backends.many.routes]]⏎url = 'https://two.example/mcp'⏎[[backends.many.routes]]⏎command = 'one'": nothing waits
+E2 B6 a command that changed while its server was off is not approved by switching it on
+  a home, with files two; typed files off; typed files two: two is "two in /srv"; typed files off
+  saved files off{'two'→'evil'}; typed files two{'two'→'evil'}: no two
+  typed files two{'two'→'evil'} "[backends.two.env]⏎MORE = '1'": no two; saved files off; typed files two: two is "two in /srv"
+E2 B6 a person's edit of the file loosens no approval, whatever it moves
+  a home, with all files two; typed none files two; saved none files two{'two'→'evil'}: two is "two in /srv"
+  typed none two files; saved none two{'two'→'evil'} files: two is "two in /srv", mode all
+E2 B6 one that stood switched off when approvals began is switched on by its person, as it stood, and by nobody else
+  a home, with files off; saved files two: no two; saved files off; typed files two: two is "two in /srv"
+E2 B6 one that stood switched off and changed then is not
+  a home, with files off; saved files off{'two'→'evil'}; typed files two{'two'→'evil'}: no two
+E2 B6 one that came into the file later, switched off, waits when it is switched on: nobody was shown it
+  a home, with files; saved files off; typed files two: no two
+E2 B6 with all, a person's edit that moves servers moves them, and none that others have moved
+  a home, with all files two; typed all two files: the order is "two files"; saved all files two: the order is "two files"
+  typed all files two{'/srv'→'/srv'⏎group = 'x'}: the order is "two files"; saved all two files; typed all off files: the order is files
+  typed all off{'two'→'cat'} files; typed all two{'two'→'cat'} files: the order is "two files", two is "cat in /srv"
+  saved all files two{'two'→'cat'}; typed all calm files two{'two'→'cat'}: the order is "two files calm"
+E2 B6 with all, what a person adds stands where they put it, and what waits does not get a place by that
+  a home, with all files two; typed all files calm two: the order is "files calm two"
+  saved all other files calm two; typed all other two files calm: the order is "two files calm"
+  saved all two{'two'→'evil'} files calm; typed all calm two{'two'→'evil'} files: the order is "calm files two"
+E2 B6 what a person writes while it is off runs when they switch it on, and by nobody else's word
+  a home, with files; typed files off; typed files off{'two'→'cat'}; saved files two{'two'→'cat'}: no two
+  saved files off{'two'→'cat'}; typed files two{'two'→'cat'}: two is "cat in /srv"
+E2 B6 a person's edit of another key does not switch on what somebody else switched on
+  a home, with files two; typed files off; saved files two: no two; typed files two "[backends.two.env]⏎MORE = '1'": no two
+  saved files two; typed files off; saved files two: no two; typed files off; typed files two: two is "two in /srv"
+E2 B6 with all, a person's edit of a server leaves it in its place among the others
+  a home, with all files two; typed all files{serve→serve2} two: files is "serve2 /", the order is "files two"
+  saved all two files{serve→serve2}: the order is "files two"
 `,
   );
 });
