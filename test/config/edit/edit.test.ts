@@ -41,7 +41,7 @@ function marked(before: string, after: string): string {
 
 goldenTests(new URL("edit.golden", import.meta.url), async (input, [format = "toml"]) => {
   assert.ok(format === "toml" || format === "yaml");
-  const [, words = "", text = ""] = /^.*?\| (.*?) \| ?([^]*)\n$/.exec(input) ?? assert.fail(input);
+  const [, words = "", text = ""] = /^.*?\| (.*?) \| ?([\s\S]*)\n$/.exec(input) ?? assert.fail(input);
   try {
     const edits = words.split(" & ").map(editOf);
     const after = await edited(format, text, edits);
