@@ -132,7 +132,7 @@ const acts: readonly Act<World>[] = [
   // Written, and read by nobody yet.
   [/^unread (.*)$/, (world, words) => writeFile(homeOf(world).path, unwatched(words))],
   // A person's command, panel or menu.
-  [/^edited (.*)$/, edit],
+  [/^edited (.*)$/, (world, words) => edit(world, words)],
   [
     /^removed (.*)$/,
     (world, name = "") =>
