@@ -64,7 +64,8 @@ export async function openGatewayInProcess({
         version: packageVersion(),
         pinStore: sealedPinStore({ home, clock, environment }, false),
         nameStore: sealedPinStore({ home, clock, environment }, false, "names"),
-        listStore: sealedPinStore({ home, clock, environment }, false, "lists"),
+        // Read, never written: its key is made by a daemon.
+        listStore: { ...sealedPinStore({ home, clock, environment }, false, "lists"), isOurs: false },
         heldRoutes: openHeldRoutes({ home, clock, logger, mayWrite: () => false }),
         listens: false,
         async places(paths, waitMs) {

@@ -9,6 +9,7 @@ import type { Gate } from "./data-gate.ts";
 import { CIRCUIT_FAILURES } from "./decide-route.ts";
 import { awayOf } from "./required-data.ts";
 import { lastTries } from "./route-memory.ts";
+import { maySleep } from "./sleep.ts";
 
 /** Minimum number of missed checks that is reported. */
 const REPORTED_CHECKS = 2;
@@ -32,6 +33,22 @@ function neverSleeps({ name, sleep }: BackendSpec): readonly ConditionText[] {
   return [
     { code: "never_sleeps", severity: "info", title, hint: "Remove `start` and `stop_when_idle` there." },
   ];
+}
+
+function staysAwake({ spec: { name, sleep }, seen }: DecisionBuilder): readonly ConditionText[] {
+  if (!maySleep(sleep)) return [];
+  const { subscribers } = seen.use;
+  const found: ConditionText[] = [];
+  if (sleep.forgets) {
+    const title = `backend ${name} runs at each start: its lists are too long to be remembered`;
+    found.push({ code: "not_remembered", severity: "info", title, hint: null });
+  }
+  if (sleep.stopWhenIdleMs !== null && subscribers > 0) {
+    const who = subscribers === 1 ? "a client is" : `${subscribers} clients are`;
+    const title = `backend ${name} is not stopped: ${who} subscribed to its resources`;
+    found.push({ code: "kept_awake", severity: "info", title, hint: null });
+  }
+  return found;
 }
 
 const ABSENCE_EFFECTS = {
@@ -93,7 +110,7 @@ function whileServing(builder: DecisionBuilder, serving: Serving): readonly Cond
     warn("change_failed", title, failure?.hint ?? hint);
   }
   if (spec.signIn !== null) warn(spec.signIn.code, spec.signIn.title, spec.signIn.hint);
-  found.push(...neverSleeps(spec));
+  found.push(...neverSleeps(spec), ...staysAwake(builder));
   const { down } = builder.seen.clients;
   if (down !== null) found.push(clientsNotRunning(spec, down));
   if (seen === null) return found;

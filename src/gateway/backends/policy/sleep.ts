@@ -8,6 +8,8 @@ export interface SleepSpec {
   readonly obstacle: string | null;
   /** When the lists of its current configuration were read, wall ms; null: never, so it is started to be asked. */
   readonly listedAtMs: number | null;
+  /** Its lists are too long to be remembered, so that each start of the gateway asks it. */
+  readonly forgets: boolean;
 }
 
 export const ALWAYS_RUNS: SleepSpec = {
@@ -15,6 +17,7 @@ export const ALWAYS_RUNS: SleepSpec = {
   stopWhenIdleMs: null,
   obstacle: null,
   listedAtMs: null,
+  forgets: false,
 };
 
 export interface UseSeen {
@@ -24,9 +27,9 @@ export interface UseSeen {
   readonly idleSinceMs: number | null;
   /** The serving instance has had a call. */
   readonly isUsed: boolean;
+  /** Clients that are subscribed to its resources. */
+  readonly subscribers: number;
 }
-
-export const UNUSED: UseSeen = { isNeeded: false, idleSinceMs: null, isUsed: false };
 
 export function maySleep({ startsOnDemand, stopWhenIdleMs, obstacle }: SleepSpec): boolean {
   return obstacle === null && (startsOnDemand || stopWhenIdleMs !== null);

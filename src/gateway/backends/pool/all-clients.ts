@@ -47,12 +47,20 @@ export class AllClients implements LaneOwner {
   spec(): BackendSpec {
     const { state, published } = this.#parts;
     const { spec } = state;
-    return { ...spec, sleep: { ...spec.sleep, listedAtMs: published.listedAtMs } };
+    return {
+      ...spec,
+      sleep: { ...spec.sleep, listedAtMs: published.listedAtMs, forgets: published.isForgotten },
+    };
+  }
+
+  get subscribers(): number {
+    return this.#parts.subscriptions.clients.length;
   }
 
   isNeeded(): boolean {
-    const { state, subscriptions, clients } = this.#parts;
-    return state.isStartAsked || subscriptions.clients.length > 0 || clients.all.length > 0;
+    const { state, clients } = this.#parts;
+    const { subscribers } = this;
+    return state.isStartAsked || subscribers > 0 || clients.all.length > 0;
   }
 
   clients(): ClientsSeen {

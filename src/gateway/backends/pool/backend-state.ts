@@ -151,6 +151,7 @@ export class BackendState {
       stopWhenIdleMs: typeof stopWhenIdleMs === "number" ? stopWhenIdleMs : null,
       obstacle: isRemote ? REMOTE : followsShares ? FOLLOWS_SHARES : null,
       listedAtMs: null,
+      forgets: false,
     };
   }
 

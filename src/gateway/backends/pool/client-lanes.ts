@@ -291,8 +291,12 @@ class OneClient implements LaneOwner {
     return NO_CLIENTS;
   }
 
+  get subscribers(): number {
+    return this.#lanes.parts.subscriptions.clients.includes(this.client) ? 1 : 0;
+  }
+
   isNeeded(): boolean {
-    return this.#lanes.parts.subscriptions.clients.includes(this.client);
+    return this.subscribers > 0;
   }
 
   recall({ decision }: OwnerLane): BackendMemory {

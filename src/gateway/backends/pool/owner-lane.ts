@@ -30,6 +30,8 @@ export interface LaneOwner {
   clients(): ClientsSeen;
   /** The server is needed beyond the calls that wait. */
   isNeeded(): boolean;
+  /** Its clients that are subscribed to resources. */
+  readonly subscribers: number;
   /** What the next decision begins with. */
   recall(lane: OwnerLane): BackendMemory;
   /** What a new instance runs; null: nothing has this key any more. */
@@ -181,6 +183,7 @@ export class OwnerLane {
       isNeeded: this.waiting.size > 0 || this.#owner.isNeeded(),
       idleSinceMs: instance?.idleSinceMs ?? null,
       isUsed: instance?.isUsed === true,
+      subscribers: this.#owner.subscribers,
     };
   }
 

@@ -22,6 +22,8 @@ export class Published {
   source: CatalogSource | null = null;
   /** The last lists, not published because required data is away or because the server failed. */
   away: CatalogSource | null = null;
+  /** The last lists are too long to be remembered. */
+  isForgotten = false;
   readonly #state: BackendState;
   #last: LastLists | null = null;
 
@@ -130,6 +132,12 @@ export class Published {
     if (last === null || listings === null || initialized === null || seen.listsStaleBecause !== null) return;
     // Over HTTP, the lists may be those of the person who is signed in.
     if (config.connection.type !== "stdio") return;
-    tools.remembered?.note(name, last.key, { initialized, listings, freshness, askedAtMs: last.listedAtMs });
+    this.isForgotten =
+      tools.remembered?.note(name, last.key, {
+        initialized,
+        listings,
+        freshness,
+        askedAtMs: last.listedAtMs,
+      }) === false;
   }
 }

@@ -108,16 +108,20 @@ export class RememberedLists {
     return record === undefined ? null : readRecord(record);
   }
 
-  note(backend: string, connectionKey: string, { askedAtMs, ...lists }: ServerLists): void {
-    const text = jsonOf(lists);
+  /** Returns false if the lists are too long to be remembered. */
+  note(backend: string, connectionKey: string, { askedAtMs, ...lists }: ServerLists): boolean {
+    const json = jsonOf(lists);
+    const isKept = json !== null && json.length <= LONGEST_RECORD;
+    // A list that cannot be kept must not leave an older one in its place.
+    const text = isKept ? json : "";
     const records = this.#fresh.get(backend) ?? new Map<string, KeptRecord>();
     this.#fresh.set(backend, records);
     const before = records.get(connectionKey);
-    if (before?.text === text && askedAtMs - before.askedAtMs < SAME_FOR_MS) return;
+    if (before?.text === text && askedAtMs - before.askedAtMs < SAME_FOR_MS) return isKept;
     records.delete(connectionKey);
-    // A list that cannot be kept must not leave an older one in its place.
-    records.set(connectionKey, { askedAtMs, text: text ?? "" });
+    records.set(connectionKey, { askedAtMs, text });
     this.#timer ??= this.#options.clock.setTimer(WRITE_AFTER_MS, () => this.save());
+    return isKept;
   }
 
   save(): void {

@@ -117,7 +117,7 @@ export class BackendWorld {
     const isBusy = serving === null || serving.calls.length > 0;
     const sinceMs = serving?.idleSinceMs ?? serving?.seen.readyAtMs ?? null;
     const isUsed = serving !== null && (isBusy || serving.idleSinceMs !== null);
-    return { isNeeded: this.isNeeded, idleSinceMs: isBusy ? null : sinceMs, isUsed };
+    return { isNeeded: this.isNeeded, idleSinceMs: isBusy ? null : sinceMs, isUsed, subscribers: 0 };
   }
 
   get serving(): SimInstance | null {

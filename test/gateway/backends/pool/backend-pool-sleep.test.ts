@@ -180,7 +180,7 @@ describe("on demand", () => {
     await b.comesUp("one");
     assert.deepEqual(await reply, { result: {} });
     await b.clock.advance(3 * IDLE_MS);
-    b.is({ phase: "Ready" });
+    b.is({ phase: "Ready", codes: ["kept_awake"] });
     b.pool.forget(client);
     await b.clock.advance(3 * IDLE_MS);
     b.is({ phase: "Asleep", instances: 0 });
@@ -222,6 +222,14 @@ describe("on demand", () => {
   });
 
   it("B2 what cannot sleep says why", async () => {
+    const remembered = new RememberedLists({ clock: createManualClock(), logger: silentLogger });
+    const long = bench({}, { remembered });
+    await long.applied(backendConfig("a", NEEDED));
+    await long.comesUp("x".repeat(3_000_000));
+    await long.clock.advance(1);
+    long.pool.lookAgain("a");
+    await settle();
+    long.is({ codes: ["not_remembered"] });
     const connection = { type: "streamable-http", url: "http://127.0.0.1:9/", headers: {} } as const;
     const b = bench();
     await b.applied(backendConfig("a", { ...NEEDED, connection }));
