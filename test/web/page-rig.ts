@@ -196,6 +196,11 @@ export function sideways(page: Page): Promise<number> {
   return page.evaluate("document.documentElement.scrollWidth - window.innerWidth");
 }
 
+/** How far the page could be scrolled down, px. */
+export function downwards(page: Page): Promise<number> {
+  return page.evaluate("document.documentElement.scrollHeight - window.innerHeight");
+}
+
 function configText(nas: string, port: number): string {
   return `[global]
 check_interval_secs = 0.2

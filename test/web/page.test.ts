@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { Locator } from "playwright-core";
 import { eventually } from "../support/eventually.ts";
 import {
+  downwards,
   EVERY_VIEW,
   listenTo,
   NO_BROWSER,
@@ -52,6 +53,8 @@ test("the page in a browser", { skip: NO_BROWSER }, async (t) => {
           await phone.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => {});
           assert.deepEqual(await violations(phone), [], `${view}, ${dark ? "dark" : "light"}`);
           assert.equal(await sideways(phone), 0, view);
+          const down = await downwards(phone);
+          assert.ok(down <= 0 || down > 8, `${view} scrolls by ${down} px`);
         }
         await context.close();
       }

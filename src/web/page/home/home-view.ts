@@ -233,42 +233,51 @@ function drawn({ left, width, height, isNarrow, things, wires }: Drawing): Compo
 }
 
 function thingDrawn(thing: Thing, box: Box, isNarrow: boolean, height: number): ComponentChild {
-  const { id, kind, title, text, trouble = "", tone, at, isHint = false } = thing;
+  const { id, kind, title, trouble = "", tone, at, isHint = false, isChip = false } = thing;
+  const text = isChip ? "" : thing.text;
   const { x, y } = box;
   const isMachine = kind === "machine";
   const isTall = isMachine && !isNarrow;
   const middleX = x + box.width / 2;
   const middleY = y + box.height / 2;
-  const textX = isTall ? middleX : x + 48;
-  const room = box.width - (isTall ? 16 : isHint ? 28 : 60);
+  const hasSign = !isHint && !isChip;
+  const textX = isTall ? middleX : x + (hasSign ? 48 : 14);
+  const room = box.width - (isTall ? 16 : hasSign ? 60 : 28);
   const baseline = isTall ? y + 76 : middleY - (trouble === "" ? 2 : 11);
-  const lines = [text, trouble];
+  const lines = isChip ? [] : [text, trouble];
   return h(
     "a",
-    { key: id, href: `#/${at}`, tabindex: -1, class: `thing ${kind} ${isHint ? "hint" : tone}` },
-    h("title", {}, [title, ...lines].filter((line) => line !== "").join(", ")),
+    {
+      key: id,
+      href: `#/${at}`,
+      tabindex: -1,
+      class: `thing ${kind} ${isHint ? "hint" : tone} ${isChip ? "chip" : ""}`,
+    },
+    h("title", {}, [title, thing.text, trouble].filter((line) => line !== "").join(", ")),
     isMachine && isNarrow
       ? h("rect", { class: "rail", x: 0, y: 30, width: 8, height: height - 30, rx: 4 })
       : null,
     h("rect", { class: "box", ...box, rx: 10 }),
-    isHint ? null : sign(kind, title, isTall ? middleX - 14 : x + 12, isTall ? y + 18 : middleY - 14),
+    hasSign ? sign(kind, title, isTall ? middleX - 14 : x + 12, isTall ? y + 18 : middleY - 14) : null,
     h(
       "g",
       isTall ? { "text-anchor": "middle" } : {},
       h(
         "text",
-        { class: "title", x: isHint ? x + 14 : textX, y: text === "" ? middleY + 5 : baseline },
+        { class: "title", x: textX, y: text === "" ? middleY + 5 : baseline },
         cut(title, (isMachine || isHint ? room : room - 16) / TITLE_LETTER),
       ),
       lines.map((line, index) =>
         h(
           "text",
-          { key: index, class: "text", x: isHint ? x + 14 : textX, y: baseline + 18 * (index + 1) },
+          { key: index, class: "text", x: textX, y: baseline + 18 * (index + 1) },
           cut(line, room / TEXT_LETTER),
         ),
       ),
     ),
-    isMachine || isHint ? null : h("circle", { class: "dot", cx: x + box.width - 14, cy: y + 16, r: 4 }),
+    isMachine || isHint
+      ? null
+      : h("circle", { class: "dot", cx: x + box.width - 14, cy: isChip ? middleY : y + 16, r: 4 }),
   );
 }
 

@@ -14,6 +14,9 @@ const LEAST_RATE = 10_000;
 /** Maximum number of things drawn, by kind. */
 const MOST = { nas: 4, agent: 6, server: 8, peer: 4 } as const;
 
+/** From this number of servers on, the quiet ones are drawn as chips. */
+const FEWEST_CHIPPED = 5;
+
 type Kind = keyof typeof MOST;
 
 export interface Thing {
@@ -28,6 +31,8 @@ export interface Thing {
   readonly at: string;
   /** True for a placeholder: the number of things left out, or a hint that there are none. */
   readonly isHint?: boolean;
+  /** True: a quiet thing among many, drawn small and without its text. */
+  readonly isChip?: boolean;
 }
 
 export interface Wire {
@@ -72,10 +77,7 @@ export function pictureOf({ status, fleet, flow }: Known, nowMs: number): Pictur
     joined: [
       ...most(gateway === undefined ? [] : agents(flow), "clients"),
       ...most(servedBy(status, flow, nowMs), "NAS"),
-      ...most(
-        served.map((each) => server(each, flow)),
-        "servers",
-      ),
+      ...withChips(most(graveFirst(served.map((each) => server(each, flow))), "servers")),
       ...most(others.map(peer), "machines"),
     ],
   };
@@ -86,8 +88,7 @@ function most(all: readonly Joined[], what: string): readonly Joined[] {
   const [first] = all;
   if (first === undefined || all.length <= MOST[first.kind]) return all;
   const { kind, at } = first;
-  const isGrave = ({ tone }: Joined): boolean => tone === "bad" || tone === "warning";
-  const chosen = [...all.filter(isGrave), ...all.filter((each) => !isGrave(each))].slice(0, MOST[kind] - 1);
+  const chosen = graveFirst(all).slice(0, MOST[kind] - 1);
   const rest = all.length - chosen.length;
   const passing = all
     .filter((each) => !chosen.includes(each))
@@ -98,6 +99,19 @@ function most(all: readonly Joined[], what: string): readonly Joined[] {
     wires: [wire(id, passing.toSorted((one, other) => one - other).slice(-4))],
   };
   return [...all.filter((each) => chosen.includes(each)), more];
+}
+
+function isGrave({ tone }: Thing): boolean {
+  return tone === "bad" || tone === "warning";
+}
+
+function graveFirst(all: readonly Joined[]): readonly Joined[] {
+  return [...all.filter(isGrave), ...all.filter((each) => !isGrave(each))];
+}
+
+/** Makes chips of the quiet ones, if there are so many that the picture would not fit a screen. */
+function withChips(all: readonly Joined[]): readonly Joined[] {
+  return all.length < FEWEST_CHIPPED ? all : all.map((each) => ({ ...each, isChip: !isGrave(each) }));
 }
 
 function wire(id: string, passing: readonly number[] = []): Wire {
@@ -226,6 +240,31 @@ export interface Drawing {
 
 const BETWEEN = 12;
 const HEIGHTS: Readonly<Record<Kind, number>> = { agent: 46, server: 46, peer: 46, nas: 96 };
+const CHIP = { height: 28, gap: 8 };
+
+type Column = Pick<Box, "x" | "width">;
+
+/** Places things below each other, and chips in rows of two. `endY`: the lower edge of the last one. */
+function stacked(all: readonly Joined[], columnOf: (kind: Kind) => Column, fromY: number) {
+  let y = fromY;
+  let hasRoom = false;
+  const placed = all.map((thing, index) => {
+    const isRight = hasRoom;
+    const { x, width } = columnOf(thing.kind);
+    if (thing.isChip !== true) {
+      const box = { x, y, width, height: HEIGHTS[thing.kind] };
+      y += box.height + BETWEEN;
+      return { thing, box };
+    }
+    const half = (width - CHIP.gap) / 2;
+    const box = { x: isRight ? x + half + CHIP.gap : x, y, width: half, height: CHIP.height };
+    hasRoom = !isRight && all[index + 1]?.isChip === true;
+    if (!hasRoom) y += CHIP.height + CHIP.gap;
+    return { thing, box };
+  });
+  const last = placed.at(-1)?.box;
+  return { placed, endY: last === undefined ? fromY - BETWEEN : last.y + last.height };
+}
 
 export function drawingOf(picture: Picture, isNarrow: boolean): Drawing {
   return isNarrow ? narrowDrawing(picture) : wideDrawing(picture);
@@ -240,47 +279,42 @@ const STRAIGHT_X = 545;
 /** From left to right: agents, this machine with the fleet below it, NAS and servers. */
 function wideDrawing({ machine, joined }: Picture): Drawing {
   const of = (...kinds: readonly Kind[]) => joined.filter(({ kind }) => kinds.includes(kind));
-  const tall = (all: readonly Joined[]): number =>
-    all.reduce((sum, { kind }) => sum + HEIGHTS[kind] + BETWEEN, -BETWEEN);
+  const tall = (all: readonly Joined[]): number => stacked(all, () => RIGHT, 0).endY;
   const [left, right, peers] = [of("agent"), of("nas", "server"), of("peer")];
   const below = peers.length === 0 ? 0 : tall(peers) + 3 * BETWEEN;
   const height = Math.max(tall(left), tall(right), MACHINE.height + below) + 4;
   const middleY = (height - below) / 2;
   const box = { x: MACHINE.x, y: middleY - MACHINE.height / 2, width: MACHINE.width, height: MACHINE.height };
   const wires: DrawnWire[] = [];
-  const placed = (all: readonly Joined[], { x, width }: typeof LEFT, fromY: number) => {
-    let y = fromY;
-    return all.map((thing) => {
-      const at = { x, y, width, height: HEIGHTS[thing.kind] };
-      y += at.height + BETWEEN;
-      return { thing, box: at };
-    });
-  };
-  const lefts = placed(left, LEFT, (height - tall(left)) / 2);
-  const rights = placed(right, RIGHT, (height - tall(right)) / 2);
-  const under = placed(peers, MACHINE, box.y + box.height + 3 * BETWEEN);
-  const join = (all: typeof lefts, draw: (fromY: number, toY: number, wire: Wire) => DrawnWire): void => {
+  const { placed: lefts } = stacked(left, () => LEFT, (height - tall(left)) / 2);
+  const { placed: rights } = stacked(right, () => RIGHT, (height - tall(right)) / 2);
+  const { placed: under } = stacked(peers, () => MACHINE, box.y + box.height + 3 * BETWEEN);
+  const join = (
+    all: typeof lefts,
+    draw: (fromY: number, to: { readonly toX: number; readonly toY: number }, wire: Wire) => DrawnWire,
+  ): void => {
     const ends = all.flatMap(({ thing, box: own }) =>
       thing.wires.map((each, index, { length }) => ({
         each,
+        toX: own.x,
         toY: own.y + (own.height * (index + 0.5)) / length,
       })),
     );
     const apart = Math.min(14, (MACHINE.height - 24) / Math.max(1, ends.length - 1));
-    ends.forEach(({ each, toY }, index) => {
-      wires.push(draw(middleY + (index - (ends.length - 1) / 2) * apart, toY, each));
+    ends.forEach(({ each, ...to }, index) => {
+      wires.push(draw(middleY + (index - (ends.length - 1) / 2) * apart, to, each));
     });
   };
-  join(lefts, (fromY, toY, each) => {
+  join(lefts, (fromY, { toY }, each) => {
     const [start, end] = [LEFT.x + LEFT.width, MACHINE.x];
     const bend = (start + end) / 2;
     const path = `M${start},${toY} C${bend},${toY} ${bend},${fromY} ${end},${fromY}`;
     return { ...each, path, labelX: start, labelY: toY };
   });
-  join(rights, (fromY, toY, each) => {
+  join(rights, (fromY, { toX, toY }, each) => {
     const start = MACHINE.x + MACHINE.width;
     const bend = (start + STRAIGHT_X) / 2;
-    const path = `M${start},${fromY} C${bend},${fromY} ${bend},${toY} ${STRAIGHT_X},${toY} H${RIGHT.x}`;
+    const path = `M${start},${fromY} C${bend},${fromY} ${bend},${toY} ${STRAIGHT_X},${toY} H${toX}`;
     return { ...each, path, labelX: STRAIGHT_X + 4, labelY: toY };
   });
   for (const { thing, box: own } of under) {
@@ -302,22 +336,23 @@ const NARROW = 358;
 /** Draws this machine as a rail at the left, and beside it everything that is connected to it. */
 function narrowDrawing({ machine, joined }: Picture): Drawing {
   const wires: DrawnWire[] = [];
-  let y = 60 + BETWEEN;
-  const things = joined.map((thing) => {
-    const x = thing.kind === "nas" ? 180 : 52;
-    const box = { x, y, width: NARROW - x, height: HEIGHTS[thing.kind] };
+  const column = (kind: Kind): Column => {
+    const x = kind === "nas" ? 180 : 52;
+    return { x, width: NARROW - x };
+  };
+  const { placed: things, endY } = stacked(joined, column, 60 + BETWEEN);
+  for (const { thing, box } of things) {
+    const { x, y } = box;
     thing.wires.forEach((each, index, { length }) => {
       const toY = y + (box.height * (index + 0.5)) / length;
       // The line is drawn in the direction of the calls.
       const path = thing.kind === "agent" ? `M${x},${toY} H8` : `M8,${toY} H${x}`;
       wires.push({ ...each, path, labelX: 14, labelY: toY });
     });
-    y += box.height + BETWEEN;
-    return { thing, box };
-  });
+  }
   const rail: Box = { x: 0, y: 0, width: NARROW, height: 60 };
   return {
-    ...{ left: 0, width: NARROW, height: y, isNarrow: true, wires },
+    ...{ left: 0, width: NARROW, height: endY + BETWEEN, isNarrow: true, wires },
     things: [{ thing: machine, box: rail }, ...things],
   };
 }

@@ -113,6 +113,30 @@ test("F4 of many the first are drawn, and all that are in trouble; the rest is c
   assert.equal(servers.at(-1)?.title, "53 more servers");
 });
 
+test("F4 two shares and eight servers fit a laptop's screen: troubled ones first and whole, quiet ones as chips", () => {
+  const shares = ["a", "b"].map((name) => sampleShare({ name, fb_host: `${name}.local` }));
+  const backends = Array.from({ length: 8 }, (_, at) =>
+    sampleBackend({ name: `s${at}`, phase: at === 6 ? "Failed" : "Ready" }),
+  );
+  const whole = pictureOf({ status: gatewayReport(backends, { shares }), fleet: null, flow: null }, 0);
+  const servers = whole.joined.filter(({ kind }) => kind === "server");
+  assert.deepEqual(
+    servers.map(({ title, isChip }) => [title, isChip]),
+    [6, 0, 1, 2, 3, 4, 5, 7].map((at) => [`s${at}`, at !== 6]),
+  );
+  for (const isNarrow of [false, true]) {
+    const { height, things } = drawingOf(whole, isNarrow);
+    // Drawn 1.2 times as large at 1280 px: with bar and verdict it fits 720.
+    assert.ok(height <= (isNarrow ? 550 : 430), `${height}`);
+    const chips = things.filter(({ thing }) => thing.isChip === true).map(({ box }) => box);
+    for (const one of chips)
+      for (const other of chips)
+        assert.ok(one === other || one.x !== other.x || Math.abs(one.y - other.y) >= one.height);
+  }
+  const few = pictureOf({ status: gatewayReport(backends.slice(0, 4)), fleet: null, flow: null }, 0);
+  assert.ok(few.joined.every(({ isChip = false }) => !isChip));
+});
+
 test("F4 a rate is of now; calls pass once, and no longer than a second", () => {
   const flow = flowed([0, 0, 0], [500, 10_000_000, 0], [1000, 20_000_000, 2]);
   assert.deepEqual(
