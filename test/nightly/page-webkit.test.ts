@@ -36,7 +36,7 @@ test("F4 the page in WebKit: every view, and what runs and what a client gets ch
 
   await t.test("the owner's right is typed in a terminal", async () => {
     await hand.go("Settings/Clients");
-    await hand.press("I am the owner");
+    await hand.press("Confirm ownership");
     const [, code = ""] = /mountaineer admin (\S+)/.exec(await hand.see(/mountaineer admin \S+/)) ?? [];
     assert.equal((await home.cli(["admin", code])).code, 0);
   });

@@ -51,7 +51,7 @@ for (const { name, missing, open, by } of PLAYS) {
 
     await t.test("F4 the owner's right is typed in a terminal", async () => {
       await hand.go("Settings/Secrets");
-      await hand.press("I am the owner");
+      await hand.press("Confirm ownership");
       const [, code = ""] = /mountaineer admin (\S+)/.exec(await hand.see(/mountaineer admin \S+/)) ?? [];
       assert.equal((await home.cli(["admin", code])).code, 0);
       await hand.see(/Keep it/);
@@ -87,6 +87,21 @@ for (const { name, missing, open, by } of PLAYS) {
       await hand.press("Add it");
       await hand.arrive("servers");
       await eventually(async () => (await phases(home))["more"] === "Ready", 60_000);
+    });
+
+    await t.test("F4 a server is disabled, that is undone, and it is removed, on its card", async () => {
+      const text = await readFile(home.configFile, "utf8");
+      await hand.go("Servers/Servers");
+      await hand.press("Disable: more");
+      await eventually(async () => /enabled = false/.test(await readFile(home.configFile, "utf8")));
+      await hand.press("Undo: Saved.*");
+      await eventually(async () => (await readFile(home.configFile, "utf8")) === text);
+      await hand.press("Remove: more");
+      await hand.press("Remove");
+      await eventually(async () => (await phases(home))["more"] === undefined);
+      await hand.press("Undo: Saved.*");
+      await eventually(async () => (await phases(home))["more"] === "Ready", 60_000);
+      assert.equal(await readFile(home.configFile, "utf8"), text);
     });
 
     await t.test("F4 a server is added from the registry, with its secret", async () => {

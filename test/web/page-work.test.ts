@@ -151,7 +151,7 @@ test("work in the page", { skip: NO_BROWSER }, async (t) => {
     await page.reload();
     for (const view of ["Settings/Configuration", "Settings/Approvals"]) {
       await openView(page, view);
-      await page.getByRole("button", { name: "I am the owner" }).waitFor();
+      await page.getByRole("button", { name: "Confirm ownership" }).waitFor();
       assert.deepEqual(await violations(page), [], view);
     }
   });

@@ -127,7 +127,7 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "backend.drained": (fields) => ["plain", `The old instance is drained${cutText(fields)}`],
   "catalog.changed": (fields) => [
     "plain",
-    `The catalog has ${counted(numberOf(fields["tools"]), "tool")} now (entries: ${listOf(fields["added"]).length} came, ${listOf(fields["removed"]).length} went)`,
+    `The catalog has ${counted(numberOf(fields["tools"]), "tool")} now (${listOf(fields["added"]).length} added, ${listOf(fields["removed"]).length} removed)`,
   ],
   "catalog.collision": (fields) => [
     "warning",

@@ -24,6 +24,7 @@ interface CodeTextProps extends Omit<EditorOptions, "host" | "text"> {
   readonly places: readonly TextPlace[];
   /** Set to the editor once it is open; null while there is only the plain field. */
   readonly editor: RefObject<CodeEditor | null>;
+  readonly onOpen: (editor: CodeEditor) => void;
 }
 
 export function CodeText(props: CodeTextProps): ComponentChild {
@@ -47,6 +48,7 @@ export function CodeText(props: CodeTextProps): ComponentChild {
     });
     editor.current = opened;
     if (hadFocus) opened.goTo(1, 1);
+    current.current.onOpen(opened);
     setOpen(true);
     return () => {
       opened[Symbol.dispose]();

@@ -12,6 +12,16 @@ export interface EditorMemory {
 
 export const EDITORS = createFormStores<EditorMemory>();
 
+/** The server at whose entry the editor opens next; null: none. */
+export const WANTED = createFormStores<{ readonly server: string | null }>();
+
+/** The line of a server's entry, from 1; null: the text has none, or names it in another way. */
+export function lineOfServer(text: string, server: string, format: EditorBase["format"]): number | null {
+  const entry = format === "toml" ? `[backends.${server}]` : `${server}:`;
+  const at = text.split("\n").findIndex((line) => line.replace(/[\s"']/g, "").startsWith(entry));
+  return at === -1 ? null : at + 1;
+}
+
 export function isEdited(memory: EditorMemory | null): boolean {
   return memory !== null && memory.base !== null && memory.text !== memory.base.text;
 }

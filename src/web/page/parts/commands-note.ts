@@ -36,14 +36,10 @@ export function CommandsNote({ app, refused }: ViewProps & { readonly refused: s
   return h(
     "div",
     { class: "note" },
-    h(
-      "p",
-      {},
-      `${refused} until you show that this machine's account is yours: you type one command in a terminal.`,
-    ),
+    h("p", {}, `${refused} until you type one command in a terminal of the daemon's machine.`),
     shownCode === null
       ? h(WorkButton, {
-          label: "I am the owner",
+          label: "Confirm ownership",
           run: async () => {
             await app.attempt("Ask for the owner's right", async () =>
               setShownCode(await app.requests.askOwner()),

@@ -24,7 +24,7 @@ const MOST_NOTICES = 4;
 /** How long a notice is shown; a bad one stays until it is closed. */
 const NOTICE_MS = 8000;
 /** How long a notice with Undo is shown; deciding takes longer than reading. */
-const UNDO_MS = 20_000;
+export const UNDO_MS = 20_000;
 
 export const NO_NOTICES: NoticeState = { notices: [], spoken: "" };
 

@@ -1,7 +1,7 @@
 // All backends, a card each, and where clients connect.
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
-import type { BackendStatus, GatewayStatus } from "../../../api/contract/contract.ts";
+import type { BackendStatus, Condition, GatewayStatus } from "../../../api/contract/contract.ts";
 import { type Action, actionsFor, actionWith } from "../../../api/words/actions.ts";
 import {
   backendFacts,
@@ -36,6 +36,7 @@ import {
   WorkButton,
 } from "../parts/elements.ts";
 import { forText, shown } from "../parts/text.ts";
+import { ServerActions } from "./server-actions.ts";
 
 export function ServersView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
@@ -45,7 +46,8 @@ export function ServersView({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Servers" },
-    gateway === undefined ? null : [gatewayLine(gateway), conditionList(gateway.conditions, now)],
+    gateway === undefined ? null : [gatewayLine(gateway), conditions(gateway.conditions, now)],
+    h(CommandsNote, { app, refused: "Servers are not changed here" }),
     backends.length === 0
       ? nothing(
           "No server is configured.",
@@ -57,6 +59,16 @@ export function ServersView({ app }: ViewProps): ComponentChild {
           backends.map((backend) => h(BackendCard, { key: backend.name, app, backend, now })),
         ),
   );
+}
+
+/** Warnings and errors, with the notes folded. */
+function conditions(all: readonly Condition[], now: number): ComponentChild {
+  return [conditionList(troublesOf(all), now), noteFold(all, now)];
+}
+
+function noteFold(all: readonly Condition[], now: number): ComponentChild {
+  const notes = all.filter(({ severity }) => severity === "info");
+  return notes.length === 0 ? null : fold(counted(notes.length, "note"), conditionList(notes, now));
 }
 
 function gatewayLine({ url, sessions, in_flight: inFlight, tools }: GatewayStatus): ComponentChild {
@@ -84,7 +96,6 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
   const since = backend.enabled ? forText(backend.since, now) : null;
   const { server, reason, last_error: error, protocol_version: protocol } = backend;
   const isReady = backend.phase === "Ready";
-  const notes = backend.conditions.filter(({ severity }) => severity === "info");
   const troubles = troublesOf(backend.conditions).map((condition) => ({
     ...condition,
     title: withoutName(condition.title, backend.name),
@@ -105,7 +116,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
       : line(isReady ? "dim" : "problem", `Last error: ${error}`),
     backend.routes === undefined ? null : h(Routes, { app, backend, now, actions }),
     conditionList(troubles, now),
-    notes.length === 0 ? null : fold(counted(notes.length, "note"), conditionList(notes, now)),
+    noteFold(backend.conditions, now),
     h(SignIn, { app, backend }),
     actionRow(
       restart === null ? null : h(ActionButton, { app, action: restart }),
@@ -122,6 +133,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
             },
           })
         : null,
+      h(ServerActions, { app, backend }),
     ),
     lines === null
       ? null

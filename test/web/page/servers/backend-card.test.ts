@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Condition } from "../../../../src/api/contract/contract.ts";
+import { lineOfServer } from "../../../../src/web/page/config/editor-memory.ts";
 import { BackendCard } from "../../../../src/web/page/servers/servers-view.ts";
+import { sampleConfig, sampleEdit } from "../../../api/sample-config.ts";
 import { sampleBackend } from "../../../api/sample-gateway.ts";
 import { SAMPLE_NOW, secondsAgo } from "../../../api/sample-report.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { scriptedApp } from "../scripted-app.ts";
 import { mount } from "../tiny-dom.ts";
 
@@ -43,4 +46,62 @@ test("F2 what waits for approval leads to where it is approved", () => {
   const backend = sampleBackend({ name: "files", conditions: [waits] });
   using view = mount(BackendCard, { app: scriptedApp({}), backend, now: SAMPLE_NOW });
   assert.match(view.text(), /Waits for approval.*Look at it and approve/);
+});
+
+test("F4 a card edits, disables, enables and removes its server; undo restores the text that stood before", async () => {
+  const backend = sampleBackend({ name: "files" });
+  const edited = { ...sampleEdit(), changed: true, sha256: "after" };
+  const before = sampleConfig();
+  for (const { label, shown, edits } of [
+    {
+      ...{ label: "Disable", shown: backend },
+      edits: [{ key: "backends.files.enabled", value: "false" }],
+    },
+    {
+      ...{ label: "Enable", shown: { ...backend, enabled: false } },
+      edits: [{ key: "backends.files.enabled", value: null }],
+    },
+    { ...{ label: "Remove", shown: backend }, edits: [{ remove: "backends", name: "files" }] },
+  ]) {
+    const app = scriptedApp({ edit: edited, editText: edited });
+    using view = mount(BackendCard, { app, backend: shown, now: SAMPLE_NOW });
+    view.named("button", `${label}: files`).fire("click");
+    await eventually(() => app.undo !== null);
+    const request = { edits, expected_sha256: before.sha256, source: "page" };
+    assert.ok(app.log.includes(`edit ${JSON.stringify(request)}`), app.log.join("\n"));
+    assert.equal(app.log.includes("? Remove files?"), label === "Remove");
+    await app.undo?.();
+    const back = { text: before.text, expected_sha256: "after", source: "page" };
+    assert.ok(app.log.includes(`editText ${JSON.stringify(back)}`), app.log.join("\n"));
+  }
+});
+
+test("F4 a card changes nothing without the owner's right, nor another machine's server, and Undo is offered only while allowed", async () => {
+  const backend = sampleBackend({ name: "files" });
+  const right = { expiresAt: null, mayRunCommands: true, ownerUntil: null };
+  const without = scriptedApp({}, { session: { ...right, mayRunCommands: false } });
+  const buttons = /Edit|Disable|Remove/;
+  using none = mount(BackendCard, { app: without, backend, now: SAMPLE_NOW });
+  assert.doesNotMatch(none.text(), buttons);
+  using far = mount(BackendCard, {
+    app: scriptedApp(),
+    backend: { ...backend, type: "fleet" },
+    now: SAMPLE_NOW,
+  });
+  assert.doesNotMatch(far.text(), buttons);
+  const ownerUntil = new Date(Date.now() + 5_000).toISOString();
+  const ending = scriptedApp({ edit: sampleEdit() }, { session: { ...right, ownerUntil } });
+  using view = mount(BackendCard, { app: ending, backend, now: SAMPLE_NOW });
+  view.named("button", "Disable: files").fire("click");
+  await eventually(() => ending.log.some((entry) => entry.startsWith("good:")));
+  assert.equal(ending.undo, null);
+});
+
+test("F4 Edit opens the configuration at the server's entry", () => {
+  const toml = '[backends.a]\nurl = "x"\n\n[backends."b.c"]\n[ backends.b ]\n';
+  assert.deepEqual(
+    ["a", "b.c", "b", "x"].map((name) => lineOfServer(toml, name, "toml")),
+    [1, 4, 5, null],
+  );
+  assert.equal(lineOfServer("backends:\n  a:\n    url: x\n  b: {}\n", "b", "yaml"), 4);
 });
