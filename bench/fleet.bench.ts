@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { userKey, userSeed } from "../src/fleet/keys/nkey.ts";
-import { certificatePaths, folderPaths, makeFleet } from "../src/fleet/way-in/fleet-folder.ts";
+import { authorityPaths, folderPaths, makeFleet } from "../src/fleet/way-in/fleet-folder.ts";
 import { findServerProgram } from "../src/fleet/way-in/server-process.ts";
 import { systemClock } from "../src/runtime/time/clock.ts";
 import { eventually } from "../test/support/eventually.ts";
@@ -65,7 +65,7 @@ async function measure(size: number, short: boolean): Promise<void> {
     },
   );
   const { config } = folderPaths(home);
-  const { authority } = certificatePaths(home, 1);
+  const { certificate: authority } = authorityPaths(home);
   const start = (): ChildProcess =>
     spawn(program ?? "", ["-c", config, "-m", String(looksAt)], { stdio: "ignore" });
   let server = start();

@@ -8,7 +8,6 @@ import { errorText } from "../runtime/errors.ts";
 import { isoTime, settledWithin } from "../runtime/time/clock.ts";
 import { createThrottle } from "../runtime/time/throttle.ts";
 import { type NatsSession, openSession, type SessionEvents } from "./fleet-session.ts";
-import { keepAuthority } from "./layer/authority.ts";
 import type { Handover } from "./layer/handovers.ts";
 import { createLayerControl, type LayerControl } from "./layer/layer-control.ts";
 import { LayerFollower, type LayerPort } from "./layer/layer-follower.ts";
@@ -79,7 +78,7 @@ export class Fleet {
     this.layerControl = null;
     if (layers !== undefined) {
       const { home, port } = layers;
-      const { operator: line, tlsCa } = config;
+      const { operator: line } = config;
       const onHandover = ({ from, to, number }: Handover): void =>
         logger.info("the operator's key has gone over to the next", { from, to, number });
       const trust = line === null ? null : createOperatorTrust({ home, line, onHandover });
@@ -90,7 +89,6 @@ export class Fleet {
         logger,
         // `port()` is called each time, because a reload may replace the service's port.
         port: { revision: () => port().revision(), apply: (layer) => port().apply(layer) },
-        onAuthority: (authority) => keepAuthority(home, tlsCa, authority),
         onChange: () => this.note(),
       });
       const bucket = () => this.#session?.layers ?? null;

@@ -135,12 +135,11 @@ export function readSummary(key: string, bytes: Uint8Array): Reading {
   return { ok: true, summary: { name, instance: clean(found.instance, LONGEST_WORD), word, state } };
 }
 
-function cleanLayer({ revision, refused, authority = "" }: MachineLayer): MachineLayer {
+function cleanLayer({ revision, refused }: MachineLayer): MachineLayer {
   const reason = clean(refused?.reason ?? "", LONGEST_TEXT);
   return {
     revision,
     refused: refused === null ? null : { revision: refused.revision, reason },
-    ...(/^[0-9a-f]{64}$/.test(authority) ? { authority } : {}),
   };
 }
 

@@ -4,7 +4,7 @@ import { createServer as createSecureServer } from "node:https";
 import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from "node:tls";
-import { makeCertificates } from "../../src/fleet/way-in/certificate.ts";
+import { makeCertificates } from "./certificates.ts";
 import { onLoopback } from "./on-loopback.ts";
 
 interface WebProxyOptions {

@@ -51,11 +51,6 @@ export const machineLayerShape = object({
       reason: text,
     }),
   ),
-  /**
-   * SHA-256 (hex) of the certificate authority that the fleet's server will change to, if this machine trusts
-   * it already; absent: not known.
-   */
-  authority: optional(text),
 });
 export type MachineLayer = TypeOf<typeof machineLayerShape>;
 

@@ -140,8 +140,8 @@ const fleetKeysRotateCommand = command("fleet keys rotate", {
     "only then revokes the old one. If you run the server yourself, it prints the change to make there; make it, " +
     "and run the command again. `operator`: replaces the key that signs the fleet's configuration, on the " +
     "machine that has it; the old key signs the change, and every machine accepts the new key by itself. " +
-    "`certificate`: renews the certificates of the server that fleet init started, once every member knows the " +
-    "new authority. If interrupted, run it again to continue.",
+    "`certificate`: issues a new certificate for the server that fleet init started; nothing changes on the " +
+    "members. If interrupted, run it again to continue.",
   examples: {
     "mountaineer fleet keys rotate": "a new key for this machine",
     "mountaineer fleet keys rotate operator": "a new key for the operator",
@@ -150,7 +150,7 @@ const fleetKeysRotateCommand = command("fleet keys rotate", {
   },
   exits: {
     1: "the key is not here, or the server or a member does not know the new one yet or cannot be reached",
-    8: "no daemon runs (operator, certificate)",
+    8: "no daemon runs (operator)",
     9: "somebody else changed the fleet's configuration meanwhile; run it again",
   },
   takes: {
@@ -172,7 +172,7 @@ const fleetKeysRotateCommand = command("fleet keys rotate", {
       });
     }
     if (what === "certificate") {
-      const { rotateCertificate } = await import("../fleet/certificate-commands.ts");
+      const { rotateCertificate } = await import("../fleet/key-commands.ts");
       return rotateCertificate(context);
     }
     const { rotateMachine } = await import("../fleet/key-commands.ts");

@@ -1,4 +1,4 @@
-// `mountaineer fleet keys rotate machine`: replaces this machine's own key.
+// `mountaineer fleet keys rotate machine` replaces this machine's own key, `certificate` that of the fleet's server.
 import type { DaemonClient } from "../../api/client/client.ts";
 import { fleetOff } from "../../api/operations/gateway-names.ts";
 import type { FleetConfig } from "../../config/snapshot.ts";
@@ -85,4 +85,14 @@ async function byHand(
         ],
   );
   return waitsFor === null ? 0 : FAILED_EXIT;
+}
+
+/** Resolves with the exit code. */
+export async function rotateCertificate(context: CommandContext): Promise<number> {
+  const { renewCertificate } = await import("../../fleet/way-in/renew-certificate.ts");
+  await renewCertificate(homeOptions(context), context.signal);
+  showResult(context, { renewed: true }, (paint) => [
+    doneLine(paint, "the fleet's server shows its new certificate; its members know who issued it"),
+  ]);
+  return 0;
 }

@@ -93,11 +93,6 @@ export interface Signer {
   readonly key: Buffer;
   /** The handovers of the operator's key that lead to `key`, oldest first. */
   readonly handovers: readonly Handover[];
-  /**
-   * The certificate authority that the fleet's server will change to, DER in base64; null: it keeps the
-   * present one.
-   */
-  readonly nextAuthority: string | null;
   readonly report: FleetLayerReport;
 }
 
@@ -135,14 +130,14 @@ async function signNews(context: CommandContext, daemon: DaemonClient, signing: 
 export async function publishLayer(
   { signal }: CommandContext,
   daemon: DaemonClient,
-  { key, handovers, nextAuthority, report }: Signer,
+  { key, handovers, report }: Signer,
   text: string,
 ): Promise<number> {
   const { signLayer } = await import("../../fleet/layer/signed-layer.ts");
   const revision = nextRevision(report);
   const { name: by } = await daemon.ask("fleet", null, signal);
   const time = new Date(systemClock.wallMs()).toISOString();
-  const document = signLayer({ revision, time, by, text }, key, handovers, nextAuthority);
+  const document = signLayer({ revision, time, by, text }, key, handovers);
   const expected_sequence = report.newest?.sequence ?? 0;
   await daemon.ask("putFleetLayer", { document, expected_sequence }, signal);
   return revision;
@@ -242,15 +237,7 @@ export async function readSigner(context: CommandContext, daemon: DaemonClient):
   const trust = line === null ? null : await readTrust(context.home, line);
   if (trust !== null && report.operator === operator) {
     const { handovers } = trust;
-    const { readFleet } = await import("../../fleet/way-in/fleet-folder.ts");
-    const { nextAuthority } = await import("../../fleet/way-in/renew-certificate.ts");
-    const next = (await readFleet(context.home)) === null ? null : await nextAuthority(context.home);
-    return {
-      key,
-      handovers: handoversTo(operator, handovers),
-      nextAuthority: next?.certificate ?? null,
-      report,
-    };
+    return { key, handovers: handoversTo(operator, handovers), report };
   }
   const found = report.operator === null ? "names no operator" : "names another operator than the key here";
   throw new MountaineerError("usage", `[fleet] ${found}: no machine like that would take what is signed`, {

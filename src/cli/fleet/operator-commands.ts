@@ -72,7 +72,7 @@ async function handOver(context: CommandContext): Promise<number> {
  * The text of the newest revision if that revision is valid and no older than the accepted one, else the text
  * that this machine accepted last.
  */
-export async function textThatCounts(
+async function textThatCounts(
   home: string,
   line: string,
   { newest, text, accepted }: FleetLayerReport,

@@ -1,6 +1,5 @@
 // Applies the fleet's common configuration ("layer") on this machine: reads the newest one from the bucket,
 // checks its signature and revision, has the service apply it, and keeps it in the home.
-import type { X509Certificate } from "node:crypto";
 import type { Condition } from "../../api/contract/contract.ts";
 import type { MachineLayer } from "../../api/contract/fleet.ts";
 import type { ConfigLayer } from "../../config/layer/layer.ts";
@@ -11,7 +10,6 @@ import { onceMore } from "../../runtime/once-more.ts";
 import { backoffMs } from "../../runtime/time/backoff.ts";
 import { type Clock, isoTime, type Timer } from "../../runtime/time/clock.ts";
 import { createThrottle } from "../../runtime/time/throttle.ts";
-import { authorityFingerprint } from "./authority.ts";
 import { keepLayer, keptLayerBy } from "./kept-layer.ts";
 import type { LayerBucket, StoredLayer } from "./layer-bucket.ts";
 import type { OperatorTrust } from "./operator-trust.ts";
@@ -57,10 +55,6 @@ interface FollowerOptions {
   readonly port: LayerPort;
   readonly clock: Clock;
   readonly logger: Logger;
-  /**
-   * Called with the server's next certificate authority. Resolves with whether this machine trusts it now.
-   */
-  readonly onAuthority: (authority: X509Certificate) => Promise<boolean>;
   /** Called when the report may have changed. */
   readonly onChange: () => void;
 }
@@ -83,8 +77,6 @@ export class LayerFollower {
   #accepted: SignedLayer | null = null;
   /** True once `#accepted` has been read from the disk. */
   #isRead = false;
-  /** SHA-256, hex, of the server's next certificate authority; null until this machine trusts it. */
-  #authority: string | null = null;
   #problem: (Problem & Pick<Condition, "since">) | null = null;
   #failures = 0;
   /** A layer that does not fit the machine's current file: its sequence number in the bucket, and the problem. */
@@ -148,7 +140,6 @@ export class LayerFollower {
     return {
       revision: this.#options.port.revision(),
       refused: problem === null ? null : { revision: problem.revision, reason: problem.reason },
-      ...(this.#authority === null ? {} : { authority: this.#authority }),
     };
   }
 
@@ -195,7 +186,6 @@ export class LayerFollower {
     await this.#readKept();
     const reading = await trust.check(document);
     if (!reading.ok) return notTrusted(reading.problem);
-    await this.#learn(reading.authority);
     const { layer } = reading;
     const { revision, text } = layer;
     const accepted = this.#accepted;
@@ -220,14 +210,6 @@ export class LayerFollower {
     }
     await this.#keep(layer, document);
     return null;
-  }
-
-  async #learn(authority: X509Certificate | null): Promise<void> {
-    if (authority === null) return;
-    const fingerprint = authorityFingerprint(authority);
-    if (fingerprint === this.#authority || !(await this.#options.onAuthority(authority))) return;
-    this.#authority = fingerprint;
-    this.#options.onChange();
   }
 
   /**

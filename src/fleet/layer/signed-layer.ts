@@ -1,12 +1,10 @@
 // The common configuration as a document that the operator signs. Each reading checks everything, because any member
 // of the fleet can overwrite the stored document.
-import type { X509Certificate } from "node:crypto";
 import { LARGEST_LAYER_BYTES } from "../../config/layer/layer.ts";
 import { isMachineName } from "../../config/values/fleet-values.ts";
 import { object, type Shape, type TypeOf, text, textThat } from "../../runtime/shape.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import { isSignedByUser, signedLines, signText, userKey } from "../keys/nkey.ts";
-import { readAuthority, signAuthority } from "./authority.ts";
 import {
   type Handover,
   MOST_CARRIED,
@@ -38,22 +36,17 @@ const documentShape: Shape<SignedLayer & { readonly signature: string }> = objec
 
 /**
  * `key`: the operator's 32 private bytes. `handovers`: the handovers up to this key, oldest first; the newest ones go
- * into the document. `nextAuthority`: the certificate authority that the fleet's server will change to, DER in
- * base64; null: none.
+ * into the document.
  */
 export function signLayer(
   words: Omit<SignedLayer, "operator">,
   key: Uint8Array,
   handovers: readonly Handover[] = [],
-  nextAuthority: string | null = null,
 ): string {
   const { revision, time, by, text: content } = words;
   const operator = userKey(key);
   const signature = signText(key, signedText({ ...words, operator }));
-  const carried = {
-    ...(handovers.length === 0 ? {} : { handovers: handovers.slice(-MOST_CARRIED) }),
-    ...(nextAuthority === null ? {} : { authority: signAuthority(nextAuthority, key) }),
-  };
+  const carried = handovers.length === 0 ? {} : { handovers: handovers.slice(-MOST_CARRIED) };
   const document = { format: 1, revision, time, by, operator, text: content, signature, ...carried };
   return `${JSON.stringify(document)}\n`;
 }
@@ -64,8 +57,6 @@ export type LayerReading =
       readonly layer: SignedLayer;
       /** The handovers from the current key to the signer; empty: the current key has signed. */
       readonly steps: readonly Handover[];
-      /** The authority that the fleet's server will change to; null: none is announced. */
-      readonly authority: X509Certificate | null;
     }
   /** `problem`: why the document is not trusted. Contains no text of the document. */
   | { readonly ok: false; readonly problem: string };
@@ -99,7 +90,7 @@ export function readSignedLayer(document: Uint8Array, { operator, earlier }: Tru
   if (steps === null) return no("another key than the operator's has signed it");
   const layer = { revision, time, by, text: content, operator: signer };
   if (!isSignedByUser(signer, signedText(layer), signature)) return no("the operator has not signed it");
-  return { ok: true, layer, steps, authority: readAuthority(found["authority"], signer) };
+  return { ok: true, layer, steps };
 }
 
 function signedText({ operator, revision, time, by, text: content }: SignedLayer): string {

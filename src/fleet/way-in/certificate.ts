@@ -1,15 +1,24 @@
 // A fleet's own certificate authority and its server's certificate: X.509 in DER, as in RFC 5280. They are
 // encoded here because Node can sign and read certificates but not make them, and `openssl` is not installed
 // everywhere and differs between systems.
-import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+} from "node:crypto";
 import { isIP, isIPv4, SocketAddress } from "node:net";
 import { fingerprintOf } from "../keys/nkey.ts";
 
 const DAY_MS = 86_400_000;
 /** How far back a certificate's validity begins, ms: a machine's clock may be behind. */
 const BEFORE_MS = 2 * DAY_MS;
-/** Ten years, because only a user's command renews certificates. */
-const VALID_MS = 3650 * DAY_MS;
+/** Ten years, because only a user's command issues a new certificate. */
+const SERVER_VALID_MS = 3650 * DAY_MS;
+/** Fifty years: nothing renews an authority, because every member would have to learn the new one. */
+const AUTHORITY_VALID_MS = 18_250 * DAY_MS;
 
 const [SEQUENCE, SET, INTEGER, BITS, OCTETS, OID, UTF8] = [0x30, 0x31, 0x02, 0x03, 0x04, 0x06, 0x0c];
 const OIDS = {
@@ -24,28 +33,16 @@ const OIDS = {
   serverAuth: "2b06010505070301",
 } as const;
 
-/** `hosts`: the names and addresses by which machines reach the server. */
-export function makeCertificates(hosts: readonly string[], nowMs: number) {
-  const authorityKeys = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const authorityId = keyId(authorityKeys.publicKey);
-  const authorityName = nameOf("Mountaineer fleet");
-  const validity = tlv(SEQUENCE, time(nowMs - BEFORE_MS), time(nowMs + VALID_MS));
-  const issue = (subject: Buffer, publicKey: KeyObject, extensions: readonly Buffer[]): Buffer => {
-    const body = tlv(
-      SEQUENCE,
-      tlv(0xa0, integer(Buffer.from([2]))),
-      integer(randomBytes(16)),
-      algorithm(),
-      authorityName,
-      validity,
-      subject,
-      publicKey.export({ format: "der", type: "spki" }),
-      tlv(0xa3, tlv(SEQUENCE, ...extensions)),
-    );
-    const signature = sign("sha256", body, authorityKeys.privateKey);
-    return tlv(SEQUENCE, body, algorithm(), bits(signature));
-  };
-  const authority = issue(authorityName, authorityKeys.publicKey, [
+/** A certificate with its private key, both PEM; the key is secret. */
+export interface CertifiedKey {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** A new certificate authority. */
+export function makeAuthority(nowMs: number): CertifiedKey & { readonly der: Buffer } {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const der = issue(privateKey, authorityName(), publicKey, nowMs, AUTHORITY_VALID_MS, [
     // Path length 0: the authority signs no further authorities.
     extension(
       "basicConstraints",
@@ -53,21 +50,57 @@ export function makeCertificates(hosts: readonly string[], nowMs: number) {
       true,
     ),
     extension("keyUsage", tlv(BITS, Buffer.from([1, 0x06])), true),
-    extension("subjectKey", tlv(OCTETS, authorityId)),
+    extension("subjectKey", tlv(OCTETS, keyId(publicKey))),
   ]);
-  const serverKeys = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const server = issue(nameOf("Mountaineer fleet server"), serverKeys.publicKey, [
+  return { ...pair(der, privateKey), der };
+}
+
+/**
+ * A new key and certificate for the fleet's server. `authorityKey`: the authority's private key, PEM. `hosts`: the
+ * names and addresses by which machines reach the server. Throws if the key cannot be read.
+ */
+export function issueCertificate(
+  authorityKey: string,
+  hosts: readonly string[],
+  nowMs: number,
+): CertifiedKey {
+  const signer = createPrivateKey(authorityKey);
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const der = issue(signer, nameOf("Mountaineer fleet server"), publicKey, nowMs, SERVER_VALID_MS, [
     extension("basicConstraints", tlv(SEQUENCE), true),
     extension("keyUsage", tlv(BITS, Buffer.from([7, 0x80])), true),
     extension("extendedUsage", tlv(SEQUENCE, oid("serverAuth"))),
-    extension("subjectKey", tlv(OCTETS, keyId(serverKeys.publicKey))),
-    extension("authorityKey", tlv(SEQUENCE, tlv(0x80, authorityId))),
+    extension("subjectKey", tlv(OCTETS, keyId(publicKey))),
+    extension("authorityKey", tlv(SEQUENCE, tlv(0x80, keyId(createPublicKey(signer))))),
     extension("subjectNames", tlv(SEQUENCE, ...[...new Set(hosts)].map(subjectName))),
   ]);
-  return {
-    authority: { ...pair(authority, authorityKeys.privateKey), der: authority },
-    server: pair(server, serverKeys.privateKey),
-  };
+  return pair(der, privateKey);
+}
+
+function authorityName(): Buffer {
+  return nameOf("Mountaineer fleet");
+}
+
+function issue(
+  signer: KeyObject,
+  subject: Buffer,
+  publicKey: KeyObject,
+  nowMs: number,
+  validMs: number,
+  extensions: readonly Buffer[],
+): Buffer {
+  const body = tlv(
+    SEQUENCE,
+    tlv(0xa0, integer(Buffer.from([2]))),
+    integer(randomBytes(16)),
+    algorithm(),
+    authorityName(),
+    tlv(SEQUENCE, time(nowMs - BEFORE_MS), time(nowMs + validMs)),
+    subject,
+    publicKey.export({ format: "der", type: "spki" }),
+    tlv(0xa3, tlv(SEQUENCE, ...extensions)),
+  );
+  return tlv(SEQUENCE, body, algorithm(), bits(sign("sha256", body, signer)));
 }
 
 export function certificatePem(der: Buffer): string {
@@ -75,11 +108,9 @@ export function certificatePem(der: Buffer): string {
   return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
 }
 
-function pair(der: Buffer, privateKey: KeyObject) {
+function pair(der: Buffer, privateKey: KeyObject): CertifiedKey {
   return {
-    /** PEM. */
     certificate: certificatePem(der),
-    /** PEM, secret. */
     key: privateKey.export({ format: "pem", type: "pkcs8" }).toString(),
   };
 }

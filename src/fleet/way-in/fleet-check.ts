@@ -8,7 +8,6 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { readIfPresent } from "../../runtime/files/durable-file.ts";
 import { type Clock, isoTime, settledWithin } from "../../runtime/time/clock.ts";
 import { openSecretStore } from "../../secrets/secret-store.ts";
-import { certificatesIn } from "../layer/authority.ts";
 import { handoversTo } from "../layer/handovers.ts";
 import { readTrust } from "../layer/operator-trust.ts";
 import {
@@ -81,21 +80,23 @@ async function operatorOf(home: string, line: string): Promise<FleetCheckReport[
 
 async function serverUntil(home: string): Promise<string | null> {
   const record = await readFleet(home);
-  return record === null ? null : validUntil(certificatePaths(home, record.certificates).authority);
+  return record === null ? null : validUntil(certificatePaths(home, record.certificates).certificate);
 }
 
-/** The latest expiry of the certificates in a file; null: there is no readable one. */
+/** The earliest expiry of the certificates in a file; null: there is no readable one. */
 async function validUntil(path: string | null): Promise<string | null> {
   const text = path === null ? null : await readIfPresent(path).catch(() => null);
-  const ends = certificatesIn(text ?? "").flatMap((pem) => {
+  const ends = (text ?? "").match(CERTIFICATES)?.flatMap((pem) => {
     try {
       return [new X509Certificate(pem).validToDate.getTime()];
     } catch {
       return [];
     }
   });
-  return ends.length === 0 ? null : isoTime(Math.max(...ends));
+  return ends === undefined || ends.length === 0 ? null : isoTime(Math.min(...ends));
 }
+
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 // Tests the server's permissions over a connection of its own: publishes a harmless message to each subject,
 // and subscribes to each. The server reports every refusal.

@@ -11,7 +11,7 @@ import {
 import { withExclusive } from "../../runtime/files/sqlite-file-lock.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import { fingerprintOf } from "../keys/nkey.ts";
-import { makeCertificates } from "./certificate.ts";
+import { type CertifiedKey, issueCertificate, makeAuthority } from "./certificate.ts";
 import { type FleetRecord, parseRecord, recordText } from "./fleet-record.ts";
 import { splitAddress } from "./join-code.ts";
 import { serverConfig } from "./server-config.ts";
@@ -39,11 +39,17 @@ export function folderPaths(home: string) {
   };
 }
 
-/** `count`: 1 for the first certificates, one more after each renewal. */
+export function authorityPaths(home: string) {
+  const { folder } = folderPaths(home);
+  /** The key (0600) stays on this machine, so that the server's certificate can be issued anew. */
+  return { certificate: join(folder, "ca.pem"), key: join(folder, "ca-key.pem") };
+}
+
+/** `count`: 1 for the server's first certificate, one more after each renewal. */
 export function certificatePaths(home: string, count: number) {
   const which = count === 1 ? "" : `-${count}`;
   const at = (name: string): string => join(folderPaths(home).folder, `${name}${which}.pem`);
-  return { authority: at("ca"), certificate: at("server"), key: at("server-key") };
+  return { certificate: at("server"), key: at("server-key") };
 }
 
 /** null: this home has no fleet server. Rejects with `fleet_server_failed`. */
@@ -64,8 +70,7 @@ export async function requireFleet(home: string): Promise<FleetRecord> {
 
 /**
  * Makes the folder. The record is written last, so a folder without one is known to be incomplete and is made
- * again. The authority's private key is not kept: it signs only the server certificate that is made here. The
- * caller holds the folder's lock.
+ * again. The caller holds the folder's lock.
  */
 export async function makeFleet(
   { home, clock }: FleetPlace,
@@ -75,31 +80,33 @@ export async function makeFleet(
   await rm(paths.folder, { recursive: true, force: true });
   await mkdir(paths.folder, { mode: 0o700 });
   await mkdir(paths.store, { mode: 0o700 });
-  const authority = await makeServerCertificates({ home, clock }, parts.address, 1);
+  const issuer = makeAuthority(clock.wallMs());
+  await writeDurably(authorityPaths(home).key, issuer.key);
+  await writeDurably(authorityPaths(home).certificate, issuer.certificate);
+  await issueServerCertificate({ home, clock }, { address: parts.address, count: 1, issuer });
+  const authority = fingerprintOf(issuer.der).toString("hex");
   const record = { ...parts, authority, certificates: 1, invitations: [] };
   await writeConfig(home, record);
   await writeDurably(paths.record, recordText(record));
   return record;
 }
 
-/**
- * Makes the certificates number `count`, and writes the authority last: if its file exists, the other files do, too.
- * Resolves with the authority's fingerprint, SHA-256, hex.
- */
-export async function makeServerCertificates(
+/** Issues the server's certificate number `count`, in files of its own. */
+export async function issueServerCertificate(
   { home, clock }: FleetPlace,
-  address: string,
-  count: number,
-): Promise<string> {
+  {
+    address,
+    count,
+    issuer,
+  }: { readonly address: string; readonly count: number; readonly issuer: CertifiedKey },
+): Promise<void> {
   const paths = certificatePaths(home, count);
   const { host } = splitAddress(address);
-  const { authority, server } = makeCertificates([host, "127.0.0.1", "localhost"], clock.wallMs());
+  const server = issueCertificate(issuer.key, [host, "127.0.0.1", "localhost"], clock.wallMs());
   await writeDurably(paths.key, server.key);
   // The file also contains the certificate authority. A joining machine knows only the authority's fingerprint, and
   // gets the authority itself from the server.
-  await writeDurably(paths.certificate, server.certificate + authority.certificate);
-  await writeDurably(paths.authority, authority.certificate);
-  return fingerprintOf(authority.der).toString("hex");
+  await writeDurably(paths.certificate, server.certificate + issuer.certificate);
 }
 
 /**

@@ -50,7 +50,7 @@ const recordShape = object({
   authority: matching(/^[0-9a-f]{64}$/, "64 hex digits"),
   /** The operator's public key, Ed25519, base64url. */
   operator: textThat("a key", (key) => Buffer.from(key, "base64url").length === 32),
-  /** Number of the certificates in use, from 1; see `certificatePaths`. */
+  /** Number of the server's certificate in use, from 1; see `certificatePaths`. */
   certificates: numberThat("a count from 1", (many) => Number.isSafeInteger(many) && many >= 1),
   /** The name of the machine that runs the server. */
   home: machineName,

@@ -9,7 +9,7 @@ import { publicBytes, userKey } from "../keys/nkey.ts";
 import { LAYER_STREAM_CONFIG } from "../layer/layer-bucket.ts";
 import { STREAM_NAME_IN_USE } from "../nats/connection.ts";
 import { inboxOf } from "../nats/subjects.ts";
-import { certificatePaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
+import { authorityPaths, makeFleet, readFleet, withFolder } from "./fleet-folder.ts";
 import type { FleetRecord } from "./fleet-record.ts";
 import {
   freeName,
@@ -125,10 +125,10 @@ async function takenUp(
 async function written(
   { home }: FoundOptions,
   draft: Membership,
-  { address, authority, operator, home: name, certificates }: FleetRecord,
+  { address, authority, operator, home: name }: FleetRecord,
 ): Promise<Membership> {
   const membership = { ...draft, name, address, authority, operator };
-  const pem = await readFile(certificatePaths(home, certificates).authority, "utf8");
+  const pem = await readFile(authorityPaths(home).certificate, "utf8");
   await writeMembership(home, membership, pem);
   return membership;
 }

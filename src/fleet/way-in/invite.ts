@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { whenAborted } from "../../runtime/abort.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { userKey } from "../keys/nkey.ts";
-import { certificatePaths, changeFleet, type FleetPlace } from "./fleet-folder.ts";
+import { authorityPaths, changeFleet, type FleetPlace } from "./fleet-folder.ts";
 import { type FleetRecord, memberOf } from "./fleet-record.ts";
 import { joinKeys, writeJoinCode } from "./join-code.ts";
 import {
@@ -52,7 +52,7 @@ export async function invite(options: InviteOptions): Promise<string | null> {
     await reloadServer(options, signal);
     const { address, authority, operator } = record;
     const context: JoinContext = { id: keys.id, authority, operator };
-    const pem = await readFile(certificatePaths(home, record.certificates).authority, "utf8");
+    const pem = await readFile(authorityPaths(home).certificate, "utf8");
     const link = await openLink(
       { address, authority: pem, seed: hostSeed, inbox: guestInbox(keys.id) },
       signal,

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
-import { randomBytes, X509Certificate } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { type ConfigLayer, LARGEST_LAYER_BYTES } from "../../../src/config/layer/layer.ts";
 import { userKey } from "../../../src/fleet/keys/nkey.ts";
-import { keepAuthority, readAuthority, signAuthority } from "../../../src/fleet/layer/authority.ts";
 import {
   type Handover,
   handoversTo,
@@ -21,7 +20,6 @@ import type { StoredLayer } from "../../../src/fleet/layer/layer-bucket.ts";
 import { LayerFollower, type LayerOutcome } from "../../../src/fleet/layer/layer-follower.ts";
 import { createOperatorTrust, readTrust } from "../../../src/fleet/layer/operator-trust.ts";
 import { LARGEST_DOCUMENT_BYTES, readSignedLayer, signLayer } from "../../../src/fleet/layer/signed-layer.ts";
-import { makeCertificates } from "../../../src/fleet/way-in/certificate.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
@@ -45,7 +43,6 @@ test("G1 what the operator has signed is read as it was signed, by machines of t
     ok: true,
     layer: { ...WORDS, operator: OPERATOR },
     steps: [],
-    authority: null,
   });
   assert.match(problem(DOCUMENT, userKey(randomBytes(32))), /another key/);
   assert.match(problem(DOCUMENT, `U${"A".repeat(55)}`), /another key/);
@@ -155,7 +152,7 @@ async function following(t: TestContext, begin: Begin = {}) {
   await begin.prepare?.(home);
   const clock = createManualClock();
   const world = {
-    ...{ asked: 0, applied: 0, authorities: 0, changes: 0, trustsAuthority: true, revision },
+    ...{ asked: 0, applied: 0, changes: 0, revision },
     last: null as ConfigLayer | null,
     outcome,
     newest: (): StoredLayer | null | Promise<StoredLayer> => ({ sequence: 1, document: layerBy(0, 3) }),
@@ -169,10 +166,6 @@ async function following(t: TestContext, begin: Begin = {}) {
   const follower = new LayerFollower({
     ...{ home, trust: hasOperator ? start() : null, clock, logger: silentLogger },
     port: { revision: () => world.revision, apply },
-    onAuthority: async () => {
-      world.authorities++;
-      return world.trustsAuthority;
-    },
     onChange: () => void world.changes++,
   });
   t.after(() => follower.end());
@@ -281,27 +274,6 @@ test("G1 what may pass is tried again after a second and longer, all else after 
   await next("applied");
   await next("asked");
   assert.deepEqual(waits, [1_000, 2_000, 4_000, 8_000, 60_000]);
-});
-
-test("G1 the server's next authority is learned once, when this machine can trust it", async (t) => {
-  const { follower, world, bucket, pass } = await following(t, { revision: 3, isLinked: false });
-  const { authority } = makeCertificates(["localhost"], Date.now());
-  const words = { revision: 3, time: TIME, by: "nas", text: "" };
-  const signed = signLayer(words, keyAt(0), [], authority.der.toString("base64"));
-  world.trustsAuthority = false;
-  world.newest = () => ({ sequence: 1, document: Buffer.from(signed) });
-  follower.link(bucket);
-  await pass(() => world.authorities > 1);
-  assert.equal(follower.report().authority, undefined);
-  world.trustsAuthority = true;
-  await pass(
-    () =>
-      follower.report().authority ===
-      new X509Certificate(authority.der).fingerprint256.replaceAll(":", "").toLowerCase(),
-  );
-  const { asked, authorities } = world;
-  await pass(() => world.asked > asked + 1);
-  assert.equal(world.authorities, authorities);
 });
 
 test("G1 a look that a lost link or the end overtakes has no effect, and leaves no timer", async (t) => {
@@ -456,9 +428,8 @@ test("G1 steps lead from the current key to the signer without a gap, and never 
 test("G1 the chain is bounded, and fits beside the longest text", async (t) => {
   const { start } = await machine(t);
   const text = `"${"\\n".repeat(LARGEST_LAYER_BYTES / 2 - 1)}"`;
-  const next = makeCertificates(["localhost"], Date.now()).authority.der.toString("base64");
   const words = { revision: 1_000_000_000_000, time: TIME, by: "n".repeat(32), text };
-  const long = Buffer.from(signLayer(words, keyAt(11), CHAIN, next));
+  const long = Buffer.from(signLayer(words, keyAt(11), CHAIN));
   assert.ok(long.length <= LARGEST_DOCUMENT_BYTES, String(long.length));
   const mostBytes = 300;
   for (const one of CHAIN) assert.ok(JSON.stringify(one).length <= mostBytes);
@@ -524,32 +495,4 @@ test("G1 keys are followed to the last, and a circle ends", () => {
   assert.deepEqual(keysFrom(nameAt(0), circle), NAMES.slice(0, 2));
   assert.equal(handoversTo(nameAt(1), [...circle, ...CHAIN.slice(5)]).length, 2);
   assert.equal(readSignedLayer(layerBy(1, 1), { operator: nameAt(1), earlier: [] }).ok, true);
-});
-
-test("G1 the server's next authority counts by the operator's word alone, and stands beside the one before", async (t) => {
-  const { authority, server } = makeCertificates(["localhost"], Date.now());
-  const der = authority.der.toString("base64");
-  const signed = signAuthority(der, keyAt(1));
-  const read = readAuthority(signed, nameAt(1));
-  assert.ok(read);
-  assert.ok(read.raw.equals(authority.der));
-  const leaf = new X509Certificate(server.certificate).raw.toString("base64");
-  for (const wrong of [
-    null,
-    { ...signed, certificate: leaf },
-    signAuthority(der, keyAt(0)),
-    signAuthority(leaf, keyAt(1)),
-    signAuthority("AAAA", keyAt(1)),
-    signAuthority("A".repeat(9_000), keyAt(1)),
-  ]) {
-    assert.equal(readAuthority(wrong, nameAt(1)), null, JSON.stringify(wrong).slice(0, 80));
-  }
-  const home = await temporaryFolder(t);
-  const file = join(home, "fleet", "ca.pem");
-  await mkdir(join(home, "fleet"));
-  const before = makeCertificates(["localhost"], Date.now()).authority.certificate;
-  await writeFile(file, before);
-  assert.equal(await keepAuthority(home, "/etc/nats/ca.pem", read), false);
-  for (const _again of [1, 2]) assert.equal(await keepAuthority(home, file, read), true);
-  assert.equal(await readFile(file, "utf8"), before + authority.certificate);
 });

@@ -1,19 +1,16 @@
 import assert from "node:assert/strict";
-import { X509Certificate } from "node:crypto";
 import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { FleetConfig } from "../../../src/config/snapshot.ts";
 import { publicKeyText, rawOfSeed, userKey } from "../../../src/fleet/keys/nkey.ts";
-import { authorityFingerprint } from "../../../src/fleet/layer/authority.ts";
 import { inboxOf } from "../../../src/fleet/nats/subjects.ts";
-import { certificatePaths, folderPaths, readFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
+import { folderPaths, readFleet } from "../../../src/fleet/way-in/fleet-folder.ts";
 import { type FleetRecord, memberOf } from "../../../src/fleet/way-in/fleet-record.ts";
 import type { JoinOptions } from "../../../src/fleet/way-in/join.ts";
 import { readJoinCode, writeJoinCode } from "../../../src/fleet/way-in/join-code.ts";
 import { removeMember } from "../../../src/fleet/way-in/leave.ts";
 import { keptAuthority, keptKey, readMembership } from "../../../src/fleet/way-in/membership.ts";
-import { madeAuthority } from "../../../src/fleet/way-in/renew-certificate.ts";
 import { rotateByHand, rotateKey } from "../../../src/fleet/way-in/rotate-key.ts";
 import { openLink } from "../../../src/fleet/way-in/server-link.ts";
 import { ensureServer, keepServer, runningServer } from "../../../src/fleet/way-in/server-process.ts";
@@ -284,13 +281,6 @@ test("G1 keys that are exchanged twice at once leave one that opens", REAL, asyn
   const link = await openLink({ address, authority, seed, inbox: inboxOf(name) }, nas.signal);
   assert.ok(link !== null);
   await link[Symbol.asyncDispose]();
-
-  // Of authorities, too: what the members were told of first is what stands there.
-  const made = await Promise.all([madeAuthority(nas, nas.signal), madeAuthority(nas, nas.signal)]);
-  const pem = await readFile(certificatePaths(nas.home, 2).authority, "utf8");
-  const there = authorityFingerprint(new X509Certificate(pem));
-  assert.deepEqual(pluck(made, "fingerprint"), [there, there]);
-  assert.deepEqual(made.map((one) => one.made).toSorted(), [false, true]);
 });
 
 test("G1 logs that the server set aside do not fill the disk", REAL, async (t) => {

@@ -4,9 +4,9 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import { type TestContext, test } from "node:test";
 import { TLSSocket } from "node:tls";
 import { fingerprintOf } from "../../../src/fleet/keys/nkey.ts";
-import { makeCertificates } from "../../../src/fleet/way-in/certificate.ts";
 import { fetchAuthority } from "../../../src/fleet/way-in/server-link.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { makeCertificates } from "../../support/certificates.ts";
 
 const { authority, server } = makeCertificates(["127.0.0.1"], Date.now());
 const FINGERPRINT = fingerprintOf(authority.der);

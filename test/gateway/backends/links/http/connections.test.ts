@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { type TestContext, test } from "node:test";
-import { makeCertificates } from "../../../../../src/fleet/way-in/certificate.ts";
 import { askForEvents } from "../../../../../src/gateway/backends/links/http/body.ts";
 import type { Response } from "../../../../../src/gateway/backends/links/http/connections.ts";
 import {
@@ -13,6 +12,7 @@ import {
 } from "../../../../../src/gateway/backends/links/http/target.ts";
 import { UNSIGNED } from "../../../../../src/gateway/backends/links/link-authorization.ts";
 import { systemClock } from "../../../../../src/runtime/time/clock.ts";
+import { makeCertificates } from "../../../../support/certificates.ts";
 import { eventually } from "../../../../support/eventually.ts";
 import { createManualClock } from "../../../../support/manual-clock.ts";
 import { onLoopback } from "../../../../support/on-loopback.ts";
