@@ -79,6 +79,7 @@ const SCRIPT = `
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 const said = JSON.parse(readFileSync(process.argv[2], "utf8"));
+if (said.startMs) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, said.startMs);
 if (said.fails) process.exit(3);
 const send = (message) => process.stdout.write(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\\n");
 createInterface({ input: process.stdin }).on("line", (line) => {
@@ -97,7 +98,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
 `;
 
 async function startSaid(t: Parameters<typeof startGatewayRig>[0], more: Section, said: object) {
-  const rig = await startGatewayRig(t, { backends: {} });
+  const rig = await startGatewayRig(t, { backends: {} }, { kept: true });
   const [program, file] = [path.join(rig.folder, "said.mjs"), path.join(rig.folder, "said.json")];
   const say = (next: object): Promise<void> => writeFile(file, JSON.stringify(next));
   await writeFile(program, SCRIPT);
@@ -182,4 +183,26 @@ test("B2 a server that ends by itself while idle sleeps, and counts as no failur
   }
   const { restarts, conditions } = await rig.backend("said");
   assert.deepEqual([restarts, conditions], [0, []]);
+});
+
+test("B2 a handover or kill -9 while a server wakes: the call is answered, or fails and is made by the next daemon's server", async (t) => {
+  const tools = [["one", "First"]];
+  const { rig, say, client } = await startSaid(t, STOPPED, { tools });
+  await say({ tools, startMs: 1_500 });
+  const waking = client.call("one", {});
+  await rig.untilBackend("said", ({ phase }) => phase === "Initializing");
+  await handOver(rig);
+  assert.equal(await waking, "called one");
+  assert.deepEqual(await toolsOf(rig), ["one"]);
+  await untilAsleep(rig, "said");
+
+  const lost = client.call("one", {}).then(
+    () => "answered",
+    () => "lost",
+  );
+  await rig.untilBackend("said", ({ phase }) => phase === "Initializing");
+  if (await rig.killDaemon()) await rig.comeBack();
+  assert.equal(await lost, "lost");
+  assert.deepEqual(await toolsOf(rig), ["one"]);
+  assert.equal(await (await rig.connect()).call("one", {}), "called one");
 });
