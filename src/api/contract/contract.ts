@@ -236,6 +236,8 @@ export const backendStatusShape = object({
   errors: number,
   /** Percentiles of the last five minutes' calls, ms; null without calls. */
   latency_ms: nullable(object({ p50: number, p99: number })),
+  /** Calls of the last five minutes; absent: none. */
+  recent: optional(object({ calls: number, errors: number })),
   /** How often the backend ended unexpectedly. */
   restarts: number,
   retry_at: nullable(text),

@@ -23,7 +23,9 @@ export function backendWords(backend: BackendStatus): StateWords {
     return isHeldBack(backend)
       ? { text: "waits for approval", tone: "warning", why: null }
       : { text: "disabled", tone: "plain", why: trouble };
-  const { text, tone } = phaseWords(phase);
+  const { text, tone: phaseTone } = phaseWords(phase);
+  const failing = failingText(backend);
+  const tone = failing === null ? phaseTone : "bad";
   const { in_use: used = null, held = null, recovery_pending: pending = null, list = [] } = routes ?? {};
   const isSecondBest = used !== null && held !== used && list[0]?.name !== used;
   return {
@@ -35,10 +37,20 @@ export function backendWords(backend: BackendStatus): StateWords {
     tone: trouble !== null || pending !== null || isSecondBest ? worseTone(tone, "warning") : tone,
     why:
       trouble ??
+      failing ??
       pending?.reason ??
       waitingText(backend) ??
       (phase === "Ready" ? null : (backend.reason ?? backend.last_error)),
   };
+}
+
+/** Fewer failed calls may be answers of tools to what cannot be done. */
+export const FEWEST_FAILED = 3;
+
+/** `all 5 calls of the last 5 min failed`; null: some did not, or they are too few to say so. */
+function failingText({ phase, recent }: BackendStatus): string | null {
+  if (phase !== "Ready" || recent === undefined || recent.errors < FEWEST_FAILED) return null;
+  return recent.errors < recent.calls ? null : `all ${recent.calls} calls of the last 5 min failed`;
 }
 
 /** True if the backend is disabled because its entry waits for approval. */

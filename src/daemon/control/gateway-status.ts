@@ -189,9 +189,10 @@ export function placesOf(tool: CatalogEntry, together: Gateway["together"]): { p
 function callsOf(
   backend: string,
   counted: Gateway["serving"]["minutes"],
-): Pick<BackendStatus, "calls" | "errors" | "latency_ms"> {
-  const { calls, errors, latencyMs } = counted.of(backend);
-  return { calls, errors, latency_ms: latencyMs === null ? null : { ...latencyMs } };
+): Pick<BackendStatus, "calls" | "errors" | "latency_ms" | "recent"> {
+  const { calls, errors, latencyMs, recent } = counted.of(backend);
+  const latency = latencyMs === null ? null : { ...latencyMs };
+  return { calls, errors, latency_ms: latency, ...(recent.calls === 0 ? {} : { recent: { ...recent } }) };
 }
 
 function routesStatus({ inUse, held, pending, list }: RoutesView): BackendRoutesStatus {

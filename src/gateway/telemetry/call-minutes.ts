@@ -36,9 +36,13 @@ export interface CallMinute {
 }
 
 /** Counts since the start of the gateway. `latencyMs` covers the last five minutes; null: no call was answered in them. */
-export type CallCounts = Omit<CallMinute, "atMs">;
+export interface CallCounts extends Omit<CallMinute, "atMs"> {
+  /** Counts of the last five minutes. */
+  readonly recent: Pick<CallMinute, "calls" | "errors">;
+}
 
-const NO_CALLS: CallCounts = { calls: 0, errors: 0, latencyMs: null };
+const NONE = { calls: 0, errors: 0 };
+const NO_CALLS: CallCounts = { ...NONE, latencyMs: null, recent: NONE };
 
 /**
  * Errors of the protocol and errors of tools both count as errors. A call costs two readings of the clock and a few
@@ -140,11 +144,14 @@ class BackendMinutes {
 
   counts(now: number): CallCounts {
     const all = new Uint32Array(BUCKETS);
+    const recent = { ...NONE };
     for (const { minute, buckets } of this.#recent) {
       if (minute <= now - RECENT_MINUTES || minute > now) continue;
       for (let at = 0; at < BUCKETS; at++) all[at] = (all[at] ?? 0) + (buckets[at] ?? 0);
+      recent.calls += this.#callsAt[minute % MINUTES] ?? 0;
+      recent.errors += this.#errorsAt[minute % MINUTES] ?? 0;
     }
-    return { calls: this.#calls, errors: this.#errors, latencyMs: latencyOf(all) };
+    return { calls: this.#calls, errors: this.#errors, latencyMs: latencyOf(all), recent };
   }
 
   minutes(now: number): readonly CallMinute[] {

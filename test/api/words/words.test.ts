@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SyncEvent } from "../../../src/api/contract/config.ts";
+import type { BackendStatus } from "../../../src/api/contract/contract.ts";
 import { actionsFor, actionWith } from "../../../src/api/words/actions.ts";
-import { backendRouteWords, phaseWords, waitingText } from "../../../src/api/words/backend-words.ts";
+import {
+  backendRouteWords,
+  backendWords,
+  phaseWords,
+  waitingText,
+} from "../../../src/api/words/backend-words.ts";
 import { eventWords, transitionWords } from "../../../src/api/words/event-words.ts";
 import {
   fleetSummary,
@@ -296,4 +302,20 @@ test("B8 whatever comes, no two neighbours are without a change, and each event 
       if (rows.length < ROWS_KEPT) assert.equal(counted, list.length);
     }),
   );
+});
+
+test("F4 a server whose calls all fail is not green; one answer, or a few failures, say nothing", () => {
+  const of = (calls: number, errors: number, phase: BackendStatus["phase"] = "Ready") => {
+    const { tone, why } = backendWords(sampleBackend({ phase, conditions: [], recent: { calls, errors } }));
+    return [tone, why];
+  };
+  assert.deepEqual(of(5, 5), ["bad", "all 5 calls of the last 5 min failed"]);
+  assert.deepEqual(
+    [of(5, 4), of(2, 2)],
+    [
+      ["good", null],
+      ["good", null],
+    ],
+  );
+  assert.equal(of(5, 5, "Asleep")[0], "plain");
 });

@@ -53,7 +53,10 @@ function bench() {
 
 test("F2 calls, errors and latency are counted by backend; what a client cancelled is no error and has no latency", async () => {
   const { minutes, took } = bench();
-  assert.deepEqual(minutes.of("files"), { calls: 0, errors: 0, latencyMs: null });
+  assert.deepEqual(minutes.of("files"), {
+    ...{ calls: 0, errors: 0, latencyMs: null },
+    recent: { calls: 0, errors: 0 },
+  });
   await took("files", 10);
   await took("files", 10);
   await took("files", 10, errorReply(-32603, "no"));
@@ -94,6 +97,7 @@ test("each minute keeps its numbers for a day, and the last five minutes alone a
   await clock.advance(10 * MINUTE_MS);
   assert.equal(minutes.of("files").latencyMs, null);
   await took("files", 1, errorReply(-1, "no"));
+  assert.deepEqual(minutes.of("files").recent, { calls: 1, errors: 1 }, "the last five minutes alone");
   const told = minutes.minutes.get("files") ?? [];
   assert.deepEqual(
     told.map(({ atMs, calls, errors }) => [(atMs - startMs) / MINUTE_MS, calls, errors]),

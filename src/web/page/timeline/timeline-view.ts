@@ -2,7 +2,7 @@
 import { type ComponentChild, h } from "preact";
 import { useState } from "preact/hooks";
 import type { TimelineMinute, TimelineReport } from "../../../api/contract/timeline.ts";
-import { phaseWords } from "../../../api/words/backend-words.ts";
+import { FEWEST_FAILED, phaseWords } from "../../../api/words/backend-words.ts";
 import { FELT, type Felt, phaseFelt } from "../../../api/words/felt.ts";
 import { mountWords, onlyHost } from "../../../api/words/share-words.ts";
 import { msText, type Tone, type Words } from "../../../api/words/words.ts";
@@ -29,8 +29,6 @@ const RANGE_MS = {
   "last 6 hours": 6 * HOUR_MS,
   "last hour": HOUR_MS,
 } as const;
-/** Fewer failed calls in a row are the answers of tools, not an outage. */
-const FEWEST_FAILED = 3;
 
 export function TimelineView({ app }: ViewProps): ComponentChild {
   const events = useStore(app.store, (state) => state.events[0]?.id ?? 0);
