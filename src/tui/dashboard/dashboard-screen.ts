@@ -232,6 +232,6 @@ function shellsOf(actions: Actions, chosen: ChoiceRow | null): readonly ShellLin
 
 const APPROVE: ShellLine = { does: "see what waits, and answer", command: "mountaineer approve" };
 
-export function actionCommands(actions: Actions): readonly Command[] {
+function actionCommands(actions: Actions): readonly Command[] {
   return actions.all().map((action) => ({ name: action.name, run: () => actions.start(action) }));
 }

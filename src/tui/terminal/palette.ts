@@ -10,7 +10,7 @@ import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
 const EMPTY: TypedText = { text: "", caret: 0 };
 
 /** The commands whose names contain every typed word, in any order; names that begin with the text come first. */
-export function matchingCommands(commands: readonly Command[], typed: string): readonly Command[] {
+function matchingCommands(commands: readonly Command[], typed: string): readonly Command[] {
   const matches = matcherOf(typed);
   const found = commands.filter(({ name }) => matches(name));
   const start = typedWords(typed).join(" ");

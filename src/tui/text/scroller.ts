@@ -1,6 +1,5 @@
 // A text that is scrolled: folded to the width of its area. Pure.
 
-import { counted } from "../../runtime/text/plain-text.ts";
 import { type Key, rowsMoved } from "../terminal/key.ts";
 import { folded, linesOf } from "./shown-text.ts";
 
@@ -23,19 +22,6 @@ export function createScroller(text: string, size: TextSize): Scroller {
   return { text, size, lines: foldedText(text, size.width), top: 0 };
 }
 
-/** Lays the text out in another size, scrolled to about the same place. */
-export function withSize(state: Scroller, size: TextSize): Scroller {
-  if (size.width === state.size.width && size.height === state.size.height) return state;
-  const lines = size.width === state.size.width ? state.lines : foldedText(state.text, size.width);
-  const share = state.lines.length === 0 ? 0 : state.top / state.lines.length;
-  const top = size.width === state.size.width ? state.top : Math.round(share * lines.length);
-  return within({ ...state, size, lines, top });
-}
-
-export function withText(state: Scroller, text: string): Scroller {
-  return text === state.text ? state : within({ ...state, text, lines: foldedText(text, state.size.width) });
-}
-
 function foldedText(text: string, width: number): readonly string[] {
   return linesOf(text).flatMap((line) => folded(line, Math.max(1, width), diffMark(line)));
 }
@@ -53,12 +39,6 @@ export function shownLines({ lines, top, size }: Scroller): readonly string[] {
 
 export function linesBelow({ lines, top, size }: Scroller): number {
   return Math.max(0, lines.length - top - size.height);
-}
-
-/** `3 lines below`; "" at the end. */
-export function belowText(text: Scroller): string {
-  const below = linesBelow(text);
-  return below === 0 ? "" : `${counted(below, "line")} below`;
 }
 
 /** The state after a key; null if the key does not scroll. */

@@ -3,16 +3,10 @@ import { columns, harmless } from "../../runtime/text/plain-text.ts";
 
 const TAB = "    ";
 
-/** A tab becomes spaces, a control character is spelled out. */
-export function shownCharacter(character: string): string {
-  if (character === "\t") return TAB;
-  return PLAIN.test(character) ? character : harmless(character);
-}
-
 const PLAIN = /^[\x20-\x7e]$/;
 const PLAIN_LINE = /^[\x20-\x7e]*$/;
 
-export function shownLine(line: string): string {
+function shownLine(line: string): string {
   return PLAIN_LINE.test(line) ? line : harmless(line.replaceAll("\t", TAB));
 }
 

@@ -30,8 +30,6 @@ import {
   pressScrollKey,
   type Scroller,
   shownLines,
-  withSize,
-  withText,
 } from "../../../src/tui/text/scroller.ts";
 import { fc } from "../../support/properties.ts";
 import { textOf, viewOf } from "../views.ts";
@@ -262,13 +260,4 @@ test("F2 a text is scrolled by lines and pages, and never beyond its begin or it
   assert.equal(pressScrollKey(start, { kind: "character", text: "x" }), null);
   const end = pressed(start, "end");
   assert.deepEqual([shownLines(end).at(-1), linesBelow(end), linesBelow(start)], ["line 29", 0, 20]);
-});
-
-test("F2 a text that changes or is drawn in another size stays about where it was", () => {
-  const end = pressed(createScroller(TEXT, SIZE), "end");
-  assert.equal(withSize(end, SIZE), end);
-  assert.equal(withSize(end, { width: 40, height: 20 }).top, 10);
-  assert.equal(withText(end, TEXT), end);
-  assert.equal(withText(end, "one line").top, 0);
-  assert.equal(withText(end, `${TEXT}\nmore`).top, 20);
 });
