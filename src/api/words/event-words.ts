@@ -100,6 +100,8 @@ const TEXTS: Readonly<Record<string, Renderer | null>> = {
   "share.networks": said("plain", "Also at home on the networks of proved routes"),
   "share.error": said("bad", "Error"),
   "share.error_cleared": said("good", "Error is over"),
+  "share.condition": said("bad", "Problem"),
+  "share.condition_over": said("good", "Solved"),
   "share.unmanaged": said("plain", "No longer managed; what is mounted stays"),
   "backend.started": (fields) => ["plain", `Process ${numberOf(fields["pid"])} started`],
   "backend.phase": (fields) => [
@@ -176,7 +178,8 @@ function goneText(fields: Fields): string {
 function plainText(name: string, fields: Fields): string {
   const said = Object.entries(fields)
     .filter(
-      ([key, value]) => !["name", "share", "backend", "entry"].includes(key) && typeof value !== "object",
+      ([key, value]) =>
+        !["name", "share", "backend", "entry", "code"].includes(key) && typeof value !== "object",
     )
     .map(([key, value]) => `${key.replaceAll("_", " ")} ${String(value)}`);
   return [name.replaceAll(/[._]/g, " "), ...said].join(", ");

@@ -319,3 +319,11 @@ test("F4 a server whose calls all fail is not green; one answer, or a few failur
   );
   assert.equal(of(5, 5, "Asleep")[0], "plain");
 });
+
+test("F4 a condition's code never reaches a person, not even of an event that this version does not know", () => {
+  const fields = { share: "CORE", code: "login_refused", reason: "the NAS refuses the login" };
+  const of = (name: string) => transitionWords({ name, ...fields })?.text;
+  assert.equal(of("share.condition"), "Problem: the NAS refuses the login");
+  assert.equal(of("share.condition_over"), "Solved: the NAS refuses the login");
+  assert.equal(of("share.from_later"), "share from later, reason the NAS refuses the login");
+});

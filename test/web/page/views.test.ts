@@ -153,9 +153,10 @@ test("F4 a server that asks for a login is signed in to from its card, and only 
   ]);
   const session = { expiresAt: null, mayRunCommands: false, ownerUntil: null };
   using locked = cardOf("mountaineer backends login tickets", { session }).view;
-  assert.match(locked.text(), /Nobody signs in to it here until you type one command/);
+  assert.doesNotMatch(locked.text(), /Sign in/);
+  assert.match(locked.text(), /You cannot change or sign in to servers here until you type one command/);
   using machine = cardOf("check `client_id`").view;
-  assert.doesNotMatch(machine.text(), /Nobody signs in|Sign in/);
+  assert.doesNotMatch(machine.text(), /Sign in/);
 });
 
 test("F1 F4 a client is connected after a yes to what its file gets, and only by the owner", async () => {
@@ -186,7 +187,7 @@ test("F1 F4 a client is connected after a yes to what its file gets, and only by
   ]);
   const session = { expiresAt: null, mayRunCommands: false, ownerUntil: null };
   using locked = viewOf("settings/clients", scriptedApp({}, { session }));
-  await eventually(() => /No client's file is changed here until/.test(locked.text()));
+  await eventually(() => /You cannot connect programs here until/.test(locked.text()));
   assert.doesNotMatch(locked.text(), /cursor/i);
 });
 

@@ -36,7 +36,7 @@ export function AddServer({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Add a server" },
-    h(CommandsNote, { app, refused: "No server is added here" }),
+    h(CommandsNote, { app, refused: "You cannot add a server here" }),
     may
       ? [
           h(DeclaredForm, {

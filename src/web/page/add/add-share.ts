@@ -65,7 +65,7 @@ export function AddShare({ app }: ViewProps): ComponentChild {
   return h(
     "section",
     { "aria-label": "Add a share" },
-    h(CommandsNote, { app, refused: "No share is added here" }),
+    h(CommandsNote, { app, refused: "You cannot add a share here" }),
     may
       ? [
           h(WorkButton, {

@@ -38,7 +38,7 @@ export function ApprovalsView({ app }: ViewProps): ComponentChild {
   return h(
     "div",
     {},
-    h(CommandsNote, { app, refused: "You can read what waits, and not approve it," }),
+    h(CommandsNote, { app, refused: "You cannot approve anything here" }),
     line("problem", lost),
     section(
       "Configuration",

@@ -12,8 +12,7 @@ export function ConfigView({ app }: ViewProps): ComponentChild {
     {},
     h(CommandsNote, {
       app,
-      refused:
-        "Commands, arguments and environments, which say what runs on the daemon's machine, are not changed here",
+      refused: "You cannot change commands, arguments and environments here",
     }),
     section("Editor", h(ConfigEditor, { app })),
     section("History", h(ConfigHistory, { app })),

@@ -47,7 +47,7 @@ export function ServersView({ app }: ViewProps): ComponentChild {
     "section",
     { "aria-label": "Servers" },
     gateway === undefined ? null : [gatewayLine(gateway), conditions(gateway.conditions, now)],
-    h(CommandsNote, { app, refused: "Servers are not changed here" }),
+    h(CommandsNote, { app, refused: "You cannot change or sign in to servers here" }),
     backends.length === 0
       ? nothing(
           "No server is configured.",
@@ -163,7 +163,7 @@ function SignIn({ app, backend }: Pick<BackendCardProps, "app" | "backend">): Co
       setAddress((await app.requests.ask("beginLogin", input)).address);
       void follow();
     });
-  if (!may) return h(CommandsNote, { app, refused: "Nobody signs in to it here" });
+  if (!may) return null;
   if (address === null) return h(WorkButton, { label: "Sign in", says: `Sign in: ${name}`, run: begin });
   return h(
     "p",

@@ -36,7 +36,7 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
       : table("Clients that are connected", CLIENT_TITLES, rows),
     section(
       "Connect a client",
-      h(CommandsNote, { app, refused: "No client's file is changed here" }),
+      h(CommandsNote, { app, refused: "You cannot connect programs here" }),
       may ? h(Programs, { app }) : null,
     ),
   ];

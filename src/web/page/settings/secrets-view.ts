@@ -28,7 +28,7 @@ export function SecretsView({ app }: ViewProps): ComponentChild {
           report.secrets.map((secret) => h(Secret, { key: secret.name, app, secret, may, look })),
         ),
     h("h2", {}, "Keep a secret"),
-    h(CommandsNote, { app, refused: "Secrets are not changed here" }),
+    h(CommandsNote, { app, refused: "You cannot change secrets here" }),
     may
       ? h(DeclaredForm, {
           ...{ label: "Keep a secret", fields: SECRET, action: "Keep it" },
