@@ -53,7 +53,7 @@ export function CommandsNote({ app, refused }: ViewProps & { readonly refused: s
           h(Copyable, {
             text: shellCommand`mountaineer admin ${`${shownCode.slice(0, 4)}-${shownCode.slice(4)}`}`,
           }),
-          " within three minutes. This tab may then change what runs for 15 minutes.",
+          " within three minutes.",
         ),
   );
 }

@@ -54,7 +54,7 @@ async function change(app: App, what: string, edits: ConfigEditWire[]): Promise<
     const before = await ask("config");
     const saved = await ask("edit", { edits, expected_sha256: before.sha256, source: "page" });
     const undo = async (): Promise<void> => {
-      await app.attempt(`Undo: ${what}`, async () => {
+      await app.attempt(what, async () => {
         const request = { text: before.text, expected_sha256: saved.sha256, source: "page" } as const;
         report(app, editOutcome(await ask("editText", request)));
       });

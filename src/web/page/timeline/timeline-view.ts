@@ -23,16 +23,16 @@ const MOST_MARKS = 7;
 const AGAIN_MS = 60_000;
 const CHANGES_SHOWN = 20;
 const HOUR_MS = 3_600_000;
-const RANGES = ["last 24 hours", "last 6 hours", "last hour"] as const;
-const RANGE_MS = {
-  "last 24 hours": 24 * HOUR_MS,
-  "last 6 hours": 6 * HOUR_MS,
-  "last hour": HOUR_MS,
-} as const;
+/** Hours by range. */
+const RANGES = new Map([
+  ["last 24 hours", 24],
+  ["last 6 hours", 6],
+  ["last hour", 1],
+]);
 
 export function TimelineView({ app }: ViewProps): ComponentChild {
   const events = useStore(app.store, (state) => state.events[0]?.id ?? 0);
-  const [range, setRange] = useState<(typeof RANGES)[number]>(RANGES[0]);
+  const [range, setRange] = useState("last 24 hours");
   const configured = app.store.get().status?.shares ?? [];
   const { report: loaded, problem } = useLoaded(
     (signal) => app.requests.ask("timeline", null, { signal }),
@@ -40,7 +40,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
     AGAIN_MS,
   );
   if (loaded === null) return loading(problem);
-  const report = zoomed(loaded, RANGE_MS[range]);
+  const report = zoomed(loaded, (RANGES.get(range) ?? 24) * HOUR_MS);
   const { shares, backends } = report;
   if (shares.length === 0 && backends.length === 0)
     return nothing("Nothing has been set up in the last day.");
@@ -50,7 +50,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
     h(
       "div",
       { class: "filters" },
-      choiceField("timeline-range", "Show the", RANGES, range, setRange),
+      choiceField("timeline-range", "Show the", [...RANGES.keys()], range, setRange),
       legend(),
     ),
     bars(
@@ -60,8 +60,7 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
         stretches: stretchesOf(spans, report, ({ state, route, felt }) => {
           const share = configured.find((each) => each.name === name);
           const words = mountWords(state, route, share === undefined ? null : onlyHost(share));
-          const before: Felt = state === "mounted" ? "fine" : state === "error" ? "failed" : "unused";
-          return feltWords(felt ?? before, words.text);
+          return feltWords(felt ?? (state === "mounted" ? "fine" : "failed"), words.text);
         }),
         report,
       })),
@@ -75,11 +74,8 @@ export function TimelineView({ app }: ViewProps): ComponentChild {
           report,
           ({ phase, felt, failed = 0 }) => {
             if (failed > 0) return feltWords("failed", `all ${failed} calls failed`);
-            const text =
-              felt === "unused" && phase !== "Asleep" && phase !== "ShuttingDown"
-                ? "disabled"
-                : phaseWords(phase).text;
-            return feltWords(felt ?? phaseFelt(phase), text);
+            const isOff = felt === "unused" && phase === "Pending";
+            return feltWords(felt ?? phaseFelt(phase), isOff ? "disabled" : phaseWords(phase).text);
           },
         ),
         report,
@@ -186,8 +182,8 @@ function Bar({ name, stretches, report }: BarProps): ComponentChild {
         : h(
             "p",
             {
-              class: `tip ${pointed > 0.5 ? "left" : ""}`,
-              style: { left: `${pointed * 100}%` },
+              class: "tip",
+              style: { left: `${pointed * 100}%`, translate: pointed > 0.5 ? "-100%" : "0" },
               "aria-hidden": true,
             },
             stretchText(under, now),
@@ -277,11 +273,6 @@ function callBars(
       role: "img",
       "aria-label": `${name}: at most ${most} calls in ${report.minute_step} min`,
     },
-    report.gaps.map(({ from, to }) => {
-      const x = part(Date.parse(from)) * CALLS_WIDTH;
-      const place = { x, y: 0, width: part(Date.parse(to)) * CALLS_WIDTH - x, height: HEIGHT };
-      return h("rect", { key: from, class: "stretch unknown", ...place });
-    }),
     minutes.map(({ at, calls, errors }) => {
       const height = Math.max(1, (calls / most) * HEIGHT);
       const x = Math.min(CALLS_WIDTH - width, part(Date.parse(at)) * CALLS_WIDTH);
@@ -353,31 +344,28 @@ export function withFailedCalls(
   minutes: readonly TimelineMinute[],
   step: number,
 ): readonly (BackendSpan & { readonly failed?: number })[] {
-  const failures: { from: string; to: string; failed: number }[] = [];
-  let isOn = false;
-  for (const { at, calls, errors } of minutes) {
-    const end = new Date(Date.parse(at) + step * 60_000).toISOString();
-    const last = failures.at(-1);
-    if (errors > 0 && errors === calls) {
-      if (isOn && last !== undefined) Object.assign(last, { to: end, failed: last.failed + calls });
-      else failures.push({ from: at, to: end, failed: calls });
-    }
-    isOn = errors > 0 && errors === calls;
-  }
-  return failures
-    .filter(({ failed }) => failed >= FEWEST_FAILED)
-    .reduce<readonly (BackendSpan & { readonly failed?: number })[]>(
-      (all, failure) =>
-        all.flatMap((span) => {
-          const from = failure.from > span.from ? failure.from : span.from;
-          const to = failure.to < span.to ? failure.to : span.to;
-          if (from >= to) return [span];
-          return [
-            { ...span, to: from },
-            { ...span, from, to, failed: failure.failed },
-            { ...span, from: to },
-          ].filter((one) => one.from < one.to);
-        }),
-      spans,
+  let found: readonly (BackendSpan & { readonly failed?: number })[] = spans;
+  let failure = { from: "", to: "", failed: 0 };
+  const cut = (): void => {
+    const { from, to, failed } = failure;
+    if (failed < FEWEST_FAILED) return;
+    found = found.flatMap((span) =>
+      [
+        { ...span, to: span.to < from ? span.to : from },
+        { ...span, from: span.from > from ? span.from : from, to: span.to < to ? span.to : to, failed },
+        { ...span, from: span.from > to ? span.from : to },
+      ].filter((one) => one.from < one.to),
     );
+  };
+  for (const { at, calls, errors } of minutes) {
+    if (errors > 0 && errors === calls) {
+      const to = new Date(Date.parse(at) + step * 60_000).toISOString();
+      failure = { from: failure.failed === 0 ? at : failure.from, to, failed: failure.failed + calls };
+    } else {
+      cut();
+      failure = { ...failure, failed: 0 };
+    }
+  }
+  cut();
+  return found;
 }
