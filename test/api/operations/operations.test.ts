@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { test } from "node:test";
 import { connectToDaemon } from "../../../src/api/client/client.ts";
 import type { AliasReport, FoldersReport } from "../../../src/api/contract/contract.ts";
 import type { LogReport, LogRequest } from "../../../src/api/contract/records.ts";
 import { type Control, findOperation, OPERATION_NAMES } from "../../../src/api/operations/operations.ts";
-import { readRequest } from "../../../src/api/operations/requests.ts";
 import { OPERATIONS } from "../../../src/api/operations/table.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
-import { eventually } from "../../support/eventually.ts";
 import { pluck } from "../../support/pluck.ts";
 import { assertRefused, connectedRig, get, post, startRig, talk } from "../management-rig.ts";
 import {
@@ -21,7 +18,7 @@ import {
   scriptedConfig,
 } from "../sample-config.ts";
 import { sampleAudit, scriptedGateway } from "../sample-gateway.ts";
-import { sampleAlias, sampleReport, sampleResult, scriptedControl } from "../sample-report.ts";
+import { sampleAlias } from "../sample-report.ts";
 
 const never = new AbortController().signal;
 const fail = () => assert.fail();
@@ -78,12 +75,6 @@ test("what is asked wrongly about the configuration is refused and never reaches
   const config = scriptedConfig();
   const { server } = await startRig(t, { config });
   await assertRefused(server, [
-    [post("reload", '{"dry_run":1}'), 400, /dry_run is not true or false/],
-    [post("reload", '{"dry":true}'), 400, /not known here: dry/],
-    [post("config/edit", "{}"), 400, /lacks edits/],
-    [post("config/edit", '{"edits":[]}'), 400, /lacks source/],
-    [post("config/edit", '{"edits":[{"key":"a"}],"source":"x"}'), 400, /edits is not/],
-    [post("config/edit", '{"edits":[{"key":"a","value":1}],"source":"x"}'), 400, /edits is not/],
     [post("config/edit", '{"edits":[{"key":"\\ud800","value":null}],"source":"x"}'), 400, /edits is not/],
     [post("config/edit", '{"edits":[],"source":"\\u001b[2J"}'), 400, /source is not/],
     [post("config/text", "{}"), 405, /not served/],
@@ -92,12 +83,6 @@ test("what is asked wrongly about the configuration is refused and never reaches
       400,
       /text is not/,
     ],
-    [
-      post("config/text", '{"text":"","expected_sha256":"AB","source":"x"}', "", "PUT"),
-      400,
-      /expected_sha256 is not/,
-    ],
-    [post("config/rollback", '{"n":-1}'), 400, /n is not/],
     [post("config/rollback", '{"n":1.5}'), 400, /n is not/],
     [get("config/history/x"), 404, /not served/],
     [get("config/history/-1"), 404, /not served/],
@@ -146,32 +131,6 @@ test("errors about the configuration have HTTP statuses of their own", async (t)
   }
 });
 
-test("steps that wait hold up no reload", async (t) => {
-  const release = new AbortController();
-  const control = scriptedControl(sampleReport(), async (share) => {
-    if (!release.signal.aborted) await once(release.signal, "abort");
-    return sampleResult({ share });
-  });
-  const config = scriptedConfig();
-  const { server } = await startRig(t, { control, config });
-  const waiting = Array.from({ length: 32 }, () => talk(server.socketPath, post("mount", "{}")));
-  await eventually(() => control.calls.length === 32);
-  assert.equal((await talk(server.socketPath, post("reload", ""))).status, 200);
-  release.abort();
-  await Promise.all(waiting);
-});
-
-test("a client that goes away aborts its reload", async (t) => {
-  const config = scriptedConfig({ reload: () => new Promise(() => {}) });
-  const { client } = await connectedRig(t, { config });
-  const cancel = new AbortController();
-  const asking = client.ask("reload", {}, cancel.signal);
-  asking?.catch(() => {});
-  const call = await eventually(() => config.calls[0]);
-  cancel.abort();
-  await eventually(() => call.signal.aborted);
-});
-
 const NEVER = new AbortController().signal;
 
 const ALIAS = sampleAlias();
@@ -212,22 +171,6 @@ test("A8 what a client asks reaches the daemon, and comes back as it was", async
   await assert.rejects(ask("folders", { share: "HUNG" }, NEVER), { code: "share_unavailable", hint: "wait" });
   await assert.rejects(ask("folders", { share: "X" }, NEVER), { code: "share_unknown" });
   assert.deepEqual(places.calls.slice(0, 3), ["aliases", "reconcile", { share: "CORE", subpath: "ü" }]);
-});
-
-test("what is asked wrongly is refused and never reaches it", async (t) => {
-  const places = scripted();
-  const { server } = await startRig(t, { places });
-  const bodies = ["", "{}", '{"share":1}', '{"share":"a","subpath":null}', '{"share":"a","x":1}', "[]"];
-  for (const body of bodies)
-    assert.throws(() => readRequest(body, OPERATIONS.folders.input), { code: "protocol" }, body);
-  await assertRefused(server, [
-    [get("folders"), 405, /not served/],
-    [post("aliases", ""), 405, /not served/],
-    [post("aliases/other", ""), 404, /not served/],
-    ...bodies.map((body) => [post("folders", body), 400, /share|subpath|body/] as const),
-    [post("folders", '{"share":"HUNG"}'), 503, /no answer/],
-  ]);
-  assert.deepEqual(places.calls, [{ share: "HUNG" }]);
 });
 
 test("a server without places serves none", async (t) => {

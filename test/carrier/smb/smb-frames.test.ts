@@ -6,7 +6,7 @@ import { describe, it, test } from "node:test";
 import { commandOfFrame, FrameReader, isOnlyBegun } from "../../../src/carrier/smb/smb-frames.ts";
 import { createAnswerStores, WholeAnswers } from "../../../src/carrier/smb/whole-answers.ts";
 import { fc, runsOf } from "../../support/properties.ts";
-import { ANSWER, COMMAND, encrypted, frame, type Message, opening, request, wrap } from "../smb-messages.ts";
+import { COMMAND, encrypted, frame, type Message, opening, request, wrap } from "../smb-messages.ts";
 
 interface Seen {
   readonly events: string[];
@@ -36,13 +36,6 @@ function reader(): Seen {
 }
 
 describe("the reader of frames", () => {
-  test("A10 sees command, flags, message id and status of a message", () => {
-    const seen = reader();
-    seen.push(frame({ command: COMMAND.read, messageId: 2 ** 33 + 5, flags: ANSWER, status: 0x103 }));
-    assert.deepEqual(seen.events, [`8 1 ${2 ** 33 + 5} 259`, "end"]);
-    assert.equal(seen.atBoundary(), true);
-  });
-
   test("A10 sees what a CREATE asks for, unless it is cut short", () => {
     const seen = reader();
     seen.push(opening(1, { access: 0x8012_0089, disposition: 3, options: 0x1040 }));
@@ -60,28 +53,6 @@ describe("the reader of frames", () => {
     ]);
   });
 
-  test("A10 sees every message of a compound", () => {
-    const seen = reader();
-    seen.push(
-      frame(
-        { command: COMMAND.create, messageId: 1, body: Buffer.alloc(13) },
-        { command: COMMAND.queryDirectory, messageId: 2, body: Buffer.alloc(0) },
-        { command: 6, messageId: 3, body: Buffer.alloc(0) },
-      ),
-    );
-    assert.deepEqual(seen.events, ["5 0 1 0", "14 0 2 0", "6 0 3 0", "end"]);
-  });
-
-  test("A10 counts encrypted and compressed frames without looking into them", () => {
-    const seen = reader();
-    const compressed = encrypted();
-    compressed[4] = 0xfc;
-    const named = frame({ command: COMMAND.read, messageId: 1 });
-    named.write("C", 4 + 3);
-    seen.push(Buffer.concat([encrypted(), compressed, named]));
-    assert.deepEqual(seen.events, ["opaque", "end", "opaque", "end", "opaque", "end"]);
-  });
-
   test("A10 lets frames pass that are malformed, and gives up on a stream that is none of SMB's", () => {
     const seen = reader();
     // Too short for a header; a compound that points behind its end; nothing at all; a keep-alive.
@@ -95,17 +66,6 @@ describe("the reader of frames", () => {
     assert.equal(seen.broken(), false);
     seen.push(Buffer.from("GET / HTTP/1.1\r\n"));
     assert.equal(seen.broken(), true);
-  });
-
-  test("A10 stops after each frame when it is asked to", () => {
-    const seen = reader();
-    const first = request(COMMAND.read, 1);
-    const both = Buffer.concat([first, request(COMMAND.read, 2)]);
-    assert.equal(seen.push(both.subarray(0, 30), true), 30);
-    assert.equal(seen.atBoundary(), false);
-    assert.equal(seen.push(both.subarray(30), true), first.length - 30);
-    assert.equal(seen.atBoundary(), true);
-    assert.deepEqual(seen.events, ["8 0 1 0", "end"]);
   });
 
   test("A10 tells a frame's command once enough of it is there", () => {

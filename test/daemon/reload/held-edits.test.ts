@@ -142,9 +142,10 @@ const acts: readonly Act<World>[] = [
         OWNERS_RIGHTS,
       ),
   ],
+  [/^a visitor sets (.*)$/, (world, words) => edit(world, words, VISITOR)],
   [
     /^a visitor may not set (.*)$/,
-    (world, words) => assert.rejects(edit(world, words, VISITOR), { code: "commands_refused" }),
+    (world, words) => assert.rejects(edit(world, words, VISITOR), { code: "commands_refused" }, words),
   ],
   [
     /^typed (.*)$/,
@@ -255,6 +256,7 @@ function runningOf(config: MountaineerConfig): Readonly<Record<string, string>> 
     ...Object.fromEntries(
       on.map(({ name, toolOverrides }) => [`the names of ${name}`, Object.keys(toolOverrides).join()]),
     ),
+    "the port": String(server?.port ?? null),
     "the page": String(server?.management.enabled ?? null),
     "may the page run commands": String(server?.management.allowCommands ?? false),
     "the links": config.global.sharesRoot.includes(".config") ? "elsewhere" : "default",
@@ -601,6 +603,23 @@ E2 B6 a person's edit of another key does not switch on what somebody else switc
 E2 B6 with all, a person's edit of a server leaves it in its place among the others
   a home, with all files two; typed all files{serve→serve2} two: files is "serve2 /", the order is "files two"
   saved all two files{serve→serve2}: the order is "files two"
+E2 B6 what a person approves is nothing that a visitor may set, whatever the mode
+  a home, with files two web core sign-in rules "[server]⏎port = 9000"
+  a visitor may not set backends.files.command = evil; a visitor may not set backends.files.args = ["-c"]; a visitor may not set backends.files.cwd = /tmp;
+  a visitor may not set backends.files.env.LD_PRELOAD = /tmp/x.so; a visitor may not set backends.files.env.revision = '2'; a visitor may not set backends.two.cwd unset;
+  a visitor may not set backends.more.command = more; a visitor may not set backends.more.url = https://b.example;
+  a visitor may not set server.management.allow_commands = true; a visitor may not set server.management.allowed_hosts = ["a.example"];
+  a visitor may not set server.management.enabled = true; a visitor may not set server.public_url = https://a.example; a visitor may not set trust.approve = none;
+  a visitor may not set trust.pin = block; a visitor may not set backends.web.url = https://evil.example;
+  a visitor may not set backends.web.headers.X-Key = secret:other; a visitor may not set shares.CORE.fallback_host = evil.example;
+  a visitor may not set shares.CORE.username = mallory; a visitor may not set incoming_auth.token = secret:t; a visitor may not set authorization.default_effect = allow;
+  a visitor may not set audit.enabled = true; a visitor may not set limits.calls_per_second = 9000; a visitor may not set telemetry.endpoint = http://e.example;
+  a visitor may not set groups.all.tools = ["*"]; a visitor may not set global.shares_root = /home/ann/.config;
+  restarted: files is "serve /", nothing waits
+E2 B6 all else a visitor may set
+  a home, with files two web core sign-in rules "[server]⏎port = 9000"
+  a visitor sets server.port = 9001; a visitor sets backends.files.timeouts.call = 7; a visitor sets global.check_interval_secs = 9;
+  restarted: the port is 9001, nothing waits
 `,
   );
 });
