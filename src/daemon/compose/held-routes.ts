@@ -2,7 +2,7 @@
 // is read at the start and written at each change.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { HeldRoutes } from "../../gateway/backends/pool/backend-lane-contract.ts";
+import type { HeldRoutes } from "../../gateway/backends/pool/backend-contract.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { removeLeftovers, setAside, writeDurably } from "../../runtime/files/durable-file.ts";
 import { shareWrites } from "../../runtime/files/durable-value.ts";

@@ -61,7 +61,7 @@ export function createTaskPassing({ pool }: RoutingServices): Handle {
       params: serverParams,
       port,
       signal,
-      home: task.home,
+      taskLocation: task.taskLocation,
     });
     if (isError(reply) || reply.result["taskId"] === undefined) return reply;
     return { ...reply, result: { ...reply.result, taskId } };

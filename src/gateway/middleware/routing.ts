@@ -246,17 +246,17 @@ function callTogether(
     isOwnAlone,
     async send(backend, named, events) {
       if (place !== undefined) place.backend = backend;
-      let home = "";
-      const onHome = (at: string): void => {
-        home = at;
-        events.onHome(at);
+      let taskLocation = "";
+      const onTaskLocation = (at: string): void => {
+        taskLocation = at;
+        events.onTaskLocation(at);
       };
       const renew = (): RenewedCall => renewAt(backend, named);
-      const call = { method, params: named, port, signal, renew, onHome, onLoss: events.onLoss };
+      const call = { method, params: named, port, signal, renew, onTaskLocation, onLoss: events.onLoss };
       const answer = services.pool.call(backend, call);
       if (takesTasks(request)) {
         const task = { backend, tool: target.name, originalTool: originalName };
-        return answer.then((reply) => publishedTask(services, request, { ...task, home }, reply));
+        return answer.then((reply) => publishedTask(services, request, { ...task, taskLocation }, reply));
       }
       return params?.["task"] === undefined ? answer : rememberingTask(services, request, backend, answer);
     },
@@ -271,9 +271,14 @@ async function callThatMayBeTask(
   found: Resolved,
 ): Promise<Reply> {
   const { method, params, port, signal } = request;
-  let task = { backend: found.backend, tool: target.name, originalTool: found.originalName, home: "" };
-  const onHome = ({ backend, originalName }: Resolved, home: string): void => {
-    task = { ...task, backend, originalTool: originalName, home };
+  let task = {
+    backend: found.backend,
+    tool: target.name,
+    originalTool: found.originalName,
+    taskLocation: "",
+  };
+  const onTaskLocation = ({ backend, originalName }: Resolved, taskLocation: string): void => {
+    task = { ...task, backend, originalTool: originalName, taskLocation };
   };
   let now = found;
   const renew = (hasStarted: boolean): RenewedCall => {
@@ -281,7 +286,7 @@ async function callThatMayBeTask(
     if (changed !== null) return changed;
     const at = resolveTarget(services.catalog(), target);
     if (at !== null) now = at;
-    return renewedCall(services, request, target, found, (home) => onHome(now, home));
+    return renewedCall(services, request, target, found, (taskLocation) => onTaskLocation(now, taskLocation));
   };
   const reply = await services.pool.call(found.backend, {
     method,
@@ -289,7 +294,7 @@ async function callThatMayBeTask(
     port,
     signal,
     renew,
-    onHome: (home) => onHome(now, home),
+    onTaskLocation: (taskLocation) => onTaskLocation(now, taskLocation),
   });
   return publishedTask(services, request, task, reply);
 }
@@ -340,7 +345,7 @@ function renewedCall(
   request: GatewayRequest,
   target: RequestTarget,
   before: Resolved,
-  onHome?: (home: string) => void,
+  onTaskLocation?: (taskLocation: string) => void,
 ): RenewedCall {
   const { method, params, port, signal } = request;
   const now = destination(catalog(), target, request);
@@ -353,7 +358,9 @@ function renewedCall(
   const serverParams = withServerName(params, found);
   if (!moved) return { params: serverParams, answer: null };
   const call = { method, params: serverParams, port, signal };
-  return { answer: pool.call(found.backend, onHome === undefined ? call : { ...call, onHome }) };
+  return {
+    answer: pool.call(found.backend, onTaskLocation === undefined ? call : { ...call, onTaskLocation }),
+  };
 }
 
 /**

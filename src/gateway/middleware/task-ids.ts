@@ -22,8 +22,8 @@ export interface OpenTask {
   readonly originalTool: string;
   /** The task's id at its server. */
   readonly id: string;
-  /** The server process or address that runs the task (`PoolInstance.home`). */
-  readonly home: string;
+  /** The server process or address that runs the task (`PoolInstance.taskLocation`). */
+  readonly taskLocation: string;
   /** `ClientPort.mark` of the client that began the task; null: the client had none. */
   readonly mark: string | null;
 }
@@ -37,9 +37,12 @@ export class TaskIds {
   }
 
   /** Returns null if the server's id of the task is too long. */
-  seal({ backend, tool, originalTool, id, home, mark }: OpenTask, principal: Principal): string | null {
+  seal(
+    { backend, tool, originalTool, id, taskLocation, mark }: OpenTask,
+    principal: Principal,
+  ): string | null {
     if (id.length > LONGEST_ID) return null;
-    return signText(this.#bytes, [backend, tool, originalTool, id, home, mark], boundTo(principal));
+    return signText(this.#bytes, [backend, tool, originalTool, id, taskLocation, mark], boundTo(principal));
   }
 
   /** Returns null for an id that is not ours, or that belongs to another principal. */
@@ -48,8 +51,8 @@ export class TaskIds {
     const opened = openSigned(this.#bytes, token, boundTo(principal));
     if (opened === undefined) return null;
     // The signature proves that `seal` wrote the value.
-    const [backend, tool, originalTool, id, home, mark] = opened as TaskTexts;
-    return { backend, tool, originalTool, id, home, mark };
+    const [backend, tool, originalTool, id, taskLocation, mark] = opened as TaskTexts;
+    return { backend, tool, originalTool, id, taskLocation, mark };
   }
 
   get #bytes(): Buffer {

@@ -4,7 +4,7 @@ import type { GuardedPlaces } from "../../config/reach.ts";
 import type { GatewaySections, ServedBackend, ServerConfig } from "../../config/snapshot.ts";
 import type { BackendCondition, BackendView } from "../backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
-import type { BackendTools } from "../backends/pool/backend-lane-contract.ts";
+import type { BackendTools } from "../backends/pool/backend-contract.ts";
 import type { ListStore } from "../backends/remembered/remembered-lists.ts";
 import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
 import type { LookAtPlaces } from "../folders/folder-gate.ts";

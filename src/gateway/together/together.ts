@@ -228,7 +228,7 @@ export class Together {
       const { backend } = best;
       let wasHanded = false;
       const listener = {
-        onHome: () => {
+        onTaskLocation: () => {
           wasHanded = true;
         },
         onLoss: ({ wasSent }: { readonly wasSent: boolean }) => {

@@ -48,7 +48,7 @@ function limited(result: JsonObject, bounds?: KeepBounds) {
   /** Of a task that the tool began. */
   const get = async () => {
     const from: ClientPort = { ...client(user("ann")), protocolVersion: MODERN_VERSION };
-    const task = { backend: "a", tool: "x", originalTool: "x", id: "t", home: "h", mark: null };
+    const task = { backend: "a", tool: "x", originalTool: "x", id: "t", taskLocation: "h", mark: null };
     const declared = { extensions: { "io.modelcontextprotocol/tasks": {} } };
     const port = { ...callPort(from), declared };
     const params = { taskId: services.taskIds.seal(task, from.principal) };

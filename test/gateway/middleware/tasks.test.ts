@@ -16,8 +16,8 @@ const TAKES_TASKS = { extensions: { [TASKS_EXTENSION]: {} } };
 const CREATED: JsonObject = { resultType: "task", taskId: "t1", status: "working", ttlMs: 1 };
 
 /** A server that answers calls with a task, and tells of it. */
-const asTask = (backend: string, { method, onHome }: PoolCall): Reply => {
-  onHome?.(`home of ${backend}`);
+const asTask = (backend: string, { method, onTaskLocation }: PoolCall): Reply => {
+  onTaskLocation?.(`location of ${backend}`);
   if (method === "tools/call") return { result: CREATED };
   return { result: method === "tasks/get" ? { taskId: "t1", status: "working" } : {} };
 };
@@ -44,10 +44,10 @@ async function begun(served: ServingSet): Promise<string> {
 
 const codeOf = (reply: Reply): unknown => isError(reply) && reply.error.code;
 
-test("D1 tasks of 2026-07-28 go to the home that has them, under the server's own id there and ours here", async () => {
-  const homes: unknown[] = [];
+test("D1 tasks of 2026-07-28 go to the instance that runs them, under the server's own id there and ours here", async () => {
+  const locations: unknown[] = [];
   const services = recordingServices((backend, call) => {
-    homes.push(call.home);
+    locations.push(call.taskLocation);
     return asTask(backend, call);
   });
   const served = servingSet(sources, services);
@@ -57,7 +57,7 @@ test("D1 tasks of 2026-07-28 go to the home that has them, under the server's ow
     tool: "y",
     originalTool: "y",
     id: "t1",
-    home: "home of b",
+    taskLocation: "location of b",
     mark: "of ann",
   });
   assert.deepEqual(await asked(served, "tasks/get", { taskId }), { result: { taskId, status: "working" } });
@@ -72,7 +72,7 @@ test("D1 tasks of 2026-07-28 go to the home that has them, under the server's ow
       ["b", "tasks/cancel", "t1"],
     ],
   );
-  assert.deepEqual(homes.slice(1), ["home of b", "home of b", "home of b"]);
+  assert.deepEqual(locations.slice(1), ["location of b", "location of b", "location of b"]);
 });
 
 test("D1 tasks of 2026-07-28 are nobody's whose tool is gone, and wait for a backend that lists nothing", async () => {
@@ -156,7 +156,7 @@ test("D1 tasks of 2026-07-28 of a call that waited, and moved to another backend
   };
   const taskId = await begun(servingSet(sources, services));
   const task = services.taskIds.open(taskId, ann.principal);
-  assert.deepEqual([task?.backend, task?.home], ["a", "home of a"]);
+  assert.deepEqual([task?.backend, task?.taskLocation], ["a", "location of a"]);
 });
 
 test("D1 tasks of 2026-07-28 are the other version's to a client of it, and its own methods are unknown there", async () => {
@@ -308,7 +308,14 @@ test("the memory of tasks does not mix sessions, whatever their ids and the task
 });
 
 const key = (): string => randomBytes(32).toString("base64url");
-const TASK: OpenTask = { backend: "ü", tool: "x", originalTool: "y", id: "t/1 ✓", home: "h", mark: null };
+const TASK: OpenTask = {
+  backend: "ü",
+  tool: "x",
+  originalTool: "y",
+  id: "t/1 ✓",
+  taskLocation: "h",
+  mark: null,
+};
 
 test("D1 an id of a task says where it is, to its principal alone, and to each daemon with the key", () => {
   const own = key();

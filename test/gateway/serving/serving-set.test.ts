@@ -126,7 +126,14 @@ test("E1 a task is named by requests about tasks alone, and followed by those wh
   );
   const services = recordingServices();
   const served = servingSet(sources, services, { authorization: onlyRead, authentication });
-  const task = { backend: "a", tool: "read", originalTool: "read", id: "1", home: "here", mark: null };
+  const task = {
+    backend: "a",
+    tool: "read",
+    originalTool: "read",
+    id: "1",
+    taskLocation: "here",
+    mark: null,
+  };
   const ann = user("ann", "reader");
   const taskId = services.taskIds.seal(task, ann);
   for (const method of ["tasks/get", "tasks/update", "tasks/cancel"])

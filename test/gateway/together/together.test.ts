@@ -101,7 +101,7 @@ test("G1 an edit of what is approved holds at once, whatever is still known of o
 
 function loses(wasSent: boolean) {
   return (backend: string, told: Told): Reply => {
-    told.onHome("home");
+    told.onTaskLocation("location");
     if (backend === "files@nas") return DONE;
     told.onLoss({ failure: { kind: "closed", message: "lost", hint: null }, wasSent });
     return LOST;
@@ -112,7 +112,7 @@ test("B2 a tool that is asleep on several machines is woken on one, and not wher
   const { call, sent, become } = stage();
   for (const backend of ["files", "files@desktop", "files@nas"]) become(backend, "asleep");
   const answer = (_: string, told: Told): Reply => {
-    told.onHome("home");
+    told.onTaskLocation("location");
     return DONE;
   };
   await call(answer);
@@ -151,7 +151,7 @@ test("G1 the server's own error is the answer", async () => {
   const { call, sent } = stage();
   const said = errorReply(-32_000, "no");
   const answer = (_: string, told: Told): Reply => {
-    told.onHome("home");
+    told.onTaskLocation("location");
     return said;
   };
   assert.deepEqual(await call(answer), said);

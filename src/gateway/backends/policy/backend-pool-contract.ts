@@ -103,10 +103,10 @@ export interface PoolCall extends Omit<BackendCall, "timeoutMs"> {
    * call came. Absent: the call stays as it is.
    */
   readonly renew?: (hasStarted: boolean) => RenewedCall;
-  /** Only an instance with this `PoolInstance.home` may answer; absent: the serving one. */
-  readonly home?: string;
-  /** Called with the `home` of the instance that gets the call. */
-  readonly onHome?: (home: string) => void;
+  /** Only an instance with this `PoolInstance.taskLocation` may answer; absent: the serving one. */
+  readonly taskLocation?: string;
+  /** Called with the task location of the instance that gets the call. */
+  readonly onTaskLocation?: (taskLocation: string) => void;
 }
 
 /** A call of a tool that several machines serve. */
@@ -117,17 +117,17 @@ export interface SharedCall {
   readonly signal: CallSignal;
   /** True: only this machine's own backends may answer. */
   readonly isOwnAlone: boolean;
-  /** `onHome` is called when an instance gets the call, `onLoss` when the link has lost the call. */
+  /** `onTaskLocation` is called when an instance gets the call, `onLoss` when the link has lost the call. */
   send(
     backend: string,
     params: JsonObject | undefined,
-    events: Required<Pick<PoolCall, "onHome" | "onLoss">>,
+    events: Required<Pick<PoolCall, "onTaskLocation" | "onLoss">>,
   ): Promise<Reply>;
 }
 
 export interface WatchedTask {
   readonly backend: string;
-  readonly home: string;
+  readonly taskLocation: string;
   /** The id that the server gave to the task. */
   readonly id: string;
   /** The id by which the client knows the task. */

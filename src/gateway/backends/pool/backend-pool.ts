@@ -1,4 +1,4 @@
-// All backends. Each has its own lane, so that a slow or dead one delays no other.
+// All backends. Each has its own lanes, so that a slow or dead one delays no other.
 import { isDeepStrictEqual } from "node:util";
 import type { ServedBackend } from "../../../config/snapshot.ts";
 import { errorText } from "../../../runtime/errors.ts";
@@ -16,8 +16,8 @@ import type {
   WatchedTask,
 } from "../policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../policy/route-memory.ts";
-import { BackendLane } from "./backend-lane.ts";
-import type { LaneTools, Settings } from "./backend-lane-contract.ts";
+import { Backend } from "./backend.ts";
+import type { PoolTools, Settings } from "./backend-contract.ts";
 import type { SwitchOutcome } from "./backend-state.ts";
 
 /** How long a stop waits for calls in flight, and how long it may take in total, ms. */
@@ -26,7 +26,7 @@ const STOP_LIMIT_MS = 4_400;
 const FIRST_LIST_MS = 5_000;
 const STOPPING = "the gateway is stopping";
 
-export type PoolOptions = Omit<LaneTools, "logLevel" | "settings" | "takeTurn" | "onChanged">;
+export type PoolOptions = Omit<PoolTools, "logLevel" | "settings" | "takeTurn" | "onChanged">;
 
 const FAILBACK: FailbackPolicy = { byItself: true, stableMs: 30_000 };
 
@@ -35,9 +35,9 @@ export class BackendPool implements AsyncDisposable {
   /** In the file's order. The same object until a change. */
   published: readonly CatalogSource[] = [];
   readonly #options: PoolOptions;
-  readonly #laneTools: LaneTools;
+  readonly #backendTools: PoolTools;
   /** Returns the backends in the order of the file, then removed backends that still drain. */
-  readonly #lanes = new Map<string, BackendLane>();
+  readonly #backends = new Map<string, Backend>();
   readonly #listeners = new Set<() => void>();
   readonly #watchers = new Set<() => void>();
   readonly #programsChanged: (() => void) | undefined;
@@ -51,7 +51,7 @@ export class BackendPool implements AsyncDisposable {
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#laneTools = {
+    this.#backendTools = {
       ...options,
       logLevel: () => this.#logLevel,
       settings: () => this.#settings,
@@ -59,13 +59,13 @@ export class BackendPool implements AsyncDisposable {
         this.#turns.push(start);
         if (this.#turns.length === 1) setImmediate(this.#nextTurn);
       },
-      onChanged: (backend) => this.#changed(backend),
+      onChanged: (name) => this.#changed(name),
     };
     this.#programsChanged = options.data?.watchPrograms?.(() =>
-      [...this.#lanes.values()].flatMap(({ programs }) => programs),
+      [...this.#backends.values()].flatMap(({ programs }) => programs),
     );
     options.data?.onChange(() => {
-      for (const lane of this.#lanes.values()) lane.lookAtData();
+      for (const backend of this.#backends.values()) backend.lookAtData();
     });
   }
 
@@ -79,7 +79,7 @@ export class BackendPool implements AsyncDisposable {
     this.#applying = true;
     try {
       this.#configure(new Map(configs.map((config) => [config.name, config])));
-      if (isOther) for (const lane of this.#lanes.values()) lane.lookAgain();
+      if (isOther) for (const backend of this.#backends.values()) backend.lookAgain();
     } finally {
       this.#applying = false;
     }
@@ -96,111 +96,112 @@ export class BackendPool implements AsyncDisposable {
   }
 
   /** Never rejects. Waits within the call's deadline for an instance that is being started. */
-  call(backend: string, call: PoolCall): Promise<Reply> {
-    return this.#lanes.get(backend)?.call(call) ?? this.#unknown(backend);
+  call(name: string, call: PoolCall): Promise<Reply> {
+    return this.#backends.get(name)?.call(call) ?? this.#unknown(name);
   }
 
-  subscribe(backend: string, uri: string, client: ClientPort): Promise<Reply> {
-    return this.#lanes.get(backend)?.subscribe(uri, client) ?? this.#unknown(backend);
+  subscribe(name: string, uri: string, client: ClientPort): Promise<Reply> {
+    return this.#backends.get(name)?.subscribe(uri, client) ?? this.#unknown(name);
   }
 
-  unsubscribe(backend: string, uri: string, client: ClientPort): Promise<Reply> {
-    return this.#lanes.get(backend)?.unsubscribe(uri, client) ?? this.#unknown(backend);
+  unsubscribe(name: string, uri: string, client: ClientPort): Promise<Reply> {
+    return this.#backends.get(name)?.unsubscribe(uri, client) ?? this.#unknown(name);
   }
 
   watchTask(task: WatchedTask, client: ClientPort): Promise<Reply> {
-    return this.#lanes.get(task.backend)?.watchTask(task, client) ?? this.#unknown(task.backend);
+    return this.#backends.get(task.backend)?.watchTask(task, client) ?? this.#unknown(task.backend);
   }
 
   /** Notifies only the client's own instances (`per-client`). */
   notifyOwn(client: ClientPort, method: string, params: JsonObject | undefined): void {
-    for (const lane of this.#lanes.values()) lane.notifyOwn(client, method, params);
+    for (const backend of this.#backends.values()) backend.notifyOwn(client, method, params);
   }
 
   setLogLevel(level: McpLogLevel | null): void {
     if (level === this.#logLevel) return;
     this.#logLevel = level;
-    for (const lane of this.#lanes.values()) lane.setLogLevel(level);
+    for (const backend of this.#backends.values()) backend.setLogLevel(level);
   }
 
   /** Call it at the end of the client's session. */
   forget(client: ClientPort): void {
-    for (const lane of this.#lanes.values()) lane.forget(client);
+    for (const backend of this.#backends.values()) backend.forget(client);
   }
 
   initializeResults(): readonly BackendInitializeResult[] {
-    return this.#order.flatMap((name) => this.#lanes.get(name)?.published.initializeResult ?? []);
+    return this.#order.flatMap((name) => this.#backends.get(name)?.published.initializeResult ?? []);
   }
 
   /** In the file's order; then removed backends that still drain. */
   view(): readonly BackendView[] {
-    return [...this.#lanes.values()].map((lane) => lane.view());
+    return [...this.#backends.values()].map((backend) => backend.view());
   }
 
   /**
    * Restarts the backend at once, without backoff; the old instance serves until the new one is ready. Returns false
    * if there is no such backend.
    */
-  restart(backend: string): boolean {
-    const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
-    lane?.restart();
-    return lane !== undefined;
+  restart(name: string): boolean {
+    const backend = this.#order.includes(name) ? this.#backends.get(name) : undefined;
+    backend?.restart();
+    return backend !== undefined;
   }
 
   /** If `to` is null, ends the hold on a route. Never rejects. */
-  async switchRoute(backend: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
-    const lane = this.#order.includes(backend) ? this.#lanes.get(backend) : undefined;
-    if (lane === undefined) return { ok: false, reason: "it is not configured" };
-    const outcome = await lane.switchRoute(to, signal);
+  async switchRoute(name: string, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
+    const backend = this.#order.includes(name) ? this.#backends.get(name) : undefined;
+    if (backend === undefined) return { ok: false, reason: "it is not configured" };
+    const outcome = await backend.switchRoute(to, signal);
     await this.#options.heldRoutes?.settled();
     return outcome;
   }
 
-  lookAgain(backend: string): void {
-    this.#lanes.get(backend)?.lookAgain();
+  lookAgain(name: string): void {
+    this.#backends.get(name)?.lookAgain();
   }
 
   /** Oldest first; null: no such backend. */
-  logLines(backend: string): readonly string[] | null {
-    return this.#lanes.get(backend)?.logLines() ?? null;
+  logLines(name: string): readonly string[] | null {
+    return this.#backends.get(name)?.logLines() ?? null;
   }
 
   /** Resolves when each backend has started or failed once, or when the signal aborts. */
   settled(signal: AbortSignal): Promise<void> {
-    return this.#until(() => [...this.#lanes.values()].every(({ isSettled }) => isSettled), signal);
+    return this.#until(() => [...this.#backends.values()].every(({ isSettled }) => isSettled), signal);
   }
 
   /** Like `settled`, but does not wait for backends whose remembered lists are published. */
   listed(signal: AbortSignal): Promise<void> {
-    const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.published.source !== null;
-    return this.#until(() => [...this.#lanes.values()].every(isDone), signal);
+    const isDone = (backend: Backend): boolean => backend.isSettled || backend.published.source !== null;
+    return this.#until(() => [...this.#backends.values()].every(isDone), signal);
   }
 
   /** Like `settled`, but does not wait for backends whose required data is away or that another process still runs. */
   startedWhereItCan(signal: AbortSignal): Promise<void> {
-    const isDone = (lane: BackendLane): boolean => lane.isSettled || lane.isHeldBack || lane.waitsForData;
-    return this.#until(() => [...this.#lanes.values()].every(isDone), signal);
+    const isDone = (backend: Backend): boolean =>
+      backend.isSettled || backend.isHeldBack || backend.waitsForData;
+    return this.#until(() => [...this.#backends.values()].every(isDone), signal);
   }
 
-  isComing(backend: string): boolean {
-    return this.#lanes.get(backend)?.isComing === true;
+  isComing(name: string): boolean {
+    return this.#backends.get(name)?.isComing === true;
   }
 
   /** Resolves when the backend's list is there, or when calls do not wait for the list any longer. */
-  async firstList(backend: string): Promise<void> {
-    const lane = this.#lanes.get(backend);
-    if (lane?.isComing !== true) return;
+  async firstList(name: string): Promise<void> {
+    const backend = this.#backends.get(name);
+    if (backend?.isComing !== true) return;
     // Another process still runs the backend, so the call may wait until its time limit.
-    const limitMs = lane.isHeldBack ? lane.callMs : Math.min(FIRST_LIST_MS, lane.callMs);
-    await this.#untilOrAfter(limitMs, () => !lane.isComing);
+    const limitMs = backend.isHeldBack ? backend.callMs : Math.min(FIRST_LIST_MS, backend.callMs);
+    await this.#untilOrAfter(limitMs, () => !backend.isComing);
   }
 
-  readiness(backend: string): Readiness {
-    return this.#lanes.get(backend)?.readiness ?? "refuses";
+  readiness(name: string): Readiness {
+    return this.#backends.get(name)?.readiness ?? "refuses";
   }
 
-  inFlight(backend: string): number {
-    return this.#lanes.get(backend)?.inFlight ?? 0;
+  inFlight(name: string): number {
+    return this.#backends.get(name)?.inFlight ?? 0;
   }
 
   /** Returns a function that unregisters the listener. */
@@ -211,28 +212,28 @@ export class BackendPool implements AsyncDisposable {
 
   /** The process groups of `stop-first` backends. */
   get runOnce(): readonly number[] {
-    return [...this.#lanes.values()].flatMap((lane) => (lane.runsOnce ? lane.pids : []));
+    return [...this.#backends.values()].flatMap((backend) => (backend.runsOnce ? backend.pids : []));
   }
 
   /** The process groups of all backends. */
   get pids(): readonly number[] {
-    return [...this.#lanes.values()].flatMap(({ pids }) => pids);
+    return [...this.#backends.values()].flatMap(({ pids }) => pids);
   }
 
   get runsOnce(): boolean {
-    return this.#lanes.values().some(({ runsOnce }) => runsOnce);
+    return this.#backends.values().some(({ runsOnce }) => runsOnce);
   }
 
   /** Calls in flight have `graceMs` to end. */
   async endWhatRunsOnce(graceMs: number): Promise<void> {
-    const lanes = [...this.#lanes.values()].filter(({ runsOnce }) => runsOnce);
-    for (const lane of lanes) lane.stop(STOPPING);
-    await this.#untilOrAfter(graceMs, () => lanes.every((lane) => lane.inFlight === 0));
-    await Promise.all(lanes.map((lane) => lane.close(STOPPING)));
+    const backends = [...this.#backends.values()].filter(({ runsOnce }) => runsOnce);
+    for (const backend of backends) backend.stop(STOPPING);
+    await this.#untilOrAfter(graceMs, () => backends.every((backend) => backend.inFlight === 0));
+    await Promise.all(backends.map((backend) => backend.close(STOPPING)));
   }
 
   lookAllAgain(): void {
-    for (const lane of this.#lanes.values()) lane.lookAgain();
+    for (const backend of this.#backends.values()) backend.lookAgain();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -247,25 +248,25 @@ export class BackendPool implements AsyncDisposable {
   };
 
   #configure(wanted: ReadonlyMap<string, ServedBackend>): void {
-    const before = new Map(this.#lanes);
-    for (const [name, lane] of before) if (!wanted.has(name)) lane.configure(null);
+    const before = new Map(this.#backends);
+    for (const [name, backend] of before) if (!wanted.has(name)) backend.configure(null);
     for (const [name, config] of wanted) {
-      const lane = this.#lanes.get(name);
-      lane?.configure(config);
+      const backend = this.#backends.get(name);
+      backend?.configure(config);
       // A Map keeps the order of insertion, here that of the file.
-      this.#lanes.delete(name);
-      this.#lanes.set(name, lane ?? new BackendLane(this.#laneTools, name, config));
+      this.#backends.delete(name);
+      this.#backends.set(name, backend ?? new Backend(this.#backendTools, name, config));
     }
-    for (const [name, lane] of [...this.#lanes]) {
+    for (const [name, backend] of [...this.#backends]) {
       if (wanted.has(name)) continue;
-      this.#lanes.delete(name);
-      this.#lanes.set(name, lane);
+      this.#backends.delete(name);
+      this.#backends.set(name, backend);
     }
   }
 
-  #changed(backend: string): void {
-    const lane = this.#lanes.get(backend);
-    if (lane?.isGone === true && !this.#order.includes(backend)) this.#lanes.delete(backend);
+  #changed(name: string): void {
+    const backend = this.#backends.get(name);
+    if (backend?.isGone === true && !this.#order.includes(name)) this.#backends.delete(name);
     if (!this.#applying) this.#publish();
     this.#notifyWatchers();
   }
@@ -275,23 +276,23 @@ export class BackendPool implements AsyncDisposable {
     for (const watcher of [...this.#watchers]) watcher();
   }
 
-  async #unknown(backend: string): Promise<Reply> {
-    const message = this.#stopping === null ? `there is no backend of the name ${backend}` : STOPPING;
+  async #unknown(name: string): Promise<Reply> {
+    const message = this.#stopping === null ? `there is no backend of the name ${name}` : STOPPING;
     return errorReply(BACKEND_UNAVAILABLE, message);
   }
 
   /** The last lists of the backends whose required shares are away, or whose server failed. */
   get away(): readonly CatalogSource[] {
-    return this.#order.flatMap((name) => this.#lanes.get(name)?.published.away ?? []);
+    return this.#order.flatMap((name) => this.#backends.get(name)?.published.away ?? []);
   }
 
   get unlisted(): readonly Omit<CatalogSource, "listings">[] {
-    return this.#order.flatMap((name) => this.#lanes.get(name)?.unlisted ?? []);
+    return this.#order.flatMap((name) => this.#backends.get(name)?.unlisted ?? []);
   }
 
   #publish(): void {
     if (this.#stopping !== null) return;
-    const sources = this.#order.flatMap((name) => this.#lanes.get(name)?.published.source ?? []);
+    const sources = this.#order.flatMap((name) => this.#backends.get(name)?.published.source ?? []);
     const before = this.published;
     if (sources.length === before.length && sources.every((source, at) => source === before[at])) return;
     this.published = sources;
@@ -330,17 +331,17 @@ export class BackendPool implements AsyncDisposable {
 
   async #end(): Promise<void> {
     const { clock, logger } = this.#options;
-    const all = [...this.#lanes.values()];
-    for (const lane of all) lane.stop(STOPPING);
+    const all = [...this.#backends.values()];
+    for (const backend of all) backend.stop(STOPPING);
     // In parallel: a backend without calls ends at once, while others still finish theirs.
-    const closed = all.map(async (lane) => {
-      await this.#untilOrAfter(STOP_DRAIN_MS, () => lane.inFlight === 0);
-      await lane.close(STOPPING);
+    const closed = all.map(async (backend) => {
+      await this.#untilOrAfter(STOP_DRAIN_MS, () => backend.inFlight === 0);
+      await backend.close(STOPPING);
     });
     if (!(await settledWithin(clock, STOP_LIMIT_MS, Promise.all(closed)))) {
       logger.warn("backends are left that did not end in time; the warden ends them", {});
     }
-    this.#lanes.clear();
+    this.#backends.clear();
     this.#notifyWatchers();
     this.#watchers.clear();
   }

@@ -12,7 +12,7 @@ import { type BackendDecision, BEING_STARTED } from "../policy/decide-backend.ts
 import type { Absence, Needs } from "../policy/required-data.ts";
 import { firstAttempt, NEW_ROUTE, type RoutesSpec } from "../policy/route-memory.ts";
 import type { SleepSpec } from "../policy/sleep.ts";
-import type { LaneTools } from "./backend-lane-contract.ts";
+import type { PoolTools } from "./backend-contract.ts";
 import { type ConnectionOutcome, resolveConnection } from "./connection-key.ts";
 import { type InstanceBase, PoolInstance, type PoolInstanceEvents } from "./pool-instance.ts";
 
@@ -40,7 +40,7 @@ export interface AskedRoute {
 }
 
 export class BackendState {
-  readonly tools: LaneTools;
+  readonly tools: PoolTools;
   readonly name: string;
   /** Stays after a removal, for messages and draining calls. */
   config: ServedBackend;
@@ -72,7 +72,7 @@ export class BackendState {
   /** The mounts of the required shares as seen last; null: never seen. */
   #mounts: string | null = null;
 
-  constructor(tools: LaneTools, name: string, config: ServedBackend) {
+  constructor(tools: PoolTools, name: string, config: ServedBackend) {
     this.tools = tools;
     this.name = name;
     this.config = config;

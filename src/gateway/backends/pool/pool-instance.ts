@@ -17,14 +17,14 @@ const CLOSE_LIMIT_MS = 10_000;
 const DOUBTFUL_TIMEOUTS = 5;
 
 /**
- * The first character of `home` for HTTP servers. The `home` of a process is base64url, which never has this
+ * The first character of `taskLocation` for HTTP servers. The `taskLocation` of a process is base64url, which never has this
  * character.
  */
 const AT_ADDRESS = "@";
 
-/** True if a later instance can have the same `home`. */
-export function mayComeBack(home: string): boolean {
-  return home.startsWith(AT_ADDRESS);
+/** True if a later instance can have the same `taskLocation`. */
+export function mayComeBack(taskLocation: string): boolean {
+  return taskLocation.startsWith(AT_ADDRESS);
 }
 
 export interface InstanceBase {
@@ -55,7 +55,7 @@ export class PoolInstance {
   readonly #options: PoolInstanceOptions;
   readonly #events: PoolInstanceEvents;
   #seen: InstanceSeen;
-  #home: string | null = null;
+  #taskLocation: string | null = null;
   #timeoutsInRow = 0;
 
   constructor(
@@ -78,20 +78,23 @@ export class PoolInstance {
   }
 
   /** Every call of a client runs through this method, so it must be fast. */
-  send({ method, params, port, signal, onLoss, onHome }: PoolCall, timeoutMs: number): Promise<Reply> {
-    onHome?.(this.home);
+  send(
+    { method, params, port, signal, onLoss, onTaskLocation }: PoolCall,
+    timeoutMs: number,
+  ): Promise<Reply> {
+    onTaskLocation?.(this.taskLocation);
     const call = { method, params, port, signal, timeoutMs };
     return this.watch(this.instance.request(onLoss === undefined ? call : { ...call, onLoss }));
   }
 
   /** Where tasks live: in this process, or at an address, where a later instance finds them. */
-  get home(): string {
+  get taskLocation(): string {
     const { connection } = this.base;
-    this.#home ??=
+    this.#taskLocation ??=
       connection.type !== "streamable-http"
         ? randomBytes(9).toString("base64url")
         : `${AT_ADDRESS}${sha256Of(connection.url).slice(0, 16)}`;
-    return this.#home;
+    return this.#taskLocation;
   }
 
   /** Counts how many calls in a row time out. Not needed for calls of `send`, which counts them itself. */

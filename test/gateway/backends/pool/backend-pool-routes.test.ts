@@ -10,7 +10,7 @@ import type { BackendRoute } from "../../../../src/config/snapshot.ts";
 import type { CallLoss } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import type { RoutesView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../../../../src/gateway/backends/policy/route-memory.ts";
-import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-lane-contract.ts";
+import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-contract.ts";
 import type { ClientPort } from "../../../../src/gateway/client-port.ts";
 import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { assertEach } from "../../../support/assert-each.ts";

@@ -10,19 +10,19 @@ import { backendConfig, callOf, createClient, errorText, fromInstance } from "./
 
 const GONE = "the task has ended: the process of backend a that had it has";
 
-/** A call, and the home of what it went to. */
-async function homeOf(b: Bench, client: ClientPort | null = null): Promise<string> {
-  let home = "";
-  const call = b.pool.call("a", { ...callOf(client), onHome: (at) => (home = at) });
+/** A call, and the task location of the instance that got it. */
+async function locationOf(b: Bench, client: ClientPort | null = null): Promise<string> {
+  let taskLocation = "";
+  const call = b.pool.call("a", { ...callOf(client), onTaskLocation: (at) => (taskLocation = at) });
   await settle();
   await b.comesUp("one");
   for (const one of b.script.started) one.answer();
   await call;
-  return home;
+  return taskLocation;
 }
 
-function about(b: Bench, home: string, client: ClientPort | null = null): Promise<Reply> {
-  return b.pool.call("a", { ...callOf(client), home });
+function about(b: Bench, taskLocation: string, client: ClientPort | null = null): Promise<Reply> {
+  return b.pool.call("a", { ...callOf(client), taskLocation });
 }
 
 async function answered(b: Bench, reply: Promise<Reply>): Promise<unknown> {
@@ -38,23 +38,26 @@ const at = (url: string, headers = {}): Partial<BackendConfig> => ({
 describe("D1 what is about a task", () => {
   it("goes to its process, to a drained one too, and is an error when that has ended", async () => {
     const b = await ready();
-    const home = await homeOf(b);
+    const taskLocation = await locationOf(b);
     const [first] = b.script.started;
     assert.ok(first !== undefined);
-    assert.equal(await answered(b, about(b, home)), first.id);
+    assert.equal(await answered(b, about(b, taskLocation)), first.id);
     // A call holds the old one while the new one serves.
     const held = b.pool.call("a", callOf());
     await b.replaced(CHANGED, "two");
-    const asked = about(b, home);
+    const asked = about(b, taskLocation);
     assert.equal(b.script.last.calls.length, 0);
     assert.equal(await answered(b, asked), first.id);
     await held;
     await settle();
     assert.equal(first.isClosed, true);
-    const over = await about(b, home);
+    const over = await about(b, taskLocation);
     assert.deepEqual([errorText(over), isError(over) && over.error.code], [GONE, -32602]);
-    assert.notEqual(await homeOf(b), home);
-    const watched = await b.pool.watchTask({ backend: "a", home, id: "t", name: "n" }, createClient("ann"));
+    assert.notEqual(await locationOf(b), taskLocation);
+    const watched = await b.pool.watchTask(
+      { backend: "a", taskLocation, id: "t", name: "n" },
+      createClient("ann"),
+    );
     assert.equal(errorText(watched), GONE);
     assert.equal(b.starts(), 2);
   });
@@ -62,21 +65,21 @@ describe("D1 what is about a task", () => {
   it("goes to the own process of the client that began it, whoever asks, and starts none", async () => {
     const b = await ready(backendConfig("a", { instances: "per-client" }));
     const [ann, other] = [createClient("ann"), createClient("other")];
-    const home = await homeOf(b, ann);
+    const taskLocation = await locationOf(b, ann);
     const [, own] = b.script.started;
-    assert.equal(await answered(b, about(b, home, other)), own?.id);
+    assert.equal(await answered(b, about(b, taskLocation, other)), own?.id);
     assert.equal(b.starts(), 2);
     b.pool.forget(ann);
     await settle();
-    assert.equal(errorText(await about(b, home, other)), GONE);
+    assert.equal(errorText(await about(b, taskLocation, other)), GONE);
     assert.equal(b.starts(), 2);
   });
 
   it("waits while a share that its process requires is away", async () => {
     const b = await readyOn();
-    const home = await homeOf(b);
+    const taskLocation = await locationOf(b);
     await b.leave();
-    const asked = about(b, home);
+    const asked = about(b, taskLocation);
     assert.deepEqual([b.script.last.pending.size, b.wants()], [0, 1]);
     await b.come();
     assert.equal(await answered(b, asked), b.script.last.id);
@@ -84,29 +87,29 @@ describe("D1 what is about a task", () => {
 
   it("is refused once the gateway stops, though its process still finishes a call", async () => {
     const b = await ready();
-    const home = await homeOf(b);
+    const taskLocation = await locationOf(b);
     const call = b.call();
     const disposed = b.pool[Symbol.asyncDispose]();
-    assert.equal(errorText(await about(b, home)), "the gateway is stopping");
+    assert.equal(errorText(await about(b, taskLocation)), "the gateway is stopping");
     b.script.last.answer();
     await Promise.all([call, disposed]);
   });
 
   it("goes to whatever is at its address now, and waits for it; at another address it is not", async () => {
     const b = await ready(backendConfig("a", at("http://one/mcp")));
-    const home = await homeOf(b);
+    const taskLocation = await locationOf(b);
     await b.replaced(backendConfig("a", at("http://one/mcp", { "x-more": ["1"] })), "one");
-    assert.equal(await answered(b, about(b, home)), b.script.last.id);
+    assert.equal(await answered(b, about(b, taskLocation)), b.script.last.id);
     await b.dies("broken");
-    const waits = about(b, home);
+    const waits = about(b, taskLocation);
     await b.clock.advance(250);
     await b.comesUp("one");
     assert.equal(await answered(b, waits), b.script.last.id);
     await b.replaced(backendConfig("a", at("http://two/mcp")), "one");
-    const elsewhere = await about(b, home);
+    const elsewhere = await about(b, taskLocation);
     assert.match(errorText(elsewhere), /at another address than the one in use/u);
     assert.equal(isError(elsewhere) && elsewhere.error.code, -32000);
     b.apply();
-    assert.ok(isError(await about(b, home)));
+    assert.ok(isError(await about(b, taskLocation)));
   });
 });

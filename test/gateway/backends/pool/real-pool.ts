@@ -6,7 +6,7 @@ import { startBackendInstance } from "../../../../src/gateway/backends/instance/
 import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
 import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
 import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
-import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-lane-contract.ts";
+import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-contract.ts";
 import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";

@@ -241,7 +241,14 @@ test("D1 subscriptions/listen: what changes before the acknowledgement is told a
 
 test("D1 subscriptions/listen: of a task's many changes before the acknowledgement, the last is told after it", async () => {
   const gateway = createListening();
-  gateway.taskOf = () => ({ backend: "b", tool: "x", originalTool: "x", id: "t", home: "h", mark: null });
+  gateway.taskOf = () => ({
+    backend: "b",
+    tool: "x",
+    originalTool: "x",
+    id: "t",
+    taskLocation: "h",
+    mark: null,
+  });
   const { promise, resolve } = Promise.withResolvers<void>();
   gateway.handle = () => promise.then(() => ({ result: {} }));
   await using rig = await startRig(gateway);
@@ -387,7 +394,7 @@ test("D1 subscriptions/listen: a wrong filter is -32602, one stream too many 429
 
 test("D1 subscriptions/listen tells what becomes of tasks, to a client that declares them, as long as it may know", async () => {
   const gateway = createListening();
-  const task = { backend: "b", tool: "x", originalTool: "x", id: "t", home: "h", mark: null };
+  const task = { backend: "b", tool: "x", originalTool: "x", id: "t", taskLocation: "h", mark: null };
   gateway.taskOf = (_, method, params) =>
     method === "tasks/watch" && String(params?.["taskId"]).startsWith("ok") ? task : null;
   gateway.handle = async (request) =>

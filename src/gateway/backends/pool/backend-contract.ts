@@ -1,4 +1,4 @@
-// What a backend's lane needs from the daemon and the pool. The lane decides about the backend's instances.
+// What a backend needs from the daemon and the pool.
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { GatewayTransition } from "../../gateway-transitions.ts";
 import type { JsonObject } from "../../json-rpc.ts";
@@ -41,7 +41,7 @@ export interface Settings {
   readonly failback: FailbackPolicy;
 }
 
-export interface LaneTools extends BackendTools {
+export interface PoolTools extends BackendTools {
   readonly clientInfo: InstanceOptions["clientInfo"];
   readonly startInstance: StartInstance;
   /** `secrets` must not appear in messages. */

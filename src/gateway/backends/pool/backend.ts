@@ -23,7 +23,7 @@ import { type BackendDecision, UNDECIDED } from "../policy/decide-backend.ts";
 import { type DataPrograms, looksCutOff, withAbsence } from "../policy/required-data.ts";
 import { firstAttempt } from "../policy/route-memory.ts";
 import { AllClients, ONE_ROUTE } from "./all-clients.ts";
-import type { LaneTools } from "./backend-lane-contract.ts";
+import type { PoolTools } from "./backend-contract.ts";
 import { BackendState, routesView, type SwitchOutcome } from "./backend-state.ts";
 import { ClientLanes } from "./client-lanes.ts";
 import { OwnerLane } from "./owner-lane.ts";
@@ -39,7 +39,7 @@ interface Dispatched extends WaitLimits {
   readonly run: (entry: PoolInstance, leftMs: number) => Promise<Reply>;
 }
 
-export class BackendLane {
+export class Backend {
   readonly published: Published;
   readonly #state: BackendState;
   readonly #subscriptions = new PoolSubscriptions();
@@ -50,7 +50,7 @@ export class BackendLane {
   /** Lanes whose address refuses connections. */
   readonly #away = new Set<OwnerLane>();
 
-  constructor(tools: LaneTools, name: string, config: ServedBackend) {
+  constructor(tools: PoolTools, name: string, config: ServedBackend) {
     const state = new BackendState(tools, name, config);
     const subscriptions = this.#subscriptions;
     const onDecided = (lane: OwnerLane): void => this.#watchAddress(lane, lane.decision.isAway);
@@ -195,10 +195,12 @@ export class BackendLane {
   call(call: PoolCall): Promise<Reply> {
     const state = this.#state;
     const { callMs } = state.config.timeouts;
-    if (call.home !== undefined) {
-      const { port, signal, home } = call;
+    if (call.taskLocation !== undefined) {
+      const { port, signal, taskLocation } = call;
       const client = port?.client ?? null;
-      return this.#withAbsence(this.#at(home, client, signal, (entry, leftMs) => entry.send(call, leftMs)));
+      return this.#withAbsence(
+        this.#at(taskLocation, client, signal, (entry, leftMs) => entry.send(call, leftMs)),
+      );
     }
     return state.hasChoice ? this.#overRoutes(call, callMs) : this.#call(call, callMs);
   }
@@ -270,8 +272,8 @@ export class BackendLane {
     return this.#dispatch({ client, signal: client.ended, deadlineMs: this.callMs, run });
   }
 
-  watchTask({ home, ...task }: WatchedTask, client: ClientPort): Promise<Reply> {
-    return this.#at(home, client, client.ended, (entry) =>
+  watchTask({ taskLocation, ...task }: WatchedTask, client: ClientPort): Promise<Reply> {
+    return this.#at(taskLocation, client, client.ended, (entry) =>
       entry.watch(entry.instance.watchTask(task, client)),
     );
   }
@@ -388,11 +390,16 @@ export class BackendLane {
   }
 
   /** A request about a task goes only to the process or address that has the task. */
-  #at(home: string, client: ClientPort | null, signal: CallSignal, run: Dispatched["run"]): Promise<Reply> {
+  #at(
+    taskLocation: string,
+    client: ClientPort | null,
+    signal: CallSignal,
+    run: Dispatched["run"],
+  ): Promise<Reply> {
     const state = this.#state;
     const { callMs } = state.config.timeouts;
     const { serving, decision } = this.#shared;
-    const isIt = (entry: PoolInstance): boolean => entry.isReady && entry.home === home;
+    const isIt = (entry: PoolInstance): boolean => entry.isReady && entry.taskLocation === taskLocation;
     const all = [
       ...(serving === null ? [] : [serving]),
       ...this.#lanes.flatMap(({ instances }) => [...instances.values()]),
@@ -401,10 +408,10 @@ export class BackendLane {
     if (found !== undefined && state.stopped === null && decision.gate.kind === "open") {
       return run(found, callMs);
     }
-    const otherwise = errorReply(...noHome(state.name, home));
-    if (found === undefined && !mayComeBack(home)) return Promise.resolve(otherwise);
+    const otherwise = errorReply(...notThere(state.name, taskLocation));
+    if (found === undefined && !mayComeBack(taskLocation)) return Promise.resolve(otherwise);
     const runThere = async (entry: PoolInstance, leftMs: number): Promise<Reply> => {
-      const there = entry.home === home ? entry : found?.isReady === true ? found : null;
+      const there = entry.taskLocation === taskLocation ? entry : found?.isReady === true ? found : null;
       return there === null ? otherwise : run(there, leftMs);
     };
     return this.#dispatch({ client, signal, deadlineMs: callMs, run: runThere });
@@ -469,8 +476,8 @@ export class BackendLane {
   }
 }
 
-function noHome(backend: string, home: string): [code: number, message: string] {
-  return mayComeBack(home)
+function notThere(backend: string, taskLocation: string): [code: number, message: string] {
+  return mayComeBack(taskLocation)
     ? [BACKEND_UNAVAILABLE, `backend ${backend} has this task at another address than the one in use`]
     : [INVALID_PARAMS, `the task has ended: the process of backend ${backend} that had it has`];
 }
