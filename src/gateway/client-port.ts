@@ -46,7 +46,7 @@ export function needsNoToken({ kind }: Principal): boolean {
  * Whether `principal` may continue a session whose principal has this key. Anonymous clients may become users
  * and vice versa, as an edit of the configuration changes the tokens that clients send.
  */
-export function mayGoOn(key: string, principal: Principal): boolean {
+export function mayResumeAs(key: string, principal: Principal): boolean {
   return key === principalKey(ANONYMOUS) || principal.kind === "anonymous" || key === principalKey(principal);
 }
 

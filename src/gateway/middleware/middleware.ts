@@ -136,9 +136,9 @@ export interface ServingSet {
   /**
    * If `request` calls `call_tool`, returns the call of the tool that it names. Returns any other request unchanged.
    */
-  meant(request: GatewayRequest): GatewayRequest;
-  /** The params of the request that `meant` returns. */
-  meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
+  unwrapCallTool(request: GatewayRequest): GatewayRequest;
+  /** The params of the request that `unwrapCallTool` returns. */
+  unwrappedParams(method: string, params: JsonObject | undefined): JsonObject | undefined;
   readonly catalog: Catalog;
   /**
    * The backend that would offer this tool and is away. null: the tool is published or unknown, or the principal may

@@ -102,15 +102,15 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     /** Whether a name belongs to one of the gateway's own tools. A server's tool of that name is not published. */
     isOwn,
     /** Returns the request for the tool that a request of `call_tool` calls; returns any other request unchanged. */
-    meant(request: GatewayRequest): GatewayRequest {
+    unwrapCallTool(request: GatewayRequest): GatewayRequest {
       const { method, params } = request;
-      const meant = request.through === undefined ? meantParams(method, params) : params;
-      const tool = meant === params ? undefined : callable(request).get(String(meant?.["name"]));
-      return meant === params || (tool !== undefined && isAppOnly(tool))
+      const unwrapped = request.through === undefined ? unwrappedParams(method, params) : params;
+      const tool = unwrapped === params ? undefined : callable(request).get(String(unwrapped?.["name"]));
+      return unwrapped === params || (tool !== undefined && isAppOnly(tool))
         ? request
-        : { ...request, params: meant, through: CALL_TOOL };
+        : { ...request, params: unwrapped, through: CALL_TOOL };
     },
-    meantParams,
+    unwrappedParams,
     /** Null: neither `find_tool` nor an invalid call of `call_tool`. Never rejects. */
     answered(request: GatewayRequest): Promise<Reply> | null {
       if (request.method !== "tools/call" || request.through !== undefined) return null;
@@ -148,7 +148,7 @@ function isOwn(name: string): boolean {
  * For `call_tool`: returns the params of the call inside the given params. Returns the given params unchanged for any
  * other request, and for an invalid call.
  */
-function meantParams(method: string, params: JsonObject | undefined): JsonObject | undefined {
+function unwrappedParams(method: string, params: JsonObject | undefined): JsonObject | undefined {
   if (method !== "tools/call" || params?.["name"] !== CALL_TOOL) return params;
   const inner = callOf(params["arguments"]);
   if (typeof inner === "string") return params;

@@ -140,16 +140,16 @@ function oneSet(
     routing: own === null ? routing : (request) => own.answered(request) ?? routing(request),
   });
   const named = (request: GatewayRequest): GatewayRequest => namedHere(services, catalog, request);
-  const meantParams: ServingSet["meantParams"] = (method, params) =>
-    own === null ? params : own.meantParams(method, params);
+  const unwrappedParams: ServingSet["unwrappedParams"] = (method, params) =>
+    own === null ? params : own.unwrappedParams(method, params);
   const missingScope = createStepUp(options, policies);
   return {
     forClient,
     serves: (backend) => backends.includes(backend),
     passesAll: sole !== null,
     introduction: own?.introduction ?? null,
-    meant: (request) => own?.meant(request) ?? request,
-    meantParams,
+    unwrapCallTool: (request) => own?.unwrapCallTool(request) ?? request,
+    unwrappedParams,
     catalog,
     backendAway(principal, name) {
       const entry = catalog.away.size === 0 ? null : entryOf(catalog, { kind: "tool", name });
@@ -161,7 +161,8 @@ function oneSet(
     refresh: (principal) => authentication.refresh(principal),
     isWithdrawn: (principal) => authentication.isWithdrawn(principal),
     resource: authentication.signed?.resource ?? null,
-    missingScope: (principal, method, params) => missingScope(principal, method, meantParams(method, params)),
+    missingScope: (principal, method, params) =>
+      missingScope(principal, method, unwrappedParams(method, params)),
     viewFor: createViews({
       catalog,
       rights: policies,

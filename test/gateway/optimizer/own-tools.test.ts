@@ -48,7 +48,7 @@ async function rig(
     ask(method, params, from = client()) {
       const set = served.forClient(from);
       const signal = new AbortController().signal;
-      return set.handle(set.meant({ method, params, port: callPort(from), signal, served: set }));
+      return set.handle(set.unwrapCallTool({ method, params, port: callPort(from), signal, served: set }));
     },
   };
 }
@@ -143,8 +143,8 @@ test("D4 tools that are not listed: what call_tool means is read once, and a dir
     arguments: { name: "create_issue", arguments: {} },
   });
   const signal = new AbortController().signal;
-  const meant = set.meant({ method, params, port: callPort(client()), signal, served: set });
-  assert.equal(set.meant(meant), meant);
+  const unwrapped = set.unwrapCallTool({ method, params, port: callPort(client()), signal, served: set });
+  assert.equal(set.unwrapCallTool(unwrapped), unwrapped);
   assert.ok(isError(await ask(...call("no_such_tool", {}))));
 });
 

@@ -130,7 +130,13 @@ async function saidOf(w: World) {
     const ended = new AbortController();
     let reply: Reply | null = null;
     const served = gateway.serving.served.forClient(who);
-    const request = served.meant({ method, params, port: callPort(who), signal: ended.signal, served });
+    const request = served.unwrapCallTool({
+      method,
+      params,
+      port: callPort(who),
+      signal: ended.signal,
+      served,
+    });
     const asking = served.handle(request).then((one) => {
       reply = one;
     });

@@ -165,7 +165,7 @@ class RunningInstance {
       onMessage: (message, streamOf) => this.#take(message, streamOf),
       onRequestFailed: (id, failure) => this.#requestFailed(id, failure),
       // Finds a lost session before a client's call fails because of it.
-      onDoubt: () => this.check(),
+      onSuspect: () => this.check(),
       onGap: () => {
         if (this.#over === null) this.#gaps.due();
       },

@@ -88,7 +88,7 @@ export interface LinkEvents {
    */
   onRequestFailed(id: RpcId, failure: LinkFailure): void;
   /** HTTP: the server refuses a stream that it granted before, so it may have forgotten the session. */
-  onDoubt(): void;
+  onSuspect(): void;
   /** HTTP: called when the server's own stream was interrupted. Messages sent meanwhile are lost. */
   onGap(): void;
   /** Called once, as the last event, but not after `close`. */

@@ -130,13 +130,13 @@ export class Backend {
   /** `waits` promises nothing: a call that waits may still be refused. */
   get readiness(): Readiness {
     const { isWanted, stopped } = this.#state;
-    const { decision, serving, doubted } = this.#shared;
+    const { decision, serving, suspect } = this.#shared;
     const { calls, gate, memory } = decision;
     if (stopped !== null || !isWanted || calls.kind === "refuse" || gate.kind === "refuse") return "refuses";
     // It stays asleep while it starts, so that another machine's sleeping server is not woken, too.
     const isAsleep = serving === null && memory.holding === null && gate.kind === "open";
     if (isAsleep && (memory.asleep || firstAttempt(memory.routes) !== null)) return "asleep";
-    return serving?.isReady === true && gate.kind === "open" && doubted === null ? "ready" : "waits";
+    return serving?.isReady === true && gate.kind === "open" && suspect === null ? "ready" : "waits";
   }
 
   get inFlight(): number {
@@ -229,17 +229,17 @@ export class Backend {
       // A client's own instance has one route. The shared one chooses the next, if its check fails, too.
       if (state.isPerClient) serving?.instance.check();
       // Lets the lane check the instance before that instance gets another call.
-      this.#shared.doubted = serving;
+      this.#shared.suspect = serving;
       this.#shared.trigger("check");
     }
   }
 
   #call(call: PoolCall, deadlineMs: number): Promise<Reply> {
     const state = this.#state;
-    const { serving, decision, doubted } = this.#shared;
+    const { serving, decision, suspect } = this.#shared;
     const isShared = state.config.instances === "shared";
     const isPlain = isShared && this.published.source !== null && state.stopped === null;
-    const isOpen = decision.gate.kind === "open" && doubted === null;
+    const isOpen = decision.gate.kind === "open" && suspect === null;
     if (serving?.isReady === true && isPlain && isOpen)
       return this.#withAbsence(serving.send(call, deadlineMs));
     const { signal, port } = call;
@@ -428,7 +428,7 @@ export class Backend {
     const again = (leftMs: number): Promise<Reply> => this.#dispatch({ ...request, deadlineMs: leftMs });
     if (isAway && gate.kind !== "refuse" && isRunning) return this.#onceReached(shared, request, again);
     if (!isRunning || calls.kind === "refuse" || gate.kind === "refuse") return refusal(shared.unavailable);
-    if (gate.kind === "wait" || shared.doubted !== null) return shared.wait(again, request);
+    if (gate.kind === "wait" || shared.suspect !== null) return shared.wait(again, request);
     const owner = state.isPerClient ? client : null;
     const serving = owner === null ? shared.serving : this.#clients.ready(owner);
     if (serving?.isReady === true) return run(serving, deadlineMs);

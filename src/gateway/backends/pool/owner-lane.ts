@@ -55,7 +55,7 @@ export class OwnerLane {
   decision: BackendDecision;
   serving: PoolInstance | null = null;
   /** The serving instance if it may be unreachable, else null. Calls then wait for the next decision. */
-  doubted: PoolInstance | null = null;
+  suspect: PoolInstance | null = null;
   /** A decision is due. */
   isDue = false;
   /** The address accepts connections again. */
@@ -166,7 +166,7 @@ export class OwnerLane {
     this.isReached = false;
     const decision = decideBackend(this.#owner.spec(this), seen, before, state.now());
     this.decision = decision;
-    this.doubted = null;
+    this.suspect = null;
     this.#keep(decision, before);
     if (decision.step === null) {
       if (this.#turn === "given") this.#turn = "none";
@@ -244,8 +244,8 @@ export class OwnerLane {
         if (settled !== this.serving || isAwaited) this.trigger("drain");
         if (this.#state.stopped !== null) this.#state.changed();
       },
-      onDoubt: (doubtful) => {
-        if (doubtful !== this.serving) return;
+      onSuspect: (suspect) => {
+        if (suspect !== this.serving) return;
         this.#checkAsked = true;
         this.trigger("check");
       },

@@ -14,7 +14,7 @@ import type { ResolvedConnection } from "./connection-key.ts";
  */
 const CLOSE_LIMIT_MS = 10_000;
 /** Number of timed-out calls in a row after which the server is checked. */
-const DOUBTFUL_TIMEOUTS = 5;
+const SUSPECT_TIMEOUTS = 5;
 
 /**
  * The first character of `taskLocation` for HTTP servers. The `taskLocation` of a process is base64url, which never has this
@@ -43,7 +43,7 @@ export interface PoolInstanceEvents {
   readonly onListings: (entry: PoolInstance) => void;
   readonly onSettled: (entry: PoolInstance) => void;
   /** Several calls in a row timed out. */
-  readonly onDoubt: (entry: PoolInstance) => void;
+  readonly onSuspect: (entry: PoolInstance) => void;
 }
 
 export class PoolInstance {
@@ -128,9 +128,9 @@ export class PoolInstance {
   readonly #answered = (reply: Reply): void => {
     const timedOut = isError(reply) && reply.error.code === REQUEST_TIMEOUT;
     this.#timeoutsInRow = timedOut ? this.#timeoutsInRow + 1 : 0;
-    if (this.#timeoutsInRow >= DOUBTFUL_TIMEOUTS) {
+    if (this.#timeoutsInRow >= SUSPECT_TIMEOUTS) {
       this.#timeoutsInRow = 0;
-      this.#events.onDoubt(this);
+      this.#events.onSuspect(this);
     }
     this.#events.onSettled(this);
   };

@@ -4,7 +4,7 @@
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Timer } from "../../../runtime/time/clock.ts";
-import { mayGoOn, type Principal, principalKey } from "../../client-port.ts";
+import { mayResumeAs, type Principal, principalKey } from "../../client-port.ts";
 import { errorReply, METHOD_NOT_FOUND, type Reply, type RpcId, type RpcRequest } from "../../json-rpc.ts";
 import { isProtocolVersion, LIST_CHANGED, LIST_KINDS, type ProtocolVersion } from "../../protocol.ts";
 import { type Incoming, readIncoming, serveBatch } from "../session/incoming.ts";
@@ -255,7 +255,7 @@ export class LegacySse {
       return null;
     }
     const channel = this.#channels.get(id);
-    if (channel === undefined || !mayGoOn(principalKey(channel.principal), visit.principal)) {
+    if (channel === undefined || !mayResumeAs(principalKey(channel.principal), visit.principal)) {
       admission.refuseSession(visit, channel === undefined ? null : "foreign");
       return null;
     }

@@ -91,7 +91,7 @@ export class ModernCall implements CallPort {
     this.newest = request;
     this.#outlet = outlet;
     const { served } = parts;
-    this.work = served.meant({
+    this.work = served.unwrapCallTool({
       method,
       params,
       port: this,

@@ -135,18 +135,18 @@ export function isMethodOf(method: string, headers: Headers): boolean {
 export function checkParamHeaders(
   { method, params, principal }: ModernRequest,
   headers: Headers,
-  served: () => Pick<ServingSet, "meantParams" | "viewFor">,
+  served: () => Pick<ServingSet, "unwrappedParams" | "viewFor">,
 ): ErrorReply | null {
   if (method !== "tools/call" || typeof params["name"] !== "string") return null;
   const serving = served();
-  const meant = serving.meantParams(method, params) ?? params;
-  const { name } = meant;
+  const unwrapped = serving.unwrappedParams(method, params) ?? params;
+  const { name } = unwrapped;
   if (typeof name !== "string") return null;
   for (const declared of serving.viewFor(principal).modern.paramHeaders.get(name) ?? []) {
-    const text = paramText(paramValue(meant["arguments"], declared));
+    const text = paramText(paramValue(unwrapped["arguments"], declared));
     const found = headers[declared.header.toLowerCase()];
     // A tool that is called through another tool is in no list of the client, so the client cannot know its headers.
-    if (text === null || (found === undefined && meant !== params)) continue;
+    if (text === null || (found === undefined && unwrapped !== params)) continue;
     const what = `argument ${declared.path.join(".")}`;
     if (typeof found !== "string") return mismatch(declared.header, `is missing; the body has the ${what}`);
     const said = decodeHeader(found);

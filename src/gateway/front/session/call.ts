@@ -42,7 +42,7 @@ export class Call implements CallPort {
     this.#questions = questions;
     this.#outlet = outlet;
     const work = { method, params, port: this, signal: this.#abort, served };
-    this.work = served.meant(outlet.trace === undefined ? work : { ...work, trace: outlet.trace });
+    this.work = served.unwrapCallTool(outlet.trace === undefined ? work : { ...work, trace: outlet.trace });
   }
 
   get congested(): Promise<void> | null {

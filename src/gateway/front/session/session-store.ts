@@ -3,7 +3,7 @@
 import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { sha256Of } from "../../../runtime/files/sha256.ts";
 import { settledWithin, type Timer } from "../../../runtime/time/clock.ts";
-import { type ClientPort, mayGoOn, type Principal, principalKey } from "../../client-port.ts";
+import { type ClientPort, mayResumeAs, type Principal, principalKey } from "../../client-port.ts";
 import type { GatewayTools } from "../../gateway-tools.ts";
 import type { ListKind } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
@@ -58,7 +58,7 @@ interface Active extends Entry {
   /** The result of `checkOf`, with which other machines find the session; null: the session is not shared. */
   readonly check: string | null;
   /** The principal, as it was when this machine itself last authenticated the client. */
-  own: Principal;
+  lastLocalPrincipal: Principal;
   /** The value of `usedMs` that was saved last. */
   savedMs: number;
 }
@@ -235,7 +235,7 @@ export class SessionStore {
     const active = this.#active.get(id) ?? this.#byIdHash(id, principal);
     if (active === null || active === "foreign") return active;
     if (!active.session.identify(principal)) return "foreign";
-    active.own = principal;
+    active.lastLocalPrincipal = principal;
     active.usedMs = this.#options.clock.monotonicMs();
     active.isUsed = true;
     return active.session;
@@ -250,7 +250,7 @@ export class SessionStore {
     const check = checkOf(proof);
     const active = this.#active.values().find((one) => one.check === check);
     if (active !== undefined) {
-      const acting = actingPrincipal(said, active.own, served);
+      const acting = actingPrincipal(said, active.lastLocalPrincipal, served);
       return acting !== null && active.session.identify(acting) ? active.session : "foreign";
     }
     const dormant = this.#dormant.values().find(({ record }) => record.shared?.check === check);
@@ -261,7 +261,7 @@ export class SessionStore {
     // This machine does not know the session's id, so it makes another one. For requests that the client sends
     // directly to this machine, `find` finds the session by the hash of the id in the request.
     const resumed = this.#resume(dormant, newSessionId(null), acting);
-    resumed.own = own;
+    resumed.lastLocalPrincipal = own;
     return resumed.session;
   }
 
@@ -336,7 +336,9 @@ export class SessionStore {
     if (active !== undefined) return active;
     const dormant = this.#dormant.get(hash);
     if (dormant === undefined || this.#isTooOld(dormant)) return null;
-    return mayGoOn(dormant.record.principal, principal) ? this.#resume(dormant, id, principal) : "foreign";
+    return mayResumeAs(dormant.record.principal, principal)
+      ? this.#resume(dormant, id, principal)
+      : "foreign";
   }
 
   /** True: the session has been idle for too long, and is ended. */
@@ -386,7 +388,7 @@ export class SessionStore {
       session,
       isPassing,
       check,
-      own: session.principal,
+      lastLocalPrincipal: session.principal,
       usedMs: nowMs,
       savedMs: nowMs,
       isUsed: false,
@@ -428,7 +430,7 @@ export class SessionStore {
     return file.keep(active.hash, this.#recordOf(active));
   }
 
-  #recordOf({ session, check, own, busy, usedMs }: Active): SessionRecord {
+  #recordOf({ session, check, lastLocalPrincipal, busy, usedMs }: Active): SessionRecord {
     const { gateway, clock } = this.#options;
     const { protocolVersion, capabilities, clientInfo, group, logLevel, owed, subscriptions } = session;
     const seen = gateway.listsSeen(session);
@@ -439,7 +441,7 @@ export class SessionStore {
       capabilities,
       clientInfo,
       group,
-      ...(check === null ? {} : { shared: { check, roles: own.roles } }),
+      ...(check === null ? {} : { shared: { check, roles: lastLocalPrincipal.roles } }),
       logLevel,
       subscriptions,
       lists: { tools: listOf("tools"), resources: listOf("resources"), prompts: listOf("prompts") },

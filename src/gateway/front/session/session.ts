@@ -4,7 +4,13 @@ import { dropOldest } from "../../../runtime/bounded-map.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { FleetingMap } from "../../../runtime/fleeting.ts";
 import type { Logger } from "../../../runtime/log/log.ts";
-import { type ClientPort, mayGoOn, type Principal, principalKey, type Question } from "../../client-port.ts";
+import {
+  type ClientPort,
+  mayResumeAs,
+  type Principal,
+  principalKey,
+  type Question,
+} from "../../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
   type Classified,
@@ -134,7 +140,7 @@ export class Session implements SessionPort {
   identify(principal: Principal): boolean {
     const own = this.principal;
     const key = own === principal ? null : principalKey(own);
-    if (key !== null && !mayGoOn(key, principal)) return false;
+    if (key !== null && !mayResumeAs(key, principal)) return false;
     this.#isAdmitted = true;
     if (key === null) return true;
     this.principal = principal;

@@ -139,15 +139,15 @@ describe("a session that is lost", () => {
     assert.deepEqual([owner.asked[0]?.signal.aborted, port.asked[0]?.signal.aborted], [true, false]);
     assert.equal(link.replyTo("outside"), null);
   });
-  test("a link in doubt is checked: before a call meets the lost session, there is another", async () => {
+  test("a suspect link is checked: before a call meets the lost session, there is another", async () => {
     const { link, call, instance } = await startReady();
     link.answers.set("ping", () => FAILURE("session_lost"));
     link.gives("tools/call", { content: [] });
-    link.doubt();
+    link.suspect();
     await settle();
     assert.equal(link.requests("initialize").length, 2);
     link.answers.delete("ping");
-    link.doubt();
+    link.suspect();
     await settle();
     assert.equal(link.requests("initialize").length, 2, "an error of the server's is an answer");
     assert.equal(instance.seen.state.kind, "ready");

@@ -22,7 +22,7 @@ export function openRecorded(open: OpenLink) {
   const closed: LinkFailure[] = [];
   const logLines: string[] = [];
   const oddities: ServerOddity[] = [];
-  let doubts = 0;
+  let suspects = 0;
   let gaps = 0;
   let lastId = 0;
   let isOpened = false;
@@ -36,9 +36,9 @@ export function openRecorded(open: OpenLink) {
       if (closed.length > 0) throw new Error("a call after onClosed");
       failed.set(id, failure);
     },
-    onDoubt() {
+    onSuspect() {
       if (closed.length > 0) throw new Error("a call after onClosed");
-      doubts += 1;
+      suspects += 1;
     },
     onGap() {
       if (closed.length > 0) throw new Error("a call after onClosed");
@@ -73,8 +73,8 @@ export function openRecorded(open: OpenLink) {
     link,
     received,
     failed,
-    get doubts() {
-      return doubts;
+    get suspects() {
+      return suspects;
     },
     get gaps() {
       return gaps;

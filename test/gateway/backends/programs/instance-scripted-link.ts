@@ -107,7 +107,7 @@ export function createScriptedLink() {
     },
     answer: (id: RpcId, reply: Reply): void => void live().onMessage({ jsonrpc: "2.0", id, ...reply }, null),
     failRequest: (id: RpcId, failure: LinkFailure): void => live().onRequestFailed(id, failure),
-    doubt: (): void => live().onDoubt(),
+    suspect: (): void => live().onSuspect(),
     gap: (): void => live().onGap(),
     die: (failure: LinkFailure): void => live().onClosed(failure),
     log: (line: string): void => live().onLogLine(line),

@@ -17,7 +17,7 @@ const links = await Promise.all(
     const link = open({
       onMessage: () => null,
       onRequestFailed() {},
-      onDoubt() {},
+      onSuspect() {},
       onGap() {},
       onClosed() {},
       onOddity() {},

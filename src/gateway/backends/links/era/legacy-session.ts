@@ -65,9 +65,9 @@ export class LegacySession {
         if (id === this.#initialize?.id) this.#initialize.settle({ kind: "failed", failure });
         else if (!this.#own.delete(id)) this.#failed(id, failure);
       },
-      onDoubt: () => {
+      onSuspect: () => {
         this.isDoubted = true;
-        events.onDoubt();
+        events.onSuspect();
       },
       onClosed: (failure) => this.#initialize?.settle({ kind: "failed", failure }),
     });

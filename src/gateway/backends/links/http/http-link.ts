@@ -363,7 +363,7 @@ function startServerStream(context: LinkContext, headers: Headers): Disposable {
     if (status === 400 && lastEventId !== null) lastEventId = null;
     else if (status < 500 && !LATER.has(status)) {
       // A refusal after the stream was open may mean that the server has forgotten the session.
-      if (wasOpen && !disposed) events.onDoubt();
+      if (wasOpen && !disposed) events.onSuspect();
       return;
     }
     again("failed");

@@ -63,7 +63,7 @@ export class SseSession implements Disposable {
         this.#stream = null;
         for (const waiting of this.#waiting)
           this.context.events.onRequestFailed(waiting, failure ?? otherwise);
-        if (wasOpen) this.#outer.onDoubt();
+        if (wasOpen) this.#outer.onSuspect();
         else if (failure === null) this.#onNone();
       },
     });

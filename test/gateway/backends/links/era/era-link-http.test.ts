@@ -418,7 +418,7 @@ test("D2 when the stream of the older session is refused, a ping asks whether th
     return true;
   });
   first?.end();
-  await eventually(() => recorded.doubts === 1);
+  await eventually(() => recorded.suspects === 1);
   assert.equal((await recorded.askInVain("ping")).kind, "session_lost");
   assert.deepEqual(await recorded.ask("ping"), {}, "once: the next is of no session");
 });

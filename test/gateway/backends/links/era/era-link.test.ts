@@ -179,7 +179,7 @@ function startUnder(
       return null;
     },
     onRequestFailed: (id, failure) => void failed.set(id, failure),
-    onDoubt() {},
+    onSuspect() {},
     onGap() {},
     onClosed() {},
     onOddity() {},

@@ -165,7 +165,7 @@ test("a server without a stream of its own is asked for it once", async (t) => {
   assert.equal(echo.seen.filter((each) => each === "GET").length, 1);
 });
 
-test("a stream that was open and is refused from then on raises a doubt; one that never was raises none", async (t) => {
+test("a stream that was open and is refused from then on raises suspicion; one that never was raises none", async (t) => {
   const cases = [
     [404, 1, 1],
     [400, 1, 1],
@@ -174,7 +174,7 @@ test("a stream that was open and is refused from then on raises a doubt; one tha
     [503, 1, 0],
     [409, 1, 0],
   ] as const;
-  const asked = cases.map(async ([status, granted, doubts]) => {
+  const asked = cases.map(async ([status, granted, suspects]) => {
     let gets = 0;
     const { recorded } = await withEcho(t, {
       onGet(_, response) {
@@ -184,9 +184,9 @@ test("a stream that was open and is refused from then on raises a doubt; one tha
       },
     });
     await recorded.initialize();
-    await eventually(() => gets > granted && recorded.doubts === doubts);
+    await eventually(() => gets > granted && recorded.suspects === suspects);
     await recorded.ask("echo");
-    assert.equal(recorded.doubts, doubts, String(status));
+    assert.equal(recorded.suspects, suspects, String(status));
   });
   await Promise.all(asked);
 });
@@ -277,7 +277,7 @@ const openFor = (response: ServerResponse) => openEvents(response).flushHeaders(
 test("an event id that the server does not know any more is not sent again, nor is that before an event too long", async (t) => {
   const unknown = await looking(t, [granted("id: 7\n\n"), refusedWith(400), openFor]);
   await passTimeUntil(unknown.manual, () => unknown.ids.length === 3, 500);
-  assert.deepEqual([unknown.ids, unknown.recorded.doubts], [[undefined, "7", undefined], 0]);
+  assert.deepEqual([unknown.ids, unknown.recorded.suspects], [[undefined, "7", undefined], 0]);
   const long = `id: 8\ndata: 1\n\ndata: ${"x".repeat(5_000)}\n\n`;
   const overlong = await looking(t, [granted(long), openFor], { limitBytes: 4_096 });
   await passTimeUntil(overlong.manual, () => overlong.ids.length === 2, 500);

@@ -163,7 +163,7 @@ test("D2 E1 a stream that refuses a token is asked for with the next one, and so
   assert.equal(echo.headers.at(-1)?.authorization, "Bearer new");
 });
 
-test("D2 a stream that ends fails what waits, raises a doubt, and the next session is another stream", async (t) => {
+test("D2 a stream that ends fails what waits, raises suspicion, and the next session is another stream", async (t) => {
   const { echo, recorded } = await withSseEcho(t, {
     take(message, response) {
       if (message.method !== "held" && message.id !== "theirs") return false;
@@ -180,7 +180,7 @@ test("D2 a stream that ends fails what waits, raises a doubt, and the next sessi
   const failure = await held;
   assert.equal(failure.kind, "closed");
   assert.match(failure.message, /ended its stream before the answer came/);
-  assert.equal(recorded.doubts, 1);
+  assert.equal(recorded.suspects, 1);
   const lost = await recorded.askInVain("echo");
   assert.equal(lost.kind, "session_lost");
   recorded.link.send(answer);
@@ -219,7 +219,7 @@ test("D2 a server that no longer names an endpoint is told as that", async (t) =
   });
   await recorded.initialize();
   echo.streams[0]?.destroy();
-  await eventually(() => recorded.doubts === 1);
+  await eventually(() => recorded.suspects === 1);
   const failure = await recorded.askInVain("initialize");
   assert.match(failure.message, /no longer says where it takes messages/);
 });
@@ -281,7 +281,7 @@ test("D2 closing ends the stream, and asks for nothing more", async (t) => {
   await recorded.link.close();
   await eventually(() => echo.streams.length === 0);
   assert.equal(echo.seen.includes("DELETE"), false);
-  assert.equal(recorded.doubts, 0);
+  assert.equal(recorded.suspects, 0);
   const { echo: early, recorded: closing } = await withSseEcho(t, {
     onStream: (_, response) => Boolean(openEvents(response).write(": \n\n")),
   });
@@ -331,7 +331,7 @@ test("D2 the official server of the older transport is usable, and again after i
   };
   await use();
   http.closeAllConnections();
-  await eventually(() => recorded.doubts === 1);
+  await eventually(() => recorded.suspects === 1);
   assert.equal((await recorded.askInVain("tools/list")).kind, "session_lost");
   await use();
 });
