@@ -2,7 +2,7 @@
 // is loaded, so that resolving a reference never waits.
 import { storedSecretNames, withRevisions } from "../../config/read/secret-uses.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
-import type { SignInHome } from "../../gateway/backends/sign-in/sign-ins.ts";
+import type { SignInHome } from "../../gateway/backends/server-sign-in/sign-ins.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { errorText, expecting } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";

@@ -8,7 +8,7 @@ import { openStdioLink } from "../backends/links/stdio/stdio-link.ts";
 import type { Warden } from "../backends/links/stdio/warden.ts";
 import { openStreamLink } from "../backends/links/stream/stream-link.ts";
 import type { PoolOptions } from "../backends/pool/backend-pool.ts";
-import type { SignIns } from "../backends/sign-in/sign-ins.ts";
+import type { SignIns } from "../backends/server-sign-in/sign-ins.ts";
 import { createCallerMarks } from "../caller-marks.ts";
 import { MODERN_VERSION } from "../protocol.ts";
 import type { OpenMachine } from "./borrowed-backends.ts";

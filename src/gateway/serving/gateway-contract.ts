@@ -6,7 +6,7 @@ import type { BackendCondition, BackendView } from "../backends/policy/backend-p
 import type { FailbackPolicy } from "../backends/policy/route-memory.ts";
 import type { BackendTools } from "../backends/pool/backend-contract.ts";
 import type { ListStore } from "../backends/remembered/remembered-lists.ts";
-import type { SignInHome } from "../backends/sign-in/sign-ins.ts";
+import type { SignInHome } from "../backends/server-sign-in/sign-ins.ts";
 import type { LookAtPlaces } from "../folders/folder-gate.ts";
 import type { SessionPeers } from "../front/http/forwarding.ts";
 import type { SessionFile } from "../front/session/session-file.ts";

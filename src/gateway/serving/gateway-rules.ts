@@ -2,9 +2,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { DEFAULT_LIMITS } from "../../config/limits.ts";
 import { SERVER_DEFAULT, type TelemetryConfig } from "../../config/snapshot.ts";
+import { createAuthentication, createProofs, type Proofs } from "../client-sign-in/signed-authentication.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
-import { createAuthentication, createProofs, type Proofs } from "../sign-in/signed-authentication.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { Telemetry, TelemetryTools } from "../telemetry/telemetry.ts";
 import type { GatewayConfig, GatewayOptions, GatewayView, ListenConfig } from "./gateway-contract.ts";

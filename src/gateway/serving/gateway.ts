@@ -7,7 +7,7 @@ import { startBackendInstance } from "../backends/instance/start-backend-instanc
 import { Warden } from "../backends/links/stdio/warden.ts";
 import { BackendPool, type PoolOptions } from "../backends/pool/backend-pool.ts";
 import { RememberedLists } from "../backends/remembered/remembered-lists.ts";
-import { SignIns } from "../backends/sign-in/sign-ins.ts";
+import { SignIns } from "../backends/server-sign-in/sign-ins.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { entryOf } from "../catalog/resolve.ts";
 import { machinePrincipal, OWNER, type Principal } from "../client-port.ts";

@@ -13,8 +13,12 @@ import { renderBackends } from "../../../src/cli/views/gateway-view.ts";
 import { startRig } from "../../api/management-rig.ts";
 import { gatewayReport, sampleBackend, scriptedGateway } from "../../api/sample-gateway.ts";
 import { scriptedControl } from "../../api/sample-report.ts";
-import { agree } from "../../gateway/backends/sign-in/authorization-server.ts";
-import { BACKEND, type SignInRig, startSignInRig } from "../../gateway/backends/sign-in/sign-in-rig.ts";
+import { agree } from "../../gateway/backends/server-sign-in/authorization-server.ts";
+import {
+  BACKEND,
+  type SignInRig,
+  startSignInRig,
+} from "../../gateway/backends/server-sign-in/sign-in-rig.ts";
 import { pluck } from "../../support/pluck.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { COMMAND, environmentOf, runCommand } from "../command-line.ts";

@@ -6,8 +6,8 @@ import { test } from "node:test";
 import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
 import { createLoginControl } from "../../../src/daemon/control/login-control.ts";
 import { openBackendSignIn } from "../../../src/daemon/in-process-sign-in.ts";
-import { agree } from "../../gateway/backends/sign-in/authorization-server.ts";
-import { startSignInRig } from "../../gateway/backends/sign-in/sign-in-rig.ts";
+import { agree } from "../../gateway/backends/server-sign-in/authorization-server.ts";
+import { startSignInRig } from "../../gateway/backends/server-sign-in/sign-in-rig.ts";
 
 const signal = AbortSignal.any([]);
 const backend = "tickets";

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { AuditConfig } from "../../../src/config/snapshot.ts";
 import { compileGlobs } from "../../../src/gateway/catalog/glob.ts";
 import { OWNER } from "../../../src/gateway/client-port.ts";
+import { principalOf } from "../../../src/gateway/client-sign-in/token-claims.ts";
 import { errorReply } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { auditedArguments } from "../../../src/gateway/middleware/audit-arguments.ts";
@@ -15,7 +16,6 @@ import {
   type RefusalRecord,
   type TurnedAway,
 } from "../../../src/gateway/middleware/refusal-audit.ts";
-import { principalOf } from "../../../src/gateway/sign-in/token-claims.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock, type ManualClock } from "../../support/manual-clock.ts";

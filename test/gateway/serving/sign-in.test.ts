@@ -7,7 +7,7 @@ import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
-import { BACKEND, openTestStore, startSignInRig } from "../backends/sign-in/sign-in-rig.ts";
+import { BACKEND, openTestStore, startSignInRig } from "../backends/server-sign-in/sign-in-rig.ts";
 import { realGateway } from "./gateway-rig.ts";
 
 async function scene(t: TestContext) {

@@ -9,8 +9,8 @@ import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
-import { initialize, post } from "../sign-in/signed-gateway.ts";
-import { startToolServer } from "../sign-in/tool-server.ts";
+import { initialize, post } from "../client-sign-in/signed-gateway.ts";
+import { startToolServer } from "../client-sign-in/tool-server.ts";
 import { realGateway, serverOn } from "./gateway-rig.ts";
 
 const TOKENS = { ANN_OLD: "anns-old", ANN_NEW: "anns-new", BEN: "bens-own" };

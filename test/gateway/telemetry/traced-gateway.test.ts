@@ -9,9 +9,9 @@ import { NO_GATEWAY } from "../../../src/gateway/serving/gateway-rules.ts";
 import { eventually } from "../../support/eventually.ts";
 import { freePort } from "../../support/free-port.ts";
 import { backendConfig } from "../backends/pool/scripted-instance.ts";
+import { initialize, post } from "../client-sign-in/signed-gateway.ts";
+import { startToolServer } from "../client-sign-in/tool-server.ts";
 import { realGateway, serverOn } from "../serving/gateway-rig.ts";
-import { initialize, post } from "../sign-in/signed-gateway.ts";
-import { startToolServer } from "../sign-in/tool-server.ts";
 import { startReceiver } from "./otlp-receiver.ts";
 
 const TRACE = "0af7651916cd43dd8448eb211c80319c";

@@ -2,7 +2,7 @@
 // server's address. Says `ready`, waits for the end of its input, and prints what came of it as one line of JSON.
 import { once } from "node:events";
 import { isCredential } from "../../../../src/gateway/backends/links/link-authorization.ts";
-import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
+import { SignIns } from "../../../../src/gateway/backends/server-sign-in/sign-ins.ts";
 import { silentLogger } from "../../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { openSecretStore } from "../../../../src/secrets/secret-store.ts";

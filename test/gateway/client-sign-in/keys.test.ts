@@ -7,15 +7,15 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { exportJWK, exportPKCS8, exportSPKI, SignJWT } from "jose";
 import type { SignedTokensConfig, SigningKeysPlace } from "../../../src/config/snapshot.ts";
-import { type LastKeys, readLocalUsers, TokensUsed } from "../../../src/gateway/middleware/incoming-auth.ts";
-import { UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/sign-in/key-ring.ts";
+import { UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/client-sign-in/key-ring.ts";
 import {
   createKeySource,
   fetchDocument,
   metadataAddresses,
-} from "../../../src/gateway/sign-in/key-source.ts";
-import { SignedAuthentication } from "../../../src/gateway/sign-in/signed-authentication.ts";
-import { REFUSED } from "../../../src/gateway/sign-in/token-claims.ts";
+} from "../../../src/gateway/client-sign-in/key-source.ts";
+import { SignedAuthentication } from "../../../src/gateway/client-sign-in/signed-authentication.ts";
+import { REFUSED } from "../../../src/gateway/client-sign-in/token-claims.ts";
+import { type LastKeys, readLocalUsers, TokensUsed } from "../../../src/gateway/middleware/incoming-auth.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { type Clock, systemClock } from "../../../src/runtime/time/clock.ts";
 import { eventually } from "../../support/eventually.ts";

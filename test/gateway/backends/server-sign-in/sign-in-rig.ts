@@ -7,13 +7,13 @@ import {
   isCredential,
   type ResolvedAuth,
 } from "../../../../src/gateway/backends/links/link-authorization.ts";
-import { type Grant, openGrantStore } from "../../../../src/gateway/backends/sign-in/grant-store.ts";
+import { type Grant, openGrantStore } from "../../../../src/gateway/backends/server-sign-in/grant-store.ts";
 import {
   type LoginRequest,
   type SignInPerson,
   signIn,
-} from "../../../../src/gateway/backends/sign-in/login.ts";
-import { SignIns } from "../../../../src/gateway/backends/sign-in/sign-ins.ts";
+} from "../../../../src/gateway/backends/server-sign-in/login.ts";
+import { SignIns } from "../../../../src/gateway/backends/server-sign-in/sign-ins.ts";
 import { type Clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { openSecretStore, type SecretStore } from "../../../../src/secrets/secret-store.ts";
 import { createRecordingLogger } from "../../../support/recording-logger.ts";

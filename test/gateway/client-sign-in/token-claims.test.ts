@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { KeyRing, UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/sign-in/key-ring.ts";
-import type { LoadedKeys } from "../../../src/gateway/sign-in/key-source.ts";
+import { KeyRing, UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/client-sign-in/key-ring.ts";
+import type { LoadedKeys } from "../../../src/gateway/client-sign-in/key-source.ts";
 import {
   acceptedAudience,
   createProtectedResource,
-} from "../../../src/gateway/sign-in/signed-authentication.ts";
-import { TokenMemory } from "../../../src/gateway/sign-in/token-check.ts";
+} from "../../../src/gateway/client-sign-in/signed-authentication.ts";
+import { TokenMemory } from "../../../src/gateway/client-sign-in/token-check.ts";
 import {
   principalOf,
   REFUSED,
@@ -14,7 +14,7 @@ import {
   refusalOf,
   rolesOfScopes,
   scopesOf,
-} from "../../../src/gateway/sign-in/token-claims.ts";
+} from "../../../src/gateway/client-sign-in/token-claims.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { createRecordingLogger } from "../../support/recording-logger.ts";

@@ -5,6 +5,9 @@ import { type TestContext, test } from "node:test";
 import { exportSPKI } from "jose";
 import type { SignedTokensConfig } from "../../../src/config/snapshot.ts";
 import { ANONYMOUS, OWNER, type Principal } from "../../../src/gateway/client-port.ts";
+import { UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/client-sign-in/key-ring.ts";
+import { SignedAuthentication } from "../../../src/gateway/client-sign-in/signed-authentication.ts";
+import { REFUSED } from "../../../src/gateway/client-sign-in/token-claims.ts";
 import {
   ANYBODY,
   type Authenticator,
@@ -12,9 +15,6 @@ import {
   readLocalUsers,
   TokensUsed,
 } from "../../../src/gateway/middleware/incoming-auth.ts";
-import { UNKNOWN_KEY_PAUSE_MS } from "../../../src/gateway/sign-in/key-ring.ts";
-import { SignedAuthentication } from "../../../src/gateway/sign-in/signed-authentication.ts";
-import { REFUSED } from "../../../src/gateway/sign-in/token-claims.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { assertEach } from "../../support/assert-each.ts";
 import { eventually } from "../../support/eventually.ts";

@@ -14,20 +14,20 @@ import {
   resourceMetadataAddresses,
   resourceOf,
   shownAddress,
-} from "../../../../src/gateway/backends/sign-in/bounded-fetch.ts";
-import { bearerChallenge } from "../../../../src/gateway/backends/sign-in/challenge.ts";
-import { machineAuth } from "../../../../src/gateway/backends/sign-in/client.ts";
+} from "../../../../src/gateway/backends/server-sign-in/bounded-fetch.ts";
+import { bearerChallenge } from "../../../../src/gateway/backends/server-sign-in/challenge.ts";
+import { machineAuth } from "../../../../src/gateway/backends/server-sign-in/client.ts";
 import {
   type Grant,
   type GrantStore,
   openGrantStore,
-} from "../../../../src/gateway/backends/sign-in/grant-store.ts";
-import { loadOAuth } from "../../../../src/gateway/backends/sign-in/oauth-library.ts";
-import { codeRequestAddress } from "../../../../src/gateway/backends/sign-in/token-requests.ts";
+} from "../../../../src/gateway/backends/server-sign-in/grant-store.ts";
+import { loadOAuth } from "../../../../src/gateway/backends/server-sign-in/oauth-library.ts";
+import { codeRequestAddress } from "../../../../src/gateway/backends/server-sign-in/token-requests.ts";
 import {
   createGrantSource,
   createMachineSource,
-} from "../../../../src/gateway/backends/sign-in/token-source.ts";
+} from "../../../../src/gateway/backends/server-sign-in/token-source.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { systemClock as clock, systemClock } from "../../../../src/runtime/time/clock.ts";
 import { onLoopback } from "../../../support/on-loopback.ts";

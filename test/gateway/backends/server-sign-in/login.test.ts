@@ -4,7 +4,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { type RequestOptions, request } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
-import { type SignInPerson, signOut } from "../../../../src/gateway/backends/sign-in/login.ts";
+import { type SignInPerson, signOut } from "../../../../src/gateway/backends/server-sign-in/login.ts";
 import { MountaineerError } from "../../../../src/runtime/errors.ts";
 import { systemClock } from "../../../../src/runtime/time/clock.ts";
 import { agree, GIVEN_CLIENT, GIVEN_PORT } from "./authorization-server.ts";
