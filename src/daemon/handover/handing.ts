@@ -6,7 +6,7 @@ import type { StateKey, SuspendedCalls } from "../../gateway/front/suspended/sus
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView, HandedListener } from "../../gateway/serving/gateway-contract.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
-import { type Clock, settledWithin } from "../../runtime/time/clock.ts";
+import { type Clock, resultWithin, settledWithin } from "../../runtime/time/clock.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
 import type { ClientMessage } from "./link-messages.ts";
@@ -22,6 +22,8 @@ const DEFAULT_DRAIN_MS = 30_000;
 const SAVE_MS = 2_000;
 /** Longest time that a client's new session waits until the successor knows it, ms. */
 const KEEP_MS = 2_000;
+/** Longest time that it waits for a successor that has taken over and does not answer, ms, after that. */
+const SILENT_MS = 8_000;
 /** Longest wait for the last messages to reach the successor, ms. */
 const LAST_MESSAGES_MS = 2_000;
 
@@ -101,8 +103,8 @@ export function createHanding(service: HandingParts) {
           const isKnown = next.keep(session);
           await settledWithin(clock, KEEP_MS, isKnown);
           // One that has not taken over may be long in coming, or end: the session is sent to each that follows it. One that
-          // has taken over is followed by nobody if it ends.
-          return next.isFollowed || isKnown;
+          // has taken over is followed by nobody if it ends or hangs.
+          return next.isFollowed || (await resultWithin(clock, SILENT_MS, isKnown)) === true;
         },
         end: (hash) => successor()?.endSession(hash),
       });

@@ -506,6 +506,18 @@ test("B11 a session that only a next daemon knew that has ended is lost, unless 
   }
 });
 
+test("B11 a session is lost if a next daemon that has taken over does not answer for 10 s", async (t) => {
+  const script = `process.send({ say: "ready" }); process.send({ say: "taken", connections: false }); setInterval(() => {}, 1_000);`;
+  const { clock, sessions, handing, next } = await setUpHanding(t, { script });
+  await next.ready(systemClock, 30_000, NEVER);
+  await handing.giveUp(() => next);
+  await eventually(() => !next.isFollowed);
+  const kept = sessions.keep(hashOf(1), recordOf(1));
+  await clock.advance(2_000);
+  await clock.advance(8_000);
+  assert.equal(await kept, "lost");
+});
+
 test("B11 a daemon between two others stays until the one before it has ended, or its own time is over", async (t) => {
   for (const ends of [true, false]) {
     const before = Promise.withResolvers<void>();
