@@ -299,6 +299,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer config set aliases.projects.target_subpath Projects": running(/aliases\.projects/),
   "mountaineer alias remove --name projects": running(/projects is removed/),
   "mountaineer logs": running(/share\.mounted/),
+  "mountaineer status --follow": { elsewhere: "test/cli/sessions/follow-status.test.ts" },
+  "mountaineer logs --audit --outcome denied": { elsewhere: "test/cli/sessions/elsewhere.test.ts" },
   "mountaineer logs -f --share CORE": { elsewhere: "test/cli/sessions/logs-command.test.ts" },
   [`mountaineer logs --lines 10000 --json | jq -r 'select(.level == "error") | .message'`]: {
     on: "running",

@@ -49,9 +49,12 @@ test("F2 by --url status, config, call, tools, logs and the audit are those of t
   const [{ name }] = tools;
   await ask("tools", "disable", name);
   assert.equal(JSON.parse(await ask("tools", "list", "--json")).off[0].name, name);
-  await ask("tools", "enable", name);
+  const enabling = await runCommand(["tools", "enable", name, ...place], { home });
+  assert.notEqual(enabling.code, 0, "a visitor may switch off, and not on");
+  assert.match(enabling.stderr, /only the owner may do this over HTTP here/);
   assert.match(await ask("logs", "--lines", "1000"), /config\.applied|gateway\.listening/);
   assert.match(await ask("logs", "--audit", "--json"), /"kind":|^$/);
+  assert.doesNotMatch(await ask("logs", "--audit", "--outcome", "denied", "--json"), /"outcome":"ok"/);
 
   const following = startCommand(["status", "--follow", ...place], { home });
   t.after(() => following.child.kill());
