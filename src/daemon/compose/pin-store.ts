@@ -1,5 +1,5 @@
-// The sealed files of tool pins, of the names that clients have used, and of the servers' lists. The seal detects changes by other
-// programs.
+// The sealed files of tool pins, of the names that clients have used, and of the servers' lists. The seal detects
+// changes by other programs.
 import type { ListStore } from "../../gateway/backends/remembered/remembered-lists.ts";
 import type { KeptPins } from "../../gateway/pins/pin-store.ts";
 import { errorText } from "../../runtime/errors.ts";

@@ -9,7 +9,7 @@ export const OWN_ROUTE = "1";
  * After one was ready, the failures of so many clients in a row count for all of them again: some clients open a session
  * for each call.
  */
-const DOUBTED_CLIENTS = 3;
+const SUSPECT_CLIENTS = 3;
 
 /** Of all clients, for one configuration. */
 export interface ClientStarts {
@@ -39,7 +39,7 @@ export const NEVER_STARTED: OwnStarts = {
 };
 
 export function goesByAll({ isProven, tries }: ClientStarts, own: OwnStarts): boolean {
-  return !own.wasReady && (!isProven || tries.failures >= DOUBTED_CLIENTS);
+  return !own.wasReady && (!isProven || tries.failures >= SUSPECT_CLIENTS);
 }
 
 /** What the next decision of a client's lane begins with. */

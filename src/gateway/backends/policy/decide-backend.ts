@@ -28,7 +28,7 @@ import {
   foldSecretMissing,
   foldServing,
   foldStopFirst,
-  isInDoubt,
+  isSuspect,
   nextRoute,
   nextTries,
   startOver,
@@ -111,7 +111,7 @@ export function decideBackend(
   foldSleep(builder);
   foldPreference(builder);
   const dataGate = foldNeeds(builder);
-  const gate: Gate = dataGate.kind === "open" && isInDoubt(builder) ? { kind: "wait" } : dataGate;
+  const gate: Gate = dataGate.kind === "open" && isSuspect(builder) ? { kind: "wait" } : dataGate;
   const urgent = closeStep(builder) ?? careStep(builder) ?? probeCheck(builder);
   const start = urgent === null ? (neededStart(builder) ?? probeStart(builder)) : null;
   const step = start !== null && seen.mayStart ? start() : urgent;

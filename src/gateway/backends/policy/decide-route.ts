@@ -389,7 +389,7 @@ export function foldSecretMissing(builder: DecisionBuilder): void {
 }
 
 /** The serving instance may be out of reach, so calls wait for the next check or another route. */
-export function isInDoubt(builder: DecisionBuilder): boolean {
+export function isSuspect(builder: DecisionBuilder): boolean {
   const { serving, routes } = builder.memory;
   if (!builder.hasChoice || serving === null) return false;
   if (routes.suspectSinceMs !== null) return true;

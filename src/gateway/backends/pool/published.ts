@@ -85,8 +85,6 @@ export class Published {
 
   /** Shows the lists of an instance that serves from now on, and remembers them. */
   show({ base, instance }: PoolInstance): void {
-    const { name, config } = this.#state;
-    const { filters, toolOverrides } = config;
     const { initializeResult, freshness } = instance;
     const { instructions = null } = initializeResult ?? {};
     const listings = instance.listings ?? NO_LISTINGS;
@@ -97,9 +95,7 @@ export class Published {
         [known.listings, known.freshness, known.instructions],
         [listings, freshness, instructions],
       );
-    const source = isSame
-      ? known
-      : { backend: name, filters, toolOverrides, listings, instructions, freshness };
+    const source = isSame ? known : this.#sourceOf({ listings, instructions, freshness });
     this.#last = {
       key: base.key,
       source,
@@ -111,18 +107,22 @@ export class Published {
 
   /** Takes the lists that the backend's connection had before, if it has listed nothing since. */
   recall(): void {
-    const { name, config, resolved, tools } = this.#state;
+    const { name, resolved, tools } = this.#state;
     if (this.listedAtMs !== null) return;
     for (const { outcome } of resolved) {
       const found = outcome.ok ? (tools.remembered?.find(name, outcome.key) ?? null) : null;
       if (!outcome.ok || found === null) continue;
-      const { filters, toolOverrides } = config;
       const { initialized, listings, freshness, askedAtMs } = found;
-      const { instructions } = initialized;
-      const source = { backend: name, filters, toolOverrides, listings, instructions, freshness };
+      const source = this.#sourceOf({ listings, instructions: initialized.instructions, freshness });
       this.#last = { key: outcome.key, source, initialized, listedAtMs: askedAtMs };
       return;
     }
+  }
+
+  #sourceOf(lists: Pick<CatalogSource, "listings" | "instructions" | "freshness">): CatalogSource {
+    const { name, config } = this.#state;
+    const { filters, toolOverrides } = config;
+    return { backend: name, filters, toolOverrides, ...lists };
   }
 
   /** A list that could not be read is not remembered, so that the earlier one stays. */

@@ -137,7 +137,7 @@ class EraLink implements BackendLink {
 
   #isForLegacy(message: RpcRequest, sender: Sender | null, modern: ModernServer): boolean {
     if (SUBSCRIPTION_METHODS.has(message.method)) return this.#subscribesOver === "legacy";
-    if (message.method === "ping") return this.#legacy?.isDoubted === true;
+    if (message.method === "ping") return this.#legacy?.isSuspect === true;
     return sender !== null && !isModern(message.params) && !modern.wraps(message);
   }
 

@@ -53,7 +53,7 @@ export class LegacySession {
   /** Ids of the link's own requests, whose answers are dropped. */
   readonly #own = new FleetingSet<RpcId>();
   /** The server may have forgotten the session. */
-  isDoubted = false;
+  isSuspect = false;
 
   constructor(options: LegacySessionOptions) {
     this.#options = options;
@@ -66,7 +66,7 @@ export class LegacySession {
         else if (!this.#own.delete(id)) this.#failed(id, failure);
       },
       onSuspect: () => {
-        this.isDoubted = true;
+        this.isSuspect = true;
         events.onSuspect();
       },
       onClosed: (failure) => this.#initialize?.settle({ kind: "failed", failure }),
@@ -82,7 +82,7 @@ export class LegacySession {
     const { clock, nextId } = this.#options;
     const { promise, resolve } = Promise.withResolvers<Begun>();
     const id = nextId();
-    this.isDoubted = false;
+    this.isSuspect = false;
     this.#initialize = { id, settle: resolve };
     this.#link.send(rpcRequest(id, "initialize", params));
     await settledWithin(clock, INITIALIZE_MS, promise);
@@ -102,7 +102,7 @@ export class LegacySession {
     if (!("method" in message)) {
       if (message.id !== null) this.#asked.delete(message.id);
     } else if ("id" in message) {
-      if (message.method === "ping") this.isDoubted = false;
+      if (message.method === "ping") this.isSuspect = false;
       this.#flights.add(message.id);
     } else if (message.method === "notifications/cancelled") {
       this.#flights.delete(message.params?.["requestId"] as RpcId);
