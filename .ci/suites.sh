@@ -33,7 +33,7 @@ declare -A PACKAGE_OF=(
   [secret-tool]=libsecret-tools [gnome-keyring-daemon]=gnome-keyring [zsh]=zsh [fish]=fish
   [chromium]=chromium [firefox-esr]=firefox-esr [systemd-analyze]=systemd [setpriv]=util-linux [notify-send]=libnotify-bin
   [socat]=socat [rsync]=rsync [git]=git [sqlite3]=sqlite3 [mke2fs]=e2fsprogs [mount.cifs]=cifs-utils
-  [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [xz]=xz-utils [qemu-system-x86_64]=qemu-system-x86
+  [debootstrap]=debootstrap [faketime]=faketime [rpmbuild]=rpm [createrepo_c]=createrepo-c [apt-ftparchive]=apt-utils [gpg]=gnupg [gpgv]=gpgv [ruby]=ruby [xz]=xz-utils [qemu-system-x86_64]=qemu-system-x86
   [bwrap]=bubblewrap [vim]=vim [nano]=nano [jq]=jq [less]=less [script]=bsdutils [python3]=python3 [cc]=gcc
   [nats-server]=nats-server [openssl]=openssl [avahi-daemon]=avahi-daemon [wsdd]=wsdd
   [tinyproxy]=tinyproxy [shellcheck]=shellcheck

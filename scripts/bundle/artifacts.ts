@@ -248,23 +248,25 @@ export async function formula(
   url: string,
   platforms: readonly Platform[],
 ): Promise<string> {
-  const blocks = await Promise.all(
+  const archives = await Promise.all(
     platforms.map(async ({ name }) => {
       const archive = `mountaineer-${version}-${name}.tar.xz`;
       const [system, processor] = name.split("-");
-      return `  if OS.${system === "darwin" ? "mac" : "linux"}? && Hardware::CPU.${processor === "x64" ? "intel" : "arm"}?
-    url "${url}/${archive}"
-    sha256 "${await sha256OfFile(path.join(output, archive))}"
+      return `  on_${system === "darwin" ? "macos" : "linux"} do
+    on_${processor === "x64" ? "intel" : "arm"} do
+      url "${url}/${archive}"
+      sha256 "${await sha256OfFile(path.join(output, archive))}"
+    end
   end`;
     }),
   );
   const text = `class Mountaineer < Formula
   desc "${SUMMARY}"
-  homepage "${url}"
+  homepage "${url.replace(/\/releases\/.*$/, "")}"
   version "${version}"
   license "MIT"
 
-${blocks.join("\n")}
+${archives.join("\n\n")}
 
   def install
     inreplace "bundle.json", /"tool": null/, '"tool": "brew"'

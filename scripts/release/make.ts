@@ -1,5 +1,5 @@
 // Makes all files of a release but the signatures: npm's package, what installs the bundle on each platform, the Homebrew
-// formula, and the list of ingredients. Needs no key, and uploads nothing.
+// formula, the list of ingredients, and the package repositories. Needs no key, and uploads nothing.
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { PLATFORMS } from "../bundle/platform-packages.ts";
@@ -11,6 +11,8 @@ interface Making {
   readonly root: string;
   /** Filled; made if it is not there. */
   readonly output: string;
+  /** The folder of the package repositories, replaced; null: none are made. */
+  readonly site: string | null;
   readonly platforms: readonly string[];
   /** OWNER/NAME on GitHub, which package and formula then name; null: they name none. */
   readonly repository: string | null;
@@ -23,6 +25,7 @@ interface Making {
 export async function makeRelease({
   root,
   output,
+  site,
   platforms,
   repository,
   rclone,
@@ -32,8 +35,8 @@ export async function makeRelease({
   const manifestFile = path.join(root, "package.json");
   const text = await readFile(manifestFile, "utf8");
   const manifest = JSON.parse(text) as { readonly version: string };
-  const site = repository === null ? null : `https://github.com/${repository}`;
-  const address = `${site ?? "https://example.invalid/mountaineer"}/releases/download/v${manifest.version}`;
+  const home = repository === null ? null : `https://github.com/${repository}`;
+  const address = `${home ?? "https://example.invalid/mountaineer"}/releases/download/v${manifest.version}`;
   const work = await mkdtemp(path.join(output, ".bundle-"));
   try {
     await run(process.execPath, [
@@ -44,9 +47,9 @@ export async function makeRelease({
     ]);
     for (const entry of await readdir(work, { withFileTypes: true }))
       if (entry.isFile()) await rename(path.join(work, entry.name), path.join(output, entry.name));
-    if (site !== null) {
+    if (home !== null) {
       // npm compares the repository with where the workflow runs.
-      const links = { homepage: `${site}#readme`, bugs: `${site}/issues`, repository: `git+${site}.git` };
+      const links = { homepage: `${home}#readme`, bugs: `${home}/issues`, repository: `git+${home}.git` };
       await writeFile(manifestFile, `${JSON.stringify({ ...manifest, ...links }, null, 2)}\n`);
     }
     await run("npm", ["pack", "--pack-destination", output], { cwd: root });
@@ -63,6 +66,16 @@ export async function makeRelease({
     path.join(output, "sbom.cdx.json"),
     await sbom({ root, version: manifest.version, epochSeconds, engineLicences }),
   );
+  if (site !== null)
+    await run(path.join(root, "scripts/release/site.sh"), [
+      ...[output, site, siteAddress(repository), String(epochSeconds)],
+    ]);
+}
+
+/** Of GitHub's pages of a repository. */
+function siteAddress(repository: string | null): string {
+  const [owner, name] = repository?.split("/") ?? [];
+  return `https://${owner?.toLowerCase() ?? "example"}.github.io/${name ?? "mountaineer"}`;
 }
 
 function platformOf(name: string): (typeof PLATFORMS)[number] {

@@ -262,10 +262,13 @@ describe("workflows", () => {
   });
 
   test("a release is checked, made without a key, signed where nothing is installed, and a draft until it is whole", async () => {
-    const { check, make, sign, publish } = await jobsOf("release.yml");
+    const { check, make, sign, publish, pages, tap } = await jobsOf("release.yml");
     assert.ok(runsOf(check).includes(".ci/run"));
     assert.deepEqual([make?.needs, sign?.needs, publish?.needs], ["check", "make", "sign"]);
-    const withKey = [check, make, sign, publish].filter((job) => JSON.stringify(job).includes("secrets."));
+    assert.deepEqual([pages?.needs, tap?.needs], ["publish", "publish"]);
+    const withKey = [check, make, sign, publish, pages].filter((job) =>
+      JSON.stringify(job).includes("secrets."),
+    );
     assert.deepEqual(withKey, [sign]);
     assert.doesNotMatch(JSON.stringify(sign), /npm|npx|apt-get|setup-|with-node/);
     assert.deepEqual([sign?.environment, publish?.environment], ["release", "release"]);
@@ -273,7 +276,7 @@ describe("workflows", () => {
     const runs = runsOf(publish).join("\n");
     assert.match(
       runs,
-      /check\.sh(.*\n)*.*create .*--draft(.*\n)*npm publish --provenance (.*\n)*.*--draft=false$/,
+      /check\.sh(.*\n)*.*check-site\.sh(.*\n)*.*create .*--draft(.*\n)*npm publish --provenance (.*\n)*.*--draft=false$/,
     );
     const attests = publish?.steps.filter(({ uses }) => uses?.startsWith("actions/attest-")) ?? [];
     assert.equal(attests.length, 2);

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { run } from "../../scripts/engine/run.ts";
+import { bareRoot } from "../../scripts/release/bare-root.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { freePort } from "../support/free-port.ts";
@@ -71,7 +72,7 @@ args = ["${work}/tools-server.mjs"]
 port = ${await freePort()}
 `,
       );
-      const place = root === "/" ? "/" : await bareRoot(root);
+      const place = root === "/" ? "/" : await bareRoot(ROOT, root);
       const said = await run("unshare", [
         ...["--mount", "--pid", "--fork", "--kill-child", "/bin/sh", "-euc", ENTER, "sh", place, home],
         ...[output, path.dirname(nas.exportPath("CORE")), work, STORY, files.first, files.next],
@@ -112,16 +113,4 @@ async function singleFile(output: string, version: string): Promise<void> {
   const options = ["--output", output, "--only", "run", "--level", "1", "--version", version];
   await run(process.execPath, ["scripts/bundle.ts", ...options, ...rclone], { cwd: ROOT, env: KEYS });
   await run(path.join(ROOT, "scripts/release/sign.sh"), [output, version], { env: KEYS });
-}
-
-/** Kept in the checkout for the next run. */
-async function bareRoot(suite: string): Promise<string> {
-  const place = path.join(ROOT, ".tmp/bundle/roots", suite);
-  const isThere = await readFile(path.join(place, "whole"), "utf8").catch(() => null);
-  if (isThere === null) {
-    await mkdir(place, { recursive: true });
-    await run("debootstrap", ["--variant=minbase", "--include=fuse3", suite, place]);
-    await writeFile(path.join(place, "whole"), "");
-  }
-  return place;
 }

@@ -1,0 +1,99 @@
+// Two versions, as package repositories, played in bare systems: Debian 12 and 13 by apt; by dnf in a Debian that has Fedora's dnf
+// and rpm, with a stand-in for the packages of Fedora that ours needs. Then the container image, on a bare Debian 12. Needs root,
+// debootstrap, rpmbuild and buildah.
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { PLATFORMS } from "../bundle/platform-packages.ts";
+import { run } from "../engine/run.ts";
+import { bareRoot, inBareRoot } from "./bare-root.ts";
+import { rehearsalKeys } from "./rehearsal-keys.ts";
+
+interface Playing {
+  readonly root: string;
+  /** Of ROOT_NAMES. */
+  readonly names: readonly string[];
+  readonly rclone: string | null;
+  /** Whether the repositories stay, to be played elsewhere. */
+  readonly keep: boolean;
+  readonly print: (line: string) => void;
+}
+
+const ROOTS = [
+  { name: "debian-12", suite: "bookworm", more: [], tool: "apt" },
+  { name: "debian-13", suite: "trixie", more: [], tool: "apt" },
+  { name: "dnf", suite: "bookworm", more: ["dnf", "rpm", "gnupg"], tool: "dnf" },
+] as const;
+const IMAGE = "image";
+export const ROOT_NAMES: readonly string[] = [...ROOTS.map(({ name }) => name), IMAGE];
+const VERSIONS = { site: "0.1.0", next: "0.2.0" } as const;
+/** Where the repositories lie inside. */
+const AT = "/srv/mountaineer";
+
+export async function playRoots({ root, names, rclone, keep, print }: Playing): Promise<void> {
+  const unknown = names.filter((name) => !ROOT_NAMES.includes(name));
+  if (unknown.length > 0) throw new Error(`no root ${unknown.join()}; there are ${ROOT_NAMES.join(", ")}`);
+  const folder = path.join(root, ".tmp/release-roots");
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  const keys = await rehearsalKeys(path.join(folder, "keys"));
+  for (const [name, version] of Object.entries(VERSIONS)) {
+    const made = path.join(folder, `${name}-packages`);
+    await run(process.execPath, [
+      ...[path.join(root, "scripts/bundle.ts"), "--only", "deb,rpm", "--version", version],
+      ...["--output", made, "--level", "1", ...(rclone === null ? [] : ["--rclone", rclone])],
+    ]);
+    const site = path.join(folder, name);
+    const scripts = path.join(root, "scripts/release");
+    const epochSeconds = (await run("git", ["log", "-1", "--format=%ct"], { cwd: root })).trim();
+    const options = { env: { ...keys.known, ...keys.secret } };
+    await run(path.join(scripts, "site.sh"), [made, site, `file://${AT}/${name}`, epochSeconds], options);
+    await run(path.join(scripts, "sign-site.sh"), [site], options);
+    await writeFile(path.join(folder, name === "site" ? "first" : "second"), version);
+  }
+  const story = "root-story.sh";
+  await copyFile(path.join(root, "scripts/release", story), path.join(folder, story));
+  const server = "tools-server.mjs";
+  await copyFile(path.join(root, "test/docs/programs", server), path.join(folder, server));
+  await placeStandIn(path.join(folder, "stand-in.rpm"));
+  for (const { name, suite, more, tool } of ROOTS.filter((one) => names.includes(one.name))) {
+    const bare = await bareRoot(root, suite, more);
+    const from = performance.now();
+    const command = `${tool === "dnf" ? `rpm -i --nodeps ${AT}/stand-in.rpm && ` : ""}sh ${AT}/${story} ${tool} ${AT}`;
+    const said = await inBareRoot(bare, { folder, at: AT }, ["/bin/sh", "-c", command]);
+    const steps = said.trim().split("\n").join(", ");
+    print(`${name}: ${steps}; ${Math.round((performance.now() - from) / 1000)} s in all`);
+  }
+  if (names.includes(IMAGE)) {
+    const play = path.join(root, "scripts/release/play-image.sh");
+    const processor =
+      PLATFORMS.find(({ name }) => name === `${process.platform}-${process.arch}`)?.debian ?? "";
+    const packages = path.join(folder, "site-packages");
+    const bare = await bareRoot(root, "bookworm");
+    print((await run(play, [packages, VERSIONS.site, processor, bare])).trim());
+  }
+  if (!keep) await rm(folder, { recursive: true });
+}
+
+/** Writes an rpm without files that provides what ours needs of Fedora, and its post-install script's shell. */
+async function placeStandIn(file: string): Promise<void> {
+  // rpmbuild works in no path with a space.
+  const build = await mkdtemp(path.join(tmpdir(), "mountaineer-stand-in-"));
+  const spec = path.join(build, "stand-in.spec");
+  await writeFile(
+    spec,
+    `Name: stand-in
+Version: 1
+Release: 1
+Summary: What Debian has outside of rpm
+License: MIT
+BuildArch: noarch
+Provides: glibc = 2.36, libstdc++, /bin/sh
+%description
+%files
+`,
+  );
+  await run("rpmbuild", ["-bb", "--define", `_topdir ${build}`, "--define", `_rpmdir ${build}`, spec]);
+  await copyFile(path.join(build, "noarch/stand-in-1-1.noarch.rpm"), file);
+  await rm(build, { recursive: true });
+}
