@@ -12,6 +12,12 @@ trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
 printf '%s\n' "$MOUNTAINEER_ARCHIVE_SIGNING_KEY" | gpg --batch --quiet --import
 umask 022
 
+# An expiring key stops every installed machine's updates at once, and it takes a person on each to mend it.
+if gpg --batch --with-colons --list-keys | awk -F: '/^(pub|sub):/ && $7 != "" {found=1} END {exit !found}'; then
+  printf 'the archive key expires: make one that does not (docs/releasing.md)\n' >&2
+  exit 1
+fi
+
 at=$(date -u -d "$(sed -n 's/^Date: //p' apt/dists/stable/Release)" +%Y%m%dT%H%M%S)
 # sign OUTPUT INPUT HOW…
 sign() {

@@ -43,6 +43,29 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "npm ci && npm run demo": { elsewhere: ".ci/run" },
   "npm ci && npm test": { elsewhere: ".ci/run" },
   "npm run release -- rehearse": { elsewhere: ".ci/run" },
+  "npm run release -- rehearse --roots": { elsewhere: ".ci/nightly" },
+  "sudo wget -qO /etc/apt/sources.list.d/mountaineer.sources https://OWNER.github.io/NAME/mountaineer.sources":
+    {
+      elsewhere: "scripts/release/root-story.sh",
+    },
+  "sudo apt update && sudo apt install mountaineer": { elsewhere: "scripts/release/root-story.sh" },
+  "sudo curl -fsSLo /etc/yum.repos.d/mountaineer.repo https://OWNER.github.io/NAME/mountaineer.repo": {
+    elsewhere: "scripts/release/root-story.sh",
+  },
+  "sudo dnf install mountaineer": { elsewhere: "scripts/release/root-story.sh" },
+  "docker build -t mountaineer -f Dockerfile --build-arg VERSION=X.Y.Z FOLDER-WITH-THE-DEB": {
+    elsewhere: "scripts/release/play-image.sh",
+  },
+  "docker run -d --name mountaineer --read-only --tmpfs /tmp -v mountaineer:/data -e AGENT_TOKEN -p 127.0.0.1:9000:9000 mountaineer":
+    { elsewhere: "scripts/release/play-image.sh" },
+  "docker exec mountaineer mountaineer status": { elsewhere: "scripts/release/play-image.sh" },
+  'gpg --quick-generate-key "Mountaineer packages <ADDRESS>" ed25519 sign never': {
+    elsewhere: "scripts/release/rehearsal-keys.ts",
+  },
+  "gpg --armor --export-secret-keys ADDRESS > archive-signing-key.asc": {
+    elsewhere: "scripts/release/rehearsal-keys.ts",
+  },
+  "gpg --armor --export ADDRESS > archive-key.asc": { elsewhere: "scripts/release/rehearsal-keys.ts" },
   "openssl pkeyutl -verify -rawin -pubin -inkey release-key.pem -in SHA256SUMS -sigfile SHA256SUMS.sig": {
     elsewhere: "scripts/release/check.sh",
   },

@@ -11,8 +11,8 @@ interface Upgrade {
 const OF_TOOLS: Readonly<Record<string, string>> = {
   npm: "npm install --global mountaineerd@latest, then mountaineer restart",
   git: "git pull && npm ci, then mountaineer restart",
-  dpkg: "apt install ./mountaineer_VERSION_ARCHITECTURE.deb, then mountaineer restart",
-  rpm: "dnf install ./mountaineer-VERSION.rpm, then mountaineer restart",
+  dpkg: "sudo apt update && sudo apt install mountaineer (without the repository: apt install ./mountaineer_VERSION.deb), then mountaineer restart",
+  rpm: "sudo dnf upgrade mountaineer (without the repository: dnf install ./mountaineer-VERSION.rpm), then mountaineer restart",
   brew: "brew upgrade mountaineer, then mountaineer restart",
 };
 

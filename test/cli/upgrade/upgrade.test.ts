@@ -135,8 +135,8 @@ mkdir -p "$new" && echo "$new"
   it("F3 leaves what dpkg, rpm, brew, npm or a person installed to them, and says how", async (t) => {
     const { own, refusal } = await scene(await temporaryFolder(t));
     for (const [tool, command] of [
-      ["dpkg", "apt install"],
-      ["rpm", "dnf install"],
+      ["dpkg", "sudo apt update && sudo apt install mountaineer "],
+      ["rpm", "sudo dnf upgrade mountaineer "],
       ["brew", "brew upgrade mountaineer"],
     ] as const)
       assert.match(
