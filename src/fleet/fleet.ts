@@ -177,7 +177,7 @@ export class Fleet {
 
   /** Publishes the summary soon. Call it when the status of this machine may have changed. */
   note(): void {
-    if (this.#session !== null && !this.#ending.signal.aborted) this.#publishSoon.due();
+    if (this.#session !== null) this.#publishSoon.due();
   }
 
   /** Resolves when the link is closed. Only the first call has an effect. */

@@ -46,12 +46,12 @@ export const NO_GATEWAY: GatewayConfig = {
   profiles: [],
 };
 
-/** Ends the parts of `rules` that `others` does not use. */
-export async function closeRules(rules: GatewayRules, others: GatewayRules): Promise<void> {
+/** Ends the parts of `rules` that `others` does not use; null: all of them. */
+export async function closeRules(rules: GatewayRules, others: GatewayRules | null): Promise<void> {
   const { authentication, telemetry, auditFile } = rules;
-  if (authentication !== others.authentication) authentication[Symbol.dispose]();
-  if (telemetry !== others.telemetry) await telemetry?.[Symbol.asyncDispose]();
-  if (auditFile !== others.auditFile) await auditFile?.[Symbol.asyncDispose]();
+  if (authentication !== others?.authentication) authentication[Symbol.dispose]();
+  if (telemetry !== others?.telemetry) await telemetry?.[Symbol.asyncDispose]();
+  if (auditFile !== others?.auditFile) await auditFile?.[Symbol.asyncDispose]();
 }
 
 /** In lower case; null: clients do not come through a proxy. */

@@ -498,13 +498,11 @@ export class Gateway implements AsyncDisposable {
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.serving.kept[Symbol.dispose]();
     this.serving.refusals.writeCounted();
-    this.serving.rules.authentication[Symbol.dispose]();
     await Promise.all([
       this.#pins.kept[Symbol.asyncDispose](),
       this.#names.kept[Symbol.asyncDispose](),
       this.#lists[Symbol.asyncDispose](),
     ]);
-    await this.serving.rules.auditFile?.[Symbol.asyncDispose]();
-    await this.serving.rules.telemetry?.[Symbol.asyncDispose]();
+    await closeRules(this.serving.rules, null);
   }
 }

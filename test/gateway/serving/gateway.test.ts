@@ -225,9 +225,11 @@ test("the gateway as a whole: the owner's own requests pass no policy, and are w
   const refused = { status: 401, reason: "a token is needed", remote: "10.0.0.1", principal: null } as const;
   for (let count = 0; count < 3; count++) b.gateway.serving.refusals.record(refused);
   await b.end();
+  b.gateway.serving.refusals.record({ ...refused, remote: "10.0.0.2" });
+  await b.gateway.serving.rules.auditFile?.[Symbol.asyncDispose]();
   const lines = (await readFile(join(folder, "second"), "utf8")).trim().split("\n");
   const counts = lines.slice(1).map((one) => JSON.parse(one).count);
-  assert.deepEqual(counts, [1, 2], "what was only counted is written at the end");
+  assert.deepEqual(counts, [1, 2], "what was only counted is written at the end, and nothing after it");
 });
 
 test("D1 the gateway as a whole: a skill's folder is asked of its server where that says that it lists folders", async (t) => {

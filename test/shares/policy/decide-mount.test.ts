@@ -46,7 +46,7 @@ By hand: a switch from ${route}${how} is refused with its hint, and the very mou
       STARTS,
       `
 Found mounts: over ${route}, an edit of its path waits until it can be mounted again
-  over ${route}, mount_root is edited, the driver is gone, 20 s: no steps, condition driver_unavailable
+  over ${route}, mount_root is edited, the driver is gone, 20 s: no steps, condition driver_unavailable, condition driver_unavailable for 19 s
   : condition path_changed; the driver is back, 2 s: mounts at /elsewhere/CORE
 What to mount: over ${route}, a dead mount and one whose host is gone are cleaned up all the same
   over ${route}, the driver is gone, its process is gone, ${cleaned}: on tb

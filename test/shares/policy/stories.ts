@@ -252,6 +252,13 @@ const FACTS: readonly Fact<World>[] = [
     /^condition (\S+) is (warning|error)$/,
     (world, code, severity) => [conditionOf(world, code)?.severity, severity],
   ],
+  [
+    /^condition (\S+) for (\d+) s$/,
+    (world, code, seconds) => [
+      Math.round((world.wallMs - (conditionOf(world, code)?.since ?? Number.NaN)) / 1_000),
+      Number(seconds),
+    ],
+  ],
   [/^nothing told$/, (world) => [world.transitionNames, []]],
   [
     /^(not )?told (\S+)$/,

@@ -220,11 +220,9 @@ export function union(ranges: readonly ByteRange[]): readonly ByteRange[] {
   return merged;
 }
 
-/** Returns the ranges without everything from `end` on. */
+/** Ends the ranges at `end`; one that begins after it is empty then. */
 function clip(ranges: readonly ByteRange[], end: number): readonly ByteRange[] {
-  return ranges
-    .map((range) => ({ start: range.start, end: Math.min(range.end, end) }))
-    .filter((range) => range.start < range.end);
+  return ranges.map((range) => ({ start: range.start, end: Math.min(range.end, end) }));
 }
 
 /** The parts of `range` that are in none of `others`, which are sorted and do not overlap. */
