@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { packageVersion } from "../api/version.ts";
 import type { ConfigPlace } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { Neighbours } from "../gateway/front/session/neighbours.ts";
 import { SessionLines } from "../gateway/front/session/session-file.ts";
-import { SuspendedCalls } from "../gateway/front/suspended/suspended-calls.ts";
+import { type OtherDaemon, SuspendedCalls } from "../gateway/front/suspended/suspended-calls.ts";
 import { type Beside, closeHandle } from "../gateway/serving/gateway-contract.ts";
 import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
@@ -24,18 +25,19 @@ export interface GatewayHomeOptions {
   readonly logger: Logger;
   readonly redact: (secret: string) => void;
   /** The daemon that hands over to this one. It may still run backends that cannot run twice. */
-  readonly elsewhere?: OtherDaemon | undefined;
+  readonly elsewhere?: Elsewhere | undefined;
   /** Serves requests at the gateway's address that are not MCP. */
   readonly beside?: Beside | undefined;
 }
 
-type OtherDaemon = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn" | "taken">;
+type Elsewhere = Omit<Predecessor, "turn" | "failed" | "stopped" | "movedOn" | "taken">;
 
 /** The gateway's options that depend on its home. */
 export function gatewayHome(options: GatewayHomeOptions) {
   const { home, place, environment, snapshot, clock, logger, redact, elsewhere } = options;
   const writes = openHomeWrites({ home, clock, environment, logger });
-  const suspended = new SuspendedCalls(clock);
+  const neighbours = new Neighbours<OtherDaemon>();
+  const suspended = new SuspendedCalls(clock, neighbours);
   let handedOver = false;
   let isElsewhere = elsewhere !== undefined;
   return {
@@ -50,23 +52,28 @@ export function gatewayHome(options: GatewayHomeOptions) {
     // has just begun.
     rotates: () => writes.isOurs,
     suspended,
+    neighbours,
     /** To be called when the home is free: takes over sessions, connections and waiting calls of the other daemon. */
     takeOver(gateway: GatewayPart): void {
       // These handlers must be set before the gateway listens, because clients of the other daemon's sessions may
       // connect at once.
-      elsewhere?.onSession({
+      if (elsewhere === undefined) return;
+      elsewhere.onSession({
         keep: async ({ hash, record }) => gateway.handing?.http.store.adopt(hash, record),
         end: (hash) => void gateway.handing?.http.store.removeElsewhere(hash),
       });
-      elsewhere?.onConnection((handle, stream) => {
+      elsewhere.onConnection((handle, stream) => {
         if (gateway.handing === null) closeHandle(handle);
         else gateway.handing.listener.take(handle, stream);
       });
-      const { states = null } = elsewhere ?? {};
-      if (elsewhere !== undefined && states !== null) suspended.follow(states, elsewhere.passing(suspended));
+      neighbours.previous = elsewhere.join({
+        suspended,
+        deliver: (message) => gateway.handing?.http.deliver(message, "previous"),
+      });
+      if (elsewhere.states !== null) suspended.follow(elsewhere.states);
     },
     runsElsewhere: () => isElsewhere,
-    ...(elsewhere === undefined ? {} : { passBack: elsewhere.passBack, previousGone: elsewhere.gone }),
+    ...(elsewhere === undefined ? {} : { previousGone: elsewhere.gone }),
     runsOnlyHere({ handing }: GatewayPart): void {
       isElsewhere = false;
       handing?.pool.lookAllAgain();

@@ -155,26 +155,6 @@ describe("one daemon hands over to the next", () => {
     await rm(state);
   });
 
-  test("B11 calls in flight are finished by the old daemon, and one that is killed with them costs no more than these", async () => {
-    const pid = await runs({ first });
-    const client = await rig.connect();
-    const until = path.join(rig.folder, "go");
-    const finished = client.call("sleep", { until, text: "by the old one" });
-    await client.call("echo", { text: "it is there" });
-    const { to } = await handOver(rig);
-    assert.deepEqual((await daemonsOf(rig.home.home)).toSorted(), [pid, to].toSorted());
-    await writeFile(until, "");
-    assert.equal(await finished, "by the old one");
-    assert.equal(await requireOneInCharge(client), to);
-
-    const cut = client.call("sleep", { ms: 60_000 }).catch(() => "an error");
-    await client.call("echo", { text: "it is there" });
-    const { to: last } = await handOver(rig);
-    process.kill(to, "SIGKILL");
-    assert.equal(await cut, "an error");
-    assert.equal(await requireOneInCharge(client), last);
-  });
-
   test("B11 a command that is under way when the line is crossed gets its answer", async () => {
     const pid = await runs({ first });
     const client = await rig.connect();

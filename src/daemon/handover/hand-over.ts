@@ -140,7 +140,6 @@ export class Handover implements AsyncDisposable {
   async #start(keeper: ServiceKeeper, signal: AbortSignal): Promise<{ next: Successor; ready: Ready }> {
     const { program, clock } = this.#options;
     const next = new Successor(program, keeper, this.#isOver);
-    next.onClientMessage = (words) => this.#options.charge.deliver(words);
     this.#next = next;
     try {
       return { next, ready: await next.ready(clock, READY_MS, signal) };

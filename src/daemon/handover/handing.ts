@@ -2,14 +2,14 @@
 // the end.
 import type { MountaineerConfig } from "../../config/snapshot.ts";
 import type { PassConnection } from "../../gateway/front/http/passed-connections.ts";
-import type { StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
+import type { Neighbours } from "../../gateway/front/session/neighbours.ts";
+import type { OtherDaemon, StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import type { GatewayView, HandedListener } from "../../gateway/serving/gateway-contract.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
 import { type Clock, resultWithin, settledWithin } from "../../runtime/time/clock.ts";
 import type { ConfigWatcher } from "../../sync/config-watcher.ts";
 import type { BegunSession, HandedSessions } from "./handed-sessions.ts";
-import type { ClientMessage } from "./link-messages.ts";
 import type { Successor } from "./successor.ts";
 
 /**
@@ -58,6 +58,7 @@ interface HandingParts {
     readonly writes: { readonly changes: number };
     readonly sessions: HandedSessions;
     readonly suspended: SuspendedCalls;
+    readonly neighbours: Neighbours<OtherDaemon>;
   };
 }
 
@@ -126,17 +127,14 @@ export function createHanding(service: HandingParts) {
     endedSessions: (): Iterable<string> => gatewayOwn.sessions.ended,
     /** The key for reading the request states that this daemon gave to clients. */
     states: (): StateKey => gatewayOwn.suspended.stateKey,
-    /**
-     * Connects the waiting calls of both daemons: from now on, each passes a client's request to the daemon
-     * in which its call waits.
-     */
-    link: (successor: Successor): void =>
-      gatewayOwn.suspended.handOver(successor.passing(gatewayOwn.suspended)),
-    /**
-     * Delivers a client's message about a request that is in flight in this daemon. The client sent the message to
-     * the successor.
-     */
-    deliver: ({ hash, text }: ClientMessage): void => gateway.handing?.http.deliver(hash, text),
+    /** From now on, each of both daemons passes to the other one what clients send for calls in flight there. */
+    link(successor: Successor): void {
+      const { suspended, neighbours } = gatewayOwn;
+      neighbours.next = successor.join({
+        suspended,
+        deliver: (message) => gateway.handing?.http.deliver(message, "next"),
+      });
+    },
     /** Process groups of backends that must not run twice, in this daemon and the previous one. */
     runOnce,
     /** Resolves when all requests in flight are served and connections passed on, or the drain time is over. */

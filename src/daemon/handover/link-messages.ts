@@ -1,6 +1,7 @@
 // The messages between two daemons during a handover. The daemons may be of different versions: each ignores messages that it
 // does not know.
 import type { PassedStream } from "../../gateway/front/http/passed-connections.ts";
+import type { ClientMessage } from "../../gateway/front/session/neighbours.ts";
 import type { StateKey } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { HandedListener } from "../../gateway/serving/gateway-contract.ts";
 import type { BegunSession } from "./handed-sessions.ts";
@@ -11,24 +12,18 @@ export interface LateSession extends BegunSession {
 }
 
 /**
- * Messages about a client's request whose call waits in the other daemon. `n`: the request's number, chosen
- * by the daemon that passes it. Requests and answers are JSON texts within JSON, so that large numbers keep
+ * What a client has sent to one daemon about a call in flight in another. `n`: the number of a request whose call waits in
+ * the other daemon, chosen by the daemon that passes it. Requests and answers are JSON texts within JSON, so that large numbers keep
  * all digits.
  */
 export type PassedMessage =
+  | ({ readonly say: "words" } & ClientMessage)
   | { readonly say: "request"; readonly n: number; readonly request: string }
   /** The client of request `n` has disconnected. */
   | { readonly say: "gone"; readonly n: number }
   /** A notification for the client of request `n`, sent to the daemon that passed the request. */
   | { readonly say: "notice"; readonly n: number; readonly json: string }
   | { readonly say: "answer"; readonly n: number; readonly reply: string };
-
-/** A client's JSON-RPC message to the new daemon about a request in flight in the old one. */
-export interface ClientMessage {
-  /** Hash of the client's session. */
-  readonly hash: string;
-  readonly text: string;
-}
 
 export type MessageFromOld =
   /**
@@ -65,7 +60,6 @@ export type MessageFromNew =
   | { readonly say: "stopped" }
   /** The sender ends because its own successor is in charge. */
   | { readonly say: "moved_on" }
-  | ({ readonly say: "words" } & ClientMessage)
   | { readonly say: "kept"; readonly n: number }
   | PassedMessage;
 

@@ -2,13 +2,12 @@
 // The home is also free if the old daemon ends.
 import type { PassedStream } from "../../gateway/front/http/passed-connections.ts";
 import type { Kept } from "../../gateway/front/session/session-file.ts";
-import type { OtherDaemon, StateKey, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
+import type { StateKey } from "../../gateway/front/suspended/suspended-calls.ts";
 import type { HandedListener } from "../../gateway/serving/gateway-contract.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { groupsGone } from "../../runtime/process/process-identity.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 import {
-  type ClientMessage,
   type LateSession,
   type MessageFromNew,
   type MessageFromOld,
@@ -16,14 +15,7 @@ import {
   NEEDED_MARK,
   SUCCESSOR_MARK,
 } from "./link-messages.ts";
-import { PassedRequests } from "./passed-requests.ts";
-
-/**
- * Limits for clients' messages about calls that the old daemon finishes. Messages beyond the number, or of a
- * greater length, are dropped.
- */
-const MOST_CLIENT_MESSAGES = 256;
-const LONGEST_CLIENT_MESSAGE = 4 * 1024 * 1024;
+import { Neighbour, type OwnCalls } from "./neighbour.ts";
 
 export type Predecessor = NonNullable<ReturnType<typeof findPredecessor>>;
 
@@ -49,14 +41,13 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
   const sessions = Promise.withResolvers<SessionsOfOld>();
   const connections = Promise.withResolvers<(handle: object, stream: PassedStream | null) => void>();
   let once: readonly number[] = [];
-  let unsentMessages = 0;
   const say = (message: MessageFromNew): Promise<void> =>
     new Promise((resolve) => {
       if (!self.connected) resolve();
       else self.send?.(message, undefined, undefined, () => resolve());
     });
   let states: StateKey | null = null;
-  let passed: PassedRequests | null = null;
+  let neighbour: Neighbour | null = null;
   const end = (): void => {
     once = [];
     ended.resolve();
@@ -80,7 +71,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
       const stream = message.say === "stream" ? message.stream : null;
       if (isHandle) void connections.promise.then((take) => take(handle, stream));
       void say({ say: "kept", n: message.n });
-    } else passed?.hear(message);
+    } else neighbour?.hear(message);
   };
   self.on("message", (message, handle) => {
     if (messageKind(message) !== undefined) hear(message as MessageFromOld, handle);
@@ -90,7 +81,7 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     gone.resolve();
     // If the old daemon has crashed, the warden ends its backends, which takes a moment.
     void groupsGone(once, clock).then(end);
-    passed?.over();
+    neighbour?.over();
   });
   return {
     /**
@@ -123,17 +114,6 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
      */
     movedOn: (): void => void say({ say: "moved_on" }),
     /**
-     * Passes a client's message about a call in flight to the old daemon; drops it if that daemon has ended.
-     */
-    passBack({ hash, text }: ClientMessage): void {
-      const isTooMuch = unsentMessages >= MOST_CLIENT_MESSAGES || text.length > LONGEST_CLIENT_MESSAGE;
-      if (!self.connected || isTooMuch) return;
-      unsentMessages += 1;
-      void say({ say: "words", hash, text }).then(() => {
-        unsentMessages -= 1;
-      });
-    },
-    /**
      * Reports that this daemon is in charge and listens. If `connections` is true, the old daemon passes its
      * idle connections.
      */
@@ -155,14 +135,14 @@ export function findPredecessor(self: NodeJS.Process, clock: Clock) {
     get states(): StateKey | null {
       return states;
     },
-    /** Connects the waiting calls of both daemons, in both directions. To be called once. */
-    passing(suspended: SuspendedCalls): OtherDaemon {
-      passed = new PassedRequests(suspended, (message) => {
+    /** Joins the calls in flight of both daemons. To be called once. */
+    join(own: OwnCalls): Neighbour {
+      neighbour = new Neighbour(own, (message, onSent) => {
         if (!self.connected) return false;
-        void say(message);
+        void say(message).then(onSent);
         return true;
       });
-      return passed;
+      return neighbour;
     },
   };
 }

@@ -1,14 +1,13 @@
 // The old daemon's side of a handover: the successor's process, and the messages to it.
 import { type ChildProcess, spawn } from "node:child_process";
 import type { PassedStream, PassedTo } from "../../gateway/front/http/passed-connections.ts";
-import type { OtherDaemon, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import { unlessAborted } from "../../runtime/abort.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import type { ServiceKeeper } from "../../runtime/process/service-keeper.ts";
 import { type Clock, resultWithin, settledWithin } from "../../runtime/time/clock.ts";
-import type { ClientMessage, LateSession, MessageFromNew, MessageFromOld } from "./link-messages.ts";
+import type { LateSession, MessageFromNew, MessageFromOld } from "./link-messages.ts";
 import { messageKind, NEEDED_MARK, SUCCESSOR_MARK } from "./link-messages.ts";
-import { PassedRequests } from "./passed-requests.ts";
+import { Neighbour, type OwnCalls } from "./neighbour.ts";
 
 export interface SuccessorProgram {
   /** The program, which is looked up again at each start, because an upgrade may have replaced it. */
@@ -27,8 +26,6 @@ const STOP_MS = 10_000;
 
 export class Successor {
   readonly pid: number | null;
-  /** Called with messages that clients send to the successor about requests in flight here. */
-  onClientMessage: (words: ClientMessage) => void = () => {};
   /**
    * True if the whole service ends, because the successor was stopped while it took over, or because the successor's
    * own successor has ended.
@@ -45,7 +42,7 @@ export class Successor {
   /** Called with whether the successor has acknowledged the message of that number, or has ended before. */
   readonly #kept = new Map<number, (isThere: boolean) => void>();
   readonly #saying = new Set<Promise<void>>();
-  #passed: PassedRequests | null = null;
+  #neighbour: Neighbour | null = null;
   #sent = 0;
   #isGone = false;
   #hasMovedOn = false;
@@ -128,7 +125,9 @@ export class Successor {
     // no process has open.
     const message =
       stream === null ? ({ say: "connection", n } as const) : ({ say: "stream", n, stream } as const);
-    const isSaid = this.#say(message, handle, () => resolve("here"));
+    const isSaid = this.#say(message, handle, (error) => {
+      if (error !== null) resolve("here");
+    });
     if (!isSaid) resolve("here");
     const isSettled = await settledWithin(clock, PASS_MS, promise);
     this.#kept.delete(n);
@@ -144,10 +143,10 @@ export class Successor {
     this.#say({ say: "ended" });
   }
 
-  /** Connects the waiting calls of both daemons, in both directions. To be called once. */
-  passing(suspended: SuspendedCalls): OtherDaemon {
-    this.#passed = new PassedRequests(suspended, (message) => this.#say(message));
-    return this.#passed;
+  /** Joins the calls in flight of both daemons. To be called once. */
+  join(own: OwnCalls): Neighbour {
+    this.#neighbour = new Neighbour(own, (message, onSent) => this.#say(message, undefined, onSent));
+    return this.#neighbour;
   }
 
   /** Resolves when all messages are sent, or the successor has ended. */
@@ -178,14 +177,14 @@ export class Successor {
     this.#child.unref();
   }
 
-  /** Sends a message; false if the successor has ended. `onUnsent` is called if sending fails later. */
-  #say(message: MessageFromOld, handle?: unknown, onUnsent?: () => void): boolean {
+  /** Sends a message; false if the successor has ended. `onSent` is called when it is written, or with why not. */
+  #say(message: MessageFromOld, handle?: unknown, onSent?: (error: Error | null) => void): boolean {
     if (!this.#child.connected) return false;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#saying.add(promise);
     void promise.then(() => this.#saying.delete(promise));
     this.#child.send(message, handle as never, (error) => {
-      if (error !== null) onUnsent?.();
+      onSent?.(error);
       resolve();
     });
     return true;
@@ -200,18 +199,17 @@ export class Successor {
       this.#taken.resolve(true);
     } else if (message.say === "stopped") this.wasStopped = true;
     else if (message.say === "moved_on") this.#hasMovedOn = true;
-    else if (message.say === "words") this.onClientMessage(message);
     else if (message.say === "kept") {
       this.#kept.get(message.n)?.(true);
       this.#kept.delete(message.n);
-    } else this.#passed?.hear(message);
+    } else this.#neighbour?.hear(message);
   }
 
   #gone(why: string): void {
     this.#isGone = true;
     this.#ready.reject(refused(why, null));
     this.#taken.resolve(false);
-    this.#passed?.over();
+    this.#neighbour?.over();
     for (const resolve of this.#kept.values()) resolve(false);
     this.#kept.clear();
     this.#exited.resolve();

@@ -9,8 +9,8 @@ import type { ListStore } from "../backends/remembered/remembered-lists.ts";
 import type { SignInHome } from "../backends/server-sign-in/sign-ins.ts";
 import type { LookAtPlaces } from "../folders/folder-gate.ts";
 import type { SessionPeers } from "../front/http/forwarding.ts";
+import type { Neighbours } from "../front/session/neighbours.ts";
 import type { SessionFile } from "../front/session/session-file.ts";
-import type { PassBack } from "../front/session/session-store.ts";
 import type { SuspendedCalls } from "../front/suspended/suspended-calls.ts";
 import type { PinStore } from "../pins/pin-store.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
@@ -73,8 +73,8 @@ export interface GatewayOptions extends BackendTools {
    * continue them.
    */
   readonly suspended?: SuspendedCalls;
-  /** Gets a client's message about a call that this process does not know, because the previous daemon may know it. */
-  readonly passBack?: PassBack;
+  /** The daemons before and after this one. */
+  readonly neighbours?: Neighbours;
   /** Resolves when the previous daemon has ended; absent: there was none. */
   readonly previousGone?: Promise<void>;
   /** False while another process rotates the audit's file. Default: true. */

@@ -147,7 +147,7 @@ export class Gateway implements AsyncDisposable {
       gateway: this.#front,
       modern: this.#modern,
       file: options.sessions,
-      passBack: options.passBack,
+      neighbours: options.neighbours,
       previousGone: options.previousGone,
       peers: options.peers,
       clock,

@@ -11,8 +11,9 @@ import { type Charge, Handover } from "../../../src/daemon/handover/hand-over.ts
 import { handedSessions } from "../../../src/daemon/handover/handed-sessions.ts";
 import { createHanding, type HandingGateway } from "../../../src/daemon/handover/handing.ts";
 import { Successor } from "../../../src/daemon/handover/successor.ts";
+import { Neighbours } from "../../../src/gateway/front/session/neighbours.ts";
 import { SessionLines } from "../../../src/gateway/front/session/session-file.ts";
-import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
+import { type OtherDaemon, SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
 import { whenAborted } from "../../../src/runtime/abort.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { groupsGone } from "../../../src/runtime/process/process-identity.ts";
@@ -58,10 +59,15 @@ async function setUp(t: TestContext, { ends = "1", args = [PROGRAM], clock, ...m
     listener: () => null,
     lateSessions: () => sessions.late,
     states: () => ({ key: "", generation: 0 }),
-    link: ({ pid }) => void linked.push(pid),
+    link(next) {
+      linked.push(next.pid);
+      next.join({
+        suspended: new SuspendedCalls(systemClock),
+        deliver: (message) => void heard.push(message),
+      });
+    },
     endedSessions: () => sessions.ended,
     runOnce: () => [],
-    deliver: (words) => void heard.push(words),
     async giveUp() {
       steps.push("give up");
       await sessions.handTo({
@@ -331,6 +337,7 @@ async function setUpHanding(
       writes: { changes: 0 },
       sessions,
       suspended: new SuspendedCalls(clock),
+      neighbours: new Neighbours<OtherDaemon>(),
     },
     elsewhere: before === undefined ? undefined : { gone: before, ended: before, once: [] },
     ...parts,

@@ -115,8 +115,9 @@ test("B11 every session and connection that the old daemon passes is acknowledge
 });
 
 test("B11 E4 clients' messages for an old daemon that does not read are dropped beyond 256, and long ones at once", async () => {
-  const { self, old, said, arrive } = setUp();
-  const pass = (text: string): void => old.passBack({ hash: "h", text });
+  const { self, old, said, arrive, clock } = setUp();
+  const joined = old.join({ suspended: new SuspendedCalls(clock), deliver() {} });
+  const pass = (text: string): void => joined.send({ hash: "h", text });
   pass("x".repeat(4 * 1024 * 1024 + 1));
   assert.equal(said.length, 0);
   for (let count = 0; count < 300; count += 1) pass("x");
@@ -153,7 +154,7 @@ test("B11 a daemon in charge does not live on for the old one's sake", () => {
 
 test("B11 D2 what waits in an old daemon that has gone is answered, and asked for no more", () => {
   const { self, old, clock } = setUp();
-  const passing = old.passing(new SuspendedCalls(clock));
+  const passing = old.join({ suspended: new SuspendedCalls(clock), deliver() {} });
   const replies: unknown[] = [];
   const outlet = { congested: null, send: () => true, answer: (id: unknown) => void replies.push(id) };
   const request = { id: 7 };

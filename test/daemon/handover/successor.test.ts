@@ -71,7 +71,7 @@ test("B11 whoever waits for a next daemon that ends waits no more", async (t) =>
   const next = start(t, 'process.on("message", ({ say }) => say === "session" && process.exit(1))');
   const answered: unknown[] = [];
   const outlet = { congested: null, send: () => true, answer: (id: unknown) => void answered.push(id) };
-  const passing = next.passing(new SuspendedCalls(systemClock));
+  const passing = next.join({ suspended: new SuspendedCalls(systemClock), deliver() {} });
   assert.notEqual(passing.resume({ id: 7 } as never, outlet as never), null);
   await next.keep({ hash: hashOf(1), record: recordOf(1) });
   assert.deepEqual(answered, [7]);
@@ -123,7 +123,7 @@ test("B11 a next daemon that does not stop within 10 s is killed", async (t) => 
 
 test("B11 a connection stays here when the next daemon hears nothing any more", async (t) => {
   const next = start(t, "process.disconnect(); setInterval(() => {}, 1_000)");
-  const passing = next.passing(new SuspendedCalls(systemClock));
+  const passing = next.join({ suspended: new SuspendedCalls(systemClock), deliver() {} });
   const outlet = { congested: null, send: () => true, answer: () => {} };
   await eventually(() => passing.resume({ id: 7 } as never, outlet as never) === null);
   assert.equal(await next.pass({}, createManualClock()), "here");

@@ -17,6 +17,7 @@ import {
   type ValidMessage,
 } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
+import type { ClientMessage, Side } from "../session/neighbours.ts";
 import { NO_OUTLET, responseJson } from "../session/outlet.ts";
 import { KeepAlive } from "../session/paced-writer.ts";
 import type { Session } from "../session/session.ts";
@@ -115,7 +116,6 @@ export class HttpFront implements AsyncDisposable {
   readonly #forwarding: Forwarding;
   readonly #forwarded: ForwardedRequests;
   #stopping: Promise<void> | null = null;
-  #isLeaving = false;
 
   constructor(options: HttpFrontOptions) {
     const { clock } = options;
@@ -164,10 +164,10 @@ export class HttpFront implements AsyncDisposable {
     return this.#forwarded.idle();
   }
 
-  /** Takes a JSON-RPC message that a client has sent to another daemon, about a call in flight here. Never throws. */
-  deliver(hash: string, text: string): void {
+  /** Takes a message that a client has sent to the daemon on that side. Never throws. */
+  deliver(message: ClientMessage, from: Side): void {
     try {
-      this.store.deliver(hash, text);
+      this.store.deliver(message, from);
     } catch (error) {
       this.#options.logger.error("a message was not handled", { error: errorText(error) });
     }
@@ -175,7 +175,7 @@ export class HttpFront implements AsyncDisposable {
 
   /** Ends the streams on which clients listen; clients then open new ones at the next daemon. */
   leave(): void {
-    this.#isLeaving = true;
+    this.#admission.hasHandedOver = true;
     this.store.endStreams();
     this.#forwarding.leave();
   }
@@ -317,7 +317,7 @@ export class HttpFront implements AsyncDisposable {
     if (typeof lastEventId === "string" && this.#resume(visit, session, lastEventId)) return;
     const stream = new SseStream(this.#parts, response, () => session.outletClosed(stream));
     session.listen(stream);
-    if (this.#isLeaving) stream.end();
+    if (this.#admission.hasHandedOver) stream.end();
   }
 
   /** False: `lastEventId` is not an event of an answer. */

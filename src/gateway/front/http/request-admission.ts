@@ -56,6 +56,11 @@ export interface AdmissionOptions {
 }
 
 const UNKNOWN_SESSION = "the session is not known, or has ended; initialize anew";
+/** The session may have begun with the next daemon, to which the client's next connection goes. */
+const HANDED_OVER: Omit<Refusal, "status"> = {
+  message: "the daemon of this connection has handed over to the next one; send this again",
+  headers: { "Retry-After": "1" },
+};
 
 /** A check that returns null or false has already answered the request. */
 export class RequestAdmission {
@@ -64,6 +69,8 @@ export class RequestAdmission {
   readonly #refuse: (exchange: Exchange, refusal: Refusal) => void;
   readonly #refusalFor: ReturnType<typeof createHostGuard>;
   readonly #wrongTokens: WrongTokens;
+  /** The next daemon has taken over; connections that are still here serve one more request each. */
+  hasHandedOver = false;
 
   constructor(
     { gateway, boundHost, clock, publicHost }: AdmissionOptions,
@@ -146,6 +153,10 @@ export class RequestAdmission {
   refuseSession(visit: Visit, found: "foreign" | null): void {
     const { name: principal } = visit.principal;
     const reason = found === null ? UNKNOWN_SESSION : "the session is another principal's";
+    if (this.hasHandedOver) {
+      this.turnAway(visit, { status: 503, reason, principal }, HANDED_OVER);
+      return;
+    }
     const machine = holderOf(sessionId(visit.request) ?? "");
     const message =
       machine === null

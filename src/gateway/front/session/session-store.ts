@@ -8,6 +8,7 @@ import type { GatewayTools } from "../../gateway-tools.ts";
 import type { ListKind } from "../../protocol.ts";
 import type { FrontGateway } from "./front-contract.ts";
 import { readIncoming } from "./incoming.ts";
+import type { ClientMessage, Neighbours, Side } from "./neighbours.ts";
 import { Session, type SessionOptions } from "./session.ts";
 import type { Kept, SessionFile } from "./session-file.ts";
 import {
@@ -29,15 +30,12 @@ const MOST_ENDED = SESSION_LIMIT;
 /** Changes of sessions are saved together after this delay. */
 const SAVE_DELAY_MS = 1_000;
 
-/** Takes a message of a client about a call that is not in flight here. `hash`: SHA-256 of the session id. */
-export type PassBack = (message: { readonly hash: string; readonly text: string }) => void;
-
 export interface StoreOptions extends GatewayTools {
   readonly gateway: FrontGateway;
   /** Absent: sessions end with this process. */
   readonly file?: SessionFile | undefined;
-  /** Passes messages to the previous daemon; absent: there is none. */
-  readonly passBack?: PassBack | undefined;
+  /** The daemons before and after this one; absent: there are none. */
+  readonly neighbours?: Neighbours | undefined;
 }
 
 interface Entry {
@@ -176,24 +174,23 @@ export class SessionStore {
   }
 
   #noteEnded(hash: string): void {
-    const { file, passBack } = this.#options;
+    const { file, neighbours } = this.#options;
     file?.drop(hash, true);
-    if (passBack === undefined) return;
+    if ((neighbours?.previous ?? null) === null) return;
     this.#ended.set(hash, true);
     dropOldest(this.#ended, MOST_ENDED);
   }
 
-  /** Takes a message that the client sent to another daemon, about a call in flight here. */
-  deliver(hash: string, text: string): void {
-    const session = this.#byHash(hash)?.session;
+  /** Takes a message that the client sent to the daemon on that side, about a call that may be in flight here. */
+  deliver(message: ClientMessage, from: Side): void {
+    const session = this.#byHash(message.hash)?.session;
     if (session === undefined) {
-      // The call may be in flight in the previous daemon.
-      this.#options.passBack?.({ hash, text });
+      this.#options.neighbours?.pass(message, from);
       return;
     }
-    void readIncoming(Buffer.from(text), session, (incoming) => {
+    void readIncoming(Buffer.from(message.text), session, (incoming) => {
       if (incoming.kind !== "message" || incoming.message.kind === "request") return;
-      session.handle(incoming.message);
+      session.handle(incoming.message, from);
     });
   }
 
@@ -365,7 +362,7 @@ export class SessionStore {
   }
 
   #add({ isPassing = false, ...options }: NewSession, hash: string, check: string | null): Active {
-    const { gateway, clock, logger, file, passBack } = this.#options;
+    const { gateway, clock, logger, file, neighbours } = this.#options;
     const session = new Session({
       ...options,
       gateway,
@@ -380,7 +377,7 @@ export class SessionStore {
         if (this.size === 0) this.#stopTimers();
       },
       onChanged: () => this.#saveLater(active),
-      onForeign: (text) => passBack?.({ hash, text }),
+      onForeign: (text, from) => neighbours?.pass({ hash, text }, from),
     });
     const nowMs = clock.monotonicMs();
     const active: Active = {

@@ -39,6 +39,7 @@ import {
 } from "../../protocol.ts";
 import { Call, runCall } from "./call.ts";
 import type { FrontGateway, SessionPort } from "./front-contract.ts";
+import type { Side } from "./neighbours.ts";
 import { type CallOutlet, NO_OUTLET, type Outlet, refusalInFlight, responseJson } from "./outlet.ts";
 import { Questions } from "./questions.ts";
 import { MOST_SUBSCRIPTIONS, type SessionRecord } from "./session-record.ts";
@@ -62,8 +63,8 @@ export interface SessionOptions
   readonly onEnded: () => void;
   /** Called when something that is saved has changed. */
   readonly onChanged?: () => void;
-  /** Called with a JSON-RPC message about a question or a call that is not known here. */
-  readonly onForeign?: (text: string) => void;
+  /** Called with a JSON-RPC message about a question or a call that is not known here, and with the side it came from. */
+  readonly onForeign?: (text: string, from: Side | null) => void;
 }
 
 /** A stream on which the client listens outside of calls. */
@@ -204,14 +205,21 @@ export class Session implements SessionPort {
     }
   }
 
-  /** Takes a notification of the client, or its response to a question. */
-  handle(message: Extract<Classified, { readonly kind: "notification" | "response" }>): void {
+  /**
+   * Takes a notification of the client, or its response to a question. `from`: another daemon got it from the client; null:
+   * the client sent it here.
+   */
+  handle(
+    message: Extract<Classified, { readonly kind: "notification" | "response" }>,
+    from: Side | null = null,
+  ): void {
     const { onForeign } = this.#options;
     if (message.kind === "notification") {
       if (this.#handleNotification(message.message) || onForeign === undefined) return;
       const json = jsonOf({ ...message.message });
-      if (json !== null) onForeign(json);
-    } else if (!this.#settle(message.id, message.reply)) onForeign?.(responseJson(message.id, message.reply));
+      if (json !== null) onForeign(json, from);
+    } else if (!this.#settle(message.id, message.reply))
+      onForeign?.(responseJson(message.id, message.reply), from);
   }
 
   /** Returns false if the notification is about a call or a question that is not known here. */

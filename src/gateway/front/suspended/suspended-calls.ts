@@ -23,6 +23,7 @@ import { takesElicitation, URL_ELICITATION_REQUIRED } from "../../protocol.ts";
 import { openSigned, signText } from "../../signed-text.ts";
 import type { CallSuspension, ModernCall, Resumed, Stopping } from "../modern/call.ts";
 import type { ModernRequest } from "../modern/request.ts";
+import { type ClientMessage, Neighbours } from "../session/neighbours.ts";
 import type { CallOutlet } from "../session/outlet.ts";
 import { answerIn, mayAskWithin, missingReply, responsesIn } from "./input-requests.ts";
 import { SUSPENDED_MS, SuspendedCall } from "./suspended-call.ts";
@@ -44,8 +45,9 @@ export interface StateKey {
   readonly generation: number;
 }
 
-/** The previous or the next daemon. The clients of its suspended calls may come to this daemon. */
+/** The previous or the next daemon. The clients of its calls may come to this daemon. */
 export interface OtherDaemon {
+  send(message: ClientMessage): void;
   /**
    * Answers on `outlet`; the caller calls `gone` when the client closes the connection. Returns null if the other
    * daemon has ended.
@@ -56,6 +58,7 @@ export interface OtherDaemon {
 export class SuspendedCalls implements CallSuspension {
   readonly #clock: Clock;
   #key = randomBytes(KEY_BYTES);
+  readonly #neighbours: Neighbours<OtherDaemon>;
   readonly #consents: Consents;
   /** Calls that have asked for input. */
   readonly #byCall = new Map<ModernCall, SuspendedCall>();
@@ -63,13 +66,12 @@ export class SuspendedCalls implements CallSuspension {
   readonly #byId = new Map<string, SuspendedCall>();
   /** The number of handovers before this daemon started. */
   #generation = 0;
-  #previous: OtherDaemon | null = null;
-  #next: OtherDaemon | null = null;
   #ended: string | null = null;
   #none: PromiseWithResolvers<void> | null = null;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, neighbours = new Neighbours<OtherDaemon>()) {
     this.#clock = clock;
+    this.#neighbours = neighbours;
     this.#consents = new Consents(clock);
   }
 
@@ -77,20 +79,11 @@ export class SuspendedCalls implements CallSuspension {
     return { key: this.#key.toString("base64url"), generation: this.#generation };
   }
 
-  /**
-   * Called after a handover from `previous`. Accepts the states that `previous` made, and passes requests for calls
-   * of `previous` to it.
-   */
-  follow({ key, generation }: StateKey, previous: OtherDaemon): void {
+  /** Called after a handover from the previous daemon. Accepts the states that it made. */
+  follow({ key, generation }: StateKey): void {
     const bytes = Buffer.from(key, "base64url");
     if (bytes.length === KEY_BYTES) this.#key = bytes;
     this.#generation = generation + 1;
-    this.#previous = previous;
-  }
-
-  /** Called after a handover to `next`. Requests that still come here for calls of `next` are then passed to it. */
-  handOver(next: OtherDaemon): void {
-    this.#next = next;
   }
 
   get openQuestions(): number {
@@ -245,7 +238,7 @@ export class SuspendedCalls implements CallSuspension {
       return { kind: "refused", reply: stopped.reply };
     }
     if (generation !== this.#generation) {
-      const other = generation < this.#generation ? this.#previous : this.#next;
+      const other = generation < this.#generation ? this.#neighbours.previous : this.#neighbours.next;
       const passed = other?.resume(request, outlet) ?? null;
       return passed === null ? refused() : { kind: "goes_on", gone: passed.gone };
     }

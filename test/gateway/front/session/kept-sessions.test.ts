@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { handedSessions } from "../../../../src/daemon/handover/handed-sessions.ts";
 import { ANONYMOUS, type Principal, principalKey } from "../../../../src/gateway/client-port.ts";
+import { Neighbours } from "../../../../src/gateway/front/session/neighbours.ts";
 import { NO_OUTLET } from "../../../../src/gateway/front/session/outlet.ts";
 import { Session } from "../../../../src/gateway/front/session/session.ts";
 import { type SessionFile, SessionLines } from "../../../../src/gateway/front/session/session-file.ts";
@@ -96,14 +97,18 @@ async function between(t: TestContext) {
   const clock = createManualClock(START_MS);
   const toNext: string[] = [];
   const back: string[] = [];
+  const forth: string[] = [];
   const file = handedSessions(new SessionLines({ path, clock, logger: silentLogger }));
   const gateway = createScriptedGateway();
+  const neighbours = new Neighbours();
+  neighbours.previous = { send: ({ hash, text }) => void back.push(`${hash} ${text}`) };
+  neighbours.next = { send: ({ hash, text }) => void forth.push(`${hash} ${text}`) };
   const store = new SessionStore({
     gateway,
     clock,
     logger: silentLogger,
     file,
-    passBack: ({ hash, text }) => back.push(`${hash} ${text}`),
+    neighbours,
   });
   await store.restore();
   t.after(() => store.end(0, "over"));
@@ -112,6 +117,7 @@ async function between(t: TestContext) {
     gateway,
     file,
     back,
+    forth,
     toNext,
     next: { keep: async () => true, end: (hash: string) => toNext.push(hash) },
   };
@@ -149,11 +155,30 @@ test("B11 sessions between two daemons: one that its client has ended with the d
   assert.deepEqual([used.ended.aborted, store.find("used", ANN)], [true, null]);
 });
 
-test("B11 sessions between two daemons: what its client says of a call in the daemon before gets there, also where it was never here", async (t) => {
-  const { store, back } = await between(t);
+test("B11 sessions between two daemons: what its client says of a call in another daemon goes on the way it came, also where the session was never here", async (t) => {
+  const { store, back, forth } = await between(t);
   await store.adopt(hashOf(1), recordOf(1));
-  store.deliver(hashOf(1), "{}");
-  assert.deepEqual(back, [`${hashOf(1)} {}`]);
+  store.deliver({ hash: hashOf(1), text: "{}" }, "next");
+  assert.deepEqual([back, forth], [[`${hashOf(1)} {}`], []]);
+  store.deliver({ hash: hashOf(1), text: "{}" }, "previous");
+  assert.deepEqual([back.length, forth], [1, [`${hashOf(1)} {}`]]);
+});
+
+test("B11 D2 sessions between two daemons: an answer and a cancellation that belong to no call here go both ways from its client, and on from either side", async (t) => {
+  const { store, back, forth } = await between(t);
+  const session = store.open({ id: "one", principal: ANN, ...CLIENT });
+  const hash = sha256Of("one");
+  const answer = JSON.stringify({ jsonrpc: "2.0", id: "q1", result: {} });
+  const cancel = JSON.stringify({
+    jsonrpc: "2.0",
+    method: "notifications/cancelled",
+    params: { requestId: 7 },
+  });
+  session.handle({ kind: "response", id: "q1", reply: { result: {} } });
+  store.deliver({ hash, text: cancel }, "previous");
+  store.deliver({ hash, text: answer }, "next");
+  assert.deepEqual(back, [`${hash} ${answer}`, `${hash} ${answer}`]);
+  assert.deepEqual(forth, [`${hash} ${answer}`, `${hash} ${cancel}`]);
 });
 
 test("B11 sessions between two daemons: what is passed on of a session here is no request", async (t) => {
@@ -162,7 +187,7 @@ test("B11 sessions between two daemons: what is passed on of a session here is n
   const notified: string[] = [];
   gateway.notified = (_session, method) => void notified.push(method);
   for (const head of [{ id: 1, method: "tools/list" }, { method: "notifications/x" }])
-    store.deliver(sha256Of("one"), JSON.stringify({ jsonrpc: "2.0", ...head }));
+    store.deliver({ hash: sha256Of("one"), text: JSON.stringify({ jsonrpc: "2.0", ...head }) }, "next");
   assert.deepEqual([session.inFlight, notified], [0, ["notifications/x"]]);
 });
 

@@ -4,9 +4,11 @@ import { test } from "node:test";
 import type { PolicyConfig } from "../../../../src/config/snapshot.ts";
 import type { CatalogSource } from "../../../../src/gateway/catalog/catalog.ts";
 import type { ModernCall } from "../../../../src/gateway/front/modern/call.ts";
+import { Neighbours } from "../../../../src/gateway/front/session/neighbours.ts";
 import { GATHER_MS, IDLE_MS } from "../../../../src/gateway/front/suspended/suspended-call.ts";
 import {
   MOST_CONSENTS_OF_ONE,
+  type OtherDaemon,
   STATE_MS,
   SuspendedCalls,
 } from "../../../../src/gateway/front/suspended/suspended-calls.ts";
@@ -68,7 +70,7 @@ for (const [what, reply] of [
     const rig = createSuspendedRig({ clock });
     const state = await agreed(rig, reply);
     const other = new SuspendedCalls(clock);
-    other.follow(rig.suspended.stateKey, { resume: () => null });
+    other.follow(rig.suspended.stateKey);
     const next = createSuspendedRig({ clock, suspended: other });
     assert.equal(await askedAnew(next, state), true, "after a handover");
     assert.equal(await askedAnew(rig, state), false);
@@ -113,22 +115,24 @@ test("E2 consents of all together are bounded: the oldest serves no more", async
 test("D2 between two daemons each call goes on in its own, and what is no key is none", async () => {
   const clock = createManualClock();
   const passed: string[] = [];
-  const daemon = (name: string) => ({
+  const daemon = (name: string): OtherDaemon => ({
+    send() {},
     resume: () => {
       passed.push(name);
       return { gone: () => void passed.push(`${name} gone`) };
     },
   });
   const before = createSuspendedRig({ clock });
-  const here = new SuspendedCalls(clock);
-  here.follow(before.suspended.stateKey, daemon("before"));
+  const neighbours = new Neighbours<OtherDaemon>();
+  const here = new SuspendedCalls(clock, neighbours);
+  here.follow(before.suspended.stateKey);
   const after = createSuspendedRig({ clock });
-  after.suspended.follow(here.stateKey, daemon("here"));
-  here.handOver(daemon("after"));
+  after.suspended.follow(here.stateKey);
+  Object.assign(neighbours, { previous: daemon("before"), next: daemon("after") });
   const rig = createSuspendedRig({ clock, suspended: here });
   for (const other of [before, after]) rig.send({ params: (await parked(other)).retry }).close();
   assert.deepEqual(passed, ["before", "before gone", "after", "after gone"]);
-  here.follow({ key: "AAAA", generation: 0 }, daemon("odd"));
+  here.follow({ key: "AAAA", generation: 0 });
   assert.equal(here.stateKey.key, before.suspended.stateKey.key);
 });
 
@@ -309,7 +313,7 @@ test("D2 a modern backend's state goes out in ours, and comes back to it byte fo
   assert.deepEqual(requests, ASKED);
   assert.ok(!state.includes(STATE));
   const other = new SuspendedCalls(clock);
-  other.follow(rig.suspended.stateKey, { resume: () => null });
+  other.follow(rig.suspended.stateKey);
   const next = createSuspendedRig({ clock, suspended: other });
   for (const one of [rig, next]) {
     const { call } = await one.begin({ params: retryParams(state, { name: { roots: [] } }) });

@@ -3,9 +3,10 @@
 import type { Principal } from "../../../../src/gateway/client-port.ts";
 import { ModernFront } from "../../../../src/gateway/front/modern/modern-front.ts";
 import type { ModernRequest } from "../../../../src/gateway/front/modern/request.ts";
+import { Neighbours } from "../../../../src/gateway/front/session/neighbours.ts";
 import type { CallOutlet } from "../../../../src/gateway/front/session/outlet.ts";
 import { GATHER_MS } from "../../../../src/gateway/front/suspended/suspended-call.ts";
-import { SuspendedCalls } from "../../../../src/gateway/front/suspended/suspended-calls.ts";
+import { type OtherDaemon, SuspendedCalls } from "../../../../src/gateway/front/suspended/suspended-calls.ts";
 import { isError, isJsonObject, type JsonObject, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import type { GatewayRequest } from "../../../../src/gateway/middleware/middleware.ts";
 import { META, MODERN_VERSION } from "../../../../src/gateway/protocol.ts";
@@ -52,7 +53,8 @@ export type SuspendedRig = ReturnType<typeof createSuspendedRig>;
 
 export function createSuspendedRig({
   clock = createManualClock(),
-  suspended = new SuspendedCalls(clock),
+  neighbours = new Neighbours<OtherDaemon>(),
+  suspended = new SuspendedCalls(clock, neighbours),
 } = {}) {
   /** In the order in which they began. */
   const ran: Ran[] = [];
@@ -83,6 +85,7 @@ export function createSuspendedRig({
   };
   return {
     clock,
+    neighbours,
     suspended,
     front,
     gateway,

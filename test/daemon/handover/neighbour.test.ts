@@ -1,12 +1,13 @@
-// Retries whose call waits in the daemon before: two or three daemons' suspended calls, joined by what they say to each other.
+// What a client sends to one daemon for a call in another one: two or three daemons, joined by what they say to each other.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PassedMessage } from "../../../src/daemon/handover/link-messages.ts";
-import { PassedRequests } from "../../../src/daemon/handover/passed-requests.ts";
+import { Neighbour, type OwnCalls } from "../../../src/daemon/handover/neighbour.ts";
+import { Neighbours, type Side } from "../../../src/gateway/front/session/neighbours.ts";
 import type { CallOutlet } from "../../../src/gateway/front/session/outlet.ts";
 import { GATHER_MS } from "../../../src/gateway/front/suspended/suspended-call.ts";
-import { SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
+import type { OtherDaemon, SuspendedCalls } from "../../../src/gateway/front/suspended/suspended-calls.ts";
 import { isError } from "../../../src/gateway/json-rpc.ts";
 import { parseExactly } from "../../../src/runtime/text/exact-json.ts";
 import {
@@ -25,32 +26,43 @@ import { createManualClock, settle } from "../../support/manual-clock.ts";
 
 interface Next {
   readonly rig: SuspendedRig;
-  readonly passed: PassedRequests;
+  readonly passed: Neighbour;
   /** The old daemon's end. */
-  readonly back: PassedRequests;
+  readonly back: Neighbour;
   readonly link: { isUp: boolean };
 }
 
-/** The daemon that follows: what they say goes as JSON, as between processes. */
-function follow(old: SuspendedRig): Next {
-  const { clock } = old;
-  const suspended = new SuspendedCalls(clock);
-  const link = { isUp: true };
-  const say = (to: () => PassedRequests) => (message: PassedMessage) => {
+/** Both ends of one channel: what they say goes as JSON, as between processes. */
+function joined(one: OwnCalls, other: OwnCalls, link = { isUp: true }): readonly [Neighbour, Neighbour] {
+  const say = (to: () => Neighbour) => (message: PassedMessage) => {
     if (link.isUp) setImmediate(() => to().hear(JSON.parse(JSON.stringify(message))));
     return link.isUp;
   };
-  const passed: PassedRequests = new PassedRequests(
-    suspended,
-    say(() => back),
+  const first: Neighbour = new Neighbour(
+    one,
+    say(() => second),
   );
-  const back = new PassedRequests(
-    old.suspended,
-    say(() => passed),
+  const second = new Neighbour(
+    other,
+    say(() => first),
   );
-  suspended.follow(old.suspended.stateKey, passed);
-  old.suspended.handOver(back);
-  return { rig: createSuspendedRig({ clock, suspended }), passed, back, link };
+  return [first, second];
+}
+
+/** The daemon that follows. */
+function follow(old: SuspendedRig): Next {
+  const { clock } = old;
+  const rig = createSuspendedRig({ clock });
+  const link = { isUp: true };
+  const [passed, back] = joined(
+    { suspended: rig.suspended, deliver() {} },
+    { suspended: old.suspended, deliver() {} },
+    link,
+  );
+  rig.suspended.follow(old.suspended.stateKey);
+  rig.neighbours.previous = passed;
+  old.neighbours.next = back;
+  return { rig, passed, back, link };
 }
 
 async function parked(rig: SuspendedRig) {
@@ -143,9 +155,42 @@ test("B11 D2 when the next daemon has gone, what its clients had taken up is can
   assert.equal(call.request.signal.aborted, true);
 });
 
+test("B11 D2 what a client says to any of three daemons gets once to each of the others, and back to none", async () => {
+  for (const from of [0, 1, 2]) {
+    const heard: string[] = [];
+    const daemons = [0, 1, 2].map((number) => {
+      const neighbours = new Neighbours<OtherDaemon>();
+      const own = (side: Side): OwnCalls => ({
+        suspended: createSuspendedRig().suspended,
+        // None of them has the call.
+        deliver(message) {
+          heard.push(`${number} ${message.text}`);
+          neighbours.pass(message, side);
+        },
+      });
+      return { neighbours, own };
+    });
+    for (const [index, daemon] of daemons.entries()) {
+      const next = daemons[index + 1];
+      if (next === undefined) continue;
+      const [back, forth] = joined(next.own("previous"), daemon.own("next"));
+      next.neighbours.previous = back;
+      daemon.neighbours.next = forth;
+    }
+    daemons[from]?.neighbours.pass({ hash: "h", text: "said" }, null);
+    await settle();
+    const others = [0, 1, 2].filter((number) => number !== from);
+    assert.deepEqual(
+      heard.toSorted(),
+      others.map((number) => `${number} said`),
+    );
+  }
+});
+
 test("B11 what another version says that is not understood ends nothing", () => {
   const said: PassedMessage[] = [];
-  const passed = new PassedRequests(createSuspendedRig().suspended, (message) => said.push(message) > 0);
+  const own = { suspended: createSuspendedRig().suspended, deliver() {} };
+  const passed = new Neighbour(own, (message) => said.push(message) > 0);
   for (const message of [
     { say: "request", n: 1, request: "no JSON" },
     { say: "request", n: 2 },
@@ -154,7 +199,7 @@ test("B11 what another version says that is not understood ends nothing", () => 
   ]) {
     passed.hear(message as PassedMessage);
   }
-  assertEach(said, ({ say, n }) => [say, n], [
+  assertEach(said, (message) => message.say !== "words" && [message.say, message.n], [
     ["answer", 1],
     ["answer", 2],
   ]);
@@ -170,7 +215,8 @@ function oneEnd() {
     if (request.id === "early") outlet.answer(null, { result: {} });
     return { kind: "goes_on", gone: () => void gone.push("gone") };
   };
-  const end = new PassedRequests({ resume }, (message) => said.push(message) > 0);
+  const own = { suspended: { resume }, deliver() {} };
+  const end = new Neighbour(own, (message) => said.push(message) > 0);
   const request = JSON.stringify({ params: {}, principal: {}, declared: {} });
   return { end, said, gone, outlets, request };
 }

@@ -1,7 +1,8 @@
-// During a handover, passes a client's request to the other daemon if the request's call waits there. Returns that
-// daemon's answer to the client.
+// The other daemon of a handover, at either end of the channel between them. What a client sends here for a call that is in
+// flight there is passed on, and the answer comes back.
 
 import type { ModernRequest } from "../../gateway/front/modern/request.ts";
+import type { ClientMessage } from "../../gateway/front/session/neighbours.ts";
 import type { CallOutlet } from "../../gateway/front/session/outlet.ts";
 import type { OtherDaemon, SuspendedCalls } from "../../gateway/front/suspended/suspended-calls.ts";
 import {
@@ -14,10 +15,27 @@ import {
 import { parseExactly } from "../../runtime/text/exact-json.ts";
 import type { PassedMessage } from "./link-messages.ts";
 
-/** One daemon's end of the link: sends requests to the other daemon, and handles those that come from it. */
-export class PassedRequests implements OtherDaemon {
-  readonly #suspended: Pick<SuspendedCalls, "resume">;
-  readonly #say: (message: PassedMessage) => boolean;
+/**
+ * Bounds of messages on their way to a daemon that does not read. Messages beyond the number, or of a greater length, are
+ * dropped.
+ */
+const MOST_UNSENT = 256;
+const LONGEST_MESSAGE = 4 * 1024 * 1024;
+
+/** Sends a message; `onSent` is called when it is written. False: the other daemon has ended. */
+type Say = (message: PassedMessage, onSent?: () => void) => boolean;
+
+/** What the other daemon may ask of this one. */
+export interface OwnCalls {
+  readonly suspended: Pick<SuspendedCalls, "resume">;
+  /** Takes a message of a client about a call that may be in flight here. */
+  readonly deliver: (message: ClientMessage) => void;
+}
+
+export class Neighbour implements OtherDaemon {
+  readonly #own: OwnCalls;
+  readonly #say: Say;
+  #unsent = 0;
   /** The requests sent and not yet answered, by number. */
   readonly #open = new Map<number, { readonly request: ModernRequest; readonly outlet: CallOutlet }>();
   /**
@@ -27,10 +45,17 @@ export class PassedRequests implements OtherDaemon {
   readonly #taken = new Map<number, () => void>();
   #passed = 0;
 
-  /** `say` sends a message; it returns false if the other daemon has ended. */
-  constructor(suspended: Pick<SuspendedCalls, "resume">, say: (message: PassedMessage) => boolean) {
-    this.#suspended = suspended;
+  constructor(own: OwnCalls, say: Say) {
+    this.#own = own;
     this.#say = say;
+  }
+
+  send({ hash, text }: ClientMessage): void {
+    if (this.#unsent >= MOST_UNSENT || text.length > LONGEST_MESSAGE) return;
+    const isSaid = this.#say({ say: "words", hash, text }, () => {
+      this.#unsent -= 1;
+    });
+    if (isSaid) this.#unsent += 1;
   }
 
   resume(request: ModernRequest, outlet: CallOutlet): { readonly gone: () => void } | null {
@@ -46,6 +71,10 @@ export class PassedRequests implements OtherDaemon {
   }
 
   hear(message: PassedMessage): void {
+    if (message.say === "words") {
+      this.#own.deliver(message);
+      return;
+    }
     const { n } = message;
     if (message.say === "request") this.#take(n, message.request);
     else if (message.say === "gone") {
@@ -84,7 +113,7 @@ export class PassedRequests implements OtherDaemon {
       answer: (_id, reply) => answer(reply ?? errorReply(BACKEND_UNAVAILABLE, "the request was cancelled")),
     };
     const request = requestIn(text);
-    const resumed = request === null ? null : this.#suspended.resume(request, outlet);
+    const resumed = request === null ? null : this.#own.suspended.resume(request, outlet);
     if (resumed?.kind === "goes_on") {
       // `resume` may already have answered the request.
       if (!isAnswered) this.#taken.set(n, resumed.gone);
