@@ -268,6 +268,15 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
   const noteFailure = (error: unknown): void =>
     logger.warn("stop was not clean", { reason: errorText(error) });
   forceSignal.addEventListener("abort", () => service.forceStop(), { once: true });
+  const sockets = createDisposalStack(noteFailure);
+  const logins = sockets.use(
+    createLoginControl({
+      signIn: openBackendSignIn({ home, configPath }),
+      restart: service.control.restart,
+    }),
+  );
+  /** They answer commands; `sockets` closes them. */
+  const servers: { settled(): Promise<unknown> }[] = [];
   const handover = stack.use(
     new Handover({
       program,
@@ -278,8 +287,8 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
           // Sign-ins under way are aborted, because they wait for people.
           logins[Symbol.dispose]();
           // Commands under way end first, so that their callers get answers.
-          const settled = Promise.all([management.settled(), overHttp.settled()]);
-          await settledWithin(clock, COMMANDS_MS, settled);
+          const settled = servers.map((server) => server.settled());
+          await settledWithin(clock, COMMANDS_MS, Promise.all(settled));
           httpApi.handsOver();
           await closeForNext(home, { sockets, stack, clock, noteFailure });
           await service.handing.giveUp(() => handover.successor);
@@ -293,7 +302,8 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       logger,
     }),
   );
-  const sockets = stack.use(createDisposalStack(noteFailure));
+  // Ended before `handover`, so that no command begins another one.
+  stack.use(sockets);
   const mcpSocketPath = await openMcpSocket(home, service, { connections, logger, stack: sockets });
   const timeline = sockets.use(
     await keepTimeline({
@@ -305,12 +315,6 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       status: () => service.control.status(),
       isSeen: service.isSeen,
       minutes: () => service.callMinutes(),
-    }),
-  );
-  const logins = sockets.use(
-    createLoginControl({
-      signIn: openBackendSignIn({ home, configPath }),
-      restart: service.control.restart,
     }),
   );
   const common = {
@@ -342,6 +346,7 @@ async function serve(options: RunOptions, parts: ServeParts): Promise<void> {
       version: packageVersion(),
     }),
   );
+  servers.push(overHttp, management);
   predecessor?.taken(service.handing.listener() !== null);
   stack.use(trimHeapAfterStart(clock));
   sockets.defer(
