@@ -17,6 +17,7 @@ import {
   membersOf,
   withSections,
 } from "./entries.ts";
+import { withLaterKeys } from "./later-keys.ts";
 
 export interface ApprovedEntry {
   /** The entry as it was approved last. */
@@ -109,14 +110,14 @@ function askedMode({ file, running, places }: Pick<HeldInput, "file" | "running"
 }
 
 export function decideHeld(input: HeldInput): Held {
-  const { file, running, blank } = input;
+  const { file, running, blank, places } = input;
   const asked = askedMode(input);
   if (input.approvals === null && asked === "none") {
     return { effective: file, waiting: [], mode: asked, approvals: null };
   }
   const approvals = input.approvals ?? firstApprovals(running ?? file, asked, running === null);
   const mode = stricter(asked, approvals.mode);
-  const guard = { mode, tightens: isAsStrict(asked, approvals.mode), blank };
+  const guard = { mode, tightens: isAsStrict(asked, approvals.mode), blank, places };
   const renamed = renamedEntries(file, approvals, guard);
   const waiting = [...entriesOf(file).values()]
     .filter(({ id }) => !renamed.has(id))
@@ -212,20 +213,24 @@ interface Guard {
   /** The file's mode is at least as strict as the approved one, so the mode itself needs no approval. */
   readonly tightens: boolean;
   readonly blank: MountaineerConfig;
+  readonly places: GuardedPlaces;
 }
 
 /** The parts that differ from the approved form, among those that the mode guards. */
-function differing(
-  { group, name, parts }: Entry,
-  approved: Fields | null,
-  { mode, tightens }: Guard,
-): EntryParts {
-  const were = approved === null ? null : entryOf(group, name, approved).parts;
+function differing(entry: Entry, approved: Fields | null, guard: Guard): EntryParts {
+  const { group, name, parts } = entry;
+  const { mode, tightens } = guard;
+  const were = approved === null ? null : entryOf(group, name, ofToday(approved, entry, guard)).parts;
   const differ = Object.entries(parts).filter(([part, { kind, value }]) => {
     if (!waits(kind, mode) || (kind === "approval" && tightens)) return false;
     return were === null || !isSameMeaning(were[part]?.value, value);
   });
   return Object.fromEntries(differ);
+}
+
+function ofToday(approved: Fields, entry: Entry, { blank, places }: Guard): Fields {
+  const empty = entry.group === "sections" ? entriesOf(blank).get(entry.id)?.whole : undefined;
+  return withLaterKeys(approved, entry, empty ?? {}, places.userHome);
 }
 
 const isSame = (...asked: Parameters<typeof differing>): boolean =>
@@ -255,9 +260,9 @@ function waitingEntry(entry: Entry, known: ApprovedEntry | undefined, guard: Gua
 function runningForm(entry: Entry, known: ApprovedEntry | undefined, guard: Guard): Fields | null {
   const { group, whole, parts } = entry;
   if (known?.state !== "runs") return group === "sections" ? closedForm(entry, guard) : null;
-  // A field of a later version is as in the file, or null if it would need an approval.
+  // A field of a later version without a default is as in the file, or null if it would need an approval.
   const later = Object.entries(whole).map(([name, value]) => [name, name in parts ? null : value] as const);
-  return { ...Object.fromEntries(later), ...known.whole };
+  return { ...Object.fromEntries(later), ...ofToday(known.whole, entry, guard) };
 }
 
 /**

@@ -164,7 +164,7 @@ function partsOf(whole: Fields, kinds: Kinds): EntryParts {
  * Converts a value to plain data, without the revisions of secrets: a new value of a secret needs no
  * approval.
  */
-function plain(value: unknown): EntryValue {
+export function plain(value: unknown): EntryValue {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === "object" && value !== null) {
     const isStamped = isReference(value);

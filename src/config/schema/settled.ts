@@ -99,6 +99,12 @@ export function settled<M extends Members>(
   return settledTable(members, table, userHome) as Settled<M>;
 }
 
+/** The members of an empty table, in the engine's form. */
+export function settledDefaults(members: Members, userHome: string): Readonly<Record<string, unknown>> {
+  const empty = Object.entries(members).map(([name, place]) => [name, place.read(undefined, [], [])]);
+  return { ...settledTable(members, Object.fromEntries(empty), userHome) };
+}
+
 const SERIOUSNESS = ["runs", "approval", "sends", "access", "guards"] as const;
 
 /** null: no kind needs an approval. */

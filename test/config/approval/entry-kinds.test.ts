@@ -1,10 +1,11 @@
 // What each key says that it decides, against what is really held when that key changes.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { decideHeld, waits } from "../../../src/config/approval/decide-held.ts";
-import { entriesOf } from "../../../src/config/approval/entries.ts";
+import { type Approvals, decideHeld, waits } from "../../../src/config/approval/decide-held.ts";
+import { entriesOf, type Fields } from "../../../src/config/approval/entries.ts";
 import { SECTIONS } from "../../../src/config/schema/schema.ts";
 import type { Approval } from "../../../src/config/schema/schema-keys.ts";
+import { settledName } from "../../../src/config/schema/settled.ts";
 import type { ApproveMode } from "../../../src/config/snapshot.ts";
 import { accepted } from "../support.ts";
 import { EVERYTHING as BASE } from "./everything.ts";
@@ -153,6 +154,17 @@ for (const mode of ["none", "commands", "all"] satisfies ApproveMode[]) {
   begun.set(mode, decideHeld({ file: config, running: null, approvals: null, ...GROUND }));
 }
 
+/** The approvals of a version that did not know this key of a section. */
+function beforeKey({ entries, ...approvals }: Approvals, [table]: readonly string[], key: string): Approvals {
+  const without = (one: object): Fields =>
+    JSON.parse(JSON.stringify(one, (name, value) => (name === key ? undefined : value)));
+  const earlier = [...entries].map(([id, { state, whole }]) => {
+    const isOwn = id.split(".")[0] === (table === "server" ? "incoming_auth" : table);
+    return [id, { state, whole: isOwn ? without(whole) : whole }] as const;
+  });
+  return { ...approvals, entries: new Map(earlier) };
+}
+
 for (const section of SECTIONS) {
   for (const key of section.isOpen ? ["any"] : section.keys) {
     const name = section.isOpen ? section.name : `${section.name}.${key}`;
@@ -177,6 +189,14 @@ for (const section of SECTIONS) {
         const { effective: running, approvals } = held;
         const again = decideHeld({ file, running, approvals, ...GROUND });
         assert.deepEqual(again.waiting, held.waiting, mode);
+        const isWritten = new RegExp(`^${key} =`, "m").test(BASE);
+        if (before !== null && !section.isOpen && !isWritten && section.key(key).fallback !== undefined) {
+          const earlier = beforeKey(before, section.pattern, settledName(key, section.key(key)));
+          const upgraded = { running: null, approvals: earlier, ...GROUND };
+          const { config: same } = await accepted(BASE.replace("MODE", mode));
+          assert.deepEqual(decideHeld({ file: same, ...upgraded }), { ...first, approvals: before }, mode);
+          assert.equal(decideHeld({ file, ...upgraded }).waiting.length > 0, shouldWait, mode);
+        }
         // A share of another name is another share: the one that the file no longer has is removed.
         const shares = ran.shares.filter((share) => name !== "shares.name" || share.name !== "OTHER");
         if (shouldWait) assert.deepEqual(entriesOf(running), entriesOf({ ...ran, shares }), mode);
