@@ -49,6 +49,8 @@ interface Held {
 }
 
 const VERSION = 1;
+/** Stands in the file of the key if the key is in the keyring. */
+const IN_KEYRING = '{"key_in":"keyring"}\n';
 const ELSEWHERE = "its key is in a keyring that cannot be asked from here, as without a desktop session";
 
 export function openSealedFile(options: SealedFileOptions) {
@@ -64,14 +66,21 @@ export function openSealedFile(options: SealedFileOptions) {
     if (found.kind === "unanswered") throw unanswered(found.reason, "unlock the keyring, and try again");
     // The key is in a keyring that this process cannot ask. No new key may be made now: processes that can
     // ask the keyring would not use it.
-    if (found.kind === "none" && !found.asked && isKeyElsewhere(await readIfPresent(path))) {
+    if (found.kind === "none" && !found.asked && (await isKeyElsewhere(await readIfPresent(path)))) {
       throw unanswered(
         ELSEWHERE,
-        `run the command in the session that has the keyring; if there is none any more, remove ${path}, and a new file is made`,
+        `run the command in the session that has the keyring; if there is none any more, remove ${path} and ${keyPath}, and a new file is made`,
       );
     }
     return found.kind === "found" ? { key: found.key, place: found.place } : null;
   };
+
+  /**
+   * Whether the key is in a keyring, as the file's header says, or without a file, the note in the place of its key. A
+   * forged header or note only makes the verification fail.
+   */
+  const isKeyElsewhere = async (text: string | null): Promise<boolean> =>
+    text === null ? isThere(keyPath) : jsonObject(text.split("\n", 1)[0] ?? "")?.["key_in"] === "keyring";
 
   const makeKey = async (limits: KeyringLimits): Promise<Held> => {
     const key = process.getBuiltinModule("node:crypto").randomBytes(32).toString("hex");
@@ -105,9 +114,10 @@ export function openSealedFile(options: SealedFileOptions) {
         return isNew ? { state: "never" } : { state: "unverifiable", reason: found.reason, claimed };
       }
       if (found.kind === "none") {
-        if (text === null) return { state: "never" };
-        if (!found.asked && isKeyElsewhere(text))
+        if (!found.asked && (await isKeyElsewhere(text)))
           return { state: "unverifiable", reason: ELSEWHERE, claimed };
+        if (text === null)
+          return (await isThere(keyPath)) ? { state: "missing", note: "" } : { state: "never" };
         return { state: "unsound", reason: "the key that it was sealed with is gone", note: "", claimed };
       }
       held = { key: found.key, place: found.place };
@@ -139,6 +149,9 @@ export function openSealedFile(options: SealedFileOptions) {
         };
         await keepPrivateFile(path, sealed(value, name, next, place), { mode: 0o600, signal: limits.signal });
         held = { key: next, place };
+        // Without the keyring, a file that is removed later must not pass for one that never was.
+        if (place === "keyring" && !(await isThere(keyPath)))
+          await keepPrivateFile(keyPath, IN_KEYRING, { mode: 0o600, signal: limits.signal });
         // The file is valid before its serial number is in the keyring. If the keyring fails here, an older copy of
         // the file is still accepted until the next write.
         if (next.serial !== key.serial) await keys.keep(next, place, limits).catch(() => {});
@@ -186,15 +199,6 @@ function claimedIn(text: string | null): unknown {
   } catch {
     return null;
   }
-}
-
-/**
- * Whether the file's header says that the key is in a keyring. A forged header only makes the verification
- * fail.
- */
-function isKeyElsewhere(text: string | null): boolean {
-  const [header = ""] = (text ?? "").split("\n", 1);
-  return jsonObject(header)?.["key_in"] === "keyring";
 }
 
 function unanswered(reason: string, hint: string): MountaineerError {

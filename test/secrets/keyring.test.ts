@@ -258,18 +258,22 @@ rm "$MOUNTAINEER_HOME/approvals.sealed"
 "$@" "$MOUNTAINEER_HOME" read || exit 1
 secret-tool clear application mountaineer home "$MOUNTAINEER_HOME" || exit 1
 "$@" "$MOUNTAINEER_HOME" read || exit 1
+rm "$MOUNTAINEER_HOME/approvals.key"
+"$@" "$MOUNTAINEER_HOME" read || exit 1
 kill $keyring
 exit 0
 `;
 
-test("E2 a sealed file that is removed is known by its key in a real Secret Service, until that is cleared", async (t) => {
+test("E2 a sealed file that is removed is known by its key in a real Secret Service, and by the note in the home once that is cleared", async (t) => {
   const stdout = await inSession(t, SEAL, [process.execPath, join(import.meta.dirname, "programs/seal.ts")]);
   if (stdout === null) return;
-  assert.deepEqual(stdout.trim().split("\n").slice(-5), [
+  assert.deepEqual(stdout.trim().split("\n").slice(-7), [
     'read {"state":"never"} null',
     'write {"state":"sound","value":{"n":1},"note":"commands"} keyring',
+    "approvals.key",
     "approvals.sealed",
     'read {"state":"missing","note":"commands"} keyring',
+    'read {"state":"missing","note":""} null',
     'read {"state":"never"} null',
   ]);
 });

@@ -83,9 +83,31 @@ for (const place of ["keyring", "file"] as const) {
     await Promise.all(left.map((path) => writeFile(path, "")));
     await file.write({}, LIMITS, { note: "commands", advances: false });
     const swept = (await readdir(home)).filter((name) => name.endsWith(".tmp"));
-    assert.equal(swept.length, place === "file" ? 0 : 1, "a keyring's key has no file to sweep");
+    assert.deepEqual(swept, []);
     await rm(file.path);
     assert.deepEqual(await opened().read(LIMITS), { state: "missing", note: "commands" });
+    if (place === "keyring") {
+      const without = openSealedFile({
+        ...{ home, name: "approvals" },
+        clock: systemClock,
+        environment: {},
+        keyring: null,
+      });
+      assert.equal((await without.read(LIMITS)).state, "unverifiable", "where no keyring can be asked");
+      await assert.rejects(without.write({}, LIMITS), { code: "secret_unavailable" });
+      const emptied = openSealedFile({
+        home,
+        name: "approvals",
+        clock: systemClock,
+        environment,
+        keyring: memoryKeyring(),
+      });
+      assert.deepEqual(
+        await emptied.read(LIMITS),
+        { state: "missing", note: "" },
+        "where the keyring has lost the key",
+      );
+    }
     await opened().write({ back: true }, LIMITS);
     assert.equal((await opened().read(LIMITS)).state, "sound");
   });
@@ -120,7 +142,7 @@ test("E2 with the key in the keyring, neither a key file nor a locked keyring ma
     environment: {},
     keyring: null,
   });
-  await rm(join(home, "approvals.sealed"));
+  await Promise.all(["sealed", "key"].map((end) => rm(join(home, `approvals.${end}`))));
   await forger.write({ n: 666 }, LIMITS);
   assert.equal((await opened().read(LIMITS)).state, "unsound");
   keyring.lockedBecause = "it is locked";
@@ -177,7 +199,7 @@ test("E2 a key is kept before the first file that it seals, and a disk that take
   };
   const file = opened();
   await file.write({ n: 1 }, LIMITS);
-  assert.deepEqual(filesAtEachKey, [[], ["approvals.sealed"]]);
+  assert.deepEqual(filesAtEachKey, [[], ["approvals.key", "approvals.sealed"]]);
   await rm(file.path);
   await mkdir(file.path);
   const message = /approvals\.sealed cannot be written: E/;
