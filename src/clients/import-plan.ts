@@ -1,5 +1,6 @@
 // Decides which servers of clients' files become backends: each once, under an unused name.
 import { isDeepStrictEqual } from "node:util";
+import { type ConfigTable, isTableValue } from "../config/edit/edit-value.ts";
 import { storedNamesIn } from "../config/secret-names.ts";
 import { objectOf } from "../runtime/text/json-object.ts";
 import { SECRET_NAME_FORM } from "../runtime/text/name-forms.ts";
@@ -34,34 +35,55 @@ interface ImportPlan {
 
 /**
  * Plans which servers of the files to import, without entries that start Mountaineer. `backends`: the configuration's
- * tables of backends, by name.
+ * tables of backends, by name. `common`: the variables that every backend has already.
  */
 export function planImport(
   files: readonly FoundFile[],
   backends: Readonly<Record<string, unknown>>,
+  common: Readonly<Record<string, unknown>> = {},
 ): ImportPlan {
   const added: PlannedBackend[] = [];
   const present: string[] = [];
   const unsure: string[] = [];
   const taken = new Map<string, KnownServer>(
-    Object.entries(backends).map(([name, table]) => [name, { name, table: objectOf(table), secrets: null }]),
+    Object.entries(backends).map(([name, table]) => [
+      name,
+      { name, table: withVariables(objectOf(table), common), secrets: null },
+    ]),
   );
   for (const { title, servers } of files) {
     for (const server of servers) {
       const { command, args = [] } = server.table;
       if (isOwnEntry(command, Array.isArray(args) ? args : [])) continue;
-      const twin = [...taken].find(([, known]) => isSameServer(known, server, title));
+      const whole = { ...server, table: withVariables(server.table, common) };
+      const twin = [...taken].find(([, known]) => isSameServer(known, whole, title));
       if (twin !== undefined) {
         present.push(twin[0]);
         if (twin[1].secrets === null && server.secrets.size > 0) unsure.push(twin[0]);
         continue;
       }
       const name = freeName(server.name, title, taken);
-      taken.set(name, server);
-      added.push({ ...server, name, title });
+      taken.set(name, whole);
+      added.push({ ...server, table: withoutVariables(server.table, common), name, title });
     }
   }
   return { added, present: [...new Set(present)], unsure: [...new Set(unsure)] };
+}
+
+/** The table of a program with the variables that it has in common with the others; its own ones win. */
+function withVariables(
+  table: Readonly<Record<string, unknown>>,
+  common: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  return table["command"] === undefined ? table : { ...table, env: { ...common, ...objectOf(table["env"]) } };
+}
+
+/** The table without those of its variables that every backend has with the same value. */
+function withoutVariables(table: ConfigTable, common: Readonly<Record<string, unknown>>): ConfigTable {
+  const { env, ...others } = table;
+  if (env === undefined || !isTableValue(env)) return table;
+  const own = Object.entries(env).filter(([name, value]) => common[name] !== value);
+  return own.length === 0 ? others : { ...others, env: Object.fromEntries(own) };
 }
 
 interface KnownServer {

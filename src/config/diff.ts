@@ -1,5 +1,7 @@
 // The difference between two accepted configurations. A reload changes only what differs.
 import { isDeepStrictEqual } from "node:util";
+import { isSameBackend } from "./backend-defaults.ts";
+import { backendDefaultKeys } from "./schema/backend-defaults-schema.ts";
 import { fleetKeys } from "./schema/fleet-schema.ts";
 import { serverKeys } from "./schema/gateway-schema.ts";
 import { notifyKeys, syncKeys } from "./schema/schema.ts";
@@ -42,6 +44,7 @@ const SETTINGS = {
   notify: notifyKeys,
   server: serverKeys,
   fleet: fleetKeys,
+  backendDefaults: backendDefaultKeys,
 } as const;
 // The assertion holds: the object has no other keys.
 const SETTING_SECTIONS = Object.keys(SETTINGS) as readonly (keyof typeof SETTINGS)[];
@@ -68,19 +71,20 @@ function changedSettings(before: MountaineerConfig, after: MountaineerConfig): s
       if ((was === null) !== (is === null)) return true;
       return !isDeepStrictEqual(was?.[key] ?? null, is?.[key] ?? null);
     });
-    return names.map(([name]) => `${section}.${name}`);
+    return names.map(([name]) => `${snakeCase(section)}.${name}`);
   });
 }
 
 function diffNamed<T extends { readonly name: string }>(
   before: readonly T[],
   after: readonly T[],
+  isEqual: (one: T, other: T) => boolean = isSame,
 ): NamedDiff {
   const old = new Map(before.map((one) => [one.name, one]));
   const names = new Set(after.map(({ name }) => name));
   const changed = after.filter((one) => {
     const was = old.get(one.name);
-    return was !== undefined && !isSame(was, one);
+    return was !== undefined && !isEqual(was, one);
   });
   return {
     added: [...names].filter((name) => !old.has(name)),
@@ -117,7 +121,7 @@ export function diffConfigs(before: MountaineerConfig, after: MountaineerConfig)
   return {
     settings: changedSettings(before, after),
     backends: {
-      ...diffNamed(before.backends, after.backends),
+      ...diffNamed(before.backends, after.backends, isSameBackend),
       reordered: isReordered(namesOf(before.backends), namesOf(after.backends)),
     },
     middleware: changedMiddleware(before, after),

@@ -47,6 +47,12 @@ export function literalValues(connection: Connection): readonly string[] {
   return [...new Set(ofConnection(connection, secretIn).map(({ value }) => value))];
 }
 
+/** The names of the variables whose values are secrets. */
+export function literalVariables(env: Readonly<Record<string, SecretText>>): readonly string[] {
+  const names = ofTexts("env", env, secretIn).map(({ path: [, name = ""] }) => String(name));
+  return [...new Set(names)];
+}
+
 /** The keys of the values that `import` replaced by `(hidden)`. */
 export function keysLeftOut(backend: Named): readonly string[] {
   const isLeftOut: Find = (path, value) => (value.includes(HIDDEN) ? [{ path, value }] : []);

@@ -26,14 +26,15 @@ interface Reach {
   readonly through:
     | { readonly kind: "argument"; readonly index: number }
     | { readonly kind: "cwd" }
-    | { readonly kind: "env"; readonly variable: string };
+    /** `isDefault`: the variable comes from `[backend_defaults]`. */
+    | { readonly kind: "env"; readonly variable: string; readonly isDefault?: true };
   /** The absolute path that the backend gets: a guarded place, a folder above one, or a path inside the home. */
   readonly path: string;
   readonly places: readonly ReachedPlace[];
 }
 
-/** Every program gets these variables, so they give a server no extra reach. */
-const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDIR"]);
+/** Every program gets these variables, so they give a server no extra reach, and their values are no secrets. */
+export const GIVEN_TO_ALL: ReadonlySet<string> = new Set(["HOME", "PATH", "PWD", "TMPDIR"]);
 
 /** Separators of paths within one argument: `--root=/a`, `/a:/data`, `src=/a,dst=/b`, the words of `sh -c`. */
 const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
@@ -44,9 +45,10 @@ const SEPARATORS = /[\s"'`=:,;|&()<>{}[\]]+/;
  * home folder, counts only together with an argument that refers to it (`.`).
  */
 export function backendReach(backend: BackendConfig, places: GuardedPlaces): readonly Reach[] {
-  return routesOf(backend).flatMap(({ connection }, route) =>
-    connectionReach(backend.name, connection, routeKeys(backend, route), places),
-  );
+  return routesOf(backend).flatMap(({ connection }, route) => {
+    const defaults = backend.defaultEnv?.[route] ?? [];
+    return connectionReach(backend.name, connection, routeKeys(backend, route), places, defaults);
+  });
 }
 
 function connectionReach(
@@ -54,6 +56,7 @@ function connectionReach(
   connection: BackendConfig["connection"],
   route: Reach["route"],
   places: GuardedPlaces,
+  defaults: readonly string[],
 ): readonly Reach[] {
   if (connection.type !== "stdio" || connection.sandbox !== undefined) return [];
   const { args, env, cwd } = connection;
@@ -77,7 +80,8 @@ function connectionReach(
   for (const [variable, text] of Object.entries(env)) {
     if (GIVEN_TO_ALL.has(variable)) continue;
     const written = text.map((part) => (typeof part === "string" ? part : referenceText(part))).join("");
-    look({ kind: "env", variable }, pathsIn(written, null, places.userHome));
+    const isDefault = defaults.includes(variable) && { isDefault: true as const };
+    look({ kind: "env", variable, ...isDefault }, pathsIn(written, null, places.userHome));
   }
   return found;
 }
@@ -90,16 +94,18 @@ function referenceText(part: SecretReference): string {
   return part.kind === "environment" && part.variable === "HOME" ? "$HOME" : " ";
 }
 
-/** One warning for each enabled backend that reaches a guarded place. */
+/** One warning for each enabled backend that reaches a guarded place, and for each default by which backends do. */
 export function reachWarnings(backends: readonly BackendConfig[], places: GuardedPlaces): ConfigWarning[] {
-  return backends.flatMap((backend) => {
+  const warnings = backends.flatMap((backend) => {
     const [reach] = backend.enabled ? backendReach(backend, places) : [];
     return reach === undefined ? [] : [reachWarning(reach)];
   });
+  return [...new Map(warnings.map((warning) => [warning.path, warning])).values()];
 }
 
 function reachWarning({ backend, route, through, path, places }: Reach): ConfigWarning {
-  const at = ["backends", backend, ...route];
+  const isDefault = through.kind === "env" && through.isDefault === true;
+  const at = isDefault ? ["backend_defaults"] : ["backends", backend, ...route];
   const key =
     through.kind === "argument"
       ? [...at, "args", through.index]
@@ -113,7 +119,7 @@ function reachWarning({ backend, route, through, path, places }: Reach): ConfigW
   const via = places.includes("secrets") ? `through ${path} ` : "";
   return {
     path: pathText(key),
-    text: `${via}the backend can reach Mountaineer's ${what}`,
+    text: `${via}${isDefault ? "every program" : "the backend"} can reach Mountaineer's ${what}`,
     hint: `give it the folders it needs and no more, or a [backends.${backend}.sandbox]; see docs/security.md`,
   };
 }

@@ -32,6 +32,8 @@ export type NameFilter = SettledBackend["filters"]["tools"];
 /** Replaced members of a tool; null: the server's value stays. */
 export type ToolOverride = SettledBackend["toolOverrides"][string];
 export type TrustConfig = SettledFile["trust"];
+/** What backends have in common; null: the built-in value. */
+export type BackendDefaults = SettledFile["backendDefaults"];
 export type ConflictConfig = SettledFile["conflictResolution"];
 export type AuditConfig = Omit<NonNullable<SettledFile["audit"]>, "enabled" | "arguments" | "path"> & {
   readonly path: string;
@@ -144,9 +146,13 @@ export interface BackendRoute {
   readonly connection: StdioConnection | HttpConnection;
 }
 
+/** The keys that a backend may leave to `[backend_defaults]`, besides `env` and `timeouts`. */
+export type DefaultedKey = "instances" | "start" | "stopWhenIdleMs";
+
 /** The keys that `BackendConfig` declares itself, or that are in its `connection`. */
 type BackendKeysElsewhere =
   | keyof SettledBackend["routes"][number]
+  | DefaultedKey
   | "type"
   | "protocol"
   | "routes"
@@ -155,6 +161,8 @@ type BackendKeysElsewhere =
   | "requires";
 
 export type BackendConfig = Omit<SettledBackend, BackendKeysElsewhere> & {
+  readonly [Key in DefaultedKey]: NonNullable<SettledBackend[Key]>;
+} & {
   readonly name: string;
   /** The only connection, or that of the first route. */
   readonly connection: StdioConnection | HttpConnection;
@@ -170,6 +178,10 @@ export type BackendConfig = Omit<SettledBackend, BackendKeysElsewhere> & {
   readonly folders?: readonly string[] | null;
   /** The shares that the backend works on; empty: none. */
   readonly requires: readonly ShareRequirement[];
+  /** The keys that the file gives this backend itself, of those that may come from the defaults; absent: none. */
+  readonly given?: readonly (DefaultedKey | "initMs" | "listMs" | "callMs")[];
+  /** The variables of each route that come from `[backend_defaults]`; absent: none. */
+  readonly defaultEnv?: readonly (readonly string[])[];
 };
 
 /** A backend that the gateway serves, either from the file or from another machine. */
@@ -264,7 +276,7 @@ export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
 
 export type GatewaySections = Omit<
   MountaineerConfig,
-  "global" | "sync" | "notify" | "fleet" | "shares" | "aliases" | "layer"
+  "global" | "sync" | "notify" | "fleet" | "shares" | "aliases" | "layer" | "backendDefaults"
 >;
 
 export interface ConfigWarning {

@@ -466,6 +466,27 @@ http_headers = { "X-Token" = "\${X_TOKEN}", "X-Secret" = "hunter2" }
     assert.deepEqual(plan.unsure, [], "they have no secrets");
   });
 
+  it("F1 a variable that every backend has already makes no other server, and is not written again", async (t) => {
+    const path = join(await temporaryFolder(t), "mcp.json");
+    const env = { SSL_CERT_FILE: "/ours.pem", MODE: "fast" };
+    const mcpServers = {
+      same: { command: "a", env: { SSL_CERT_FILE: "/ours.pem" } },
+      more: { command: "b", env },
+      other: { command: "c", env: { SSL_CERT_FILE: "/theirs.pem" } },
+    };
+    await writeFile(path, JSON.stringify({ mcpServers }));
+    const files = await readFoundFiles([{ path }], OPTIONS, OPTIONS.kept);
+    const plan = planImport(files, { same: { command: "a" } }, { SSL_CERT_FILE: "/ours.pem" });
+    assert.deepEqual(plan.present, ["same"]);
+    assert.deepEqual(
+      plan.added.map(({ name, table }) => [name, table["env"]]),
+      [
+        ["more", { MODE: "fast" }],
+        ["other", { SSL_CERT_FILE: "/theirs.pem" }],
+      ],
+    );
+  });
+
   for (const [what, name, text, expected] of [
     ["half a JSON", "mcp.json", '{"mcpServers": {"a": ', /mcp\.json .* JSON .*: at 1:22, value expected$/],
     ["broken TOML", "config.toml", "[mcp_servers.a\n", /config\.toml .* TOML that can be read: /],

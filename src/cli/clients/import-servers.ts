@@ -152,8 +152,9 @@ async function draftOf(view: ConfigView, files: readonly FoundFile[]) {
   const before = bytes === null ? "" : decodedText(bytes);
   const standing = await parseConfig(Buffer.from(before), path, place);
   if (!standing.ok) throw refusalError(standing.mistakes);
-  const backends = objectOf(objectOf(await textValues(before, format))["backends"]);
-  const { added, present, unsure } = planImport(files, backends);
+  const tables = objectOf(await textValues(before, format));
+  const common = objectOf(objectOf(tables["backend_defaults"])["env"]);
+  const { added, present, unsure } = planImport(files, objectOf(tables["backends"]), common);
   const sound: PlannedBackend[] = [];
   const refused: { name: string; why: string }[] = [];
   for (const one of added) {

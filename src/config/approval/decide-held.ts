@@ -1,11 +1,18 @@
 // Decides which entries of a file wait for a person's approval, and which configuration runs meanwhile: the file, with
 // each waiting entry, whole, in its approved form. Pure.
+import { type DeclaredBackend, declaredOf, isSameBackend, withDefaults } from "../backend-defaults.ts";
 import { backendReach, type GuardedPlaces } from "../reach.ts";
 import type { EntryKind } from "../schema/schema-keys.ts";
 import { mostSerious } from "../schema/settled.ts";
-import { type ApproveMode, MANAGEMENT_DEFAULT, type MountaineerConfig } from "../snapshot.ts";
+import {
+  type ApproveMode,
+  type BackendDefaults,
+  MANAGEMENT_DEFAULT,
+  type MountaineerConfig,
+} from "../snapshot.ts";
 import { BACKEND_ORDER, inOrder, orderOf, orderWith } from "./backend-order.ts";
 import {
+  BACKEND_DEFAULTS,
   type Entry,
   type EntryGroup,
   type EntryParts,
@@ -62,6 +69,8 @@ export interface WaitingEntry extends Omit<Entry, "parts" | "whole"> {
   readonly waiting: Fields;
   /** It was approved before in this form, but a person has switched it off. */
   readonly wasOff?: true;
+  /** For `[backend_defaults]`: the backends that run with other settings once it is approved. */
+  readonly touches?: readonly string[];
 }
 
 export interface HeldInput {
@@ -130,7 +139,14 @@ export function decideHeld(input: HeldInput): Held {
   const entries = approvedAs(entriesOf(effective), before);
   return {
     effective,
-    waiting: [...waiting, ...waitingOrder(unordered, effective)],
+    waiting: [
+      ...waiting.map((entry) =>
+        entry.id === BACKEND_DEFAULTS
+          ? { ...entry, touches: touchedBy(file.backendDefaults, effective) }
+          : entry,
+      ),
+      ...waitingOrder(unordered, effective),
+    ],
     mode,
     approvals: {
       mode,
@@ -142,14 +158,14 @@ export function decideHeld(input: HeldInput): Held {
 
 /**
  * The first approvals of a home. Everything that runs counts as approved; at a start, this is the whole file except
- * the backends, shares and aliases of a fleet's layer, which nobody at this machine has seen. Disabled backends count as
- * switched off by a person.
+ * what a fleet's layer brings of backends, their defaults, shares and aliases, which nobody at this machine has seen.
+ * Disabled backends count as switched off by a person.
  */
 function firstApprovals(running: MountaineerConfig, mode: ApproveMode, isStart: boolean): Approvals {
   const brought = new Set(isStart ? running.layer?.brings : []);
   const on = entriesOf(running);
   const seen = [...entriesOf(withAllOn(running)).values()].filter(
-    ({ id, group }) => group === "sections" || !brought.has(id),
+    ({ id, group }) => !brought.has(id) || (group === "sections" && id !== BACKEND_DEFAULTS),
   );
   const entries = seen.map(({ id, whole }) => [id, { whole, state: on.has(id) ? "runs" : "off" }] as const);
   return { mode, entries: new Map(entries), order: namesOf(running) };
@@ -163,6 +179,14 @@ function placesOf({ entries, order }: Approvals, waiting: readonly WaitingEntry[
 
 function namesOf({ backends }: MountaineerConfig): readonly string[] {
   return backends.map(({ name }) => name);
+}
+
+/** The names of the running backends that run otherwise with these defaults. */
+function touchedBy(defaults: BackendDefaults, { backends }: MountaineerConfig): readonly string[] {
+  const touched = backends.filter(
+    (backend) => backend.enabled && !isSameBackend(backend, withDefaults(declaredOf(backend), defaults)),
+  );
+  return touched.map(({ name }) => name);
 }
 
 /** Returns the waiting entry for the order of backends; empty if the running order is already that of the file. */
@@ -349,10 +373,15 @@ function effectiveConfig(file: MountaineerConfig, waiting: readonly WaitingEntry
   );
   const shares = file.shares.flatMap((share) => formOf("shares", share) ?? []);
   const shareNames = new Set(shares.map(({ name }) => name));
+  const settings = withSections(file, sections);
+  // A backend that was never approved is listed, but disabled.
+  const backendOf = (declared: DeclaredBackend): DeclaredBackend =>
+    formOf("backends", declared) ?? { ...declared, enabled: false };
   return {
-    ...withSections(file, sections),
-    // A backend that was never approved is listed, but disabled.
-    backends: file.backends.map((backend) => formOf("backends", backend) ?? { ...backend, enabled: false }),
+    ...settings,
+    backends: file.backends.map((backend) =>
+      withDefaults(backendOf(declaredOf(backend)), settings.backendDefaults),
+    ),
     shares,
     // If a share waits for approval, the links to it wait, too.
     aliases: file.aliases

@@ -2,7 +2,9 @@
 // a part decides whether a change of it needs an approval. Pure.
 import { isDeepStrictEqual } from "node:util";
 import { isReference } from "../../secrets/reference.ts";
+import { declaredOf } from "../backend-defaults.ts";
 import { isReordered } from "../diff.ts";
+import { backendDefaultKeys } from "../schema/backend-defaults-schema.ts";
 import { backendKeys, serverKeys } from "../schema/gateway-schema.ts";
 import { configFile } from "../schema/schema.ts";
 import type { Approval, EntryKind } from "../schema/schema-keys.ts";
@@ -44,6 +46,9 @@ export interface Entry {
   readonly parts: EntryParts;
 }
 
+/** The id of the section of what backends have in common. */
+export const BACKEND_DEFAULTS = "backend_defaults";
+
 /** The kinds of fields, by name. `partsOf` treats an undeclared field as one that decides what runs. */
 type Kinds = Readonly<Record<string, Approval>>;
 
@@ -57,7 +62,9 @@ const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends", access
 
 const SECTION_KINDS = approvalsIn(configFile.keys);
 /** Sections that are not one entry with one part: each has members, or parts of several kinds. */
-const DIVIDED = ["global", "server", "backends", "incomingAuth", "trust", "shares", "aliases"];
+const DIVIDED = [
+  ...["global", "server", "backends", "backendDefaults", "incomingAuth", "trust", "shares", "aliases"],
+];
 /** Sections of one part. The names are the keys of `MountaineerConfig`. */
 const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(
   (name) => !DIVIDED.includes(name) && SECTION_KINDS[name] !== "free",
@@ -71,6 +78,7 @@ const SECTIONS: Readonly<Record<string, Kinds>> = {
   global: approvalsIn(globalKeys),
   incoming_auth: { ...approvalsIn(serverKeys), incomingAuth: "access", isListed: "free" },
   trust: approvalsIn(trustKeys),
+  [BACKEND_DEFAULTS]: approvalsIn(backendDefaultKeys),
   ...Object.fromEntries(
     WHOLE_SECTIONS.map((key) => [snakeCase(key), { [key]: SECTION_KINDS[key] ?? "runs" }]),
   ),
@@ -78,15 +86,16 @@ const SECTIONS: Readonly<Record<string, Kinds>> = {
 
 /** The entries of a configuration. A backend that is off is none. */
 export function entriesOf(config: MountaineerConfig): ReadonlyMap<string, Entry> {
-  const { backends, shares, aliases, global, incomingAuth, server, trust } = config;
+  const { backends, backendDefaults, shares, aliases, global, incomingAuth, server, trust } = config;
   const isListed = server !== null;
   const entries = [
-    ...backends.filter(({ enabled }) => enabled).map((one) => entryOf("backends", one.name, one)),
+    ...backends.filter(({ enabled }) => enabled).map((one) => entryOf("backends", one.name, declaredOf(one))),
     ...shares.map((one) => entryOf("shares", one.name, one)),
     ...aliases.map((one) => entryOf("aliases", one.name, one)),
     entryOf("sections", "global", global),
     entryOf("sections", "incoming_auth", { ...(server ?? SERVER_DEFAULT), isListed, incomingAuth }),
     entryOf("sections", "trust", trust),
+    entryOf("sections", BACKEND_DEFAULTS, backendDefaults),
     ...WHOLE_SECTIONS.map((key) => entryOf("sections", snakeCase(key), { [key]: config[key] })),
   ];
   return new Map(entries.map((entry) => [entry.id, entry]));
@@ -99,6 +108,7 @@ export function withSections(
 ): MountaineerConfig {
   const sections = entries.map(([id, whole]) => {
     if (id === "global" || id === "trust") return { [id]: whole };
+    if (id === BACKEND_DEFAULTS) return { backendDefaults: whole };
     if (id !== "incoming_auth") return whole;
     const { incomingAuth, isListed, ...server } = whole;
     return { incomingAuth, server: isListed === true ? server : null };

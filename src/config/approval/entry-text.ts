@@ -121,15 +121,27 @@ export function entrySummary(entry: Omit<WaitingEntry, "runs">): string {
   const { group, name, kind, approved, waiting, wasOff = false } = entry;
   const noun = { backends: "backend ", shares: "share ", aliases: "alias ", sections: "" }[group];
   const whose = group === "sections" ? `[${name}]` : `${noun}${name}`;
+  const { touches } = entry;
   const who = wasOff ? `${whose}, which you have switched off,` : whose;
   const ways = connectionsOf(waiting);
   const what = wordsOf(ways);
+  if (touches !== undefined) return `${who} would ${MEANINGS[kind]} in ${serversText(touches)}`;
   if (what === "") return `${who} would ${MEANINGS[kind]}`;
   if (approved === null) return `${who} would ${what}`;
   const before = connectionsOf(approved);
   if (wordsOf(before) !== what) return `${who} would ${what} instead`;
   const others = differingKeys(before, ways);
   return `${who} would ${others === "" ? MEANINGS[kind] : `${what} with another ${others}`}`;
+}
+
+const MOST_NAMED = 5;
+
+function serversText(names: readonly string[]): string {
+  if (names.length === 0) return "no server that runs now";
+  const named = names.slice(0, MOST_NAMED).join(", ");
+  const others = names.length - MOST_NAMED;
+  const end = others > 0 ? ` and ${others} more` : "";
+  return `${names.length} ${names.length === 1 ? "server" : "servers"}: ${named}${end}`;
 }
 
 function connectionsOf({ connection = null, routes = null }: Fields): readonly EntryValue[] {

@@ -21,7 +21,8 @@ export interface ConfigSource {
 }
 
 export type KeyValue =
-  | { readonly source: "file" | "default"; readonly value: ConfigValue }
+  /** `defaults`: from `[backend_defaults]`. */
+  | { readonly source: "file" | "defaults" | "default"; readonly value: ConfigValue }
   /** The key is absent and has no default value; `rule` says in words what applies. */
   | { readonly source: "absent"; readonly rule: string | null };
 
@@ -56,6 +57,31 @@ function settledValue(
   }
 }
 
+/** The keys that mean nothing for a server at an address. */
+const OF_PROGRAMS: ReadonlySet<string> = new Set(["start", "stop_when_idle"]);
+
+/**
+ * The table of `[backend_defaults]` whose keys apply in the table at `at`, which is one of a backend or of its routes;
+ * empty: there is none.
+ */
+function commonAt(file: unknown, at: KeyPath): Readonly<Record<string, unknown>> {
+  const [section, name, ...within] = at;
+  if (section !== "backends" || name === undefined) return {};
+  const isRoute = within[0] === "routes" && within.length > 1;
+  const table = isRoute ? within.slice(2) : within;
+  // Routes have their variables in common, and nothing else.
+  if (isRoute && table[0] !== "env") return {};
+  const common = valueAt(file, ["backend_defaults", ...table]);
+  if (!isTable(common)) return {};
+  const routes = valueAt(file, ["backends", name, "routes"]);
+  const isAlone = isRoute || !Array.isArray(routes);
+  const ways = isAlone ? [valueAt(file, at.slice(0, isRoute ? 4 : 2))] : routes;
+  const runsHere = ways.some((way) => valueAt(way, ["command"]) !== undefined);
+  if (table[0] === "env") return isAlone && runsHere ? common : {};
+  if (runsHere) return common;
+  return Object.fromEntries(Object.entries(common).filter(([key]) => !OF_PROGRAMS.has(key)));
+}
+
 /** The default path of an alias' link, as the file would spell it. */
 function aliasPath(file: unknown, alias: unknown, place: ConfigPlace): string | null {
   const name = valueAt(alias, ["name"]);
@@ -72,11 +98,13 @@ function keyValue(
   place: ConfigPlace,
 ): KeyValue {
   const table = valueAt(file, at);
+  const command = valueAt(table, ["command"]);
+  const shown = (value: ConfigValue): ConfigValue =>
+    shownOfKey(section.keyDoc(key), key, value, command, "log");
   const written = plain(valueAt(table, [key]));
-  if (written !== null) {
-    const command = valueAt(table, ["command"]);
-    return { source: "file", value: shownOfKey(section.keyDoc(key), key, written, command, "log") };
-  }
+  if (written !== null) return { source: "file", value: shown(written) };
+  const common = plain(commonAt(file, at)[key]);
+  if (common !== null) return { source: "defaults", value: shown(common) };
   if (section.isOpen) return { source: "absent", rule: "not set" };
   const { fallback, doc } = section.key(key);
   const value = settledValue(file, section, key, table, place) ?? plain(fallback);
@@ -116,7 +144,8 @@ function pathsOf(file: unknown, { pattern, isOptional, isOpen }: SectionDoc): Ke
       return [[...path, segment]];
     });
   }
-  const isBare = (path: KeyPath): boolean => (valueAt(file, path) ?? null) === null;
+  const isBare = (path: KeyPath): boolean =>
+    (valueAt(file, path) ?? null) === null && !(isOpen && Object.keys(commonAt(file, path)).length > 0);
   return isOptional || isOpen ? paths.filter((path) => !isBare(path)) : paths;
 }
 
@@ -129,7 +158,10 @@ async function blocksOf({ bytes, format, place }: ConfigSource): Promise<Effecti
   const blocks: EffectiveBlock[] = [];
   for (const section of SECTIONS) {
     for (const path of pathsOf(file, section)) {
-      const names = section.isOpen ? tableKeys(valueAt(file, path)) : section.keys;
+      const own = tableKeys(valueAt(file, path));
+      const names = section.isOpen
+        ? [...new Set([...own, ...Object.keys(commonAt(file, path))])]
+        : section.keys;
       const keys = names.map((key) => [key, keyValue(file, path, section, key, place)] as const);
       if (keys.length > 0) blocks.push({ section, path, keys });
     }
@@ -165,7 +197,7 @@ export async function effectiveText(source: ConfigSource): Promise<string> {
       // A `cwd` in the file counts as chosen by a person (see `reach.ts`), so a default `cwd` is only written
       // as a comment.
       const mark = value.source === "default" && key === "cwd" ? "# " : "";
-      const end = value.source === "default" ? "  # default" : "";
+      const end = { file: "", default: "  # default", defaults: "  # from [backend_defaults]" }[value.source];
       return [`${mark}${tomlKey(key)} = ${tomlValue(value.value)}${end}`];
     });
     return `${[blockHeader(block), ...lines].join("\n")}\n`;

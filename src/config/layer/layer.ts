@@ -1,7 +1,8 @@
 // The fleet's layer: the configuration that its machines share, and the keys that it must not have. Pure.
-import { literalSecrets } from "../literal-secrets.ts";
+import { declaredOf } from "../backend-defaults.ts";
+import { literalSecrets, literalVariables } from "../literal-secrets.ts";
 import { asTable, wrong } from "../read/tables.ts";
-import type { BackendConfig } from "../snapshot.ts";
+import type { BackendConfig, BackendDefaults } from "../snapshot.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
 
 /** The largest size of a layer's text, in bytes of UTF-8. */
@@ -79,9 +80,14 @@ function referenceFindings(value: unknown, path: KeyPath): Finding[] {
   return Object.entries(table).flatMap(([key, part]) => referenceFindings(part, [...path, key]));
 }
 
-/** Mistakes of a layer: literal secrets, as far as they can be recognized. */
-export function secretFindings(backends: readonly BackendConfig[]): Finding[] {
-  return literalSecrets(backends).map(({ path }) => secretFinding(path, "what looks like a secret"));
+/** Mistakes of a layer's backends and defaults: literal secrets, as far as they can be recognized. */
+export function secretFindings(
+  backends: readonly BackendConfig[],
+  defaults: BackendDefaults | null,
+): Finding[] {
+  const ofDefaults = literalVariables(defaults?.env ?? {}).map((name) => ["backend_defaults", "env", name]);
+  const ofBackends = literalSecrets(backends.map(declaredOf)).map(({ path }) => path);
+  return [...ofBackends, ...ofDefaults].map((path) => secretFinding(path, "what looks like a secret"));
 }
 
 function secretFinding(path: KeyPath, found: string): Finding {

@@ -42,7 +42,10 @@ export async function parseLayered(
   if (checked.file !== null && checked.findings.length === 0) {
     const engine = engineOf(checked.file, path, place);
     const isOwn = new Set(own.snapshot.config.backends.map(({ name }) => name));
-    const secrets = secretFindings(engine.config.backends.filter(({ name }) => !isOwn.has(name)));
+    const secrets = secretFindings(
+      engine.config.backends.filter(({ name }) => !isOwn.has(name)),
+      merged.placeOf(["backend_defaults", "env"]).of === "layer" ? engine.config.backendDefaults : null,
+    );
     if (secrets.length > 0) return refused(under, secrets);
     const brings = [...merged.sections, ...addedNames(own.snapshot.config, engine.config)];
     const config = { ...engine.config, layer: { revision: layer.revision, brings } };
@@ -77,8 +80,8 @@ export async function layerMistakes(
   const checked = checkTables(under.value, place);
   // Drops mistakes about missing names, because each machine's own file may define them.
   const findings = checked.findings.filter(({ restsOnAbsence }) => restsOnAbsence !== true);
-  const secrets =
-    checked.file === null ? [] : secretFindings(engineOf(checked.file, name, place).config.backends);
+  const layer = checked.file === null ? null : engineOf(checked.file, name, place).config;
+  const secrets = layer === null ? [] : secretFindings(layer.backends, layer.backendDefaults);
   return placeMistakes({ ...under, findings: [...findings, ...secrets] });
 }
 

@@ -5,6 +5,7 @@ import { type Finding, type KeyPath, namesHint, pathText, quoted } from "../valu
 import { isWithin } from "../values/paths.ts";
 import { isLiteral, parseSecretText } from "../values/secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
+import { backendDefaultsFindings } from "./backend-defaults-rules.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";
 import {
   asTable,
@@ -196,6 +197,7 @@ export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
   const backends = asTable(file["backends"]) ?? {};
   return [
     ...backendFindings(backends, place),
+    ...backendDefaultsFindings(file),
     ...orderFindings(listIn(asTable(file["conflict_resolution"]), "order"), backends),
     ...incomingAuthFindings(file, place),
     ...telemetryFindings(file),

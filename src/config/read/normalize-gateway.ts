@@ -1,12 +1,13 @@
 // Normalizes the values of the gateway's sections for the engine, and collects warnings.
 import { join } from "node:path";
+import { type DeclaredBackend, withDefaults } from "../backend-defaults.ts";
 import { BURST_SECONDS, type LimitsConfig, type PrincipalLimits } from "../limits.ts";
+import { literalVariables } from "../literal-secrets.ts";
 import type { ConfigPlace } from "../locate.ts";
 import type { BackendFile, ConfigFile, configFile } from "../schema/schema.ts";
 import type { Settled } from "../schema/settled.ts";
 import type {
   AuditConfig,
-  BackendConfig,
   ConfigWarning,
   HttpConnection,
   IncomingAuthConfig,
@@ -65,7 +66,7 @@ function storedIn(key: string, texts: readonly string[]): Pick<StdioConnection, 
   return references.length === 0 ? {} : { stored: { [key]: references } };
 }
 
-function engineBackend(name: string, backend: SettledBackend, place: ConfigPlace): BackendConfig {
+function declaredBackend(name: string, backend: SettledBackend, place: ConfigPlace): DeclaredBackend {
   const { routes: _routes, timeouts, requires, ...others } = backend;
   // The keys of the connection are split from the backend's own keys.
   const { type, command, args, env, cwd, sandbox, url, headers, auth, protocol, ...own } = others;
@@ -106,7 +107,9 @@ export function gatewayConfig(
   place: ConfigPlace,
 ): Pick<MountaineerConfig, "backends" | "incomingAuth" | "limits" | "audit" | "telemetry" | "groups"> {
   return {
-    backends: Object.entries(file.backends).map(([name, backend]) => engineBackend(name, backend, place)),
+    backends: Object.entries(file.backends).map(([name, backend]) =>
+      withDefaults(declaredBackend(name, backend, place), file.backendDefaults),
+    ),
     incomingAuth: incomingAuthConfig(file.incomingAuth, place),
     limits: limitsConfig(file.limits),
     audit: engineAudit(file.audit, place),
@@ -191,7 +194,12 @@ export function gatewayWarnings(file: ConfigFile): ConfigWarning[] {
       ...secretWarnings(one, place),
     ]);
   });
-  return [...warnings, ...policyWarnings(file), ...limitsWarnings(file.limits)];
+  const ofDefaults = literalVariables(file.backend_defaults.env ?? {}).map((name) => ({
+    path: pathText(["backend_defaults", "env", name]),
+    text: "the value looks like a secret, and every server gets it",
+    hint: "give it to the servers that need it, in `[backends.NAME.env]`, by reference",
+  }));
+  return [...warnings, ...ofDefaults, ...policyWarnings(file), ...limitsWarnings(file.limits)];
 }
 
 /** The user who signs in with the single `token` of `[incoming_auth]`. */

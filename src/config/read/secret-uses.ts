@@ -30,7 +30,8 @@ function keyText(path: Path): string {
 
 /** All uses of secrets, in the order of shares, backends, users, and the rest. */
 export function secretUses(config: MountaineerConfig): readonly SecretUse[] {
-  const { shares, backends, incomingAuth, fleet, ...others } = config;
+  // What the defaults refer to is in the backends that get it.
+  const { shares, backends, backendDefaults: _, incomingAuth, fleet, ...others } = config;
   const users = incomingAuth.type === "anonymous" ? [] : incomingAuth.users;
   return [
     ...shares.flatMap((share) => usesIn(share, () => `share ${share.name}`)),

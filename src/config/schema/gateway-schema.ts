@@ -1,17 +1,14 @@
 // The keys of the gateway's sections: backends, name conflicts, authorization, audit.
-import { VARIABLE_NAME_FORM } from "../../runtime/text/name-forms.ts";
 import { REFERENCE_FORM, STORED_FORM } from "../../secrets/reference.ts";
 import {
   parseHeaderName,
   parsePublishedToolName,
   parseRouteName,
   parseServerToolName,
-  parseVariableName,
   TOOL_NAME_EXPECTED,
 } from "../values/backend-names.ts";
 import {
   isHeaderText,
-  isVariableText,
   parseArgument,
   parseDescription,
   parseProgram,
@@ -21,16 +18,14 @@ import { LISTEN_ADDRESS_EXPECTED, parseAllowedHost, parseListenAddress } from ".
 import { describeKind } from "../values/mistakes.ts";
 import { parseRequirement, REQUIREMENT_EXPECTED } from "../values/requirement.ts";
 import { backendAuthKeys } from "./backend-auth-schema.ts";
-import { publicUrlKey } from "./incoming-auth-schema.ts";
 import {
-  choiceKey,
-  defaulted,
-  numberKey,
-  numberOrOffKey,
-  optional,
-  required,
-  toggleKey,
-} from "./schema-keys.ts";
+  defaultableTimeouts,
+  leftToDefaults,
+  SECRET_EXPECTED,
+  variables,
+} from "./backend-defaults-schema.ts";
+import { publicUrlKey } from "./incoming-auth-schema.ts";
+import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { listOf, named, open, optionalTable, orAbsent, table } from "./tables.ts";
 import { pinKey } from "./trust-schema.ts";
 import { choice, globs, label, list, path, secretText, text, toggle, url } from "./value-types.ts";
@@ -151,8 +146,6 @@ export const serverKeys = {
 
 const BACKEND_TYPES = ["stdio", "streamable-http"] as const;
 
-const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an environment variable and \`\${${STORED_FORM}}\` a secret`;
-
 /** The keys of a filter. Their documentation says that it publishes `what`, and that its patterns match `names`. */
 function filterOf(what: string, names: string, allowed: string, denied: string) {
   return {
@@ -176,32 +169,6 @@ export const filterKeys = {
   prompts: filterOf("prompts", OWN_NAMES, '["review*"]', '["draft_*"]'),
 };
 
-const timeoutsKeys = {
-  init: numberKey("free", {
-    min: 0.1,
-    max: 600,
-    absent: 15,
-    unit: "seconds",
-    meaning:
-      "How long the server may take to answer `initialize`, counted from its first output or from 60 s after its " +
-      "start (`npx` may download it first); for a `url`, from the start.",
-  }),
-  cap_fetch: numberKey("free", {
-    min: 0.1,
-    max: 600,
-    absent: 10,
-    unit: "seconds",
-    meaning: "How long each of its lists may take to read.",
-  }),
-  call: numberKey("free", {
-    min: 0.1,
-    max: 86_400,
-    absent: 60,
-    unit: "seconds",
-    meaning: "How long a call may take; each progress message restarts the time.",
-  }),
-};
-
 export const toolOverrideKeys = {
   name: optional("guards", text("plain", parsePublishedToolName), {
     absent: "as the server says",
@@ -215,12 +182,6 @@ export const toolOverrideKeys = {
     example: '"Finds files by their names."',
   }),
 };
-
-const variableKey = required("runs", secretText(isVariableText, SECRET_EXPECTED), {
-  absent: "none",
-  meaning: `An environment variable of the server, by its name. \`${REFERENCE_FORM}\` anywhere in the text means a variable of the \`mountaineer\` process, \`\${${STORED_FORM}}\` for a secret stored by \`mountaineer secret set\`, \`$\${\` for \`\${\` itself.`,
-  example: `"\${FILES_TOKEN}"`,
-});
 
 const headerKey = required("sends", secretText(isHeaderText, SECRET_EXPECTED), {
   absent: "none",
@@ -264,7 +225,7 @@ interface ConnectionTexts {
 
 function connectionTables({ env, headers, auth, sandbox }: ConnectionTexts) {
   return {
-    env: orAbsent(open(env, parseVariableName, variableKey, { pattern: `^${VARIABLE_NAME_FORM}$` })),
+    env: variables(env),
     headers: orAbsent(open(headers, parseHeaderName, headerKey)),
     auth: orAbsent(table(auth, backendAuthKeys)),
     sandbox: orAbsent(table(sandbox, sandboxKeys)),
@@ -299,26 +260,7 @@ export const backendKeys = {
     meaning: "A heading to list several backends under.",
     example: '"work"',
   }),
-  instances: choiceKey("free", ["shared", "per-client"], "shared", {
-    meaning: "Whether all clients share one instance, or each session gets its own.",
-  }),
-  start: choiceKey("free", ["always", "on-demand"], "always", {
-    meaning:
-      "When the program is started: `always` with the gateway, `on-demand` when a client first needs it. Its lists " +
-      "are remembered, so that clients see its tools before it runs.",
-  }),
-  stop_when_idle: numberOrOffKey(
-    "free",
-    {
-      min: 1,
-      max: 86_400,
-      unit: "seconds",
-      meaning:
-        "Stop the program when no client has used it for so long; the next call starts it again. Only for a server " +
-        "that keeps nothing between calls.",
-    },
-    600,
-  ),
+  ...leftToDefaults,
   folders: optional("access", list(path), {
     type: "list of paths",
     absent: "paths may lie anywhere",
@@ -357,7 +299,7 @@ export const backendKeys = {
       routeKeys,
     ),
   ),
-  timeouts: table("How long the gateway waits for the server.", timeoutsKeys),
+  timeouts: defaultableTimeouts,
   filters: table("What of the server is published.", {
     tools: table("Which of its tools are published.", filterKeys.tools),
     resources: table("Which of its resources are published.", filterKeys.resources),

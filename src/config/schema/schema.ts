@@ -2,6 +2,7 @@
 // editors' JSON Schema follow from it.
 import { parseBackendName } from "../values/backend-names.ts";
 import type { KeyPath } from "../values/mistakes.ts";
+import { backendDefaultKeys } from "./backend-defaults-schema.ts";
 import { groupKeys, optimizerKeys, profileKeys } from "./fewer-tools-schema.ts";
 import { fleetKeys } from "./fleet-schema.ts";
 import { auditKeys, backendKeys, conflictKeys, serverKeys } from "./gateway-schema.ts";
@@ -117,6 +118,10 @@ export const configFile = table("", {
       backendKeys,
     ),
     BACKEND_NAME,
+  ),
+  backend_defaults: optionalTable(
+    "What all backends have in common, wherever a backend does not have the key itself. Every key is optional.",
+    backendDefaultKeys,
   ),
   conflict_resolution: optionalTable(
     "What happens when two backends offer the same name. Every key has a default.",

@@ -24,7 +24,9 @@ function togetherOf({ fleet, global }: MountaineerConfig): Pick<GatewayConfig, "
 }
 
 export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
-  const { server, backends, conflictResolution, incomingAuth, authorization } = config;
+  const { server, conflictResolution, incomingAuth, authorization } = config;
+  // For the gateway it makes no difference whether a setting comes from the file's entry or from the defaults.
+  const backends = config.backends.map(({ given: _, defaultEnv: _names, ...backend }) => backend);
   const { limits, audit, trust, telemetry, optimizer, groups, profiles } = config;
   const access = { incomingAuth, authorization, limits, audit, trust, telemetry };
   const exported = exportsOf(config);

@@ -40,6 +40,8 @@ const CHANGES: Readonly<Record<string, readonly [string, string]>> = {
   "backends.url": ["one.example", "evil.example"],
   "backends.enabled": ["[backends.files]", "[backends.files]\nenabled = false"],
   "backends.env": ['.env]\nany = "1"', '.env]\nany = "2"'],
+  "backend_defaults.env": ['any = "0"', 'any = "2"'],
+  "backend_defaults.instances": ["[backend_defaults]", '[backend_defaults]\ninstances = "per-client"'],
   "backends.headers": ['.headers]\nany = "1"', '.headers]\nany = "2"'],
   "backends.routes.name": ['command = "first"', 'name = "near"\ncommand = "first"'],
   "backends.routes.command": ['"second"', '"evil"'],

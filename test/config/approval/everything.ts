@@ -51,6 +51,9 @@ first = "1"
 url = "https://four.example/mcp"
 [backends.far.routes.auth]
 client_id = "far"
+[backend_defaults]
+[backend_defaults.env]
+any = "0"
 [conflict_resolution]
 [incoming_auth]
 type = "jwt"

@@ -64,7 +64,7 @@ const KEYS: Guards = {
   "sends, address":
     "backends.url backends.auth.client_metadata_url backends.auth.issuer backends.routes.url " +
     "backends.routes.auth.client_metadata_url backends.routes.auth.issuer telemetry.endpoint",
-  "runs, secret text": "backends.env backends.routes.env",
+  "runs, secret text": "backends.env backends.routes.env backend_defaults.env",
   "sends, secret text": "backends.headers backends.routes.headers",
   "access, reference": "incoming_auth.token incoming_auth.users.token",
   "approval, plain": "trust.approve",
@@ -72,7 +72,7 @@ const KEYS: Guards = {
 
 /** Of each entry by its group or section: `connection` is another for a program and for an address. */
 const PARTS: Guards = {
-  runs: "backends.connection backends.later backends.routes incoming_auth.management",
+  runs: "backends.connection backends.later backends.routes backend_defaults.env incoming_auth.management",
   access:
     "backends.folders backends.filters incoming_auth.incomingAuth incoming_auth.host " +
     "incoming_auth.publicUrl conflict_resolution.conflictResolution groups.groups profiles.profiles " +
@@ -94,6 +94,7 @@ const CLOSED = {
     publicUrl: null,
     management: { enabled: null, allowCommands: false, allowedHosts: [] },
   },
+  backend_defaults: { env: null },
   groups: { groups: [] },
   profiles: { profiles: [] },
   audit: { audit: null },

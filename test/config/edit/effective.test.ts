@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { diffConfigs, isEmptyDiff } from "../../../src/config/diff.ts";
 import { effectiveData, effectiveText, getConfigValue } from "../../../src/config/edit/effective.ts";
 import { parseConfigKey } from "../../../src/config/edit/key-path.ts";
 import { ANY_NAME, ANY_PLACE, SECTIONS } from "../../../src/config/schema/schema.ts";
+import type { BackendConfig, MountaineerConfig } from "../../../src/config/snapshot.ts";
 import { accepted, bytes, PLACE } from "../support.ts";
 
 const TEXT = `[global]
@@ -153,7 +155,9 @@ jwks = "https://x/keys?token=hunter2"
 test("all that holds of the gateway is a configuration of the same meaning; what is absent is not shown", async () => {
   const text = GATEWAY.replaceAll("hunter2", "").replace("?api_key=", "");
   const shown = await effectiveText(source(text));
-  assert.deepEqual((await accepted(shown)).config, (await accepted(text)).config);
+  const [after, before] = [(await accepted(shown)).config, (await accepted(text)).config];
+  assert.ok(isEmptyDiff(diffConfigs(before, after)));
+  assert.deepEqual(unmarked(after), unmarked(before));
   const data = await effectiveData(source(text));
   assert.deepEqual(await effectiveData(source(shown)), data);
   assert.deepEqual(Object.keys(data["backends"] ?? {}), ["files", "web", "bare"]);
@@ -161,6 +165,52 @@ test("all that holds of the gateway is a configuration of the same meaning; what
   assert.ok(shown.indexOf("[backends.files.timeouts]") < shown.indexOf("[backends.web]"));
   assert.doesNotMatch(await effectiveText(source(TEXT)), /backends|conflict|auth|audit/);
 });
+
+/** A default that is written out is a backend's own. */
+function unmarked(config: MountaineerConfig) {
+  return { ...config, backends: config.backends.map(({ given: _, ...backend }) => backend) };
+}
+
+test("what a backend has from [backend_defaults] is shown as that, where it applies", async () => {
+  const text = `[backend_defaults]
+env = { A = "\${HOME}", B = "\${HOME}" }
+start = "on-demand"
+timeouts = { call = 5 }
+[backends.files]
+command = "serve"
+env = { B = "\${TMPDIR}" }
+[backends.web]
+url = "https://x/mcp"
+[backends.many]
+[[backends.many.routes]]
+command = "near"
+[[backends.many.routes]]
+url = "https://y/mcp"
+`;
+  assert.deepEqual(await get("backends.files.start", text), { source: "defaults", value: "on-demand" });
+  assert.deepEqual(await get("backends.files.env.A", text), { source: "defaults", value: "${HOME}" });
+  assert.deepEqual(await get("backends.files.env.B", text), { source: "file", value: "${TMPDIR}" });
+  assert.deepEqual(await get("backends.web.start", text), { source: "default", value: "always" });
+  assert.deepEqual(await get("backends.web.timeouts.call", text), { source: "defaults", value: 5 });
+  assert.deepEqual(await get("backends.many.start", text), { source: "defaults", value: "on-demand" });
+  const shown = await effectiveText(source(text));
+  assert.match(
+    shown,
+    /\[backends\.files\.env\]\nB = "\$\{TMPDIR\}"\nA = "\$\{HOME\}" {2}# from \[backend_defaults\]\n/,
+  );
+  assert.match(shown, /\[backends\.many\.routes\.env\]\nA = "\$\{HOME\}" /);
+  assert.doesNotMatch(shown, /\[backends\.(?:web|many)\.env\]/);
+  const alone = text.slice(0, text.indexOf("[backends.many]"));
+  const again = (await accepted(await effectiveText(source(alone)))).config;
+  assert.deepEqual(
+    unmarked(again).backends.map(plainly),
+    unmarked((await accepted(alone)).config).backends.map(plainly),
+  );
+});
+
+function plainly({ defaultEnv: _, ...backend }: Omit<BackendConfig, "given">) {
+  return backend;
+}
 
 test("E5 no key that takes a reference shows what stands in its place", async () => {
   let keys = 0;

@@ -1,5 +1,6 @@
 // Puts secrets into a connection, and computes the key that is equal for equal connections.
 import { literalValues } from "../../../config/literal-secrets.ts";
+import { GIVEN_TO_ALL } from "../../../config/reach.ts";
 import { shownArguments, shownSecretText, shownText } from "../../../config/shown-values.ts";
 import type {
   BackendAuthConfig,
@@ -163,7 +164,8 @@ export function resolveSecrets(
       if (!found.ok) missing.add(found.missing);
       else {
         value += found.value;
-        if (found.value !== "") secrets.add(found.value);
+        const isKnown = part.kind === "environment" && GIVEN_TO_ALL.has(part.variable);
+        if (found.value !== "" && !isKnown) secrets.add(found.value);
       }
     }
     values[name] = value;

@@ -1,0 +1,115 @@
+// The keys that all backends may have in common: those of `[backend_defaults]`, and the same keys of a backend, which may
+// leave them to it.
+import { VARIABLE_NAME_FORM } from "../../runtime/text/name-forms.ts";
+import { REFERENCE_FORM, STORED_FORM } from "../../secrets/reference.ts";
+import { parseVariableName } from "../values/backend-names.ts";
+import { isVariableText } from "../values/backend-values.ts";
+import { choiceKey, type Key, numberKey, numberOrOffKey, required } from "./schema-keys.ts";
+import { type Members, open, optionalTable, orAbsent, table } from "./tables.ts";
+import { secretText } from "./value-types.ts";
+
+export const SECRET_EXPECTED = `a text, in which \`${REFERENCE_FORM}\` names an environment variable and \`\${${STORED_FORM}}\` a secret`;
+
+const variableKey = required("runs", secretText(isVariableText, SECRET_EXPECTED), {
+  absent: "none",
+  meaning: `An environment variable of the server, by its name. \`${REFERENCE_FORM}\` anywhere in the text means a variable of the \`mountaineer\` process, \`\${${STORED_FORM}}\` for a secret stored by \`mountaineer secret set\`, \`$\${\` for \`\${\` itself.`,
+  example: `"\${FILES_TOKEN}"`,
+});
+
+const timeoutsKeys = {
+  init: numberKey("free", {
+    min: 0.1,
+    max: 600,
+    absent: 15,
+    unit: "seconds",
+    meaning:
+      "How long the server may take to answer `initialize`, counted from its first output or from 60 s after its " +
+      "start (`npx` may download it first); for a `url`, from the start.",
+  }),
+  cap_fetch: numberKey("free", {
+    min: 0.1,
+    max: 600,
+    absent: 10,
+    unit: "seconds",
+    meaning: "How long each of its lists may take to read.",
+  }),
+  call: numberKey("free", {
+    min: 0.1,
+    max: 86_400,
+    absent: 60,
+    unit: "seconds",
+    meaning: "How long a call may take; each progress message restarts the time.",
+  }),
+};
+
+const choiceKeys = {
+  instances: choiceKey("free", ["shared", "per-client"], "shared", {
+    meaning: "Whether all clients share one instance, or each session gets its own.",
+  }),
+  start: choiceKey("free", ["always", "on-demand"], "always", {
+    meaning:
+      "When the program is started: `always` with the gateway, `on-demand` when a client first needs it. Its lists " +
+      "are remembered, so that clients see its tools before it runs.",
+  }),
+  stop_when_idle: numberOrOffKey(
+    "free",
+    {
+      min: 1,
+      max: 86_400,
+      unit: "seconds",
+      meaning:
+        "Stop the program when no client has used it for so long; the next call starts it again. Only for a server " +
+        "that keeps nothing between calls.",
+    },
+    600,
+  ),
+};
+
+/** What applies where neither a backend nor `[backend_defaults]` has a key. */
+export const builtInKeys = { ...choiceKeys, timeouts: table("", timeoutsKeys) };
+
+type LeftOut<K> =
+  K extends Key<infer Out, infer Unit extends string | null> ? Key<Out | undefined, Unit> : never;
+
+/** The keys, which are undefined where they are absent. Their documentation still has the default. */
+function leftOut<M extends Readonly<Record<string, Key<unknown>>>>(
+  keys: M,
+): { readonly [Name in keyof M]: LeftOut<M[Name]> } {
+  const entries = Object.entries(keys).map(([name, key]) => {
+    const read: Key<unknown>["read"] = (written, path, issues) =>
+      written === undefined ? undefined : key.read(written, path, issues);
+    return [name, { ...key, read }];
+  });
+  // The assertion holds: only `read` differs, and it returns what the key returns, or undefined.
+  return Object.fromEntries(entries) as { readonly [Name in keyof M]: LeftOut<M[Name]> };
+}
+
+/** The keys of a backend that it may leave to `[backend_defaults]`, besides its timeouts and variables. */
+export const leftToDefaults = leftOut(choiceKeys);
+
+export const defaultableTimeouts = table("How long the gateway waits for the server.", leftOut(timeoutsKeys));
+
+/** A table of variables, in which each key has the same meaning. */
+export function variables(meaning: string, key = variableKey) {
+  return orAbsent(open(meaning, parseVariableName, key, { pattern: `^${VARIABLE_NAME_FORM}$` }));
+}
+
+const commonVariableKey = required(
+  "runs",
+  secretText(isVariableText, `a text, in which \`${REFERENCE_FORM}\` names an environment variable`),
+  {
+    absent: "none",
+    meaning: `An environment variable of every program, by its name. \`${REFERENCE_FORM}\` anywhere in the text means a variable of the \`mountaineer\` process, \`$\${\` stands for \`\${\` itself. Secrets stand in the \`env\` of the backends that need them.`,
+    example: '"/etc/ssl/ours.pem"',
+  },
+);
+
+export const backendDefaultKeys = {
+  ...leftToDefaults,
+  env: variables(
+    "Environment variables of every program, such as `SSL_CERT_FILE` or `PATH`. A backend's own variable of the same " +
+      "name wins.",
+    commonVariableKey,
+  ),
+  timeouts: optionalTable("How long the gateway waits for a server.", leftOut(timeoutsKeys)),
+} satisfies Members;
