@@ -1,5 +1,6 @@
-// Records Home, in Chromium, while a cable of the lab's NAS is pulled and comes back, for the README:
-// bin/with-node scripts/docs/recording.ts (root, what the lab needs, chromium and Debian's webp; about a minute).
+// Records Home, in Chromium, while a cable of the lab's NAS is pulled and comes back, for the README, with three pictures of it for
+// docs/two-cables.md: bin/with-node scripts/docs/recording.ts (root, what the lab needs, chromium and Debian's webp; about a
+// minute). Given a folder, it puts them there.
 import { execFile, spawn } from "node:child_process";
 import { mkdir, truncate, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -15,7 +16,7 @@ import { eventually } from "../../test/support/eventually.ts";
 import { pageLink } from "../../test/web/page-rig.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const IMAGE = join(ROOT, "docs/images/page-recording.webp");
+const IMAGES = process.argv[2] ?? join(ROOT, "docs/images");
 const SIZE = { width: 1000, height: 660 } as const;
 /** Between two pictures, at least. */
 const BEAT_MS = 120;
@@ -78,12 +79,21 @@ async function play(scene: Scene, page: Page): Promise<void> {
   const rate = page.locator(".picture .rate").filter({ hasText: "MB/s" });
   await rate.first().waitFor();
   await pause(2_000);
+  await picture("both");
   const plug = await scene.rig.cut.carrierLost("tb");
   await scene.untilOver("CORE", "fallback");
-  await pause(4_000);
+  await pause(3_000);
+  await picture("pulled");
+  await pause(1_000);
   await plug();
   await scene.untilOver("CORE", "tb");
-  await pause(4_000);
+  await pause(3_000);
+  await picture("back");
+  await pause(1_000);
+
+  async function picture(name: string): Promise<void> {
+    await page.screenshot({ path: join(IMAGES, `two-cables-${name}.png`), animations: "allow" });
+  }
 }
 
 async function filmed(scene: Scene): Promise<readonly Shot[]> {
@@ -124,7 +134,16 @@ async function written(shots: readonly Shot[]): Promise<void> {
     const next = shots[index + 1]?.atMs ?? atMs + 1_500;
     return ["-d", String(Math.round(next - atMs)), file];
   });
-  await promisify(execFile)("img2webp", ["-loop", "0", "-lossless", "-m", "6", ...frames, "-o", IMAGE]);
+  await promisify(execFile)("img2webp", [
+    "-loop",
+    "0",
+    "-lossless",
+    "-m",
+    "6",
+    ...frames,
+    "-o",
+    join(IMAGES, "page-recording.webp"),
+  ]);
 }
 
 /** A program that reads one file from beginning to end, over whichever cable. */

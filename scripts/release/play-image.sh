@@ -49,9 +49,10 @@ mount -t tmpfs none "$work/root/tmp"
 mount -t proc proc "$work/root/proc"
 mount --bind /dev "$work/root/dev"
 mount -o remount,bind,ro "$work/root"
+who=10001
 # In place of this shell, so that a signal meets the program.
 become() {
-  exec chroot --userspec=10001:10001 "$work/root" /usr/bin/env -i HOME=/data MOUNTAINEER_HOME=/data AGENT_TOKEN=a-token-that-is-long-enough \
+  exec chroot --userspec=$who:$who "$work/root" /usr/bin/env -i HOME=/data MOUNTAINEER_HOME=/data AGENT_TOKEN=a-token-that-is-long-enough \
     PATH=/opt/mountaineer/bin:/usr/bin:/bin "$@"
 }
 as_container() { (become "$@"); }
@@ -78,6 +79,11 @@ status() {
 [ "$(status '')" = 401 ] || { echo "without a token: $(status '')" >&2 && exit 1; }
 kill "$daemon"
 wait "$daemon" || { code=$? && cat "$work/log" >&2 && echo "ended with $code" >&2 && exit 1; }
+# A volume of somebody else, as a bind mount is; then as that user, by --user.
+chown -R 1000:1000 "$work/data"
+! as_container mountaineer monitor >"$work/log" 2>&1 && grep -q 'cannot use the folder /data' "$work/log" || { cat "$work/log" >&2 && exit 1; }
+who=1000
+[ "$(as_container mountaineer call echo '{"message": "hello"}')" = hello ] || { echo 'no call as another user' >&2 && exit 1; }
 END
 cp "$here/test/docs/programs/tools-server.mjs" "$work/server.mjs"
 cat >"$work/config.toml" <<'END'

@@ -61,6 +61,12 @@ cp "$folder/site/$(basename "$added")" "$added"
 quietly look
 quietly install
 [ "$(as_person mountaineer --version)" = "$first" ] || fail "says $(as_person mountaineer --version)"
+if [ "$tool" = apt ]; then
+  dpkg --add-architecture i386
+  apt-get update -o quiet=0 -o Dir::Etc::SourceList=/dev/null >"$said" 2>&1
+  ! grep '^[NWE]: ' "$said" >&2 || fail 'with 32-bit packages apt complains'
+  dpkg --remove-architecture i386
+fi
 
 step 'demo'
 quietly as_person mountaineer demo --script --driver local

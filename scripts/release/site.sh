@@ -43,9 +43,10 @@ mv "$site/Release" dists/stable/Release
 createrepo_c --quiet --no-database --general-compress-type gz --revision "$epoch" --set-timestamp-to-revision "$site/dnf"
 
 printf '%s\n' "$MOUNTAINEER_ARCHIVE_KEY" >"$site/key.asc"
-# The key stands in the file, so that one download is all that apt needs.
+# The key stands in the file, so that one download is all that apt needs. Where 32-bit packages are installed, too, apt would say at
+# each update that there are none here.
 {
-  printf 'Types: deb\nURIs: %s/apt\nSuites: stable\nComponents: main\nSigned-By:\n' "$address"
+  printf 'Types: deb\nURIs: %s/apt\nSuites: stable\nComponents: main\nArchitectures-Remove: i386 armhf\nSigned-By:\n' "$address"
   sed 's/^$/./; s/^/ /' "$site/key.asc"
 } >"$site/mountaineer.sources"
 # Packages carry no signature of their own: the signed index has the digest of each.

@@ -97,6 +97,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         await at.terminal.until("next: mountaineer doctor");
         const took = performance.now() - startedAt;
         const said = (await at.terminal.lines()).join("\n");
+        await assertShown("docs/two-cables.md", said);
         assert.match(said, new RegExp(`/Shares/${core}$`, "m"), "it ends with the path");
         assert.doesNotMatch(said, new RegExp(rig.password));
         assert.ok(at.keystrokes() <= 12, `${at.keystrokes()} keystrokes`);
@@ -159,6 +160,27 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
       await assert.rejects(readFile(path.join(home, "config.toml")));
     }));
 });
+
+/** The page's picture of `init` has lines of this terminal alone; numbers in lists and names of shares are this run's. */
+async function assertShown(page: string, said: string): Promise<void> {
+  const text = await readFile(path.resolve(import.meta.dirname, "../..", page), "utf8");
+  const shown = /^\$ mountaineer init\n([\s\S]*?)```/m.exec(text)?.[1] ?? "";
+  const plain = (lines: string) =>
+    lines
+      .trimEnd()
+      .replace(/^ +\d+ {2}/gm, "  # ")
+      .replace(/\b\d$/gm, "#")
+      .replace(/(CORE|MEDIA)-\w+/g, "$1")
+      .replace(/Password for \w+/g, "Password for #")
+      .replace(/(, met on this link| \[.*\]:.*)$/gm, "")
+      .split("\n");
+  const rest = plain(said);
+  for (const line of plain(shown)) {
+    const at = rest.indexOf(line);
+    assert.ok(at >= 0, `${page} shows "${line}", which is not said there:\n${said}`);
+    rest.splice(at, 1);
+  }
+}
 
 /** The number of the newest line of a list that has this text. */
 function numberOf(lines: readonly string[], text: string): string {
