@@ -36,60 +36,57 @@ type Expectation =
 
 const running = (says: RegExp, code = 0): Expectation => ({ on: "running", says, code });
 const alone = (says: RegExp, code = 0): Expectation => ({ on: "alone", says, code });
+const elsewhere = (file: string, ...lines: readonly string[]): Record<string, Expectation> =>
+  Object.fromEntries(lines.map((line) => [line, { elsewhere: file }]));
 const NEEDS_TERMINAL = /terminal/i;
 
 /** In the order in which they are run: later ones may find what earlier ones left. */
 const EXPECTED: Readonly<Record<string, Expectation>> = {
-  "npm ci && npm run demo": { elsewhere: ".ci/run" },
-  "npm ci && npm test": { elsewhere: ".ci/run" },
-  "npm run release -- rehearse": { elsewhere: ".ci/run" },
-  "npm run release -- rehearse --roots": { elsewhere: ".ci/nightly" },
-  "sudo wget -qO /etc/apt/sources.list.d/mountaineer.sources https://OWNER.github.io/NAME/mountaineer.sources":
-    {
-      elsewhere: "scripts/release/root-story.sh",
-    },
-  "sudo apt update && sudo apt install mountaineer": { elsewhere: "scripts/release/root-story.sh" },
-  "sudo curl -fsSLo /etc/yum.repos.d/mountaineer.repo https://OWNER.github.io/NAME/mountaineer.repo": {
-    elsewhere: "scripts/release/root-story.sh",
-  },
-  "sudo dnf install mountaineer": { elsewhere: "scripts/release/root-story.sh" },
-  "docker build -t mountaineer -f Dockerfile --build-arg VERSION=X.Y.Z FOLDER-WITH-THE-DEB": {
-    elsewhere: "scripts/release/play-image.sh",
-  },
-  "docker run -d --name mountaineer --read-only --tmpfs /tmp -v mountaineer:/data -e AGENT_TOKEN -p 127.0.0.1:9000:9000 mountaineer":
-    { elsewhere: "scripts/release/play-image.sh" },
-  "docker exec mountaineer mountaineer status": { elsewhere: "scripts/release/play-image.sh" },
-  'gpg --quick-generate-key "Mountaineer packages <ADDRESS>" ed25519 sign never': {
-    elsewhere: "scripts/release/rehearsal-keys.ts",
-  },
-  "gpg --armor --export-secret-keys ADDRESS > archive-signing-key.asc": {
-    elsewhere: "scripts/release/rehearsal-keys.ts",
-  },
-  "gpg --armor --export ADDRESS > archive-key.asc": { elsewhere: "scripts/release/rehearsal-keys.ts" },
-  "openssl pkeyutl -verify -rawin -pubin -inkey release-key.pem -in SHA256SUMS -sigfile SHA256SUMS.sig": {
-    elsewhere: "scripts/release/check.sh",
-  },
-  "sha256sum --check --ignore-missing SHA256SUMS": { elsewhere: "scripts/release/check.sh" },
+  ...elsewhere(".ci/run", "npm ci && npm run demo", "npm ci && npm test", "npm run release -- rehearse"),
+  ...elsewhere(".ci/nightly", "npm run release -- rehearse --roots"),
+  ...elsewhere(
+    "scripts/release/root-story.sh",
+    "sudo wget -qO /etc/apt/sources.list.d/mountaineer.sources https://OWNER.github.io/NAME/mountaineer.sources",
+    "sudo apt update && sudo apt install mountaineer",
+    "sudo curl -fsSLo /etc/yum.repos.d/mountaineer.repo https://OWNER.github.io/NAME/mountaineer.repo",
+    "sudo dnf install mountaineer",
+  ),
+  ...elsewhere(
+    "scripts/release/play-image.sh",
+    "docker build -t mountaineer -f Dockerfile --build-arg VERSION=X.Y.Z FOLDER-WITH-THE-DEB",
+    "docker run -d --name mountaineer --read-only --tmpfs /tmp -v mountaineer:/data -e AGENT_TOKEN -p 127.0.0.1:9000:9000 mountaineer",
+    "docker exec mountaineer mountaineer status",
+  ),
+  ...elsewhere(
+    "scripts/release/rehearsal-keys.ts",
+    'gpg --quick-generate-key "Mountaineer packages <ADDRESS>" ed25519 sign never',
+    "gpg --armor --export-secret-keys ADDRESS > archive-signing-key.asc",
+    "gpg --armor --export ADDRESS > archive-key.asc",
+    "openssl genpkey -algorithm ed25519 -out signing-key.pem",
+    "openssl pkey -in signing-key.pem -pubout -outform DER | tail -c 32 | openssl base64",
+  ),
+  ...elsewhere(
+    "scripts/release/check.sh",
+    "openssl pkeyutl -verify -rawin -pubin -inkey release-key.pem -in SHA256SUMS -sigfile SHA256SUMS.sig",
+    "sha256sum --check --ignore-missing SHA256SUMS",
+  ),
   // docs/releasing.md lists it as untried.
-  "gh attestation verify mountaineer-VERSION-PLATFORM.run --repo OWNER/NAME": {
-    elsewhere: ".github/workflows/release.yml",
-  },
-  "openssl genpkey -algorithm ed25519 -out signing-key.pem": { elsewhere: "scripts/release/rehearse.ts" },
-  "openssl pkey -in signing-key.pem -pubout -outform DER | tail -c 32 | openssl base64": {
-    elsewhere: "scripts/release/rehearse.ts",
-  },
-  "export MOUNTAINEER_HOME=/tmp/mountaineer-debug MOUNTAINEER_LOG=debug": {
-    elsewhere: "test/docs/debugging.test.ts",
-  },
-  "bin/with-node --inspect src/cli/main.ts monitor": { elsewhere: "test/docs/debugging.test.ts" },
-  'sudo install -d -o "$USER" /srv/shares': { elsewhere: "docs/containers.md" },
-  "echo user_allow_other | sudo tee -a /etc/fuse.conf": {
-    elsewhere: "test/shares/drivers/rclone/names.test.ts",
-  },
-  "kill -USR1 PID": { elsewhere: "test/docs/debugging.test.ts" },
-  "NODE_OPTIONS=--enable-source-maps MOUNTAINEER_DEBUG=1 bin/mountaineer monitor": {
-    elsewhere: "test/docs/debugging.test.ts",
-  },
+  ...elsewhere(
+    ".github/workflows/release.yml",
+    "gh attestation verify mountaineer-VERSION-PLATFORM.run --repo OWNER/NAME",
+  ),
+  ...elsewhere(
+    "test/docs/debugging.test.ts",
+    "export MOUNTAINEER_HOME=/tmp/mountaineer-debug MOUNTAINEER_LOG=debug",
+    "bin/with-node --inspect src/cli/main.ts monitor",
+    "kill -USR1 PID",
+    "NODE_OPTIONS=--enable-source-maps MOUNTAINEER_DEBUG=1 bin/mountaineer monitor",
+  ),
+  ...elsewhere("docs/containers.md", 'sudo install -d -o "$USER" /srv/shares'),
+  ...elsewhere(
+    "test/shares/drivers/rclone/names.test.ts",
+    "echo user_allow_other | sudo tee -a /etc/fuse.conf",
+  ),
 
   "mountaineer monitor": { on: "own", args: [] },
   "mountaineer monitor --interval 0.5": { on: "own", args: ["--interval", "0.5"] },
