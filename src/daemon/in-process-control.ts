@@ -25,6 +25,7 @@ import { configWarningConditions, leftConditions, rcloneConditions } from "./con
 import { aliasStatuses, openPlaces } from "./control/place-control.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
+import { verifyReport } from "./control/verify.ts";
 import { logTransition } from "./events/service-transitions.ts";
 import { openLocalFiles } from "./reload/config-file.ts";
 
@@ -98,19 +99,23 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     // cycles have looked already.
     const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
     const { control } = createShareControl(engine, clock, parts, home);
+    const conditions = async (): Promise<Condition[]> => [
+      ...configWarningConditions(snapshot, startedAt),
+      ...keeper.conditions(),
+      ...[
+        ...leftConditions(await engine.left()),
+        ...rcloneConditions(snapshot, drivers.rclone.advice?.() ?? null),
+      ].map((one) => ({ ...one, since: startedAt })),
+    ];
     return {
       ask: askOf<EngineOperation>({
         ...control,
         ...places.control,
         async status() {
           const shares = await Promise.all(engine.names.map(viewOf));
-          const standing = [
-            ...leftConditions(await engine.left()),
-            ...rcloneConditions(snapshot, drivers.rclone.advice?.() ?? null),
-          ].map((one) => ({ ...one, since: startedAt }));
           const aliases = changes ? [] : await places.aliases.look();
           return {
-            global: globalStatus(home, snapshot, startedAt, [...keeper.conditions(), ...standing]),
+            global: globalStatus(home, snapshot, await conditions()),
             shares: shares.map(shareStatus),
             ...(aliases.length === 0 ? {} : { aliases: aliasStatuses(aliases) }),
             ...(wantsGateway(config) ? idleGatewayStatus(config.backends, startedAt, values) : {}),
@@ -123,8 +128,10 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
         },
         async verify(request, signal) {
           const report = await control.verify(request, signal);
-          const skipsGateway = (request.shares ?? null) === null && wantsGateway(config);
-          return skipsGateway ? { ...report, findings: [NOT_LOOKED_AT, ...report.findings] } : report;
+          if ((request.shares ?? null) !== null) return verifyReport(report, null);
+          const around = { conditions: await conditions(), status: {}, backends: [] };
+          const whole = verifyReport(report, around);
+          return wantsGateway(config) ? { ...whole, findings: [NOT_LOOKED_AT, ...whole.findings] } : whole;
         },
       }),
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
@@ -138,8 +145,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
 function globalStatus(
   home: string,
   snapshot: ConfigSnapshot,
-  startedAt: string,
-  waiting: readonly Condition[],
+  conditions: Condition[],
 ): StatusReport["global"] {
   return {
     version: packageVersion(),
@@ -149,6 +155,6 @@ function globalStatus(
     home,
     ...sectionSettings(globalKeys, snapshot.config.global),
     network_events: "off",
-    conditions: [...configWarningConditions(snapshot, startedAt), ...waiting],
+    conditions,
   };
 }

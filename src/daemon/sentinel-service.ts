@@ -28,7 +28,7 @@ import { createGlobalConditions } from "./control/global-conditions.ts";
 import { aliasStatus } from "./control/place-control.ts";
 import { createRequiredShares } from "./control/required-shares.ts";
 import { shareStatus } from "./control/share-status.ts";
-import { gatewayFindings, globalFindings } from "./control/verify.ts";
+import { verifyReport } from "./control/verify.ts";
 import { announcements } from "./events/event-stream.ts";
 import { createFlow, flowOf } from "./events/flow.ts";
 import type { ApprovalTransition } from "./events/service-transitions.ts";
@@ -477,19 +477,10 @@ function createServiceControl(
     },
     async verify(request, signal) {
       const report = await shares.verify(request, signal);
-      if ((request.shares ?? null) !== null) return report;
-      const status = gateway.status();
-      const findings = [
-        ...globalFindings(globalConditions()),
-        ...gatewayFindings(status),
-        ...report.findings,
-      ];
-      const backends = (status.backends ?? []).filter(({ enabled }) => enabled).length;
-      return {
-        ok: findings.every(({ severity }) => severity !== "error"),
-        findings,
-        looked_at: { shares: report.looked_at.shares, backends },
-      };
+      const isWhole = (request.shares ?? null) === null;
+      const { backends } = config.watcher.running.snapshot.config;
+      const around = { conditions: globalConditions(), status: gateway.status(), backends };
+      return verifyReport(report, isWhole ? around : null);
     },
   } satisfies Partial<Control>;
 }

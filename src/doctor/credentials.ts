@@ -1,4 +1,4 @@
-// Checks each share's credentials: whether the reference has a value, and whether the server accepts it. rclone lists the
+// Checks whether the server accepts each share's credentials. rclone lists the
 // share once for this; nothing is mounted.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -33,12 +33,14 @@ const finding = findingsOf("credentials");
 const LOOK_DEADLINE_MS = 10_000;
 const AT_ONCE = 4;
 
+/** `refused`: shares whose login the server is known to refuse; a further try could lock the account. */
 export async function examineCredentials(
   context: DoctorContext,
   looks: readonly HostLook[],
+  refused: ReadonlySet<string>,
 ): Promise<DoctorFinding[]> {
   const { snapshot, clock, home } = context;
-  const shares = snapshot?.config.shares ?? [];
+  const shares = (snapshot?.config.shares ?? []).filter(({ name }) => !refused.has(name));
   const obscure = createObscuredPasswords(clock, home);
   const found: DoctorFinding[] = [];
   for (let index = 0; index < shares.length; index += AT_ONCE) {
@@ -69,8 +71,8 @@ async function examineShare(
   obscure: (password: string) => Promise<string>,
 ): Promise<DoctorFinding[]> {
   const subject = share.name;
-  const missing = missingPassword(share, context.values);
-  if (missing.length > 0) return missing;
+  // `verify` finds it.
+  if (missingPassword(share, context.values).length > 0) return [];
   if (share.password !== null) {
     const resolved = resolveReference(share.password, context.values);
     if (resolved.ok && resolved.value === "") {

@@ -4,7 +4,9 @@ import { randomUUID } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { VerifyFinding } from "../api/contract/contract.ts";
 import type { Doctor, DoctorArea, DoctorFinding, DoctorReport } from "../api/doctor-report.ts";
+import type { InProcessOptions } from "../api/in-process.ts";
 import { packageVersion } from "../api/version.ts";
 import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
@@ -15,6 +17,7 @@ import { approvedHome } from "../daemon/compose/approved-home.ts";
 import type { EngineParts } from "../daemon/compose/engine-parts.ts";
 import { shareSubjects } from "../daemon/compose/share-subjects.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
+import { openInProcess } from "../daemon/in-process-control.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/log/log.ts";
@@ -31,7 +34,7 @@ import { examineHosts, lookAtHosts } from "./hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelPlaces } from "./macos-mounts.ts";
 import { reportText } from "./report-text.ts";
 import { runSelfTest } from "./self-test.ts";
-import { examineSpeed, examineTools } from "./tools.ts";
+import { examineSpeed } from "./tools.ts";
 
 /** Deadline of one check, ms; longer than the waits for programs and servers within it. */
 const PART_DEADLINE_MS = 25_000;
@@ -105,20 +108,27 @@ async function examineAll(
       parts,
     };
     const shares = snapshot?.config.shares ?? [];
+    const verified = part("shares", signal, () => examineVerified(context, configPath));
     const hosts = (async (): Promise<DoctorFinding[]> => {
       const looks = await lookAtHosts(context);
-      const credentials = await part("credentials", signal, () => examineCredentials(context, looks));
+      const refused = new Set(
+        (await verified).flatMap(({ code, subject }) =>
+          code === "login_refused" && subject !== null ? [subject] : [],
+        ),
+      );
+      const credentials = await part("credentials", signal, () =>
+        examineCredentials(context, looks, refused),
+      );
       return [...examineHosts(looks, shares), ...credentials];
     })();
     const findings = await Promise.all([
       config.findings,
-      approved === null ? [] : examineApprovals(approved, approved.snapshot, found.daemon !== null),
+      approved === null ? [] : examineApprovals(approved, approved.snapshot),
       homeFindings,
       part("daemon", signal, async () => [...found.findings, ...(await examineDaemon(context))]),
-      part("tools", signal, () => examineTools(context)),
       part("tools", signal, () => examineSpeed(context)),
       part("hosts", signal, () => hosts),
-      part("shares", signal, () => examineShares(context)),
+      verified,
       part("shares", signal, () => examineMultichannel(shares, multichannelPlaces(place.userHome))),
       part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),
       part("home", signal, () => examinePrivatePlaces(context)),
@@ -220,38 +230,42 @@ async function loadedConfig(
   }
 }
 
-/** Conditions of `verify` that the doctor leaves out, because its own checks say more about the same problem. */
-const LOOKED_AT_HERE = [
-  "tb_down",
-  "fallback_down",
-  "variable_missing",
-  "secret_missing",
-  "driver_unavailable",
-  "routes_same_address",
-  "auth_open",
-  "auth_token_missing",
-  "listen_failed",
-];
-
-/** The daemon's own `verify` of the shares. */
-async function examineShares({ daemon, signal }: DoctorContext): Promise<DoctorFinding[]> {
-  if (daemon === null) return [];
+/** What `verify` finds, of the daemon, or in this process; the configuration and the fleet have checks of their own. */
+async function examineVerified(
+  { home, daemon, snapshot, signal }: DoctorContext,
+  configPath: string | null,
+): Promise<DoctorFinding[]> {
+  if (snapshot === null) return [];
   const finding = findingsOf("shares");
-  try {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(VERIFY_DEADLINE_MS)]);
-    const { findings } = await daemon.ask("verify", { shares: null }, limit);
-    if (findings.length === 0) return [finding("ok", "verify", "the daemon found no problem")];
-    return findings
-      .filter(({ code }) => !LOOKED_AT_HERE.includes(code) && !/^(config|fleet_)/.test(code))
+  const findings = await verifiedBy(daemon, { home, configPath, intent: "look", command: "doctor", signal });
+  if (daemon !== null && findings.length === 0)
+    return [finding("ok", "verify", "the daemon found no problem")];
+  return (
+    findings
+      .filter(({ code }) => !/^(config[_:]|fleet_|gateway_not_running)/.test(code))
+      // A share that nothing but a missing daemon keeps unmounted; that finding is the daemon's.
+      .filter(({ code, text }) => daemon !== null || code !== "not_mounted" || text !== "not mounted")
       .map(({ severity, code, share, text, hint }) =>
         finding(severity, code, share === null ? text : `${share}: ${text}`, { subject: share, hint }),
-      );
+      )
+  );
+}
+
+async function verifiedBy(
+  daemon: DoctorContext["daemon"],
+  options: InProcessOptions,
+): Promise<readonly VerifyFinding[]> {
+  const { signal } = options;
+  try {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(VERIFY_DEADLINE_MS)]);
+    if (daemon !== null) return (await daemon.ask("verify", { shares: null }, limit)).findings;
   } catch (error) {
     signal.throwIfAborted();
     // A daemon that does not answer has a finding of its own.
-    if (error instanceof MountaineerError) return [];
-    throw error;
+    if (!(error instanceof MountaineerError)) throw error;
   }
+  await using engine = await openInProcess(options);
+  return (await engine.ask("verify", { shares: null }, signal)).findings;
 }
 
 function withoutRepeats(findings: readonly DoctorFinding[]): DoctorFinding[] {
@@ -284,29 +298,22 @@ export async function examineClock(home: string, clock: Clock): Promise<DoctorFi
   return finding("ok", "clock", `the clock says ${new Date(now).toISOString()}`);
 }
 
-/**
- * Findings about the approvals. If `hasDaemon`, waiting entries are left out, because the running daemon reports them
- * in its conditions.
- */
+/** What approvals rest on; entries that wait are findings of `verify`. */
 export function examineApprovals(
   { keeper, keyPlace }: Pick<StartedApprovals, "keeper" | "keyPlace">,
   { config }: ConfigSnapshot,
-  hasDaemon: boolean,
 ): readonly DoctorFinding[] {
   const finding = findingsOf("config");
   if (config.backends.length === 0 && keeper.mode === "none") return [];
-  const waiting = hasDaemon
-    ? []
-    : keeper.conditions().map(({ code, title, hint }) => finding("warning", code, title, { hint }));
   if (keeper.mode === "none") {
     const text = "changes of the configuration run without being approved";
     const hint = "fine while only you can write to the file; otherwise: mountaineer approve --mode commands";
-    return [...waiting, finding("info", "approvals_off", text, { hint })];
+    return [finding("info", "approvals_off", text, { hint })];
   }
   const what = keeper.mode === "all" ? "changes of what is trusted wait" : "changes of what runs wait";
   const summary = finding("ok", "approvals", `${what} for \`mountaineer approve\``);
-  if (keyPlace !== "file") return [...waiting, summary];
+  if (keyPlace !== "file") return [summary];
   const text = "the key of the approvals stands in the home, as no keyring answers here";
   const hint = "whatever can write to all files of the home can forge approvals: docs/security.md";
-  return [...waiting, summary, finding("info", "approvals_key_in_home", text, { hint })];
+  return [summary, finding("info", "approvals_key_in_home", text, { hint })];
 }

@@ -3,7 +3,7 @@
 import { stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { delimiter, isAbsolute, join } from "node:path";
-import type { Condition, StatusReport } from "../api/contract/contract.ts";
+import type { BackendStatus, StatusReport } from "../api/contract/contract.ts";
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { Ask } from "../api/operations/operations.ts";
 import { findMcpAddress, hasNoPath } from "../api/setup/mcp-address.ts";
@@ -11,7 +11,6 @@ import { shownText } from "../config/shown-values.ts";
 import { type BackendConfig, SERVER_DEFAULT, type ServerConfig } from "../config/snapshot.ts";
 import { isLoopback } from "../config/values/host.ts";
 import { wantsGateway } from "../daemon/compose/gateway-config.ts";
-import { ofBackend } from "../daemon/control/verify.ts";
 import { findPortHolder } from "../gateway/front/http/port-holder.ts";
 import { systemErrorCode } from "../runtime/errors.ts";
 import { findProgram, isProgram } from "../runtime/process/find-program.ts";
@@ -22,15 +21,16 @@ import { type DoctorContext, findingsOf } from "./context.ts";
 const finding = findingsOf("gateway");
 const STATUS_DEADLINE_MS = 4_000;
 
+/** The phases of a backend that nothing has tried to start yet. */
+const UNTRIED: readonly BackendStatus["phase"][] = ["Pending", "Asleep"];
+
 export interface GatewayContext
   extends Pick<DoctorContext, "snapshot" | "environment" | "values" | "signal"> {
   readonly daemon: { readonly ask: Ask<"status"> } | null;
 }
 
 export async function examineGateway(context: GatewayContext): Promise<DoctorFinding[]> {
-  const status = await statusOf(context);
-  const found = await examineSettings(context, status, true);
-  return [...found, ...(status === null || found.length === 0 ? [] : conditionFindings(status, found))];
+  return examineSettings(context, await statusOf(context), true);
 }
 
 /** Finds what would prevent a start, without sending anything to a network. */
@@ -46,14 +46,21 @@ async function examineSettings(
   const config = context.snapshot?.config;
   if (config === undefined || !wantsGateway(config)) return [];
   const enabled = config.backends.filter((backend) => backend.enabled);
+  // What a daemon has started, or tried to, its own conditions are about.
+  const isTried = (name: string): boolean =>
+    status?.backends?.some((one) => one.name === name && !UNTRIED.includes(one.phase)) === true;
   const ofBackends = await Promise.all(
-    enabled.map((backend) => backendFindings(context, backend, mayConnect)),
+    enabled.map((backend) =>
+      isTried(backend.name)
+        ? addressFindings(backend, mayConnect, context.signal)
+        : backendFindings(context, backend, mayConnect),
+    ),
   );
   return [
     ...ofBackends.flat(),
-    ...userFindings(context),
+    ...userFindings(context, status !== null),
     ...managementFindings(config.server),
-    await portFinding(context, status),
+    ...(await portFindings(context, status)),
   ];
 }
 
@@ -76,11 +83,8 @@ async function backendFindings(
     const text = `backend ${name}: ${missingText([...missing])}`;
     found.push(finding("error", "secret_missing", text, { subject, hint: missingHint([...missing]) }));
   }
-  if (connection.type !== "stdio") {
-    const { url } = connection;
-    if (!hasNoPath(url)) return found;
-    return [...found, ...(await pathlessFindings(name, url, mayConnect, context.signal))];
-  }
+  if (connection.type !== "stdio")
+    return [...found, ...(await addressFindings(backend, mayConnect, context.signal))];
   const { command, cwd, sandbox } = connection;
   const folders = (context.environment["PATH"] ?? "").split(delimiter);
   if (sandbox !== undefined && (await findProgram("bwrap", folders)) === null) {
@@ -106,12 +110,13 @@ async function backendFindings(
 }
 
 /** Findings for addresses without a path: most servers answer at `/mcp` or `/sse`. */
-async function pathlessFindings(
-  name: string,
-  url: string,
+async function addressFindings(
+  { name, connection }: BackendConfig,
   mayConnect: boolean,
   signal: AbortSignal,
 ): Promise<DoctorFinding[]> {
+  if (connection.type === "stdio" || !hasNoPath(connection.url)) return [];
+  const { url } = connection;
   const answering = mayConnect ? await findMcpAddress(url, signal) : null;
   if (answering === url) return [];
   const text = `backend ${name}: its address has no path, and most servers take one: /mcp, or /sse`;
@@ -132,13 +137,15 @@ function managementFindings(server: ServerConfig | null): DoctorFinding[] {
   return [finding("warning", "management_open", `${text}${lets}`, { hint })];
 }
 
-function userFindings({ snapshot, values }: GatewayContext): DoctorFinding[] {
+/** If `hasDaemon`, its own condition names the tokens that are missing. */
+function userFindings({ snapshot, values }: GatewayContext, hasDaemon: boolean): DoctorFinding[] {
   const auth = snapshot?.config.incomingAuth;
   if (auth === undefined) return [];
   if (auth.type === "anonymous") {
     const text = "no token is needed: whoever is on this machine may use everything that is served";
     return [finding("info", "auth_open", text, { hint: "mountaineer init --add --token makes one" })];
   }
+  if (hasDaemon) return [];
   return auth.users.flatMap(({ name, token }) => {
     const resolved = resolveReference(token, values);
     if (resolved.ok) return [];
@@ -155,30 +162,31 @@ async function statusOf({ daemon, signal }: GatewayContext): Promise<StatusRepor
   return (await daemon?.ask("status", null, deadline).catch(() => null)) ?? null;
 }
 
-/** Checks whether the gateway's port is free, or used by the daemon itself. */
-async function portFinding(
+/** Checks whether the gateway's port is free, or the daemon's own. A daemon that cannot listen says why in a condition. */
+async function portFindings(
   { snapshot }: GatewayContext,
   status: StatusReport | null,
-): Promise<DoctorFinding> {
+): Promise<DoctorFinding[]> {
   const { host, port } = snapshot?.config.server ?? SERVER_DEFAULT;
-  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const url = status?.gateway?.url ?? null;
+  if (status !== null && url === null) return [];
   if (url !== null && URL.parse(url)?.port === String(port))
-    return finding("ok", "gateway", `the daemon serves ${url}`);
+    return [finding("ok", "gateway", `the daemon serves ${url}`)];
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const refused = await whyNotListen(host, port);
-  if (refused === null) return finding("ok", "port", `${address} is free for the gateway`);
+  if (refused === null) return [finding("ok", "port", `${address} is free for the gateway`)];
   if (refused !== "EADDRINUSE") {
     const hint =
       refused === "EACCES"
         ? "ports below 1024 are for root: choose another [server].port"
         : "correct [server].host: it is an address of this machine";
-    return finding("error", "listen_denied", `the gateway cannot listen at ${address}: ${refused}`, { hint });
+    const text = `the gateway cannot listen at ${address}: ${refused}`;
+    return [finding("error", "listen_denied", text, { hint })];
   }
   const holder = await findPortHolder(port);
   const who = holder === null ? "another program" : `${holder.command} (pid ${holder.pid})`;
-  return finding("error", "port_taken", `${who} listens at ${address} already`, {
-    hint: "end it, or choose another [server].port",
-  });
+  const hint = "end it, or choose another [server].port";
+  return [finding("error", "port_taken", `${who} listens at ${address} already`, { hint })];
 }
 
 /** The errno, such as `EADDRINUSE`, or null if the port can be bound. */
@@ -202,26 +210,4 @@ async function isFolder(path: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** Findings for the status's conditions, except those whose code and subject `known` already has. */
-export function conditionFindings(
-  { gateway, backends = [] }: Pick<StatusReport, "gateway" | "backends">,
-  known: readonly DoctorFinding[],
-): DoctorFinding[] {
-  const knownKeys = new Set(known.map(({ code, subject }) => keyOf(code, subject)));
-  const findings = (conditions: readonly Condition[], subject: string | null): DoctorFinding[] =>
-    conditions.flatMap(({ code, severity, title, hint }) =>
-      knownKeys.has(keyOf(code, subject))
-        ? []
-        : [finding(severity, code, subject === null ? title : ofBackend(subject, title), { subject, hint })],
-    );
-  return [
-    ...findings(gateway?.conditions ?? [], null),
-    ...backends.flatMap(({ name, conditions }) => findings(conditions, name)),
-  ];
-}
-
-function keyOf(code: string, subject: string | null): string {
-  return JSON.stringify([code, subject]);
 }

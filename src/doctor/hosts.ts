@@ -1,11 +1,10 @@
-// Checks each host: whether it answers SMB, and whether the system reaches it over the configured interface.
+// Checks each host that answers: whether the system reaches it over the configured interface.
 import type { DoctorFinding } from "../api/doctor-report.ts";
 import type { RouteConfig, ShareConfig } from "../config/snapshot.ts";
 import { hostText } from "../config/values/host-text.ts";
-import { LOCAL_NETWORK } from "../network/local-network-privacy.ts";
-import type { ProbeReason, ProbeResult } from "../network/probe/probe-result.ts";
+import { faultOf } from "../daemon/control/verify.ts";
+import type { ProbeResult } from "../network/probe/probe-result.ts";
 import { lookUpRoute, type RouteLookup } from "../network/routes/route-lookup.ts";
-import { SMB1_HINT } from "../shares/policy/standing-conditions.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 type RouteName = "tb" | "fallback";
@@ -17,7 +16,6 @@ export interface HostLook {
   readonly host: string;
   readonly config: RouteConfig;
   readonly probe: ProbeResult;
-  readonly addresses: readonly string[];
   /** The system's route to the host; null if the host's address is not known. */
   readonly way: RouteLookup | null;
 }
@@ -52,8 +50,7 @@ export async function lookAtHosts(context: DoctorContext): Promise<readonly Host
       const { host, port, interfaceName } = config;
       const probe = await parts.hostProber.probe({ host, port, interfaceName }, { notBeforeMs, timeoutMs });
       const way = probe.address === null ? null : await wayTo(probe.address);
-      const addresses = parts.hostProber.addressesOf(host);
-      return { share: share.name, route, host: hostText({ host, port }), config, probe, addresses, way };
+      return { share: share.name, route, host: hostText({ host, port }), config, probe, way };
     }),
   );
   return (await Promise.all(looks)).filter((look) => look !== null);
@@ -63,8 +60,7 @@ export function examineHosts(looks: readonly HostLook[], shares: readonly ShareC
   const found = new Map<string, DoctorFinding>();
   // Adds the same finding only once, because several shares may use one host.
   const add = (one: DoctorFinding): void => void found.set(`${one.code} ${one.text}`, one);
-  const isOnly = ({ share }: HostLook): boolean => looks.filter((look) => look.share === share).length === 1;
-  for (const look of looks) add(answerOf(look, isOnly(look)));
+  for (const look of looks) for (const one of answerOf(look)) add(one);
   for (const look of looks) for (const one of wayOf(look)) add(one);
   for (const { name } of shares) {
     const [tb, fallback] = (["tb", "fallback"] as const).map((route) =>
@@ -75,46 +71,14 @@ export function examineHosts(looks: readonly HostLook[], shares: readonly ShareC
   return [...found.values()];
 }
 
-function answerOf({ host, route, probe }: HostLook, isOnly: boolean): DoctorFinding {
-  const subject = host;
-  if (probe.verdict === "answers" && probe.blocked) {
-    const text = `${host} answers other programs, but macOS keeps this one from the local network: its shares are mounted, and open files do not survive a change of route`;
-    return finding("warning", "connection_denied", text, { subject, hint: LOCAL_NETWORK.hint });
-  }
-  if (probe.verdict === "answers") {
-    const over = probe.interfaceName === null ? "" : ` over ${probe.interfaceName}`;
-    return finding("ok", "host", `${host} answers SMB${over} (${Math.round(probe.tookMs)} ms)`, { subject });
-  }
-  const [code, hint] = FAILURES[probe.reason];
-  const severity = isOnly || route === "fallback" ? "error" : "warning";
-  // The text of a blocked probe says what to try.
-  const advice = probe.blocked ? { subject } : { subject, hint };
-  return finding(severity, code, `${isOnly ? "the" : WORDS[route]} host ${probe.text}`, advice);
+/** A host that does not answer is a finding of `verify`. */
+function answerOf({ host, probe }: HostLook): DoctorFinding[] {
+  if (faultOf(probe) !== null) return [];
+  const over = probe.interfaceName === null ? "" : ` over ${probe.interfaceName}`;
+  return [
+    finding("ok", "host", `${host} answers SMB${over} (${Math.round(probe.tookMs)} ms)`, { subject: host }),
+  ];
 }
-
-const SILENT = [
-  "smb_silent",
-  "the host takes connections and its SMB server does not answer: restart that",
-] as const;
-
-/** Nothing on macOS's Local Network permission: where that may be the cause, the probe's own text says what to try. */
-const FAILURES: Readonly<Record<ProbeReason, readonly [code: string, hint: string]>> = {
-  unresolved: ["host_unresolved", "correct the name, or write the address; is the name server there?"],
-  link_down: ["interface_down", "plug in the cable, or switch the interface on"],
-  no_route: ["host_off", "switch it on, and see whether its address is right"],
-  refused: ["smb_refused", "the host is on, and no SMB server listens there: start it, or correct the port"],
-  not_smb: ["not_smb", "something else answers at that port: correct the host or its port"],
-  smb1_only: ["smb1_only", SMB1_HINT],
-  denied: ["connection_denied", "this machine forbids it: allow it in its firewall"],
-  local_error: ["local_error", "this machine has too much open: end something, or raise its limits"],
-  connect_timeout: [
-    "host_off",
-    "the host is off, or at another address, or a firewall drops what is sent to it",
-  ],
-  smb_timeout: SILENT,
-  closed: SILENT,
-  negotiated: SILENT,
-};
 
 /** Checks that traffic to the host leaves over the intended interface. */
 function wayOf({ host, route, config, probe, way }: HostLook): DoctorFinding[] {
@@ -146,13 +110,6 @@ function wayOf({ host, route, config, probe, way }: HostLook): DoctorFinding[] {
 
 function pairOf(tb: HostLook, fallback: HostLook): DoctorFinding[] {
   const details = { subject: tb.share };
-  const samePort = tb.config.port === fallback.config.port;
-  const same = samePort ? tb.addresses.find((address) => fallback.addresses.includes(address)) : undefined;
-  if (same !== undefined) {
-    const text = `both hosts of ${tb.share} (${tb.host}, ${fallback.host}) are one address: ${same}`;
-    const hint = "give thunderbolt_host the address of the server's Thunderbolt interface";
-    return [finding("error", "routes_same_address", text, { ...details, hint })];
-  }
   if (tb.way?.kind !== "found" || fallback.way?.kind !== "found") return [];
   if (tb.way.interfaceName !== fallback.way.interfaceName || isOwn(tb.probe.address ?? "")) return [];
   const text = `both hosts of ${tb.share} are reached over ${tb.way.interfaceName}: Thunderbolt is no faster then`;

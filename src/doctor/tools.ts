@@ -1,4 +1,4 @@
-// Checks the programs and devices that the configured drivers need, and says what a newer rclone, or the kernel's own SMB
+// Says what a newer rclone, or the kernel's own SMB
 // client, would improve on this machine.
 
 import { readFile } from "node:fs/promises";
@@ -14,20 +14,6 @@ import { stockCosts } from "../shares/drivers/rclone/version.ts";
 import { type DoctorContext, findingsOf } from "./context.ts";
 
 const finding = findingsOf("tools");
-
-/** A finding for each configured driver: that it is ready, or what it lacks. */
-export function examineTools({ snapshot, parts }: DoctorContext): Promise<DoctorFinding[]> {
-  const shares = snapshot?.config.shares ?? [];
-  const names = [...new Set(shares.map(({ driver }) => driver))];
-  return Promise.all(
-    names.map(async (name) => {
-      const lacking = await parts.drivers[name].unavailable();
-      if (lacking === null) return finding("ok", "driver", `all that driver ${name} needs is here`);
-      const { text, hint, fuse } = lacking;
-      return finding("error", fuse === undefined ? "driver_unavailable" : `fuse_${fuse}`, text, { hint });
-    }),
-  );
-}
 
 export interface SpeedLook {
   /** See `stockCosts`. */

@@ -223,10 +223,10 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     needs: "jq",
   },
   "mountaineer secret remove nas": running(/no secret nas is kept/, 2),
-  "mountaineer doctor": alone(/fallback host[\s\S]*\d errors?/, 1),
+  "mountaineer doctor": alone(/neither host answers[\s\S]*\d errors?/, 1),
   "mountaineer doctor --json | jq -r '.findings[] | select(.severity == \"error\") | .code'": {
     on: "alone",
-    says: /smb_refused/,
+    says: /not_mounted/,
     needs: "jq",
   },
   // It fails where something is missing that shares need.

@@ -17,8 +17,6 @@ import { examineHome } from "../../src/doctor/home.ts";
 import { examineHosts, type HostLook } from "../../src/doctor/hosts.ts";
 import { examineMountRoot, examineMultichannel, multichannelPlaces } from "../../src/doctor/macos-mounts.ts";
 import { withoutNames } from "../../src/doctor/report-text.ts";
-import { LOCAL_NETWORK } from "../../src/network/local-network-privacy.ts";
-import { confirmedByNc } from "../../src/network/probe/local-network-darwin.ts";
 import type { ProbeResult } from "../../src/network/probe/probe-result.ts";
 import { parseIpRoute, parseRouteGet } from "../../src/network/routes/route-lookup.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
@@ -58,7 +56,6 @@ function look(
     route,
     host,
     config,
-    addresses: [address],
     probe: {
       verdict: "answers",
       reason: "negotiated",
@@ -86,7 +83,7 @@ test("a route that the system does not know, or does not have, is told only if t
   const none = { kind: "none" } as const;
   assert.deepEqual(examined(look("tb", { way: none }), look("fallback", {})), ["route_missing"]);
   const off = { verdict: "gone", reason: "no_route" } as const;
-  assert.deepEqual(examined(look("tb", { way: none, probe: off }), look("fallback", {})), ["host_off"]);
+  assert.deepEqual(examined(look("tb", { way: none, probe: off }), look("fallback", {})), []);
   const unknown = { kind: "unknown", why: "no ip here" } as const;
   assert.deepEqual(examined(look("tb", { way: unknown }), look("fallback", { way: unknown })), []);
 });
@@ -112,63 +109,12 @@ test("a route over another interface than is meant is named, however it is meant
   assert.deepEqual(examined(look("tb", {}), router), [], "a fallback may well be behind a router");
 });
 
-test("two hosts of one address, and two over one interface, are told", () => {
-  const same = look("fallback", { address: "10.99.1.2", host: "nas.local" });
-  assert.ok(examined(look("tb", {}), same).includes("routes_same_address"));
+test("two hosts that are reached over one interface are told", () => {
   const shared = look("fallback", {
     probe: { interfaceName: "tb0" },
     way: { kind: "found", interfaceName: "tb0", gateway: null },
   });
   assert.deepEqual(examined(look("tb", {}), shared), ["routes_share_interface"]);
-  const port = { ...same, config: { ...same.config, port: 4450 } };
-  assert.deepEqual(examined(look("tb", {}), port), [], "two ports of one address are two servers");
-});
-
-test("A2 what macOS keeps from the local network is told once, in the words of every other part", () => {
-  const { hint, text } = LOCAL_NETWORK;
-  const cases: readonly Partial<ProbeResult>[] = [
-    { blocked: true },
-    { verdict: "gone", reason: "no_route", text: `10.99.1.2:445: ${text}; ${hint}` },
-    confirmedByNc(look("tb", {}).probe, { kind: "unknown", detail: "no answer" }),
-  ];
-  for (const probe of cases) {
-    const [found] = examineHosts([look("tb", { probe })], SHARES).filter(({ severity }) => severity !== "ok");
-    assert.ok(found !== undefined, JSON.stringify(probe));
-    assert.equal(`${found.text} ${found.hint}`.split(hint).length, 2, found.text);
-  }
-  const ordinary = examineHosts(
-    [look("tb", { probe: { verdict: "gone", reason: "no_route", text: "10.99.1.2:445: no route to it" } })],
-    SHARES,
-  );
-  assert.doesNotMatch(JSON.stringify(ordinary), /macOS|Local Network/);
-});
-
-test("each way in which a host does not answer has a code of its own; a fallback that is off weighs more", () => {
-  const silent = { verdict: "silent", tcpAnswered: false } as const;
-  const gone = { verdict: "gone", tcpAnswered: false } as const;
-  const cases: readonly (readonly [Partial<ProbeResult>, string])[] = [
-    [{ ...silent, reason: "unresolved", address: null }, "host_unresolved"],
-    [{ ...gone, reason: "link_down" }, "interface_down"],
-    [{ ...gone, reason: "no_route" }, "host_off"],
-    [{ ...gone, reason: "refused" }, "smb_refused"],
-    [{ ...silent, reason: "connect_timeout" }, "host_off"],
-    [{ ...silent, reason: "smb_timeout" }, "smb_silent"],
-    [{ ...silent, reason: "closed" }, "smb_silent"],
-    [{ ...silent, reason: "not_smb" }, "not_smb"],
-    [{ ...silent, reason: "smb1_only" }, "smb1_only"],
-    [{ ...silent, reason: "denied" }, "connection_denied"],
-    [{ ...silent, reason: "local_error" }, "local_error"],
-  ];
-  for (const [probe, code] of cases) {
-    const off = examineHosts([look("tb", { probe, way: null }), look("fallback", {})], SHARES);
-    assert.deepEqual(codes(off), [code]);
-    assert.equal(off.find((one) => one.code === code)?.severity, "warning");
-    const second = examineHosts([look("tb", {}), look("fallback", { probe, way: null })], SHARES);
-    assert.equal(second.find((one) => one.code === code)?.severity, "error");
-    assert.ok(off.every(({ severity, hint }) => severity === "ok" || hint !== null));
-    const both = examineHosts([look("fallback", { probe, way: null })], SHARES);
-    assert.equal(both.find((one) => one.code === code)?.severity, "error");
-  }
 });
 
 test("a server on this machine itself is on no wrong interface", () => {

@@ -3,20 +3,16 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { Condition, StatusReport } from "../../src/api/contract/contract.ts";
+import type { StatusReport } from "../../src/api/contract/contract.ts";
 import { findPlace } from "../../src/config/locate.ts";
 import { loadConfig } from "../../src/config/read/load.ts";
 import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
-import { gatewayFindings } from "../../src/daemon/control/verify.ts";
-import { findingsOf } from "../../src/doctor/context.ts";
 import { createDoctor, examineApprovals } from "../../src/doctor/doctor.ts";
-import { conditionFindings } from "../../src/doctor/gateway.ts";
 import { examinePrivatePlaces } from "../../src/doctor/home.ts";
 import { hasCifs, type SpeedLook, speedFindings } from "../../src/doctor/tools.ts";
 import { silentLogger } from "../../src/runtime/log/log.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
 import { startRig } from "../api/management-rig.ts";
-import { gatewayReport, sampleBackend } from "../api/sample-gateway.ts";
 import { sampleReport, scriptedControl } from "../api/sample-report.ts";
 import { accepted } from "../config/support.ts";
 import { pluck } from "../support/pluck.ts";
@@ -49,11 +45,11 @@ test("an examination that is cancelled has no report", async (t) => {
   await assert.rejects(report, { name: "AbortError" });
 });
 
-test("what verify says of hosts, of the configuration and of the fleet is left to the doctor's own checks", async (t) => {
+test("what verify says of the configuration and of the fleet is left to the doctor's own checks", async (t) => {
   const finding = (code: string, severity: "warning" | "error") =>
     ({ share: "CORE", severity, code, text: `text of ${code}`, hint: null }) as const;
   const findings = [
-    ...["tb_down", "config_degraded", "fleet_unreachable"].map((code) => finding(code, "warning")),
+    ...["config_degraded", "fleet_unreachable"].map((code) => finding(code, "warning")),
     finding("mount_dead", "error"),
   ];
   const control = {
@@ -100,7 +96,7 @@ test("A13 without smbclient a clone cannot be told from the NAS, and the doctor 
 
 const NEVER = new AbortController().signal;
 
-async function findings(t: TestContext, texts: readonly string[], hasDaemon = false) {
+async function findings(t: TestContext, texts: readonly string[]) {
   const home = join(await temporaryFolder(t), "home");
   await mkdir(home);
   const path = join(home, "config.toml");
@@ -113,7 +109,7 @@ async function findings(t: TestContext, texts: readonly string[], hasDaemon = fa
     const { snapshot } = loaded;
     const tools = { environment: {}, clock, logger: silentLogger, publish: () => {}, writes: true };
     const started = await startApprovals({ ...tools, place, snapshot }, NEVER);
-    found = examineApprovals(started, snapshot, hasDaemon);
+    found = examineApprovals(started, snapshot);
     await started.keeper[Symbol.asyncDispose]();
   }
   return found.map(({ severity, code }) => [severity, code]);
@@ -127,7 +123,7 @@ test("E2 the doctor says that changes run without approval, where nothing reache
   assert.deepEqual(await findings(t, [""]), [], "nor about what is not there");
 });
 
-test("E2 the doctor says what waits and that the key stands in the home; a daemon says the former itself", async (t) => {
+test("E2 the doctor says that the key stands in the home; what waits is a finding of verify", async (t) => {
   const key = [
     ["ok", "approvals"],
     ["info", "approvals_key_in_home"],
@@ -135,48 +131,7 @@ test("E2 the doctor says what waits and that the key stands in the home; a daemo
   assert.deepEqual(await findings(t, [WIDE, WIDE]), key);
   assert.deepEqual(await findings(t, [WIDE, ""]), key, "without a backend, too");
   const evil = WIDE.replace("serve", "evil");
-  assert.deepEqual(await findings(t, [WIDE, evil]), [["warning", "waiting_for_approval"], ...key]);
-  assert.deepEqual(await findings(t, [WIDE, evil], true), key);
-});
-
-const condition = (code: string, severity: Condition["severity"] = "warning"): Condition => ({
-  code,
-  severity,
-  title: `title of ${code}`,
-  hint: "do this",
-  since: "2026-11-21T10:00:00Z",
-});
-
-test("D3 doctor repeats what the gateway says of itself and of its backends, and nothing twice", () => {
-  const report = gatewayReport(
-    [
-      sampleBackend({ name: "files", conditions: [condition("entries_withheld")] }),
-      sampleBackend({ name: "web", conditions: [condition("secret_missing", "error")] }),
-      sampleBackend({ name: "mail", conditions: [condition("secret_missing", "error")] }),
-    ],
-    { gateway: { conditions: [condition("catalog_hidden", "info"), condition("tools_changed")] } },
-  );
-  const known = findingsOf("gateway")("error", "secret_missing", "the same", { subject: "web" });
-  assert.deepEqual(pluck(conditionFindings(report, [known]), "severity", "code", "subject"), [
-    ["info", "catalog_hidden", null],
-    ["warning", "tools_changed", null],
-    ["warning", "entries_withheld", "files"],
-    ["error", "secret_missing", "mail"],
-  ]);
-  assert.deepEqual(conditionFindings({}, []), []);
-});
-
-test("D3 what verify finds of a backend, doctor says in the same words, so that it stands there once", () => {
-  const named = { ...condition("not_running", "error"), title: "backend files: it ended" };
-  const conditions = [named, condition("lists_stale")];
-  const report = gatewayReport([sampleBackend({ name: "files", phase: "Ready", conditions })]);
-  const words = (findings: readonly { readonly code: string; readonly text: string }[]): string[] =>
-    findings.map(({ code, text }) => `${code} ${text}`);
-  assert.deepEqual(words(gatewayFindings(report)), words(conditionFindings(report, [])));
-  assert.deepEqual(words(gatewayFindings(report)), [
-    "not_running backend files: it ended",
-    "lists_stale files: title of lists_stale",
-  ]);
+  assert.deepEqual(await findings(t, [WIDE, evil]), key);
 });
 
 test("E2 the doctor names each file that others may write, and the chmod to run", async (t) => {

@@ -68,7 +68,7 @@ async function writeReport(
 
 const ORDER: readonly DoctorFinding["severity"][] = ["error", "warning", "info", "ok"];
 
-function renderDoctor({ findings }: DoctorReport, style: TerminalStyle): string {
+export function renderDoctor({ findings }: Pick<DoctorReport, "findings">, style: TerminalStyle): string {
   const view = viewOf({ ...style, now: 0 });
   const { paint } = view;
   const marks = {

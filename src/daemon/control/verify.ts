@@ -1,9 +1,71 @@
-// The findings of `mountaineer verify`.
-import type { Condition, StatusReport, VerifyFinding } from "../../api/contract/contract.ts";
+// The findings of `mountaineer verify` and `mountaineer doctor`: one for each problem, its consequences in the same line.
+import type { Condition, StatusReport, VerifyFinding, VerifyReport } from "../../api/contract/contract.ts";
+import type { BackendConfig } from "../../config/snapshot.ts";
+import { LOCAL_NETWORK } from "../../network/local-network-privacy.ts";
+import type { ProbeReason } from "../../network/probe/probe-result.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { ShareView } from "../../shares/engine/share-cycle.ts";
-import { routesOf } from "../../shares/share-spec.ts";
+import type { RouteProbe } from "../../shares/policy/share-seen.ts";
+import { SMB1_HINT } from "../../shares/policy/standing-conditions.ts";
+import { type RouteName, routesOf } from "../../shares/share-spec.ts";
 import { keptUnmountedBy, shareStatus } from "./share-status.ts";
+
+/** What `verify` found besides the shares; absent parts were not looked at. */
+interface Surroundings {
+  readonly conditions: readonly Condition[];
+  readonly status: Pick<StatusReport, "gateway" | "backends">;
+  readonly backends: readonly Pick<BackendConfig, "name" | "requires">[];
+}
+
+/** Adds daemon and gateway to the report on the shares, or nothing if only some shares were asked for. */
+export function verifyReport(shares: VerifyReport, around: Surroundings | null): VerifyReport {
+  const broken = new Set(
+    shares.findings.flatMap(({ severity, share }) => (severity === "error" ? [share] : [])),
+  );
+  const waiting = new Map<string, string>();
+  for (const { name, conditions } of around?.status.backends ?? []) {
+    const requires = around?.backends.find((backend) => backend.name === name)?.requires ?? [];
+    const missing = requires.find(({ share }) => broken.has(share));
+    if (missing !== undefined && conditions.some(({ code }) => code === AWAY))
+      waiting.set(name, missing.share);
+  }
+  const others =
+    around === null ? [] : [...globalFindings(around.conditions), ...gatewayFindings(around.status, waiting)];
+  const findings = [...others, ...joined(shares.findings, waiting)];
+  return {
+    ok: findings.every(({ severity }) => severity !== "error"),
+    findings,
+    looked_at: {
+      shares: shares.looked_at.shares,
+      backends: (around?.status.backends ?? []).filter(({ enabled }) => enabled).length,
+    },
+  };
+}
+
+/** The condition of a backend whose share is not there. */
+const AWAY = "share_away";
+
+/** One finding for what several shares have in common, with the backends that wait for them. */
+function joined(
+  findings: readonly VerifyFinding[],
+  waiting: ReadonlyMap<string, string>,
+): readonly VerifyFinding[] {
+  const named = new Set<string>();
+  const same = Map.groupBy(findings, ({ code, text, hint }) => JSON.stringify([code, text, hint]));
+  return [...same.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const shares = group.flatMap(({ share }) => (share === null ? [] : [share]));
+    const backends = [...waiting].filter(([name, share]) => shares.includes(share) && !named.has(name));
+    if (first.severity !== "error") backends.length = 0;
+    for (const [name] of backends) named.add(name);
+    const waits = backends.map(([name, share]) => `; ${name} waits for ${share}`).join("");
+    const lead = shares.length > 1 ? `${shares.join(", ")}: ` : "";
+    return [
+      { ...first, share: shares.length > 1 ? null : first.share, text: `${lead}${first.text}${waits}` },
+    ];
+  });
+}
 
 /** Findings that concern no single share. */
 export function globalFindings(conditions: readonly Condition[]): VerifyFinding[] {
@@ -12,14 +74,15 @@ export function globalFindings(conditions: readonly Condition[]): VerifyFinding[
   );
 }
 
-export function gatewayFindings({
-  gateway,
-  backends = [],
-}: Pick<StatusReport, "gateway" | "backends">): VerifyFinding[] {
+function gatewayFindings(
+  { gateway, backends = [] }: Surroundings["status"],
+  waiting: ReadonlyMap<string, string>,
+): VerifyFinding[] {
   const findings = globalFindings(gateway?.conditions ?? []);
   for (const { name, enabled, phase, reason, last_error, conditions } of backends) {
     if (!enabled) continue;
-    const own = globalFindings(conditions).map((finding) => ({
+    const standing = conditions.filter(({ code }) => code !== AWAY || !waiting.has(name));
+    const own = globalFindings(standing).map((finding) => ({
       ...finding,
       text: ofBackend(name, finding.text),
     }));
@@ -34,14 +97,14 @@ export function gatewayFindings({
 }
 
 /** A condition's title, preceded by the backend's name unless it contains that already. */
-export function ofBackend(name: string, title: string): string {
+function ofBackend(name: string, title: string): string {
   return title.includes(`backend ${name}`) ? title : `${name}: ${title}`;
 }
 
 /** Findings of one share, from a fresh look; a route that is down is worth a warning, not a failure. */
 export function verifyShare(view: ShareView): VerifyFinding[] {
   const status = shareStatus(view);
-  const share = status.name;
+  const { name: share, last_error } = status;
   const findings: VerifyFinding[] = [];
   const add = (
     severity: VerifyFinding["severity"],
@@ -52,22 +115,23 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
     findings.push({ share, severity, code, text, hint });
   };
   const routes = routesOf(view.subject.spec);
-  const routesDown = routes.every((route) => {
+  const faults = routes.flatMap((route) => {
     const probe = view.seen?.routes[route].probe;
-    return probe !== undefined && probe.verdict !== "answers";
+    const fault = probe === undefined ? null : faultOf(probe);
+    return fault === null || probe === undefined ? [] : [{ route, probe, ...fault }];
   });
-  if (status.mount_state === "unmounted" && status.held !== "unmounted") {
+  const silent = faults.filter(({ probe }) => probe.verdict !== "answers");
+  const cause = status.held === "unmounted" ? null : keptUnmountedBy(status);
+  const isWanted = status.mount_state === "unmounted" && status.held !== "unmounted";
+  if (isWanted && cause === null) {
+    const isSilent = silent.length === routes.length;
+    const why = last_error ?? (isSilent ? silent.map(({ probe }) => probe.text).join("; ") : null);
+    const text = `not mounted${why === null ? "" : `: ${why}`}`;
     add(
       "error",
       "not_mounted",
-      `not mounted${status.last_error === null ? "" : `: ${status.last_error}`}`,
-      // No hint if a condition keeps the share unmounted: mounting again would not help, and that condition
-      // has its own hint.
-      keptUnmountedBy(status) !== null
-        ? null
-        : routesDown
-          ? "check the cables and the server; mountaineer doctor looks closer"
-          : shellCommand`mountaineer mount --share ${share}`,
+      text,
+      isSilent ? remedyOf(silent) : shellCommand`mountaineer mount --share ${share}`,
     );
   } else if (status.mount_state !== "unmounted" && !status.mount_alive) {
     add(
@@ -76,17 +140,75 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
       `the mount at ${status.mount_path} does not answer`,
       shellCommand`mountaineer reconcile --share ${share}`,
     );
-  } else if (status.last_error !== null) {
-    add("error", "last_error", status.last_error, null);
+  } else if (cause === null && last_error !== null) {
+    add("error", "last_error", last_error, null);
   }
-  for (const route of routes) {
-    const probe = view.seen?.routes[route].probe;
-    if (probe !== undefined && probe.verdict !== "answers") add("warning", `${route}_down`, probe.text, null);
+  for (const { route, probe, code, text, hint } of faults) {
+    if (findings.some((found) => found.text.includes(probe.text))) continue;
+    // The share's own condition says the same.
+    if (probe.reason === "smb1_only") continue;
+    const { host } = view.subject.spec.routes[route];
+    const lead = host === null ? "" : routes.length === 1 ? "the host " : `${WORDS[route]} host `;
+    add("warning", code, `${lead}${text}`, hint);
   }
-  for (const { code, severity, title, hint } of status.conditions) {
+  for (const condition of status.conditions) {
+    const { code, severity, title, hint } = condition;
     // For the engine, a denied mount needs no action; for a person it is an error, because nobody can use it.
     const weight = code === "mount_denied" ? "error" : severity;
-    if (weight !== "info") add(weight, code, title, hint);
+    if (weight !== "info")
+      add(weight, code, condition === cause ? `${title}; it is not mounted` : title, hint);
   }
   return findings;
 }
+
+type Fault = Pick<VerifyFinding, "code" | "text" | "hint">;
+
+const WORDS: Readonly<Record<RouteName, string>> = { tb: "Thunderbolt", fallback: "fallback" };
+
+/** The remedy for hosts that do not answer: one, or one for each. */
+function remedyOf(
+  silent: readonly { readonly route: RouteName; readonly hint: string | null }[],
+): string | null {
+  const hints = silent.flatMap(({ route, hint }) => (hint === null ? [] : [{ route, hint }]));
+  const [first] = hints;
+  if (first === undefined) return null;
+  if (hints.every(({ hint }) => hint === first.hint)) return first.hint;
+  return hints.map(({ route, hint }) => `${WORDS[route]}: ${hint}`).join("; ");
+}
+
+/** What is wrong with a host by its probe; null: nothing. */
+export function faultOf({ verdict, blocked, reason, text }: RouteProbe): Fault | null {
+  if (verdict === "answers") {
+    if (blocked !== true) return null;
+    const words = `${text}, but macOS keeps this program from the local network: its shares are mounted, and open files do not survive a change of route`;
+    return { code: "connection_denied", text: words, hint: LOCAL_NETWORK.hint };
+  }
+  if (reason === undefined) return { code: "folder_away", text, hint: null };
+  const [code, hint] = HOST_FAULTS[reason];
+  // The text of a blocked probe says what to try.
+  return { code, text, hint: blocked === true ? null : hint };
+}
+
+const SILENT = [
+  "smb_silent",
+  "the host takes connections and its SMB server does not answer: restart that",
+] as const;
+
+/** Nothing on macOS's Local Network permission: where that may be the cause, the probe's own text says what to try. */
+const HOST_FAULTS: Readonly<Record<ProbeReason, readonly [code: string, hint: string]>> = {
+  unresolved: ["host_unresolved", "correct the name, or write the address; is the name server there?"],
+  link_down: ["interface_down", "plug in the cable, or switch the interface on"],
+  no_route: ["host_off", "switch it on, and see whether its address is right"],
+  refused: ["smb_refused", "the host is on, and no SMB server listens there: start it, or correct the port"],
+  not_smb: ["not_smb", "something else answers at that port: correct the host or its port"],
+  smb1_only: ["smb1_only", SMB1_HINT],
+  denied: ["connection_denied", "this machine forbids it: allow it in its firewall"],
+  local_error: ["local_error", "this machine has too much open: end something, or raise its limits"],
+  connect_timeout: [
+    "host_off",
+    "the host is off, or at another address, or a firewall drops what is sent to it",
+  ],
+  smb_timeout: SILENT,
+  closed: SILENT,
+  negotiated: SILENT,
+};

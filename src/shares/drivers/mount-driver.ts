@@ -91,8 +91,6 @@ interface CarryAbility {
 export interface Lacking {
   readonly text: string;
   readonly hint: string;
-  /** Set if FUSE is the cause: it is missing, or this user may not open it. Absent: something else is the cause. */
-  readonly fuse?: "missing" | "denied";
 }
 
 export type MountOutcome =

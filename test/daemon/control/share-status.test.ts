@@ -6,7 +6,6 @@ import { globalFindings, verifyShare } from "../../../src/daemon/control/verify.
 import { EMPTY_SHARE_MEMORY } from "../../../src/reconcile/memory.ts";
 import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
 import type { FolderListing, Look } from "../../../src/shares/prober/prober.ts";
-import { assertEach } from "../../support/assert-each.ts";
 import { createManualClock } from "../../support/manual-clock.ts";
 import { answered, foundMount, probe, seenOf, specOf, viewOf, WALL_MS } from "../shares.ts";
 
@@ -216,36 +215,6 @@ test("one that is not mounted is an error that says why and what to do; held unm
   assert.deepEqual(verifyShare(viewOf({ memory: held, seen: seenOf() })), []);
 });
 
-test("one that no host answers for is not told to be mounted: that would not help", () => {
-  const silent = { atMs: 1000, probe: probe("gone", "connection refused") };
-  const [notMounted] = verifyShare(viewOf({ seen: seenOf({ routes: { tb: silent, fallback: silent } }) }));
-  assert.equal(notMounted?.code, "not_mounted");
-  assert.equal(notMounted?.hint, "check the cables and the server; mountaineer doctor looks closer");
-});
-
-const missing = {
-  code: "secret_missing",
-  severity: "error",
-  title: "The password is not there",
-  hint: "mountaineer secret set nas",
-  since: WALL_MS,
-} as const;
-
-test("one whose password is missing is not told to be mounted: that would not help", () => {
-  const found = verifyShare(viewOf({ seen: seenOf(), conditions: [missing] }));
-  assertEach(found, ({ code, hint }) => [code, hint], [
-    ["not_mounted", null],
-    ["secret_missing", "mountaineer secret set nas"],
-  ]);
-});
-
-test("a route that is down is a warning with the probe's words", () => {
-  const routes = { ...healthy.routes, fallback: { atMs: 1000, probe: probe("gone", "connection refused") } };
-  assert.deepEqual(verifyShare(viewOf({ memory: mounted, seen: { ...healthy, routes } })), [
-    { share: "CORE", severity: "warning", code: "fallback_down", text: "connection refused", hint: null },
-  ]);
-});
-
 test("conditions are findings by their severity; what is only told is none", () => {
   const condition = { title: "Something stands", hint: "Look", since: WALL_MS };
   const conditions = [
@@ -263,6 +232,14 @@ test("conditions are findings by their severity; what is only told is none", () 
     { share: null, severity: "error", code: "bad", text: "Something stands", hint: "Look" },
   ]);
 });
+
+const missing = {
+  code: "secret_missing",
+  severity: "error",
+  title: "The password is not there",
+  hint: "mountaineer secret set nas",
+  since: WALL_MS,
+} as const;
 
 const NEVER = new AbortController().signal;
 

@@ -48,7 +48,7 @@ export function createRcloneCheck(clock: Clock, home: string) {
     if (rclone === null) return { text: "rclone is not installed", hint: INSTALL };
     if ((await find("fusermount3")) === null) {
       const hint = "install FUSE 3 (apt install fuse3)";
-      return { text: "fusermount3 is not installed", hint, fuse: "missing" };
+      return { text: "fusermount3 is not installed", hint };
     }
     program = installed ?? "rclone";
     const closed = await whyClosed("/dev/fuse");
@@ -172,9 +172,9 @@ export async function whyClosed(device: string): Promise<Lacking | null> {
     if (code === "EACCES" || code === "EPERM") {
       const text = `${device} is there, but this user may not open it (${code})`;
       const hint = `allow it: it is usually open to all (chmod 666), or to a group: ${shellCommand`ls -l ${device}`}`;
-      return { text, hint, fuse: "denied" };
+      return { text, hint };
     }
     const hint = `load the fuse module, or give the container the device ${device} and the right to mount`;
-    return { text: `${device} cannot be opened (${code ?? errorText(error)})`, hint, fuse: "missing" };
+    return { text: `${device} cannot be opened (${code ?? errorText(error)})`, hint };
   }
 }
