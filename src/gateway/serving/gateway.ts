@@ -18,7 +18,6 @@ import type { FrontGateway } from "../front/session/front-contract.ts";
 import { LinesFront } from "../front/stdio/lines.ts";
 import { SuspendedCalls } from "../front/suspended/suspended-calls.ts";
 import type { JsonObject, Reply } from "../json-rpc.ts";
-import { isWithin } from "../limits/result-size.ts";
 import type { NoticeRecord } from "../middleware/audit.ts";
 import { NO_PIN_STORE } from "../pins/pin-store.ts";
 import { type ApprovedItem, Pins, type PinsState } from "../pins/pins.ts";
@@ -35,6 +34,7 @@ import {
   type ListenAddress,
   type PreparedGateway,
 } from "./gateway-contract.ts";
+import { createGatewayFront } from "./gateway-front.ts";
 import { besideMcp, GatewayListener } from "./gateway-listener.ts";
 import {
   closeRules,
@@ -44,7 +44,6 @@ import {
   publicHostOf,
   telemetryFor,
 } from "./gateway-rules.ts";
-import { gatewayInfo } from "./initialize-result.ts";
 import { KeptNames } from "./kept-names.ts";
 import { leaveGateway } from "./leave-gateway.ts";
 import { OwnerCalls } from "./owner-calls.ts";
@@ -141,7 +140,9 @@ export class Gateway implements AsyncDisposable {
       firstList: (backend) => this.pool.firstList(backend),
       runsElsewhere: options.runsElsewhere,
     });
-    this.#front = this.#createFront();
+    const { version } = options;
+    const parts = { roster: this.#roster, pool: this.pool, serving: this.serving, resumed: this.#resumed };
+    this.#front = createGatewayFront(version, parts);
     this.#modern = new ModernFront({ gateway: this.#front, clock, logger, suspension: this.#suspended });
     this.http = new HttpFront({
       gateway: this.#front,
@@ -398,63 +399,6 @@ export class Gateway implements AsyncDisposable {
       onLog: (params, backend) => this.#roster.emitLog(params, backend, this.serving.served),
       ...means,
     });
-  }
-
-  #createFront(): FrontGateway {
-    const { version } = this.#options;
-    const roster = this.#roster;
-    const pool = this.pool;
-    const serving = this.serving;
-    return {
-      get served() {
-        return serving.served;
-      },
-      initializeResult: (spoken, client) => serving.initializeResult(version, spoken, client),
-      hasGroup: (name) => serving.hasGroup(name),
-      serverInfo: gatewayInfo(version),
-      sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
-      isSmall(principal, result) {
-        const { resultBytes } = serving.limiter.limitsOf(principal);
-        return resultBytes === null || isWithin(result, resultBytes);
-      },
-      opened: (session) => {
-        roster.add(session, serving.served);
-        serving.clients.opened(session);
-      },
-      resumed: (session, lists) => {
-        serving.clients.opened(session);
-        this.#resumed.resume(session, lists);
-        serving.followLogLevel();
-      },
-      listsSeen: (session) => roster.seen(session),
-      awaited: (session, request) => this.#resumed.awaited(session, request),
-      identified: (session) => roster.identified(session, serving.served),
-      closed(session) {
-        roster.remove(session);
-        serving.clients.closed(session);
-        pool.forget(session);
-        serving.kept.forget(session);
-        serving.followLogLevel();
-      },
-      notified: (session, method, params) => pool.notifyOwn(session, method, params),
-      logsAt(level) {
-        const release = roster.logAt(level);
-        serving.followLogLevel();
-        return () => {
-          release();
-          serving.followLogLevel();
-        };
-      },
-      turnedAway(request) {
-        if (serving.rules.auditFile !== null) serving.refusals.record(request);
-      },
-      metrics: (...asked) => serving.rules.telemetry?.metrics(...asked) ?? null,
-      health: () => ({
-        status: "ok",
-        version,
-        backends: Object.fromEntries(pool.view().map(({ name, phase }) => [name, phase])),
-      }),
-    };
   }
 
   /** null: there is nothing to serve, or this process must not listen. */

@@ -1,0 +1,70 @@
+// The gateway as its fronts (HTTP, lines) see it.
+import type { BackendPool } from "../backends/pool/backend-pool.ts";
+import type { FrontGateway } from "../front/session/front-contract.ts";
+import { isWithin } from "../limits/result-size.ts";
+import { gatewayInfo } from "./initialize-result.ts";
+import type { Serving } from "./serving.ts";
+import type { ResumedSessions, SessionRoster } from "./session-roster.ts";
+
+interface FrontParts {
+  readonly roster: SessionRoster;
+  readonly pool: BackendPool;
+  readonly serving: Serving;
+  readonly resumed: ResumedSessions;
+}
+
+export function createGatewayFront(
+  version: string,
+  { roster, pool, serving, resumed }: FrontParts,
+): FrontGateway {
+  return {
+    get served() {
+      return serving.served;
+    },
+    initializeResult: (spoken, client) => serving.initializeResult(version, spoken, client),
+    hasGroup: (name) => serving.hasGroup(name),
+    serverInfo: gatewayInfo(version),
+    sessionsAllowed: (principal) => serving.limiter.limitsOf(principal).sessions,
+    isSmall(principal, result) {
+      const { resultBytes } = serving.limiter.limitsOf(principal);
+      return resultBytes === null || isWithin(result, resultBytes);
+    },
+    opened: (session) => {
+      roster.add(session, serving.served);
+      serving.clients.opened(session);
+    },
+    resumed: (session, lists) => {
+      serving.clients.opened(session);
+      resumed.resume(session, lists);
+      serving.followLogLevel();
+    },
+    listsSeen: (session) => roster.seen(session),
+    awaited: (session, request) => resumed.awaited(session, request),
+    identified: (session) => roster.identified(session, serving.served),
+    closed(session) {
+      roster.remove(session);
+      serving.clients.closed(session);
+      pool.forget(session);
+      serving.kept.forget(session);
+      serving.followLogLevel();
+    },
+    notified: (session, method, params) => pool.notifyOwn(session, method, params),
+    logsAt(level) {
+      const release = roster.logAt(level);
+      serving.followLogLevel();
+      return () => {
+        release();
+        serving.followLogLevel();
+      };
+    },
+    turnedAway(request) {
+      if (serving.rules.auditFile !== null) serving.refusals.record(request);
+    },
+    metrics: (...asked) => serving.rules.telemetry?.metrics(...asked) ?? null,
+    health: () => ({
+      status: "ok",
+      version,
+      backends: Object.fromEntries(pool.view().map(({ name, phase }) => [name, phase])),
+    }),
+  };
+}
