@@ -32,6 +32,9 @@ function run(
   t.after(async () => {
     await recorded.link.close();
     await warden[Symbol.asyncDispose]();
+    // Else the next test counts its pipe: a warden may outlast the time that it gets, and its pipe closes after it.
+    await eventually(() => warden.pid === null);
+    await settle();
   });
   return recorded;
 }
