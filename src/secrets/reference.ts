@@ -28,7 +28,10 @@ type ResolvedSecret =
 /** The process's environment and, under `secret:NAME`, the stored secrets that were read. */
 export type SecretValues = Readonly<Record<string, string | undefined>>;
 
-/** Whether a part of a configuration is a reference; no other part has such members. */
+/**
+ * Whether a part of a configuration is a reference. No other part has such members, except tables in which people choose
+ * the keys.
+ */
 export function isReference(value: object): value is SecretReference {
   if (!("kind" in value)) return false;
   if (value.kind === "environment") return "variable" in value && typeof value.variable === "string";

@@ -6,7 +6,7 @@ import { declaredOf } from "../backend-defaults.ts";
 import { isReordered } from "../diff.ts";
 import { backendDefaultKeys } from "../schema/backend-defaults-schema.ts";
 import { backendKeys, serverKeys } from "../schema/gateway-schema.ts";
-import { configFile } from "../schema/schema.ts";
+import { configFile, OPEN_TABLES } from "../schema/schema.ts";
 import type { Approval, EntryKind } from "../schema/schema-keys.ts";
 import { approvalsIn } from "../schema/settled.ts";
 import { aliasKeys, globalKeys, shareKeys } from "../schema/share-schema.ts";
@@ -120,7 +120,9 @@ export function withSections(
 
 /** The entry of the fields, which may have been approved by an earlier version. */
 export function entryOf(group: EntryGroup, name: string, fields: object): Entry {
-  const whole = Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, plain(value)]));
+  const whole = Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [key, plain(value, OPEN_TABLES.has(key))]),
+  );
   const id = group === "sections" ? name : `${group}.${name}`;
   return { id, group, name, whole, parts: PARTS[group](whole, name) };
 }
@@ -172,14 +174,16 @@ function partsOf(whole: Fields, kinds: Kinds): EntryParts {
 
 /**
  * Converts a value to plain data, without the revisions of secrets: a new value of a secret needs no
- * approval.
+ * approval. `isOpen`: the keys are names that people chose.
  */
-export function plain(value: unknown): EntryValue {
-  if (Array.isArray(value)) return value.map(plain);
+export function plain(value: unknown, isOpen = false): EntryValue {
+  if (Array.isArray(value)) return value.map((one) => plain(one));
   if (typeof value === "object" && value !== null) {
-    const isStamped = isReference(value);
+    const isStamped = !isOpen && isReference(value);
     const entries = Object.entries(value).filter(([key]) => !(isStamped && key === "revision"));
-    return Object.fromEntries(entries.map(([key, part]) => [key, plain(part)]));
+    return Object.fromEntries(
+      entries.map(([key, part]) => [key, plain(part, !isOpen && OPEN_TABLES.has(key))]),
+    );
   }
   if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return value;
   return null;

@@ -1,7 +1,7 @@
 // The approved form of an entry, with the keys that Mountaineer has learned since: each has its default, as the approved
 // configuration did not say otherwise. So an upgrade alone never makes an entry wait. Pure.
-import { configFile, SECTIONS } from "../schema/schema.ts";
-import { camelCase, settledDefaults, settledName } from "../schema/settled.ts";
+import { configFile, OPEN_TABLES } from "../schema/schema.ts";
+import { settledDefaults, settledName } from "../schema/settled.ts";
 import type { Place } from "../schema/tables.ts";
 import {
   type Entry,
@@ -12,6 +12,7 @@ import {
   membersOf,
   plain,
 } from "./entries.ts";
+import { CHOSEN_BELOW } from "./entry-keys.ts";
 
 /** Defaults by the key's name in the engine. Several tables of a section may have a key of one name. */
 type Defaults = ReadonlyMap<string, readonly EntryValue[]>;
@@ -59,16 +60,7 @@ function pairsBelow(place: Place, userHome: string): (readonly [name: string, va
 /** Absent in the engine's form of a backend with one route, in each version. */
 const ROUTES = "routes";
 
-/** Tables in which people choose the names: an absent name is not a key of a later version. */
-const CHOSEN_NAMES = namesOf(({ members, isOpen }) => isOpen || members !== null);
-/** Those whose values are people's own, too. */
-const OPEN = namesOf(({ isOpen }) => isOpen);
-
-function namesOf(fits: (section: (typeof SECTIONS)[number]) => boolean): ReadonlySet<string> {
-  const tables = SECTIONS.filter(fits).map(({ name }) => camelCase(name.split(".").at(-1) ?? ""));
-  return new Set(tables);
-}
-
+/** In a table in which people choose the names, an absent name is not a key of a later version. */
 function filledTable(approved: Fields, file: Fields, blank: Fields, defaults: () => Defaults): Fields {
   // A program's keys are none of an address.
   if (!isSameMeaning(approved["type"], file["type"])) return approved;
@@ -76,7 +68,7 @@ function filledTable(approved: Fields, file: Fields, blank: Fields, defaults: ()
     const [other, empty] = [file[key] ?? null, blank[key] ?? null];
     return [
       key,
-      OPEN.has(key) ? value : filled(value, other, membersOf(empty), defaults, CHOSEN_NAMES.has(key)),
+      OPEN_TABLES.has(key) ? value : filled(value, other, membersOf(empty), defaults, CHOSEN_BELOW.has(key)),
     ];
   });
   return { ...Object.fromEntries(known), ...Object.fromEntries(laterKeys(approved, file, blank, defaults)) };

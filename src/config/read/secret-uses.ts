@@ -1,6 +1,7 @@
 // Finds all references to secrets in a configuration.
 import { isReference, type SecretReference } from "../../secrets/reference.ts";
 import { routesOf } from "../backend-routes.ts";
+import { OPEN_TABLES } from "../schema/schema.ts";
 import { type ConfigSnapshot, deepFreeze, type MountaineerConfig, snakeCase } from "../snapshot.ts";
 
 interface SecretUse {
@@ -11,10 +12,17 @@ interface SecretUse {
 
 type Path = readonly string[];
 
-function placesIn(value: unknown, path: Path = []): readonly (readonly [Path, SecretReference])[] {
+/** `isOpen`: the keys are names that people chose, such as `kind` and `name`. */
+function placesIn(
+  value: unknown,
+  path: Path = [],
+  isOpen = false,
+): readonly (readonly [Path, SecretReference])[] {
   if (typeof value !== "object" || value === null) return [];
-  if (isReference(value)) return [[path, value]];
-  return Object.entries(value).flatMap(([key, part]) => placesIn(part, [...path, key]));
+  if (!isOpen && isReference(value)) return [[path, value]];
+  return Object.entries(value).flatMap(([key, part]) =>
+    placesIn(part, [...path, key], !isOpen && OPEN_TABLES.has(key)),
+  );
 }
 
 function usesIn(value: unknown, usedBy: (path: Path) => string): readonly SecretUse[] {
@@ -59,13 +67,15 @@ export function storedSecretNames(config: MountaineerConfig): readonly string[] 
  * Adds revisions to the references in a value. A part without references stays the same object, because
  * comparisons treat a new object as a change.
  */
-function stamped<T>(value: T, revisionOf: (name: string) => number): T {
+function stamped<T>(value: T, revisionOf: (name: string) => number, isOpen = false): T {
   if (typeof value !== "object" || value === null) return value;
-  if (isReference(value)) {
+  if (!isOpen && isReference(value)) {
     return value.kind === "stored" ? { ...value, revision: revisionOf(value.name) } : value;
   }
   const before: readonly (readonly [string, unknown])[] = Object.entries(value);
-  const parts = before.map(([key, part]) => [key, stamped(part, revisionOf)] as const);
+  const parts = before.map(
+    ([key, part]) => [key, stamped(part, revisionOf, !isOpen && OPEN_TABLES.has(key))] as const,
+  );
   if (parts.every(([, part], index) => part === before[index]?.[1])) return value;
   const made = Array.isArray(value) ? parts.map(([, part]) => part) : Object.fromEntries(parts);
   // The assertion holds: the result differs from `value` only in the revisions of references.

@@ -10,6 +10,7 @@ import { incomingAuthKeys } from "./incoming-auth-schema.ts";
 import { limitsKeys } from "./limits-schema.ts";
 import { authorizationKeys } from "./policy-schema.ts";
 import { choiceKey, type Key, type KeyDoc, numberKey, type OutOf, titled, toggleKey } from "./schema-keys.ts";
+import { camelCase } from "./settled.ts";
 import { aliasKeys, globalKeys, shareKeys } from "./share-schema.ts";
 import { listOf, type Members, named, optionalTable, orAbsent, type Place, table } from "./tables.ts";
 import { telemetryKeys } from "./telemetry-schema.ts";
@@ -258,6 +259,11 @@ function sectionsAt(pattern: readonly string[], place: Place, members: string | 
 /** All sections, in the order in which people read them; a table's own tables follow it. */
 export const SECTIONS: readonly SectionDoc[] = Object.entries(configFile.keys).flatMap(([name, place]) =>
   sectionsAt([name], place),
+);
+
+/** The names that tables have in the engine in which people choose the keys. */
+export const OPEN_TABLES: ReadonlySet<string> = new Set(
+  SECTIONS.filter(({ isOpen }) => isOpen).map(({ name }) => camelCase(name.split(".").at(-1) ?? "")),
 );
 
 function fits(pattern: readonly string[], path: KeyPath, isPerson: boolean): boolean {

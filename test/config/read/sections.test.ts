@@ -117,6 +117,16 @@ test("each reference is told with what uses it", async () => {
   assert.deepEqual(storedSecretNames(config), ["nas", "files", "web", "ann", "metrics", "fleet"]);
 });
 
+test("variables and headers called as a reference's members are no reference", async () => {
+  const members = 'kind = "stored"\nname = "x"\n';
+  const snapshot = await accepted(
+    `[backends.a]\ncommand = "a"\n[backends.a.env]\n${members}[backends.b]\nurl = "https://b.example/mcp"\n` +
+      `[backends.b.headers]\n${members}env = "secret:own"\n`,
+  );
+  assert.deepEqual(storedSecretNames(snapshot.config), ["own"]);
+  assert.deepEqual(withRevisions(snapshot, () => 3).config.backends[0], snapshot.config.backends[0]);
+});
+
 test("another revision of a secret is a change of what refers to it, and of nothing else", async () => {
   const snapshot = await accepted(TEXT);
   const revisions = new Map([["nas", 1]]);
