@@ -103,6 +103,14 @@ function eventsOperation(): JsonSchema {
       "Last-Event-ID goes on after an event that was received. A `gap` says that events were lost: look afresh.",
     parameters: [
       {
+        name: "flow",
+        in: "query",
+        required: false,
+        allowEmptyValue: true,
+        description: "With any value, or none: also traffic counters, as events of the kind `flow`",
+        schema: { type: "string" },
+      },
+      {
         name: "Last-Event-ID",
         in: "header",
         required: false,

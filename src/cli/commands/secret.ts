@@ -72,7 +72,8 @@ const secretListCommand = command("secret list", {
 const secretRemoveCommand = command("secret remove", {
   summary: "delete a secret",
   description:
-    "Deletes it from where it is stored. Mounts and backends that use it keep running until their next start.",
+    "Deletes it from where it is stored; as a client's token it ends at once. Mounts and backends that use it " +
+    "keep running until their next start.",
   examples: { "mountaineer secret remove nas": "forget it" },
   takes: {
     "<name>": { about: "as secret list shows it", ...NAME_OPTION },
@@ -84,6 +85,7 @@ const secretRemoveCommand = command("secret remove", {
       doneLine(paint, `${name} is removed: ${placeName(change.kept)}`),
     ]);
     if (context.json) return;
+    await applySecret(context);
     const users = (await store.list()).secrets.find((secret) => secret.name === name)?.used_by ?? [];
     if (users.length > 0)
       context.note(

@@ -79,9 +79,11 @@ export function createSetupControl({ home, configPath, reload }: SetupParts) {
       await reload({ secrets: true }, signal, rights);
       return kept;
     },
-    async removeSecret({ name }, signal) {
+    async removeSecret({ name }, signal, rights) {
       refuseOwnKey(name);
-      return store().remove(name, signal);
+      const removed = await store().remove(name, signal);
+      await reload({ secrets: true }, signal, rights);
+      return removed;
     },
   } satisfies Partial<Control>;
 }

@@ -32,12 +32,14 @@ test("F4 a secret is kept, used at once, listed by its name alone and forgotten;
   assert.deepEqual(reloads, [{ secrets: true }]);
   const report = await control.secrets();
   assert.deepEqual(report.secrets, [{ name: "nas", kept, used_by: [] }]);
-  assert.deepEqual(await control.removeSecret({ name: "nas" }, signal), { name: "nas", kept });
-  await assert.rejects(control.removeSecret({ name: "nas" }, signal), { code: "secret_unknown" });
+  const remove = (name: string) => control.removeSecret({ name }, signal, OWNERS_RIGHTS);
+  assert.deepEqual(await remove("nas"), { name: "nas", kept });
+  assert.deepEqual(reloads, [{ secrets: true }, { secrets: true }]);
+  await assert.rejects(remove("nas"), { code: "secret_unknown" });
   await assert.rejects(control.setSecret({ name: "sign-in.key", value: "x" }, signal, OWNERS_RIGHTS), {
     code: "usage",
   });
-  await assert.rejects(control.removeSecret({ name: "sign-in.key" }, signal), { code: "usage" });
+  await assert.rejects(remove("sign-in.key"), { code: "usage" });
 });
 
 test("F4 each secret is listed with all that use it, also one that is not kept, and the key of the sign-ins", async (t) => {
