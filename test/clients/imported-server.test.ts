@@ -49,6 +49,11 @@ test("F1 cmd /c is left out, and no other program's /c", () => {
   const tableOf = (command: string) => imported("a", { command, args: ["/c", "serve", "x"] })?.table;
   assert.deepEqual(tableOf("CMD.EXE"), { command: "serve", args: ["x"] });
   assert.deepEqual(tableOf("tar"), { command: "tar", args: ["/c", "serve", "x"] });
+  assert.equal(
+    imported("a", { command: "cmd", args: ["/c"] })?.table["command"],
+    "cmd",
+    "of nothing behind it",
+  );
 });
 
 test("F1 a client's limits become the nearest ones that a backend may have", () => {

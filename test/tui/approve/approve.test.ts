@@ -108,6 +108,7 @@ test("E2 the screen shows what would run, beside what serves, and nothing that a
   const view = viewOf(80);
   const text = textOf(approveLines(state, view)).join("\n");
   assert.match(text, /▲ 1 of 2: backends\.evil: would run evil/);
+  assert.equal(state.text.lines[0], "@@ -1,2 +1,2 @@", "without the names of files");
   assert.match(text, /^-command = "old"$/m);
   assert.match(text, /^\+command = "sh"$/m);
   assert.ok(!text.includes("\u001b") && !text.includes("\u202e"));

@@ -268,7 +268,10 @@ test("E1 the gateway signs in as itself with client credentials, once for all, w
   const outcomes = await Promise.all(Array.from({ length: 50 }, refused));
   const headers = new Set(outcomes.map(headerOf));
   assert.equal(headers.size, 1);
-  assert.ok(await isGood(rig, [...headers][0] ?? ""));
+  const [header = ""] = headers;
+  assert.ok(await isGood(rig, header));
+  const token = header.replace("Bearer ", "");
+  assert.deepEqual(await rig.authorization.scopesOf(token, rig.server.url), ["mcp:read"]);
   assert.equal(rig.authorization.count("/token client_credentials"), 1);
   assert.equal(await rig.grants.readChallenge(BACKEND, rig.server.url), null, "no person has to sign in");
   await clock.advance(HOUR_MS - 224_000);

@@ -48,6 +48,19 @@ test("D2 a server that does not answer the probe is not waited for at its stream
   assert.deepEqual([abandoned, idsOf("initialize")], [[lastOf("server/discover")], [0]]);
 });
 
+test("D2 another machine's server hears by a mark which older client calls; a client of 2026-07-28 has no session to mark", async () => {
+  const rig = startUnder("http", DISCOVERED, true, ({ sessionId }) => `mark of ${sessionId}`);
+  await rig.found();
+  rig.request(1, "tools/call", { name: "a" }, SENDER);
+  const _meta = { "io.modelcontextprotocol/protocolVersion": "2026-07-28" };
+  rig.request(2, "tools/call", { name: "a", _meta }, SENDER);
+  const calls = rig.at(0).sent.filter((one) => "method" in one && one.method === "tools/call");
+  assert.deepEqual(
+    calls.map((one) => JSON.stringify(one).match(/mark of [\w-]+/)?.[0]),
+    [`mark of ${SENDER.sessionId}`, undefined],
+  );
+});
+
 test("D2 a question to a client whose call was cancelled is answered in vain", async () => {
   const { request, answer, received, link, idsOf } = await startModern();
   request(1, "tools/call", { name: "a" });
@@ -152,6 +165,7 @@ function startUnder(
   over: "process" | "http" = "http",
   discovered: JsonObject = DISCOVERED,
   isPinned = false,
+  callerMarks?: (client: { readonly sessionId: string }) => string,
 ) {
   const clock = createManualClock();
   const under: Under[] = [];
@@ -160,7 +174,7 @@ function startUnder(
   const failed = new Map<RpcId, LinkFailure>();
   const link = openEraLink({
     ...{ backend: "a", key: "key", memory: new EraMemory(), clock, logger: silentLogger },
-    ...{ over, isPinned },
+    ...{ over, isPinned, ...(callerMarks !== undefined && { callerMarks }) },
     open(events) {
       const one: Under = { events, sent: [], isClosed: false };
       under.push(one);
