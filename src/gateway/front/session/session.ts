@@ -93,6 +93,8 @@ export class Session implements SessionPort {
   readonly owed = new Set<ListKind>();
   /** URIs of subscribed resources, the oldest first. */
   readonly #subscriptions = new Map<string, true>();
+  /** Subscribed resources that may have changed while the client had no stream. */
+  readonly #unseen = new Set<string>();
   /** Streams to the client, oldest first; the newest is in use. */
   readonly #streams: ListeningOutlet[] = [];
   principal: Principal;
@@ -197,12 +199,28 @@ export class Session implements SessionPort {
     });
   }
 
-  /** Renews the subscriptions from before a restart, each as soon as its backend is ready. */
+  /**
+   * Renews the subscriptions from before a restart, each as soon as its backend is ready. The client hears that the resource
+   * has changed: it may have, while nobody listened.
+   */
   subscribeAgain(uris: readonly string[]): void {
     for (const [index, uri] of uris.entries()) {
       const id = `mountaineer-subscribes-again-${index}`;
-      this.serve({ jsonrpc: "2.0", id, method: "resources/subscribe", params: { uri } }, NO_OUTLET);
+      const answer = (_: RpcId | null, reply: Reply | null): void => {
+        if (reply === null || isError(reply)) return;
+        this.#unseen.add(uri);
+        this.#notifyUnseen();
+      };
+      const request = { jsonrpc: "2.0", id, method: "resources/subscribe", params: { uri } } as const;
+      this.serve(request, { ...NO_OUTLET, answer });
     }
+  }
+
+  #notifyUnseen(): void {
+    if (this.#streams.length === 0) return;
+    const unseen = [...this.#unseen];
+    this.#unseen.clear();
+    for (const uri of unseen) this.notify(RESOURCE_UPDATED, { uri });
   }
 
   /**
@@ -251,6 +269,7 @@ export class Session implements SessionPort {
     const owed = [...this.owed];
     this.owed.clear();
     for (const kind of owed) this.listChanged(kind);
+    this.#notifyUnseen();
   }
 
   /** `outlet` is closed: questions that were asked on it get no answer. */

@@ -351,7 +351,7 @@ test("E4 B11 sessions of before a restart count towards the limits before their 
   found(next.store.find("bobs", BOB));
 });
 
-test("B11 sessions of before a restart keep what a client asked for that lasts: its log level and its subscriptions", async (t) => {
+test("B11 sessions of before a restart keep what a client asked for that lasts: its log level and its subscriptions, of which it hears once that they may have changed", async (t) => {
   const home = await startHome(t);
   const first = await home.daemon();
   const session = await first.begins("one");
@@ -377,6 +377,8 @@ test("B11 sessions of before a restart keep what a client asked for that lasts: 
     [["resources/subscribe", "file:///b"]],
   );
   assert.deepEqual(again.subscriptions, ["file:///b"]);
+  assert.deepEqual(listensOn(again), ["notifications/resources/updated"]);
+  assert.deepEqual(listensOn(again), []);
 });
 
 test("B11 sessions of before a restart: a list that a client was told of is seen, one that it is owed is not", async (t) => {
