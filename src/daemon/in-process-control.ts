@@ -13,6 +13,7 @@ import { errorText } from "../runtime/errors.ts";
 import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { isoTime, systemClock } from "../runtime/time/clock.ts";
+import { startProber } from "../shares/prober/prober-process.ts";
 import { approvedHome } from "./compose/approved-home.ts";
 import { startEngineParts } from "./compose/engine-parts.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
@@ -31,6 +32,12 @@ import { openLocalFiles } from "./reload/config-file.ts";
 
 /** Longest wait for another command's lock, ms. */
 const LOCK_WAIT_MS = 10_000;
+
+/**
+ * Longest wait for the prober's process, ms. A command looks once: if it looked while that process starts on a busy machine, a
+ * folder would pass for one that gives no answer.
+ */
+const PROBER_STARTS_MS = 10_000;
 
 const NOT_LOOKED_AT: VerifyFinding = {
   share: null,
@@ -59,6 +66,8 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     const { place, snapshot: loaded } = await openHome({ home, configPath });
     const log = stack.use(startCommandLog(changes ? { home, userHome: place.userHome } : null));
     const { logger } = log;
+    const hasShares = loaded.config.shares.length > 0;
+    const prober = stack.use(startProber({ clock, logger, startsAhead: hasShares }));
     const memory = stack.use(
       await openMemory({ path: join(home, "state.json"), clock, logger, readOnly: !changes }),
     );
@@ -69,6 +78,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
         clock,
         logger,
         memory,
+        prober,
         forceStop: force.signal,
         announce: (transition) => logTransition(logger, transition),
       }),
@@ -83,6 +93,7 @@ export async function openInProcess(options: InProcessOptions): Promise<InProces
     const startedAt = isoTime(clock.wallMs());
     const redact = (secret: string): void => log.redact(secret);
     const context = { environment: values, drivers, redact, intervalMs: null };
+    if (hasShares) await prober.folderExists("/", PROBER_STARTS_MS);
     engine.apply(shareSubjects(config, context), (name) => formerSubject(name, config, context));
     const places = stack.use(
       await openPlaces({
