@@ -147,7 +147,7 @@ for (const [to, words] of [
       const { rig, old, next } = await midway(t);
       process.kill({ keeper: rig.pid, old, next }[to], "SIGTERM");
       process.kill(next, "SIGCONT");
-      await eventually(async () => (await daemonsOf(rig.home.home)).length === 0, 30_000);
+      await eventually(async () => (await daemonsOf(rig.home.home)).length === 0);
       assert.equal(await readDaemonNote(rig.home.home), null, "none is expected any more");
       // It has ended by itself, so that this ends nothing.
       assert.deepEqual((await rig.stop()).code, 0);
@@ -169,7 +169,7 @@ test(
     process.kill(next, "SIGKILL");
     const isLater = (pid: number | null | undefined) =>
       typeof pid === "number" && pid !== old && pid !== next;
-    await eventually(async () => isLater((await rig.home.glance().catch(() => null))?.global.pid), 30_000);
+    await eventually(async () => isLater((await rig.home.glance().catch(() => null))?.global.pid));
     await eventually(async () => isLater((await readDaemonNote(rig.home.home))?.pid));
   },
 );
@@ -221,7 +221,7 @@ for (const [moment, hasTaken] of [
           const pid = (await rig.home.glance().catch(() => null))?.global.pid ?? next;
           return pid !== next;
         };
-        await eventually(isLater, 30_000);
+        await eventually(isLater);
         const { status } = await fetch(rig.url, {
           ...ping,
           headers: { ...accepts, "Mcp-Session-Id": id ?? "none" },
@@ -244,7 +244,7 @@ test(
     await handOver(rig);
     await handOver(rig);
     process.kill(rig.pid, "SIGTERM");
-    await eventually(async () => (await daemonsOf(rig.home.home)).length === 0, 30_000);
+    await eventually(async () => (await daemonsOf(rig.home.home)).length === 0);
     await assert.rejects(call);
   },
 );

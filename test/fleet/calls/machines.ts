@@ -171,7 +171,10 @@ export async function startMachineProcess(
     await exit;
   };
   t.after(kill);
-  await once(child, "message");
+  const ended = once(child, "exit").then(([code]) => {
+    throw new Error(`the machine ended with ${code} before it was ready`);
+  });
+  await Promise.race([once(child, "message"), ended]);
   return { pid: child.pid ?? 0, mount: (route) => void child.send(route), kill };
 }
 
