@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { describe, it, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
 import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
 import type { SyncSettings } from "../../../src/config/snapshot.ts";
@@ -131,26 +131,29 @@ for (const detection of [
   "hash",
   "inotify",
 ] as const satisfies readonly SyncSettings["detection"][]) {
-  for (const [program, content, comes] of SAVES) {
-    test(`B12 (${detection}) ${program}: ${content} ${comes}`, async (t) => {
-      const home = join(await temporaryFolder(t), "home");
-      await mkdir(home);
-      // A writer is waited for ten debounces at most: on a busy machine a slow one needs more than two seconds.
-      const scene = await watching(t, home, detection, PROGRAMS[program].includes("sleep") ? 0.8 : 0.2);
-      const after = CONTENTS[content]?.(scene.before) ?? "";
-      const [NEW, FILE] = [join(home, "new"), scene.path];
-      await writeFile(NEW, after);
-      await run("sh", ["-c", PROGRAMS[program]], { env: { ...process.env, NEW, FILE } });
-      await scene.comes(sha256Of(after), comes);
-      if (comes === "applies") return;
-      assert.ok(scene.signsIn());
-      // Other bytes end it, and so does a person.
-      const { control } = scene.service;
-      if (detection === "hash") await writeFile(FILE, scene.before);
-      else await control.reload({}, NEVER);
-      await eventually(() => control.sync().last_error?.kind !== "cut_short");
-    });
-  }
+  // Most of the time they wait.
+  describe(`saves, looked for by ${detection}`, { concurrency: 4 }, () => {
+    for (const [program, content, comes] of SAVES) {
+      it(`B12 (${detection}) ${program}: ${content} ${comes}`, async (t) => {
+        const home = join(await temporaryFolder(t), "home");
+        await mkdir(home);
+        // A writer is waited for ten debounces at most: on a busy machine a slow one needs more than two seconds.
+        const scene = await watching(t, home, detection, PROGRAMS[program].includes("sleep") ? 0.8 : 0.2);
+        const after = CONTENTS[content]?.(scene.before) ?? "";
+        const [NEW, FILE] = [join(home, "new"), scene.path];
+        await writeFile(NEW, after);
+        await run("sh", ["-c", PROGRAMS[program]], { env: { ...process.env, NEW, FILE } });
+        await scene.comes(sha256Of(after), comes);
+        if (comes === "applies") return;
+        assert.ok(scene.signsIn());
+        // Other bytes end it, and so does a person.
+        const { control } = scene.service;
+        if (detection === "hash") await writeFile(FILE, scene.before);
+        else await control.reload({}, NEVER);
+        await eventually(() => control.sync().last_error?.kind !== "cut_short");
+      });
+    }
+  });
 }
 
 test("B12 a disk that is full while the file is saved opens nothing", {
