@@ -23,6 +23,8 @@ import type { ConfigApplier } from "./reload/reload-transaction.ts";
 
 /** How long `status` waits for the memory of programs, ms. */
 const MEASURE_MS = 500;
+/** How long one measurement is used, ms: each reads what the system says of every process. */
+const MEASURED_FOR_MS = 3_000;
 
 export type GatewayPart = ReturnType<typeof createGatewayPart>;
 
@@ -34,7 +36,8 @@ export function loadAhead(config: MountaineerConfig): void {
   if (wantsGateway(config)) code().catch(() => {});
 }
 
-export function createGatewayPart(options: GatewayOptions) {
+/** `measureMemory`: see `groupMemory`. */
+export function createGatewayPart(options: GatewayOptions, measureMemory = groupMemory) {
   /** The gateway is kept when its configuration is removed, so that calls can end and sessions survive. */
   let gateway: Gateway | null = null;
   let wanted = false;
@@ -43,6 +46,8 @@ export function createGatewayPart(options: GatewayOptions) {
   const pages = createRecordPages(options.clock);
   /** What the programs of backends took when it was measured last, in bytes; null: it could not be measured. */
   let memory: number | null = null;
+  let measured: { readonly groups: string; readonly atMs: number; readonly done: Promise<void> } | null =
+    null;
 
   const load = async (): Promise<Gateway> => {
     const { Gateway: Loaded } = await code();
@@ -120,13 +125,21 @@ export function createGatewayPart(options: GatewayOptions) {
       const running = current();
       return running === null ? {} : gatewayStatus(running, memory);
     },
-    /** Measures the memory of the backends' programs, for the next `status`. */
+    /**
+     * Measures the memory of the backends' programs, for the next `status`. While the same programs run, all who ask
+     * within `MEASURED_FOR_MS` share one measurement.
+     */
     async measure(): Promise<void> {
-      const groups = current()?.pool.pids ?? [];
-      const measured = groupMemory(groups).then((bytes) => {
-        memory = bytes;
-      });
-      if (!(await settledWithin(options.clock, MEASURE_MS, measured))) memory = null;
+      const pids = current()?.pool.pids ?? [];
+      const groups = pids.join(" ");
+      const nowMs = options.clock.monotonicMs();
+      if (measured?.groups !== groups || nowMs - measured.atMs >= MEASURED_FOR_MS) {
+        const done = measureMemory(pids).then((bytes) => {
+          memory = bytes;
+        });
+        measured = { groups, atMs: nowMs, done };
+      }
+      if (!(await settledWithin(options.clock, MEASURE_MS, measured.done))) memory = null;
     },
     /** Writes to the audit, if one is configured, that an entry of the configuration waits or was approved. */
     note: (record: Parameters<Gateway["note"]>[0]): void => current()?.note(record),

@@ -18,17 +18,22 @@ const NOTHING = "";
 const backend = (name: string, prefix = ""): string =>
   `[backends.${name}]\ncommand = ${JSON.stringify(process.execPath)}\nargs = [${JSON.stringify(LIGHT_SERVER)}]\nenv = { LIGHT_PREFIX = "${prefix}" }\ncwd = "/"\n`;
 
-function start(t: TestContext): { readonly part: GatewayPart; readonly told: GatewayTransition[] } {
+function start(
+  t: TestContext,
+  clock = systemClock,
+  measureMemory?: (groups: readonly number[]) => Promise<number>,
+): { readonly part: GatewayPart; readonly told: GatewayTransition[] } {
   const told: GatewayTransition[] = [];
-  const part = createGatewayPart({
-    clock: systemClock,
+  const options = {
+    clock,
     logger: silentLogger,
     environment: process.env,
     redact() {},
-    announce: (transition) => void told.push(transition),
+    announce: (transition: GatewayTransition) => void told.push(transition),
     version: "1",
     listens: true,
-  });
+  };
+  const part = createGatewayPart(options, measureMemory);
   t.after(() => part[Symbol.asyncDispose]());
   return { part, told };
 }
@@ -149,4 +154,27 @@ test("tools, calls, restarts and logs are asked by name, and a name that nobody 
   assert.deepEqual(await part.control.restart({}), { restarted: ["files"] });
   await eventually(() => part.status().backends?.[0]?.pid !== pid);
   assert.deepEqual(await part.control.logs({ backend: "files" }), { lines: [] });
+});
+
+test("who asks for the status within 3 s shares one measurement of memory, while the same programs run", async (t) => {
+  let nowMs = 0;
+  const measured: number[] = [];
+  const { part } = start(t, { ...systemClock, monotonicMs: () => nowMs }, async (groups) => {
+    measured.push(groups.length);
+    return groups.length * 2 ** 20;
+  });
+  const memory = () => part.status().gateway?.programs?.memory_mb;
+  await part.start(await configOf(backend("a")));
+  await part.settled(NEVER);
+  await Promise.all([part.measure(), part.measure()]);
+  nowMs = 2_999;
+  await part.measure();
+  assert.deepEqual([measured, memory()], [[1], 1]);
+  nowMs = 3_000;
+  await part.measure();
+  assert.deepEqual(measured, [1, 1]);
+  await reload(part, backend("a"), backend("a") + backend("b"));
+  await part.settled(NEVER);
+  await part.measure();
+  assert.deepEqual([measured, memory()], [[1, 1, 2], 2]);
 });
