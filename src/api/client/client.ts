@@ -121,8 +121,21 @@ export async function connectToEndpoint(
 ): Promise<DaemonClient> {
   requirePrivate(endpoint.origin);
   const nothing = { socketPath: "", mcpSocketPath: "", pid: null, startedAt: null };
-  const { global } = await createClient({ at: endpoint, ...nothing }, options).ask("status", null, signal);
+  const asked = createClient({ at: endpoint, ...nothing }, options).ask("status", null, signal);
+  const { global } = await asked.catch((error: unknown) => {
+    throw awayAt(endpoint.origin, error);
+  });
   return createClient({ at: endpoint, ...nothing, pid: global.pid, startedAt: global.started_at }, options);
+}
+
+/** The hints of `daemon_unreachable` are for a daemon of this machine. */
+function awayAt({ host }: URL, error: unknown): unknown {
+  if (!(error instanceof MountaineerError) || error.code !== "daemon_unreachable") return error;
+  return new MountaineerError("daemon_unreachable", `${host}: ${error.message}`, {
+    cause: error,
+    hint: "there: mountaineer status, and [server.management].enabled; here: the address, and whether it is reached",
+    retry: "later",
+  });
 }
 
 /** Throws `usage` for an address that would show the token to the network. */

@@ -25,6 +25,7 @@ export const aliasListCommand = command("alias list", {
 });
 
 const aliasAddCommand = command("alias add", {
+  asksElsewhere: true,
   summary: "make a link to a folder inside a share",
   description:
     "Saves it in the configuration and returns when the link exists. The link leads to the folder on every " +
@@ -63,6 +64,7 @@ const aliasAddCommand = command("alias add", {
 });
 
 const aliasRemoveCommand = command("alias remove", {
+  asksElsewhere: true,
   summary: "remove an alias and its link",
   description:
     "Its folder, and everything in it, stays. Anything else at its path, not made by Mountaineer, stays too.",
@@ -89,6 +91,7 @@ const aliasRemoveCommand = command("alias remove", {
 });
 
 const aliasReconcileCommand = command("alias reconcile", {
+  asksElsewhere: true,
   summary: "make, repair and remove links now",
   description:
     "As the daemon does at every check: makes and repairs the links of aliases, and removes those of removed " +

@@ -120,6 +120,7 @@ const backendsEditCommand = command("backends edit", {
 });
 
 const backendsRemoveCommand = command("backends remove", {
+  asksElsewhere: true,
   summary: "remove an MCP server from the configuration",
   description:
     "Its tools leave the catalog at once; calls in flight finish. mountaineer config rollback brings it back. " +
@@ -134,6 +135,7 @@ const backendsRemoveCommand = command("backends remove", {
 });
 
 const backendsEnableCommand = command("backends enable", {
+  asksElsewhere: true,
   summary: "start a disabled MCP server",
   description: "Returns when it is ready or has failed.",
   examples: { "mountaineer backends enable files": "enable one" },
@@ -143,6 +145,7 @@ const backendsEnableCommand = command("backends enable", {
 });
 
 const backendsDisableCommand = command("backends disable", {
+  asksElsewhere: true,
   summary: "stop an MCP server and keep its configuration",
   description:
     "Its tools leave the catalog at once; calls in flight finish. mountaineer backends enable starts it again.",

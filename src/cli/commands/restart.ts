@@ -5,13 +5,14 @@ import { expecting, MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { type CommandContext, command } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
-import { askDaemon } from "../sessions/control-session.ts";
+import { askDaemon, findDaemon } from "../sessions/control-session.ts";
 import { lookUntil } from "../sessions/look-until.ts";
 
 /** How long to wait for the new daemon, ms. It is longer than the old daemon's own wait for the new one. */
 const SERVES_WITHIN_MS = 120_000;
 
 export const restartCommand = command("restart", {
+  asksElsewhere: true,
   summary: "replace the daemon with a new one, without an outage",
   description:
     "Starts the installed program beside the running daemon, with the current configuration. When its backends " +
@@ -39,12 +40,12 @@ export async function handOver(context: CommandContext): Promise<HandOverReport 
 }
 
 /** Resolves with the pid of the new daemon, once it answers. */
-async function untilServed({ home, signal }: CommandContext, { from }: HandOverReport): Promise<number> {
-  const { connectToDaemon } = await import("../../api/client/client.ts");
+async function untilServed(context: CommandContext, { from }: HandOverReport): Promise<number> {
+  const { signal } = context;
   const look = async (): Promise<number> => {
-    const daemon = await connectToDaemon(home);
     // The old daemon may accept the connection and end before the request.
-    const status = await daemon?.ask("status", null, signal).catch(expecting("daemon_unreachable", null));
+    const found = findDaemon(context).then((daemon) => daemon?.ask("status", null, signal));
+    const status = await found.catch(expecting("daemon_unreachable", null));
     return status?.global.pid ?? from;
   };
   const pid = await lookUntil({ withinMs: SERVES_WITHIN_MS, signal }, look, (found) => found !== from);

@@ -41,6 +41,7 @@ const NEW_SHARE = {
 } as const;
 
 const sharesAddCommand = command("shares add", {
+  asksElsewhere: true,
   summary: "add a share to the configuration and mount it",
   description:
     "At a terminal, without options, it lists the shares of your NAS that are not configured yet. Returns when " +
@@ -78,7 +79,7 @@ async function entriesOf(
   const { ask } = context;
   const entry = entryOf(given);
   if (entry.name !== "") return { shares: [entry], onlyOn: [] };
-  if (ask === null || Object.keys(entry).length > 1) {
+  if (ask === null || Object.keys(entry).length > 1 || context.elsewhere !== null) {
     throw new MountaineerError("usage", "an option is missing", { hint: "--share names the share" });
   }
   const { askMoreShares } = await import("../init/more-shares.ts");
@@ -101,6 +102,7 @@ function entryOf(given: Given<typeof NEW_SHARE>): NewFavorite {
 }
 
 const sharesRemoveCommand = command("shares remove", {
+  asksElsewhere: true,
   summary: "remove a share from the configuration",
   description:
     "Also unmounts it and removes its link, unless files are open or unsent: then the mount stays until " +
@@ -230,6 +232,7 @@ export const RCLONE_COMMANDS: GroupedCommands = {
 };
 
 export const foldersCommand = command("folders", {
+  asksElsewhere: true,
   summary: "list the folders of a share",
   description:
     "Prints the folder names, one per line; links that lead out of the share are not listed. Answers within " +

@@ -76,7 +76,9 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
   leaveFolder();
   const { shares } = await askEngine(context, "look", "status", null);
   const known = shares.find((share) => share.name === name);
-  const hadLink = await entryExists(link).catch(expecting("ENOTDIR", false));
+  const isHere = context.elsewhere === null;
+  const hasLink = async () => isHere && (await entryExists(link).catch(expecting("ENOTDIR", false)));
+  const hadLink = await hasLink();
   const unmountIt = async (): Promise<StepResult | null> => {
     const { results } = await askEngine(context, "change", "unmount", { shares: [name], force });
     return results[0] ?? null;
@@ -94,12 +96,11 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
   // A share that is neither configured nor mounted is unknown.
   const after = await unmountIt().catch(expecting(isShareUnknown, null));
   const isMounted = after !== null && !isUnmounted(after);
-  if (!isMounted && known !== undefined) await removeLinkTo(link, known.mount_path);
+  if (!isMounted && known !== undefined && isHere) await removeLinkTo(link, known.mount_path);
   await noteKept(context, name, known?.conditions ?? []);
   await askEngine(context, "change", "reconcileAliases", null);
-  if (planned.secrets.length > 0) await noteUnused(context, planned.secrets);
-  const hasLink = await entryExists(link).catch(expecting("ENOTDIR", false));
-  const linkNow = hasLink ? "kept" : hadLink ? "removed" : "missing";
+  if (planned.secrets.length > 0 && isHere) await noteUnused(context, planned.secrets);
+  const linkNow = (await hasLink()) ? "kept" : hadLink ? "removed" : "missing";
   return {
     /** `removed` is false if the share could not be unmounted, and `cleanup` was asked for; nothing was changed then. */
     removed: true,
@@ -109,8 +110,8 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
     aliases,
     /** null: it was not mounted. */
     unmount: after ?? before,
-    /** null: the share stays mounted. */
-    link: isMounted ? null : linkNow,
+    /** null: the share stays mounted, or is of another machine. */
+    link: isMounted || !isHere ? null : linkNow,
   } as const;
 }
 

@@ -1,5 +1,6 @@
 // Records that a daemon answers in pages, newest first: the last ones, then new ones. The log of another machine's
 // daemon, and the audit.
+import { expecting } from "../../runtime/errors.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
 /** Limit of records in one request. */
@@ -34,12 +35,16 @@ export async function openPagedLog<One>({ count, matches, ask, clock }: PagedLog
   let seen = newestOf(newest);
   return {
     last: last.slice(0, count).reverse(),
-    /** Yields every later matching record. Ends when the signal aborts; rejects as `ask` does. */
+    /**
+     * Yields every later matching record, also over restarts of the daemon. Ends when the signal aborts; rejects as
+     * `ask` does.
+     */
     async *follow(signal: AbortSignal): AsyncGenerator<One, void, undefined> {
       for (;;) {
         await clock.sleep(AGAIN_MS, signal).catch(() => {});
         if (signal.aborted) return;
-        const page = await ask({ limit: PAGE });
+        const page = await ask({ limit: PAGE }).catch(expecting("daemon_unreachable", null));
+        if (page === null) continue;
         const known = page.records.findIndex((record) => JSON.stringify(record) === seen);
         seen = newestOf(page) ?? seen;
         yield* (known === -1 ? page.records : page.records.slice(0, known)).filter(matches).reverse();

@@ -64,11 +64,27 @@ test("F2 by --url status, config, call, tools, logs and the audit are those of t
   });
   await eventually(() => said.includes("backend demo: Ready"));
 
+  assert.match(await ask("backends", "disable", "demo"), /demo {2}is disabled/);
+  assert.match(await readFile(far.configFile, "utf8"), /enabled = false/);
+  const share = ["shares", "add", "--share", "FAR", "--tb-path", "/a", "--fallback-path", "/b"];
+  const adding = await runCommand([...share, ...place], { home });
+  assert.match(adding.stderr, /nothing was written[\s\S]*allow_commands/);
+  assert.match(await ask("alias", "reconcile", "--json"), /"aliases":\s*\[\]/);
+  const unknown = await runCommand(["shares", "remove", "--share", "FAR", ...place], { home });
+  assert.match(unknown.stderr, /no share is configured yet/);
+
   const wrong = join(home, "wrong");
   await writeFile(wrong, "not-the-token", { mode: 0o600 });
   const refused = await runCommand([...["status", ...place.slice(0, 2)], "--token-file", wrong], { home });
   assert.notEqual(refused.code, 0);
   assert.ok(!refused.stderr.includes("not-the-token"));
+  const closed = `http://127.0.0.1:${await freePort()}`;
+  const away = await runCommand(["status", "--url", closed, "--token-file", file], { home });
+  assert.equal(away.code, 8);
+  assert.match(
+    away.stderr,
+    /127\.0\.0\.1:\d+: the connection to the daemon was lost[\s\S]*there: mountaineer status/,
+  );
   for (const url of ["http://192.0.2.1", "ftp://127.0.0.1", "https://host/path"]) {
     const bad = await runCommand(["status", "--url", url, "--token-file", file], { home });
     assert.equal(bad.code, 2, url);

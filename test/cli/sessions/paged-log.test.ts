@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openPagedLog } from "../../../src/cli/sessions/paged-log.ts";
+import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+import { passTimeUntil } from "../../support/pass-time.ts";
+
+test("a log that is followed goes on when its daemon was away, and tells each record once", async () => {
+  const clock = createManualClock();
+  const pages: (readonly string[] | null)[] = [["a"], ["b", "a"], null, null, ["c"]];
+  const log = await openPagedLog<string>({
+    count: 10,
+    matches: () => true,
+    clock,
+    async ask() {
+      const records = pages.shift();
+      if (records == null) throw new MountaineerError("daemon_unreachable", "it restarts");
+      return { records, next: null };
+    },
+  });
+  const abort = new AbortController();
+  const seen: string[] = [...log.last];
+  const following = (async () => {
+    for await (const record of log.follow(abort.signal)) {
+      seen.push(record);
+      if (seen.length === 3) abort.abort();
+    }
+  })();
+  await passTimeUntil(clock, () => seen.length === 3, 1_000);
+  await following;
+  assert.deepEqual(seen, ["a", "b", "c"]);
+});
