@@ -58,8 +58,9 @@ export function allHostsGone(builder: Builder): string {
 function hostsText(builder: Builder, one: string, both: string): string {
   const { away, routes } = builder.seen;
   if (away !== null) return `away from home: ${away}`;
-  const texts = routesOf(builder.spec).map(
-    (route) => `${hostOf(builder, route)} (${routes[route].probe.text})`,
-  );
+  const texts = routesOf(builder.spec).map((route) => {
+    const [host, { text }] = [hostOf(builder, route), routes[route].probe];
+    return text.startsWith(host) ? text : `${host} (${text})`;
+  });
   return `${texts.length === 1 ? one : both}: ${texts.join(", ")}`;
 }
