@@ -154,6 +154,25 @@ describe("a session that is lost", () => {
     call(null);
     assert.equal(link.requests("tools/call").length, 1);
   });
+  test("an error that names a session has a ping decide: of a tool's own session nothing is renewed", async () => {
+    const { link, call } = await startReady({}, (one) => {
+      one.pid = null;
+    });
+    link.hangs("ping");
+    const refused = { error: { code: -32_000, message: "session not found" } };
+    for (const [answered, sessions] of [
+      [{ result: {} }, 1],
+      [refused, 2],
+    ] as const) {
+      link.answer(call(null).id, refused);
+      await settle();
+      const ping = link.requests("ping").at(-1) ?? assert.fail("nobody asks");
+      link.answer(ping.id, answered);
+      await settle();
+      assert.equal(link.requests("initialize").length, sessions);
+    }
+    assert.equal(link.requests("ping").length, 2);
+  });
   test("a check that finds the session lost renews it", async () => {
     const { link, instance } = await startReady();
     link.answers.set("ping", () => FAILURE("session_lost"));
