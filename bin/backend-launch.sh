@@ -2,6 +2,20 @@
 # Becomes a backend: `backend-launch.sh FOLDER COMMAND ARGS…`, in a session of its own. Tells the warden (descriptor 3)
 # of its process group before anything of the backend runs; whatever may hang on a dead mount is done here, not in the
 # daemon. Why it could not start is its last line on stderr, which stdio-link.ts reads.
+#
+# `backend-launch.sh --client FOLDER HOME ALLOWED… -- OURS… -- COMMAND ARGS…` starts it in a client's folder, which must
+# be one of ALLOWED or lie below it, and must not be HOME or a path of ours, nor lie above them or inside ours. What is in
+# the folder must not choose which program runs. With `--no-client`, the folder is made if it is missing.
+
+# npx runs the server by this, as npm's script shell: only the server itself starts in the client's folder, because npx
+# looks for packages, settings and even `node` in the folder where it is.
+if [ "$1" = -c ]; then
+  if [ "${npm_lifecycle_event-}" = npx ] && [ -n "${MOUNTAINEER_CLIENT_FOLDER-}" ]; then
+    cd -P "$MOUNTAINEER_CLIENT_FOLDER" || exit 126
+    unset MOUNTAINEER_CLIENT_FOLDER npm_config_script_shell OLDPWD
+  fi
+  exec /bin/sh "$@"
+fi
 
 trap '' PIPE
 printf '+%s\n' "$$" 2>/dev/null >&3
@@ -13,13 +27,99 @@ cannot() {
   exit "$2"
 }
 
-folder=$1
-shift
-if ! cd "$folder" 2>/dev/null; then
-  if [ -d "$folder" ]; then cannot folder-closed 126; fi
-  if [ -e "$folder" ]; then cannot folder-is-file 127; fi
+# Moves to the folder $1; the option -P leaves symbolic links behind.
+enter() {
+  if cd ${2-} "$1" 2>/dev/null; then return; fi
+  if [ -d "$1" ]; then cannot folder-closed 126; fi
+  if [ -e "$1" ]; then cannot folder-is-file 127; fi
   cannot folder-missing 127
+}
+
+# True if $1 is $2 or lies below it. Compares files, because names may differ in letter case.
+within() {
+  inner=$1
+  until [ "$inner" -ef "$2" ]; do
+    if [ "$inner" = / ]; then return 1; fi
+    inner=${inner%/*}
+    inner=${inner:-/}
+  done
+}
+
+real() { (cd -P "$1" 2>/dev/null && pwd -P) || printf '%s\n' "$1"; }
+
+if [ "$1" = --no-client ]; then mkdir -p "$2" 2>/dev/null; fi
+if [ "$1" = --client ] || [ "$1" = --no-client ]; then
+  folder=$2
+  home=$3
+  shift 3
+  enter "$folder" -P
+  folder=$(pwd -P)
+  allowed=
+  while [ "$1" != -- ]; do
+    if within "$folder" "$1"; then allowed=yes; fi
+    shift
+  done
+  shift
+  if [ -z "$allowed" ]; then cannot folder-not-allowed 126; fi
+  if within "$(real "$home")" "$folder"; then cannot folder-is-home 126; fi
+  while [ "$1" != -- ]; do
+    if within "$(real "$1")" "$folder" || within "$folder" "$1"; then cannot folder-is-ours 126; fi
+    shift
+  done
+  shift
+
+  for word do
+    shift
+    text=
+    while :; do
+      case $word in
+        *'${client:cwd}'*)
+          text=$text${word%%'${client:cwd}'*}$folder
+          word=${word#*'${client:cwd}'}
+          ;;
+        *) break ;;
+      esac
+    done
+    set -- "$@" "$text$word"
+  done
+
+  # Entries of PATH such as `node_modules/.bin` would lead into the client's folder.
+  path=
+  IFS=:
+  set -f
+  for entry in $PATH; do
+    case $entry in /*) path=${path:+$path:}$entry ;; esac
+  done
+  set +f
+  unset IFS
+  PATH=$path
+  case $1 in
+    /*) ;;
+    */*)
+      program=$home/$1
+      shift
+      set -- "$program" "$@"
+      ;;
+  esac
+  case ${1##*/} in
+    npx)
+      export MOUNTAINEER_CLIENT_FOLDER="$folder" npm_config_script_shell="$0"
+      folder=$home
+      ;;
+    uvx) export UV_NO_CONFIG=1 PYTHONSAFEPATH=1 ;;
+    python*)
+      # Earlier versions look for modules in the folder where they start.
+      cd /
+      if ! "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then cannot python-too-old 126; fi
+      export PYTHONSAFEPATH=1
+      ;;
+  esac
+  unset home allowed inner text word path entry program
+else
+  folder=$1
+  shift
 fi
+enter "$folder"
 unset OLDPWD folder
 
 # A shell would take these for itself.

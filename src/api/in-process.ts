@@ -38,7 +38,8 @@ export interface InProcessGateway extends InProcess<ToolOperation> {
   /** Resolves once every backend is ready or has failed. */
   status(signal: AbortSignal): Promise<Pick<StatusReport, "gateway" | "backends">>;
   /** Serves one client over lines of JSON-RPC, with the owner's rights, until the stream ends. */
-  serveLines(stream: Duplex): void;
+  /** `folder`: where the client was started. */
+  serveLines(stream: Duplex, folder?: string): void;
 }
 
 /** Lists and approves waiting entries inside a command, without a daemon. */

@@ -25,7 +25,8 @@ interface Reach {
   readonly route: readonly (string | number)[];
   readonly through:
     | { readonly kind: "argument"; readonly index: number }
-    | { readonly kind: "cwd" }
+    /** `isClients`: whatever the client's folder holds is reached, so the home counts as reached, too. */
+    | { readonly kind: "cwd"; readonly isClients?: true }
     /** `isDefault`: the variable comes from `[backend_defaults]`. */
     | { readonly kind: "env"; readonly variable: string; readonly isDefault?: true };
   /** The absolute path that the backend gets: a guarded place, a folder above one, or a path inside the home. */
@@ -73,10 +74,15 @@ function connectionReach(
   // relative words count there only in an argument that begins with a dot.
   const isInside = places.homes.some((home) => isWithin(plain(cwd), plain(home)));
   for (const [index, argument] of args.entries()) {
-    const base = isInside && !argument.startsWith(".") ? null : cwd;
+    // In a client's folder, which is refused if it leads to the home, no relative path leads there.
+    const isApart = connection.cwdIsClients === true || (isInside && !argument.startsWith("."));
+    const base = isApart ? null : cwd;
     look({ kind: "argument", index }, pathsIn(argument, base, places.userHome));
   }
-  if (isNamedFolder(connection, places)) look({ kind: "cwd" }, [cwd]);
+  if (isNamedFolder(connection, places)) {
+    const isClients = connection.cwdIsClients && { isClients: true as const };
+    look({ kind: "cwd", ...isClients }, [cwd]);
+  }
   for (const [variable, text] of Object.entries(env)) {
     if (GIVEN_TO_ALL.has(variable)) continue;
     const written = text.map((part) => (typeof part === "string" ? part : referenceText(part))).join("");
@@ -97,7 +103,9 @@ function referenceText(part: SecretReference): string {
 /** One warning for each enabled backend that reaches a guarded place, and for each default by which backends do. */
 export function reachWarnings(backends: readonly BackendConfig[], places: GuardedPlaces): ConfigWarning[] {
   const warnings = backends.flatMap((backend) => {
-    const [reach] = backend.enabled ? backendReach(backend, places) : [];
+    // The launcher refuses a client's folder that leads to the home.
+    const isShown = ({ through }: Reach): boolean => through.kind !== "cwd" || through.isClients !== true;
+    const reach = backend.enabled ? backendReach(backend, places).find(isShown) : undefined;
     return reach === undefined ? [] : [reachWarning(reach)];
   });
   return [...new Map(warnings.map((warning) => [warning.path, warning])).values()];

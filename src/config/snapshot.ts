@@ -110,6 +110,10 @@ export interface StdioConnection {
   readonly cwd: string;
   /** True if `cwd` is in the file; absent: it is the default, the user's home folder. */
   readonly cwdGiven?: true;
+  /** Each client's instance starts in the client's folder; one that no client owns in `cwd`. */
+  readonly cwdIsClients?: true;
+  /** The folders in and below which the clients' may be; set with `cwdIsClients` when the gateway is configured. */
+  readonly clientFolders?: readonly string[];
   /** The sandbox; absent: the program runs without one. */
   readonly sandbox?: SandboxConfig;
   /** The only version of MCP to speak with the server; absent: any. */

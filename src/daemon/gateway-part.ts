@@ -144,7 +144,8 @@ export function createGatewayPart(options: GatewayOptions, measureMemory = group
     /** Writes to the audit, if one is configured, that an entry of the configuration waits or was approved. */
     note: (record: Parameters<Gateway["note"]>[0]): void => current()?.note(record),
     /** Serves one client over lines of JSON-RPC. */
-    serveLines: (stream: Duplex): void => serve(stream, (running) => running.serveLines(stream)),
+    serveLines: (stream: Duplex, folder?: string): void =>
+      serve(stream, (running) => running.serveLines(stream, folder)),
     /** The gateway for other machines of the fleet; while none is configured, streams end and lists are empty. */
     machines: {
       serveMachine: (stream: Duplex, machine: string, backend: string): void =>

@@ -92,7 +92,7 @@ export async function openGatewayInProcess({
         await settled(asker);
         return withWaiting(part.status(), keeper.conditions());
       },
-      serveLines: (stream) => part.serveLines(stream),
+      serveLines: (stream, folder) => part.serveLines(stream, folder),
       [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
     };
   } catch (error) {

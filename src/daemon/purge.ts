@@ -33,7 +33,8 @@ const SEALING_KEYS = ["_seal-pins", "_seal-approvals", "_seal-names", "_seal-lis
 
 /** The folders that Mountaineer makes in a home. */
 const FOLDERS = [
-  ...[".mcp-sock", ".sock", "carrier", "connections", "fleet", "history", "mounts", "rclone", "sign-in"],
+  ...[".mcp-sock", ".sock", "carrier", "connections", "fleet", "history", "mounts", "no-client"],
+  ...["rclone", "sign-in"],
   "volumes",
 ];
 const SHARE = "mounts/[^/]+/(?:servers/[a-z0-9]+/)?";

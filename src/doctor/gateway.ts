@@ -85,20 +85,24 @@ async function backendFindings(
   }
   if (connection.type !== "stdio")
     return [...found, ...(await addressFindings(backend, mayConnect, context.signal))];
-  const { command, cwd, sandbox } = connection;
+  const { command, cwd, sandbox, cwdIsClients = false } = connection;
   const folders = (context.environment["PATH"] ?? "").split(delimiter);
   if (sandbox !== undefined && (await findProgram("bwrap", folders)) === null) {
     const text = `backend ${name}: bubblewrap, which its sandbox needs, is not installed`;
     const hint = "install it (Debian: apt install bubblewrap); the backend is never started without it";
     found.push(finding("error", "backend_sandbox", text, { subject, hint }));
   }
-  if (!(await isFolder(cwd))) {
+  if (!cwdIsClients && !(await isFolder(cwd))) {
     const text = `backend ${name}: its folder ${cwd} does not exist`;
     found.push(
       finding("error", "backend_folder", text, { subject, hint: "create the folder, or correct cwd" }),
     );
   }
-  const program = await findCommand(command, cwd, context.environment["PATH"] ?? "");
+  const program = await findCommand(
+    command,
+    cwdIsClients ? (context.environment["HOME"] ?? "/") : cwd,
+    context.environment["PATH"] ?? "",
+  );
   if (program === null) {
     const text = `backend ${name}: its program ${shownText(command, "log")} is not found`;
     const hint = /\s/.test(command)

@@ -81,6 +81,8 @@ export interface ClientPort {
   readonly transport?: "sse";
   /** The client ends its connection at a larger message, in bytes; absent: it has no such limit. */
   readonly messageLimitBytes?: number;
+  /** The folder in which the client was started, if it has told; absolute. Nobody has looked at it. */
+  readonly folder?: string | null;
   /** The group whose address the client uses; null: the address that serves all groups and backends. */
   readonly group: string | null;
   /** The level of logging/setLevel; null: never set. */

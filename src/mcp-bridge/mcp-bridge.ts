@@ -35,6 +35,8 @@ export interface BridgeMeans {
   readonly clock?: Clock;
   /** The only group that this client is served; absent: everything. */
   readonly group?: string | null;
+  /** The folder in which the client has started the bridge; absent: it is gone. */
+  readonly folder?: string | null;
 }
 
 /**
@@ -88,6 +90,7 @@ class Bridge implements Disposable {
       sendToClient: (json) => void ends.output.write(`${json}\n`),
       sendToGateway: (json) => this.#link?.write(`${json}\n`),
       group: means.group ?? null,
+      folder: means.folder ?? null,
     });
     this.#session = session;
     this.#passage = createPassage({
@@ -401,6 +404,7 @@ export const FIRST_LISTS_MS = 5_000;
 export async function serveHere(
   gateway: Pick<InProcessGateway, "status" | "serveLines">,
   { input, output, signal }: BridgeEnds,
+  folder: string | null = null,
 ): Promise<void> {
   // Node accepts a pair of streams, but its types do not.
   const pair = { readable: input, writable: output } as unknown as NodeJS.ReadWriteStream;
@@ -409,7 +413,7 @@ export async function serveHere(
   const ready = gateway.status(AbortSignal.any([signal, AbortSignal.timeout(FIRST_LISTS_MS)]));
   try {
     await Promise.race([ready, served]);
-    if (!signal.aborted) gateway.serveLines(stream);
+    if (!signal.aborted) gateway.serveLines(stream, folder ?? undefined);
     await served;
   } catch {
     // The client or we closed the stream: there is no client left to serve.

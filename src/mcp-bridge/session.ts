@@ -46,6 +46,8 @@ const KNOWN_LISTS = "mountaineer/lists";
 const RESOURCES_CHANGED = "notifications/resources/list_changed";
 /** The first request: selects the client's group. */
 const GROUP_METHOD = "mountaineer/group";
+/** Tells the folder in which the client was started. Daemons that do not know this request refuse it. */
+const FOLDER_METHOD = "mountaineer/folder";
 const NO_SUCH_GROUP = -32602;
 const LISTEN = "subscriptions/listen";
 const ACKNOWLEDGED = "notifications/subscriptions/acknowledged";
@@ -59,6 +61,8 @@ interface BridgeSessionEnds {
   readonly sendToGateway: (json: string) => void;
   /** Serves the client this group alone; absent: everything. */
   readonly group?: string | null;
+  /** The folder in which the client was started; absent: not known. */
+  readonly folder?: string | null;
 }
 
 /** The lasting effect of a request once it has succeeded. */
@@ -80,7 +84,12 @@ interface Introduction {
   readonly notices: readonly string[];
 }
 
-export function createBridgeSession({ sendToClient, sendToGateway, group = null }: BridgeSessionEnds) {
+export function createBridgeSession({
+  sendToClient,
+  sendToGateway,
+  group = null,
+  folder = null,
+}: BridgeSessionEnds) {
   const own = createOwnRequests();
   const waiting = new Map<MessageId, Waiting>();
   const questions = new Set<MessageId>();
@@ -224,6 +233,7 @@ export function createBridgeSession({ sendToClient, sendToGateway, group = null 
      */
     async resume(): Promise<void> {
       if (group !== null) await joinGroup(group, askGateway);
+      if (folder !== null) await answerOf(askGateway, FOLDER_METHOD, { path: folder });
       const notices = await lasting.introduce();
       if (notices !== null) {
         if (initialized) sendToGateway(notice("notifications/initialized"));

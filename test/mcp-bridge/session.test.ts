@@ -592,3 +592,22 @@ for (const isLine of [false, true]) {
     assert.equal(counts.kept, 1);
   });
 }
+
+test("D7 the client's folder is told before the session goes on, and a daemon that does not know it is served by", async () => {
+  for (const answer of [{ result: {} }, { error: { code: -32600, message: "initialize comes first" } }]) {
+    const gateway: Message[] = [];
+    const session = createBridgeSession({
+      sendToClient: () => {},
+      sendToGateway: (json) => gateway.push(JSON.parse(json)),
+      folder: "/work/project",
+    });
+    const resumed = session.resume();
+    const [told] = gateway;
+    assert.deepEqual([told?.method, told?.params], ["mountaineer/folder", { path: "/work/project" }]);
+    const line = Buffer.from(JSON.stringify({ jsonrpc: "2.0", id: told?.id, ...answer }));
+    const scan = createMessageScan();
+    scan.push(line);
+    assert.equal(session.fromGateway(scan.end(), line), false, "it is not the client's");
+    await resumed;
+  }
+});

@@ -154,7 +154,7 @@ export const mcpCommand = command("mcp", {
     const { stdin, stdout } = process;
     if (stdin.isTTY) context.note("this speaks MCP with a program; Ctrl-D ends it");
     const ends = { input: stdin, output: stdout, signal: context.signal };
-    const means = { find: () => findDaemon(context), note: context.note, group };
+    const means = { find: () => findDaemon(context), note: context.note, group, folder: workingFolder() };
     await withDaemonOr(
       context,
       "look",
@@ -165,12 +165,21 @@ export const mcpCommand = command("mcp", {
         const daemon = await returningDaemon(context);
         if (daemon !== null) return { kind: "done", value: await bridge(daemon, ends, means) };
         if (group !== null) throw groupNeedsDaemon();
-        return withOwnGateway(context, (gateway) => serveHere(gateway, ends));
+        return withOwnGateway(context, (gateway) => serveHere(gateway, ends, means.folder));
       },
     );
     return 0;
   },
 });
+
+/** Null: the folder is gone. */
+function workingFolder(): string | null {
+  try {
+    return process.cwd();
+  } catch {
+    return null;
+  }
+}
 
 function groupNeedsDaemon(): MountaineerError {
   return new MountaineerError("daemon_unreachable", "no daemon runs, and a group is served by one alone", {

@@ -6,6 +6,7 @@ import { isWithin } from "../values/paths.ts";
 import { isLiteral, parseSecretText } from "../values/secret-text.ts";
 import { backendAuthFindings } from "./backend-auth.ts";
 import { backendDefaultsFindings } from "./backend-defaults-rules.ts";
+import { clientFolderFindings } from "./client-folder-rules.ts";
 import { incomingAuthFindings } from "./incoming-auth-rules.ts";
 import {
   asTable,
@@ -87,14 +88,20 @@ function overrideFindings(overrides: Table, at: KeyPath): Finding[] {
   );
 }
 
-function backendFindings(backends: Table, place: RulePlace): Finding[] {
+function backendFindings(backends: Table, place: RulePlace, common: Table | null): Finding[] {
   return Object.entries(backends).flatMap(([name, entry]) => {
     const backend = asTable(entry);
     if (backend === null) return [];
     const at: KeyPath = ["backends", name];
     const overrides = asTable(backend["tool_overrides"]);
     const hasRoutes = listIn(backend, "routes").length > 0;
+    const servers = hasRoutes
+      ? indexedTables(listIn(backend, "routes")).map(
+          ([index, one]) => [one, [...at, "routes", index]] as const,
+        )
+      : [[backend, at] as const];
     return [
+      ...servers.flatMap(([server, path]) => clientFolderFindings(server, path, backend, common)),
       ...(hasRoutes ? routesFindings(backend, at, place) : serverFindings(backend, at, place)),
       ...foldersFindings(backend, at),
       ...overrideFindings(overrides ?? {}, [...at, "tool_overrides"]),
@@ -196,7 +203,7 @@ function auditFindings(file: Table, place: RulePlace): Finding[] {
 export function gatewayFindings(file: Table, place: RulePlace): Finding[] {
   const backends = asTable(file["backends"]) ?? {};
   return [
-    ...backendFindings(backends, place),
+    ...backendFindings(backends, place, asTable(file["backend_defaults"])),
     ...backendDefaultsFindings(file),
     ...orderFindings(listIn(asTable(file["conflict_resolution"]), "order"), backends),
     ...incomingAuthFindings(file, place),

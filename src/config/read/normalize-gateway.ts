@@ -6,6 +6,7 @@ import { literalVariables } from "../literal-secrets.ts";
 import type { ConfigPlace } from "../locate.ts";
 import type { BackendFile, ConfigFile, configFile } from "../schema/schema.ts";
 import type { Settled } from "../schema/settled.ts";
+import { CLIENT_FOLDER } from "../schema/value-types.ts";
 import type {
   AuditConfig,
   ConfigWarning,
@@ -30,10 +31,13 @@ type SettledLimits = SettledFile["limits"];
 /** The keys that backends and routes have in common. */
 type Server = Omit<SettledBackend["routes"][number], "name">;
 
+/** The empty folder in the home where an instance that no client owns starts. */
+const NO_CLIENT = "no-client";
+
 function connection(
   { command, args, env, cwd: own, sandbox, url, headers, auth }: Server,
   { protocol, folders }: Pick<SettledBackend, "protocol" | "folders">,
-  { userHome }: ConfigPlace,
+  { userHome, home }: ConfigPlace,
 ): StdioConnection | HttpConnection {
   const spoken = protocol === "auto" ? {} : { protocol };
   // Without `command` there is a `url`: the rules refuse a backend that has neither, or whose `type`
@@ -48,13 +52,15 @@ function connection(
       ...storedIn("url", [url ?? ""]),
     };
   }
-  const cwd = own ?? folders?.[0];
+  const isClients = own === CLIENT_FOLDER;
+  const cwd = isClients ? join(home, NO_CLIENT) : (own ?? folders?.[0]);
   return {
     type: "stdio",
     command: command.startsWith("~/") ? expandPath(command, userHome) : command,
     args: args ?? [],
     env: env ?? {},
     ...(cwd === undefined ? { cwd: userHome } : { cwd, cwdGiven: true }),
+    ...(isClients && { cwdIsClients: true as const }),
     ...(sandbox && { sandbox }),
     ...spoken,
     ...storedIn("args", args ?? []),

@@ -28,7 +28,18 @@ import { publicUrlKey } from "./incoming-auth-schema.ts";
 import { choiceKey, defaulted, numberKey, optional, required, toggleKey } from "./schema-keys.ts";
 import { listOf, named, open, optionalTable, orAbsent, table } from "./tables.ts";
 import { pinKey } from "./trust-schema.ts";
-import { choice, globs, label, list, path, secretText, text, toggle, url } from "./value-types.ts";
+import {
+  choice,
+  globs,
+  label,
+  list,
+  path,
+  secretText,
+  text,
+  toggle,
+  url,
+  workingFolder,
+} from "./value-types.ts";
 
 const SANDBOX_KINDS = ["bubblewrap"] as const;
 
@@ -203,9 +214,11 @@ const programKeys = {
       "this machine can read the arguments of a running program, so use `env` where the program allows it.",
     example: '["-y", "@modelcontextprotocol/server-filesystem", "/srv/files"]',
   }),
-  cwd: optional("runs", path, {
+  cwd: optional("runs", workingFolder, {
     absent: "your home folder",
-    meaning: "The folder it is started in.",
+    meaning:
+      'The folder it is started in. `"client"`: the folder in which each client works, with `instances = "per-client"` ' +
+      "and only below `[trust].client_folders`; `${client:cwd}` in `args` stands for it.",
     example: '"~/projects"',
   }),
   url: optional("sends", url, {

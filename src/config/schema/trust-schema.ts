@@ -1,6 +1,6 @@
 // The keys of `[trust]`: which changes of the file and of servers take effect without a question.
 import { choiceKey, optional } from "./schema-keys.ts";
-import { choice } from "./value-types.ts";
+import { choice, list, path } from "./value-types.ts";
 
 /** Which changes of the file wait until a person approves them. */
 const APPROVE_CHOICES = ["commands", "all", "none"] as const;
@@ -15,6 +15,11 @@ export const trustKeys = {
       "`commands`: those that decide which programs run, and with what; `all`: also where credentials go, and who " +
       "may do what; `none`: nothing. Only `mountaineer approve` loosens it.",
     example: '"commands"',
+  }),
+  client_folders: optional("runs", list(path, { type: "list of paths" }), {
+    absent: "none",
+    meaning: 'The folders in and below which servers with `cwd = "client"` may be started.',
+    example: '["~/projects"]',
   }),
   pin: choiceKey("guards", PIN_CHOICES, "tell", {
     meaning:

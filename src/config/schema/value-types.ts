@@ -142,10 +142,29 @@ export function list<Out>(
   };
 }
 
+const WORKING_FOLDER_EXPECTED = `${PATH_EXPECTED}, or \`"client"\``;
+
 /** A path. The engine gets it as an absolute path. */
 export const path: Value<string> = {
   ...text("plain", parsePath, { type: "path", expected: PATH_EXPECTED }),
   settle: (value, userHome) => expandPath(String(value), userHome),
+};
+
+/** `cwd = "client"`: the folder in which the client works. */
+export const CLIENT_FOLDER = "client";
+
+/** The folder in which a program starts: a path, or the client's own. */
+export const workingFolder: Value<string> = {
+  ...text(
+    "plain",
+    (written) => {
+      const reading =
+        written === CLIENT_FOLDER ? ({ ok: true, value: written } as const) : parsePath(written);
+      return reading.ok ? reading : { ...reading, expected: WORKING_FOLDER_EXPECTED };
+    },
+    { type: "path", expected: WORKING_FOLDER_EXPECTED },
+  ),
+  settle: (value, userHome) => (value === CLIENT_FOLDER ? value : expandPath(String(value), userHome)),
 };
 
 export const host = text<HostAddress>(

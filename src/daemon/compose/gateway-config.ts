@@ -1,5 +1,5 @@
 // The gateway's part of a configuration, and whether the configuration needs a gateway.
-import type { MountaineerConfig } from "../../config/snapshot.ts";
+import type { BackendConfig, MountaineerConfig } from "../../config/snapshot.ts";
 import type { GatewayConfig } from "../../gateway/serving/gateway-contract.ts";
 
 /** True if a backend, `[server]` or `[fleet].import` is configured; else the gateway is neither loaded nor shown. */
@@ -23,10 +23,21 @@ function togetherOf({ fleet, global }: MountaineerConfig): Pick<GatewayConfig, "
   return approved.length === 0 ? {} : { together: { sharesRoot: global.sharesRoot, with: approved } };
 }
 
+/** Other folders are another connection, so that no instance stays in a folder that is not allowed any more. */
+function withClientFolders(backend: BackendConfig, clientFolders: readonly string[]): BackendConfig {
+  const allowed = <C extends BackendConfig["connection"]>(connection: C): C =>
+    connection.type === "stdio" && connection.cwdIsClients ? { ...connection, clientFolders } : connection;
+  const routes = backend.routes?.map((route) => ({ ...route, connection: allowed(route.connection) }));
+  const connection = allowed(backend.connection);
+  return { ...backend, connection, ...(routes === undefined ? {} : { routes }) };
+}
+
 export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const { server, conflictResolution, incomingAuth, authorization } = config;
   // For the gateway it makes no difference whether a setting comes from the file's entry or from the defaults.
-  const backends = config.backends.map(({ given: _, defaultEnv: _names, ...backend }) => backend);
+  const backends = config.backends.map(({ given: _, defaultEnv: _names, ...backend }) =>
+    withClientFolders(backend, config.trust.clientFolders ?? []),
+  );
   const { limits, audit, trust, telemetry, optimizer, groups, profiles } = config;
   const access = { incomingAuth, authorization, limits, audit, trust, telemetry };
   const exported = exportsOf(config);

@@ -42,10 +42,13 @@ export function backendLinks(options: BackendLinksOptions): PoolOptions["openLin
       const open = openHttpLink({ ...connection, authorize, clock, secrets });
       return openEraLink({ ...common, over: "http", isPinned, open });
     }
-    const { shown, cwd, sandbox, protocol: _protocol, ...program } = connection;
+    const { shown, sandbox, protocol: _protocol, clientFolders, clientFolder, ...program } = connection;
+    const cwd = clientFolder ?? connection.cwd;
+    const allowed = clientFolder === undefined ? null : (clientFolders ?? []);
     const env = { ...programEnvironment, ...connection.env };
     const apart = sandbox === undefined ? {} : { sandbox: { config: sandbox, guarded } };
-    const open = openStdioLink({ ...program, ...apart, cwd, env, warden, clock, secrets });
+    const inFolder = clientFolders === undefined ? {} : { inClientFolder: { allowed, guarded } };
+    const open = openStdioLink({ ...program, ...apart, ...inFolder, cwd, env, warden, clock, secrets });
     const announced: OpenLink = (events) => {
       const link = open(events);
       const { pid } = link;

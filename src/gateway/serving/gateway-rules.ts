@@ -39,7 +39,7 @@ export const NO_GATEWAY: GatewayConfig = {
   authorization: null,
   limits: DEFAULT_LIMITS,
   audit: null,
-  trust: { approve: null, pin: "tell" },
+  trust: { approve: null, clientFolders: null, pin: "tell" },
   telemetry: null,
   optimizer: { enabled: false, keepTools: [] },
   groups: [],

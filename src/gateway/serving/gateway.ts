@@ -330,14 +330,17 @@ export class Gateway implements AsyncDisposable {
     return this.#owner.ask(method, params, signal);
   }
 
-  /** Serves one client over lines of JSON-RPC, as the owner, until the stream ends. */
-  serveLines(stream: Duplex): void {
-    this.#serve(stream, OWNER);
+  /**
+   * Serves one client over lines of JSON-RPC, as the owner, until the stream ends. `folder`: where the client was started;
+   * absent: it may tell.
+   */
+  serveLines(stream: Duplex, folder?: string): void {
+    this.#serve(stream, OWNER, folder === undefined ? {} : { folder });
   }
 
   /** Serves one exported backend to another machine over lines of JSON-RPC. The principal is `fleet:MACHINE`. */
   serveMachine(stream: Duplex, machine: string, backend: string): void {
-    this.#serve(stream, machinePrincipal(machine), exportGroup(backend));
+    this.#serve(stream, machinePrincipal(machine), { group: exportGroup(backend) });
   }
 
   /** Exported backends that publish something now. */
@@ -354,7 +357,7 @@ export class Gateway implements AsyncDisposable {
     this.#apply(this.serving.rules);
   }
 
-  #serve(stream: Duplex, principal: Principal, group?: string): void {
+  #serve(stream: Duplex, principal: Principal, opening: { group?: string; folder?: string }): void {
     const { clock, logger } = this.#options;
     const client = new LinesFront(stream, {
       gateway: this.#front,
@@ -362,7 +365,7 @@ export class Gateway implements AsyncDisposable {
       clock,
       logger,
       principal,
-      ...(group === undefined ? {} : { group }),
+      ...opening,
       bodyLimitBytes: () => this.#server.bodyLimitBytes,
     });
     this.#lines.add(client);

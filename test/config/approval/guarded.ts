@@ -58,7 +58,7 @@ const KEYS: Guards = {
     "backends.type backends.cwd backends.enabled backends.sandbox.kind backends.sandbox.read " +
     "backends.sandbox.write backends.sandbox.network backends.routes.name backends.routes.cwd " +
     "backends.routes.sandbox.kind backends.routes.sandbox.read backends.routes.sandbox.write " +
-    "backends.routes.sandbox.network",
+    "backends.routes.sandbox.network trust.client_folders",
   "runs, program": "backends.command backends.routes.command",
   "runs, arguments": "backends.args backends.routes.args",
   "sends, address":
@@ -72,7 +72,9 @@ const KEYS: Guards = {
 
 /** Of each entry by its group or section: `connection` is another for a program and for an address. */
 const PARTS: Guards = {
-  runs: "backends.connection backends.later backends.routes backend_defaults.env incoming_auth.management",
+  runs:
+    "backends.connection backends.later backends.routes backend_defaults.env incoming_auth.management " +
+    "trust.clientFolders",
   access:
     "backends.folders backends.filters incoming_auth.incomingAuth incoming_auth.host " +
     "incoming_auth.publicUrl conflict_resolution.conflictResolution groups.groups profiles.profiles " +
@@ -102,7 +104,7 @@ const CLOSED = {
   telemetry: { telemetry: null },
   fleet: { fleet: null },
   limits: { limits: { ...DEFAULT_LIMITS, overrides: [] } },
-  trust: { approve: null, pin: "block" },
+  trust: { approve: null, clientFolders: null, pin: "block" },
 };
 
 /** Loads the modules, each as the source of it that `query` stands for. */

@@ -299,7 +299,7 @@ const faultOf = (params: object, region?: string): string | null => {
   };
   const _meta = { [META.protocolVersion]: MODERN_VERSION, [META.clientCapabilities]: {} };
   const message = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { ...params, _meta } } as const;
-  const checked = checkModern(message, ANONYMOUS, headers, { trace: null, group: null });
+  const checked = checkModern(message, ANONYMOUS, headers, { trace: null, group: null, folder: null });
   if (!checked.ok) return checked.reply.error.message;
   return (
     checkParamHeaders(checked.request, headers, () => served.forClient(checked.request))?.error.message ??

@@ -38,6 +38,12 @@ export const NEVER_STARTED: OwnStarts = {
   wentByAll: false,
 };
 
+/** For instances that start in their clients' folders: a failure in one says nothing about the others. */
+export const EACH_ALONE: { readonly all: ClientStarts; readonly own: OwnStarts } = {
+  all: { isProven: true, tries: NO_TRIES },
+  own: { ...NEVER_STARTED, hasFailed: true },
+};
+
 export function goesByAll({ isProven, tries }: ClientStarts, own: OwnStarts): boolean {
   return !own.wasReady && (!isProven || tries.failures >= SUSPECT_CLIENTS);
 }

@@ -10,6 +10,7 @@ import {
 } from "../policy/backend-decision-builder.ts";
 import {
   type ClientStarts,
+  EACH_ALONE,
   foldStarts,
   goesByAll,
   isTurnOf,
@@ -17,18 +18,23 @@ import {
   NO_STARTS,
   type OtherStarts,
   OWN_ROUTE,
+  type OwnStarts,
   recallStarts,
 } from "../policy/client-starts.ts";
 import { UNDECIDED } from "../policy/decide-backend.ts";
 import { unwantedMessage } from "../policy/draining.ts";
 import { firstAttempt, lastTries, NO_TRIES, type Tries } from "../policy/route-memory.ts";
 import type { BackendState } from "./backend-state.ts";
+import { clientFolderOf } from "./client-folder.ts";
 import { type LaneOwner, OwnerLane } from "./owner-lane.ts";
 import type { InstanceBase, PoolInstance } from "./pool-instance.ts";
 import type { PoolSubscriptions } from "./pool-subscriptions.ts";
 
 /** Maximum number of clients with a lane; above it, the lane of an idle client is ended. */
 const MAX_CLIENTS = 64;
+
+const NO_FOLDER =
+  "and this client has told none: start it as `mountaineer mcp` in a project, or let it declare its roots";
 
 /** What the lanes of clients need of the backend. */
 interface ClientLanesParts {
@@ -91,7 +97,10 @@ export class ClientLanes {
   ensure(client: ClientPort): OwnerLane | string {
     const { state, mayStart } = this.parts;
     const known = this.#owners.get(client);
-    if (known !== undefined) return known.lane;
+    if (known !== undefined) {
+      void this.#findFolder(known);
+      return known.lane;
+    }
     if (client.ended.aborted) return "the session has ended";
     if (state.base === null || !mayStart()) return `backend ${state.name} is not running`;
     this.#makeRoom();
@@ -100,6 +109,7 @@ export class ClientLanes {
     this.#renewStarts();
     const owner = new OneClient(this, client);
     this.#owners.set(client, owner);
+    void this.#findFolder(owner);
     owner.lane.trigger("start");
     return owner.lane;
   }
@@ -111,6 +121,7 @@ export class ClientLanes {
     // Each subscribed client needs its own instance, to get updates even without a call.
     if (state.isPerClient && mayStart()) for (const client of subscriptions.clients) this.ensure(client);
     for (const owner of [...this.#owners.values()]) {
+      void this.#findFolder(owner);
       if (owner.isCurrent || !owner.isIdle) owner.lane.trigger("config");
       else this.#end(owner, unwantedMessage(state.name, "replaced"));
     }
@@ -140,6 +151,16 @@ export class ClientLanes {
   async close(message: string): Promise<void> {
     for (const owner of [...this.#owners.values()]) this.#end(owner, message);
     await Promise.all(this.#closing.values());
+  }
+
+  /** The instances start in their clients' folders. */
+  get startsInFolders(): boolean {
+    const { base } = this.parts.state;
+    return base?.connection.type === "stdio" && base.connection.clientFolders !== undefined;
+  }
+
+  get newStarts(): OwnStarts {
+    return this.startsInFolders ? EACH_ALONE.own : NEVER_STARTED;
   }
 
   /** Of the clients that go by the failures of all, one starts after each wait. */
@@ -175,11 +196,23 @@ export class ClientLanes {
     const of = `${revision} ${base?.epoch} ${base?.key}`;
     if (of === this.#startsOf) return;
     this.#startsOf = of;
-    this.starts = NO_STARTS;
+    this.starts = this.startsInFolders ? EACH_ALONE.all : NO_STARTS;
     for (const owner of this.#owners.values()) {
       const wasReady = owner.isCurrent && owner.lane.serving !== null;
-      owner.starts = { ...NEVER_STARTED, wasReady, wentByAll: !wasReady };
+      owner.starts = { ...this.newStarts, wasReady, wentByAll: !wasReady };
     }
+  }
+
+  /** Finds the folder of a client whose instance starts there, and then lets it start; without one, its calls fail. */
+  async #findFolder(owner: OneClient): Promise<void> {
+    if (!owner.lacksFolder || owner.isFindingFolder) return;
+    const { name, tools } = this.parts.state;
+    owner.isFindingFolder = true;
+    owner.folder = await clientFolderOf(owner.client, tools.clock, owner.client.ended);
+    owner.isFindingFolder = false;
+    if (this.#owners.get(owner.client) !== owner) return;
+    if (owner.folder !== null) owner.lane.trigger("start");
+    else this.#end(owner, `backend ${name} starts in its client's folder, ${NO_FOLDER}`);
   }
 
   #end(owner: OneClient, message: string): void {
@@ -213,15 +246,19 @@ export class ClientLanes {
 class OneClient implements LaneOwner {
   readonly client: ClientPort;
   readonly lane: OwnerLane;
-  starts = NEVER_STARTED;
+  starts: OwnStarts;
   /** When it was used last, monotonic ms. */
   usedMs: number;
+  /** The client's folder; null: not known. */
+  folder: string | null = null;
+  isFindingFolder = false;
   readonly #lanes: ClientLanes;
 
   constructor(lanes: ClientLanes, client: ClientPort) {
     const { state } = lanes.parts;
     this.client = client;
     this.#lanes = lanes;
+    this.starts = lanes.newStarts;
     this.usedMs = state.now().monotonicMs;
     const isLater = goesByAll(lanes.starts, this.starts) && this.usedMs < lanes.starts.tries.notBeforeMs;
     // Calls wait for the first start, unless that is due later.
@@ -232,6 +269,11 @@ class OneClient implements LaneOwner {
   get isWanted(): boolean {
     const { state } = this.#lanes.parts;
     return state.isWanted && state.isPerClient && state.base !== null;
+  }
+
+  /** Its instance starts in the client's folder, which is not known yet. */
+  get lacksFolder(): boolean {
+    return this.folder === null && this.#lanes.startsInFolders;
   }
 
   get isStarting(): boolean {
@@ -283,7 +325,7 @@ class OneClient implements LaneOwner {
       isOwned: true,
       // A client's lane begins with a call, and ends when its instance is stopped.
       sleep: { ...spec.sleep, startsOnDemand: false, listedAtMs: state.now().wallMs },
-      isBlocked: spec.isBlocked || !mayStart() || !this.#lanes.isTurnOf(this),
+      isBlocked: spec.isBlocked || this.lacksFolder || !mayStart() || !this.#lanes.isTurnOf(this),
     };
   }
 
@@ -305,7 +347,10 @@ class OneClient implements LaneOwner {
 
   baseOf(key: string): InstanceBase | null {
     const { base } = this.#lanes.parts.state;
-    return base?.key === key ? base : null;
+    if (base?.key !== key) return null;
+    const { connection } = base;
+    if (this.folder === null || connection.type !== "stdio" || !this.#lanes.startsInFolders) return base;
+    return { ...base, connection: { ...connection, clientFolder: this.folder } };
   }
 
   onServing(next: PoolInstance, before: PoolInstance | null): void {

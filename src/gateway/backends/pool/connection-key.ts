@@ -26,6 +26,10 @@ export type ResolvedConnection =
       readonly args: readonly string[];
       readonly env: Readonly<Record<string, string>>;
       readonly cwd: string;
+      /** Present: the program starts in its client's folder, in or below one of these. */
+      readonly clientFolders?: readonly string[];
+      /** Absent: the instance has no client, and starts in `cwd`. */
+      readonly clientFolder?: string;
       readonly sandbox?: SandboxConfig;
       readonly protocol?: StdioConnection["protocol"];
       readonly shown: ShownProgram;
@@ -81,7 +85,7 @@ function resolveProgram(connection: StdioConnection, environment: Environment): 
   if (!env.ok || !args.ok) return missingIn(env, args);
   const secrets = [...env.secrets, ...args.secrets];
   // It makes no difference whether the file names `cwd` or leaves it out.
-  const { cwdGiven: _, stored: _stored, ...plain } = connection;
+  const { cwdGiven: _, cwdIsClients: _clients, stored: _stored, ...plain } = connection;
   const resolved = { ...plain, args: Object.values(args.values), env: env.values };
   const shown = shownProgram(connection, secrets);
   return outcomeOf({ ...resolved, shown }, [...secrets, ...literalValues(connection)], resolved);

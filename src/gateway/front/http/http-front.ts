@@ -431,7 +431,7 @@ export class HttpFront implements AsyncDisposable {
       return;
     }
     const { id } = message.message;
-    const via = { trace: traceOf(request), group: groupOf(request.url) };
+    const via = { trace: traceOf(request), group: groupOf(request.url), folder: null };
     const checked = checkModern(message.message, principal, headers, via);
     if (!checked.ok) {
       this.#refuse(visit, { ...checked.reply.error, status: checked.status, id });

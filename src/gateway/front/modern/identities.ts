@@ -52,15 +52,18 @@ export class Identity implements SessionPort {
   caller: string | null;
   clientInfo: JsonObject;
   group: string | null;
+  /** Its own instances start in this folder, so it never changes. */
+  readonly folder: string | null;
   logLevel: McpLogLevel | null;
   busy = true;
   readonly #ended = new AbortController();
 
-  constructor({ principal, caller, clientInfo, group, logLevel }: ModernRequest) {
+  constructor({ principal, caller, clientInfo, group, folder, logLevel }: ModernRequest) {
     this.principal = principal;
     this.caller = caller;
     this.clientInfo = clientInfo;
     this.group = group;
+    this.folder = folder;
     this.logLevel = logLevel;
   }
 
@@ -101,9 +104,12 @@ export class Identities implements Disposable {
     return this.#idle.size;
   }
 
-  /** The principal's idle identity with that mark; else its most recently used idle identity, or a new one. */
+  /**
+   * The principal's idle identity with that mark; else its most recently used idle identity of that folder, or a new
+   * one.
+   */
   borrow(request: ModernRequest, mark: string | null = null): Identity {
-    const own = this.#idleOf(request.principal);
+    const own = this.#idleOf(request.principal).filter(({ folder }) => folder === request.folder);
     const nowMs = this.#clock.monotonicMs();
     const identity =
       (mark === null ? undefined : own.find((one) => one.mark === mark)) ??

@@ -54,6 +54,8 @@ export interface ModernRequest {
   readonly clientInfo: JsonObject;
   /** The group at whose address the request came in; null: none. */
   readonly group: string | null;
+  /** The folder in which the client was started; null: it has not told. */
+  readonly folder: string | null;
   /** Null: the client wants no log messages. */
   readonly logLevel: McpLogLevel | null;
   /** Null: the client wants no progress notifications. */
@@ -87,7 +89,7 @@ export function checkModern(
   { id, method, params = {} }: RpcRequest,
   principal: Principal,
   headers: Headers | null,
-  { trace, group }: Pick<ModernRequest, "trace" | "group">,
+  { trace, group, folder }: Pick<ModernRequest, "trace" | "group" | "folder">,
 ): Checked {
   const meta = isJsonObject(params["_meta"]) ? params["_meta"] : {};
   if (method === "initialize" && !isModern(params)) {
@@ -116,6 +118,7 @@ export function checkModern(
       ...(principal.kind === "machine" ? takeCaller(params) : { params, caller: null }),
       principal,
       group,
+      folder,
       declared: isJsonObject(declared) ? declared : {},
       clientInfo: keptInfo(meta[META.clientInfo]),
       logLevel: isLogLevel(logLevel) ? logLevel : null,

@@ -52,7 +52,7 @@ const LISTENING_LIMIT = 4;
 
 export interface SessionOptions
   extends Pick<SessionRecord, "protocolVersion" | "capabilities" | "clientInfo" | "group">,
-    Pick<ClientPort, "principal" | "transport" | "messageLimitBytes"> {
+    Pick<ClientPort, "principal" | "transport" | "messageLimitBytes" | "folder"> {
   readonly id: string;
   /** The log level of a resumed session. */
   readonly logLevel?: McpLogLevel | null;
@@ -78,6 +78,7 @@ export class Session implements SessionPort {
   readonly capabilities: JsonObject;
   readonly clientInfo: JsonObject;
   readonly group: string | null;
+  readonly folder: string | null;
   readonly transport?: "sse";
   readonly messageLimitBytes?: number;
   logLevel: McpLogLevel | null = null;
@@ -108,6 +109,7 @@ export class Session implements SessionPort {
     this.capabilities = options.capabilities;
     this.clientInfo = options.clientInfo;
     this.group = options.group ?? null;
+    this.folder = options.folder ?? null;
     const { transport, messageLimitBytes } = options;
     if (transport !== undefined) this.transport = transport;
     if (messageLimitBytes !== undefined) this.messageLimitBytes = messageLimitBytes;

@@ -1,6 +1,7 @@
 // MCP over a stream of lines (stdio framing): one session, which ends with the stream, or requests of protocol 2026-07-28,
 // which have no session.
 import { randomBytes } from "node:crypto";
+import { isAbsolute } from "node:path";
 import type { Duplex } from "node:stream";
 import { errorText } from "../../../runtime/errors.ts";
 import { FleetingMap } from "../../../runtime/fleeting.ts";
@@ -24,7 +25,7 @@ import {
 } from "../../json-rpc.ts";
 import { isModern, KNOWN_LISTS, LISTEN } from "../../protocol.ts";
 import type { Gone, ModernFront } from "../modern/modern-front.ts";
-import { checkModern } from "../modern/request.ts";
+import { checkModern, type ModernRequest } from "../modern/request.ts";
 import type { FrontGateway } from "../session/front-contract.ts";
 import { type Incoming, readIncoming, serveBatch } from "../session/incoming.ts";
 import { initializeReply, readIntroduction } from "../session/initialize.ts";
@@ -50,6 +51,10 @@ const HANDOVER = "notifications/mountaineer/handover";
  */
 const GROUP_METHOD = "mountaineer/group";
 
+/** The request by which `mountaineer mcp` tells in which folder its client has started it. */
+const FOLDER_METHOD = "mountaineer/folder";
+const LONGEST_FOLDER = 4_096;
+
 const STOPPING = errorReply(INVALID_REQUEST, "the gateway is stopping");
 
 /** Time to write what is left when the stream ends. */
@@ -61,6 +66,8 @@ interface LinesOptions extends GatewayTools {
   readonly principal: Principal;
   /** The only group that the client gets. Absent: the client may choose a group. */
   readonly group?: string;
+  /** The folder in which the client was started. Absent: the client may tell it. */
+  readonly folder?: string;
   /** Maximum length of a line. */
   readonly bodyLimitBytes: () => number;
 }
@@ -76,6 +83,8 @@ export class LinesFront implements AsyncDisposable {
   #session: Session | null = null;
   /** Null: the client is served everything. */
   #group: string | null;
+  /** Null: the client has told no folder. */
+  #folder: string | null;
   #stopping = false;
   /** The client has ended its sending side, but may still read. */
   #isSilent = false;
@@ -85,6 +94,7 @@ export class LinesFront implements AsyncDisposable {
     this.#stream = stream;
     this.#options = options;
     this.#group = options.group ?? null;
+    this.#folder = options.folder ?? null;
     this.#outlet = new LinesOutlet(stream, options.clock, () => {
       this.#session?.end("the client closed its stream");
       this.#modern.end();
@@ -94,7 +104,7 @@ export class LinesFront implements AsyncDisposable {
     this.#modern = new ModernLines({
       modern,
       principal,
-      group: () => this.#group,
+      opening: () => ({ group: this.#group, folder: this.#folder }),
       outlet: this.#outlet,
       onSettled: this.#onSettled,
     });
@@ -229,6 +239,7 @@ export class LinesFront implements AsyncDisposable {
     // A client of 2026-07-28 may begin with `server/discover` or with any other request.
     else if (method === "server/discover" || isModern(request.params)) this.#modern.serve(request);
     else if (method === GROUP_METHOD) outlet.answer(id, this.#choose(request));
+    else if (method === FOLDER_METHOD) outlet.answer(id, this.#takeFolder(request));
     else if (method === "initialize") this.#initialize(request);
     else if (method === "ping") outlet.answer(id, { result: {} });
     else outlet.answer(id, errorReply(INVALID_REQUEST, "initialize comes first"));
@@ -246,6 +257,18 @@ export class LinesFront implements AsyncDisposable {
     return { result: {} };
   }
 
+  /** Only the owner's own clients have folders of this machine. */
+  #takeFolder({ params }: RpcRequest): Reply {
+    const path = params?.["path"];
+    const isPath = typeof path === "string" && isAbsolute(path) && path.length <= LONGEST_FOLDER;
+    if (!isPath || /\p{Cc}/u.test(path)) return errorReply(INVALID_PARAMS, "`path` must be an absolute path");
+    if (this.#options.principal.kind !== "owner" || this.#modern.isUsed) {
+      return errorReply(INVALID_REQUEST, "no folder can be told here");
+    }
+    this.#folder = path;
+    return { result: {} };
+  }
+
   #initialize({ id, params }: RpcRequest): void {
     const { gateway, logger, principal } = this.#options;
     const introduction = readIntroduction(params);
@@ -256,6 +279,7 @@ export class LinesFront implements AsyncDisposable {
     const session = new Session({
       ...introduction.client,
       group: this.#group,
+      folder: this.#folder,
       id: randomBytes(24).toString("base64url"),
       principal,
       gateway,
@@ -363,8 +387,8 @@ interface PendingRequest {
 }
 
 interface ModernLinesOptions extends Pick<LinesOptions, "modern" | "principal"> {
-  /** Null: the client is served everything. */
-  readonly group: () => string | null;
+  /** The client's group and folder. */
+  readonly opening: () => Pick<ModernRequest, "group" | "folder">;
   readonly outlet: CallOutlet;
   /** Called whenever a request is answered or cancelled. */
   readonly onSettled: () => void;
@@ -391,7 +415,7 @@ class ModernLines {
     const { modern, principal, outlet } = this.#options;
     const { id, method } = message;
     this.isUsed = true;
-    const checked = checkModern(message, principal, null, { trace: null, group: this.#options.group() });
+    const checked = checkModern(message, principal, null, { trace: null, ...this.#options.opening() });
     const key = idKey(id);
     const limit = refusalInFlight(this.#pending.has(key), this.#pending.size, "this client");
     if (!checked.ok || limit !== null) {

@@ -27,7 +27,10 @@ export interface PoolState {
 export function bench(
   environment: Record<string, string> = {},
   more: Partial<
-    Pick<ConstructorParameters<typeof BackendPool>[0], "data" | "heldRoutes" | "runsElsewhere" | "remembered">
+    Pick<
+      ConstructorParameters<typeof BackendPool>[0],
+      "data" | "heldRoutes" | "openLink" | "runsElsewhere" | "remembered"
+    >
   > = {},
 ) {
   const clock = createManualClock();

@@ -33,6 +33,7 @@ function requestOf(principal: Principal): ModernRequest {
     declared: {},
     clientInfo: {},
     group: null,
+    folder: null,
     logLevel: null,
     progressToken: null,
     caller: null,

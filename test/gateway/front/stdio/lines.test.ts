@@ -454,3 +454,30 @@ test("D1 D2 who says no more still gets its answers, and a stop waits for them",
   assert.match(JSON.stringify(await other.line.answer(1)), /at last/);
   await stopped;
 });
+
+test("D7 the owner's client may tell its folder before it begins; nobody else's may", async (t) => {
+  const tell = (id: number, path: unknown) => ({
+    jsonrpc: "2.0",
+    id,
+    method: "mountaineer/folder",
+    params: { path },
+  });
+  const { gateway, line } = openLine(t);
+  line.send(
+    tell(1, "relative"),
+    tell(2, 7),
+    tell(3, "/a\nb"),
+    tell(4, `/${"x".repeat(5_000)}`),
+    tell(5, "/work/project"),
+  );
+  line.send(initializeMessage());
+  const codes = (await line.expect(6)).map((one) =>
+    "error" in one ? objectOf(one["error"])["code"] : undefined,
+  );
+  assert.deepEqual(codes, [-32602, -32602, -32602, -32602, undefined, undefined]);
+  assert.equal(onlySession(gateway).folder, "/work/project");
+  const machine = { kind: "machine", name: "fleet:b", roles: [] } as const;
+  const { line: theirs } = openLine(t, {}, 1_000_000, { principal: machine });
+  theirs.send(tell(1, "/work/project"));
+  assert.equal(objectOf((await theirs.answer(1))["error"])["code"], -32600);
+});

@@ -119,6 +119,7 @@ export function requestOf(
     declared,
     clientInfo: {},
     group: null,
+    folder: null,
     logLevel: null,
     progressToken: progressToken ?? null,
     caller: null,

@@ -3,6 +3,7 @@
 
 import type { ChildProcess } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
+import type { GuardedPlaces } from "../../../../config/reach.ts";
 import { shownText } from "../../../../config/shown-values.ts";
 import { errorText, systemErrorCode } from "../../../../runtime/errors.ts";
 import { childEnvironment, spawnChild } from "../../../../runtime/process/child-process.ts";
@@ -297,6 +298,14 @@ interface ProgramOptions {
   readonly cwd: string;
   readonly warden: Warden;
   readonly sandbox?: ProgramSandbox;
+  /** Present: `cwd` is a client's folder, or one that no client owns. */
+  readonly inClientFolder?: ClientFolder;
+}
+
+interface ClientFolder {
+  /** `cwd` must be one of these folders, or lie below it. Null: no client owns `cwd`, which is made if it is missing. */
+  readonly allowed: readonly string[] | null;
+  readonly guarded: GuardedPlaces;
 }
 
 type BackendProcess = ChildProcess & {
@@ -346,12 +355,20 @@ function startProgram(options: ProgramOptions): BackendProcess | LinkFailure {
  * line of bubblewrap.
  */
 function launchPrefix(options: ProgramOptions): readonly string[] | LinkFailure {
-  const { cwd, command, sandbox } = options;
+  const { cwd, command, sandbox, inClientFolder } = options;
+  if (inClientFolder !== undefined) return clientPrefix(cwd, inClientFolder);
   if (sandbox === undefined) return [cwd];
   // Bubblewrap would take such a command for an option.
   if (command === "" || command.startsWith("-")) return cannotStart(options, "it is not installed", null);
   const wrapped = sandboxArguments(sandbox, cwd);
   return "kind" in wrapped ? wrapped : ["/", ...sandboxCommand(sandbox), ...wrapped];
+}
+
+/** The launcher checks the folder itself, because looking at it may hang. */
+function clientPrefix(cwd: string, { allowed, guarded }: ClientFolder): readonly string[] {
+  const { homes, configs, userHome } = guarded;
+  if (allowed === null) return ["--no-client", cwd, userHome, cwd, "--", "--"];
+  return ["--client", cwd, userHome, ...allowed, "--", ...homes, ...configs, "--"];
 }
 
 /** Returns the failure of a program that never ran, found by exit code and last line; null if the program ran. */
@@ -387,6 +404,22 @@ function launcherFailures({ cwd, command }: ProgramOptions): Record<string, read
     "folder-missing": [`its folder ${cwd} does not exist`, "create the folder, or change `cwd`"],
     "folder-is-file": [`${cwd} is no folder`, "change `cwd`"],
     "folder-closed": [`its folder ${cwd} may not be entered`, "check the folder's permissions"],
+    "folder-not-allowed": [
+      `the client's folder ${cwd} is not in or below one of \`[trust].client_folders\``,
+      "add it there if what is in it may be worked on",
+    ],
+    "folder-is-home": [
+      `the client's folder ${cwd} is your home folder, or lies above it`,
+      "start the client in the folder of one project",
+    ],
+    "folder-is-ours": [
+      `the client's folder ${cwd} is, holds or lies in a folder of Mountaineer`,
+      "start the client in the folder of one project",
+    ],
+    "python-too-old": [
+      "Python before 3.11 runs modules from the folder where it starts",
+      "use Python 3.11 or later, or `uvx`",
+    ],
     "program-missing": [
       "it is not installed, or not on PATH",
       isLine

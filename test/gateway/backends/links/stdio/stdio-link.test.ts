@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chmod, mkdir, readFile, readlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, readlink, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { promisify } from "node:util";
@@ -495,4 +495,75 @@ test("30 starts and ends leave no process, descriptor or timer", {
   }
   await eventually(() => still.pendingTimers === 0);
   await eventually(async () => (await descriptors()) <= before);
+});
+
+test("D7 a program starts in a client's folder only where that is allowed, and nothing in the folder chooses it", async (t) => {
+  const folder = await temporaryFolder(t);
+  const at = (name: string): string => join(folder, name);
+  for (const name of ["home/work/project", "home/ours/inside", "home/work-2", "elsewhere"])
+    await mkdir(at(name), { recursive: true });
+  await symlink(at("elsewhere"), at("home/work/link"));
+  await symlink(at("home/work/project"), at("elsewhere/link"));
+  const guarded = { homes: [at("home/ours")], configs: [at("home/work/config.toml")], userHome: at("home") };
+  const start = (cwd: string, allowed: readonly string[] | null, command = "sh", args = ["-c", "pwd"]) =>
+    run(t, command, args, { cwd, inClientFolder: { allowed, guarded } });
+  const refused: [cwd: string, allowed: string, words: RegExp][] = [
+    ["home/work-2", "home/work", /is not in or below one of `\[trust\]\.client_folders`/],
+    ["home/work/link", "home/work", /is not in or below/],
+    ["home/work/missing", "home/work", /does not exist/],
+    ["home", "home", /is your home folder, or lies above it/],
+    ["", "", /is your home folder, or lies above it/],
+    ["home/ours", "home", /is, holds or lies in a folder of Mountaineer/],
+    ["home/ours/inside", "home", /is, holds or lies in a folder of Mountaineer/],
+    ["home/work", "home/work", /is, holds or lies in a folder of Mountaineer/],
+  ];
+  for (const [cwd, allowed, words] of refused) {
+    const failure = await start(at(cwd), [at(allowed)]).untilClosed();
+    assert.match(failure.message, words, cwd);
+    assert.ok(failure.hint, cwd);
+  }
+  assert.match((await start("/", ["/"]).untilClosed()).message, /your home folder, or lies above it/);
+
+  const lines = async (...started: Parameters<typeof start>): Promise<readonly string[]> => {
+    const recorded = start(...started);
+    await recorded.untilClosed();
+    return recorded.logLines;
+  };
+  const project = at("home/work/project");
+  assert.deepEqual(await lines(project, [at("home/work")]), [project]);
+  assert.deepEqual(await lines(at("elsewhere/link"), [at("home/work")]), [project], "where it really is");
+  const words = [
+    "-c",
+    'printf "%s\\n" "$@"',
+    "sh",
+    "--root=${client:cwd}/a:${client:cwd}",
+    "$(id) $HOME",
+    "",
+  ];
+  assert.deepEqual(await lines(project, [project], "sh", words), [
+    `--root=${project}/a:${project}`,
+    "$(id) $HOME",
+  ]);
+  assert.deepEqual(await lines(at("home/ours/none"), null), [at("home/ours/none")], "made, and of no client");
+
+  await writeFile(join(project, "server"), "#!/bin/sh\necho of the folder\n", { mode: 0o755 });
+  assert.match(
+    (await start(project, [project], "./server", []).untilClosed()).message,
+    /it is not installed/,
+  );
+  await writeFile(at("home/server"), "#!/bin/sh\necho of the home; pwd\n", { mode: 0o755 });
+  assert.deepEqual(await lines(project, [project], "./server", []), ["of the home", project]);
+  // As npx runs a server: by npm's script shell.
+  await writeFile(
+    at("home/npx"),
+    "#!/bin/sh\npwd\nnpm_lifecycle_event=postinstall $npm_config_script_shell -c pwd\n" +
+      "npm_lifecycle_event=npx exec $npm_config_script_shell -c 'pwd; echo left $MOUNTAINEER_CLIENT_FOLDER$npm_config_script_shell'\n",
+    { mode: 0o755 },
+  );
+  assert.deepEqual(await lines(project, [project], at("home/npx"), []), [
+    at("home"),
+    at("home"),
+    project,
+    "left",
+  ]);
 });
