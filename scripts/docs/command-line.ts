@@ -3,7 +3,8 @@ import type { Argument, Command, Option } from "commander";
 import type { CommandDefinition } from "../../src/cli/input/command.ts";
 import { COMMANDS } from "../../src/cli/program/command-list.ts";
 import { commandOf, createProgram } from "../../src/cli/program/program.ts";
-import { ERROR_CODES } from "../../src/runtime/errors.ts";
+import { ERROR_MEANINGS } from "../../src/runtime/error-meanings.ts";
+import { ERROR_CODES, type ErrorCode } from "../../src/runtime/errors.ts";
 import { table } from "./generator.ts";
 
 const SIGNAL_EXITS: readonly (readonly [number, string])[] = [
@@ -97,9 +98,10 @@ function optionLine(option: Option): string {
 function exitCodeSection(): string {
   const rows = [
     ["0", "", "success"],
-    ...Object.entries(ERROR_CODES)
-      .sort(([, left], [, right]) => left.exit - right.exit)
-      .map(([code, { exit, means }]) => [String(exit), `\`${code}\``, means]),
+    ...Object.entries(ERROR_MEANINGS)
+      .map(([code, means]) => ({ code, means, exit: ERROR_CODES[code as ErrorCode].exit }))
+      .sort((left, right) => left.exit - right.exit)
+      .map(({ code, means, exit }) => [String(exit), `\`${code}\``, means]),
     ...SIGNAL_EXITS.map(([exit, means]) => [String(exit), "", means]),
   ];
   return [

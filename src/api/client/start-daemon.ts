@@ -1,4 +1,5 @@
 // Starts a daemon that outlives this process, and waits until it answers.
+import { ERROR_MEANINGS } from "../../runtime/error-meanings.ts";
 import { ERROR_CODES, type ErrorCode, MountaineerError } from "../../runtime/errors.ts";
 import { startDetached } from "../../runtime/process/child-process.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -61,10 +62,8 @@ function silent(): MountaineerError {
 }
 
 function endedAtOnce(exitCode: number): MountaineerError {
-  const known = Object.entries(ERROR_CODES).find(
-    ([code, { exit }]) => exit === exitCode && (STARTING_ERRORS as readonly string[]).includes(code),
-  );
-  const why = known === undefined ? `exit code ${exitCode}` : known[1].means;
+  const known = STARTING_ERRORS.find((code) => ERROR_CODES[code].exit === exitCode);
+  const why = known === undefined ? `exit code ${exitCode}` : ERROR_MEANINGS[known];
   return new MountaineerError("program_unavailable", `Mountaineer ended at once: ${why}`, {
     hint: "see what it says in a terminal: mountaineer monitor",
   });

@@ -257,16 +257,19 @@ function restartAction(
   backends: readonly BackendStatus[],
 ): Action {
   const inFlight = backends.reduce((sum, backend) => sum + backend.in_flight, 0);
+  const sleeps = names !== null && backends.every(({ phase }) => phase === "Asleep");
   const calls = inFlight === 0 ? "" : ` Its ${counted(inFlight, "call")} in flight will be finished.`;
   return {
     id: ["restart", ...(names ?? [])],
     name: `restart ${what}`,
-    label: names === null ? "Restart all" : "Restart",
+    label: names === null ? "Restart all" : sleeps ? "Start now" : "Restart",
     command: `mountaineer backends restart${(names ?? ["--all"]).map((each) => ` ${shellWord(each)}`).join("")}`,
-    question: {
-      title: `Restart ${what}?`,
-      text: `The running one serves until the new one is ready.${calls}`,
-    },
+    question: sleeps
+      ? null
+      : {
+          title: `Restart ${what}?`,
+          text: `The running one serves until the new one is ready.${calls}`,
+        },
     isUseful: backends.some(({ enabled }) => enabled),
     async perform(ask, signal) {
       const { restarted } = await ask("restart", { backends: names }, signal);

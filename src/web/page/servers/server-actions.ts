@@ -14,18 +14,26 @@ import { WorkButton } from "../parts/elements.ts";
 import { UNDO_MS } from "../parts/notices.ts";
 import { shown } from "../parts/text.ts";
 
+/** `isRow`: in the one line of a sleeping server, which can be left running from now on. */
 export function ServerActions({
   app,
   backend,
-}: ViewProps & { readonly backend: BackendStatus }): ComponentChild {
+  isRow,
+}: ViewProps & { readonly backend: BackendStatus; readonly isRow?: boolean }): ComponentChild {
   const may = useMayRunCommands(app);
   const { name, enabled, type } = backend;
   // Another machine's configuration names its servers.
   if (!may || type === "fleet") return null;
   const subject = shown(name);
-  const key = `backends.${tomlKey(name)}.enabled`;
+  const table = `backends.${tomlKey(name)}`;
+  const key = `${table}.enabled`;
   const button = (label: string, run: () => Promise<unknown>): ComponentChild =>
     h(WorkButton, { key: label, label, says: `${label}: ${subject}`, kind: "quiet", run });
+  if (isRow) {
+    return button("Keep running", () =>
+      change(app, `Keep ${subject} running`, [{ key: `${table}.start`, value: '"always"' }]),
+    );
+  }
   return [
     button("Edit", async () => {
       WANTED.storeOf(app.requests, "", () => ({ server: null })).set({ server: name });

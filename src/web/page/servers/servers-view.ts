@@ -43,6 +43,9 @@ export function ServersView({ app }: ViewProps): ComponentChild {
   const now = useNow();
   if (status === null) return loading();
   const { gateway, backends = [] } = status;
+  const sleeping = backends.filter(
+    (one) => one.phase === "Asleep" && troublesOf(one.conditions).length === 0,
+  );
   return h(
     "section",
     { "aria-label": "Servers" },
@@ -56,7 +59,15 @@ export function ServersView({ app }: ViewProps): ComponentChild {
       : h(
           "div",
           { class: "cards" },
-          backends.map((backend) => h(BackendCard, { key: backend.name, app, backend, now })),
+          backends.map((backend) =>
+            sleeping.includes(backend) ? null : h(BackendCard, { key: backend.name, app, backend, now }),
+          ),
+        ),
+    sleeping.length === 0
+      ? null
+      : plainList(
+          "Sleeping servers",
+          sleeping.map((backend) => h(SleepingRow, { key: backend.name, app, backend, now })),
         ),
   );
 }
@@ -75,6 +86,19 @@ function gatewayLine({ url, sessions, in_flight: inFlight, tools }: GatewayStatu
   const where = url === null ? ["It does not listen."] : ["Clients connect to ", h(Copyable, { text: url })];
   const counts = [counted(sessions, "session"), `${inFlight} in flight`, counted(tools, "tool")].join(", ");
   return h("p", { class: "facts" }, ...where, ` · ${counts}`);
+}
+
+/** A server that starts when it is needed: one line, which opens to its card. */
+function SleepingRow(props: BackendCardProps): ComponentChild {
+  const { app, backend } = props;
+  const start = actionWith(actionsFor({ shares: [], backends: [backend] }), "restart", backend.name);
+  return h(
+    "li",
+    { class: "row" },
+    fold([shown(backend.name), "asleep", ...backendFacts(backend)].join(" · "), h(BackendCard, props)),
+    start && h(ActionButton, { app, action: start }),
+    h(ServerActions, { app, backend, isRow: true }),
+  );
 }
 
 // One backend: its phase, its tools and calls, its routes, its logs, and its actions.

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Condition } from "../../../../src/api/contract/contract.ts";
 import { lineOfServer } from "../../../../src/web/page/config/editor-memory.ts";
-import { BackendCard } from "../../../../src/web/page/servers/servers-view.ts";
+import { BackendCard, ServersView } from "../../../../src/web/page/servers/servers-view.ts";
 import { sampleConfig, sampleEdit } from "../../../api/sample-config.ts";
-import { sampleBackend } from "../../../api/sample-gateway.ts";
+import { gatewayReport, sampleBackend } from "../../../api/sample-gateway.ts";
 import { SAMPLE_NOW, secondsAgo } from "../../../api/sample-report.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { scriptedApp } from "../scripted-app.ts";
@@ -104,4 +104,28 @@ test("F4 Edit opens the configuration at the server's entry", () => {
     [1, 4, 5, null],
   );
   assert.equal(lineOfServer("backends:\n  a:\n    url: x\n  b: {}\n", "b", "yaml"), 4);
+});
+
+test("F2 a sleeping server is one line, from which it is started now or kept running; one in trouble has its card", async () => {
+  const edited = { ...sampleEdit(), changed: true, sha256: "after" };
+  const trouble = [condition("warning", "it is withheld")];
+  const backends = [
+    sampleBackend({ name: "runs" }),
+    sampleBackend({ name: "naps", phase: "Asleep" }),
+    sampleBackend({ name: "troubled", phase: "Asleep", conditions: trouble }),
+  ];
+  const status = gatewayReport(backends);
+  const app = scriptedApp({ edit: edited, restart: { restarted: ["naps"] } }, { status });
+  using view = mount(ServersView, { app });
+  assert.ok(view.named("ul", "Sleeping servers"));
+  const text = view.text();
+  assert.match(text, /naps · asleep · 14 tools/);
+  assert.doesNotMatch(text, /(?:runs|troubled) · asleep/);
+  assert.equal(text.split("Keep running").length, 2, text);
+  view.named("button", "Keep running: naps").fire("click");
+  const edits = [{ key: "backends.naps.start", value: '"always"' }];
+  await eventually(() => app.log.some((entry) => entry.includes(JSON.stringify(edits))));
+  view.named("button", "Start now: naps").fire("click");
+  await eventually(() => app.log.some((entry) => entry.startsWith("restart")));
+  assert.ok(!app.log.includes("? Restart naps?"), "nothing runs that could be asked about");
 });
