@@ -126,7 +126,10 @@ done
 `;
 }
 
-const AFTER_REMOVAL = `rm -rf ${PLACE}
+/** By then no command is left that could end what runs. */
+const AFTER_REMOVAL = `running=$(grep -lsF ${PLACE}/ /proc/[0-9]*/cmdline | tr -cd '0-9\\n' | tr '\\n' ' ')
+[ -z "$running" ] || echo "mountaineer still runs. End it: kill $running(and remove ~/.config/systemd/user/mountaineer.service of its user)"
+rm -rf ${PLACE}
 `;
 
 /** Resolves with the tree that both packages install. */
@@ -165,7 +168,7 @@ Description: ${SUMMARY}
   await writeFile(path.join(control, "postinst"), `#!/bin/sh\nset -e\n${afterInstall(version)}`);
   await writeFile(
     path.join(control, "postrm"),
-    `#!/bin/sh\nset -e\ncase $1 in remove | purge) ${AFTER_REMOVAL.trim()} ;; esac\n`,
+    `#!/bin/sh\ncase $1 in remove | purge)\n${AFTER_REMOVAL};; esac\n`,
   );
   for (const script of ["postinst", "postrm"]) await chmod(path.join(control, script), 0o755);
   await chmod(path.join(control, "control"), 0o644);
@@ -213,7 +216,8 @@ ${PLACE}
 %post
 ${afterInstall(version)}
 %postun
-if [ "$1" = 0 ]; then ${AFTER_REMOVAL.trim()}; fi
+if [ "$1" = 0 ]; then
+${AFTER_REMOVAL}fi
 `,
   );
   const defines = {

@@ -29,6 +29,8 @@ unpack() {
   found=$({ sha256sum <"$new/payload" || shasum -a 256 <"$new/payload"; } 2>/dev/null)
   [ "${found%% *}" = "$digest" ] || fail "$0 is not whole: its digest is '${found%% *}', not $digest"
   tar -xzof "$new/payload" -C "$new" || fail "cannot unpack into $base"
+  "$new/$folder/dist/node" --version >"$new/said" 2>&1 ||
+    fail "cannot start what is unpacked in $base (is it mounted noexec? then set XDG_DATA_HOME to another folder): $(cat "$new/said")"
   # Of two that unpack at once, the later one finds it there. A person's file of a newer version becomes the current one.
   "$new/$folder/dist/node" -e '
     const fs = require("node:fs");

@@ -11,7 +11,7 @@ export interface RehearsalKeys {
 }
 
 /** `folder` is where gpg works: removed again. The key is older than any commit, as signatures have the commit's time. */
-export async function rehearsalKeys(folder: string): Promise<RehearsalKeys> {
+export async function rehearsalKeys(folder: string, expires = "never"): Promise<RehearsalKeys> {
   const { publicKey, privateKey } = generateKeyPairSync("ed25519");
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const env = { GNUPGHOME: folder };
@@ -19,15 +19,8 @@ export async function rehearsalKeys(folder: string): Promise<RehearsalKeys> {
     run("gpg", ["--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback", ...args], { env });
   try {
     const name = "Mountaineer rehearsal <mountaineer@localhost>";
-    await gpg(
-      "--faked-system-time",
-      "20200101T000000!",
-      "--quick-generate-key",
-      name,
-      "ed25519",
-      "sign",
-      "never",
-    );
+    const at = ["--faked-system-time", "20200101T000000!"];
+    await gpg(...at, "--quick-generate-key", name, "ed25519", "sign", expires);
     return {
       known: {
         MOUNTAINEER_RELEASE_KEY: publicKey

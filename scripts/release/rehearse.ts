@@ -47,6 +47,12 @@ export async function rehearse(rehearsal: Rehearsal): Promise<void> {
   print("both are the same, byte for byte");
   await playFormula(path.join(first, "out"), path.join(folder, "formula"), rehearsal, version);
   await refuseWhatIsWrong(second, version, checksOf(second, rehearsal, version, keys));
+  const expiring = await rehearsalKeys(path.join(folder, "keys"), "20y");
+  const sign = run(path.join(root, "scripts/release/sign-site.sh"), [path.join(second, "site")], {
+    env: expiring.secret,
+  });
+  const said = await sign.catch((error: unknown) => errorText(error));
+  if (!said.includes("the archive key expires")) throw new Error(`a key that expires signs: ${said}`);
   print("each is refused that is not whole");
   await rm(folder, { recursive: true });
 }

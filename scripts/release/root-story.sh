@@ -1,8 +1,9 @@
 #!/bin/sh
-# A person's way with a package repository, in a bare system: the line from the README, the demo, a share and a tool, a forged
+# A person's way with a package repository or npm, in a bare system: the line from the README, the demo, a share and a tool, a forged
 # index, an upgrade under a running daemon, and leaving again. As root, in a system that is thrown away afterwards.
 # Usage: root-story.sh apt|dnf FOLDER, with the file that a person adds, and the repository, in FOLDER/site, and the next
-# version's in FOLDER/next; FOLDER/first and FOLDER/second are their versions. Prints the seconds of each step.
+# version's in FOLDER/next; or root-story.sh npm FOLDER NODE, with FOLDER/site.tgz, FOLDER/next.tgz, and Node and npm in FOLDER/node-NODE.
+# FOLDER/first and FOLDER/second are their versions. Prints the seconds of each step.
 set -u
 tool=$1
 folder=$2
@@ -28,8 +29,11 @@ until_true() {
     sleep 0.1
   done
 }
-as_person() { setpriv --reuid=1000 --regid=1000 --clear-groups env -i HOME=/home/ann USER=ann PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$@"; }
+as_person() { setpriv --reuid=1000 --regid=1000 --clear-groups env -i HOME=/home/ann USER=ann PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C.UTF-8 "$@"; }
 
+added=
+program=/usr/lib/mountaineer/current
+node=$program/dist/node
 case $tool in
   apt)
     added=/etc/apt/sources.list.d/mountaineer.sources
@@ -47,18 +51,34 @@ case $tool in
     remove() { dnf remove -y mountaineer; }
     index=dnf/repodata/repomd.xml
     ;;
-  *) fail 'say apt or dnf' ;;
+  npm)
+    program=/usr/local/lib/node_modules/mountaineerd
+    node=/usr/local/bin/node
+    # As Node's own archive lays them out.
+    mkdir -p /usr/local/lib/node_modules
+    cp "$folder/node-$3"/node_modules/node-linux-*/bin/node "$node"
+    cp -r "$folder/node-$3/node_modules/npm" /usr/local/lib/node_modules/
+    ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
+    export PATH="/usr/local/bin:$PATH"
+    install() { npm install --global "$folder/site.tgz"; }
+    upgrade() { npm install --global "$folder/next.tgz"; }
+    remove() { npm uninstall --global mountaineerd; }
+    ;;
+  *) fail 'say apt, dnf or npm' ;;
 esac
 said=$(mktemp)
 # quietly COMMAND…: shows what it said only if it failed.
 quietly() { "$@" >"$said" 2>&1 || { tail -n 30 "$said" >&2 && fail "$* failed"; }; }
 
 step 'install'
-! command -v node >/dev/null || fail 'there is a Node'
-mkdir -p "$(dirname "$added")" /home/ann
+mkdir -p /home/ann
 chown 1000:1000 /home/ann
-cp "$folder/site/$(basename "$added")" "$added"
-quietly look
+if [ -n "$added" ]; then
+  ! command -v node >/dev/null || fail 'there is a Node'
+  mkdir -p "$(dirname "$added")"
+  cp "$folder/site/$(basename "$added")" "$added"
+  quietly look
+fi
 quietly install
 [ "$(as_person mountaineer --version)" = "$first" ] || fail "says $(as_person mountaineer --version)"
 if [ "$tool" = apt ]; then
@@ -73,7 +93,7 @@ quietly as_person mountaineer demo --script --driver local
 
 step 'service, share and tool'
 quietly as_person mountaineer up --print
-grep -q '^ExecStart=.*/usr/lib/mountaineer/current/' "$said" || { cat "$said" >&2 && fail 'the service starts one version only'; }
+grep -q "^ExecStart=.*$program/" "$said" || { cat "$said" >&2 && fail 'the service starts one version only'; }
 as_person mkdir -p /home/ann/nas/tb /home/ann/nas/fallback /home/ann/.mountaineer
 chmod 700 /home/ann/.mountaineer
 for route in tb fallback; do echo kept >/home/ann/nas/$route/kept.txt; done
@@ -86,7 +106,7 @@ thunderbolt_path = "/home/ann/nas/tb"
 fallback_path = "/home/ann/nas/fallback"
 
 [backends.tools]
-command = "/usr/lib/mountaineer/current/dist/node"
+command = "$node"
 args = ["/home/ann/tools-server.mjs"]
 
 [server]
@@ -97,20 +117,24 @@ quietly as_person mountaineer up
 until_true '[ "$(cat /home/ann/Shares/CORE/kept.txt 2>/dev/null)" = kept ]'
 [ "$(as_person mountaineer call echo '{"message": "hello"}')" = hello ] || fail 'the call of a tool failed'
 
-step 'a forged index'
-forged=$(mktemp -d)
-chmod 755 "$forged"
-cp -r "$folder/next/." "$forged/"
-sed -i "s/$second/9.9.9/g; s/<revision>.*</<revision>1</" "$forged/$index"
-sed "s,$folder/site,$forged," "$folder/site/$(basename "$added")" >"$added"
-# dnf goes on without a repository that it cannot verify, and apt with what it had: neither may have taken it.
-look >"$said" 2>&1
-grep -qiE 'hash sum mismatch|unexpected size|bad gpg signature|GPG signature verification' "$said" || { cat "$said" >&2 && fail 'the forged index was not refused'; }
-rm -rf "$forged"
+if [ -n "$added" ]; then
+  step 'a forged index'
+  forged=$(mktemp -d)
+  chmod 755 "$forged"
+  cp -r "$folder/next/." "$forged/"
+  sed -i "s/$second/9.9.9/g; s/<revision>.*</<revision>1</" "$forged/$index"
+  sed "s,$folder/site,$forged," "$folder/site/$(basename "$added")" >"$added"
+  # dnf goes on without a repository that it cannot verify, and apt with what it had: neither may have taken it.
+  look >"$said" 2>&1
+  grep -qiE 'hash sum mismatch|unexpected size|bad gpg signature|GPG signature verification' "$said" || { cat "$said" >&2 && fail 'the forged index was not refused'; }
+  rm -rf "$forged"
+fi
 
 step 'upgrade'
-sed "s,$folder/site,$folder/next," "$folder/site/$(basename "$added")" >"$added"
-quietly look
+if [ -n "$added" ]; then
+  sed "s,$folder/site,$folder/next," "$folder/site/$(basename "$added")" >"$added"
+  quietly look
+fi
 quietly upgrade
 [ "$(as_person mountaineer call echo '{"message": "old"}')" = old ] || fail 'no call meanwhile'
 quietly as_person mountaineer restart
@@ -121,11 +145,11 @@ as_person mountaineer status --json | grep -q "\"version\": *\"$second\"" || fai
 step 'remove'
 quietly as_person mountaineer uninstall --purge --yes
 quietly remove
-rm -f "$added"
+[ -z "$added" ] || rm "$added"
 left=$(find / -xdev \( -path /proc -o -path "$folder" -o -path /tmp -o -path /var/lib/apt -o -path /var/cache -o -path /var/log -o -path /var/lib/rpm -o -path /var/lib/dnf \) -prune \
   -o -iname '*mountaineer*' -print)
 [ -z "$left" ] || fail "left behind: $left"
 [ -z "$(find /home/ann -mindepth 1 ! -path '/home/ann/nas*' ! -name tools-server.mjs ! -name .local ! -name state ! -name share ! -name .cache ! -name .config)" ] ||
   fail "left in the home: $(find /home/ann -mindepth 1)"
-until_true '! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q /usr/lib/mountaineer/'
+until_true '! grep -qsF -e /usr/lib/mountaineer/ -e /node_modules/mountaineerd/ /proc/[0-9]*/cmdline'
 step 'done'

@@ -1,6 +1,6 @@
-// Two versions, as package repositories, played in bare systems: Debian 12 and 13 by apt; by dnf in a Debian that has Fedora's dnf
-// and rpm, with a stand-in for the packages of Fedora that ours needs. Then the container image, on a bare Debian 12. Needs root,
-// debootstrap, rpmbuild and buildah.
+// Two versions, played in bare systems: as package repositories on Debian 12 and 13 by apt, and by dnf in a Debian that has Fedora's
+// dnf and rpm, with a stand-in for the packages of Fedora that ours needs; from npm's package on the oldest Node and the newest. Then
+// the container image, on a bare Debian 12. Needs root, debootstrap, rpmbuild and buildah.
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -23,6 +23,8 @@ const ROOTS = [
   { name: "debian-12", suite: "bookworm", more: [], tool: "apt" },
   { name: "debian-13", suite: "trixie", more: [], tool: "apt" },
   { name: "dnf", suite: "bookworm", more: ["dnf", "rpm", "gnupg"], tool: "dnf" },
+  { name: "node-oldest", suite: "bookworm", more: [], tool: "npm", node: "22.18.0" },
+  { name: "node-newest", suite: "trixie", more: [], tool: "npm", node: "latest" },
 ] as const;
 const IMAGE = "image";
 export const ROOT_NAMES: readonly string[] = [...ROOTS.map(({ name }) => name), IMAGE];
@@ -56,10 +58,16 @@ export async function playRoots({ root, names, rclone, keep, print }: Playing): 
   const server = "tools-server.mjs";
   await copyFile(path.join(root, "test/docs/programs", server), path.join(folder, server));
   await placeStandIn(path.join(folder, "stand-in.rpm"));
-  for (const { name, suite, more, tool } of ROOTS.filter((one) => names.includes(one.name))) {
+  await placeNpmPackages(root, folder);
+  for (const { name, suite, more, tool, ...rest } of ROOTS.filter((one) => names.includes(one.name))) {
     const bare = await bareRoot(root, suite, more);
+    const node = "node" in rest ? rest.node : "";
+    if (node !== "") {
+      const packages = [`node-linux-${process.arch}@${node}`, "npm@11"];
+      await run("npm", ["install", "--silent", "--prefix", path.join(folder, `node-${node}`), ...packages]);
+    }
     const from = performance.now();
-    const command = `${tool === "dnf" ? `rpm -i --nodeps ${AT}/stand-in.rpm && ` : ""}sh ${AT}/${story} ${tool} ${AT}`;
+    const command = `${tool === "dnf" ? `rpm -i --nodeps ${AT}/stand-in.rpm && ` : ""}sh ${AT}/${story} ${tool} ${AT} ${node}`;
     const said = await inBareRoot(bare, { folder, at: AT }, ["/bin/sh", "-c", command]);
     const steps = said.trim().split("\n").join(", ");
     print(`${name}: ${steps}; ${Math.round((performance.now() - from) / 1000)} s in all`);
@@ -73,6 +81,26 @@ export async function playRoots({ root, names, rclone, keep, print }: Playing): 
     print((await run(play, [packages, VERSIONS.site, processor, bare])).trim());
   }
   if (!keep) await rm(folder, { recursive: true });
+}
+
+/** Writes npm's package of both versions; the second one's build has another name, as a build that differs has. */
+async function placeNpmPackages(root: string, folder: string): Promise<void> {
+  const work = path.join(folder, "npm");
+  await mkdir(work);
+  await run("npm", ["pack", "--silent", "--pack-destination", work], { cwd: root });
+  const script = `set -eu
+cd "$1"
+tar -xzf mountaineerd-*.tgz
+cd package
+build=$(cat dist/current)
+for name in site next; do
+  if [ $name = next ]; then other=$(printf %s "$build" | rev) && mv "dist/$build" "dist/$other" && build=$other && echo "$build" >dist/current; fi
+  version=$(eval "echo \\$$name")
+  sed -i 's/^\\(  "version": "\\)[^"]*/\\1'"$version/" package.json "dist/$build/package.json"
+  tar -czf "../../$name.tgz" -C .. package
+done
+`;
+  await run("sh", ["-c", script, "sh", work], { env: VERSIONS });
 }
 
 /** Writes an rpm without files that provides what ours needs of Fedora, and its post-install script's shell. */

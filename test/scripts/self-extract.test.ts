@@ -1,6 +1,6 @@
 // The single file that unpacks itself: which of the versions that somebody starts becomes the current one.
 import assert from "node:assert/strict";
-import { chmod, mkdir, readlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { selfExtracting } from "../../scripts/bundle/artifacts.ts";
@@ -12,14 +12,14 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 const PLATFORM = PLATFORMS.find(({ name }) => name === `${process.platform}-${process.arch}`);
 
 /** A file of that version whose program does nothing. */
-async function fileOf(output: string, version: string): Promise<string> {
+async function fileOf(output: string, version: string, node: string = process.execPath): Promise<string> {
   assert.ok(PLATFORM !== undefined);
   const folder = join(output, `mountaineer-${version}-${PLATFORM.name}`);
   await mkdir(join(folder, "bin"), { recursive: true });
   await mkdir(join(folder, "dist"));
   await writeFile(join(folder, "bundle.json"), JSON.stringify({ version }));
   await writeFile(join(folder, "bin/mountaineer"), "#!/bin/sh\n");
-  await writeFile(join(folder, "dist/node"), `#!/bin/sh\nexec '${process.execPath}' "$@"\n`);
+  await writeFile(join(folder, "dist/node"), `#!/bin/sh\nexec '${node}' "$@"\n`);
   for (const program of ["bin/mountaineer", "dist/node"]) await chmod(join(folder, program), 0o755);
   return selfExtracting({
     folder,
@@ -54,4 +54,13 @@ test("a file of a newer version becomes the current one, and a release is newer 
     assert.equal(await currentAfter(t, files, [older, newer]), newer, `${older}, ${newer}`);
     assert.equal(await currentAfter(t, files, [newer, older]), newer, `${newer}, ${older}`);
   }
+});
+
+test("a program that may not be started here is not placed, and why is said", async (t) => {
+  const output = await temporaryFolder(t);
+  const limits = { clock: systemClock, deadlineMs: 60_000, env: { PATH: "/usr/bin:/bin", HOME: output } };
+  const { exitCode, stderr } = await runCommand(await fileOf(output, "1.0.0", "/nowhere/node"), [], limits);
+  assert.equal(exitCode, 127);
+  assert.match(stderr, /cannot start what is unpacked.*noexec.*XDG_DATA_HOME.*nowhere/s);
+  assert.deepEqual(await readdir(join(output, ".local/share/mountaineer")), []);
 });

@@ -114,7 +114,8 @@ export function createSystemd({ definition, clock, environment }: ServiceManager
 /**
  * The unit's main process is a shell that stays while daemons hand over. `KillMode=process` keeps mounts and
  * their helper processes over a restart. No sandbox: `fusermount3` needs its set-user-id bit. systemd
- * restarts the daemon after every failure, except for exit codes of mistakes that only a person can correct.
+ * restarts the daemon after every failure, except for exit codes of mistakes that only a person can correct. Without
+ * its program (a package that was removed before `mountaineer uninstall`) it is not started, again and again.
  */
 export function unitText({ program, args, environment, home }: ServiceDefinition): string {
   const variables = Object.entries(environment).map(
@@ -124,6 +125,7 @@ export function unitText({ program, args, environment, home }: ServiceDefinition
 [Unit]
 Description=Mountaineer (${home.replaceAll("%", "%%").replace(/[\p{Cc}\\]/gu, "?")})
 StartLimitIntervalSec=0
+ConditionPathExists=${program.replaceAll("%", "%%")}
 
 [Service]
 Type=exec

@@ -125,6 +125,7 @@ test("the unit lets mounts outlive it, hands over when it is reloaded, and takes
     }),
   );
   for (const line of [
+    'ConditionPathExists=/o p%%t/"x"/mountaineer',
     "KillMode=process",
     "Restart=on-failure",
     'ExecReload=/bin/sh "/o p%%t/\\"x\\"/mountaineer" "restart"',
