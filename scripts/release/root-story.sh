@@ -60,6 +60,7 @@ case $tool in
     cp -r "$folder/node-$3/node_modules/npm" /usr/local/lib/node_modules/
     ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
     export PATH="/usr/local/bin:$PATH"
+    [ ! -e "$folder/authorities.pem" ] || export NODE_EXTRA_CA_CERTS="$folder/authorities.pem"
     install() { npm install --global "$folder/site.tgz"; }
     upgrade() { npm install --global "$folder/next.tgz"; }
     remove() { npm uninstall --global mountaineerd; }

@@ -59,6 +59,9 @@ export async function playRoots({ root, names, rclone, keep, print }: Playing): 
   await copyFile(path.join(root, "test/docs/programs", server), path.join(folder, server));
   await placeStandIn(path.join(folder, "stand-in.rpm"));
   await placeNpmPackages(root, folder);
+  // Where this machine reaches the registry through a proxy with an authority of its own.
+  const authorities = process.env["NODE_EXTRA_CA_CERTS"];
+  if (authorities !== undefined) await copyFile(authorities, path.join(folder, "authorities.pem"));
   for (const { name, suite, more, tool, ...rest } of ROOTS.filter((one) => names.includes(one.name))) {
     const bare = await bareRoot(root, suite, more);
     const node = "node" in rest ? rest.node : "";
