@@ -24,7 +24,7 @@ const ROOTS = [
   { name: "debian-13", suite: "trixie", more: [], tool: "apt" },
   { name: "dnf", suite: "bookworm", more: ["dnf", "rpm", "gnupg"], tool: "dnf" },
   { name: "node-oldest", suite: "bookworm", more: [], tool: "npm", node: "22.18.0" },
-  // Since version 25, Node wants libatomic of the system.
+  // Node 26 wants libatomic, which a bare Debian lacks.
   { name: "node-newest", suite: "trixie", more: ["libatomic1"], tool: "npm", node: "latest" },
 ] as const;
 const IMAGE = "image";
