@@ -126,9 +126,11 @@ done
 `;
 }
 
-/** By then no command is left that could end what runs. */
-const AFTER_REMOVAL = `running=$(grep -lsF ${PLACE}/ /proc/[0-9]*/cmdline | tr -cd '0-9\\n' | tr '\\n' ' ')
-[ -z "$running" ] || echo "mountaineer still runs. End it: kill $running(and remove ~/.config/systemd/user/mountaineer.service of its user)"
+/** By then no command is left that could end what runs. The brackets keep grep from finding itself. */
+const AFTER_REMOVAL = `running=$(grep -ls '${PLACE}[/]' /proc/[0-9]*/cmdline | tr -cd '0-9\\n' | tr '\\n' ' ')
+if [ -d ${PLACE} ] && [ -n "$running" ]; then
+  echo "mountaineer still runs. End it: kill $running(and remove ~/.config/systemd/user/mountaineer.service of its user)"
+fi
 rm -rf ${PLACE}
 `;
 

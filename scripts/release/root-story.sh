@@ -146,6 +146,7 @@ as_person mountaineer status --json | grep -q "\"version\": *\"$second\"" || fai
 step 'remove'
 quietly as_person mountaineer uninstall --purge --yes
 quietly remove
+! grep 'still runs' "$said" >&2 || fail 'what was ended is said to run'
 [ -z "$added" ] || rm "$added"
 left=$(find / -xdev \( -path /proc -o -path "$folder" -o -path /tmp -o -path /var/lib/apt -o -path /var/cache -o -path /var/log -o -path /var/lib/rpm -o -path /var/lib/dnf \) -prune \
   -o -iname '*mountaineer*' -print)
