@@ -88,7 +88,7 @@ export function gatewayHome(options: GatewayHomeOptions) {
     pinStore: writes.pinStore,
     nameStore: writes.nameStore,
     listStore: writes.listStore,
-    heldRoutes: writes.heldRoutes,
+    pinnedRoutes: writes.pinnedRoutes,
     sessions: handedSessions(new SessionLines({ path: join(home, "sessions.jsonl"), clock, logger })),
     listens: true,
     beside: options.beside,

@@ -8,11 +8,11 @@ import { systemClock } from "../runtime/time/clock.ts";
 import type { Prober } from "../shares/prober/prober.ts";
 import { approvedHome } from "./compose/approved-home.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
-import { openHeldRoutes } from "./compose/held-routes.ts";
 import { openHome } from "./compose/home.ts";
 import { startCommandLog } from "./compose/log-settings.ts";
 import { loopGuard, requireNoOwnBackend } from "./compose/loop-guard.ts";
 import { sealedPinStore } from "./compose/pin-store.ts";
+import { openPinnedRoutes } from "./compose/pinned-routes.ts";
 import { requirePrivateHere } from "./compose/private-places.ts";
 import { signInHome } from "./compose/stored-secrets.ts";
 import { withWaiting } from "./control/gateway-status.ts";
@@ -66,7 +66,7 @@ export async function openGatewayInProcess({
         nameStore: sealedPinStore({ home, clock, environment }, false, "names"),
         // Read, never written: its key is made by a daemon.
         listStore: { ...sealedPinStore({ home, clock, environment }, false, "lists"), isOurs: false },
-        heldRoutes: openHeldRoutes({ home, clock, logger, mayWrite: () => false }),
+        pinnedRoutes: openPinnedRoutes({ home, clock, logger, mayWrite: () => false }),
         listens: false,
         async places(paths, waitMs) {
           prober ??= import("../shares/prober/prober-process.ts").then(({ startProber }) =>

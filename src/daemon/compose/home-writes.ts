@@ -4,8 +4,8 @@ import type { ListStore } from "../../gateway/backends/remembered/remembered-lis
 import type { Logger } from "../../runtime/log/log.ts";
 import { settledWithin } from "../../runtime/time/clock.ts";
 import type { KeyringOptions } from "../../secrets/system-keyring.ts";
-import { openHeldRoutes } from "./held-routes.ts";
 import { sealedPinStore } from "./pin-store.ts";
+import { openPinnedRoutes } from "./pinned-routes.ts";
 
 /** When the daemon ends, the longest wait for a disk or a keyring, ms. */
 const END_MS = 2_000;
@@ -21,7 +21,7 @@ export function openHomeWrites(options: HomeWritesOptions) {
   let writing: Promise<unknown> = Promise.resolve();
   const over = new AbortController();
   const { signal } = over;
-  const heldRoutes = openHeldRoutes({ home, clock, logger, mayWrite: () => stage === "ours", signal });
+  const pinnedRoutes = openPinnedRoutes({ home, clock, logger, mayWrite: () => stage === "ours", signal });
   const storeOf = (name: "pins" | "names" | "lists"): ListStore => {
     const sealed = sealedPinStore({ ...options, signal }, true, name);
     const written = (value: unknown): Promise<void> => {
@@ -45,13 +45,13 @@ export function openHomeWrites(options: HomeWritesOptions) {
     pinStore: storeOf("pins"),
     nameStore: storeOf("names"),
     listStore: storeOf("lists"),
-    heldRoutes: {
-      get: heldRoutes.get,
+    pinnedRoutes: {
+      get: pinnedRoutes.get,
       keep(backend: string, route: string | null): void {
         changes += 1;
-        heldRoutes.keep(backend, route);
+        pinnedRoutes.keep(backend, route);
       },
-      settled: () => settledWithin(clock, END_MS, heldRoutes.settled()),
+      settled: () => settledWithin(clock, END_MS, pinnedRoutes.settled()),
     },
     /**
      * Number of changes of data that a daemon reads only at its start. A successor is out of date if this number
@@ -68,11 +68,11 @@ export function openHomeWrites(options: HomeWritesOptions) {
     },
     begin(): void {
       stage = "ours";
-      void heldRoutes.settled();
+      void pinnedRoutes.settled();
     },
     /** Ends writing; resolves within 2 s. */
     async end(): Promise<void> {
-      const last = heldRoutes.settled();
+      const last = pinnedRoutes.settled();
       stage = "over";
       await settledWithin(clock, END_MS, Promise.all([last, writing]));
       over.abort(new Error("another daemon writes the home now"));

@@ -6,9 +6,9 @@ import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import type { ConfigSnapshot } from "../../../src/config/snapshot.ts";
-import { openHeldRoutes } from "../../../src/daemon/compose/held-routes.ts";
 import { openHomeWrites } from "../../../src/daemon/compose/home-writes.ts";
 import { sealedPinStore } from "../../../src/daemon/compose/pin-store.ts";
+import { openPinnedRoutes } from "../../../src/daemon/compose/pinned-routes.ts";
 import {
   createPrivatePlaces,
   placeFaults,
@@ -113,17 +113,17 @@ test("B11 what a slow disk still had to write when the home was given away repla
   const writes = openHomeWrites(options);
   writes.begin();
   await writes.pinStore.write({ version: 1 });
-  writes.heldRoutes.keep("files", "lan");
-  await writes.heldRoutes.settled();
+  writes.pinnedRoutes.keep("files", "lan");
+  await writes.pinnedRoutes.settled();
   isSlow = true;
   const late = assert.rejects(writes.pinStore.write({ version: 2 }), /another daemon writes the home/u);
   const queued = assert.rejects(writes.nameStore.write({ version: 2 }), /another daemon writes the home/u);
-  writes.heldRoutes.keep("files", "remote");
+  writes.pinnedRoutes.keep("files", "remote");
   await writes.end();
   const paths = ["pins.sealed", "names.sealed", "held-routes.json"].map((name) => join(home, name));
   for (const path of paths) writeFileSync(path, "the next daemon's\n");
   isSlow = false;
-  await Promise.all([late, queued, writes.heldRoutes.settled()]);
+  await Promise.all([late, queued, writes.pinnedRoutes.settled()]);
   for (const path of paths) assert.equal(await readFile(path, "utf8"), "the next daemon's\n", path);
 });
 
@@ -153,7 +153,7 @@ for (const [what, text, known] of [
     const logger = createRecordingLogger();
     let isOurs = false;
     const clock = createManualClock();
-    const routes = openHeldRoutes({ home, clock, logger, mayWrite: () => isOurs });
+    const routes = openPinnedRoutes({ home, clock, logger, mayWrite: () => isOurs });
     assert.equal(routes.get("files"), known);
     routes.keep("mail", "remote");
     await routes.settled();
@@ -175,9 +175,9 @@ test("A5 C2 a file that cannot be used makes way also when nothing is to be writ
   const home = await temporaryFolder(t);
   await mkdir(join(home, FILE));
   const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
-  await openHeldRoutes({ ...options, signal: AbortSignal.abort() }).settled();
+  await openPinnedRoutes({ ...options, signal: AbortSignal.abort() }).settled();
   assert.deepEqual(await readdir(home), [FILE], "the next daemon's file stays");
-  await openHeldRoutes(options).settled();
+  await openPinnedRoutes(options).settled();
   const names = await readdir(home);
   assert.equal(names.length, 1);
   assert.match(names[0] ?? "", /^held-routes\.json\.corrupt-/);
@@ -186,7 +186,7 @@ test("A5 C2 a file that cannot be used makes way also when nothing is to be writ
 test("A5 C2 a route that could not be written is written with the next flush, without what a crash left beside it", async (t) => {
   const home = join(await temporaryFolder(t), "home");
   const options = { home, logger: createRecordingLogger(), clock: createManualClock(), mayWrite: () => true };
-  const routes = openHeldRoutes(options);
+  const routes = openPinnedRoutes(options);
   routes.keep("files", "lan");
   await routes.settled();
   await mkdir(home);

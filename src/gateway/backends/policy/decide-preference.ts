@@ -17,7 +17,7 @@ import type { RouteChange } from "./route-memory.ts";
 /** Greatest age of an idle instance's last answer at the end of its stability window, ms. */
 const FRESH_MS = 1_000;
 const IN_FLIGHT = "calls are in flight";
-const HELD = "a person holds it where it is";
+const PINNED = "a person holds it where it is";
 
 interface Reason {
   readonly change: RouteChange;
@@ -47,8 +47,8 @@ function foldAsked(builder: DecisionBuilder): Reason | null {
   const isInUse = builder.healthyServing?.key === key;
   if (!isInUse && !switchTo(builder, asked)) return null;
   const isBest = builder.routeList[0]?.name === asked;
-  builder.rememberRoutes({ held: isBest ? null : asked });
-  if (!isBest) clearPending(builder, HELD);
+  builder.rememberRoutes({ pinned: isBest ? null : asked });
+  if (!isBest) clearPending(builder, PINNED);
   builder.events.push({ kind: "asked_done", route: asked, changed: !isInUse });
   return isInUse ? null : { change: "switched", reason: "a person switched" };
 }
@@ -57,8 +57,8 @@ function foldAsked(builder: DecisionBuilder): Reason | null {
 function foldRecovery(builder: DecisionBuilder): Reason | null {
   const { routes } = builder.memory;
   const serving = builder.healthyServing;
-  if (serving === null || routes.held !== null) {
-    clearPending(builder, routes.held === null ? "another route failed" : HELD);
+  if (serving === null || routes.pinned !== null) {
+    clearPending(builder, routes.pinned === null ? "another route failed" : PINNED);
     return null;
   }
   const better = betterRoutes(builder, serving);
@@ -119,14 +119,14 @@ function defer(builder: DecisionBuilder, route: string, reason: string): void {
 function noteUsed(builder: DecisionBuilder, switched: Reason | null): void {
   const { serving, routes } = builder.memory;
   const to = serving === null ? null : (builder.routeOf(serving.key)?.name ?? null);
-  const { used: from, held } = routes;
+  const { used: from, pinned } = routes;
   if (to === null || to === from) return;
   builder.rememberRoutes({ used: builder.hasChoice ? to : null });
   if (from === null || !builder.hasChoice) return;
   const why = switched ?? lossOf(builder, from);
   if (why.change === "failover") {
     clearPending(builder, "another route failed");
-    if (held !== null && held !== to) builder.rememberRoutes({ held: null });
+    if (pinned !== null && pinned !== to) builder.rememberRoutes({ pinned: null });
   }
   builder.events.push({ kind: why.change, from, to, reason: why.reason });
 }

@@ -405,9 +405,9 @@ export function nextRoute(builder: DecisionBuilder): RouteSpec | null {
   const own = serving === null ? undefined : due.find(({ key }) => key === serving.key);
   // As long as the serving instance answers its checks, its replacement uses the same route.
   if (own !== undefined && serving?.distrusted === false) return own;
-  const held = due.find(({ name }) => name === routes.held);
+  const pinned = due.find(({ name }) => name === routes.pinned);
   const soonest = usable.toSorted((one, other) => dueMs(one) - dueMs(other))[0];
-  return held ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
+  return pinned ?? due.find((route) => route !== own) ?? own ?? soonest ?? null;
 }
 
 /** The failures over the next route. */
@@ -460,6 +460,6 @@ export function isProbed(builder: DecisionBuilder, route: RouteSpec): boolean {
   const { healthyServing, memory } = builder;
   if (route.key === null || route.key === memory.serving?.key) return false;
   if (builder.asked === route.name) return true;
-  if (healthyServing === null || memory.routes.held !== null) return false;
+  if (healthyServing === null || memory.routes.pinned !== null) return false;
   return betterRoutes(builder, healthyServing).includes(route);
 }

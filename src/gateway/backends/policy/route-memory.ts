@@ -66,7 +66,7 @@ export interface RoutesMemory {
   readonly failed: string | null;
   readonly used: string | null;
   /** The route to which a person has fixed the backend (a "hold"). */
-  readonly held: string | null;
+  readonly pinned: string | null;
   readonly pending: PendingRecovery | null;
   /** Since when the serving instance may be out of reach, monotonic ms. */
   readonly suspectSinceMs: number | null;
@@ -76,7 +76,7 @@ export const NEW_ROUTES: RoutesMemory = {
   byName: new Map(),
   failed: null,
   used: null,
-  held: null,
+  pinned: null,
   pending: null,
   suspectSinceMs: null,
 };

@@ -89,8 +89,8 @@ export class AllClients implements LaneOwner {
     const { tools, name } = state;
     const { memory, calls, events, step } = lane.decision;
     if (step?.kind === "start") state.isStartAsked = false;
-    const { held } = memory.routes;
-    if (held !== before.routes.held) tools.heldRoutes?.keep(name, held);
+    const { pinned } = memory.routes;
+    if (pinned !== before.routes.pinned) tools.pinnedRoutes?.keep(name, pinned);
     onDecided(lane);
     published.publish(lane.decision);
     for (const event of events) {
@@ -126,7 +126,7 @@ export class AllClients implements LaneOwner {
     return this.#parts.state.unavailable(decision);
   }
 
-  /** Switches to the route `to`. null: no route is held by hand any more. Never rejects. */
+  /** Switches to the route `to`. null: no route is pinned by hand any more. Never rejects. */
   async switchRoute(lane: OwnerLane, to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     const { state } = this.#parts;
     const failed = (reason: string): SwitchOutcome => ({ ok: false, reason });
@@ -159,10 +159,10 @@ export class AllClients implements LaneOwner {
     const { state } = this.#parts;
     const { decision } = lane;
     const { memory } = decision;
-    if (memory.routes.held === null) return;
-    const routes = { ...memory.routes, held: null };
+    if (memory.routes.pinned === null) return;
+    const routes = { ...memory.routes, pinned: null };
     lane.decision = { ...decision, memory: { ...memory, routes } };
-    state.tools.heldRoutes?.keep(state.name, null);
+    state.tools.pinnedRoutes?.keep(state.name, null);
     lane.trigger("user");
   }
 

@@ -13,7 +13,7 @@ import type { RememberedLists } from "../remembered/remembered-lists.ts";
 import type { ResolvedConnection } from "./connection-key.ts";
 
 /** The routes to which people have fixed backends ("holds"), kept over restarts. */
-export interface HeldRoutes {
+export interface PinnedRoutes {
   get(backend: string): string | null;
   /** `route` null: removes the hold. */
   keep(backend: string, route: string | null): void;
@@ -29,7 +29,7 @@ export interface BackendTools extends GatewayTools {
   /** Absent: required shares count as present. */
   readonly data?: DataSource;
   /** Absent: holds do not outlive the process. */
-  readonly heldRoutes?: HeldRoutes;
+  readonly pinnedRoutes?: PinnedRoutes;
   /** Absent: nothing was listed before. */
   readonly remembered?: Pick<RememberedLists, "find" | "note">;
   /** True while another process may run `stop-first` backends; `lookAgain` reports a change. Absent: never. */

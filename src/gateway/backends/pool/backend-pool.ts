@@ -152,7 +152,7 @@ export class BackendPool implements AsyncDisposable {
     const backend = this.#order.includes(name) ? this.#backends.get(name) : undefined;
     if (backend === undefined) return { ok: false, reason: "it is not configured" };
     const outcome = await backend.switchRoute(to, signal);
-    await this.#options.heldRoutes?.settled();
+    await this.#options.pinnedRoutes?.settled();
     return outcome;
   }
 

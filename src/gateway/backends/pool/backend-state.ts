@@ -260,7 +260,7 @@ export function routesView(state: BackendState, memory: BackendMemory): RoutesVi
   const { routes, serving } = memory;
   const now = state.now();
   const { stableMs } = state.tools.settings().failback;
-  const { held, pending } = routes;
+  const { pinned, pending } = routes;
   const isInUse = ({ outcome }: ResolvedRoute): boolean => outcome.ok && outcome.key === serving?.key;
   const usedAt = state.resolved.findIndex(isInUse);
   const list = state.resolved.map((route, index) => {
@@ -268,7 +268,7 @@ export function routesView(state: BackendState, memory: BackendMemory): RoutesVi
     const { outcome } = route;
     const inUse = isInUse(route);
     // Beside the route in use, only better ones are tried, and none during a hold.
-    const isTried = usedAt === -1 || (index < usedAt && held === null);
+    const isTried = usedAt === -1 || (index < usedAt && pinned === null);
     const missing = outcome.ok ? null : missingText(outcome.missing);
     const isReady = !inUse && attempt !== null && health.healthySince !== null;
     const dueMs = isReady ? stableFrom(health, stableMs) : null;
@@ -286,7 +286,7 @@ export function routesView(state: BackendState, memory: BackendMemory): RoutesVi
   });
   const inUse = list.find((route) => route.inUse)?.name ?? null;
   const waits = pending === null ? null : { route: pending.route, reason: pending.reason };
-  return { inUse, held, pending: waits, list };
+  return { inUse, held: pinned, pending: waits, list };
 }
 
 function shownTarget(connection: ServedBackend["connection"]): string {

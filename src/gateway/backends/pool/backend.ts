@@ -64,7 +64,7 @@ export class Backend {
     });
     const { published } = this;
     this.#all = new AllClients({ ...{ state, subscriptions, onDecided, published }, clients: this.#clients });
-    this.#shared = new OwnerLane(state, this.#all, undecided(tools.heldRoutes?.get(name) ?? null));
+    this.#shared = new OwnerLane(state, this.#all, undecided(tools.pinnedRoutes?.get(name) ?? null));
     this.#reach = createReachWatch(tools.clock, () => {
       for (const lane of this.#away) {
         lane.isReached = true;
@@ -329,7 +329,7 @@ export class Backend {
     };
   }
 
-  /** Switches to the route `to`. null: no route is held by hand any more. Never rejects. */
+  /** Switches to the route `to`. null: no route is pinned by hand any more. Never rejects. */
   switchRoute(to: string | null, signal: AbortSignal): Promise<SwitchOutcome> {
     return this.#all.switchRoute(this.#shared, to, signal);
   }
@@ -505,8 +505,8 @@ function refusal(message: string): Promise<Reply> {
   return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, message));
 }
 
-/** Before the first decision. `held`: the route to which a person has fixed the backend. */
-function undecided(held: string | null): BackendDecision {
+/** Before the first decision. `pinned`: the route to which a person has fixed the backend. */
+function undecided(pinned: string | null): BackendDecision {
   const { memory } = UNDECIDED;
-  return { ...UNDECIDED, memory: { ...memory, routes: { ...memory.routes, held } } };
+  return { ...UNDECIDED, memory: { ...memory, routes: { ...memory.routes, pinned } } };
 }

@@ -448,7 +448,7 @@ export class RouteWorld extends BackendWorld {
   }
 
   release(): void {
-    this.memory = { ...this.memory, routes: { ...this.memory.routes, held: null } };
+    this.memory = { ...this.memory, routes: { ...this.memory.routes, pinned: null } };
     this.look();
   }
 
@@ -481,8 +481,8 @@ export class RouteWorld extends BackendWorld {
     }
     this.checkUses(memory);
     assert.ok(this.instances.length <= 12, "instances are bounded");
-    const { pending, held } = memory.routes;
-    assert.ok(pending === null || held === null, "what is held is never pending");
+    const { pending, pinned } = memory.routes;
+    assert.ok(pending === null || pinned === null, "what is held is never pending");
   }
 
   protected override noteDecision(decision: BackendDecision): void {

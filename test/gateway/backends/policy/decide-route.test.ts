@@ -250,14 +250,14 @@ describe("C2 by hand", () => {
     world.switchTo("b");
     world.advance(1_000);
     assert.equal(world.used, "b");
-    assert.equal(world.memory.routes.held, "b");
+    assert.equal(world.memory.routes.pinned, "b");
     world.advance(300_000);
     assert.equal(world.used, "b", "what is held does not go back");
     assert.equal(world.pending, null);
     world.switchTo("a");
     world.advance(1_000);
     assert.equal(world.used, "a");
-    assert.equal(world.memory.routes.held, null);
+    assert.equal(world.memory.routes.pinned, null);
     const events = ["switched a b", "asked_done b", "switched b a", "asked_done a"];
     assert.deepEqual(world.told.toSorted(), events.toSorted());
   });
@@ -267,7 +267,7 @@ describe("C2 by hand", () => {
     world.advance(2_400);
     assert.equal(world.pending, "a");
     world.switchTo("b");
-    assert.deepEqual([world.used, world.pending, world.memory.routes.held], ["b", null, "b"]);
+    assert.deepEqual([world.used, world.pending, world.memory.routes.pinned], ["b", null, "b"]);
   });
 
   it("C2 what cannot be reached changes nothing", () => {
@@ -276,7 +276,7 @@ describe("C2 by hand", () => {
     world.switchTo("c");
     world.advance(1_000);
     assert.equal(world.used, "a");
-    assert.equal(world.memory.routes.held, null);
+    assert.equal(world.memory.routes.pinned, null);
     assert.deepEqual(world.told, ["asked_failed c"]);
     world.switchTo("nowhere");
     assert.deepEqual(world.told, ["asked_failed c", "asked_failed nowhere"]);
@@ -333,7 +333,7 @@ describe("C2 by hand", () => {
     world.cut("b", "ends");
     world.advance(1_000);
     assert.equal(world.used, "a");
-    assert.equal(world.memory.routes.held, null);
+    assert.equal(world.memory.routes.pinned, null);
   });
 });
 

@@ -29,7 +29,7 @@ export function bench(
   more: Partial<
     Pick<
       ConstructorParameters<typeof BackendPool>[0],
-      "data" | "heldRoutes" | "openLink" | "runsElsewhere" | "remembered"
+      "data" | "pinnedRoutes" | "openLink" | "runsElsewhere" | "remembered"
     >
   > = {},
 ) {

@@ -10,7 +10,7 @@ import type { BackendRoute } from "../../../../src/config/snapshot.ts";
 import type { CallLoss } from "../../../../src/gateway/backends/instance/backend-instance.ts";
 import type { RoutesView } from "../../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { FailbackPolicy } from "../../../../src/gateway/backends/policy/route-memory.ts";
-import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-contract.ts";
+import type { PinnedRoutes } from "../../../../src/gateway/backends/pool/backend-contract.ts";
 import type { ClientPort } from "../../../../src/gateway/client-port.ts";
 import { errorReply, isError, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { assertEach } from "../../../support/assert-each.ts";
@@ -247,8 +247,8 @@ test("C2 an instance for each client: its calls, too, go on over the next route 
 });
 
 /** A scripted pool with one backend over these programs; what is down does not start. */
-async function scripted(names: readonly string[], heldRoutes?: HeldRoutes, failback = AUTO) {
-  const b = bench({}, heldRoutes === undefined ? {} : { heldRoutes });
+async function scripted(names: readonly string[], pinnedRoutes?: PinnedRoutes, failback = AUTO) {
+  const b = bench({}, pinnedRoutes === undefined ? {} : { pinnedRoutes });
   const down = new Set<string>();
   const routes = names
     .map((command) => backendConfig(command, { command }))
@@ -307,7 +307,7 @@ test("C2 with every route gone calls end with an error, and are served by the fi
 test("C2 going back waits for a person, who is told everywhere, and makes it before it breaks", async () => {
   const kept: (string | null)[] = [];
   let onDisk = 0;
-  const heldRoutes: HeldRoutes = {
+  const pinnedRoutes: PinnedRoutes = {
     get: () => null,
     keep: (_, route) => void kept.push(route),
     async settled() {
@@ -315,7 +315,7 @@ test("C2 going back waits for a person, who is told everywhere, and makes it bef
       onDisk = kept.length;
     },
   };
-  const b = await scripted(["here", "lan", "far"], heldRoutes, BY_HAND);
+  const b = await scripted(["here", "lan", "far"], pinnedRoutes, BY_HAND);
   await b.cut("here");
   b.down.delete("here");
   for (let waited = 0; b.view().pending === null && waited < 10; waited++) await b.pass(1_000);
@@ -440,12 +440,12 @@ test("C2 of two routes with one connection the second is no other way", async ()
 
 test("C2 what is held over a restart stays there, and goes on failing over", async () => {
   const kept: (string | null)[] = ["lan"];
-  const heldRoutes = {
+  const pinnedRoutes = {
     get: () => kept.at(-1) ?? null,
     keep: (_: string, at: string | null) => void kept.push(at),
     settled: async () => {},
   };
-  const b = await scripted(["here", "lan"], heldRoutes);
+  const b = await scripted(["here", "lan"], pinnedRoutes);
   assert.deepEqual([b.view().inUse, b.view().held], ["lan", "lan"]);
   await b.cut("lan");
   assert.equal(b.view().inUse, "here");

@@ -6,7 +6,7 @@ import { startBackendInstance } from "../../../../src/gateway/backends/instance/
 import { openHttpLink } from "../../../../src/gateway/backends/links/http/http-link.ts";
 import { openStdioLink } from "../../../../src/gateway/backends/links/stdio/stdio-link.ts";
 import { Warden } from "../../../../src/gateway/backends/links/stdio/warden.ts";
-import type { HeldRoutes } from "../../../../src/gateway/backends/pool/backend-contract.ts";
+import type { PinnedRoutes } from "../../../../src/gateway/backends/pool/backend-contract.ts";
 import { BackendPool } from "../../../../src/gateway/backends/pool/backend-pool.ts";
 import type { GatewayTransition } from "../../../../src/gateway/gateway-transitions.ts";
 import { silentLogger as logger } from "../../../../src/runtime/log/log.ts";
@@ -17,7 +17,10 @@ export const PATIENT = { initMs: 60_000, listMs: 60_000, callMs: 60_000 };
 
 export function startRealPool(
   t: TestContext,
-  { clock = systemClock, heldRoutes }: { readonly clock?: Clock; readonly heldRoutes?: HeldRoutes } = {},
+  {
+    clock = systemClock,
+    pinnedRoutes,
+  }: { readonly clock?: Clock; readonly pinnedRoutes?: PinnedRoutes } = {},
 ): { readonly pool: BackendPool; readonly told: readonly GatewayTransition[] } {
   const warden = new Warden({ clock: systemClock, logger });
   const told: GatewayTransition[] = [];
@@ -38,7 +41,7 @@ export function startRealPool(
     },
     random: Math.random,
     onLog() {},
-    ...(heldRoutes !== undefined && { heldRoutes }),
+    ...(pinnedRoutes !== undefined && { pinnedRoutes }),
   });
   t.after(async () => {
     await pool[Symbol.asyncDispose]();

@@ -1,8 +1,8 @@
-// Stores the route to which a person has fixed a backend (a "held" route) in a small file in the home, which
+// Stores the route to which a person has fixed a backend (a "pinned" route) in a small file in the home, which
 // is read at the start and written at each change.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { HeldRoutes } from "../../gateway/backends/pool/backend-contract.ts";
+import type { PinnedRoutes } from "../../gateway/backends/pool/backend-contract.ts";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { removeLeftovers, setAside, writeDurably } from "../../runtime/files/durable-file.ts";
 import { shareWrites } from "../../runtime/files/durable-value.ts";
@@ -10,7 +10,7 @@ import type { Logger } from "../../runtime/log/log.ts";
 import { jsonObject } from "../../runtime/text/json-object.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
 
-interface HeldRoutesOptions {
+interface PinnedRoutesOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -21,17 +21,23 @@ interface HeldRoutesOptions {
 }
 
 /**
- * Opens the file of held routes. A file that cannot be used never prevents a start: it is renamed as soon as
+ * Opens the file of pinned routes. A file that cannot be used never prevents a start: it is renamed as soon as
  * `mayWrite` allows. `settled` writes pending changes if `mayWrite` allows, and resolves when no write is
  * under way.
  */
-export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRoutesOptions): HeldRoutes {
+export function openPinnedRoutes({
+  home,
+  clock,
+  logger,
+  mayWrite,
+  signal,
+}: PinnedRoutesOptions): PinnedRoutes {
   const path = join(home, "held-routes.json");
-  const { held, corrupt } = readHeld(path);
+  const { pinned, corrupt } = readPinned(path);
   let isInTheWay = corrupt !== null;
   let isStale = false;
   if (corrupt !== null) {
-    const known = [...held.keys()];
+    const known = [...pinned.keys()];
     logger.warn("which routes backends are held on is not all known", { path, reason: corrupt, known });
   }
   const makeWay = async (): Promise<void> => {
@@ -45,7 +51,7 @@ export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRo
       if (!isStale) return;
       isStale = false;
       await removeLeftovers(path);
-      await writeDurably(path, `${JSON.stringify(Object.fromEntries(held), null, 2)}\n`, { signal });
+      await writeDurably(path, `${JSON.stringify(Object.fromEntries(pinned), null, 2)}\n`, { signal });
     } catch (error) {
       isStale = true;
       logger.warn("the route that a backend is held on is not kept over a restart", {
@@ -55,10 +61,10 @@ export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRo
   });
   const settled = async () => void (await (mayWrite() ? writes.write() : writes.settled));
   return {
-    get: (backend) => held.get(backend) ?? null,
+    get: (backend) => pinned.get(backend) ?? null,
     keep(backend, route) {
-      if (route === null) held.delete(backend);
-      else held.set(backend, route);
+      if (route === null) pinned.delete(backend);
+      else pinned.set(backend, route);
       isStale = true;
       void settled();
     },
@@ -70,19 +76,19 @@ export function openHeldRoutes({ home, clock, logger, mayWrite, signal }: HeldRo
  * Reads the file. `corrupt`: why some or all of its content cannot be used; null if all can, or if there is
  * no file.
  */
-function readHeld(path: string): { readonly held: Map<string, string>; readonly corrupt: string | null } {
+function readPinned(path: string): { readonly pinned: Map<string, string>; readonly corrupt: string | null } {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    return { held: new Map(), corrupt: systemErrorCode(error) === "ENOENT" ? null : errorText(error) };
+    return { pinned: new Map(), corrupt: systemErrorCode(error) === "ENOENT" ? null : errorText(error) };
   }
   const value = jsonObject(text);
-  if (value === null) return { held: new Map(), corrupt: "it is not a JSON object" };
+  if (value === null) return { pinned: new Map(), corrupt: "it is not a JSON object" };
   const entries = Object.entries(value);
-  const held = entries.flatMap(([name, route]) =>
+  const pinned = entries.flatMap(([name, route]) =>
     typeof route === "string" ? [[name, route] as const] : [],
   );
-  const corrupt = held.length === entries.length ? null : "it has something else than names of routes";
-  return { held: new Map(held), corrupt };
+  const corrupt = pinned.length === entries.length ? null : "it has something else than names of routes";
+  return { pinned: new Map(pinned), corrupt };
 }
