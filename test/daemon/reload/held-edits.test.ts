@@ -30,6 +30,8 @@ E2 B6 a server at an address becomes a program
   a home, with files web; saved files "[backends.web]⏎command = 'evil'": web is "https://one.example/mcp Authorization=Bearer <web>", waits backends.web
 E2 B6 a program becomes one route of two
   a home, with files two; saved files "[[backends.two.routes]]⏎url = 'https://two.example/mcp'⏎[[backends.two.routes]]⏎command = 'evil'": two is "two in /srv", waits backends.two
+E2 B6 a program becomes one route of two, is removed, and put back as it was
+  a home, with files two{⏎cwd = '/srv'→}; saved files "[backends.two]⏎[[backends.two.routes]]⏎command = 'two'⏎[[backends.two.routes]]⏎command = 'evil'"; saved files; saved files two{⏎cwd = '/srv'→}: nothing waits
 E2 B6 a share's host changes, under all
   a home, with all core; saved all core{'b'→'evil'}: CORE is "a, b", waits shares.CORE, approved of shares.CORE "fallback_host = 'b'", asked of shares.CORE "fallback_host = 'evil'"
 E2 B6 a share's host changes, under commands
