@@ -113,7 +113,8 @@ async function examineAll(
       const looks = await lookAtHosts(context);
       const refused = new Set(
         (await verified).flatMap(({ code, subject }) =>
-          code === "login_refused" && subject !== null ? [subject] : [],
+          // Without a subject it is about several shares.
+          code !== "login_refused" ? [] : subject === null ? shares.map(({ name }) => name) : [subject],
         ),
       );
       const credentials = await part("credentials", signal, () =>

@@ -19,9 +19,7 @@ interface Surroundings {
 
 /** Adds daemon and gateway to the report on the shares, or nothing if only some shares were asked for. */
 export function verifyReport(shares: VerifyReport, around: Surroundings | null): VerifyReport {
-  const broken = new Set(
-    shares.findings.flatMap(({ severity, share }) => (severity === "error" ? [share] : [])),
-  );
+  const broken = new Set(shares.findings.filter(isUnusable).map(({ share }) => share));
   const waiting = new Map<string, string>();
   for (const { name, conditions } of around?.status.backends ?? []) {
     const requires = around?.backends.find((backend) => backend.name === name)?.requires ?? [];
@@ -42,6 +40,13 @@ export function verifyReport(shares: VerifyReport, around: Surroundings | null):
   };
 }
 
+/** True if the share cannot be used for this reason. Any other fault of it explains nothing that waits for it. */
+function isUnusable({ severity, code, text }: VerifyFinding): boolean {
+  return severity === "error" && (["not_mounted", "mount_dead"].includes(code) || text.endsWith(UNMOUNTED));
+}
+
+const UNMOUNTED = "; it is not mounted";
+
 /** The condition of a backend whose share is not there. */
 const AWAY = "share_away";
 
@@ -57,7 +62,7 @@ function joined(
     if (first === undefined) return [];
     const shares = group.flatMap(({ share }) => (share === null ? [] : [share]));
     const backends = [...waiting].filter(([name, share]) => shares.includes(share) && !named.has(name));
-    if (first.severity !== "error") backends.length = 0;
+    if (!isUnusable(first)) backends.length = 0;
     for (const [name] of backends) named.add(name);
     const waits = backends.map(([name, share]) => `; ${name} waits for ${share}`).join("");
     const lead = shares.length > 1 ? `${shares.join(", ")}: ` : "";
@@ -155,8 +160,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
     const { code, severity, title, hint } = condition;
     // For the engine, a denied mount needs no action; for a person it is an error, because nobody can use it.
     const weight = code === "mount_denied" ? "error" : severity;
-    if (weight !== "info")
-      add(weight, code, condition === cause ? `${title}; it is not mounted` : title, hint);
+    if (weight !== "info") add(weight, code, condition === cause ? `${title}${UNMOUNTED}` : title, hint);
   }
   return findings;
 }
@@ -209,6 +213,9 @@ const HOST_FAULTS: Readonly<Record<ProbeReason, readonly [code: string, hint: st
     "the host is off, or at another address, or a firewall drops what is sent to it",
   ],
   smb_timeout: SILENT,
-  closed: SILENT,
+  closed: [
+    "smb_silent",
+    "the host closes the connection before it answers: see that its SMB server speaks SMB 2 or newer, or restart that",
+  ],
   negotiated: SILENT,
 };
