@@ -4,15 +4,7 @@ import type { ServedBackend } from "../../../config/snapshot.ts";
 import type { CallSignal } from "../../call-signal.ts";
 import type { CatalogSource } from "../../catalog/catalog.ts";
 import type { ClientPort } from "../../client-port.ts";
-import {
-  BACKEND_UNAVAILABLE,
-  errorReply,
-  INVALID_PARAMS,
-  isError,
-  type JsonObject,
-  type Reply,
-  type RpcError,
-} from "../../json-rpc.ts";
+import { errorReply, isError, type JsonObject, type Reply } from "../../json-rpc.ts";
 import type { McpLogLevel } from "../../protocol.ts";
 import type { CallLoss } from "../instance/backend-instance.ts";
 import type { LongWaits } from "../instance/pending.ts";
@@ -31,6 +23,7 @@ import { mayComeBack, type PoolInstance } from "./pool-instance.ts";
 import { PoolSubscriptions } from "./pool-subscriptions.ts";
 import { Published } from "./published.ts";
 import { createReachWatch, type ReachWatch } from "./reach-watch.ts";
+import { notRepeated, notThere, refusal } from "./refusals.ts";
 import { reportStart } from "./start-progress.ts";
 import type { WaitLimits } from "./waiting-calls.ts";
 
@@ -476,17 +469,6 @@ export class Backend {
   }
 }
 
-function notThere(backend: string, taskLocation: string): [code: number, message: string] {
-  return mayComeBack(taskLocation)
-    ? [BACKEND_UNAVAILABLE, `backend ${backend} has this task at another address than the one in use`]
-    : [INVALID_PARAMS, `the task has ended: the process of backend ${backend} that had it has`];
-}
-
-function notRepeated({ error }: { readonly error: RpcError }): Reply {
-  const text = `${error.message}; the call had been sent and was not repeated, as it may have taken effect`;
-  return errorReply(error.code, text, error.data);
-}
-
 function longWaitsOf(instances: readonly BackendInstance[]): LongWaits | null {
   const found = instances.flatMap(({ longWaits }) => longWaits ?? []);
   return found.length === 0
@@ -499,10 +481,6 @@ function longWaitsOf(instances: readonly BackendInstance[]): LongWaits | null {
 
 function inFlightOf(lanes: readonly OwnerLane[]): number {
   return lanes.reduce((sum, { inFlight }) => sum + inFlight, 0);
-}
-
-function refusal(message: string): Promise<Reply> {
-  return Promise.resolve(errorReply(BACKEND_UNAVAILABLE, message));
 }
 
 /** Before the first decision. `pinned`: the route to which a person has fixed the backend. */
