@@ -39,11 +39,11 @@ const secretSetCommand = command("secret set", {
     const value = await readSecretValue(name, context);
     const change = await store.set(name, value, place, context.signal);
     showResult(context, change, (paint) => [doneLine(paint, `${name} is kept: ${placeName(change.kept)}`)]);
-    if (!context.json) await applySecret(context);
+    if (!context.json) await applySecret(context, "the running daemon uses it now");
   },
 });
 
-async function applySecret({ home, note, signal }: CommandContext): Promise<void> {
+async function applySecret({ home, note, signal }: CommandContext, applied: string): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
   // Ignores a failure: the secret is kept already, even if the daemon hangs or belongs to another user.
   const daemon = await connectToDaemon(home).catch(() => null);
@@ -51,7 +51,7 @@ async function applySecret({ home, note, signal }: CommandContext): Promise<void
   const within = AbortSignal.any([signal, AbortSignal.timeout(APPLIED_WITHIN_MS)]);
   const report = await daemon.ask("reload", { secrets: true }, within).catch(() => null);
   if (report?.failure !== null) note("the running daemon takes it with: mountaineer reload");
-  else if (report.reloaded) note("the running daemon uses it now");
+  else if (report.reloaded) note(applied);
 }
 
 const secretListCommand = command("secret list", {
@@ -85,7 +85,7 @@ const secretRemoveCommand = command("secret remove", {
       doneLine(paint, `${name} is removed: ${placeName(change.kept)}`),
     ]);
     if (context.json) return;
-    await applySecret(context);
+    await applySecret(context, "clients can no longer sign in with it");
     const users = (await store.list()).secrets.find((secret) => secret.name === name)?.used_by ?? [];
     if (users.length > 0)
       context.note(
