@@ -233,7 +233,8 @@ export function createBridgeSession({
      */
     async resume(): Promise<void> {
       if (group !== null) await joinGroup(group, askGateway);
-      if (folder !== null) await answerOf(askGateway, FOLDER_METHOD, { path: folder });
+      // What follows on the line is read after it, so nobody waits for the answer.
+      if (folder !== null) askGateway(FOLDER_METHOD, { path: folder }, () => {});
       const notices = await lasting.introduce();
       if (notices !== null) {
         if (initialized) sendToGateway(notice("notifications/initialized"));

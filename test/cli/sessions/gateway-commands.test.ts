@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import type { Duplex } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
 import type { ClientStatus } from "../../../src/api/contract/contract.ts";
@@ -217,7 +218,17 @@ describe("the commands about the gateway, with a daemon", { concurrency: 2 }, ()
 
   test("mcp carries bytes to the daemon's MCP socket and back, and ends when the client has", async (t) => {
     const home = await temporaryFolder(t);
-    const serve = (stream: Duplex): void => void stream.pipe(stream);
+    // Answers what the bridge itself asks, and sends all else back.
+    const serve = (stream: Duplex): void => {
+      const lines = createInterface({ input: stream });
+      lines.on("line", (line) => {
+        const { id } = JSON.parse(line);
+        stream.write(
+          id === undefined ? `${line}\n` : `${JSON.stringify({ jsonrpc: "2.0", id, result: {} })}\n`,
+        );
+      });
+      lines.on("close", () => stream.end());
+    };
     const socket = await startMcpSocket({ home, serve, logger: silentLogger });
     t.after(() => socket[Symbol.asyncDispose]());
     const control = scriptedControl(gatewayReport());
