@@ -90,6 +90,7 @@ export class ServerTrust implements AsyncDisposable {
   #assumed: string = FIRST_SERVER;
   readonly #otherText: Record<RouteName, string> = { tb: SPLIT, fallback: SPLIT };
   #asking: AbortController | null = null;
+  #isOver = false;
   #subjects: readonly Subject[] = [];
   /** Resolves when the newest proof's programs have ended and its file with the login is removed. */
   #newest: Promise<void> = Promise.resolve();
@@ -164,9 +165,11 @@ export class ServerTrust implements AsyncDisposable {
   }
 
   /**
-   * Ends the proof in progress. Resolves when its programs have ended and its files with logins are removed.
+   * Ends the proof in progress; a cycle that is under way begins none after it. Resolves when its programs have ended and its
+   * files with logins are removed.
    */
   [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
     this.#asking?.abort();
     this.#asking = null;
     return this.#newest;
@@ -233,7 +236,7 @@ export class ServerTrust implements AsyncDisposable {
   #beginIfDue(input: TrustInput): void {
     const { spec, inUse } = input;
     const known = this.#known;
-    if (this.#asking !== null) return;
+    if (this.#asking !== null || this.#isOver) return;
     const isPaused = this.#tools.clock.monotonicMs() < this.#backoff.notBeforeMs;
     const own = inUse === null ? null : ownSubject(inUse);
     const mounted = this.#mounted(inUse);

@@ -255,7 +255,7 @@ A13 a server that was mounted before it could be proved, and turns out to be a k
 A10 one that is late is ended
   unknown, look at both, 12 s: 1 is cut
 A10 a proof ends with its share, and the end waits until nothing of it is left
-  unknown, look at both, ended: 1 is cut, has not ended; unproved: has ended
+  unknown, look at both, ended: 1 is cut, has not ended; look at both: 1 question; unproved: has ended; look at both: 1 question
 A10 routes that lead to two servers do so while one of them is away, and until both are known to be one
   unknown, look at both, different "other files", look at both, same, look at both, same as s2, look at fallback: different
   look at both, same as s2, look at both: same
