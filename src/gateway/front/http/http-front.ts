@@ -12,6 +12,7 @@ import { checkModern, checkParamHeaders, isMethodOf } from "../modern/request.ts
 import {
   type Batch,
   type Incoming,
+  initializeIn,
   readIncoming,
   serveBatch,
   type ValidMessage,
@@ -348,8 +349,10 @@ export class HttpFront implements AsyncDisposable {
     const mayHaveSession = !hasModernHead(request);
     if (mayHaveSession && this.#forwards(visit)) return;
     const id = mayHaveSession ? sessionId(request) : undefined;
-    const session = id === undefined ? null : this.#admission.session(visit, id);
-    if (id !== undefined && session === null) return;
+    const found = id === undefined ? null : this.store.find(id, visit.principal);
+    const isHere = id !== undefined && found !== null && found !== "foreign";
+    const session = isHere ? this.#admission.session(visit, id, found) : null;
+    if (isHere && session === null) return;
     this.#receive(visit, (body) => this.#read(visit, session, accepts, body));
   }
 
@@ -380,6 +383,13 @@ export class HttpFront implements AsyncDisposable {
       this.#admission.refuseSession(visit, null);
       return;
     }
+    // Some clients send the id of a session that has ended with their next `initialize`, too.
+    const isNamed = !hasModernHead(visit.request) && sessionId(visit.request) !== undefined;
+    const begins = initializeIn(incoming);
+    if (session === null && isNamed && begins === null) {
+      this.#admission.namedSession(visit);
+      return;
+    }
     if (incoming.kind === "refused") {
       this.#refuse(visit, refusalOfMessage(incoming));
       return;
@@ -392,9 +402,8 @@ export class HttpFront implements AsyncDisposable {
     if (hasModernHead(visit.request) || (message.kind === "request" && isModern(message.message.params))) {
       this.#readModern(visit, accepts, message);
     } else if (session === null) {
-      if (message.kind === "request" && message.message.method === "initialize") {
-        this.#initialize(visit, accepts, message.message);
-      } else this.#refuse(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
+      if (begins !== null) this.#initialize(visit, accepts, begins);
+      else this.#refuse(visit, { status: 400, message: "the Mcp-Session-Id header is missing" });
     } else if (message.kind === "request") {
       if (!this.#admission.mayAsk(visit, session, message.message)) return;
       const staysJson = accepts.json && refusesLargeEvents(visit.request);

@@ -136,8 +136,7 @@ export class RequestAdmission {
     return messages.every((one) => one.kind !== "request" || this.mayAsk(visit, session, one.message));
   }
 
-  session(visit: Visit, id: string): Session | null {
-    const found = this.#sessions.find(id, visit.principal);
+  session(visit: Visit, id: string, found = this.#sessions.find(id, visit.principal)): Session | null {
     // A session belongs to the group at whose address it began.
     if (found === null || found === "foreign" || found.group !== groupOf(visit.request.url)) {
       this.refuseSession(visit, found === "foreign" ? found : null);

@@ -13,6 +13,7 @@ import {
   PARSE_ERROR,
   type Reply,
   type RpcId,
+  type RpcRequest,
 } from "../../json-rpc.ts";
 import { tooManyValues } from "../../written-results.ts";
 import type { CallOutlet } from "./outlet.ts";
@@ -37,6 +38,12 @@ export type Incoming =
   | { readonly kind: "refused"; readonly code: number; readonly id: RpcId | null; readonly reason: string }
   | { readonly kind: "message"; readonly message: ValidMessage }
   | Batch;
+
+export function initializeIn(incoming: Incoming): RpcRequest | null {
+  const request =
+    incoming.kind === "message" && incoming.message.kind === "request" ? incoming.message.message : null;
+  return request?.method === "initialize" ? request : null;
+}
 
 /**
  * Parses a message or a batch and gives it to `take`, without handling it. Takes over `bytes`. Returns a promise if the

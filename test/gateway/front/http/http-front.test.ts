@@ -103,6 +103,25 @@ test("B11 a front that leaves ends each stream that is opened then; one that sto
   await stopped;
 });
 
+test("D2 a client that names a session which has ended, or is another's, begins a new one by initialize alone", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  const id = await rig.initialize();
+  gateway.authenticate = () => user("ann");
+  const begun = await rig.initialize();
+  gateway.authenticate = () => user("bob");
+  for (const stale of ["nope", begun]) {
+    const headers = { "mcp-session-id": stale };
+    assert.equal((await rig.post([callMessage(1, "echo")], headers)).status, 404);
+    assert.equal((await rig.post({ jsonrpc: "2.0" }, headers)).status, 404);
+    const answer = await rig.post(initializeMessage(), headers);
+    const anew = String(answer.headers["mcp-session-id"]);
+    assert.deepEqual([answer.status, [stale, id, "undefined"].includes(anew)], [200, false]);
+    assert.equal((await rig.post(callMessage(1, "echo"), { "mcp-session-id": anew })).status, 200);
+  }
+  gateway.authenticate = () => user("ann");
+  assert.equal((await rig.post(callMessage(1, "echo"), { "mcp-session-id": begun })).status, 200);
+});
+
 test("a session belongs to its principal, whose roles follow, and anonymous ones become somebody", async (t) => {
   const { gateway, rig } = await openFront(t);
   const id = await rig.initialize();
