@@ -38,6 +38,7 @@ enter() {
 # True if $1 is $2 or lies below it. Compares files, because names may differ in letter case.
 within() {
   inner=$1
+  # shellcheck disable=SC3013 # POSIX has had -ef since 2024, and each sh of Linux and macOS longer.
   until [ "$inner" -ef "$2" ]; do
     if [ "$inner" = / ]; then return 1; fi
     inner=${inner%/*}

@@ -78,7 +78,7 @@ describe("failover", { skip: missingForRootRig() ?? false }, () => {
       const lost = await home.untilShare("CORE", (share) => share.last_error !== null, 10_000);
       assert.match(
         lost.last_error ?? "",
-        /both hosts are gone, the mount is kept: 10\.99\.1\.2 .*10\.99\.2\.2/,
+        /both hosts are gone, the mount is kept: 10\.99\.1\.2:445: .*, 10\.99\.2\.2:445: /,
       );
       assert.deepEqual(await scene.mounts(), before);
       assert.equal((await home.cli(["verify"])).code, 1);

@@ -172,7 +172,8 @@ async function assertShown(page: string, said: string): Promise<void> {
       .replace(/\b\d$/gm, "#")
       .replace(/(CORE|MEDIA)-\w+/g, "$1")
       .replace(/Password for \w+/g, "Password for #")
-      .replace(/(, met on this link| \[.*\]:.*)$/gm, "")
+      // Other tests beside this one mount from the same addresses.
+      .replace(/((, (met on this link|mounted here))+| \[.*\]:.*)$/gm, "")
       .split("\n");
   const rest = plain(said);
   for (const line of plain(shown)) {
