@@ -33,7 +33,7 @@ const CASES: readonly (readonly [string, Odd])[] = [
       settings: [...GUESTS, "guest ok = yes"],
       username: "rooot",
       status: ["login_refused", AS_GUEST],
-      doctor: ["wrong_credentials", /does not know rooot.*as a guest only/],
+      doctor: ["login_refused", /does not know this user.*as a guest only/],
     },
   ],
   [
@@ -51,7 +51,7 @@ const CASES: readonly (readonly [string, Odd])[] = [
       settings: [...GUESTS, "valid users = root"],
       username: "rooot",
       status: ["login_refused", AS_GUEST],
-      doctor: ["wrong_credentials", /does not know rooot.*as a guest only/],
+      doctor: ["login_refused", /does not know this user.*as a guest only/],
     },
   ],
   [
@@ -59,7 +59,7 @@ const CASES: readonly (readonly [string, Odd])[] = [
     {
       settings: ["server min protocol = NT1", "server max protocol = NT1"],
       status: ["smb1_only:tb", /speaks SMB 1 only.*Switch SMB 2 or newer on/],
-      doctor: ["smb1_only", /speaks SMB 1 only.*Switch SMB 2/],
+      doctor: ["smb1_only:tb", /speaks SMB 1 only.*Switch SMB 2/],
     },
   ],
   ...(
