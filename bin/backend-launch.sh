@@ -12,6 +12,8 @@
 if [ "$1" = -c ]; then
   if [ "${npm_lifecycle_event-}" = npx ] && [ -n "${MOUNTAINEER_CLIENT_FOLDER-}" ]; then
     cd -P "$MOUNTAINEER_CLIENT_FOLDER" || exit 126
+    here=$(pwd -P && printf .)
+    [ "${here%??}" = "$MOUNTAINEER_CLIENT_FOLDER" ] || exit 126
     unset MOUNTAINEER_CLIENT_FOLDER npm_config_script_shell OLDPWD
   fi
   exec /bin/sh "$@"
@@ -54,7 +56,8 @@ if [ "$1" = --client ] || [ "$1" = --no-client ]; then
   home=$3
   shift 3
   enter "$folder" -P
-  folder=$(pwd -P)
+  here=$(pwd -P && printf .)
+  folder=${here%??}
   allowed=
   while [ "$1" != -- ]; do
     if within "$folder" "$1"; then allowed=yes; fi
@@ -89,11 +92,11 @@ if [ "$1" = --client ] || [ "$1" = --no-client ]; then
   IFS=:
   set -f
   for entry in $PATH; do
-    case $entry in /*) path=${path:+$path:}$entry ;; esac
+    case $entry in /*) within "$(real "$entry")" "$folder" || path=${path:+$path:}$entry ;; esac
   done
   set +f
   unset IFS
-  PATH=$path
+  PATH=${path:-/usr/bin:/bin}
   case $1 in
     /*) ;;
     */*)
@@ -111,16 +114,24 @@ if [ "$1" = --client ] || [ "$1" = --no-client ]; then
     python*)
       # Earlier versions look for modules in the folder where they start.
       cd /
-      if ! "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then cannot python-too-old 126; fi
+      # Asked here for its own path, too: a `.python-version` there would choose another.
+      if ! program=$("$1" -Ic 'import sys; print(sys.executable); sys.exit(sys.version_info < (3, 11))' </dev/null); then
+        cannot python-too-old 126
+      fi
+      shift
+      set -- "$program" -P "$@"
       export PYTHONSAFEPATH=1
       ;;
   esac
-  unset home allowed inner text word path entry program
+  enter "$folder" -P
+  here=$(pwd -P && printf .)
+  if [ "$folder" != "$home" ] && [ "${here%??}" != "$folder" ]; then cannot folder-not-allowed 126; fi
+  unset home allowed inner text word path entry program here
 else
   folder=$1
   shift
+  enter "$folder"
 fi
-enter "$folder"
 unset OLDPWD folder
 
 # A shell would take these for itself.

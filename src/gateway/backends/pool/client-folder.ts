@@ -11,12 +11,16 @@ import { isError, isJsonObject, type Reply } from "../../json-rpc.ts";
 const ROOTS_WITHIN_MS = 3_000;
 const LONGEST_PATH = 4_096;
 
-/** Null: the client has told no folder. `signal`: see `ClientPort.request`. */
+/**
+ * Null: the client has told no folder, or is not the owner's own: whoever comes over HTTP or from another machine must not
+ * choose where a server with the owner's keys starts. `signal`: see `ClientPort.request`.
+ */
 export async function clientFolderOf(
   client: ClientPort,
   clock: Clock,
   signal: CallSignal,
 ): Promise<string | null> {
+  if (client.principal.kind !== "owner") return null;
   const startedIn = client.folder ?? null;
   if (!isJsonObject(client.capabilities["roots"])) return startedIn;
   const asked = client.request("roots/list", undefined, signal);

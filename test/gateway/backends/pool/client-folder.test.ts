@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { InstanceBase } from "../../../../src/gateway/backends/pool/pool-instance.ts";
+import { OWNER } from "../../../../src/gateway/client-port.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { bench } from "./backend-pool-bench.ts";
 import { backendConfig, callOf, createClient, errorText, type TestClient } from "./scripted-instance.ts";
@@ -33,7 +34,11 @@ async function startPool() {
   return { b, started };
 }
 
-const inFolder = (name: string, folder: string | null): TestClient => ({ ...createClient(name), folder });
+const inFolder = (name: string, folder: string | null): TestClient => ({
+  ...createClient(name),
+  principal: OWNER,
+  folder,
+});
 
 function withRoots(folder: string | null, answer: () => Promise<object>): TestClient {
   return {
@@ -92,6 +97,15 @@ test("D7 the call of a client that has told no folder fails and says so; its nex
     const reply = await b.pool.call("a", callOf(client));
     assert.match(errorText(reply), /starts in its client's folder, and this client has told none/);
   }
+  assert.deepEqual(started, [null]);
+});
+
+test("D7 a client that is not the owner's own names no folder, whatever its roots", async () => {
+  const { b, started } = await startPool();
+  const roots = withRoots(null, async () => ({ roots: [{ uri: "file:///work/private" }] }));
+  const user = { ...roots, principal: createClient("bob").principal };
+  const reply = await b.pool.call("a", callOf(user));
+  assert.match(errorText(reply), /this client has told none/);
   assert.deepEqual(started, [null]);
 });
 
