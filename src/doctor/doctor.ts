@@ -236,9 +236,10 @@ async function examineVerified(
   { home, daemon, snapshot, signal }: DoctorContext,
   configPath: string | null,
 ): Promise<DoctorFinding[]> {
-  if (snapshot === null) return [];
   const finding = findingsOf("shares");
-  const findings = await verifiedBy(daemon, { home, configPath, intent: "look", command: "doctor", signal });
+  const here = { home, configPath, intent: "look", command: "doctor", signal } as const;
+  const findings = await verifiedBy(daemon, snapshot === null ? null : here, signal);
+  if (findings === null) return [];
   if (daemon !== null && findings.length === 0)
     return [finding("ok", "verify", "the daemon found no problem")];
   return (
@@ -252,11 +253,15 @@ async function examineVerified(
   );
 }
 
+/**
+ * `here` null: the file has a mistake, so only a daemon can tell, which goes on with its last good configuration. Returns null
+ * if nobody can.
+ */
 async function verifiedBy(
   daemon: DoctorContext["daemon"],
-  options: InProcessOptions,
-): Promise<readonly VerifyFinding[]> {
-  const { signal } = options;
+  here: InProcessOptions | null,
+  signal: AbortSignal,
+): Promise<readonly VerifyFinding[] | null> {
   try {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(VERIFY_DEADLINE_MS)]);
     if (daemon !== null) return (await daemon.ask("verify", { shares: null }, limit)).findings;
@@ -265,7 +270,8 @@ async function verifiedBy(
     // A daemon that does not answer has a finding of its own.
     if (!(error instanceof MountaineerError)) throw error;
   }
-  await using engine = await openInProcess(options);
+  if (here === null) return null;
+  await using engine = await openInProcess(here);
   return (await engine.ask("verify", { shares: null }, signal)).findings;
 }
 

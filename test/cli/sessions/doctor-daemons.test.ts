@@ -1,6 +1,6 @@
 // What `mountaineer doctor` says of daemons: one that runs, was stopped or killed, or is one too many.
 import assert from "node:assert/strict";
-import { chmod } from "node:fs/promises";
+import { chmod, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { liveHome } from "../../live/live-home.ts";
@@ -24,6 +24,18 @@ test("a daemon that runs, one that is stopped, and what one leaves that was kill
   const running = await examined(home.home);
   assert.equal(running.ok, true, JSON.stringify(running.findings, null, 2));
   assert.match(causeOf(running, "daemon").text, new RegExp(`pid ${monitor.pid}`));
+  const good = await localConfig(folder);
+  await home.writeConfig(`${good}\n[sink]\n`);
+  await rename(join(folder, "fallback"), join(folder, "elsewhere"));
+  const mistaken = await examined(home.home);
+  causeOf(mistaken, "config_invalid");
+  assert.equal(
+    causeOf(mistaken, "folder_away").subject,
+    "CORE",
+    "a mistake in the file hides no fault of a share",
+  );
+  await rename(join(folder, "elsewhere"), join(folder, "fallback"));
+  await home.writeConfig(good);
   await stopProcess(monitor.pid);
   try {
     const silent = causeOf(await examined(home.home), "daemon_silent");
