@@ -387,7 +387,9 @@ export class HttpFront implements AsyncDisposable {
     const isNamed = !hasModernHead(visit.request) && sessionId(visit.request) !== undefined;
     const begins = initializeIn(incoming);
     if (session === null && isNamed && begins === null) {
-      this.#admission.namedSession(visit);
+      // It may have been handed to this daemon while the body came.
+      const late = this.#admission.namedSession(visit);
+      if (late !== null) this.#take(visit, late, accepts, incoming);
       return;
     }
     if (incoming.kind === "refused") {

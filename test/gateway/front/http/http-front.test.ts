@@ -1,14 +1,24 @@
 // The HTTP front's sessions and the calls in them.
 import assert from "node:assert/strict";
-import { request as httpRequest } from "node:http";
+import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { test } from "node:test";
+import { ANONYMOUS } from "../../../../src/gateway/client-port.ts";
 import { errorReply, LIMIT_REACHED, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import type { Authentication } from "../../../../src/gateway/middleware/middleware.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import { pluck } from "../../../support/pluck.ts";
 import { createScriptedGateway, objectOf, onlySession, text } from "../scripted-gateway.ts";
-import { begin, callMessage, eventsOf, initializeMessage, openFront, startRig } from "./http-rig.ts";
+import {
+  BOTH_TYPES,
+  begin,
+  callMessage,
+  eventsOf,
+  initializeMessage,
+  openFront,
+  startRig,
+} from "./http-rig.ts";
 
 const user = (name: string, role = "any") =>
   ({ ok: true, principal: { kind: "user", name, roles: [role] } }) as const;
@@ -120,6 +130,26 @@ test("D2 a client that names a session which has ended, or is another's, begins 
   }
   gateway.authenticate = () => user("ann");
   assert.equal((await rig.post(callMessage(1, "echo"), { "mcp-session-id": begun })).status, 200);
+});
+
+test("B11 a request whose session comes to this daemon while its body is on the way is served", async (t) => {
+  const { gateway, rig } = await openFront(t);
+  const admitted = Promise.withResolvers<void>();
+  const { authenticate } = gateway;
+  gateway.authenticate = (headers) => {
+    setImmediate(admitted.resolve);
+    return authenticate(headers);
+  };
+  const headers = { "content-type": "application/json", accept: BOTH_TYPES, "mcp-session-id": "handed" };
+  const request = httpRequest(rig.url, { method: "POST", headers, agent: false });
+  request.flushHeaders();
+  await admitted.promise;
+  const client = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: {} } as const;
+  rig.front.store.open({ id: "handed", principal: ANONYMOUS, ...client });
+  request.end(JSON.stringify(callMessage(1, "echo")));
+  const [response] = (await once(request, "response")) as [IncomingMessage];
+  assert.equal(response.statusCode, 200);
+  response.resume();
 });
 
 test("a session belongs to its principal, whose roles follow, and anonymous ones become somebody", async (t) => {
