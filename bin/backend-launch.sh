@@ -7,13 +7,19 @@
 # be one of ALLOWED or lie below it, and must not be HOME or a path of ours, nor lie above them or inside ours. What is in
 # the folder must not choose which program runs. With `--no-client`, the folder is made if it is missing.
 
+# Sets `here` to the folder where this is, without symbolic links, and with the newlines at the end of its name.
+find_here() {
+  here=$(pwd -P && printf .)
+  here=${here%??}
+}
+
 # npx runs the server by this, as npm's script shell: only the server itself starts in the client's folder, because npx
 # looks for packages, settings and even `node` in the folder where it is.
 if [ "$1" = -c ]; then
   if [ "${npm_lifecycle_event-}" = npx ] && [ -n "${MOUNTAINEER_CLIENT_FOLDER-}" ]; then
     cd -P "$MOUNTAINEER_CLIENT_FOLDER" || exit 126
-    here=$(pwd -P && printf .)
-    [ "${here%??}" = "$MOUNTAINEER_CLIENT_FOLDER" ] || exit 126
+    find_here
+    [ "$here" = "$MOUNTAINEER_CLIENT_FOLDER" ] || exit 126
     unset MOUNTAINEER_CLIENT_FOLDER npm_config_script_shell OLDPWD
   fi
   exec /bin/sh "$@"
@@ -56,8 +62,8 @@ if [ "$1" = --client ] || [ "$1" = --no-client ]; then
   home=$3
   shift 3
   enter "$folder" -P
-  here=$(pwd -P && printf .)
-  folder=${here%??}
+  find_here
+  folder=$here
   allowed=
   while [ "$1" != -- ]; do
     if within "$folder" "$1"; then allowed=yes; fi
@@ -124,8 +130,8 @@ if [ "$1" = --client ] || [ "$1" = --no-client ]; then
       ;;
   esac
   enter "$folder" -P
-  here=$(pwd -P && printf .)
-  if [ "$folder" != "$home" ] && [ "${here%??}" != "$folder" ]; then cannot folder-not-allowed 126; fi
+  find_here
+  if [ "$folder" != "$home" ] && [ "$here" != "$folder" ]; then cannot folder-not-allowed 126; fi
   unset home allowed inner text word path entry program here
 else
   folder=$1

@@ -37,8 +37,10 @@ export type InProcessEngine = InProcess<EngineOperation>;
 export interface InProcessGateway extends InProcess<ToolOperation> {
   /** Resolves once every backend is ready or has failed. */
   status(signal: AbortSignal): Promise<Pick<StatusReport, "gateway" | "backends">>;
-  /** Serves one client over lines of JSON-RPC, with the owner's rights, until the stream ends. */
-  /** `folder`: where the client was started. */
+  /**
+   * Serves one client over lines of JSON-RPC, with the owner's rights, until the stream ends. `folder`: where the client
+   * was started.
+   */
   serveLines(stream: Duplex, folder?: string): void;
 }
 

@@ -61,8 +61,9 @@ function joined(
     const [first] = group;
     if (first === undefined) return [];
     const shares = group.flatMap(({ share }) => (share === null ? [] : [share]));
-    const backends = [...waiting].filter(([name, share]) => shares.includes(share) && !named.has(name));
-    if (!isUnusable(first)) backends.length = 0;
+    const backends = isUnusable(first)
+      ? [...waiting].filter(([name, share]) => shares.includes(share) && !named.has(name))
+      : [];
     for (const [name] of backends) named.add(name);
     const waits = backends.map(([name, share]) => `; ${name} waits for ${share}`).join("");
     const lead = shares.length > 1 ? `${shares.join(", ")}: ` : "";
