@@ -5,6 +5,8 @@ import type { Clock } from "../../runtime/time/clock.ts";
 
 /** Limit of records in one request. */
 const PAGE = 1_000;
+/** Limit of pages after one outage: what came before them is skipped. */
+const MOST_PAGES = 50;
 /** Time between two requests, ms; no event announces new records. */
 const AGAIN_MS = 1_000;
 
@@ -32,7 +34,18 @@ export async function openPagedLog<One>({ count, matches, ask, clock }: PagedLog
     if (last.length >= count || page.next === null) break;
     page = await ask({ limit: PAGE, before: page.next });
   }
-  let seen = newestOf(newest);
+  let seen = newestOf(newest.records);
+  /** Newest first. All that there are, up to MOST_PAGES, if the daemon does not have the `known` record any more. */
+  const recordsSince = async (known: string | null): Promise<readonly One[]> => {
+    const since: One[] = [];
+    let page = await ask({ limit: PAGE });
+    for (let pages = 1; ; pages += 1) {
+      const found = page.records.findIndex((record) => JSON.stringify(record) === known);
+      since.push(...(found === -1 ? page.records : page.records.slice(0, found)));
+      if (found !== -1 || known === null || page.next === null || pages === MOST_PAGES) return since;
+      page = await ask({ limit: PAGE, before: page.next });
+    }
+  };
   return {
     last: last.slice(0, count).reverse(),
     /**
@@ -43,17 +56,16 @@ export async function openPagedLog<One>({ count, matches, ask, clock }: PagedLog
       for (;;) {
         await clock.sleep(AGAIN_MS, signal).catch(() => {});
         if (signal.aborted) return;
-        const page = await ask({ limit: PAGE }).catch(expecting("daemon_unreachable", null));
-        if (page === null) continue;
-        const known = page.records.findIndex((record) => JSON.stringify(record) === seen);
-        seen = newestOf(page) ?? seen;
-        yield* (known === -1 ? page.records : page.records.slice(0, known)).filter(matches).reverse();
+        const since = await recordsSince(seen).catch(expecting("daemon_unreachable", null));
+        if (since === null) continue;
+        seen = newestOf(since) ?? seen;
+        yield* since.filter(matches).reverse();
       }
     },
   };
 }
 
 /** The newest record as text, to be found again in a later page; null: none. */
-function newestOf<One>({ records }: Page<One>): string | null {
+function newestOf<One>(records: readonly One[]): string | null {
   return records.length === 0 ? null : JSON.stringify(records[0]);
 }

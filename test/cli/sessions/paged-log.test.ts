@@ -7,7 +7,8 @@ import { passTimeUntil } from "../../support/pass-time.ts";
 
 test("a log that is followed goes on when its daemon was away, and tells each record once", async () => {
   const clock = createManualClock();
-  const pages: (readonly string[] | null)[] = [["a"], ["b", "a"], null, null, ["c"]];
+  // Each is asked for once; a page that ends with "…" has an older one.
+  const pages: (readonly string[] | null)[] = [["a"], ["b", "a"], null, null, ["d", "…"], ["c", "b"]];
   const log = await openPagedLog<string>({
     count: 10,
     matches: () => true,
@@ -15,7 +16,8 @@ test("a log that is followed goes on when its daemon was away, and tells each re
     async ask() {
       const records = pages.shift();
       if (records == null) throw new MountaineerError("daemon_unreachable", "it restarts");
-      return { records, next: null };
+      const isWhole = !records.includes("…");
+      return { records: records.filter((one) => one !== "…"), next: isWhole ? null : "older" };
     },
   });
   const abort = new AbortController();
@@ -23,10 +25,10 @@ test("a log that is followed goes on when its daemon was away, and tells each re
   const following = (async () => {
     for await (const record of log.follow(abort.signal)) {
       seen.push(record);
-      if (seen.length === 3) abort.abort();
+      if (seen.length === 4) abort.abort();
     }
   })();
-  await passTimeUntil(clock, () => seen.length === 3, 1_000);
+  await passTimeUntil(clock, () => seen.length === 4, 1_000);
   await following;
-  assert.deepEqual(seen, ["a", "b", "c"]);
+  assert.deepEqual(seen, ["a", "b", "c", "d"]);
 });
