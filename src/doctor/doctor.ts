@@ -109,26 +109,28 @@ async function examineAll(
     };
     const shares = snapshot?.config.shares ?? [];
     const verified = part("shares", signal, () => examineVerified(context, configPath));
-    const hosts = (async (): Promise<DoctorFinding[]> => {
-      const looks = await lookAtHosts(context);
+    const looks = lookAtHosts(context);
+    const examineLogins = async (): Promise<DoctorFinding[]> => {
       const refused = new Set(
-        (await verified).flatMap(({ code, subject }) =>
-          // Without a subject it is about several shares.
-          code !== "login_refused" ? [] : subject === null ? shares.map(({ name }) => name) : [subject],
+        (await verified).flatMap(({ code, severity, subject }) =>
+          // A warning is about a login that is in use no more. Without a subject it is about several shares.
+          code !== "login_refused" || severity !== "error"
+            ? []
+            : subject === null
+              ? shares.map(({ name }) => name)
+              : [subject],
         ),
       );
-      const credentials = await part("credentials", signal, () =>
-        examineCredentials(context, looks, refused),
-      );
-      return [...examineHosts(looks, shares), ...credentials];
-    })();
+      return examineCredentials(context, await looks, refused);
+    };
     const findings = await Promise.all([
       config.findings,
       approved === null ? [] : examineApprovals(approved, approved.snapshot),
       homeFindings,
       part("daemon", signal, async () => [...found.findings, ...(await examineDaemon(context))]),
       part("tools", signal, () => examineSpeed(context)),
-      part("hosts", signal, () => hosts),
+      part("hosts", signal, async () => examineHosts(await looks, shares)),
+      part("credentials", signal, examineLogins),
       verified,
       part("shares", signal, () => examineMultichannel(shares, multichannelPlaces(place.userHome))),
       part("shares", signal, async () => examineMountRoot(snapshot?.config.global.mountRoot ?? null, shares)),

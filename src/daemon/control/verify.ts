@@ -23,9 +23,11 @@ export function verifyReport(shares: VerifyReport, around: Surroundings | null):
   const waiting = new Map<string, string>();
   for (const { name, conditions } of around?.status.backends ?? []) {
     const requires = around?.backends.find((backend) => backend.name === name)?.requires ?? [];
-    const missing = requires.find(({ share }) => broken.has(share));
-    if (missing !== undefined && conditions.some(({ code }) => code === AWAY))
-      waiting.set(name, missing.share);
+    // A server can wait for one share while another one, which it requires too, has the fault.
+    const missing = requires.find(
+      ({ share }) => broken.has(share) && conditions.some((one) => isAbout(one, share)),
+    );
+    if (missing !== undefined) waiting.set(name, missing.share);
   }
   const others =
     around === null ? [] : [...globalFindings(around.conditions), ...gatewayFindings(around.status, waiting)];
@@ -42,13 +44,19 @@ export function verifyReport(shares: VerifyReport, around: Surroundings | null):
 
 /** True if the share cannot be used for this reason. Any other fault of it explains nothing that waits for it. */
 function isUnusable({ severity, code, text }: VerifyFinding): boolean {
-  return severity === "error" && (["not_mounted", "mount_dead"].includes(code) || text.endsWith(UNMOUNTED));
+  return severity === "error" && (UNUSABLE.includes(code) || text.endsWith(UNMOUNTED));
 }
+
+const UNUSABLE: readonly string[] = ["not_mounted", "mount_dead", "away_from_home"];
 
 const UNMOUNTED = "; it is not mounted";
 
 /** The condition of a backend whose share is not there. */
 const AWAY = "share_away";
+
+function isAbout({ code, title }: Pick<Condition, "code" | "title">, share: string): boolean {
+  return code === AWAY && [" ", ":"].some((end) => title.includes(`share ${share}${end}`));
+}
 
 /** One finding for what several shares have in common, with the backends that wait for them. */
 function joined(
@@ -127,41 +135,44 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
     return fault === null || probe === undefined ? [] : [{ route, probe, ...fault }];
   });
   const silent = faults.filter(({ probe }) => probe.verdict !== "answers");
-  const cause = status.held === "unmounted" ? null : keptUnmountedBy(status);
+  const isSilent = silent.length === routes.length;
+  const hostsRemedy = isSilent ? remedyOf(silent) : null;
   const isWanted = status.mount_state === "unmounted" && status.held !== "unmounted";
-  if (isWanted && cause === null) {
-    const isSilent = silent.length === routes.length;
+  const isDead = status.mount_state !== "unmounted" && !status.mount_alive;
+  const cause = isWanted ? keptUnmountedBy(status) : null;
+  // A condition of its own says so, of each host.
+  const isAllSmb1 = isSilent && silent.every(({ code }) => code === "smb1_only");
+  const isCause = (one: Condition): boolean =>
+    one === cause || (isWanted && isAllSmb1 && one.code.startsWith("smb1_only:"));
+  const away = view.seen?.away ?? null;
+  if (away !== null) {
+    // Nothing is asked of its hosts here: how they answer says nothing.
+    const hint = status.conditions.find(({ code }) => code === "away_from_home")?.hint ?? null;
+    add("error", "away_from_home", `away from home: ${away}`, hint);
+  } else if (isWanted && !status.conditions.some(isCause)) {
     const why = last_error ?? (isSilent ? silent.map(({ probe }) => probe.text).join("; ") : null);
     const text = `not mounted${why === null ? "" : `: ${why}`}`;
-    add(
-      "error",
-      "not_mounted",
-      text,
-      isSilent ? remedyOf(silent) : shellCommand`mountaineer mount --share ${share}`,
-    );
-  } else if (status.mount_state !== "unmounted" && !status.mount_alive) {
-    add(
-      "error",
-      "mount_dead",
-      `the mount at ${status.mount_path} does not answer`,
-      shellCommand`mountaineer reconcile --share ${share}`,
-    );
-  } else if (cause === null && last_error !== null) {
-    add("error", "last_error", last_error, null);
+    add("error", "not_mounted", text, hostsRemedy ?? shellCommand`mountaineer mount --share ${share}`);
+  } else if (isDead) {
+    const why = isSilent && last_error !== null ? `: ${last_error}` : "";
+    const remedy = hostsRemedy ?? shellCommand`mountaineer reconcile --share ${share}`;
+    add("error", "mount_dead", `the mount at ${status.mount_path} does not answer${why}`, remedy);
+  } else if (!isWanted && last_error !== null) {
+    add("error", "last_error", last_error, hostsRemedy);
   }
-  for (const { route, probe, code, text, hint } of faults) {
-    if (findings.some((found) => found.text.includes(probe.text))) continue;
-    // The share's own condition says the same.
-    if (probe.reason === "smb1_only") continue;
+  const isSaid = (text: string): boolean => findings.some((found) => found.text.includes(text));
+  for (const { route, probe, code, text, hint } of away === null ? faults : []) {
+    if (code === "smb1_only" || (isSilent && isSaid(probe.text))) continue;
     const { host } = view.subject.spec.routes[route];
     const lead = host === null ? "" : routes.length === 1 ? "the host " : `${WORDS[route]} host `;
     add("warning", code, `${lead}${text}`, hint);
   }
   for (const condition of status.conditions) {
     const { code, severity, title, hint } = condition;
+    if (code.startsWith("smb1_only:") && isSaid(title)) continue;
     // For the engine, a denied mount needs no action; for a person it is an error, because nobody can use it.
     const weight = code === "mount_denied" ? "error" : severity;
-    if (weight !== "info") add(weight, code, condition === cause ? `${title}${UNMOUNTED}` : title, hint);
+    if (weight !== "info") add(weight, code, isCause(condition) ? `${title}${UNMOUNTED}` : title, hint);
   }
   return findings;
 }
@@ -178,7 +189,7 @@ function remedyOf(
   const [first] = hints;
   if (first === undefined) return null;
   if (hints.every(({ hint }) => hint === first.hint)) return first.hint;
-  return hints.map(({ route, hint }) => `${WORDS[route]}: ${hint}`).join("; ");
+  return hints.map(({ route, hint }) => `${WORDS[route]}: ${hint.replace(/\.$/, "")}`).join("; ");
 }
 
 /** What is wrong with a host by its probe; null: nothing. */

@@ -1,6 +1,6 @@
 // The words of `verify` and `doctor`. Each line of a case is a share, `NAME` and what is seen of it, or a server, `server NAME` and
 // what stands of it: tb=REASON and fallback=REASON (a probe's), fallback=- (no such host), mounted, dead, held, error="…",
-// need=SHARE, failed="…", and conditions as code/severity="title".
+// need=SHARE, need2=SHARE, failed="…", away="…", and conditions as code/severity="title".
 import assert from "node:assert/strict";
 import type { Condition } from "../../../src/api/contract/contract.ts";
 import { renderDoctor } from "../../../src/cli/sessions/doctor-command.ts";
@@ -77,7 +77,11 @@ function shareOf(name: string, words: ReadonlyMap<string, string>): ShareView {
         held: words.has("held") ? "unmounted" : null,
         lastError: words.get("error") ?? null,
       },
-      seen: seenOf({ routes, mount: isMounted ? { found: foundMount(), look } : null }),
+      seen: seenOf({
+        away: words.get("away") ?? null,
+        routes,
+        mount: isMounted ? { found: foundMount(), look } : null,
+      }),
       conditions: conditionsOf(words).map((one) => ({ ...one, since: WALL_MS, holders: [] })),
     },
     { ...spec, name, mountPath: `/v/${name}`, routes: { ...spec.routes, fallback } },
@@ -113,7 +117,10 @@ goldenTests(new URL("verify.golden", import.meta.url), (input) => {
     },
     backends: servers.map(({ name, words }) => ({
       name,
-      requires: words.has("need") ? [{ share: words.get("need") ?? "", folder: null }] : [],
+      requires: ["need", "need2"].flatMap((key) => {
+        const share = words.get(key);
+        return share === undefined ? [] : [{ share, folder: null }];
+      }),
     })),
   });
   const told = findings.map(({ share, ...finding }) => ({
