@@ -95,7 +95,7 @@ export function createBridgeSession({
   const questions = new Set<MessageId>();
   const listening = createListening(sendToClient);
   const askGateway: AskGateway = (...asked) => sendToGateway(own.ask(...asked));
-  const lasting = createLasting(askGateway);
+  const lasting = createLasting(askGateway, sendToClient);
   let initialized = false;
   let silent = false;
   let movesOn = false;
@@ -270,7 +270,10 @@ function* askAgain(waiting: Iterable<Waiting>): Generator<string, void> {
 type AskGateway = (method: string, params: JsonMembers, onAnswer: (answer: JsonMembers) => void) => void;
 
 /** The lasting effects of the client's requests, to be restored at the next gateway. */
-function createLasting(askGateway: AskGateway) {
+/** A resource may have changed while nobody was subscribed. */
+const UPDATED = { jsonrpc: "2.0", method: "notifications/resources/updated" };
+
+function createLasting(askGateway: AskGateway, sendToClient: (json: string) => void) {
   const subscriptions = new Set<string>();
   /** Subscriptions that the new gateway has refused so far, perhaps because their backend is still starting. */
   let refused: string[] = [];
@@ -282,6 +285,7 @@ function createLasting(askGateway: AskGateway) {
   const subscribe = (uri: string): void =>
     askGateway("resources/subscribe", { uri }, ({ error }) => {
       if (error !== undefined) refused.push(uri);
+      else if (subscriptions.has(uri)) sendToClient(JSON.stringify({ ...UPDATED, params: { uri } }));
     });
 
   return {

@@ -119,6 +119,11 @@ test("a session is taken up as it was: the client's own words, its level and its
   assert.deepEqual(scene.client, [
     { jsonrpc: "2.0", method: "notifications/tools/list_changed" },
     { jsonrpc: "2.0", method: "notifications/resources/list_changed" },
+    ...["a:1", "a:3"].map((uri) => ({
+      jsonrpc: "2.0",
+      method: "notifications/resources/updated",
+      params: { uri },
+    })),
   ]);
   scene.session.lost();
   const resuming = scene.session.resume();

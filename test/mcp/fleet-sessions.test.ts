@@ -125,10 +125,10 @@ async function ask(
   });
 }
 
-async function initialize(url: string, who: keyof typeof TOKENS = "ann"): Promise<string> {
+async function initialize(url: string, who: keyof typeof TOKENS = "ann", headers = {}): Promise<string> {
   const clientInfo = { name: "test", version: "1" };
   const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo };
-  const answer = await ask(url, "POST", {}, { id: 0, method: "initialize", params }, who);
+  const answer = await ask(url, "POST", headers, { id: 0, method: "initialize", params }, who);
   await answer.text();
   return answer.headers.get("mcp-session-id") ?? "";
 }
@@ -279,6 +279,9 @@ test(
       statuses.push(refused.status);
     }
     assert.deepEqual([statuses[0], statuses[29], statuses[30]], [404, 404, 429]);
+    // A client that names its old session when it begins anew is served here.
+    const begun = await initialize(rigs.laptop.url, "bob", { "mcp-session-id": `desktop.${"y".repeat(32)}` });
+    assert.match(begun, /^laptop\./u);
     const again = await ask(rigs.laptop.url, "POST", bobsSession, callOf(2, "echo", { mark: "n" }), "bob");
     assert.match(await again.text(), /"text":"n"/u);
 

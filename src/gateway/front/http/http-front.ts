@@ -11,6 +11,7 @@ import type { ModernFront } from "../modern/modern-front.ts";
 import { checkModern, checkParamHeaders, isMethodOf } from "../modern/request.ts";
 import {
   type Batch,
+  beginsSession,
   type Incoming,
   initializeIn,
   readIncoming,
@@ -290,8 +291,13 @@ export class HttpFront implements AsyncDisposable {
     const id = sessionId(request) ?? null;
     const machine = id === null || this.store.has(id) ? null : this.#forwarding.holder(id);
     if (id === null || machine === null) return false;
-    if (request.method !== "POST") this.#forwarding.pass(visit, machine, id, null);
-    else this.#receive(visit, (body) => this.#forwarding.pass(visit, machine, id, body));
+    const forward = (body: Buffer | null): void => this.#forwarding.pass(visit, machine, id, body);
+    if (request.method !== "POST") forward(null);
+    else
+      this.#receive(visit, (body) => {
+        if (beginsSession(body)) this.#read(visit, null, accepted(request.headers.accept), body);
+        else forward(body);
+      });
     return true;
   }
 

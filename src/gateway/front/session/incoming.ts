@@ -2,7 +2,7 @@
 import { isUtf8 } from "node:buffer";
 import { isLarge, type LargeJson, readLarge } from "../../../runtime/json/large-json.ts";
 import { parseExactly } from "../../../runtime/text/exact-json.ts";
-import { objectOf } from "../../../runtime/text/json-object.ts";
+import { jsonObject, objectOf } from "../../../runtime/text/json-object.ts";
 import {
   type Classified,
   classifyMessage,
@@ -43,6 +43,15 @@ export function initializeIn(incoming: Incoming): RpcRequest | null {
   const request =
     incoming.kind === "message" && incoming.message.kind === "request" ? incoming.message.message : null;
   return request?.method === "initialize" ? request : null;
+}
+
+/** Longest text that is parsed to see whether it is an `initialize`; those of real clients have a few hundred bytes. */
+const LONGEST_BEGINNING = 64 * 1024;
+
+/** Whether the text is an `initialize`, which no other machine needs to see, whatever session it names. */
+export function beginsSession(text: Buffer): boolean {
+  if (text.length > LONGEST_BEGINNING || !text.includes('"initialize"')) return false;
+  return jsonObject(text.toString("utf8"))?.["method"] === "initialize";
 }
 
 /**

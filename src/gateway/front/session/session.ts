@@ -242,13 +242,16 @@ export class Session implements SessionPort {
       onForeign?.(responseJson(message.id, message.reply), from);
   }
 
-  /** Returns false if the notification is about a call or a question that is not known here. */
+  /**
+   * Returns false if another daemon is to get the notification, too: it is about a call or a question that is not known here,
+   * or about the client.
+   */
   #handleNotification({ method, params }: RpcNotification): boolean {
     if (this.#ended.signal.aborted || method === "notifications/initialized") return true;
     if (method === "notifications/cancelled") return this.#cancel(params);
     if (method === "notifications/progress") return this.#questions.progress(params);
     this.#options.gateway.notified(this, method, params);
-    return true;
+    return false;
   }
 
   #settle(id: RpcId | null, reply: Reply): boolean {
@@ -260,8 +263,9 @@ export class Session implements SessionPort {
    * not wait in vain.
    */
   settleInvalid(value: unknown, id: RpcId | null): void {
-    if (!isJsonObject(value) || value["method"] !== undefined) return;
-    this.#settle(id, errorReply(INVALID_REQUEST, "the client's answer is no JSON-RPC response"));
+    if (!isJsonObject(value) || value["method"] !== undefined || typeof id !== "string") return;
+    const reply = errorReply(INVALID_REQUEST, "the client's answer is not a JSON-RPC response");
+    if (!this.#settle(id, reply)) this.#options.onForeign?.(responseJson(id, reply), null);
   }
 
   /** Opens a listening stream, which gets the owed notifications at once. */
@@ -313,8 +317,10 @@ export class Session implements SessionPort {
     const uri = params?.["uri"];
     if (typeof uri !== "string" || uri.length > LONGEST_SAVED_URI) return;
     if (method === "resources/subscribe") this.#subscriptions.set(uri, true);
-    else if (method === "resources/unsubscribe") this.#subscriptions.delete(uri);
-    else return;
+    else if (method === "resources/unsubscribe") {
+      this.#subscriptions.delete(uri);
+      this.#unseen.delete(uri);
+    } else return;
     dropOldest(this.#subscriptions, MOST_SUBSCRIPTIONS);
     this.#changed();
   }

@@ -95,7 +95,7 @@ test("the HTTP front's batches settle a question with an error by an answer in t
   const asked = onlySession(gateway).request("roots/list", undefined, new AbortController().signal);
   const { id } = await eventually(() => stream.messages[0]);
   await rig.post([{ jsonrpc: "2.0", id, result: null }, callMessage(1, "x")], headers);
-  assert.match(JSON.stringify(await asked), /no JSON-RPC response/);
+  assert.match(JSON.stringify(await asked), /not a JSON-RPC response/);
 });
 
 test("the HTTP front's batches stream when one of them does, and end when all are answered or cancelled", async (t) => {

@@ -39,7 +39,7 @@ test("an answer that is no response settles its question with an error", async (
   const answer = await rig.post({ jsonrpc: "2.0", id: stream.messages[0]?.["id"], result: null }, headers);
   assert.equal(answer.status, 400);
   await eventually(stream.ended);
-  assert.match(JSON.stringify(stream.messages[1]), /-32600.*no JSON-RPC response/);
+  assert.match(JSON.stringify(stream.messages[1]), /-32600.*not a JSON-RPC response/);
 });
 
 test("E1 who is not let in any more hears and is asked nothing outside of calls, until it shows who it is", async (t) => {

@@ -179,6 +179,16 @@ test("B11 D2 sessions between two daemons: an answer and a cancellation that bel
   store.deliver({ hash, text: answer }, "next");
   assert.deepEqual(back, [`${hash} ${answer}`, `${hash} ${answer}`]);
   assert.deepEqual(forth, [`${hash} ${answer}`, `${hash} ${cancel}`]);
+  session.settleInvalid({ id: "q2" }, "q2");
+  session.handle({
+    kind: "notification",
+    message: { jsonrpc: "2.0", method: "notifications/roots/list_changed" },
+  });
+  for (const sent of [back.slice(2), forth.slice(2)]) {
+    assert.equal(sent.length, 2);
+    assert.match(sent[0] ?? "", /"id":"q2","error":.*not a JSON-RPC response/);
+    assert.match(sent[1] ?? "", /roots.list_changed/);
+  }
 });
 
 test("B11 sessions between two daemons: what is passed on of a session here is no request", async (t) => {
@@ -379,6 +389,12 @@ test("B11 sessions of before a restart keep what a client asked for that lasts: 
   assert.deepEqual(again.subscriptions, ["file:///b"]);
   assert.deepEqual(listensOn(again), ["notifications/resources/updated"]);
   assert.deepEqual(listensOn(again), []);
+  again.subscribeAgain(["file:///b"]);
+  await eventually(() => again.inFlight === 0);
+  const unsubscribe = { method: "resources/unsubscribe", params: { uri: "file:///b" } };
+  again.serve({ jsonrpc: "2.0", id: 9, ...unsubscribe }, outlet);
+  await eventually(() => again.inFlight === 0);
+  assert.deepEqual(listensOn(again), [], "it has ended the subscription");
 });
 
 test("B11 sessions of before a restart: a list that a client was told of is seen, one that it is owed is not", async (t) => {

@@ -201,7 +201,7 @@ test("an answer that is no response ends its question, a request with that id do
   assert.equal(session.openQuestions, 1);
   session.settleInvalid({ id }, id);
   assert.deepEqual(await reply, {
-    error: { code: -32600, message: "the client's answer is no JSON-RPC response" },
+    error: { code: -32600, message: "the client's answer is not a JSON-RPC response" },
   });
 });
 
