@@ -18,6 +18,7 @@ const PROGRAMS = [
   "src/demo/stage/file-tool.ts",
   "src/demo/stage/warden.ts",
   "src/demo/stage/tcp-relay-silence.ts",
+  "src/gateway/scripts/thread/script-thread.ts",
 ];
 
 /** Programs that are one file each and load no other: they start often, or live on without the build's folder. */
@@ -28,6 +29,9 @@ export const PROGRAM_SOURCES: readonly string[] = [...PROGRAMS, ...SINGLE_FILE_P
 
 /** Shell programs that lie beside the bundled ones. */
 const SHELL_PROGRAMS = ["bin/backend-launch.sh", "bin/backend-warden.sh"];
+
+/** Code that programs load from beside them: the engine of scripts. */
+const WASM = ["node_modules/quickjs-wasi/quickjs.wasm"];
 
 /** Native and optional: place-build.ts keeps a copy. */
 export const LEFT_OUTSIDE = ["koffi"];
@@ -110,7 +114,7 @@ export async function compile(root: string): Promise<Compiled> {
     minifyWhitespace: true,
     minifySyntax: true,
   };
-  const [chunked, single, texts, page, manifest] = await Promise.all([
+  const [chunked, single, texts, wasm, page, manifest] = await Promise.all([
     build({ ...shared, entryPoints: PROGRAMS, splitting: true, write: false, metafile: true }),
     build({
       ...shared,
@@ -119,6 +123,7 @@ export async function compile(root: string): Promise<Compiled> {
       metafile: true,
     }),
     Promise.all(SHELL_PROGRAMS.map((file) => readFile(path.join(root, file)))),
+    Promise.all(WASM.map((file) => readFile(path.join(root, file)))),
     compilePage(root),
     readManifest(root),
   ]);
@@ -133,8 +138,17 @@ export async function compile(root: string): Promise<Compiled> {
       executable: true,
     }),
   );
+  const engines = WASM.map(
+    (file, index): BuiltFile => ({
+      name: path.basename(file),
+      bytes: wasm[index] ?? new Uint8Array(),
+      executable: false,
+    }),
+  );
   const shown = page.files.map((file): BuiltFile => ({ ...file, executable: false }));
-  const files = [...bundled, ...shell, ...shown, manifest].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const files = [...bundled, ...shell, ...engines, ...shown, manifest].sort((a, b) =>
+    a.name < b.name ? -1 : 1,
+  );
   return {
     files,
     bundledPackages: sortedOnce(metafiles.flatMap(packagesInside)),

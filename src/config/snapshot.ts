@@ -39,6 +39,7 @@ export type AuditConfig = Omit<NonNullable<SettledFile["audit"]>, "enabled" | "a
   readonly path: string;
   readonly includeArguments: boolean;
 };
+export type ScriptsConfig = SettledFile["scripts"];
 export type TelemetryConfig = NonNullable<SettledFile["telemetry"]>;
 /** This machine's place in a fleet. An absent list is an empty one. */
 export type FleetConfig = Partially<
@@ -51,7 +52,9 @@ export type GroupConfig = SettledFile["groups"][string] & { readonly name: strin
  * A profile: the tools for the clients that it matches; the first profile that matches counts. null: no
  * condition on the client, or no change of the tools.
  */
-export type ProfileConfig = SettledFile["profiles"][number];
+export type ProfileConfig = Omit<SettledFile["profiles"][number], "scripts"> & {
+  readonly scripts?: boolean | null;
+};
 /** A link to a folder inside a share, at `path`. */
 export type AliasConfig = SettledFile["aliases"][number] & { readonly path: string };
 

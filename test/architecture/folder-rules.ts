@@ -149,6 +149,7 @@ export const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   yaml: ["config"],
   jose: ["gateway"],
   minisearch: ["gateway"],
+  "quickjs-wasi": ["gateway"],
   commander: ["cli"],
   oauth4webapi: ["gateway"],
   "@nats-io/jetstream": ["fleet"],

@@ -56,4 +56,9 @@ export const profileKeys = {
     meaning: "Whether such a client gets `find_tool` and `call_tool` instead of all tools.",
     example: "true",
   }),
+  scripts: optional("access", toggle, {
+    absent: "as `[scripts].enabled`",
+    meaning: "Whether such a client gets `run_script`.",
+    example: "true",
+  }),
 };

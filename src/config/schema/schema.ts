@@ -10,6 +10,7 @@ import { incomingAuthKeys } from "./incoming-auth-schema.ts";
 import { limitsKeys } from "./limits-schema.ts";
 import { authorizationKeys } from "./policy-schema.ts";
 import { choiceKey, type Key, type KeyDoc, numberKey, type OutOf, titled, toggleKey } from "./schema-keys.ts";
+import { scriptsKeys } from "./scripts-schema.ts";
 import { camelCase } from "./settled.ts";
 import { aliasKeys, globalKeys, shareKeys } from "./share-schema.ts";
 import { listOf, type Members, named, optionalTable, orAbsent, type Place, table } from "./tables.ts";
@@ -132,6 +133,7 @@ export const configFile = table("", {
     "A shorter tool list, for clients that load the whole list into every conversation.",
     optimizerKeys,
   ),
+  scripts: optionalTable("Scripts that call many tools in one call. Every key has a default.", scriptsKeys),
   groups: named(
     "groups",
     parseBackendName,

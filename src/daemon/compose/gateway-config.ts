@@ -38,7 +38,7 @@ export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
   const backends = config.backends.map(({ given: _, defaultEnv: _names, ...backend }) =>
     withClientFolders(backend, config.trust.clientFolders ?? []),
   );
-  const { limits, audit, trust, telemetry, optimizer, groups, profiles } = config;
+  const { limits, audit, trust, telemetry, optimizer, scripts, groups, profiles } = config;
   const access = { incomingAuth, authorization, limits, audit, trust, telemetry };
   const exported = exportsOf(config);
   const acrossMachines = {
@@ -46,7 +46,7 @@ export function gatewayConfig(config: MountaineerConfig): GatewayConfig {
     ...(borrows(config.fleet) ? { borrows: true } : {}),
     ...togetherOf(config),
   };
-  const shown = { optimizer, groups, profiles };
+  const shown = { optimizer, scripts, groups, profiles };
   const { autoFailback, autoFailbackStableMs: stableMs, lsofRecheck } = config.global;
   // If both settings are off, a backend returns to a better route only at a person's command.
   const failback = { byItself: autoFailback || lsofRecheck, stableMs };

@@ -22,17 +22,19 @@ export interface LimitParts {
 
 export function createLimits({ limiter, kept }: LimitParts): Middleware {
   return (next: Handle) => (request: GatewayRequest) => {
+    // A script's calls have waited for their turn, and what they answer goes to the script, not to the client.
+    if (request.through === "run_script") return next(request);
     const counted = request.isCounted === true ? "already" : OWN_ANSWERS.has(request.method) ? "own" : "call";
     const admitted = limiter.admit(request.port.client.principal, counted);
     if ("error" in admitted) return Promise.resolve(admitted);
     const { account, limits } = admitted;
     return next(request).then(
       (reply) => {
-        account.inFlight -= 1;
+        limiter.release(account);
         return withinSize(request, reply, limits, kept);
       },
       (error: unknown) => {
-        account.inFlight -= 1;
+        limiter.release(account);
         throw error;
       },
     );

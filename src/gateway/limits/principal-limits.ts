@@ -1,7 +1,9 @@
 // The limits of each principal, over all its sessions: calls per second and calls in flight.
 import type { LimitsConfig, PrincipalLimits } from "../../config/limits.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
+import type { CallSignal } from "../call-signal.ts";
 import { compileGlobs } from "../catalog/glob.ts";
 import { named, type Principal, principalKey } from "../client-port.ts";
 import { errorReply, LIMIT_REACHED, type RpcError } from "../json-rpc.ts";
@@ -33,6 +35,8 @@ interface Account {
   /** Counts the requests that the gateway answers by itself, so that listing does not use up the limit of calls. */
   readonly own: Bucket;
   inFlight: number;
+  /** Calls of scripts that wait for a slot, the oldest first. */
+  readonly waiting: (() => void)[];
 }
 
 interface Known {
@@ -102,6 +106,49 @@ export class PrincipalLimiter {
     return known;
   }
 
+  /** Ends a call that `admit` or `turn` has counted; a call that waits for its slot goes on. */
+  release(account: Account): void {
+    account.inFlight -= 1;
+    account.waiting.shift()?.();
+  }
+
+  /**
+   * Like `admit`, but waits for as long as a limit is reached, and returns what ends the call. Resolves with null if
+   * `signal` was aborted first. Nothing has been done for the call before it resolves.
+   */
+  async turn(principal: Principal, signal: CallSignal): Promise<Disposable | null> {
+    while (!signal.aborted) {
+      const admitted = this.admit(principal);
+      if (!("error" in admitted)) {
+        const { account } = admitted;
+        return { [Symbol.dispose]: () => this.release(account) };
+      }
+      const { account } = this.#knownOf(principal);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      // A slot that becomes free, or the time after which a refused client may try again.
+      account.waiting.push(resolve);
+      const timer = this.#clock.setTimer(retryMsOf(admitted.error), resolve);
+      signal.addEventListener("abort", resolve, { once: true });
+      await promise;
+      timer[Symbol.dispose]();
+      signal.removeEventListener("abort", resolve);
+      const at = account.waiting.indexOf(resolve);
+      if (at >= 0) account.waiting.splice(at, 1);
+    }
+    return null;
+  }
+
+  /** Takes a call that was admitted out of the count, until `count` is called: a script that waits for its own calls. */
+  uncounted(principal: Principal): { readonly count: () => void } {
+    const { account } = this.#knownOf(principal);
+    this.release(account);
+    return {
+      count: () => {
+        account.inFlight += 1;
+      },
+    };
+  }
+
   /** Counts a request against the rate limit; returns the refusal beyond it. */
   count(principal: Principal, isOwn = false): { readonly error: RpcError } | null {
     const { limits, account } = this.#knownOf(principal);
@@ -146,6 +193,7 @@ export class PrincipalLimiter {
         calls: { tokens: burst, atMs },
         own: { tokens: burst * OWN_ANSWERS_TIMES, atMs },
         inFlight: 0,
+        waiting: [],
       };
       this.#accounts.set(key, account);
     }
@@ -154,7 +202,9 @@ export class PrincipalLimiter {
 
   /** Also clears `#known`, so that no client uses a forgotten account. */
   #forgetUnused(): void {
-    for (const [key, { inFlight }] of this.#accounts) if (inFlight === 0) this.#accounts.delete(key);
+    for (const [key, { inFlight, waiting }] of this.#accounts) {
+      if (inFlight === 0 && waiting.length === 0) this.#accounts.delete(key);
+    }
     this.#known = new WeakMap();
   }
 }
@@ -177,6 +227,11 @@ export function limitRefusal(refusal: LimitRefusal): { readonly error: RpcError 
     allowed,
     ...(retryAfterMs !== null && { retryAfterMs: Math.ceil(retryAfterMs) }),
   });
+}
+
+function retryMsOf({ data }: RpcError): number {
+  const { retryAfterMs } = objectOf(data);
+  return typeof retryAfterMs === "number" ? retryAfterMs : IN_FLIGHT_RETRY_MS;
 }
 
 function inSeconds(ms: number): string {

@@ -24,7 +24,12 @@ export interface AskedCall {
   /** null: the request is not about one backend. */
   readonly backend: string | null;
   readonly isDestructive: boolean;
+  /** Takes how many calls of this tool the person allows at once; absent: this one alone is asked about. */
+  readonly covers?: (calls: number) => void;
 }
+
+/** At most so many calls of one tool in a script are allowed at once. */
+const MOST_COVERED = 1_000;
 
 /** Open questions per client: a person answers them one by one. */
 const MOST_OPEN = 8;
@@ -69,10 +74,12 @@ export function createAsking({ clock, clean, callMs }: AskingOptions) {
         // The member `mode` does not exist in older versions of MCP.
         ...(client.protocolVersion >= FIRST_WITH_MODES ? { mode: "form" } : {}),
         message: messageFor(request, call, clean),
-        requestedSchema: { type: "object", properties: {} },
+        requestedSchema: { type: "object", properties: call.covers === undefined ? {} : COVERING },
       };
       const reply = await request.port.request("elicitation/create", params, limit.signal);
-      return isLate ? "timeout" : answerOf(reply);
+      const answer = isLate ? "timeout" : answerOf(reply);
+      if (answer === "accept") call.covers?.(coveredBy(reply));
+      return answer;
     } finally {
       timer[Symbol.dispose]();
       request.signal.removeEventListener("abort", takenBack);
@@ -92,6 +99,24 @@ function answerOf(reply: Reply | null): Asked {
   if (reply === null || isError(reply)) return "unable";
   const { action } = reply.result;
   return action === "accept" || action === "decline" || action === "cancel" ? action : "unable";
+}
+
+const COVERING: JsonObject = {
+  calls: {
+    type: "integer",
+    title: "Calls of this tool that the script may make",
+    description: "1: this call alone. More: also further ones, with any arguments.",
+    minimum: 1,
+    maximum: MOST_COVERED,
+    default: 1,
+  },
+};
+
+function coveredBy(reply: Reply | null): number {
+  const content = reply === null || isError(reply) ? undefined : reply.result["content"];
+  const calls = isJsonObject(content) ? content["calls"] : undefined;
+  const isValid = typeof calls === "number" && Number.isInteger(calls) && calls >= 1 && calls <= MOST_COVERED;
+  return isValid ? calls : 1;
 }
 
 function messageFor(

@@ -32,6 +32,8 @@ export interface AuditRecord {
   /** `ok`, `tool_error`, `denied`, `cancelled`, or `error:CODE` with the JSON-RPC code. */
   readonly outcome: string;
   readonly duration_ms: number;
+  /** Identifies the script that ran, or that made the call; absent: no script. */
+  readonly script?: string;
   /** The outcome of asking a person; absent: no person was asked. */
   readonly asked?: Asked;
   readonly arguments?: unknown;
@@ -73,7 +75,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
   const sessionOf = memoized(({ sessionId }: ClientPort): string => sha256Of(sessionId).slice(0, 12));
   const cleaned = (text: string, max: number): string => shortened(clean(shortened(text, 2 * max)), max);
   const record = (request: GatewayRequest, outcome: string, durationMs: number): void => {
-    const { method, params, port, served, asked, task, place } = request;
+    const { method, params, port, served, asked, task, place, script } = request;
     const target = subjectOf(request);
     const given = params?.["arguments"];
     const withArguments = config.includeArguments && WITH_ARGUMENTS.has(method);
@@ -90,6 +92,7 @@ export function createAudit({ config, write, clock, clean }: AuditOptions): Audi
         (target === null ? null : (resolveTarget(served.catalog, target)?.backend ?? null)),
       outcome,
       duration_ms: Math.round(durationMs * 10) / 10,
+      ...(script === undefined ? {} : { script: script.id }),
       ...(asked === undefined ? {} : { asked }),
       ...(withArguments ? { arguments: auditedArguments(given, isRedacted, clean) } : {}),
     });

@@ -1,4 +1,5 @@
 // The order of the middleware, from the outside in: authorization → limits → telemetry → audit → recovery → routing.
+// What scripts may do is asked after authorization.
 // A request that authorization refuses never reaches the audit, so authorization calls `Audit.denied` to record it.
 import type { Catalog } from "../catalog/catalog.ts";
 import { resolveTarget } from "../catalog/resolve.ts";
@@ -13,6 +14,8 @@ export interface ChainParts {
   /** null: off, like the other parts below. */
   readonly policies: Policies | null;
   readonly ask: AuthorizationParts["ask"];
+  /** The consent for scripts and their calls; absent or null: no scripts. */
+  readonly scripts?: Middleware | null;
   /** Rejects only if an inner middleware does. */
   readonly limits: Middleware | null;
   /** Further middleware (telemetry), from the outside in. */
@@ -24,11 +27,12 @@ export interface ChainParts {
 
 /** Builds the chain of those parts that are configured. The chain never rejects. */
 export function composeChain(parts: ChainParts): Handle {
-  const { policies, ask, limits, between, audit, recovery, routing } = parts;
+  const { policies, ask, scripts = null, limits, between, audit, recovery, routing } = parts;
   const outer: Middleware[] = [];
   if (policies !== null) {
     outer.push(createAuthorization({ policies, ask, denied: (request) => audit?.denied(request) }));
   }
+  if (scripts !== null) outer.push(scripts);
   if (limits !== null) outer.push(limits);
   outer.push(...between);
   if (audit !== null) outer.push(audit.middleware);

@@ -31,7 +31,9 @@ export interface GatewayRequest {
   /** A person's answer to the question whether the call may be made. */
   readonly asked?: Asked;
   /** The gateway's own tool that made the request; absent: the client made it. */
-  readonly through?: "call_tool";
+  readonly through?: "call_tool" | "run_script";
+  /** The script that the request runs, or that made the request. */
+  readonly script?: RunningScript;
   /**
    * True: the rate limit must not count the call, because it has counted the separate request that brought the
    * person's consent.
@@ -42,6 +44,15 @@ export interface GatewayRequest {
    * it.
    */
   readonly place?: { backend: string | null };
+}
+
+export interface RunningScript {
+  /** As the audit has it. */
+  readonly id: string;
+  /** The calls that a person has allowed in advance, by the tool's name. */
+  readonly allowed: Map<string, number>;
+  /** Settles when no question of the script waits: a person is asked one thing at a time. */
+  asking: Promise<unknown>;
 }
 
 /** The outcome of asking a person; all but `accept` refuse the call. */
@@ -134,7 +145,8 @@ export interface ServingSet {
   /** The gateway's own instructions for clients; null: none. */
   readonly introduction: string | null;
   /**
-   * If `request` calls `call_tool`, returns the call of the tool that it names. Returns any other request unchanged.
+   * If `request` calls `call_tool`, returns the call of the tool that it names; a call of `run_script` gets its
+   * `script`. Returns any other request unchanged.
    */
   unwrapCallTool(request: GatewayRequest): GatewayRequest;
   /** The params of the request that `unwrapCallTool` returns. */

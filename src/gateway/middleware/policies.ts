@@ -38,6 +38,8 @@ export interface Policies {
   effectUnlisted(principal: Principal, target: PolicyTarget, method: string): Effect;
   /** Whether the policies allow the target with at least some arguments. */
   isAllowed(principal: Principal, target: PolicyTarget | null, method: string): boolean;
+  /** Whether the policy that decides this call allows it and has the tool's name, without wildcards, in `resources`. */
+  isNamedAllowed(principal: Principal, tool: PolicyTarget, given: unknown): boolean;
   /** True for tools that the principal may call, prompts that it may get and resources that it may read. */
   isVisible(principal: Principal, entry: CatalogEntry): boolean;
   rightsKey(principal: Principal): string;
@@ -63,6 +65,8 @@ interface CompiledPolicy {
   /** null: the policy applies whatever the tool's hints are. */
   readonly hasHints: ((hints: ToolHints) => boolean) | null;
   readonly matches: ((given: unknown) => boolean) | null;
+  /** Whether its resources name the target itself. */
+  names(target: PolicyTarget): boolean;
 }
 
 export function compilePolicies(config: AuthorizationConfig): Policies {
@@ -124,6 +128,18 @@ export function compilePolicies(config: AuthorizationConfig): Policies {
         .map((decision) => decision.otherwise);
       return others.includes("deny") ? "deny" : others.includes("ask") ? "ask" : otherwise;
     },
+    isNamedAllowed(principal, tool, given) {
+      const hints = toolHints(tool);
+      const deciding = compiled.find(
+        ({ hasRole, isMethod, isAbout, hasHints, matches }) =>
+          hasRole(principal) &&
+          isMethod("tools/call") &&
+          isAbout(tool) &&
+          (hasHints === null || (hints !== null && hasHints(hints))) &&
+          (matches === null || matches(given)),
+      );
+      return deciding?.effect === "allow" && deciding.names(tool);
+    },
     isVisible: (principal, entry) => isAllowed(principal, entry, USED_BY[entry.kind]),
     rightsKey: ({ kind, roles }) => JSON.stringify([kind === "owner", ...new Set(roles.toSorted())]),
     hidesFromOwner: destructive === "refuse",
@@ -144,6 +160,12 @@ function compilePolicy(policy: PolicyConfig): CompiledPolicy {
     isMethod: methods === null ? () => true : compileGlobs(methods),
     hasHints: annotations === null ? null : (hints) => annotations.every((hint) => hints[hint]),
     matches: patterns === null ? null : compileArguments(patterns, effect === "allow"),
+    names: ({ kind, name, fullName = name, plainName = name }) =>
+      [name, fullName, plainName].some(
+        (each) =>
+          resources?.includes(each) === true ||
+          resources?.includes(targetLabel({ kind, name: each })) === true,
+      ),
   };
 }
 

@@ -19,6 +19,8 @@ type ViewFor = (principal: Principal) => CatalogView;
 export interface ListedTools {
   /** Tools that come first in the list. */
   readonly own: readonly JsonObject[];
+  /** One of `own` that only those see who may use it; absent: all see all. */
+  readonly guarded?: CatalogEntry | null;
   /** True if `name`, a tool of the backend, is listed too; such tools come after `own`. */
   keeps(name: string): boolean;
 }
@@ -75,8 +77,11 @@ function createView(
   const tools = visible(catalog.tools);
   const isListed = (tool: JsonObject): boolean =>
     isOfApp(tool) || (typeof tool["name"] === "string" && listed?.keeps(tool["name"]) === true);
+  const guarded = listed?.guarded ?? null;
+  const isHidden = guarded !== null && isVisible !== "everything" && !isVisible(guarded);
+  const own = (listed?.own ?? []).filter((tool) => !isHidden || tool !== guarded?.definition);
   const shown = (all: readonly JsonObject[]): readonly JsonObject[] =>
-    listed === null ? all : [...listed.own, ...all.filter(isListed)];
+    listed === null ? all : [...own, ...all.filter(isListed)];
   const modernOnes = lazily(() => modernTools(tools));
   const legacyByName = lazily(() => byName(tools.map(legacyTool)));
   const modernByName = lazily(() => byName(modernOnes().definitions));

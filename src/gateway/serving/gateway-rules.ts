@@ -5,9 +5,11 @@ import { SERVER_DEFAULT, type TelemetryConfig } from "../../config/snapshot.ts";
 import { createAuthentication, createProofs, type Proofs } from "../client-sign-in/signed-authentication.ts";
 import { AuditFile } from "../middleware/audit-file.ts";
 import type { Authenticator } from "../middleware/incoming-auth.ts";
+import type { createScripts } from "../scripts/scripts.ts";
 import type { Measured } from "../telemetry/metric-families.ts";
 import type { Telemetry, TelemetryTools } from "../telemetry/telemetry.ts";
 import type { GatewayConfig, GatewayOptions, GatewayView, ListenConfig } from "./gateway-contract.ts";
+import { mayRunScripts } from "./selection.ts";
 
 export interface GatewayRules {
   readonly config: GatewayConfig;
@@ -18,6 +20,8 @@ export interface GatewayRules {
   readonly auditFile: AuditFile | null;
   /** null: off. */
   readonly telemetry: Telemetry | null;
+  /** The code of scripts, which is loaded only if somebody may run them; null: nobody may. */
+  readonly createScripts: typeof createScripts | null;
 }
 
 export type RulesTools = Pick<
@@ -42,6 +46,7 @@ export const NO_GATEWAY: GatewayConfig = {
   trust: { approve: null, clientFolders: null, pin: "tell" },
   telemetry: null,
   optimizer: { enabled: false, keepTools: [] },
+  scripts: { enabled: false, timeoutMs: 300_000 },
   groups: [],
   profiles: [],
 };
@@ -65,6 +70,7 @@ export function createRules(
   before: GatewayRules | null,
   tools: RulesTools,
   telemetry: Telemetry | null = null,
+  scripts: GatewayRules["createScripts"] = null,
 ): GatewayRules {
   const sameAuth = before !== null && isDeepStrictEqual(authOf(before.config), authOf(config));
   const sameFile = before !== null && isDeepStrictEqual(fileOf(before.config), fileOf(config));
@@ -72,6 +78,7 @@ export function createRules(
   return {
     config,
     telemetry,
+    createScripts: scripts,
     proofs,
     authentication: sameAuth
       ? before.authentication
@@ -111,6 +118,13 @@ export async function telemetryFor(
     return before.telemetry;
   const { Telemetry: Loaded } = await import("../telemetry/telemetry.ts");
   return new Loaded(config, tools);
+}
+
+/** Loads the code of scripts only when somebody may run them. */
+export async function scriptsFor(config: GatewayConfig): Promise<GatewayRules["createScripts"]> {
+  if (!mayRunScripts(config)) return null;
+  const { createScripts: loaded } = await import("../scripts/scripts.ts");
+  return loaded;
 }
 
 export function measuredOf({

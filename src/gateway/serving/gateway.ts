@@ -42,6 +42,7 @@ import {
   type GatewayRules,
   measuredOf,
   publicHostOf,
+  scriptsFor,
   telemetryFor,
 } from "./gateway-rules.ts";
 import { KeptNames } from "./kept-names.ts";
@@ -387,7 +388,7 @@ export class Gateway implements AsyncDisposable {
     const tools = { ...this.#options, measured: () => [...measuredOf(this.view()), ...measured()] };
     // A single-shot command sends no telemetry.
     const telemetry = await telemetryFor(listens ? config.telemetry : null, rules, tools);
-    return createRules(config, rules, this.#options, telemetry);
+    return createRules(config, rules, this.#options, telemetry, await scriptsFor(config));
   }
 
   #createPool(options: GatewayOptions, means: GatewayMeans): BackendPool {
@@ -444,6 +445,7 @@ export class Gateway implements AsyncDisposable {
     await Promise.all([sessions?.[Symbol.asyncDispose](), this.listener.close(STOP_CUT_MS)]);
     await settledWithin(clock, STOP_WARDEN_MS, Promise.resolve(this.#warden[Symbol.asyncDispose]()));
     this.serving.kept[Symbol.dispose]();
+    this.serving[Symbol.dispose]();
     this.serving.refusals.writeCounted();
     await Promise.all([
       this.#pins.kept[Symbol.asyncDispose](),

@@ -15,15 +15,18 @@ export interface Selection {
   readonly parts: readonly (readonly CatalogPart[])[];
   /** The client searches tools instead of listing them. */
   readonly isOptimized: boolean;
+  /** The client may run scripts. */
+  readonly hasScripts: boolean;
 }
 
 export type Selections = ReturnType<typeof createSelections>;
 
-type SelectionConfig = Pick<GatewayConfig, "optimizer" | "groups" | "profiles" | "exports">;
+type SelectionConfig = Pick<GatewayConfig, "optimizer" | "groups" | "profiles" | "exports"> &
+  Partial<Pick<GatewayConfig, "scripts">>;
 
 export function isSameSelection(one: SelectionConfig, other: SelectionConfig): boolean {
-  const parts = ({ optimizer, groups, profiles, exports = [] }: SelectionConfig): unknown => [
-    [optimizer, groups, profiles],
+  const parts = ({ optimizer, scripts, groups, profiles, exports = [] }: SelectionConfig): unknown => [
+    [optimizer, scripts?.enabled, groups, profiles],
     exports,
   ];
   return isDeepStrictEqual(parts(one), parts(other));
@@ -36,24 +39,36 @@ export function mayOptimize({
   return optimizer.enabled || profiles.some(({ optimizer: on }) => on === true);
 }
 
+/** Whether any client may run scripts. */
+export function mayRunScripts({ scripts, profiles }: Pick<GatewayConfig, "scripts" | "profiles">): boolean {
+  return scripts.enabled || profiles.some(({ scripts: on }) => on === true);
+}
+
 /** The group through which another machine uses an exported backend. No configured group can have this name. */
 export function exportGroup(backend: string): string {
   return `fleet/${backend}`;
 }
 
-export function createSelections({ optimizer, groups, profiles, exports = [] }: SelectionConfig) {
+export function createSelections({ optimizer, scripts, groups, profiles, exports = [] }: SelectionConfig) {
   const exported = exports.map((name) => ({ name: exportGroup(name), tools: null, backends: [name] }));
   const parts = new Map([...groups, ...exported].map((group) => [group.name, partOf(group)]));
   const compiled = profiles.map(compileProfile);
-  const isPlain = !optimizer.enabled && compiled.length === 0;
+  const runsScripts = scripts?.enabled === true;
+  const isPlain = !optimizer.enabled && !runsScripts && compiled.length === 0;
   const ofNames = (names: readonly string[]): readonly CatalogPart[] =>
     names.flatMap((name) => parts.get(name) ?? []);
-  const make = (group: string | null, wanted: readonly string[] | null, isOptimized: boolean): Selection => ({
-    key: JSON.stringify([group, wanted, isOptimized]),
+  const make = (
+    group: string | null,
+    wanted: readonly string[] | null,
+    { isOptimized, hasScripts }: Pick<Selection, "isOptimized" | "hasScripts">,
+  ): Selection => ({
+    key: JSON.stringify([group, wanted, isOptimized, hasScripts]),
     parts: [...(group === null ? [] : [ofNames([group])]), ...(wanted === null ? [] : [ofNames(wanted)])],
     isOptimized,
+    hasScripts,
   });
-  const ofGroups = new Map([...parts.keys()].map((group) => [group, make(group, null, false)]));
+  const plain = { isOptimized: false, hasScripts: false };
+  const ofGroups = new Map([...parts.keys()].map((group) => [group, make(group, null, plain)]));
   return {
     mayOptimize: mayOptimize({ optimizer, profiles }),
     keeps: compileGlobs(optimizer.keepTools),
@@ -61,15 +76,19 @@ export function createSelections({ optimizer, groups, profiles, exports = [] }: 
     /** null: the whole catalog, with all tools listed. */
     of({ principal, group, clientInfo }: ServedClient): Selection | null {
       // `mountaineer call` may use every tool.
-      if (principal.isPerson === true || (group === null && isPlain)) return null;
+      if (principal.isPerson === true && !runsScripts) return null;
+      if (principal.isPerson === true) return make(null, null, { isOptimized: false, hasScripts: true });
+      if (group === null && isPlain) return null;
       const matching = compiled.findIndex((profile) => profile.fits(principal, clientInfo["name"]));
       const profile = profiles[matching];
       // The client is a machine that borrows backends: it lists all tools, because it publishes them itself.
       const isOptimized = principal.kind !== "machine" && (profile?.optimizer ?? optimizer.enabled);
+      const hasScripts = principal.kind !== "machine" && (profile?.scripts ?? runsScripts);
       const wanted = profile?.groups ?? null;
-      if (group === null && wanted === null && !isOptimized) return null;
-      const known = wanted === null && !isOptimized && group !== null ? ofGroups.get(group) : undefined;
-      return known ?? make(group, wanted, isOptimized);
+      const isWhole = wanted === null && !isOptimized && !hasScripts;
+      if (group === null) return isWhole ? null : make(null, wanted, { isOptimized, hasScripts });
+      const known = isWhole ? ofGroups.get(group) : undefined;
+      return known ?? make(group, wanted, { isOptimized, hasScripts });
     },
   };
 }

@@ -20,6 +20,7 @@ import { createRouting } from "../middleware/routing.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
 import type { OwnTools } from "../optimizer/own-tools.ts";
 import { WATCH_TASK } from "../protocol.ts";
+import type { Scripts } from "../scripts/scripts.ts";
 import { createViews } from "./catalog-view.ts";
 import type { Selection, Selections } from "./selection.ts";
 
@@ -44,6 +45,8 @@ export interface ServingSetOptions extends GatewayTools {
   readonly selections: Selections;
   /** The gateway's own tools, for clients that search for tools instead of listing them. */
   readonly ownTools: OwnTools;
+  /** null or absent: nobody may run scripts. */
+  readonly scripts?: Scripts | null;
   readonly answered: (request: GatewayRequest, reply: Reply) => void;
 }
 
@@ -75,7 +78,11 @@ export function buildServingSet(options: ServingSetOptions): ServingSet {
     return set;
   };
   const sole = soleOf(options.backends, () => true);
-  const whole: ServingSet = oneSet({ ...options, isPart: false, own: null, sole }, compiled, forClient);
+  const whole: ServingSet = oneSet(
+    { ...options, isPart: false, own: null, isOptimized: false, scripts: null, sole },
+    compiled,
+    forClient,
+  );
   return whole;
 }
 
@@ -87,8 +94,10 @@ interface Compiled {
 interface PartOptions extends ServingSetOptions {
   /** True if the catalog holds only a part of the published entries. */
   readonly isPart: boolean;
-  /** Null: the client lists all tools. */
+  /** Null: the client lists all tools, and nothing of the gateway's own. */
   readonly own: OwnTools | null;
+  readonly isOptimized: boolean;
+  readonly scripts: Scripts | null;
   /** The only backend of this part, if the part has all entries of that backend; else null. */
   readonly sole: string | null;
 }
@@ -98,9 +107,11 @@ function soleOf(backends: readonly string[], isWhole: (backend: string) => boole
   return only !== null && others.length === 0 && isWhole(only) ? only : null;
 }
 
-function partOf(options: ServingSetOptions, { parts, isOptimized }: Selection): PartOptions {
+function partOf(options: ServingSetOptions, { parts, isOptimized, hasScripts }: Selection): PartOptions {
   const { catalog, services, backends, ownTools } = options;
-  const own = isOptimized ? ownTools : null;
+  const scripts = hasScripts ? (options.scripts ?? null) : null;
+  const found = isOptimized ? ownTools : null;
+  const own = scripts === null ? found : scripts.beside(found);
   const cut = (whole: Catalog): Catalog => {
     const part = partOfCatalog(whole, parts);
     return own === null ? part : withoutTools(part, own.isOwn);
@@ -118,6 +129,8 @@ function partOf(options: ServingSetOptions, { parts, isOptimized }: Selection): 
     backends: served,
     isPart: parts.length > 0,
     own,
+    isOptimized,
+    scripts,
     sole: soleOf(served, wholeBackendsIn(parts)),
   };
 }
@@ -128,11 +141,15 @@ function oneSet(
   forClient: ServingSet["forClient"],
 ): ServingSet {
   const { catalog, authentication, services, backends, callMs, clock, logger, clean } = options;
-  const { limits, own, selections, isPart, sole, answered } = options;
+  const { limits, own, isOptimized, scripts, authorization, selections, isPart, sole, answered } = options;
   const routing = createRouting(services, sole);
+  const asking = createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS });
+  const ask = scripts?.inTurn(asking) ?? asking;
+  const denied: ServingSet["denied"] = (request) => audited?.denied(request);
   const composed = composeChain({
     policies,
-    ask: createAsking({ clock, clean, callMs: (backend) => callMs?.get(backend) ?? DEFAULT_CALL_MS }),
+    ask,
+    scripts: scripts?.consent({ policies, ask, denied }, authorization?.unannotated) ?? null,
     limits: limits === null ? null : createLimits(limits),
     between: options.between,
     audit: audited,
@@ -167,7 +184,14 @@ function oneSet(
       catalog,
       rights: policies,
       isPart,
-      listed: own === null ? null : { own: own.definitions, keeps: selections.keeps },
+      listed:
+        own === null
+          ? null
+          : {
+              own: own.definitions,
+              guarded: scripts?.entry ?? null,
+              keeps: isOptimized ? selections.keeps : () => true,
+            },
     }),
     mayRead(principal, uri) {
       if (policies === null) return true;
@@ -204,7 +228,7 @@ function oneSet(
       const reply = policies === null ? null : forbidden(policies, named(request));
       return reply === null ? null : { reply, isOver: true };
     },
-    denied: (request) => audited?.denied(request),
+    denied,
   };
 }
 

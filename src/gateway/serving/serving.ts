@@ -20,6 +20,7 @@ import { createOwnTools, type OwnTools } from "../optimizer/own-tools.ts";
 import { ToolIndex } from "../optimizer/tool-index.ts";
 import type { Pins } from "../pins/pins.ts";
 import type { SpokenVersion } from "../protocol.ts";
+import type { Scripts } from "../scripts/scripts.ts";
 import { CallMinutes } from "../telemetry/call-minutes.ts";
 import { isSameMembers, type Together } from "../together/together.ts";
 import { ConnectedClients } from "./connected-clients.ts";
@@ -58,6 +59,7 @@ export class Serving {
   readonly #index = new ToolIndex();
   readonly #ownTools: OwnTools;
   #selections: Selections;
+  #scripts: Scripts | null = null;
   readonly #services: RoutingServices;
   #sources: readonly CatalogSource[] = [];
   /** The name owners with which the current catalog was built. `#off`: the tools that were switched off then. */
@@ -173,6 +175,24 @@ export class Serving {
     return isSame ? before : sources;
   }
 
+  /** The same object for all serving sets, as scripts outlive a set. Null: nobody may run scripts. */
+  #scriptsNow(): Scripts | null {
+    const { createScripts } = this.rules;
+    if (createScripts === null) return null;
+    const { tools, redaction } = this.#options;
+    this.#scripts ??= createScripts({
+      ...{ clock: tools.clock, logger: tools.logger, clean: redaction.clean, limiter: this.limiter },
+      served: () => this.served,
+      config: () => this.rules.config.scripts,
+    });
+    return this.#scripts;
+  }
+
+  /** Ends threads that wait for scripts. */
+  [Symbol.dispose](): void {
+    this.#scripts?.[Symbol.dispose]();
+  }
+
   #build(): ServingSet {
     // Only clients that search tools need the index.
     this.#index.follow(this.#selections.mayOptimize ? this.catalog.tools : NO_TOOLS);
@@ -193,6 +213,7 @@ export class Serving {
       limits: { limiter: this.limiter, kept: this.kept },
       selections: this.#selections,
       ownTools: this.#ownTools,
+      scripts: this.#scriptsNow(),
       answered: (request, reply) => this.clients.answered(request, reply),
       services: {
         ...this.#services,

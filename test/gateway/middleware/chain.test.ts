@@ -43,7 +43,8 @@ function policiesBy(effect: () => Effect): Policies {
     decide: () => ({ conditional: [], otherwise: effect(), isExplicit: true }),
     effectUnlisted: effect,
     isAllowed: () => effect() !== "deny",
-    isVisible: () => effect() !== "deny",
+    isNamedAllowed: () => false,
+  isVisible: () => effect() !== "deny",
     rightsKey: () => "",
     hidesFromOwner: false,
   };

@@ -1,0 +1,218 @@
+// The calls of one script: each waits for its turn within the principal's limits, and is then made once, by the rules that
+// serve at that moment.
+import { errorText } from "../../runtime/errors.ts";
+import type { Logger } from "../../runtime/log/log.ts";
+import { CallAbort, type CallSignal } from "../call-signal.ts";
+import { isAppOnly } from "../catalog/app-pages.ts";
+import type { CallPort, ClientPort } from "../client-port.ts";
+import {
+  BACKEND_UNAVAILABLE,
+  errorReply,
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  isJsonObject,
+  isWritable,
+  type JsonObject,
+  type Reply,
+} from "../json-rpc.ts";
+import type { PrincipalLimiter } from "../limits/principal-limits.ts";
+import type { GatewayRequest, RunningScript, ServingSet, TraceHeaders } from "../middleware/middleware.ts";
+import { unknownTarget } from "../middleware/request-target.ts";
+import { sanitise } from "../middleware/sanitise.ts";
+import { TASKS_EXTENSION } from "../protocol.ts";
+import type { ScriptDeadline } from "./script-deadline.ts";
+
+/** What became of the calls of one tool. */
+interface ToolCalls {
+  done: number;
+  failed: number;
+  /** Begun, and neither done nor failed: they may have taken effect. */
+  open: number;
+}
+
+interface ScriptCallsOptions {
+  readonly request: GatewayRequest;
+  readonly script: RunningScript;
+  readonly served: () => ServingSet;
+  readonly limiter: PrincipalLimiter;
+  readonly deadline: ScriptDeadline;
+  readonly trace: TraceHeaders | null;
+  readonly logger: Logger;
+}
+
+const MOST_NAMED = 50;
+
+export class ScriptCalls {
+  readonly #options: ScriptCallsOptions;
+  readonly #abort = new CallAbort();
+  readonly #tools = new Map<string, ToolCalls>();
+  #begun = 0;
+  /** Calls without an answer, those that wait for their turn among them. */
+  #open = 0;
+  #none: PromiseWithResolvers<void> | null = null;
+  /** No call begins any more. */
+  #isClosed = false;
+
+  constructor(options: ScriptCallsOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects. */
+  async call(name: string, argumentsJson: string): Promise<Reply> {
+    this.#open += 1;
+    try {
+      return await this.#inTurn(name, argumentsJson);
+    } catch (error) {
+      this.#options.logger.error("a script's call was not handled", { error: errorText(error) });
+      return errorReply(INTERNAL_ERROR, "internal error");
+    } finally {
+      this.#open -= 1;
+      if (this.#open === 0) this.#none?.resolve();
+    }
+  }
+
+  /** Resolves when every call has its answer. */
+  async settled(): Promise<void> {
+    if (this.#open === 0) return;
+    this.#none ??= Promise.withResolvers();
+    await this.#none.promise;
+  }
+
+  /** Calls that have not begun are not made. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  abort(reason: unknown): void {
+    this.close();
+    this.#abort.abort(reason);
+  }
+
+  /** What has been done, in words; null: nothing. */
+  get account(): string | null {
+    if (this.#begun === 0) return null;
+    const tools = [...this.#tools].slice(0, MOST_NAMED).map(([name, { done, failed, open }]) => {
+      const outcomes = [
+        ...(done === 0 ? [] : [`${done} done`]),
+        ...(failed === 0 ? [] : [`${failed} failed`]),
+        ...(open === 0 ? [] : [`${open} cut off, which may have taken effect`]),
+      ];
+      return `${sanitise(name)}: ${outcomes.join(", ")}`;
+    });
+    const more = this.#tools.size - tools.length;
+    return [...tools, ...(more > 0 ? [`and ${more} more tools`] : [])].join("; ");
+  }
+
+  async #inTurn(name: string, argumentsJson: string): Promise<Reply> {
+    const { request, limiter } = this.#options;
+    const { client } = request.port;
+    using turn = await limiter.turn(client.principal, this.#abort);
+    if (turn === null || this.#isClosed || this.#abort.aborted) {
+      return errorReply(BACKEND_UNAVAILABLE, "the script has ended");
+    }
+    const given: unknown = JSON.parse(argumentsJson);
+    if (!isJsonObject(given) || !isWritable(given)) {
+      return errorReply(INVALID_PARAMS, "the arguments are no object, or nested too deeply");
+    }
+    const served = this.#options.served().forClient(client);
+    const refusal = refusalNow(served, client, name);
+    if (refusal !== null) return refusal;
+    this.#begun += 1;
+    const counts = this.#countsOf(name);
+    counts.open += 1;
+    this.#showProgress(name);
+    const reply = await served.handle(this.#requestOf(served, { name, arguments: given }));
+    // What was cut off stays open: nobody knows whether it took effect.
+    if (this.#abort.aborted && "error" in reply) return reply;
+    counts.open -= 1;
+    if ("error" in reply || reply.result["isError"] === true) counts.failed += 1;
+    else counts.done += 1;
+    return reply;
+  }
+
+  #requestOf(served: ServingSet, params: JsonObject): GatewayRequest {
+    const { script, trace } = this.#options;
+    return {
+      method: "tools/call",
+      params,
+      port: this.#port(),
+      signal: this.#abort satisfies CallSignal,
+      served,
+      script,
+      through: "run_script",
+      ...(trace !== null && { trace }),
+    };
+  }
+
+  /** Questions and log messages reach the client by the call of `run_script`, whose progress is the script's own. */
+  #port(): CallPort {
+    const { request, script, deadline } = this.#options;
+    const { port } = request;
+    const id = `script-${script.id}-${this.#begun}`;
+    return {
+      client: port.client,
+      id,
+      ...(port.declared !== undefined && { declared: withoutTasks(port.declared) }),
+      notify(method, params) {
+        if (method !== "notifications/progress") port.notify(method, params);
+      },
+      request: (...question) => deadline.without(() => port.request(...question)),
+      get mayGiveWay() {
+        return port.mayGiveWay === true;
+      },
+      giveWay: () => port.giveWay?.(),
+      get congested() {
+        return port.congested;
+      },
+    };
+  }
+
+  #showProgress(name: string): void {
+    const { port, params } = this.#options.request;
+    const meta = params?.["_meta"];
+    const progressToken = isJsonObject(meta) ? meta["progressToken"] : undefined;
+    if (progressToken === undefined) return;
+    const message = `call ${this.#begun}: ${sanitise(name)}`;
+    port.notify("notifications/progress", { progressToken, progress: this.#begun, message });
+  }
+
+  #countsOf(name: string): ToolCalls {
+    let counts = this.#tools.get(name);
+    if (counts === undefined) {
+      counts = { done: 0, failed: 0, open: 0 };
+      this.#tools.set(name, counts);
+    }
+    return counts;
+  }
+}
+
+/** Why no call may be made now; null: the chain decides. */
+function refusalNow(
+  served: ServingSet,
+  { principal, protocolVersion }: ClientPort,
+  name: string,
+): Reply | null {
+  const now = served.isWithdrawn(principal) ? null : served.refresh(principal);
+  if (now === null || !isSameRoles(now.roles, principal.roles)) {
+    return errorReply(
+      BACKEND_UNAVAILABLE,
+      "what you may use was changed since the script began: run it again",
+    );
+  }
+  // For the page of an app alone, never for a model.
+  const tool = served.viewFor(principal).callable(protocolVersion).get(name);
+  return tool !== undefined && isAppOnly(tool) ? unknownTarget({ kind: "tool", name }) : null;
+}
+
+function isSameRoles(some: readonly string[], others: readonly string[]): boolean {
+  const [one, other] = [new Set(some), new Set(others)];
+  return one.size === other.size && [...one].every((role) => other.has(role));
+}
+
+/** A script waits for results, and can hold no task. */
+function withoutTasks(declared: JsonObject): JsonObject {
+  const { extensions } = declared;
+  if (!isJsonObject(extensions)) return declared;
+  const { [TASKS_EXTENSION]: _, ...others } = extensions;
+  return { ...declared, extensions: others };
+}

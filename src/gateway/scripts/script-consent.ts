@@ -1,0 +1,98 @@
+// Who is asked about scripts and their calls. Whoever may use `run_script` is decided by the policies, as for any tool; and
+// each destructive call of a script asks the person at the client, unless a policy names that tool and allows it.
+import type { AuthorizationConfig } from "../../config/snapshot.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import { entryOf } from "../catalog/resolve.ts";
+import type { Reply } from "../json-rpc.ts";
+import { type AskedCall, refusalText } from "../middleware/asking.ts";
+import type { Asked, GatewayRequest, Middleware } from "../middleware/middleware.ts";
+import { effectWith, type Policies } from "../middleware/policies.ts";
+import { targetOf, unknownTarget } from "../middleware/request-target.ts";
+import { hintsOf } from "../middleware/tool-hints.ts";
+import { asksForScript, failedTool, RUN_SCRIPT, SCRIPT_TOOL } from "./script-tool.ts";
+
+type Ask = (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
+
+/** Until a person who has eight questions of other calls to answer can be asked. */
+const BUSY_MS = 1_000;
+export const SCRIPT_TARGET = { kind: "tool", name: RUN_SCRIPT, definition: SCRIPT_TOOL } as const;
+
+interface ConsentParts {
+  /** null: everybody may use everything. */
+  readonly policies: Policies | null;
+  readonly unannotated: AuthorizationConfig["unannotated"];
+  readonly ask: Ask;
+  readonly denied: (request: GatewayRequest) => void;
+}
+
+export function createScriptConsent({ policies, unannotated, ask, denied }: ConsentParts): Middleware {
+  const refuse = (request: GatewayRequest, reply: Reply): Reply => {
+    denied(request);
+    return reply;
+  };
+  const asked: (
+    request: GatewayRequest,
+    call: AskedCall,
+    next: (request: GatewayRequest) => Promise<Reply>,
+  ) => Promise<Reply> = async (request, call, next) => {
+    if (request.asked === "accept") return next(request);
+    const answer = await ask(request, call);
+    const answered = { ...request, asked: answer };
+    if (answer !== "accept") return refuse(answered, failedTool(refusalText(answer, call.target)));
+    request.port.agree?.();
+    return next(answered);
+  };
+  return (next) => (request) => {
+    const { params, port, served } = request;
+    const { principal } = port.client;
+    if (asksForScript(request)) {
+      if (policies === null) return next(request);
+      const effect = effectWith(
+        policies.decide(principal, SCRIPT_TARGET, "tools/call"),
+        params?.["arguments"],
+      );
+      if (effect === "allow") return next(request);
+      if (effect === "deny") return Promise.resolve(refuse(request, unknownTarget(SCRIPT_TARGET)));
+      return asked(request, { target: SCRIPT_TARGET, backend: null, isDestructive: true }, next);
+    }
+    if (request.through !== "run_script" || principal.isPerson === true) return next(request);
+    const target = targetOf(request.method, params);
+    const entry = target === null ? null : entryOf(served.catalog, target);
+    // A tool that cannot be used now fails without a question.
+    if (entry === null || entry.status !== "listed") return next(request);
+    const isDestructive = hintsOf(entry.definition, unannotated ?? "destructive").destructive;
+    const isNamed = policies?.isNamedAllowed(principal, entry, params?.["arguments"]) === true;
+    if (!isDestructive || isNamed) return next(request);
+    return asked(request, { target: entry, backend: entry.backend, isDestructive }, next);
+  };
+}
+
+/**
+ * Asks for calls of scripts one at a time: those that a person has allowed in advance are not asked about, and a
+ * question waits for its turn instead of being refused.
+ */
+export function inTurn(ask: Ask, clock: Clock): Ask {
+  const askOnce = async (request: GatewayRequest, call: AskedCall): Promise<Asked> => {
+    const { script, signal } = request;
+    const name = call.target?.name ?? "";
+    const left = script?.allowed.get(name) ?? 0;
+    if (left > 0) {
+      script?.allowed.set(name, left - 1);
+      return "accept";
+    }
+    const covers = (calls: number): void => void script?.allowed.set(name, calls - 1);
+    let answer = await ask(request, { ...call, covers });
+    while (answer === "busy" && !signal.aborted) {
+      await clock.sleep(BUSY_MS);
+      answer = await ask(request, { ...call, covers });
+    }
+    return answer;
+  };
+  return (request, call) => {
+    const { script, through } = request;
+    if (script === undefined || through !== "run_script") return ask(request, call);
+    const answer = script.asking.then(() => askOnce(request, call));
+    script.asking = answer.catch(() => {});
+    return answer;
+  };
+}

@@ -1,0 +1,49 @@
+// All that the serving set uses of scripts. Loaded when a configuration first offers them.
+import type { AuthorizationConfig } from "../../config/snapshot.ts";
+import type { CatalogEntry } from "../catalog/catalog.ts";
+import type { AskedCall } from "../middleware/asking.ts";
+import type { Asked, GatewayRequest, Middleware } from "../middleware/middleware.ts";
+import type { Policies } from "../middleware/policies.ts";
+import type { OwnTools } from "../optimizer/own-tools.ts";
+import { createScriptConsent, inTurn } from "./script-consent.ts";
+import { type RunnerOptions, ScriptRunner } from "./script-runner.ts";
+import { RUN_SCRIPT, SCRIPT_TOOL, withScripts } from "./script-tool.ts";
+
+type Ask = (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
+
+export interface Scripts extends Disposable {
+  /** `run_script` as an entry, for those who may see it. */
+  readonly entry: CatalogEntry;
+  beside(own: OwnTools | null): OwnTools;
+  /** Asks for calls of scripts in turn. */
+  inTurn(ask: Ask): Ask;
+  consent(
+    parts: {
+      readonly policies: Policies | null;
+      readonly ask: Ask;
+      readonly denied: (request: GatewayRequest) => void;
+    },
+    unannotated: AuthorizationConfig["unannotated"],
+  ): Middleware;
+}
+
+export function createScripts(options: RunnerOptions): Scripts {
+  const runner = new ScriptRunner(options);
+  return {
+    entry: {
+      kind: "tool",
+      name: RUN_SCRIPT,
+      fullName: RUN_SCRIPT,
+      originalName: RUN_SCRIPT,
+      // Of the gateway itself; no backend can have this name.
+      backend: "",
+      definition: SCRIPT_TOOL,
+      status: "listed",
+      reasons: [],
+    },
+    beside: (own) => withScripts(own, (request, script, source) => runner.run(request, script, source)),
+    inTurn: (ask) => inTurn(ask, options.clock),
+    consent: (parts, unannotated) => createScriptConsent({ ...parts, unannotated }),
+    [Symbol.dispose]: () => runner[Symbol.dispose](),
+  };
+}

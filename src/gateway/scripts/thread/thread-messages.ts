@@ -1,0 +1,49 @@
+// The messages between the daemon's thread and the thread of one script: plain texts and numbers, no objects of either side.
+
+/** Bounds of one script, in the sandbox and at its border. */
+export const BOUNDS = {
+  sourceCharacters: 256 * 1024,
+  memoryBytes: 64 * 1024 * 1024,
+  stackBytes: 256 * 1024,
+  argumentsCharacters: 1024 * 1024,
+  /** Of one tool's result, as JSON. */
+  resultBytes: 16 * 1024 * 1024,
+  returnedCharacters: 1024 * 1024,
+  calls: 10_000,
+  callsWaiting: 1_000,
+  /** Of what the script logs, at its beginning and at its end. */
+  logCharacters: 8 * 1024,
+  errorCharacters: 4 * 1024,
+} as const;
+
+/** What a new thread gets as its `workerData`. */
+export interface ThreadData {
+  readonly wasm: WebAssembly.Module;
+}
+
+export type ToThread =
+  | { readonly kind: "run"; readonly source: string }
+  /** `json`: the tool's result, as its server gave it. */
+  | { readonly kind: "result"; readonly call: number; readonly json: string }
+  | { readonly kind: "refused"; readonly call: number; readonly text: string };
+
+export type FromThread =
+  | { readonly kind: "ready" }
+  /** Sent after each message that the thread has dealt with: it computes nothing until the next one. */
+  | { readonly kind: "idle" }
+  | { readonly kind: "call"; readonly call: number; readonly name: string; readonly argumentsJson: string }
+  /** The beginning of the log, as it comes; the rest follows at the end. */
+  | { readonly kind: "log"; readonly text: string }
+  | ({ readonly kind: "ended"; readonly log: LogEnd } & ScriptEnd);
+
+export type ScriptEnd =
+  /** `json`: the returned value. `blocks`: the images in it, as JSON of a list of content blocks; null: none. */
+  | { readonly outcome: "returned"; readonly json: string; readonly blocks: string | null }
+  | { readonly outcome: "failed"; readonly text: string };
+
+/** The end of a log that is longer than its beginning. */
+export interface LogEnd {
+  readonly text: string;
+  /** Characters between beginning and end. */
+  readonly left: number;
+}

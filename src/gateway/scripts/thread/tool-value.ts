@@ -1,0 +1,71 @@
+// What a script gets of a tool's result, and what the client gets of the value that a script returns. Pure.
+import { BOUNDS } from "./thread-messages.ts";
+
+export type ToolValue =
+  | { readonly kind: "value"; readonly json: string }
+  | { readonly kind: "error"; readonly text: string };
+
+type Table = Readonly<Record<string, unknown>>;
+
+function isTable(value: unknown): value is Table {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const MOST_IMAGES = 64;
+
+/** Images, recordings and files of one script: the script has handles of them, and returns those. */
+export class KeptBlocks {
+  readonly #blocks = new Map<string, Table>();
+
+  /** The value of a result of tools/call: its structured content, else its text, else a list of its parts. */
+  valueOf(result: unknown): ToolValue {
+    if (!isTable(result)) return { kind: "error", text: "the server's result is no object" };
+    const content: readonly unknown[] = Array.isArray(result["content"]) ? result["content"] : [];
+    if (result["isError"] === true) {
+      const text = content.map((block) => textOf(block) ?? "").join("\n");
+      return { kind: "error", text: text === "" ? "the tool failed, and said no more" : text };
+    }
+    const { structuredContent } = result;
+    if (structuredContent !== undefined && structuredContent !== null) return value(structuredContent);
+    const texts = content.map(textOf);
+    if (texts.every((text) => text !== null)) return value(texts.join("\n"));
+    return value(content.map((block) => textOf(block) ?? this.#handleOf(block)));
+  }
+
+  /** The blocks whose handles are anywhere in the returned value, each once; null: none. */
+  blocksIn(json: string): string | null {
+    if (this.#blocks.size === 0) return null;
+    const found = new Map<string, Table>();
+    JSON.parse(json, (key, part: unknown) => {
+      const block = key === "handle" && typeof part === "string" ? this.#blocks.get(part) : undefined;
+      if (block !== undefined && found.size < MOST_IMAGES) found.set(String(part), block);
+      return part;
+    });
+    return found.size === 0 ? null : JSON.stringify([...found.values()]);
+  }
+
+  /** A link and a text within a resource are values; what has bytes is kept here. */
+  #handleOf(block: unknown): unknown {
+    if (!isTable(block)) return null;
+    const { type, data, mimeType, resource } = block;
+    const bytes = isTable(resource) ? resource["blob"] : data;
+    if (typeof bytes !== "string") return block;
+    const handle = `${String(type)}-${this.#blocks.size + 1}`;
+    this.#blocks.set(handle, block);
+    const mime = isTable(resource) ? resource["mimeType"] : mimeType;
+    return { type, handle, mimeType: mime ?? null, bytes: Math.floor((bytes.length * 3) / 4) };
+  }
+}
+
+function value(given: unknown): ToolValue {
+  const json = JSON.stringify(given);
+  return json.length > BOUNDS.resultBytes
+    ? { kind: "error", text: "the tool's result is too large for a script" }
+    : { kind: "value", json };
+}
+
+function textOf(block: unknown): string | null {
+  return isTable(block) && block["type"] === "text" && typeof block["text"] === "string"
+    ? block["text"]
+    : null;
+}

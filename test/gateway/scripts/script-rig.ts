@@ -1,0 +1,117 @@
+// A gateway with scripts, without processes: real threads, real chain, and a pool that answers as a test says.
+import type { TestContext } from "node:test";
+import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
+import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
+import type { CallPort, ClientPort } from "../../../src/gateway/client-port.ts";
+import { type JsonObject, jsonOf, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { KeptResults } from "../../../src/gateway/limits/kept-results.ts";
+import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
+import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
+import { createScripts } from "../../../src/gateway/scripts/scripts.ts";
+import { createSelections } from "../../../src/gateway/serving/selection.ts";
+import type { ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
+import { silentLogger } from "../../../src/runtime/log/log.ts";
+import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { source } from "../catalog/sources.ts";
+import { callPort, client, recordingServices, servingSet } from "../middleware/requests.ts";
+
+type Options = Partial<ServingSetOptions> & {
+  readonly timeoutMs?: number;
+  readonly callsInFlight?: number;
+  readonly optimized?: boolean;
+};
+
+export interface ScriptRig {
+  /** What serves from now on. */
+  serve(sources: readonly CatalogSource[], options?: Partial<ServingSetOptions>): void;
+  readonly served: () => ServingSet;
+  readonly calls: readonly { readonly params: JsonObject | undefined }[];
+  run(script: string, how?: RunOptions): Promise<Reply>;
+  readonly limiter: PrincipalLimiter;
+}
+
+export interface RunOptions {
+  readonly from?: ClientPort;
+  readonly port?: CallPort;
+  readonly signal?: AbortSignal;
+  readonly params?: JsonObject;
+}
+
+export function scriptRig(
+  t: TestContext,
+  sources: readonly CatalogSource[],
+  answer: (call: PoolCall) => Reply | Promise<Reply>,
+  { timeoutMs = 20_000, callsInFlight = 100, optimized = false, ...given }: Options = {},
+): ScriptRig {
+  const services = recordingServices((_backend, call) => answer(call));
+  const clock = systemClock;
+  const limiter = new PrincipalLimiter({ ...DEFAULT_LIMITS, callsInFlight }, clock);
+  let served: ServingSet;
+  const scripts = createScripts({
+    ...{ clock, logger: silentLogger, limiter, clean: (text) => text },
+    served: () => served,
+    config: () => ({ enabled: true, timeoutMs }),
+  });
+  t.after(() => scripts[Symbol.dispose]());
+  const selections = createSelections({
+    optimizer: { enabled: optimized, keepTools: [] },
+    scripts: { enabled: true, timeoutMs },
+    groups: [],
+    profiles: [],
+  });
+  const serve = (now: readonly CatalogSource[], options: Partial<ServingSetOptions> = {}): void => {
+    const limits = { limiter, kept: new KeptResults(clock) };
+    served = servingSet(now, services, { clock, scripts, selections, limits, ...given, ...options });
+  };
+  serve(sources);
+  return {
+    serve,
+    served: () => served,
+    calls: services.calls,
+    limiter,
+    run(script, { from = client(), port = callPort(from), signal, params = {} } = {}) {
+      const set = served.forClient(from);
+      const request = set.unwrapCallTool({
+        method: "tools/call",
+        params: { name: "run_script", arguments: { script }, ...params },
+        port,
+        signal: signal ?? new AbortController().signal,
+        served: set,
+      });
+      return set.handle(request);
+    },
+  };
+}
+
+export const text = (given: string): Reply => ({ result: { content: [{ type: "text", text: given }] } });
+
+/** The value that a script returned; throws with the error's text otherwise. */
+export function valueOf(reply: Reply): unknown {
+  if ("error" in reply) throw new Error(reply.error.message);
+  if (reply.result["isError"] === true) throw new Error(textOf(reply));
+  const { structuredContent } = reply.result;
+  return (structuredContent as JsonObject)["result"];
+}
+
+/** All texts of a reply. */
+export function textOf(reply: Reply): string {
+  if ("error" in reply) return reply.error.message;
+  const { content } = reply.result;
+  return (content as readonly JsonObject[]).map((block) => String(block["text"] ?? jsonOf(block))).join("\n");
+}
+
+/** A server's tools, by name, with their annotations. */
+export function annotated(backend: string, tools: Readonly<Record<string, JsonObject>>): CatalogSource {
+  const made = source(backend, {});
+  const listed = Object.entries(tools).map(([name, annotations]) => ({
+    name,
+    description: name,
+    inputSchema: { type: "object" },
+    annotations,
+  }));
+  return { ...made, listings: { ...made.listings, tools: listed } };
+}
+
+export const READS = { readOnlyHint: true };
+export const DESTROYS = { readOnlyHint: false, destructiveHint: true };

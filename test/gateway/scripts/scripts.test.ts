@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
+import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
+import { callPort, client } from "../middleware/requests.ts";
+import { annotated, READS, scriptRig, text, textOf, valueOf } from "./script-rig.ts";
+
+const NOTES = [annotated("notes", { read: READS, list: READS, draw: READS, odd: READS })];
+
+function argument(call: PoolCall, name: string): unknown {
+  return (call.params?.["arguments"] as JsonObject)[name];
+}
+
+function notes(call: PoolCall): Reply {
+  switch (call.params?.["name"]) {
+    case "read":
+      return text(`note ${String(argument(call, "id"))}`);
+    case "list":
+      return { result: { content: [], structuredContent: { ids: [1, 2, 3] } } };
+    case "draw": {
+      const image = { type: "image", data: "aGVsbG8=", mimeType: "image/png" };
+      return { result: { content: [{ type: "text", text: "a picture" }, image] } };
+    }
+    default:
+      return { result: { content: [{ type: "text", text: "the disk is full" }], isError: true } };
+  }
+}
+
+test("a script calls tools by their published names, and only what it returns reaches the client", async (t) => {
+  const { run, calls } = scriptRig(t, NOTES, notes);
+  const reply = await run(`
+    const { ids } = await tools["list"]();
+    const texts: string[] = await Promise.all(ids.map((id: number) => tools.read({ id })));
+    return texts.filter((one) => one.endsWith("2"));
+  `);
+  assert.deepEqual(valueOf(reply), ["note 2"]);
+  assert.equal(textOf(reply), '["note 2"]');
+  assert.equal(calls.length, 4);
+});
+
+test("JavaScript, TypeScript, no result, and a text as it is", async (t) => {
+  const { run } = scriptRig(t, NOTES, notes);
+  assert.equal(valueOf(await run("return 1 + 1")), 2);
+  assert.equal(valueOf(await run("const a: Array<number> = [1]; return a.length as number")), 1);
+  assert.equal(valueOf(await run("await tools.list()")), null);
+  assert.equal(textOf(await run("return await tools.read({ id: 7 }) // the end")), "note 7");
+  assert.match(textOf(await run("return }")), /^The script failed: SyntaxError/);
+  assert.match(textOf(await run("enum A { B } return A.B")), /^The script failed: .*enum/);
+});
+
+test("what a tool refuses is an exception with the server's text, and names what had been done", async (t) => {
+  const { run } = scriptRig(t, NOTES, notes);
+  const caught = "try { await tools.odd() } catch (error) { return error.message }";
+  assert.equal(valueOf(await run(caught)), "the disk is full");
+  const thrown = textOf(
+    await run("await tools.read({ id: 1 }); await tools.odd(); await tools.read({ id: 2 })"),
+  );
+  assert.match(thrown, /^The script failed: Error: the disk is full/);
+  assert.match(thrown, /Its calls, none of which is made again: read: 1 done; odd: 1 failed\./);
+  assert.match(textOf(await run("throw new Error('mine')")), /Error: mine[\s\S]*No call was made\./);
+  assert.equal(
+    valueOf(await run("return await tools.nobody().catch((e) => e.message)")),
+    "Unknown tool: nobody",
+  );
+});
+
+test("images are handles, which a script returns and cannot read", async (t) => {
+  const { run } = scriptRig(t, NOTES, notes);
+  const reply = await run("return await tools.draw()");
+  assert.deepEqual(valueOf(reply), [
+    "a picture",
+    { type: "image", handle: "image-1", mimeType: "image/png", bytes: 6 },
+  ]);
+  assert.ok("result" in reply);
+  assert.deepEqual((reply.result["content"] as unknown[])[1], {
+    ...{ type: "image", data: "aGVsbG8=", mimeType: "image/png" },
+  });
+  assert.equal(
+    valueOf(await run("const [, image] = await tools.draw(); return JSON.stringify(image).includes('aGV')")),
+    false,
+  );
+});
+
+test("the log is apart, and keeps its beginning and its end", async (t) => {
+  const { run } = scriptRig(t, NOTES, notes);
+  const short = await run("console.log('two', { a: 1 }); return 5");
+  assert.deepEqual([valueOf(short), textOf(short)], [5, 'Log:\ntwo {"a":1}\n'.replace(/^/, "5\n")]);
+  const long = textOf(await run("for (let i = 0; i < 10000; i++) console.log('line ' + i)"));
+  assert.match(long, /line 0\n[\s\S]*\n… \d+ characters are left out here …\n[\s\S]*line 9999\n$/);
+  assert.ok(long.length < 17_000);
+});
+
+test("the client hears which call runs, and the audit has the script's id with each call", async (t) => {
+  const records: AuditRecord[] = [];
+  const audit = {
+    config: { path: "/a", maxSizeBytes: 1, keep: 1, includeArguments: false, redact: [] },
+    write: (record: AuditRecord) => void records.push(record),
+  };
+  const { run } = scriptRig(t, NOTES, notes, { audit });
+  const notices: unknown[] = [];
+  const port = {
+    ...callPort(client()),
+    notify: (method: string, params?: JsonObject) => void notices.push([method, params]),
+  };
+  await run("await tools.read({ id: 1 }); await tools.odd().catch(() => {})", {
+    port,
+    params: { _meta: { progressToken: "p" } },
+  });
+  assert.deepEqual(notices, [
+    ["notifications/progress", { progressToken: "p", progress: 1, message: "call 1: read" }],
+    ["notifications/progress", { progressToken: "p", progress: 2, message: "call 2: odd" }],
+  ]);
+  const [script, ...others] = new Set(records.map((record) => record.script));
+  assert.ok(script !== undefined && others.length === 0);
+  assert.deepEqual(
+    records.map(({ target, outcome, backend }) => [target, outcome, backend]),
+    [
+      ["tool:read", "ok", "notes"],
+      ["tool:odd", "tool_error", "notes"],
+      ["tool:run_script", "ok", null],
+    ],
+  );
+});
+
+test("calls run side by side within the principal's limit, wait beyond it, and the script's own does not count", async (t) => {
+  let [open, most] = [0, 0];
+  const slow = async (): Promise<Reply> => {
+    open += 1;
+    most = Math.max(most, open);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    open -= 1;
+    return text("done");
+  };
+  const { run, calls } = scriptRig(t, NOTES, slow, { callsInFlight: 3 });
+  const all = "return (await Promise.all(Array.from({ length: 20 }, () => tools.read({})))).length";
+  assert.equal(valueOf(await run(all)), 20);
+  assert.deepEqual([calls.length, most], [20, 3]);
+  const { run: alone } = scriptRig(t, NOTES, notes, { callsInFlight: 1 });
+  assert.equal(valueOf(await alone("return await tools.read({ id: 1 })")), "note 1");
+});
+
+test("a script that takes too long, or is cancelled, ends with its calls, and says what they were", async (t) => {
+  const reasons: unknown[] = [];
+  const never = ({ signal }: PoolCall): Promise<Reply> =>
+    new Promise((resolve) => {
+      signal.addEventListener("abort", () => {
+        reasons.push(signal.reason);
+        resolve(errorReply(-32000, "cut"));
+      });
+    });
+  const { run } = scriptRig(t, NOTES, never, { timeoutMs: 300 });
+  assert.match(
+    textOf(await run("await tools.read()")),
+    /^The script was ended: it ran for 0\.3 s \(\[scripts\]\.timeout\)\.\nIts calls[\s\S]*read: 1 cut off, which may have taken effect\.$/,
+  );
+  const abort = new AbortController();
+  const cancelled = run("await tools.read()", { signal: abort.signal });
+  setTimeout(() => abort.abort(new Error("by the client")), 50);
+  assert.match(textOf(await cancelled), /the call of run_script was cancelled/);
+  assert.equal(reasons.length, 2);
+});
+
+test("a call that the script did not wait for is still its call", async (t) => {
+  const { run, calls } = scriptRig(t, NOTES, notes);
+  assert.equal(valueOf(await run("tools.read({ id: 1 }); return 1")), 1);
+  assert.equal(calls.length, 1);
+});
