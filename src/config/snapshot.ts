@@ -262,6 +262,7 @@ type Reshaped =
   | "audit"
   | "fleet"
   | "groups"
+  | "profiles"
   | "shares"
   | "aliases";
 
@@ -275,6 +276,7 @@ export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
   readonly audit: AuditConfig | null;
   readonly fleet: FleetConfig | null;
   readonly groups: readonly GroupConfig[];
+  readonly profiles: readonly ProfileConfig[];
   readonly shares: readonly ShareConfig[];
   readonly aliases: readonly AliasConfig[];
   /** The fleet's layer, whose values the file overrides; absent: there is none. */

@@ -3,7 +3,7 @@ import type { TestContext } from "node:test";
 import { DEFAULT_LIMITS } from "../../../src/config/limits.ts";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import type { CatalogSource } from "../../../src/gateway/catalog/catalog.ts";
-import type { CallPort, ClientPort } from "../../../src/gateway/client-port.ts";
+import { ANONYMOUS, type CallPort, type ClientPort } from "../../../src/gateway/client-port.ts";
 import { type JsonObject, jsonOf, type Reply } from "../../../src/gateway/json-rpc.ts";
 import { KeptResults } from "../../../src/gateway/limits/kept-results.ts";
 import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
@@ -62,7 +62,8 @@ export function scriptRig(
   });
   const serve = (now: readonly CatalogSource[], options: Partial<ServingSetOptions> = {}): void => {
     const limits = { limiter, kept: new KeptResults(clock) };
-    served = servingSet(now, services, { clock, scripts, selections, limits, ...given, ...options });
+    const shared = { clock, scripts, selections, limits, authentication: KNOWN };
+    served = servingSet(now, services, { ...shared, ...given, ...options });
   };
   serve(sources);
   return {
@@ -84,10 +85,18 @@ export function scriptRig(
   };
 }
 
+/** Knows everybody, with the roles that they came with. */
+const KNOWN: ServingSetOptions["authentication"] = {
+  signed: null,
+  isWithdrawn: () => false,
+  refresh: (principal) => principal,
+  authenticate: () => ({ ok: true, principal: ANONYMOUS }),
+};
+
 export const text = (given: string): Reply => ({ result: { content: [{ type: "text", text: given }] } });
 
 /** The value that a script returned; throws with the error's text otherwise. */
-export function valueOf(reply: Reply): unknown {
+export function returnedBy(reply: Reply): unknown {
   if ("error" in reply) throw new Error(reply.error.message);
   if (reply.result["isError"] === true) throw new Error(textOf(reply));
   const { structuredContent } = reply.result;

@@ -4,7 +4,7 @@ import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool
 import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { callPort, client } from "../middleware/requests.ts";
-import { annotated, READS, scriptRig, text, textOf, valueOf } from "./script-rig.ts";
+import { annotated, READS, returnedBy, scriptRig, text, textOf } from "./script-rig.ts";
 
 const NOTES = [annotated("notes", { read: READS, list: READS, draw: READS, odd: READS })];
 
@@ -34,16 +34,16 @@ test("a script calls tools by their published names, and only what it returns re
     const texts: string[] = await Promise.all(ids.map((id: number) => tools.read({ id })));
     return texts.filter((one) => one.endsWith("2"));
   `);
-  assert.deepEqual(valueOf(reply), ["note 2"]);
+  assert.deepEqual(returnedBy(reply), ["note 2"]);
   assert.equal(textOf(reply), '["note 2"]');
   assert.equal(calls.length, 4);
 });
 
 test("JavaScript, TypeScript, no result, and a text as it is", async (t) => {
   const { run } = scriptRig(t, NOTES, notes);
-  assert.equal(valueOf(await run("return 1 + 1")), 2);
-  assert.equal(valueOf(await run("const a: Array<number> = [1]; return a.length as number")), 1);
-  assert.equal(valueOf(await run("await tools.list()")), null);
+  assert.equal(returnedBy(await run("return 1 + 1")), 2);
+  assert.equal(returnedBy(await run("const a: Array<number> = [1]; return a.length as number")), 1);
+  assert.equal(returnedBy(await run("await tools.list()")), null);
   assert.equal(textOf(await run("return await tools.read({ id: 7 }) // the end")), "note 7");
   assert.match(textOf(await run("return }")), /^The script failed: SyntaxError/);
   assert.match(textOf(await run("enum A { B } return A.B")), /^The script failed: .*enum/);
@@ -52,7 +52,7 @@ test("JavaScript, TypeScript, no result, and a text as it is", async (t) => {
 test("what a tool refuses is an exception with the server's text, and names what had been done", async (t) => {
   const { run } = scriptRig(t, NOTES, notes);
   const caught = "try { await tools.odd() } catch (error) { return error.message }";
-  assert.equal(valueOf(await run(caught)), "the disk is full");
+  assert.equal(returnedBy(await run(caught)), "the disk is full");
   const thrown = textOf(
     await run("await tools.read({ id: 1 }); await tools.odd(); await tools.read({ id: 2 })"),
   );
@@ -60,7 +60,7 @@ test("what a tool refuses is an exception with the server's text, and names what
   assert.match(thrown, /Its calls, none of which is made again: read: 1 done; odd: 1 failed\./);
   assert.match(textOf(await run("throw new Error('mine')")), /Error: mine[\s\S]*No call was made\./);
   assert.equal(
-    valueOf(await run("return await tools.nobody().catch((e) => e.message)")),
+    returnedBy(await run("return await tools.nobody().catch((e) => e.message)")),
     "Unknown tool: nobody",
   );
 });
@@ -68,7 +68,7 @@ test("what a tool refuses is an exception with the server's text, and names what
 test("images are handles, which a script returns and cannot read", async (t) => {
   const { run } = scriptRig(t, NOTES, notes);
   const reply = await run("return await tools.draw()");
-  assert.deepEqual(valueOf(reply), [
+  assert.deepEqual(returnedBy(reply), [
     "a picture",
     { type: "image", handle: "image-1", mimeType: "image/png", bytes: 6 },
   ]);
@@ -77,7 +77,9 @@ test("images are handles, which a script returns and cannot read", async (t) => 
     ...{ type: "image", data: "aGVsbG8=", mimeType: "image/png" },
   });
   assert.equal(
-    valueOf(await run("const [, image] = await tools.draw(); return JSON.stringify(image).includes('aGV')")),
+    returnedBy(
+      await run("const [, image] = await tools.draw(); return JSON.stringify(image).includes('aGV')"),
+    ),
     false,
   );
 });
@@ -85,7 +87,7 @@ test("images are handles, which a script returns and cannot read", async (t) => 
 test("the log is apart, and keeps its beginning and its end", async (t) => {
   const { run } = scriptRig(t, NOTES, notes);
   const short = await run("console.log('two', { a: 1 }); return 5");
-  assert.deepEqual([valueOf(short), textOf(short)], [5, 'Log:\ntwo {"a":1}\n'.replace(/^/, "5\n")]);
+  assert.deepEqual([returnedBy(short), textOf(short)], [5, 'Log:\ntwo {"a":1}\n'.replace(/^/, "5\n")]);
   const long = textOf(await run("for (let i = 0; i < 10000; i++) console.log('line ' + i)"));
   assert.match(long, /line 0\n[\s\S]*\n… \d+ characters are left out here …\n[\s\S]*line 9999\n$/);
   assert.ok(long.length < 17_000);
@@ -134,10 +136,10 @@ test("calls run side by side within the principal's limit, wait beyond it, and t
   };
   const { run, calls } = scriptRig(t, NOTES, slow, { callsInFlight: 3 });
   const all = "return (await Promise.all(Array.from({ length: 20 }, () => tools.read({})))).length";
-  assert.equal(valueOf(await run(all)), 20);
+  assert.equal(returnedBy(await run(all)), 20);
   assert.deepEqual([calls.length, most], [20, 3]);
   const { run: alone } = scriptRig(t, NOTES, notes, { callsInFlight: 1 });
-  assert.equal(valueOf(await alone("return await tools.read({ id: 1 })")), "note 1");
+  assert.equal(returnedBy(await alone("return await tools.read({ id: 1 })")), "note 1");
 });
 
 test("a script that takes too long, or is cancelled, ends with its calls, and says what they were", async (t) => {
@@ -163,6 +165,6 @@ test("a script that takes too long, or is cancelled, ends with its calls, and sa
 
 test("a call that the script did not wait for is still its call", async (t) => {
   const { run, calls } = scriptRig(t, NOTES, notes);
-  assert.equal(valueOf(await run("tools.read({ id: 1 }); return 1")), 1);
+  assert.equal(returnedBy(await run("tools.read({ id: 1 }); return 1")), 1);
   assert.equal(calls.length, 1);
 });

@@ -1,0 +1,200 @@
+// What a script tries against its sandbox and against the daemon. Each line is a script and what became of it.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { errorReply, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { annotated, READS, returnedBy, scriptRig, text, textOf } from "./script-rig.ts";
+
+const TOOLS = [annotated("box", { echo: READS, secret: READS })];
+
+const echo = async (): Promise<Reply> => text("an echo");
+
+/** Scripts that return, and what. */
+const HARMLESS: readonly (readonly [title: string, script: string, value: unknown])[] = [
+  [
+    "no process",
+    "return typeof process + typeof require + typeof module + typeof fetch",
+    "undefined".repeat(4),
+  ],
+  ["no timers", "return typeof setTimeout + typeof setInterval + typeof Atomics", "undefined".repeat(3)],
+  [
+    "a constructor of functions leads to the sandbox's own global object",
+    "return tools.echo.constructor('return this')() === globalThis && typeof globalThis.process",
+    "undefined",
+  ],
+  [
+    "an exception of the border has the sandbox's own prototype",
+    "try { await tools.nobody() } catch (e) { return [e instanceof Error, e.constructor.constructor('return typeof process')()] }",
+    [true, "undefined"],
+  ],
+  ["no module", "return await import('fs').then(() => 'loaded', () => 'none')", "none"],
+  [
+    "tools tell no names",
+    "return [Object.keys(tools), Reflect.ownKeys(tools), 'secret' in tools, JSON.stringify(tools)]",
+    [[], [], false, "{}"],
+  ],
+  [
+    "any name is a function, known or not",
+    "return typeof tools.secret === typeof tools.nothing_of_the_kind",
+    true,
+  ],
+  [
+    "tools cannot be replaced",
+    "try { tools.echo = () => 1 } catch (e) { return e.message }",
+    "tools cannot be changed",
+  ],
+  ["tools can be awaited by mistake", "return typeof (await tools)", "object"],
+  [
+    "no script within a script",
+    "return await tools.run_script({ script: 'return 1' }).catch((e) => e.message)",
+    "Unknown tool: run_script",
+  ],
+  [
+    "no search within a script",
+    "return await tools.find_tool({ query: 'all' }).catch((e) => e.message)",
+    "Unknown tool: find_tool",
+  ],
+  [
+    "no call_tool within a script",
+    "return await tools.call_tool({ name: 'echo' }).catch((e) => e.message)",
+    "Unknown tool: call_tool",
+  ],
+  [
+    "arguments with getters are read in the sandbox",
+    "return await tools.echo({ get a() { return typeof process } })",
+    "an echo",
+  ],
+  [
+    "a getter that throws is the script's own exception",
+    "return await tools.echo({ get a() { throw new Error('mine') } }).catch((e) => e.message)",
+    "mine",
+  ],
+  [
+    "arguments are objects",
+    "return await tools.echo([1]).catch((e) => e.message)",
+    "the arguments of a tool are an object",
+  ],
+  [
+    "arguments that name a prototype are values",
+    `return await tools.echo(JSON.parse('{"__proto__": {"admin": true}}'))`,
+    "an echo",
+  ],
+  [
+    "a toJSON that gives text",
+    `return await tools.echo({ toJSON: () => 1 }).catch((e) => e.message)`,
+    "the arguments of a tool are an object",
+  ],
+  [
+    "deep arguments",
+    "let a = {}; for (let i = 0; i < 3000; i++) a = { a }; return await tools.echo(a).catch(() => 'refused')",
+    "refused",
+  ],
+  [
+    "an exception that cannot be shown",
+    "return await (async () => { throw { toString() { throw 1 } } })().catch(() => 1)",
+    1,
+  ],
+  [
+    "a deep recursion is an exception",
+    "const f = () => f() + 1; try { f() } catch (e) { return e.name }",
+    "RangeError",
+  ],
+];
+
+test("what a script finds in its sandbox", async (t) => {
+  const { run } = scriptRig(t, TOOLS, echo);
+  for (const [title, script, value] of HARMLESS)
+    assert.deepEqual(returnedBy(await run(script)), value, title);
+});
+
+/** Scripts that are ended, and what the client is told. */
+const ENDED: readonly (readonly [title: string, script: string, told: RegExp])[] = [
+  ["memory", "const all = []; for (;;) all.push(new Array(1000).fill(1))", /out of memory/],
+  [
+    "memory, caught",
+    "const all = []; for (;;) { try { for (;;) all.push('x'.repeat(1e6) + all.length) } catch {} }",
+    /memory|computed for/,
+  ],
+  ["a large buffer", "new Uint8Array(2 ** 30)", /^The script failed/],
+  ["a huge result", "return 'x'.repeat(3e6)", /return less/],
+  ["a promise that nothing settles", "await new Promise(() => {})", /nothing can settle/],
+  ["a return value without JSON", "return () => 1", /must have a form in JSON/],
+  ["a cycle", "const a = {}; a.a = a; return a", /^The script failed: TypeError/],
+  ["out of its function", "}); throw new Error('outside'); (async () => {", /outside/],
+  [
+    "a broken Promise",
+    "Promise.prototype.then = () => {}; await tools.echo()",
+    /^The script (failed|was ended)/,
+  ],
+  [
+    "a broken JSON",
+    "JSON.parse = JSON.stringify = () => { throw 1 }; Object.prototype.toString = null; throw 2",
+    /thrown: 2/,
+  ],
+  [
+    "too many calls at once",
+    "await Promise.all(Array.from({ length: 2000 }, () => tools.echo()))",
+    /at most 1000 calls open/,
+  ],
+];
+
+test("what ends a script, and what the client is told", async (t) => {
+  const { run } = scriptRig(t, TOOLS, echo, { timeoutMs: 15_000 });
+  for (const [title, script, told] of ENDED) {
+    const reply = await run(script);
+    assert.ok("result" in reply && reply.result["isError"] === true, title);
+    assert.match(textOf(reply), told, title);
+  }
+});
+
+test("an endless loop, also within a built-in and among promises, is ended, and holds up nobody", async (t) => {
+  const { run } = scriptRig(t, TOOLS, echo, { timeoutMs: 700 });
+  const loops = [
+    "for (;;);",
+    "/(a+)+$/.test('a'.repeat(60) + 'b')",
+    "const again = () => Promise.resolve().then(again); await again()",
+    "for (;;) console.log('x'.repeat(1000))",
+  ];
+  let ticks = 0;
+  const ticking = setInterval(() => {
+    ticks += 1;
+  }, 10);
+  t.after(() => clearInterval(ticking));
+  const replies = await Promise.all(loops.map((script) => run(script)));
+  for (const reply of replies) assert.match(textOf(reply), /it ran for 0\.7 s/);
+  assert.ok(ticks > 20, `${ticks} ticks`);
+  assert.match(textOf(await run("await tools.echo()")), /null/);
+});
+
+test("a tool's huge result is refused, and a server's strange one is a value or an exception", async (t) => {
+  const replies = [
+    text("x".repeat(17 * 1024 * 1024)),
+    { result: { content: "no list" } },
+    { result: { content: [null, 1, { type: "text", text: 5 }] } },
+    { result: { structuredContent: JSON.parse('{"__proto__": {"x": 1}, "constructor": 5}') } },
+    errorReply(-32000, "a server's own words"),
+  ] as const;
+  let at = 0;
+  const { run } = scriptRig(t, TOOLS, async () => replies[at++] ?? text(""));
+  const script = "return await tools.echo().then((v) => [typeof v, JSON.stringify(v)], (e) => e.message)";
+  const values = [];
+  for (const _ of replies) values.push(returnedBy(await run(script)));
+  assert.deepEqual(values, [
+    "the tool's result is too large for a script",
+    ["string", '""'],
+    ["object", '[null,null,{"type":"text","text":5}]'],
+    ["object", '{"__proto__":{"x":1},"constructor":5}'],
+    "a server's own words",
+  ]);
+});
+
+test("no more than four scripts of one principal run at once", async (t) => {
+  const { run } = scriptRig(t, TOOLS, async () => {
+    await pause(200);
+    return text("");
+  });
+  const replies = await Promise.all(Array.from({ length: 5 }, () => run("return await tools.echo()")));
+  const refused = replies.filter((reply) => /4 scripts run already/.test(textOf(reply)));
+  assert.equal(refused.length, 1);
+  assert.equal(returnedBy(await run("return 1")), 1);
+});

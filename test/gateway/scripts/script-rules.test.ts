@@ -1,0 +1,168 @@
+// What a single call may not do, a script may not do either: policies, questions, and rules that change while it runs.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { PolicyConfig } from "../../../src/config/snapshot.ts";
+import { type CallPort, OWNER_IN_PERSON, type Question } from "../../../src/gateway/client-port.ts";
+import type { JsonObject, Reply } from "../../../src/gateway/json-rpc.ts";
+import { callPort, client, policy, user } from "../middleware/requests.ts";
+import { annotated, DESTROYS, READS, returnedBy, scriptRig, text, textOf } from "./script-rig.ts";
+
+const SOURCES = [annotated("files", { read: READS, remove: DESTROYS, plain: {}, hidden: READS })];
+const ann = client(user("ann", "staff"));
+
+const done = async (): Promise<Reply> => text("done");
+
+const allowing = (...policies: readonly PolicyConfig[]) => ({
+  authorization: { defaultEffect: "deny" as const, policies },
+});
+const RUN = policy("allow", { resources: ["tool:run_script"] });
+
+/** A client whose person answers each question by `answer`. */
+function asked(answer: (question: JsonObject) => JsonObject, from = ann) {
+  const questions: string[] = [];
+  const asking = { ...from, capabilities: { elicitation: {} } };
+  const port: CallPort = {
+    ...callPort(asking),
+    request: async (...[method, params = {}]: Question) => {
+      questions.push(`${method}: ${String(params["message"])}`);
+      return { result: answer(params) };
+    },
+  };
+  return { from: asking, port, questions };
+}
+
+const REMOVE = "return await tools.remove({ path: '/a' }).then((v) => v, (e) => e.message)";
+
+test("a policy decides who may run scripts, and hides run_script from the others", async (t) => {
+  const { run, served } = scriptRig(t, SOURCES, done, allowing(policy("allow", { resources: ["read"] })));
+  assert.match(textOf(await run("return 1", { from: ann })), /^Unknown tool: run_script$/);
+  const names = (from = ann) =>
+    served().forClient(from).viewFor(from.principal).lists.tools["tools"] as readonly JsonObject[];
+  assert.deepEqual(
+    names().map(({ name }) => name),
+    ["read"],
+  );
+  const { run: allowed, served: others } = scriptRig(t, SOURCES, done, allowing(RUN));
+  assert.equal(returnedBy(await allowed("return 1", { from: ann })), 1);
+  const listed = others().forClient(ann).viewFor(ann.principal).lists.tools["tools"] as readonly JsonObject[];
+  assert.deepEqual(
+    listed.map(({ name }) => name),
+    ["run_script"],
+  );
+});
+
+test("a call of a script is decided by the same policies as a single one, and a forbidden name is an unknown one", async (t) => {
+  const { run, calls } = scriptRig(t, SOURCES, done, allowing(RUN, policy("allow", { resources: ["read"] })));
+  const message = (name: string) => `return await tools[${JSON.stringify(name)}]().catch((e) => e.message)`;
+  assert.equal(returnedBy(await run(message("hidden"), { from: ann })), "Unknown tool: hidden");
+  assert.equal(returnedBy(await run(message("nobody"), { from: ann })), "Unknown tool: nobody");
+  assert.equal(returnedBy(await run(message("read"), { from: ann })), "done");
+  assert.equal(calls.length, 1);
+});
+
+test("arguments that a policy forbids stay forbidden, whatever stands beside them", async (t) => {
+  const rules = [
+    RUN,
+    policy("deny", { resources: ["read"], arguments: { path: ["/private/*"] } }),
+    policy("allow", { resources: ["read"] }),
+  ];
+  const { run, calls } = scriptRig(t, SOURCES, done, allowing(...rules));
+  for (const path of ["/private/a", "/public/../private/a"]) {
+    const script = `return await tools.read({ path: ${JSON.stringify(path)} }).catch((e) => e.message)`;
+    assert.equal(returnedBy(await run(script, { from: ann })), "Unknown tool: read", path);
+  }
+  assert.equal(calls.length, 0);
+});
+
+test("a destructive tool asks by its name with its arguments, and is not run unless a person agrees", async (t) => {
+  const { run, calls } = scriptRig(t, SOURCES, done);
+  const { from, port, questions } = asked(() => ({ action: "decline" }));
+  const declined = returnedBy(await run(REMOVE, { from, port }));
+  assert.match(String(declined), /remove was not run: the person at the client declined it/);
+  assert.deepEqual(questions, [
+    'elicitation/create: Allow the tool remove of files? It may change or delete things.\npath: "/a"',
+  ]);
+  assert.match(String(returnedBy(await run(REMOVE))), /this client cannot be asked/);
+  assert.equal(calls.length, 0);
+  const agreed = asked(() => ({ action: "accept", content: {} }));
+  assert.equal(returnedBy(await run(REMOVE, agreed)), "done");
+  // A tool that says nothing about itself counts as destructive, as the protocol says.
+  const plain = asked(() => ({ action: "decline" }));
+  assert.match(textOf(await run("await tools.plain()", plain)), /plain was not run/);
+});
+
+test("one consent covers as many calls of that tool as the person says, and no other tool", async (t) => {
+  const { run, calls } = scriptRig(t, SOURCES, done);
+  const port = asked(() => ({ action: "accept", content: { calls: 3 } }));
+  const many =
+    "await Promise.all([1, 2, 3, 4].map((id) => tools.remove({ id }))); await tools.plain(); return 1";
+  assert.equal(returnedBy(await run(many, port)), 1);
+  assert.equal(calls.length, 5);
+  assert.equal(port.questions.length, 3);
+  const forged = asked(() => ({ action: "accept", content: { calls: 1e9 } }));
+  await run("await tools.remove(); await tools.remove(); await tools.remove()", forged);
+  assert.equal(forged.questions.length, 3);
+});
+
+test("a policy that names the tool allows it without a question; a pattern does not", async (t) => {
+  const named = policy("allow", { resources: ["tool:remove"] });
+  const { run } = scriptRig(t, SOURCES, done, allowing(RUN, named));
+  assert.equal(returnedBy(await run(REMOVE, { from: ann })), "done");
+  const pattern = policy("allow", { resources: ["*"] });
+  const { run: asking } = scriptRig(t, SOURCES, done, allowing(pattern));
+  assert.match(String(returnedBy(await asking(REMOVE, { from: ann }))), /this client cannot be asked/);
+  const narrow = policy("allow", { resources: ["remove"], arguments: { path: ["/tmp/*"] } });
+  const { run: narrowly } = scriptRig(t, SOURCES, done, allowing(RUN, narrow, pattern));
+  assert.match(String(returnedBy(await narrowly(REMOVE, { from: ann }))), /this client cannot be asked/);
+});
+
+test("a person at the command line has consented by running the script", async (t) => {
+  const { run } = scriptRig(t, SOURCES, done);
+  assert.equal(returnedBy(await run(REMOVE, { from: client(OWNER_IN_PERSON) })), "done");
+});
+
+test("the time that a person takes is not the script's", async (t) => {
+  const { run } = scriptRig(t, SOURCES, done, { timeoutMs: 400 });
+  const port = asked(() => ({ action: "accept", content: {} }));
+  const slow: CallPort = {
+    ...port.port,
+    request: async (...question) => {
+      await new Promise((resolve) => setTimeout(resolve, 800));
+      return port.port.request(...question);
+    },
+  };
+  assert.equal(returnedBy(await run(REMOVE, { from: port.from, port: slow })), "done");
+});
+
+test("a tool that is removed, a policy that is edited and a principal that is changed hold for the next call", async (t) => {
+  let edit = (): void => {};
+  const rig = scriptRig(t, SOURCES, async () => {
+    edit();
+    return text("done");
+  });
+  const twice = "const a = await tools.read(); return [a, await tools.read().catch((e) => e.message)]";
+  edit = () => rig.serve([annotated("files", { remove: DESTROYS })]);
+  assert.deepEqual(returnedBy(await rig.run(twice, { from: ann })), ["done", "Unknown tool: read"]);
+  rig.serve(SOURCES);
+  edit = () => rig.serve(SOURCES, allowing(RUN));
+  assert.deepEqual(returnedBy(await rig.run(twice, { from: ann })), ["done", "Unknown tool: read"]);
+  rig.serve(SOURCES);
+  const authentication = {
+    ...{ signed: null, isWithdrawn: () => false, refresh: () => user("ann", "guest") },
+    authenticate: () => ({ ok: true, principal: ann.principal }) as const,
+  };
+  edit = () => rig.serve(SOURCES, { authentication });
+  assert.match(
+    String((returnedBy(await rig.run(twice, { from: ann })) as unknown[])[1]),
+    /was changed since the script began/,
+  );
+});
+
+test("with find_tool, the client has find_tool and run_script, and nothing else", async (t) => {
+  const { served } = scriptRig(t, SOURCES, done, { optimized: true });
+  const listed = served().forClient(ann).viewFor(ann.principal).lists.tools["tools"] as readonly JsonObject[];
+  assert.deepEqual(
+    listed.map(({ name }) => name),
+    ["find_tool", "run_script"],
+  );
+});
