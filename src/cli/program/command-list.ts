@@ -21,6 +21,7 @@ import {
 } from "../commands/mount.ts";
 import { reloadCommand } from "../commands/reload.ts";
 import { restartCommand } from "../commands/restart.ts";
+import { runCommand } from "../commands/run.ts";
 import { SECRET_COMMANDS, serverTokenCommand } from "../commands/secret.ts";
 import { foldersCommand, RCLONE_COMMANDS, SHARES_COMMANDS } from "../commands/shares.ts";
 import { statusCommand } from "../commands/status.ts";
@@ -79,7 +80,7 @@ export const SECTIONS: readonly CommandSection[] = [
   },
   {
     heading: "MCP servers:",
-    entries: [BACKENDS_COMMANDS, TOOLS_COMMANDS, callCommand, clientsCommand, mcpCommand],
+    entries: [BACKENDS_COMMANDS, TOOLS_COMMANDS, callCommand, runCommand, clientsCommand, mcpCommand],
   },
   {
     heading: "Configuration:",

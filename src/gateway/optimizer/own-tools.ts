@@ -13,6 +13,8 @@ import type { ToolIndex } from "./tool-index.ts";
 
 export const FIND_TOOL = "find_tool";
 export const CALL_TOOL = "call_tool";
+/** Of scripts (scripts/), whose code is loaded only when somebody may run them. */
+export const RUN_SCRIPT = "run_script";
 
 /** A query waits for the index at most this long. */
 const INDEX_WAIT_MS = 5_000;
@@ -70,7 +72,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     const found = names.map((name) => tools.get(name)).filter((tool) => tool !== undefined);
     return exact === undefined ? found : [exact, ...found.filter((tool) => tool !== exact)].slice(0, most);
   };
-  const find = async (request: GatewayRequest): Promise<Reply> => {
+  const find = async (request: GatewayRequest, declare?: Declare): Promise<Reply> => {
     const asked = queryOf(request.params?.["arguments"]);
     if (typeof asked === "string") return failed(`${asked}. ${FIND_SHAPE}.`);
     const { ready } = index;
@@ -82,7 +84,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     }
     try {
       const found = search(request, asked.query, asked.limit);
-      return text(foundText(found, asked.query, findable(request).size));
+      return text(foundText(found, asked.query, findable(request).size, declare));
     } catch (error) {
       logger.error("tools could not be searched", { error: errorText(error) });
       return failed(
@@ -112,10 +114,10 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     },
     unwrappedParams,
     /** Null: neither `find_tool` nor an invalid call of `call_tool`. Never rejects. */
-    answered(request: GatewayRequest): Promise<Reply> | null {
+    answered(request: GatewayRequest, declare?: Declare): Promise<Reply> | null {
       if (request.method !== "tools/call" || request.through !== undefined) return null;
       const { name, arguments: given } = request.params ?? {};
-      if (name === FIND_TOOL) return find(request);
+      if (name === FIND_TOOL) return find(request, declare);
       if (name !== CALL_TOOL) return null;
       const call = callOf(given);
       return Promise.resolve(
@@ -217,14 +219,23 @@ const MOST_LEVELS = 20;
 /** In characters. A larger schema would be too long even without its descriptions. */
 const LARGEST_SCHEMA = 64 * 1024;
 
+/** Writes a tool's schemas as a declaration, which then stands in their place. */
+type Declare = (tool: JsonObject) => string;
+
 interface Shown {
   readonly name: string;
   readonly description?: string;
   readonly inputSchema?: unknown;
+  readonly declaration?: string;
   readonly note?: string;
 }
 
-export function foundText(tools: readonly JsonObject[], query: string, all: number): string {
+export function foundText(
+  tools: readonly JsonObject[],
+  query: string,
+  all: number,
+  declare?: Declare,
+): string {
   if (tools.length === 0) {
     return `No tool fits ${JSON.stringify(query)}. Say in other words what it is to do, or name the product it belongs to; ${all} tools can be found here.`;
   }
@@ -234,7 +245,7 @@ export function foundText(tools: readonly JsonObject[], query: string, all: numb
   for (const [index, tool] of tools.entries()) {
     const before = shown[index];
     if (before === undefined) continue;
-    const fuller = fullerForms(tool).find((form) => sizeOf(form) - sizeOf(before) <= left);
+    const fuller = fullerForms(tool, declare).find((form) => sizeOf(form) - sizeOf(before) <= left);
     if (fuller === undefined) continue;
     left -= sizeOf(fuller) - sizeOf(before);
     shown[index] = fuller;
@@ -243,11 +254,15 @@ export function foundText(tools: readonly JsonObject[], query: string, all: numb
 }
 
 /** The longest form comes first. */
-function fullerForms(tool: JsonObject): readonly Shown[] {
+function fullerForms(tool: JsonObject, declare?: Declare): readonly Shown[] {
   const { inputSchema } = tool;
   const brief = described(tool, SHORT_DESCRIPTION);
   const named = { ...brief, note: `takes ${argumentNames(inputSchema)}` };
   if (isJsonObject(inputSchema) && lengthOf(inputSchema) > LARGEST_SCHEMA) return [named];
+  if (declare !== undefined) {
+    const declaration = declare(tool);
+    return [{ ...described(tool, LONG_DESCRIPTION), declaration }, { ...brief, declaration }, named];
+  }
   const note = "the schema's texts are left out: ask for this name alone to see more";
   return [
     { ...described(tool, LONG_DESCRIPTION), inputSchema },

@@ -9,7 +9,8 @@ import type { Asked, GatewayRequest, Middleware } from "../middleware/middleware
 import { effectWith, type Policies } from "../middleware/policies.ts";
 import { targetOf, unknownTarget } from "../middleware/request-target.ts";
 import { hintsOf } from "../middleware/tool-hints.ts";
-import { asksForScript, failedTool, RUN_SCRIPT, SCRIPT_TOOL } from "./script-tool.ts";
+import { RUN_SCRIPT } from "../optimizer/own-tools.ts";
+import { asksForScript, failedTool, SCRIPT_TOOL } from "./script-tool.ts";
 
 type Ask = (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
 

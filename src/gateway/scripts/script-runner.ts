@@ -137,7 +137,7 @@ class ThreadWork {
   }
 
   begin(source: string): void {
-    this.#tell({ kind: "run", source });
+    this.#send({ kind: "run", source });
   }
 
   stop(): void {
@@ -177,14 +177,14 @@ class ThreadWork {
   async #call(call: number, name: string, argumentsJson: string): Promise<void> {
     const reply = await this.#calls.call(name, argumentsJson);
     if (this.#isOver) return;
-    if (isError(reply)) this.#tell({ kind: "refused", call, text: reply.error.message });
+    if (isError(reply)) this.#send({ kind: "refused", call, text: reply.error.message });
     else if (!isWithin(reply.result, BOUNDS.resultBytes)) {
-      this.#tell({ kind: "refused", call, text: "the tool's result is too large for a script" });
-    } else this.#tell({ kind: "result", call, json: jsonOf(reply.result) ?? "null" });
+      this.#send({ kind: "refused", call, text: "the tool's result is too large for a script" });
+    } else this.#send({ kind: "result", call, json: jsonOf(reply.result) ?? "null" });
   }
 
-  #tell(message: Parameters<ScriptThread["tell"]>[0]): void {
-    this.#thread.tell(message);
+  #send(message: Parameters<ScriptThread["send"]>[0]): void {
+    this.#thread.send(message);
     this.#unread += 1;
     if (this.#unread === 1) this.#watch();
   }

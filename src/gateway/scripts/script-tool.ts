@@ -3,10 +3,9 @@ import { randomBytes } from "node:crypto";
 import { isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, RunningScript } from "../middleware/middleware.ts";
 import { sanitise } from "../middleware/sanitise.ts";
-import { CALL_TOOL, type OwnTools } from "../optimizer/own-tools.ts";
+import { CALL_TOOL, FIND_TOOL, type OwnTools, RUN_SCRIPT } from "../optimizer/own-tools.ts";
+import { declarationOf } from "./declarations.ts";
 import { BOUNDS } from "./thread/thread-messages.ts";
-
-export const RUN_SCRIPT = "run_script";
 
 const SHAPE = `${RUN_SCRIPT} takes {"script": "the script's text"}`;
 
@@ -58,6 +57,7 @@ export function withScripts(own: OwnTools | null, run: RunScript): OwnTools {
     },
     unwrappedParams: (method, params) => own?.unwrappedParams(method, params) ?? params,
     answered(request) {
+      if (request.params?.["name"] === FIND_TOOL) return own?.answered(request, declarationOf) ?? null;
       if (!asksForScript(request)) return own?.answered(request) ?? null;
       const source = sourceOf(request.params?.["arguments"]);
       return "text" in source

@@ -4,10 +4,10 @@ import type { CatalogEntry } from "../catalog/catalog.ts";
 import type { AskedCall } from "../middleware/asking.ts";
 import type { Asked, GatewayRequest, Middleware } from "../middleware/middleware.ts";
 import type { Policies } from "../middleware/policies.ts";
-import type { OwnTools } from "../optimizer/own-tools.ts";
+import { type OwnTools, RUN_SCRIPT } from "../optimizer/own-tools.ts";
 import { createScriptConsent, inTurn } from "./script-consent.ts";
 import { type RunnerOptions, ScriptRunner } from "./script-runner.ts";
-import { RUN_SCRIPT, SCRIPT_TOOL, withScripts } from "./script-tool.ts";
+import { SCRIPT_TOOL, withScripts } from "./script-tool.ts";
 
 type Ask = (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
 

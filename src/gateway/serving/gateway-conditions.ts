@@ -7,10 +7,10 @@ import type { BackendCondition } from "../backends/policy/backend-pool-contract.
 import type { Catalog, UnseenEntry } from "../catalog/catalog.ts";
 import { newCollisions } from "../catalog/diff-catalogs.ts";
 import type { KeyState } from "../middleware/incoming-auth.ts";
-import { CALL_TOOL, FIND_TOOL } from "../optimizer/own-tools.ts";
+import { CALL_TOOL, FIND_TOOL, RUN_SCRIPT } from "../optimizer/own-tools.ts";
 import { type PendingChange, type PinsState, shownName } from "../pins/pins.ts";
 import type { GatewayRules } from "./gateway-rules.ts";
-import { mayOptimize } from "./selection.ts";
+import { mayOptimize, mayRunScripts } from "./selection.ts";
 
 const NO_PINS: PinsState = {
   pending: [],
@@ -100,7 +100,10 @@ function addRules({ authentication: { missing }, auditFile }: GatewayRules, add:
 function addNames({ config }: GatewayRules, catalog: Catalog, add: Add): void {
   if (config.conflictResolution.strategy === "error") addCollisions(catalog, add);
   else addHidden(catalog, add);
-  if (mayOptimize(config)) addBehindOwnTools(catalog, add);
+  if (mayOptimize(config)) {
+    addBehindOwnTools(catalog, [FIND_TOOL, CALL_TOOL], "tools are found instead of listed", add);
+  }
+  if (mayRunScripts(config)) addBehindOwnTools(catalog, [RUN_SCRIPT], "scripts run", add);
   const { tools, prompts } = catalog;
   const prefixed = [...tools.values(), ...prompts.values()].filter(
     ({ plainName }) => plainName !== undefined,
@@ -160,11 +163,11 @@ function shown(name: string): string {
 }
 
 /** Adds a condition for each tool of a server that has the name of one of the gateway's own tools. */
-function addBehindOwnTools({ tools }: Catalog, add: Add): void {
-  for (const name of [FIND_TOOL, CALL_TOOL]) {
+function addBehindOwnTools({ tools }: Catalog, names: readonly string[], where: string, add: Add): void {
+  for (const name of names) {
     const entry = tools.get(name);
     if (entry === undefined) continue;
-    const title = `${entry.backend} offers a tool ${name}, and where tools are found instead of listed it is not published: the gateway's own has that name`;
+    const title = `${entry.backend} offers a tool ${name}, and where ${where} it is not published: the gateway's own has that name`;
     const hint = `Rename it with [backends.${entry.backend}.tool_overrides], or set [conflict_resolution].strategy = "prefix".`;
     add("info", "catalog_hidden", title, hint);
   }

@@ -45,6 +45,7 @@ const KEYS: Guards = {
     "backends.filters.prompts.allow backends.filters.prompts.deny conflict_resolution.strategy " +
     "conflict_resolution.separator conflict_resolution.order conflict_resolution.longest_name conflict_resolution.dots_in_names " +
     "groups.tools groups.backends profiles.users profiles.clients profiles.groups profiles.optimizer " +
+    "profiles.scripts scripts.enabled scripts.timeout " +
     "incoming_auth.type incoming_auth.issuer incoming_auth.audience incoming_auth.jwks " +
     "incoming_auth.algorithms incoming_auth.leeway incoming_auth.required_scopes " +
     "incoming_auth.roles_claim incoming_auth.name_claim incoming_auth.keys_max_age " +
@@ -78,7 +79,7 @@ const PARTS: Guards = {
   access:
     "backends.folders backends.filters incoming_auth.incomingAuth incoming_auth.host " +
     "incoming_auth.publicUrl conflict_resolution.conflictResolution groups.groups profiles.profiles " +
-    "authorization.authorization shares.access",
+    "authorization.authorization scripts.scripts shares.access",
   guards:
     "shares.name backends.pin backends.toolOverrides aliases.share aliases.targetSubpath aliases.path " +
     "global.sharesRoot global.mountRoot trust.pin limits.limits audit.audit",

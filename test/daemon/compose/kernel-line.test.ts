@@ -218,6 +218,7 @@ test("B6 the gateway's part of a configuration is all of its sections, and nothi
     "limits",
     "optimizer",
     "profiles",
+    "scripts",
     "telemetry",
     "trust",
   ]);

@@ -18,7 +18,7 @@ export interface ThreadListener {
 
 /** Ended by disposal, at whatever it computes. */
 export interface ScriptThread extends Disposable {
-  tell(message: ToThread): void;
+  send(message: ToThread): void;
   listen(listener: ThreadListener): void;
 }
 
@@ -114,7 +114,7 @@ async function startThread(wasm: WebAssembly.Module): Promise<ScriptThread> {
   worker.on("exit", (code) => crashed(new Error(`the script's thread ended with code ${code}`)));
   await ready.promise;
   return {
-    tell: (message) => worker.postMessage(message),
+    send: (message) => worker.postMessage(message),
     listen(given) {
       listener = given;
     },

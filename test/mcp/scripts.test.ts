@@ -1,0 +1,142 @@
+// Scripts in the real program, with servers that others wrote: what they do, what reaches the model, and what ends them.
+import assert from "node:assert/strict";
+import { mkdir, readFile, realpath, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { type TestContext, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+import { LIGHT_SERVER } from "./fixture-programs.ts";
+import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
+import type { Json, LightClient } from "./light-client.ts";
+import { ask, requiredBy, textOf } from "./modern-wire.ts";
+
+const MODULES = path.resolve(import.meta.dirname, "../../node_modules/@modelcontextprotocol");
+const EVERYTHING = path.join(MODULES, "server-everything/dist/index.js");
+const FILESYSTEM = path.join(MODULES, "server-filesystem/dist/index.js");
+/** What says nothing about itself is taken to destroy nothing. */
+const HARMLESS = { authorization: { default_effect: "allow", unannotated: "harmless" } };
+const ON = { scripts: { enabled: true } };
+
+async function scriptRig(t: TestContext, more: Json = {}) {
+  const folder = await realpath(await temporaryFolder(t));
+  const data = path.join(folder, "data");
+  await mkdir(data);
+  const backends = {
+    files: nodeBackend(FILESYSTEM, [data]),
+    things: nodeBackend(EVERYTHING),
+    light: nodeBackend(LIGHT_SERVER),
+  };
+  const audit = path.join(folder, "audit.jsonl");
+  const sections = { backends, more: { ...ON, audit: { path: audit }, ...more } } as Parameters<
+    typeof startGatewayRig
+  >[1];
+  const rig = await startGatewayRig(t, sections);
+  await rig.untilReady("files", "things", "light");
+  const records = async (): Promise<readonly Json[]> =>
+    (await readFile(audit, "utf8"))
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line));
+  return { rig, data, sections, records };
+}
+
+/** The reply of `run_script`, and how many bytes of it a model reads. */
+async function run(client: LightClient, script: string) {
+  const result = await client.request("tools/call", { name: "run_script", arguments: { script } });
+  const { structuredContent, content } = result as { structuredContent?: Json; content: readonly Json[] };
+  return {
+    value: structuredContent?.["result"],
+    text: content.map(({ text }) => text).join("\n"),
+    bytes: JSON.stringify(content).length,
+  };
+}
+
+test("a script reads 200 files of a real server, and the model reads a number", async (t) => {
+  const { rig, data } = await scriptRig(t);
+  const files = Array.from({ length: 200 }, (_, at) => path.join(data, `${at}.txt`));
+  await Promise.all(files.map((file, at) => writeFile(file, `${at}\n${"padding ".repeat(50)}`)));
+  const client = await rig.connect();
+  let single = 0;
+  for (const file of files) single += (await client.call("read_text_file", { path: file })).length;
+  const { value, bytes } = await run(
+    client,
+    `const { content } = await tools.list_directory({ path: ${JSON.stringify(data)} });
+     const names = content.split("\\n").map((line) => line.replace("[FILE] ", ""));
+     const texts = await Promise.all(names.map((name) => tools.read_text_file({ path: ${JSON.stringify(data)} + "/" + name })));
+     return texts.reduce((sum, one) => sum + Number.parseInt(one.content ?? one, 10), 0);`,
+  );
+  assert.equal(value, 19_900);
+  assert.ok(single > 1_000 * bytes, `${single} bytes singly, ${bytes} by a script`);
+});
+
+test("two servers' results are joined, and an image is returned that the script could not read", async (t) => {
+  const { rig, data } = await scriptRig(t, HARMLESS);
+  await writeFile(path.join(data, "a.txt"), "4");
+  const client = await rig.connect();
+  const { value } = await run(
+    client,
+    `const file = await tools.read_text_file({ path: ${JSON.stringify(path.join(data, "a.txt"))} });
+     const sum = await tools["get-sum"]({ a: Number(file.content ?? file), b: 1 });
+     const image = await tools["get-tiny-image"]();
+     return { sum, kinds: image.map((part) => typeof part === "string" ? "text" : Object.keys(part).join()) };`,
+  );
+  const { sum, kinds } = value as { readonly sum: string; readonly kinds: readonly string[] };
+  assert.match(sum, /5/);
+  assert.ok(kinds.includes("type,handle,mimeType,bytes"), String(kinds));
+});
+
+test("what a tool asks and a tool that is destructive reach a client of 2026-07-28 within the script", async (t) => {
+  const { rig } = await scriptRig(t);
+  const script = { name: "run_script", arguments: { script: "return await tools.seen()" } };
+  const first = await ask(rig.url, "tools/call", script);
+  const { state, requests } = requiredBy(first);
+  const [[key = "", question] = []] = Object.entries(requests);
+  assert.match(JSON.stringify(question), /Allow the tool seen of light\?/);
+  const answered = await ask(rig.url, "tools/call", {
+    ...script,
+    requestState: state,
+    inputResponses: { [key]: { action: "accept", content: { calls: 1 } } },
+  });
+  assert.match(textOf(answered), /cancelled/);
+});
+
+test("an edit in the middle of a script holds for its next call", async (t) => {
+  const { rig, sections } = await scriptRig(t, {
+    authorization: { default_effect: "allow", unannotated: "harmless" },
+  });
+  const client = await rig.connect();
+  const running = run(
+    client,
+    "await tools.sleep({ ms: 1500 }); return await tools.seen().catch((e) => e.message)",
+  );
+  await eventually(async () => (await rig.backend("light")).in_flight === 1);
+  const policy = { effect: "deny", resources: ["tool:seen"] };
+  const authorization = { default_effect: "allow", unannotated: "harmless", policies: [policy] };
+  await rig.edit({ ...sections, more: { ...sections.more, authorization } } as typeof sections);
+  assert.equal((await running).value, "Unknown tool: seen");
+});
+
+test("after a SIGKILL in the middle of a script, the audit says which of its calls were done", async (t) => {
+  const { rig, records } = await scriptRig(t, {
+    authorization: { default_effect: "allow", unannotated: "harmless" },
+  });
+  const client = await rig.connect();
+  const running = run(client, "await tools.seen(); await tools.seen(); await tools.sleep({ ms: 60000 })");
+  running.catch(() => {});
+  await eventually(async () => (await records()).filter(({ script }) => script !== undefined).length === 2);
+  await pause(50);
+  await rig.goDown("SIGKILL");
+  const done = (await records()).filter(({ script }) => script !== undefined);
+  assert.deepEqual(
+    done.map(({ target, outcome }) => [target, outcome]),
+    [
+      ["tool:seen", "ok"],
+      ["tool:seen", "ok"],
+    ],
+  );
+  assert.equal(new Set(done.map(({ script }) => script)).size, 1);
+  await rig.comeBack();
+  await rig.untilReady("light");
+  assert.equal((await records()).filter(({ target }) => target === "tool:seen").length, 2);
+});
