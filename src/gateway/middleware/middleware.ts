@@ -49,7 +49,7 @@ export interface GatewayRequest {
 export interface RunningScript {
   /** As the audit has it. */
   readonly id: string;
-  /** The calls that a person has allowed in advance, by the tool's name. */
+  /** The calls that a person has allowed in advance, by the backend and the tool's name. */
   readonly allowed: Map<string, number>;
   /** Settles when no question of the script waits: a person is asked one thing at a time. */
   asking: Promise<unknown>;

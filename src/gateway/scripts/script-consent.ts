@@ -75,13 +75,13 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
 export function inTurn(ask: Ask, clock: Clock): Ask {
   const askOnce = async (request: GatewayRequest, call: AskedCall): Promise<Asked> => {
     const { script, signal } = request;
-    const name = call.target?.name ?? "";
-    const left = script?.allowed.get(name) ?? 0;
+    const tool = JSON.stringify([call.backend, call.target?.name]);
+    const left = script?.allowed.get(tool) ?? 0;
     if (left > 0) {
-      script?.allowed.set(name, left - 1);
+      script?.allowed.set(tool, left - 1);
       return "accept";
     }
-    const covers = (calls: number): void => void script?.allowed.set(name, calls - 1);
+    const covers = (calls: number): void => void script?.allowed.set(tool, calls - 1);
     let answer = await ask(request, { ...call, covers });
     while (answer === "busy" && !signal.aborted) {
       await clock.sleep(BUSY_MS);

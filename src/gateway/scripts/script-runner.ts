@@ -3,7 +3,7 @@ import type { ScriptsConfig } from "../../config/snapshot.ts";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { principalKey } from "../client-port.ts";
 import type { GatewayTools } from "../gateway-tools.ts";
-import { isError, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
+import { isError, isWritable, type JsonObject, jsonOf, type Reply } from "../json-rpc.ts";
 import type { PrincipalLimiter } from "../limits/principal-limits.ts";
 import { isWithin } from "../limits/result-size.ts";
 import type { GatewayRequest, RunningScript, ServingSet, TraceHeaders } from "../middleware/middleware.ts";
@@ -86,8 +86,8 @@ export class ScriptRunner implements Disposable {
       work.begin(source);
       const outcome = await Promise.race([work.over, cut.then((why): Over => ({ kind: "cut", why }))]);
       if (outcome.kind === "ended") {
-        if (outcome.end.outcome === "failed") calls.close();
-        // Calls that the script did not wait for are its calls all the same.
+        // Calls that have begun are its calls all the same, also if it did not wait for them.
+        calls.close();
         const rest = await Promise.race([calls.settled(), cut]);
         if (rest === undefined) return replyOf(outcome.end, work.log(outcome.log), calls.account, clean);
         return failure(`The script was ended: ${rest}.`, work.log(outcome.log), calls.account, clean);
@@ -115,7 +115,11 @@ class ThreadWork {
   #head = "";
   /** Messages to the thread that it has not dealt with. */
   #unread = 0;
+  /** Calls that run, or whose results the thread has not dealt with. */
+  #running = 0;
+  readonly #queue: (() => void)[] = [];
   #busy: Disposable | null = null;
+  #hasBegun = false;
   #isOver = false;
 
   constructor(
@@ -158,6 +162,10 @@ class ThreadWork {
       case "idle":
         this.#unread -= 1;
         this.#watch();
+        // The first message that it deals with is the script itself.
+        if (this.#hasBegun) this.#running -= 1;
+        this.#hasBegun = true;
+        this.#queue.shift()?.();
         break;
       case "log":
         this.#head += message.text;
@@ -175,6 +183,10 @@ class ThreadWork {
   }
 
   async #call(call: number, name: string, argumentsJson: string): Promise<void> {
+    if (this.#running >= BOUNDS.callsAtOnce) {
+      await new Promise<void>((resolve) => void this.#queue.push(resolve));
+    }
+    this.#running += 1;
     const reply = await this.#calls.call(name, argumentsJson);
     if (this.#isOver) return;
     if (isError(reply)) this.#send({ kind: "refused", call, text: reply.error.message });
@@ -212,6 +224,9 @@ function replyOf(
 ): Reply {
   if (end.outcome === "failed") return failure(`The script failed: ${end.text}`, log, account, clean);
   const value: unknown = JSON.parse(end.json);
+  if (!isWritable(value)) {
+    return failure("The script failed: its result is nested too deeply.", log, account, clean);
+  }
   const blocks: unknown = end.blocks === null ? [] : JSON.parse(end.blocks);
   const text = typeof value === "string" ? value : end.json;
   const content = [

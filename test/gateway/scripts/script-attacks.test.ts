@@ -131,6 +131,13 @@ const ENDED: readonly (readonly [title: string, script: string, told: RegExp])[]
     "JSON.parse = JSON.stringify = () => { throw 1 }; Object.prototype.toString = null; throw 2",
     /thrown: 2/,
   ],
+  ["large arguments", "await tools.echo({ a: 'x'.repeat(2e6) })", /too large/],
+  [
+    "large arguments of many calls",
+    "await Promise.all(Array.from({ length: 30 }, () => tools.echo({ a: 'x'.repeat(9e5) })))",
+    /all open calls, are too large|out of memory/,
+  ],
+  ["a long name", "await tools['x'.repeat(5000)]()", /no tool has such a long name/],
   [
     "too many calls at once",
     "await Promise.all(Array.from({ length: 2000 }, () => tools.echo()))",
@@ -168,7 +175,7 @@ test("an endless loop, also within a built-in and among promises, is ended, and 
 
 test("a tool's huge result is refused, and a server's strange one is a value or an exception", async (t) => {
   const replies = [
-    text("x".repeat(17 * 1024 * 1024)),
+    text("x".repeat(9 * 1024 * 1024)),
     { result: { content: "no list" } },
     { result: { content: [null, 1, { type: "text", text: 5 }] } },
     { result: { structuredContent: JSON.parse('{"__proto__": {"x": 1}, "constructor": 5}') } },
@@ -186,6 +193,13 @@ test("a tool's huge result is refused, and a server's strange one is a value or 
     ["object", '{"__proto__":{"x":1},"constructor":5}'],
     "a server's own words",
   ]);
+});
+
+test("a script that has returned makes no further call", async (t) => {
+  const { run, calls } = scriptRig(t, TOOLS, echo);
+  const script = "(async () => { for (;;) await tools.echo() })(); return 1";
+  assert.equal(returnedBy(await run(script)), 1);
+  assert.equal(calls.length, 1);
 });
 
 test("no more than four scripts of one principal run at once", async (t) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import { errorReply, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { callPort, client } from "../middleware/requests.ts";
 import { annotated, READS, returnedBy, scriptRig, text, textOf } from "./script-rig.ts";
@@ -9,7 +9,8 @@ import { annotated, READS, returnedBy, scriptRig, text, textOf } from "./script-
 const NOTES = [annotated("notes", { read: READS, list: READS, draw: READS, odd: READS })];
 
 function argument(call: PoolCall, name: string): unknown {
-  return (call.params?.["arguments"] as JsonObject)[name];
+  const given = call.params?.["arguments"];
+  return isJsonObject(given) ? given[name] : undefined;
 }
 
 function notes(call: PoolCall): Reply {

@@ -19,7 +19,8 @@ const say = (message: FromThread): void => port?.postMessage(message);
 
 const kept = new KeptBlocks();
 let begun = 0;
-let waiting = 0;
+/** The lengths of the arguments of calls without an answer, by call. */
+const waiting = new Map<number, number>();
 let isOver = false;
 let logged = 0;
 let logEnd = "";
@@ -41,13 +42,17 @@ function log(line: string): void {
 
 /** Returns why the call is refused; null: it was sent. */
 function call(id: string, name: string, argumentsJson: string): string | null {
+  if (isOver) return "the script has ended";
   if (begun >= BOUNDS.calls) return `a script makes at most ${BOUNDS.calls} calls`;
-  if (waiting >= BOUNDS.callsWaiting) return `a script has at most ${BOUNDS.callsWaiting} calls open`;
-  if (argumentsJson.length > BOUNDS.argumentsCharacters) return "the arguments are too large";
+  if (waiting.size >= BOUNDS.callsWaiting) return `a script has at most ${BOUNDS.callsWaiting} calls open`;
+  if (name.length > BOUNDS.nameCharacters) return "no tool has such a long name";
+  const all = [...waiting.values()].reduce((sum, one) => sum + one, argumentsJson.length);
+  const isTooLarge = argumentsJson.length > BOUNDS.argumentsCharacters || all > BOUNDS.allArgumentsCharacters;
+  if (isTooLarge) return "the arguments of this call, or of all open calls, are too large";
   const number = Number(id);
   if (!Number.isSafeInteger(number)) return "this is no call";
   begun += 1;
-  waiting += 1;
+  waiting.set(number, argumentsJson.length);
   say({ kind: "call", call: number, name, argumentsJson });
   return null;
 }
@@ -99,7 +104,7 @@ function enter(work: () => void): void {
   try {
     work();
     vm.executePendingJobs();
-    if (!isOver && waiting === 0) {
+    if (!isOver && waiting.size === 0) {
       end({ outcome: "failed", text: "the script waits for a promise that nothing can settle any more" });
     }
   } catch (error) {
@@ -114,7 +119,7 @@ function compiled(source: string): JSValueHandle {
 }
 
 function settled(id: number, outcome: "value" | "error", given: string): void {
-  waiting -= 1;
+  waiting.delete(id);
   enter(() => {
     vm.callFunction(settle, vm.undefined, ...[String(id), outcome, given].map((text) => vm.newString(text)));
   });
@@ -125,7 +130,7 @@ port?.on("message", (message: ToThread) => {
   if (message.kind === "run") enter(() => void vm.callFunction(run, vm.undefined, compiled(message.source)));
   else if (message.kind === "refused") settled(message.call, "error", message.text);
   else {
-    const value = kept.valueOf(JSON.parse(message.json));
+    const value = kept.valueIn(message.json);
     settled(message.call, value.kind, value.kind === "value" ? value.json : value.text);
   }
   say({ kind: "idle" });

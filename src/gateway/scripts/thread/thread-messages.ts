@@ -5,12 +5,19 @@ export const BOUNDS = {
   sourceCharacters: 256 * 1024,
   memoryBytes: 64 * 1024 * 1024,
   stackBytes: 256 * 1024,
+  nameCharacters: 1024,
   argumentsCharacters: 1024 * 1024,
+  /** Of all calls that have no answer. */
+  allArgumentsCharacters: 16 * 1024 * 1024,
   /** Of one tool's result, as JSON. */
-  resultBytes: 16 * 1024 * 1024,
+  resultBytes: 8 * 1024 * 1024,
+  /** Of all images that a script returns. */
+  imageCharacters: 4 * 1024 * 1024,
   returnedCharacters: 1024 * 1024,
   calls: 10_000,
   callsWaiting: 1_000,
+  /** Calls that run, or whose results the thread has not taken yet; others wait. */
+  callsAtOnce: 32,
   /** Of what the script logs, at its beginning and at its end. */
   logCharacters: 8 * 1024,
   errorCharacters: 4 * 1024,

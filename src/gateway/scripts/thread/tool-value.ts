@@ -17,8 +17,18 @@ const MOST_IMAGES = 64;
 export class KeptBlocks {
   readonly #blocks = new Map<string, Table>();
 
-  /** The value of a result of tools/call: its structured content, else its text, else a list of its parts. */
-  valueOf(result: unknown): ToolValue {
+  /** The value of a result of tools/call, given as JSON. */
+  valueIn(json: string): ToolValue {
+    try {
+      return this.#valueOf(JSON.parse(json));
+    } catch {
+      // Nested too deeply.
+      return { kind: "error", text: "the tool's result cannot be read" };
+    }
+  }
+
+  /** Its structured content, else its text, else a list of its parts. */
+  #valueOf(result: unknown): ToolValue {
     if (!isTable(result)) return { kind: "error", text: "the server's result is no object" };
     const content: readonly unknown[] = Array.isArray(result["content"]) ? result["content"] : [];
     if (result["isError"] === true) {
@@ -36,9 +46,13 @@ export class KeptBlocks {
   blocksIn(json: string): string | null {
     if (this.#blocks.size === 0) return null;
     const found = new Map<string, Table>();
+    let characters = 0;
     JSON.parse(json, (key, part: unknown) => {
       const block = key === "handle" && typeof part === "string" ? this.#blocks.get(part) : undefined;
-      if (block !== undefined && found.size < MOST_IMAGES) found.set(String(part), block);
+      if (block === undefined || found.has(String(part))) return part;
+      characters += bytesIn(block).length;
+      const isWithin = found.size < MOST_IMAGES && characters <= BOUNDS.imageCharacters;
+      if (isWithin) found.set(String(part), block);
       return part;
     });
     return found.size === 0 ? null : JSON.stringify([...found.values()]);
@@ -47,14 +61,20 @@ export class KeptBlocks {
   /** A link and a text within a resource are values; what has bytes is kept here. */
   #handleOf(block: unknown): unknown {
     if (!isTable(block)) return null;
-    const { type, data, mimeType, resource } = block;
-    const bytes = isTable(resource) ? resource["blob"] : data;
-    if (typeof bytes !== "string") return block;
+    const { type, mimeType, resource } = block;
+    const bytes = bytesIn(block);
+    if (bytes === "") return block;
     const handle = `${String(type)}-${this.#blocks.size + 1}`;
     this.#blocks.set(handle, block);
     const mime = isTable(resource) ? resource["mimeType"] : mimeType;
     return { type, handle, mimeType: mime ?? null, bytes: Math.floor((bytes.length * 3) / 4) };
   }
+}
+
+/** In base64; "": the block has none. */
+function bytesIn({ data, resource }: Table): string {
+  const bytes = isTable(resource) ? resource["blob"] : data;
+  return typeof bytes === "string" ? bytes : "";
 }
 
 function value(given: unknown): ToolValue {
