@@ -67,6 +67,8 @@ export const auditRecordShape = object({
   backend: optional(nullable(text)),
   outcome: optional(text),
   duration_ms: optional(number),
+  /** The same for a call of `run_script` and for each call that its script made. */
+  script: optional(text),
   /** The result of asking a person; absent: nobody was asked. */
   asked: optional(anything),
   /** Present if `audit.include_arguments` is on, without the keys of `audit.redact`. */

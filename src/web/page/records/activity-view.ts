@@ -50,6 +50,10 @@ interface Entry {
   readonly what: string;
   readonly facts: ComponentChild;
   readonly isAudit: boolean;
+  /** The script that ran (`isRun`), or that made the call. */
+  readonly script?: { readonly id: string; readonly isRun: boolean };
+  /** The calls of a script, newest first. */
+  readonly calls?: readonly Entry[];
 }
 
 /** Cursors of the next older page. null: no older page; absent: no page was read yet. */
@@ -85,7 +89,7 @@ function Stream({ app }: ViewProps): ComponentChild {
   }, [JSON.stringify(filter)]);
   const put = (change: Partial<Filter>): void => setFilter((last) => ({ ...last, ...change }));
   const now = Date.now();
-  const entries = page === null ? null : wholeEntries(page);
+  const entries = page === null ? null : folded(wholeEntries(page));
   return h(
     "div",
     {},
@@ -161,6 +165,20 @@ function wholeEntries({ items, ends }: Page): readonly Entry[] {
   return items.filter(({ at }) => at >= known).toSorted((one, other) => (one.at < other.at ? 1 : -1));
 }
 
+/** A script is one entry with its calls in it. Calls of a script whose own entry is not there stay as they are. */
+function folded(entries: readonly Entry[]): readonly Entry[] {
+  const ofScripts = Map.groupBy(entries, ({ script }) => script?.id);
+  const isFolded = ({ script }: Entry): boolean =>
+    script?.isRun === false && ofScripts.get(script.id)?.some((one) => one.script?.isRun === true) === true;
+  return entries
+    .filter((entry) => !isFolded(entry))
+    .map((entry) =>
+      entry.script?.isRun === true
+        ? { ...entry, calls: (ofScripts.get(entry.script.id) ?? []).filter((one) => one !== entry) }
+        : entry,
+    );
+}
+
 /** Returns the entry for a line of the log: in words if the line reports a transition, otherwise as it was logged. */
 function lineEntry({ at, level, message, fields = {} }: LogLine): Entry {
   const transition = transitionOf({ message, fields });
@@ -192,16 +210,35 @@ function auditEntry(record: AuditEntry): Entry {
     what: target ?? method ?? event ?? kind,
     facts: [shown(facts), given === undefined ? null : [" ", code(JSON.stringify(given).slice(0, 1000))]],
     isAudit: true,
+    ...(record.script === undefined
+      ? {}
+      : { script: { id: record.script, isRun: target === "tool:run_script" } }),
   };
 }
 
-function entryRow({ at, tone, word, what, facts }: Entry, index: number, now: number): ComponentChild {
+function entryRow(
+  { at, tone, word, what, facts, calls = [] }: Entry,
+  index: number,
+  now: number,
+): ComponentChild {
   return h(
     "li",
     { key: `${at} ${index}`, class: tone },
     h("time", { class: "dim", dateTime: at }, clockText(Date.parse(at), now)),
     mark(tone, word),
     h("p", {}, h("strong", {}, shown(what)), " ", h("span", { class: "facts" }, facts)),
+    calls.length === 0
+      ? null
+      : h(
+          "details",
+          {},
+          h("summary", {}, counted(calls.length, "call")),
+          h(
+            "ol",
+            { class: "stream" },
+            calls.map((call, nth) => entryRow(call, nth, now)),
+          ),
+        ),
   );
 }
 
