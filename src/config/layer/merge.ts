@@ -11,7 +11,16 @@ import { define, emptyTable } from "../values/table.ts";
  * text, because a mixture could have a meaning that neither text has.
  */
 const BY_KEY: ReadonlySet<string> = new Set([
-  ...["global", "sync", "notify", "conflict_resolution", "limits", "optimizer", "scripts", "backend_defaults"],
+  ...[
+    "global",
+    "sync",
+    "notify",
+    "conflict_resolution",
+    "limits",
+    "optimizer",
+    "scripts",
+    "backend_defaults",
+  ],
   ...["backends", "groups"],
 ]);
 /** Lists of named entries. Each entry is taken whole, from the file or from the layer. */

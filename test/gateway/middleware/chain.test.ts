@@ -44,7 +44,7 @@ function policiesBy(effect: () => Effect): Policies {
     effectUnlisted: effect,
     isAllowed: () => effect() !== "deny",
     isNamedAllowed: () => false,
-  isVisible: () => effect() !== "deny",
+    isVisible: () => effect() !== "deny",
     rightsKey: () => "",
     hidesFromOwner: false,
   };
