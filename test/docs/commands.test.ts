@@ -213,6 +213,13 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     says: /"text": "3"/,
     needs: "jq",
   },
+  "mountaineer run report.ts": running(/^3\n$/),
+  "mountaineer run - < report.ts": running(/^3\n$/),
+  "mountaineer run report.ts --json | jq .structuredContent.result": {
+    on: "running",
+    says: /^"3"\n$/,
+    needs: "jq",
+  },
   "mountaineer secret set nas": running(/the value is empty/, 2),
   "mountaineer secret set fleet": running(/the value is empty/, 2),
   "mountaineer secret set token --in file < token.txt": running(/token is kept: secrets\.json/),
@@ -451,7 +458,7 @@ function shell(line: string, folder: string, environment: NodeJS.ProcessEnv): Pr
 /** The words of a line that needs neither a shell nor the folder that it is typed in; null: it needs one of them. */
 function plainWords(line: string): readonly string[] | null {
   const bare = line.replaceAll(/'[^']*'/g, "quoted");
-  if (!/^mountaineer( [\w.:=-]+)*$/.test(bare) || /\.(md|toml)\b/.test(bare)) return null;
+  if (!/^mountaineer( [\w.:=-]+)*$/.test(bare) || /\.(md|toml|ts)\b/.test(bare)) return null;
   const [, ...words] = splitWords(line);
   return needsProcess(words) ? null : words;
 }
@@ -482,6 +489,7 @@ async function localConfig(folder: string): Promise<string> {
     lines.push("[[shares]]", `name = "${share}"`);
     lines.push(`thunderbolt_path = "${routes[0]}"`, `fallback_path = "${routes[1]}"`);
   }
+  lines.push("[scripts]", "enabled = true");
   lines.push("[server]", `port = ${await freePort()}`);
   lines.push("[backends.files]", `command = "${process.execPath}"`, `args = ["${TOOLS_SERVER}"]`);
   return `${lines.join("\n")}\n`;
@@ -526,6 +534,7 @@ test("each of them does what it says, in a home with a daemon, in one without, o
   // Of somebody who uses the usual home, for the page that removes it.
   await mkdir(join(folder, ".mountaineer"));
   await writeFile(join(folder, "query.json"), '{"words": "everything"}');
+  await writeFile(join(folder, "report.ts"), `return await tools["get-sum"]({ a: 1, b: 2 } as const);\n`);
   await writeFile(join(folder, "token.txt"), "a word\n");
   await writeFile(join(folder, "draft.toml"), "[global]\nauto_failbak = true\n");
   const HOME = { HOME: folder };
