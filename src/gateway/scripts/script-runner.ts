@@ -9,15 +9,17 @@ import { isWithin } from "../limits/result-size.ts";
 import type { GatewayRequest, RunningScript, ServingSet, TraceHeaders } from "../middleware/middleware.ts";
 import { ScriptCalls } from "./script-calls.ts";
 import { ScriptDeadline } from "./script-deadline.ts";
+import { MOST_WAITING, ScriptSlots } from "./script-slots.ts";
 import { failedTool } from "./script-tool.ts";
 import { type ScriptThread, ScriptThreads } from "./thread/script-threads.ts";
-import { BOUNDS, type FromThread, type LogEnd, type ScriptEnd } from "./thread/thread-messages.ts";
+import { SharedLog } from "./thread/shared-log.ts";
+import { BOUNDS, type FromThread, type ScriptEnd } from "./thread/thread-messages.ts";
 
-/** Scripts that run at once, of one principal and of all. */
-const MOST_OF_ONE = 4;
-const MOST_RUNNING = 16;
 /** How long a script may compute between two of its calls, ms. */
 const COMPUTES_MS = 10_000;
+/** How long its thread may compute when it has returned, ms. */
+const ENDS_MS = 50;
+const CANCELLED = "the call of run_script was cancelled";
 
 export interface RunnerOptions extends GatewayTools {
   /** The set that serves now. */
@@ -31,7 +33,7 @@ export interface RunnerOptions extends GatewayTools {
 export class ScriptRunner implements Disposable {
   readonly #options: RunnerOptions;
   readonly #threads: ScriptThreads;
-  readonly #running = new Map<string, number>();
+  readonly #slots = new ScriptSlots();
 
   constructor(options: RunnerOptions) {
     this.#options = options;
@@ -40,23 +42,20 @@ export class ScriptRunner implements Disposable {
 
   /** Never rejects. A script is never run a second time. */
   async run(request: GatewayRequest, script: RunningScript, source: string): Promise<Reply> {
-    const key = principalKey(request.port.client.principal);
-    const [own, all] = [this.#running.get(key) ?? 0, this.#all];
-    if (own >= MOST_OF_ONE || all >= MOST_RUNNING) {
-      return failedTool(`${Math.min(own, all)} scripts run already: run this one when one of them has ended`);
-    }
-    this.#running.set(key, own + 1);
-    const slot = this.#options.limiter.uncounted(request.port.client.principal);
+    const { principal } = request.port.client;
+    const key = principalKey(principal);
+    if (!this.#slots.hasRoom(key))
+      return failedTool(`${MOST_WAITING} scripts wait already: run this one later`);
+    const counted = this.#options.limiter.uncounted(principal);
     try {
+      using slot = await this.#slots.take(key, request.signal);
+      if (slot === null) return failure(`The script was ended: ${CANCELLED}.`, "", null, String);
       return await this.#runIn(await this.#threads.take(), request, script, source);
     } catch (error) {
       this.#options.logger.error("a script could not be run", { error: errorText(error) });
       return failedTool("the script could not be run: its thread did not start");
     } finally {
-      slot.count();
-      const left = (this.#running.get(key) ?? 1) - 1;
-      if (left === 0) this.#running.delete(key);
-      else this.#running.set(key, left);
+      counted.count();
     }
   }
 
@@ -64,12 +63,7 @@ export class ScriptRunner implements Disposable {
     this.#threads[Symbol.dispose]();
   }
 
-  get #all(): number {
-    return [...this.#running.values()].reduce((sum, one) => sum + one, 0);
-  }
-
-  async #runIn(given: ScriptThread, request: GatewayRequest, script: RunningScript, source: string) {
-    using thread = given;
+  async #runIn(thread: ScriptThread, request: GatewayRequest, script: RunningScript, source: string) {
     const { clock, limiter, logger, served, config, clean } = this.#options;
     const { timeoutMs } = config();
     const { promise: cut, resolve: stop } = Promise.withResolvers<string>();
@@ -79,31 +73,33 @@ export class ScriptRunner implements Disposable {
     const trace = traceOf(request.params);
     const calls = new ScriptCalls({ request, script, served, limiter, deadline, trace, logger });
     const work = new ThreadWork(thread, calls, clock, stop);
-    const cancelled = (): void => stop("the call of run_script was cancelled");
+    const cancelled = (): void => stop(CANCELLED);
     request.signal.addEventListener("abort", cancelled, { once: true });
     if (request.signal.aborted) cancelled();
+    let isKept = false;
     try {
       work.begin(source);
-      const outcome = await Promise.race([work.over, cut.then((why): Over => ({ kind: "cut", why }))]);
-      if (outcome.kind === "ended") {
-        // Calls that have begun are its calls all the same, also if it did not wait for them.
-        calls.close();
-        const rest = await Promise.race([calls.settled(), cut]);
-        if (rest === undefined) return replyOf(outcome.end, work.log(outcome.log), calls.account, clean);
-        return failure(`The script was ended: ${rest}.`, work.log(outcome.log), calls.account, clean);
-      }
-      return failure(`The script was ended: ${outcome.why}.`, work.log(null), calls.account, clean);
+      const over = await Promise.race([work.over, cut.then((why): Over => ({ kind: "cut", why }))]);
+      if (over.kind === "cut")
+        return failure(`The script was ended: ${over.why}.`, work.log, calls.account, clean);
+      isKept = work.isIdle && !over.end.isLarge;
+      // Calls that have begun are its calls all the same, also if it did not wait for them.
+      calls.close();
+      const late = await Promise.race([calls.settled(), cut]);
+      if (late === undefined) return replyOf(over.end, work.log, calls.account, clean);
+      return failure(`The script was ended: ${late}.`, work.log, calls.account, clean);
     } finally {
       request.signal.removeEventListener("abort", cancelled);
       work.stop();
+      if (isKept) this.#threads.keep(thread);
+      else thread[Symbol.dispose]();
       calls.abort(request.signal.reason ?? new MountaineerError("aborted", "the script has ended"));
     }
   }
 }
 
-type Over =
-  | { readonly kind: "ended"; readonly end: ScriptEnd; readonly log: LogEnd }
-  | { readonly kind: "cut"; readonly why: string };
+type Ended = Extract<FromThread, { readonly kind: "ended" }>;
+type Over = { readonly kind: "ended"; readonly end: Ended } | { readonly kind: "cut"; readonly why: string };
 
 /** What passes between a script's thread and its calls. */
 class ThreadWork {
@@ -112,7 +108,7 @@ class ThreadWork {
   readonly #calls: ScriptCalls;
   readonly #clock: RunnerOptions["clock"];
   readonly #stop: (why: string) => void;
-  #head = "";
+  readonly #log = new SharedLog();
   /** Messages to the thread that it has not dealt with. */
   #unread = 0;
   /** Calls that run, or whose results the thread has not dealt with. */
@@ -121,6 +117,7 @@ class ThreadWork {
   #busy: Disposable | null = null;
   #hasBegun = false;
   #isOver = false;
+  #end: Ended | null = null;
 
   constructor(
     thread: ScriptThread,
@@ -141,7 +138,7 @@ class ThreadWork {
   }
 
   begin(source: string): void {
-    this.#send({ kind: "run", source });
+    this.#send({ kind: "run", source, log: this.#log.buffer });
   }
 
   stop(): void {
@@ -149,11 +146,14 @@ class ThreadWork {
     this.#busy?.[Symbol.dispose]();
   }
 
-  /** The whole log, or its beginning and its end. */
-  log(end: LogEnd | null): string {
-    if (end === null) return this.#head;
-    const gap = end.left === 0 ? "" : `\n… ${end.left} characters are left out here …\n`;
-    return this.#head + gap + end.text;
+  /** Of a script that was ended, too. */
+  get log(): string {
+    return this.#log.text;
+  }
+
+  /** The thread computes nothing. */
+  get isIdle(): boolean {
+    return this.#unread === 0;
   }
 
   #take(message: FromThread, over: (how: Over) => void): void {
@@ -166,16 +166,17 @@ class ThreadWork {
         if (this.#hasBegun) this.#running -= 1;
         this.#hasBegun = true;
         this.#queue.shift()?.();
-        break;
-      case "log":
-        this.#head += message.text;
+        if (this.#end !== null && this.isIdle) over({ kind: "ended", end: this.#end });
         break;
       case "call":
         void this.#call(message.call, message.name, message.argumentsJson);
         break;
       case "ended": {
-        const { log, kind: _, ...end } = message;
-        over({ kind: "ended", end, log });
+        const end = message;
+        this.#end = end;
+        // What the script began and did not wait for may go on for ever.
+        this.#busy?.[Symbol.dispose]();
+        this.#busy = this.#clock.setTimer(ENDS_MS, () => over({ kind: "ended", end }));
         break;
       }
       default:
@@ -188,7 +189,7 @@ class ThreadWork {
     }
     this.#running += 1;
     const reply = await this.#calls.call(name, argumentsJson);
-    if (this.#isOver) return;
+    if (this.#isOver || this.#end !== null) return;
     if (isError(reply)) this.#send({ kind: "refused", call, text: reply.error.message });
     else if (!isWithin(reply.result, BOUNDS.resultBytes)) {
       this.#send({ kind: "refused", call, text: "the tool's result is too large for a script" });
@@ -203,9 +204,10 @@ class ThreadWork {
 
   /** A thread that computes for too long is ended. */
   #watch(): void {
+    if (this.#end !== null) return;
     this.#busy?.[Symbol.dispose]();
     this.#busy = null;
-    if (this.#unread === 0) return;
+    if (this.isIdle) return;
     const late = `it computed for ${COMPUTES_MS / 1_000} s without waiting for a call`;
     this.#busy = this.#clock.setTimer(COMPUTES_MS, () => this.#stop(late));
   }

@@ -201,13 +201,64 @@ test("a script that has returned makes no further call", async (t) => {
   assert.equal(calls.length, 1);
 });
 
-test("no more than four scripts of one principal run at once", async (t) => {
+test("a script finds nothing of the one before, whose thread it may have", async (t) => {
+  const image = { type: "image", data: "aGVsbG8=", mimeType: "image/png" };
+  const { run } = scriptRig(t, TOOLS, async () => ({ result: { content: [image] } }));
+  const leave =
+    "globalThis.left = 1; Array.prototype.map = () => 'mine'; tools.echo.constructor.prototype.call = 2;";
+  assert.equal(returnedBy(await run(`${leave} console.log('a secret'); await tools.echo(); return 1`)), 1);
+  assert.equal(
+    returnedBy(await run(`${leave} throw 1`).then(() => run("return typeof left + [1].map((x) => x)"))),
+    "undefined1",
+  );
+  const forged = await run("return { handle: 'image-1' }");
+  assert.doesNotMatch(textOf(forged), /aGVsbG8|a secret/);
+});
+
+test("what goes on after the end neither delays the answer nor the next script", async (t) => {
+  const { run } = scriptRig(t, TOOLS, echo);
+  const endless = "(async () => { await null; await null; await null; for (;;); })(); return 1";
+  const jobs = "const again = () => Promise.resolve().then(again); again(); return 2";
+  for (const [script, value] of [
+    [endless, 1],
+    [jobs, 2],
+    ["return 3", 3],
+  ] as const) {
+    const begun = performance.now();
+    assert.equal(returnedBy(await run(script)), value);
+    assert.ok(performance.now() - begun < 5_000);
+  }
+});
+
+test("of a script that is ended in the middle of a loop, the log is there: its beginning and its end", async (t) => {
+  const { run } = scriptRig(t, TOOLS, echo, { timeoutMs: 700 });
+  const reply = textOf(
+    await run("for (let at = 0; ; at += 1) { console.log('line ' + at); if (at === 9999) for (;;); }"),
+  );
+  assert.match(
+    reply,
+    /it ran for 0\.7 s[\s\S]*Log:\nline 0\n[\s\S]*characters are left out here[\s\S]*line 9999\n$/,
+  );
+  assert.ok(reply.length < 18_000);
+});
+
+test("a fifth script of one principal waits for its turn, and may be cancelled there", async (t) => {
+  let [open, most] = [0, 0];
   const { run } = scriptRig(t, TOOLS, async () => {
-    await pause(200);
+    open += 1;
+    most = Math.max(most, open);
+    await pause(100);
+    open -= 1;
     return text("");
   });
-  const replies = await Promise.all(Array.from({ length: 5 }, () => run("return await tools.echo()")));
-  const refused = replies.filter((reply) => /4 scripts run already/.test(textOf(reply)));
-  assert.equal(refused.length, 1);
-  assert.equal(returnedBy(await run("return 1")), 1);
+  const cancel = new AbortController();
+  const script = "await tools.echo(); return 1";
+  const replies = Array.from({ length: 8 }, () => run(script));
+  const cancelled = run(script, { signal: cancel.signal });
+  cancel.abort();
+  assert.match(textOf(await cancelled), /the call of run_script was cancelled[\s\S]*No call was made/);
+  assert.deepEqual((await Promise.all(replies)).map(returnedBy), Array(8).fill(1));
+  assert.equal(most, 4);
+  const many = await Promise.all(Array.from({ length: 40 }, () => run("return 1")));
+  assert.equal(many.filter((reply) => /scripts wait already/.test(textOf(reply))).length, 4);
 });

@@ -1,12 +1,14 @@
-// The threads of scripts: a fresh one for each script, and one that is started ahead, so that a script begins at once.
+// The threads of scripts. A thread whose script ended by itself is kept for the next one, as a start costs more than most
+// scripts; each script has an engine of its own in it. A thread that is ended in the middle, or whose script was large, is not.
 import { readFile } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import { programBeside } from "../../../runtime/process/program-beside.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.ts";
 
-/** The thread that is started ahead is ended when no script has run for this long. */
-const SPARE_MS = 60_000;
+/** Threads that wait for a script, and how long. */
+const MOST_KEPT = 2;
+const KEPT_MS = 60_000;
 /** The host's side of a thread: results as they are parsed, and images that the script has handles of. */
 const LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8, stackSizeMb: 4 };
 
@@ -18,14 +20,16 @@ export interface ThreadListener {
 
 /** Ended by disposal, at whatever it computes. */
 export interface ScriptThread extends Disposable {
+  readonly isOver: boolean;
   send(message: ToThread): void;
+  /** In place of the listener before. */
   listen(listener: ThreadListener): void;
 }
 
 export class ScriptThreads implements Disposable {
   readonly #clock: Clock;
+  readonly #kept: ScriptThread[] = [];
   #wasm: Promise<WebAssembly.Module> | null = null;
-  #spare: Promise<ScriptThread> | null = null;
   #idle: Timer | null = null;
   #isDisposed = false;
 
@@ -35,40 +39,32 @@ export class ScriptThreads implements Disposable {
 
   /** Rejects if a thread cannot be started. */
   async take(): Promise<ScriptThread> {
-    const spare = this.#spare;
-    this.#spare = null;
-    const thread = await (spare ?? this.#start());
-    this.#keepSpare();
-    return thread;
+    for (let kept = this.#kept.pop(); kept !== undefined; kept = this.#kept.pop()) {
+      if (!kept.isOver) return kept;
+    }
+    this.#wasm ??= engine();
+    return startThread(await this.#wasm);
+  }
+
+  /** For the next script. */
+  keep(thread: ScriptThread): void {
+    if (this.#isDisposed || this.#kept.length >= MOST_KEPT) {
+      thread[Symbol.dispose]();
+      return;
+    }
+    this.#kept.push(thread);
+    this.#idle?.[Symbol.dispose]();
+    this.#idle = this.#clock.setTimer(KEPT_MS, () => this.#endKept());
   }
 
   [Symbol.dispose](): void {
     this.#isDisposed = true;
-    this.#dropSpare();
-  }
-
-  #keepSpare(): void {
-    if (this.#isDisposed) return;
     this.#idle?.[Symbol.dispose]();
-    this.#idle = this.#clock.setTimer(SPARE_MS, () => this.#dropSpare());
-    this.#spare ??= this.#start();
-    this.#spare.catch(() => {
-      this.#spare = null;
-    });
+    this.#endKept();
   }
 
-  #dropSpare(): void {
-    this.#idle?.[Symbol.dispose]();
-    void this.#spare?.then(
-      (thread) => thread[Symbol.dispose](),
-      () => {},
-    );
-    this.#spare = null;
-  }
-
-  async #start(): Promise<ScriptThread> {
-    this.#wasm ??= engine();
-    return startThread(await this.#wasm);
+  #endKept(): void {
+    for (const thread of this.#kept.splice(0)) thread[Symbol.dispose]();
   }
 }
 
@@ -114,6 +110,9 @@ async function startThread(wasm: WebAssembly.Module): Promise<ScriptThread> {
   worker.on("exit", (code) => crashed(new Error(`the script's thread ended with code ${code}`)));
   await ready.promise;
   return {
+    get isOver() {
+      return isOver;
+    },
     send: (message) => worker.postMessage(message),
     listen(given) {
       listener = given;

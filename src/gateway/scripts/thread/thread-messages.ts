@@ -1,9 +1,11 @@
-// The messages between the daemon's thread and the thread of one script: plain texts and numbers, no objects of either side.
+// The messages between the daemon's thread and a script's thread: plain texts and numbers, no objects of either side.
 
 /** Bounds of one script, in the sandbox and at its border. */
 export const BOUNDS = {
   sourceCharacters: 256 * 1024,
   memoryBytes: 64 * 1024 * 1024,
+  /** A thread whose script used more is ended after it. */
+  keptBytes: 16 * 1024 * 1024,
   stackBytes: 256 * 1024,
   nameCharacters: 1024,
   argumentsCharacters: 1024 * 1024,
@@ -29,7 +31,8 @@ export interface ThreadData {
 }
 
 export type ToThread =
-  | { readonly kind: "run"; readonly source: string }
+  /** `log`: of a `SharedLog`, which is the script's alone. */
+  | { readonly kind: "run"; readonly source: string; readonly log: SharedArrayBuffer }
   /** `json`: the tool's result, as its server gave it. */
   | { readonly kind: "result"; readonly call: number; readonly json: string }
   | { readonly kind: "refused"; readonly call: number; readonly text: string };
@@ -39,18 +42,10 @@ export type FromThread =
   /** Sent after each message that the thread has dealt with: it computes nothing until the next one. */
   | { readonly kind: "idle" }
   | { readonly kind: "call"; readonly call: number; readonly name: string; readonly argumentsJson: string }
-  /** The beginning of the log, as it comes; the rest follows at the end. */
-  | { readonly kind: "log"; readonly text: string }
-  | ({ readonly kind: "ended"; readonly log: LogEnd } & ScriptEnd);
+  /** `isLarge`: the script used so much memory that its thread is not kept. */
+  | ({ readonly kind: "ended"; readonly isLarge: boolean } & ScriptEnd);
 
 export type ScriptEnd =
   /** `json`: the returned value. `blocks`: the images in it, as JSON of a list of content blocks; null: none. */
   | { readonly outcome: "returned"; readonly json: string; readonly blocks: string | null }
   | { readonly outcome: "failed"; readonly text: string };
-
-/** The end of a log that is longer than its beginning. */
-export interface LogEnd {
-  readonly text: string;
-  /** Characters between beginning and end. */
-  readonly left: number;
-}
