@@ -82,6 +82,12 @@ export function openSealedFile(options: SealedFileOptions) {
   const isKeyElsewhere = async (text: string | null): Promise<boolean> =>
     text === null ? isThere(keyPath) : jsonObject(text.split("\n", 1)[0] ?? "")?.["key_in"] === "keyring";
 
+  /** Without the keyring, a file that is removed later must not pass for one that never was. */
+  const markKeyring = async (place: KeyPlace, { signal }: KeyringLimits): Promise<void> => {
+    if (place === "keyring" && !(await isThere(keyPath)))
+      await keepPrivateFile(keyPath, IN_KEYRING, { mode: 0o600, signal });
+  };
+
   const makeKey = async (limits: KeyringLimits): Promise<Held> => {
     const key = process.getBuiltinModule("node:crypto").randomBytes(32).toString("hex");
     const fresh: Held = { key: { key, serial: 0, note: "" }, place: await keys.placeForNew(limits) };
@@ -127,6 +133,8 @@ export function openSealedFile(options: SealedFileOptions) {
       if (typeof opened === "string") return { state: "unsound", reason: opened, note, claimed };
       if (opened.serial < serial) return { state: "unsound", reason: "it is an older copy", note, claimed };
       held = { ...held, key: { key, serial: opened.serial, note: opened.note } };
+      // Homes of before have no mark. Where it cannot be made, reading goes on without it.
+      await markKeyring(found.place, limits).catch(() => {});
       return { state: "sound", value: opened.value, note: opened.note };
     },
     /**
@@ -149,9 +157,7 @@ export function openSealedFile(options: SealedFileOptions) {
         };
         await keepPrivateFile(path, sealed(value, name, next, place), { mode: 0o600, signal: limits.signal });
         held = { key: next, place };
-        // Without the keyring, a file that is removed later must not pass for one that never was.
-        if (place === "keyring" && !(await isThere(keyPath)))
-          await keepPrivateFile(keyPath, IN_KEYRING, { mode: 0o600, signal: limits.signal });
+        await markKeyring(place, limits);
         // The file is valid before its serial number is in the keyring. If the keyring fails here, an older copy of
         // the file is still accepted until the next write.
         if (next.serial !== key.serial) await keys.keep(next, place, limits).catch(() => {});

@@ -157,6 +157,16 @@ test("E2 with the key in the keyring, neither a key file nor a locked keyring ma
   await assert.rejects(opened().read(LIMITS), aborted);
 });
 
+test("E2 a home from before the mark gets it when it is read, so that a sealed file deleted later is missed", async (t) => {
+  const { home, opened } = await scene(t, memoryKeyring());
+  await opened().write({ n: 1 }, LIMITS);
+  await rm(join(home, "approvals.key"));
+  assert.equal((await opened().read(LIMITS)).state, "sound");
+  await rm(join(home, "approvals.sealed"));
+  const options = { home, name: "approvals", clock: systemClock, environment: {} };
+  assert.equal((await openSealedFile({ ...options, keyring: null }).read(LIMITS)).state, "unverifiable");
+});
+
 test("E2 where the keyring with the key cannot be asked, nothing is verified, and nothing takes the place of the key", async (t) => {
   const keyring = memoryKeyring();
   const { home, opened } = await scene(t, keyring);
