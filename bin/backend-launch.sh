@@ -54,7 +54,17 @@ within() {
   done
 }
 
-real() { (cd -P "$1" 2>/dev/null && pwd -P) || printf '%s\n' "$1"; }
+# Prints the path $1 without symbolic links.
+real() {
+  path=$1
+  while [ -L "$path" ] && [ -f "$path" ]; do
+    link=$(readlink -- "$path")
+    case $link in /*) path=$link ;; *) path=${path%/*}/$link ;; esac
+  done
+  if cd -P "$path" 2>/dev/null; then pwd -P; return; fi
+  if cd -P "${path%/*}/" 2>/dev/null; then path=$(pwd -P)/${path##*/}; fi
+  printf '%s\n' "$path"
+}
 
 if [ "$1" = --no-client ]; then mkdir -p "$2" 2>/dev/null; fi
 if [ "$1" = --client ] || [ "$1" = --no-client ]; then
@@ -78,6 +88,9 @@ if [ "$1" = --client ] || [ "$1" = --no-client ]; then
   done
   shift
 
+  program=$1
+  case $program in [!/]*/*) cannot program-missing 127 ;; esac
+  shift
   for word do
     shift
     text=
@@ -92,31 +105,36 @@ if [ "$1" = --client ] || [ "$1" = --no-client ]; then
     done
     set -- "$@" "$text$word"
   done
+  set -- "$program" "$@"
 
-  # Entries of PATH such as `node_modules/.bin` would lead into the client's folder.
+  # Entries of PATH such as `node_modules/.bin` would lead into the client's folder, and so would a `path:` there in the
+  # file that asdf and mise read. Of a program that is given by its path, what lies beside it comes first.
   path=
   IFS=:
   set -f
-  for entry in $PATH; do
-    case $entry in /*) within "$(real "$entry")" "$folder" || path=${path:+$path:}$entry ;; esac
+  for entry in ${program%/*} $PATH; do
+    case $entry in
+      *asdf/shims | *mise/shims) ;;
+      /*) within "$(real "$entry")" "$folder" || path=${path:+$path:}$entry ;;
+    esac
   done
   set +f
   unset IFS
   PATH=${path:-/usr/bin:/bin}
-  case $1 in
-    /*) ;;
-    */*)
-      program=$home/$1
-      shift
-      set -- "$program" "$@"
-      ;;
-  esac
   case ${1##*/} in
     npx)
       export MOUNTAINEER_CLIENT_FOLDER="$folder" npm_config_script_shell="$0"
       folder=$home
       ;;
-    uvx) export UV_NO_CONFIG=1 PYTHONSAFEPATH=1 ;;
+    uvx)
+      export PYTHONSAFEPATH=1
+      # With a file named, uv reads no other: the person's own, with their package index, but none of the folder.
+      UV_CONFIG_FILE=${UV_CONFIG_FILE:-${XDG_CONFIG_HOME:-$home/.config}/uv/uv.toml}
+      if [ -f "$UV_CONFIG_FILE" ]; then export UV_CONFIG_FILE; else
+        unset UV_CONFIG_FILE
+        export UV_NO_CONFIG=1
+      fi
+      ;;
     python*)
       # Earlier versions look for modules in the folder where they start.
       cd /

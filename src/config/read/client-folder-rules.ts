@@ -1,35 +1,59 @@
-// The rules of `cwd = "client"`: which programs may start in a client's folder. Whoever opens a folder must not choose what
-// runs, so a program that looks for code in the folder where it starts is a mistake.
+// The rules of `cwd = "client"`. Whoever opens a folder must not choose what runs. So programs that run others are started
+// only in shapes that name their server whatever the folder holds, and with options that are known to look for no code.
 import { basename } from "node:path";
 import { CLIENT_FOLDER } from "../schema/value-types.ts";
 import type { Finding, KeyPath } from "../values/mistakes.ts";
-import { has, listIn, surplus, type Table, wrong } from "./tables.ts";
+import { asTable, has, listIn, surplus, type Table, wrong } from "./tables.ts";
 
 const CLIENT_CWD = "${client:cwd}";
 
-/** They take programs, tasks or modules from the folder where they start. The launcher keeps `npx` and `uvx` from it. */
-const LOOKS_AROUND: ReadonlySet<string> = new Set([
-  ...["npm", "pnpm", "pnpx", "yarn", "bun", "bunx", "deno", "corepack", "tsx", "ts-node"],
-  ...["uv", "pipx", "pipenv", "poetry", "pdm", "hatch", "rye", "pixi"],
-  ...[
-    "bundle",
-    "rake",
-    "composer",
-    "cargo",
-    "go",
-    "make",
-    "just",
-    "gradle",
-    "mvn",
-    "dotnet",
-    "mix",
-    "nix",
-    "mise",
-  ],
-]);
-const INTERPRETER = /^(?:node|python[\d.]*|ruby|perl|php|java|sh|bash|dash|zsh)$/;
-/** The program is in the arguments: a module of Python, which the launcher looks for elsewhere, or code. */
-const INLINE = /^-(?:m|c|e|p)$/;
+/** What may stand before the server: an option alone, or with a space and its value. */
+interface Shape {
+  readonly program: RegExp;
+  readonly option: RegExp;
+  readonly server: RegExp;
+}
+
+const NODE_OPTION =
+  /^--(?:(?:no|trace|use)-[\w-]+|enable-source-maps|experimental-strip-types|max-[\w-]+=\d+|(?:import|require|env-file)=\/.*)$/;
+/** A name, as in `x[a]==1.2`, or an address. uv takes what looks like a path for a folder. */
+const UV_PACKAGE = String.raw`(?:[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:(?:@|[=<>~!]=?)[\w.*]+)?|(?:git\+)?https://.+)`;
+
+/** The launcher keeps npx itself out of the folder, and Python's search for modules. */
+const SHAPES: readonly Shape[] = [
+  {
+    program: /^npx$/,
+    option: /^(?:-y|--yes|-q|--quiet|--offline|--prefer-(?:off|on)line|(?:-p|--package)[ =][^-].*|--)$/,
+    server: /^[^-]/,
+  },
+  {
+    program: /^uvx$/,
+    option: new RegExp(
+      `^(?:-q|--quiet|--offline|--isolated|--(?:from|with)[ =]${UV_PACKAGE}|(?:-p|--python)[ =][\\d.]+)$`,
+    ),
+    server: new RegExp(`^${UV_PACKAGE}$`),
+  },
+  { program: /^node$/, option: NODE_OPTION, server: /^\// },
+  {
+    program: /^python[\d.]*$/,
+    option: /^-(?:[bBdEIOPqsSuv]+|Xutf8|Xdev)$/,
+    server: /^(?:-m$|\/)/,
+  },
+];
+
+/** They run what their arguments name, or programs, tasks and modules that they find in the folder where they start. */
+const RUNS_OTHERS = new RegExp(
+  `^(?:${[
+    "(?:ba|da|z|k|mk|a|fi|c|tc)?sh|pwsh|busybox|env|nice|nohup|timeout|setsid|stdbuf|xargs|sudo|doas",
+    "nodejs|npm|pnpm|pnpx|yarn|bun|bunx|deno|corepack|tsx|ts-node|pypy[\\d.]*|uv|pip[\\d.]*|pipx|pipenv|poetry|pdm|hatch|rye|pixi",
+    "ruby|bundle|rake|perl|php|composer|java|mvn|gradle|cargo|go|make|just|dotnet|mix|nix|mise|asdf",
+  ].join("|")})$`,
+);
+
+/** Variables with paths of code: each path is absolute. */
+const CODE_PATHS =
+  /^(?:NODE_PATH|PYTHON(?:PATH|HOME|STARTUP|PYCACHEPREFIX)|LD_\w+|DYLD_\w+|BASH_ENV|ENV|(?:PERL5|RUBY)(?:LIB|OPT)|JAVA_TOOL_OPTIONS|UV_(?:CONFIG_FILE|ENV_FILE|PYTHON))$/;
+const NODE_OPTIONS = /^(?:npm_config_)?node_options$/i;
 
 /** `common`: the table of `[backend_defaults]`. `at`: the path of the backend's or route's table. */
 export function clientFolderFindings(
@@ -56,26 +80,60 @@ export function clientFolderFindings(
     findings.push(surplus([...at, "sandbox"], '`sandbox` beside `cwd = "client"`', hint));
   if (has(backend, "folders")) findings.push(surplus(cwd, '`cwd = "client"` beside `folders`', hint));
   const { command } = server;
-  if (typeof command === "string") findings.push(...programFindings(basename(command), args, at));
-  return findings;
+  if (typeof command === "string") findings.push(...programFindings(command, args, at));
+  return [...findings, ...variableFindings(server, at, common)];
 }
 
-function programFindings(program: string, args: readonly string[], at: KeyPath): Finding[] {
-  if (LOOKS_AROUND.has(program)) {
-    const hint =
-      "it would run what a client's folder holds; give the server's own program, or use `npx` or `uvx`";
-    const found = "a program that looks for code in its folder";
-    return [wrong([...at, "command"], found, 'another program with `cwd = "client"`', hint)];
+function programFindings(command: string, args: readonly string[], at: KeyPath): Finding[] {
+  const program = basename(command);
+  if (command.includes(CLIENT_CWD) || (command.includes("/") && !command.startsWith("/"))) {
+    const hint = "whoever opens the folder must not choose what runs";
+    return [
+      wrong([...at, "command"], "a program in the client's folder", "a name, or an absolute path", hint),
+    ];
   }
-  if (!INTERPRETER.test(program)) return [];
-  const index = args.findIndex((text) => INLINE.test(text) || !text.startsWith("-"));
-  const options = index === -1 ? args : args.slice(0, index);
-  // Such as `--import=./hook.js`.
-  const fromFolder = options.findIndex((text) => /=\.{1,2}\//.test(text));
-  const script = args[index] ?? "";
-  const isOpen = index !== -1 && !INLINE.test(script) && !script.startsWith("/");
-  const wrongAt = fromFolder !== -1 ? fromFolder : isOpen ? index : -1;
-  if (wrongAt === -1) return [];
-  const hint = "a relative path would be looked up in the client's folder, and run";
-  return [wrong([...at, "args", wrongAt], "a relative path of a program", "an absolute path", hint)];
+  if (RUNS_OTHERS.test(program)) {
+    const hint =
+      "it would run what a client's folder holds; give the server's own program: a script that is executable is one";
+    const found = "a program that runs others";
+    return [
+      wrong([...at, "command"], found, "the server's own program, `npx`, `uvx`, `node` or `python`", hint),
+    ];
+  }
+  const shape = SHAPES.find((one) => one.program.test(program));
+  const index = shape === undefined ? null : misplaced(shape, args);
+  if (shape === undefined || index === null) return [];
+  const found = "what may run code of the client's folder";
+  const expected =
+    "a package, `-m` or an absolute path, with nothing before it but options that look for no code";
+  return [wrong(index < args.length ? [...at, "args", index] : [...at, "command"], found, expected)];
+}
+
+/** The index of the first argument that is neither a known option nor the server; null: the server is reached. */
+function misplaced({ option, server }: Shape, args: readonly string[]): number | null {
+  for (let index = 0; index < args.length; index++) {
+    const text = args[index] ?? "";
+    if (text.includes(CLIENT_CWD)) return index;
+    if (option.test(text)) continue;
+    const value = args[index + 1] ?? "";
+    if (value.includes(CLIENT_CWD) || !option.test(`${text} ${value}`))
+      return server.test(text) ? null : index;
+    index += 1;
+  }
+  return args.length;
+}
+
+function variableFindings(server: Table, at: KeyPath, common: Table | null): Finding[] {
+  const own = asTable(server["env"]) ?? {};
+  return Object.entries({ ...asTable(common?.["env"]), ...own }).flatMap(([name, value]) => {
+    if (typeof value !== "string") return [];
+    const isAbsolute = (path: string): boolean => /^(?:\/|\$\{HOME\}\/)/.test(path);
+    const isGood = NODE_OPTIONS.test(name)
+      ? value.split(/\s+/).every((word) => word === "" || NODE_OPTION.test(word))
+      : !CODE_PATHS.test(name) || value.split(":").every(isAbsolute);
+    if (isGood) return [];
+    const path = name in own ? [...at, "env", name] : [...at, "cwd"];
+    const found = `\`${name}\` with what may load code of the client's folder`;
+    return [wrong(path, found, "absolute paths alone, and options that load nothing else")];
+  });
 }

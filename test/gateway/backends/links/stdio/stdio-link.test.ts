@@ -504,9 +504,17 @@ test("D7 a program starts in a client's folder only where that is allowed, and n
     await mkdir(at(name), { recursive: true });
   await symlink(at("elsewhere"), at("home/work/link"));
   await symlink(at("home/work/project"), at("elsewhere/link"));
-  const guarded = { homes: [at("home/ours")], configs: [at("home/work/config.toml")], userHome: at("home") };
+  await mkdir(at("home/work/dotfiles/ours"), { recursive: true });
+  await writeFile(at("home/work/dotfiles/ours/linked.toml"), "");
+  await symlink("../work/dotfiles/ours/linked.toml", at("home/ours/linked.toml"));
+  const guarded = {
+    homes: [at("home/ours")],
+    configs: [at("home/work/config.toml"), at("home/ours/linked.toml")],
+    userHome: at("home"),
+  };
+  const env = { PATH: `${at("home/.asdf/shims")}:node_modules/.bin:${process.env["PATH"]}` };
   const start = (cwd: string, allowed: readonly string[] | null, command = "sh", args = ["-c", "pwd"]) =>
-    run(t, command, args, { cwd, inClientFolder: { allowed, guarded } });
+    run(t, command, args, { cwd, env, inClientFolder: { allowed, guarded } });
   const refused: [cwd: string, allowed: string, words: RegExp][] = [
     ["home/work-2", "home/work", /is not in or below one of `\[trust\]\.client_folders`/],
     ["home/work/link", "home/work", /is not in or below/],
@@ -516,6 +524,7 @@ test("D7 a program starts in a client's folder only where that is allowed, and n
     ["home/ours", "home", /is, holds or lies in a folder of Mountaineer/],
     ["home/ours/inside", "home", /is, holds or lies in a folder of Mountaineer/],
     ["home/work", "home/work", /is, holds or lies in a folder of Mountaineer/],
+    ["home/work/dotfiles", "home/work", /is, holds or lies in a folder of Mountaineer/],
   ];
   for (const [cwd, allowed, words] of refused) {
     const failure = await start(at(cwd), [at(allowed)]).untilClosed();
@@ -551,8 +560,21 @@ test("D7 a program starts in a client's folder only where that is allowed, and n
     (await start(project, [project], "./server", []).untilClosed()).message,
     /it is not installed/,
   );
-  await writeFile(at("home/server"), "#!/bin/sh\necho of the home; pwd\n", { mode: 0o755 });
-  assert.deepEqual(await lines(project, [project], "./server", []), ["of the home", project]);
+  assert.match(
+    (await start(project, [project], "${client:cwd}/server", []).untilClosed()).message,
+    /it is not installed/,
+  );
+  await mkdir(at("home/.asdf/shims"), { recursive: true });
+  await mkdir(join(project, "node_modules/.bin"), { recursive: true });
+  for (const name of [at("home/.asdf/shims/shimmed"), join(project, "node_modules/.bin/shimmed")])
+    await writeFile(name, "#!/bin/sh\n", { mode: 0o755 });
+  assert.match((await start(project, [project], "shimmed", []).untilClosed()).message, /it is not installed/);
+  await writeFile(at("home/server"), '#!/bin/sh\necho "${PATH%%:*}"\n', { mode: 0o755 });
+  assert.deepEqual(
+    await lines(project, [project], at("home/server"), []),
+    [at("home")],
+    "what lies beside it",
+  );
   // As npx runs a server: by npm's script shell.
   await writeFile(
     at("home/npx"),
