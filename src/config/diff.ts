@@ -49,10 +49,10 @@ const SETTINGS = {
 // The assertion holds: the object has no other keys.
 const SETTING_SECTIONS = Object.keys(SETTINGS) as readonly (keyof typeof SETTINGS)[];
 /**
- * The keys that are not compared as a whole: lists, whose entries are compared by name, and the fleet's layer, which
- * is not in the file.
+ * The keys that are not compared as a whole: lists, whose entries are compared by name; `nas`, because the shares have
+ * what it gives them; and the fleet's layer, which is not in the file.
  */
-const OTHERS: ReadonlySet<string> = new Set(["backends", "shares", "aliases", "layer"]);
+const OTHERS: ReadonlySet<string> = new Set(["backends", "shares", "nas", "aliases", "layer"]);
 
 type Values = Readonly<Record<string, unknown>>;
 

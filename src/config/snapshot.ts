@@ -264,6 +264,7 @@ type Reshaped =
   | "groups"
   | "profiles"
   | "shares"
+  | "nas"
   | "aliases";
 
 /** Lists are in the file's order. A section is null if it is absent or disabled in the file. */
@@ -278,6 +279,8 @@ export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
   readonly groups: readonly GroupConfig[];
   readonly profiles: readonly ProfileConfig[];
   readonly shares: readonly ShareConfig[];
+  /** The names of NAS from which shares have their hosts and login, by the shares' names; absent: none has. */
+  readonly nas?: Readonly<Record<string, string>>;
   readonly aliases: readonly AliasConfig[];
   /** The fleet's layer, whose values the file overrides; absent: there is none. */
   readonly layer?: LayerConfig;
@@ -285,7 +288,7 @@ export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
 
 export type GatewaySections = Omit<
   MountaineerConfig,
-  "global" | "sync" | "notify" | "fleet" | "shares" | "aliases" | "layer" | "backendDefaults"
+  "global" | "sync" | "notify" | "fleet" | "shares" | "nas" | "aliases" | "layer" | "backendDefaults"
 >;
 
 export interface ConfigWarning {

@@ -47,8 +47,8 @@ async function heldBy({ read, format, place }: ConfigView, key: ConfigKey): Prom
 function heldText(held: KeyValue, isWas: boolean): string {
   const verb = isWas ? "was" : "is";
   if (held.source === "absent") return `${verb} not set`;
-  const whence = { file: "", default: " by default", defaults: " by [backend_defaults]" }[held.source];
-  return `${verb} ${harmless(valueText(held.value))}${whence}`;
+  const whence = held.source === "section" ? held.from : "default";
+  return `${verb} ${harmless(valueText(held.value))}${held.source === "file" ? "" : ` by ${whence}`}`;
 }
 
 // Values of the configuration as text, for printing.

@@ -61,9 +61,11 @@ const BACKEND_FIELDS: Kinds = {
 const SHARE_FIELDS: Kinds = { ...approvalsIn(shareKeys), routes: "sends", access: "access" };
 
 const SECTION_KINDS = approvalsIn(configFile.keys);
-/** Sections that are not one entry with one part: each has members, or parts of several kinds. */
+/** Sections that are not one entry with one part: each has members, or parts of several kinds, or none of its own. */
 const DIVIDED = [
   ...["global", "server", "backends", "backendDefaults", "incomingAuth", "trust", "shares", "aliases"],
+  // Shares have what it gives them.
+  "nas",
 ];
 /** Sections of one part. The names are the keys of `MountaineerConfig`. */
 const WHOLE_SECTIONS = Object.keys(SECTION_KINDS).filter(

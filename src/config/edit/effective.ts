@@ -3,8 +3,9 @@ import type { ConfigPlace } from "../locate.ts";
 import { fileText, textValues } from "../read/file-values.ts";
 import { defaultAuditPath } from "../read/normalize-gateway.ts";
 import { ANY_NAME, ANY_PLACE, SECTIONS, type SectionDoc } from "../schema/schema.ts";
+import { nasKeys } from "../schema/share-schema.ts";
 import type { ConfigFormat } from "../snapshot.ts";
-import type { KeyPath } from "../values/mistakes.ts";
+import { type KeyPath, pathText } from "../values/mistakes.ts";
 import { RESERVED_SHARE_NAME } from "../values/names.ts";
 import { defaultSharesRoot } from "../values/paths.ts";
 import { define, isTable, valueAt } from "../values/table.ts";
@@ -21,8 +22,9 @@ export interface ConfigSource {
 }
 
 export type KeyValue =
-  /** `defaults`: from `[backend_defaults]`. */
-  | { readonly source: "file" | "defaults" | "default"; readonly value: ConfigValue }
+  | { readonly source: "file" | "default"; readonly value: ConfigValue }
+  /** The key is in the section `from`, which several tables have it from: `[backend_defaults]`, `[nas.home]`. */
+  | { readonly source: "section"; readonly from: string; readonly value: ConfigValue }
   /** The key is absent and has no default value; `rule` says in words what applies. */
   | { readonly source: "absent"; readonly rule: string | null };
 
@@ -41,6 +43,7 @@ function settledValue(
     case "global.mount_root":
       return place.defaultMountRoot;
     case "shares.username":
+    case "nas.username":
       return place.userName;
     case "shares.share_name":
       return plain(valueAt(table, ["name"]));
@@ -60,12 +63,13 @@ function settledValue(
 /** The keys that mean nothing for a server at an address. */
 const OF_PROGRAMS: ReadonlySet<string> = new Set(["start", "stop_when_idle"]);
 
-/**
- * The table of `[backend_defaults]` whose keys apply in the table at `at`, which is one of a backend or of its routes;
- * empty: there is none.
- */
+/** The table of another section whose keys apply in the table at `at`; empty: there is none. */
 function commonAt(file: unknown, at: KeyPath): Readonly<Record<string, unknown>> {
   const [section, name, ...within] = at;
+  if (section === "shares") {
+    const nas = valueAt(file, nasPath(file, at));
+    return isTable(nas) ? nas : {};
+  }
   if (section !== "backends" || name === undefined) return {};
   const isRoute = within[0] === "routes" && within.length > 1;
   const table = isRoute ? within.slice(2) : within;
@@ -80,6 +84,12 @@ function commonAt(file: unknown, at: KeyPath): Readonly<Record<string, unknown>>
   if (table[0] === "env") return isAlone && runsHere ? common : {};
   if (runsHere) return common;
   return Object.fromEntries(Object.entries(common).filter(([key]) => !OF_PROGRAMS.has(key)));
+}
+
+/** The path of the NAS that the share at `at` names. */
+function nasPath(file: unknown, at: KeyPath): readonly ["nas", string] {
+  const nas = valueAt(file, [...at, "nas"]);
+  return ["nas", typeof nas === "string" ? nas : ""];
 }
 
 /** The default path of an alias' link, as the file would spell it. */
@@ -104,7 +114,10 @@ function keyValue(
   const written = plain(valueAt(table, [key]));
   if (written !== null) return { source: "file", value: shown(written) };
   const common = plain(commonAt(file, at)[key]);
-  if (common !== null) return { source: "defaults", value: shown(common) };
+  if (common !== null) {
+    const from = at[0] === "shares" ? `[${pathText(nasPath(file, at))}]` : "[backend_defaults]";
+    return { source: "section", from, value: shown(common) };
+  }
   if (section.isOpen) return { source: "absent", rule: "not set" };
   const { fallback, doc } = section.key(key);
   const value = settledValue(file, section, key, table, place) ?? plain(fallback);
@@ -192,12 +205,18 @@ function blockHeader({ section, path }: EffectiveBlock): string {
 export async function effectiveText(source: ConfigSource): Promise<string> {
   const blocks = await blocksOf(source);
   const texts = blocks.map((block) => {
+    const isOnNas =
+      block.section.name === "shares" &&
+      block.keys.some(([key, { source }]) => key === "nas" && source === "file");
     const lines = block.keys.flatMap(([key, value]) => {
       if (value.source === "absent") return value.rule === null ? [] : [`# ${tomlKey(key)}: ${value.rule}`];
       // A `cwd` in the file counts as chosen by a person (see `reach.ts`), so a default `cwd` is only written
       // as a comment.
-      const mark = value.source === "default" && key === "cwd" ? "# " : "";
-      const end = { file: "", default: "  # default", defaults: "  # from [backend_defaults]" }[value.source];
+      // Beside `nas`, a share may not have the keys of its NAS.
+      const isOther = isOnNas && value.source !== "file" && Object.hasOwn(nasKeys, key);
+      const mark = isOther || (value.source === "default" && key === "cwd") ? "# " : "";
+      const from = value.source === "section" ? `from ${value.from}` : "default";
+      const end = value.source === "file" ? "" : `  # ${from}`;
       return [`${mark}${tomlKey(key)} = ${tomlValue(value.value)}${end}`];
     });
     return `${[blockHeader(block), ...lines].join("\n")}\n`;

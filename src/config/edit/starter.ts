@@ -40,7 +40,8 @@ const BACKENDS = `A program that is started here, or the address of a server. Se
 \`\${VARIABLE}\`. The first block is a program, the second an address.`;
 
 const SHARES = `One block per share. Two addresses of one server: Thunderbolt and the other. The password stays out of
-this file: \`mountaineer secret set NAME\` keeps it. Without a password the share is mounted as guest.`;
+this file: \`mountaineer secret set NAME\` keeps it. Without a password the share is mounted as guest.
+For several shares of one NAS, \`[nas.NAME]\` has what they have in common (docs/configuration.md).`;
 
 /** Additional explanations above some keys. */
 const BEFORE_KEY: Readonly<Record<string, string>> = { "global.auto_failback": RECOVERY };
@@ -59,8 +60,13 @@ function explanation({ meaning, unit, absent }: KeyDoc): string {
 const PROGRAM = "files";
 const ADDRESS = "search";
 const OF_ADDRESS: readonly string[] = ["url", "headers"];
-/** Sections that only docs/configuration.md describes: their keys exclude one another, and few people need them. */
+/**
+ * Sections and keys that only docs/configuration.md describes: they exclude other keys of the starter, and few people
+ * need them.
+ */
 export const NOT_IN_STARTER: readonly string[] = [
+  "nas",
+  "shares.nas",
   "backends.auth",
   "backends.routes",
   "backends.routes.env",
@@ -88,9 +94,9 @@ function blocksOf(section: SectionDoc): Block[] {
     comment(wrapped(section.meaning, WIDTH)),
     ...(before === undefined ? [] : [comment(before.split("\n"))]),
   ];
-  const lines = (section.isOpen ? [EXAMPLE_NAMES[section.name] ?? "NAME"] : section.keys).map(
-    (key) => [key, section.keyDoc(key)] as const,
-  );
+  const lines = (section.isOpen ? [EXAMPLE_NAMES[section.name] ?? "NAME"] : section.keys)
+    .filter((key) => !NOT_IN_STARTER.includes(`${section.name}.${key}`))
+    .map((key) => [key, section.keyDoc(key)] as const);
   if (section.name === "backends") {
     const ofAddress = lines.filter(([key]) => OF_ADDRESS.includes(key));
     const ofProgram = lines.filter(([key]) => !OF_ADDRESS.includes(key));

@@ -42,6 +42,8 @@ const FORBIDDEN: readonly (readonly [pattern: KeyPath, found: string, hint: stri
   [["global", "mount_root"], "a path", PATH_HINT],
   [["audit", "path"], "a path", PATH_HINT],
   [["aliases", ANY, "path"], "a path", PATH_HINT],
+  [["nas"], "`[nas]`", SHARE_HINT],
+  [["shares", ANY, "nas"], "a place of a share", SHARE_HINT],
   [["shares", ANY, "thunderbolt_host"], "a place of a share", SHARE_HINT],
   [["shares", ANY, "fallback_host"], "a place of a share", SHARE_HINT],
   [["shares", ANY, "thunderbolt_path"], "a place of a share", SHARE_HINT],

@@ -94,8 +94,10 @@ export async function placeMistakes({ path, text, parsed, findings }: FoundInTex
   });
   if (findings.length > 0) {
     const offsetOf = await parsed.locate();
-    for (const { path: keys, at, found, expected, hint } of findings) {
+    for (const { path: keys, at, beside, expected, hint, ...finding } of findings) {
       const offset = offsetOf(keys, at);
+      const other = beside === undefined ? "" : ` in line ${places.place(offsetOf(beside, "key")).line}`;
+      const found = `${finding.found}${other}`;
       const mistake = { file: path, ...places.place(offset), path: pathText(keys), found, expected, hint };
       placed.push({ offset, mistake });
     }

@@ -53,14 +53,18 @@ function engineShare(share: SettledShare, global: SettledFile["global"], place: 
 }
 
 export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerConfig {
-  const given = settled(configFile.keys, file, place.userHome);
+  const whole = settled(configFile.keys, file, place.userHome);
+  const { nas, ...given } = whole;
   const { global, shares, aliases } = given;
+  const onNas = shares.flatMap((share) => (share.nas === null ? [] : [[share.name, share.nas] as const]));
   const sharesRoot = global.sharesRoot ?? expandPath(defaultSharesRoot(place), place.userHome);
   return {
     ...given,
-    ...gatewayConfig(given, place),
+    ...gatewayConfig(whole, place),
     global: { ...global, sharesRoot, mountRoot: global.mountRoot ?? place.defaultMountRoot },
-    shares: shares.map((share) => engineShare(share, global, place)),
+    // Whoever uses the configuration sees each share with the hosts and the login of its NAS.
+    shares: shares.map((share) => engineShare({ ...share, ...nas[share.nas ?? ""] }, global, place)),
+    ...(onNas.length === 0 ? {} : { nas: Object.fromEntries(onNas) }),
     aliases: aliases.map((alias) => ({
       ...alias,
       path: alias.path ?? join(sharesRoot, RESERVED_SHARE_NAME, alias.name),
@@ -82,7 +86,7 @@ export function configWarnings(file: ConfigFile, { shares }: MountaineerConfig):
   return [...shareWarnings(file, shares), ...gatewayWarnings(file)];
 }
 
-function shareWarnings({ shares }: ConfigFile, engineShares: readonly ShareConfig[]): ConfigWarning[] {
+function shareWarnings({ shares, nas }: ConfigFile, engineShares: readonly ShareConfig[]): ConfigWarning[] {
   const warnings: ConfigWarning[] = [];
   for (const [index, share] of shares.entries()) {
     const at = `shares[${index}]`;
@@ -103,10 +107,14 @@ function shareWarnings({ shares }: ConfigFile, engineShares: readonly ShareConfi
     if (driver === "local") continue;
     // The driver netfs needs no password in the file: macOS looks it up in the Keychain.
     if (driver === "netfs") continue;
-    if (share.username !== undefined && share.password === undefined) {
+    const ofNas = share.nas === undefined ? undefined : nas[share.nas];
+    const { username, password } = ofNas ?? share;
+    const path = `${ofNas === undefined ? at : `nas.${share.nas}`}.username`;
+    const isSaid = warnings.some((one) => one.path === path);
+    if (username !== undefined && password === undefined && !isSaid) {
       const text = `${JSON.stringify(share.name)} has a username and no password: it is mounted as guest`;
       warnings.push({
-        path: `${at}.username`,
+        path,
         text,
         hint: `add password = "${STORED_FORM}", or remove username`,
       });

@@ -16,6 +16,7 @@ import { isWithin, PATH_EXPECTED } from "../values/paths.ts";
 import { aliasFindings, requiresFindings } from "./alias-rules.ts";
 import { fleetFindings } from "./fleet-rules.ts";
 import { gatewayFindings } from "./gateway-rules.ts";
+import { atNas, nasFindings, withNas } from "./nas-rules.ts";
 import {
   asTable,
   indexedTables,
@@ -50,7 +51,7 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
   const isLocal =
     share["driver"] === "local" ||
     ((share["driver"] === undefined || share["driver"] === "auto") && paths > 0);
-  if (!isLocal && hosts === 0) {
+  if (!isLocal && hosts === 0 && !has("nas")) {
     const hint = "one address is enough; `thunderbolt_host` is the one over a faster cable";
     findings.push(missing([...at, "fallback_host"], HOST_EXPECTED, hint));
   }
@@ -68,7 +69,7 @@ function driverFindings(share: Table, at: KeyPath): Finding[] {
   return findings;
 }
 
-/** The two routes of one share must differ. */
+/** The two routes of one share, or of a NAS, must differ. */
 function routeFindings(share: Table, at: KeyPath, place: RulePlace): Finding[] {
   const findings: Finding[] = [];
   const tb = readHost(share["thunderbolt_host"]);
@@ -165,18 +166,20 @@ function rootFindings(file: Table, shares: Shares, place: RulePlace): Finding[] 
 export function ruleFindings(file: unknown, place: RulePlace): Finding[] {
   const table = asTable(file) ?? {};
   const shares = indexedTables(listIn(table, "shares"));
+  const whole = shares.map(([index, share]) => [index, withNas(share, table)] as const);
+  const ofWhole = [
+    ...whole.flatMap(([index, share]) => driverFindings(share, ["shares", index])),
+    ...sourceFindings(whole),
+  ];
   return [
     ...rootFindings(table, shares, place),
     ...shares.flatMap(([index, share]) => {
       const at: KeyPath = ["shares", index];
-      return [
-        ...driverFindings(share, at),
-        ...routeFindings(share, at, place),
-        ...serverNameFindings(share, at),
-      ];
+      return [...routeFindings(share, at, place), ...serverNameFindings(share, at)];
     }),
     ...nameFindings(shares),
-    ...sourceFindings(shares),
+    ...ofWhole.map((finding) => atNas(finding, table)),
+    ...nasFindings(table, (nas, at) => routeFindings(nas, at, place)),
     ...aliasFindings(table, place),
     ...gatewayFindings(table, place),
     ...fleetFindings(table, place),

@@ -12,7 +12,7 @@ import { authorizationKeys } from "./policy-schema.ts";
 import { choiceKey, type Key, type KeyDoc, numberKey, type OutOf, titled, toggleKey } from "./schema-keys.ts";
 import { scriptsKeys } from "./scripts-schema.ts";
 import { camelCase } from "./settled.ts";
-import { aliasKeys, globalKeys, shareKeys } from "./share-schema.ts";
+import { aliasKeys, globalKeys, nasKeys, shareKeys } from "./share-schema.ts";
 import { listOf, type Members, named, optionalTable, orAbsent, type Place, table } from "./tables.ts";
 import { telemetryKeys } from "./telemetry-schema.ts";
 import { trustKeys } from "./trust-schema.ts";
@@ -96,6 +96,16 @@ export const configFile = table("", {
     notifyKeys,
   ),
   shares: listOf("shares", table("One block per share; optional.", shareKeys)),
+  nas: named(
+    "NAS",
+    parseBackendName,
+    table(
+      "What all shares of one NAS have in common: its hosts, the login, and the networks. One block per NAS, under a " +
+        'name of your choice; a share says `nas = "NAME"`. Optional: a share may have these keys itself.',
+      nasKeys,
+    ),
+    BACKEND_NAME,
+  ),
   aliases: listOf(
     "aliases",
     table(

@@ -1,5 +1,6 @@
 // The keys of `[global]`, `[[shares]]` and `[[aliases]]`.
 import { REFERENCE_FORMS } from "../../secrets/reference.ts";
+import { parseNasName } from "../values/backend-names.ts";
 import { describeServerShare } from "../values/mistakes.ts";
 import { DEFAULT_ACCESS, MODE_EXPECTED, parseMode } from "../values/mount-access.ts";
 import {
@@ -19,7 +20,7 @@ import { choice, host, list, networkInterface, path, reference, text, toggle } f
 const DRIVER_CHOICES = ["auto", "rclone", "netfs", "cifs", "local"] as const;
 
 const HOST_ABSENT =
-  "the other host alone is used; one of both is required, unless driver `local` has both paths";
+  "the other host alone is used; one of both or `nas` is required, unless driver `local` has both paths";
 const INTERFACE_ABSENT = "the interface whose subnet holds the host";
 
 /** The settings of `carry`: whether a share stays mounted while its route changes. */
@@ -109,12 +110,8 @@ function modeKey(mode: string, what: string) {
   return optional("access", value, { absent, meaning, example: absent });
 }
 
-export const shareKeys = {
-  name: required("guards", text("plain", parseShareName), {
-    expected: SHARE_NAME_EXPECTED,
-    meaning: "The share's name here: its link in `shares_root`, and its name in every command.",
-    example: '"CORE"',
-  }),
+/** The keys of `[nas.NAME]`, which are those of a share that has no `nas`. */
+export const nasKeys = {
   thunderbolt_host: optional("sends", host, {
     absent: HOST_ABSENT,
     meaning:
@@ -132,11 +129,6 @@ export const shareKeys = {
     meaning: "The user on the server.",
     example: '"ann"',
   }),
-  share_name: optional("sends", text("plain", parseServerShareName, { describe: describeServerShare }), {
-    absent: "`name`",
-    meaning: "The share's name on the server.",
-    example: '"core"',
-  }),
   password: optional("sends", reference, {
     absent: "guest",
     meaning: `The password, as a reference: ${REFERENCE_FORMS}. Plain-text passwords are refused.`,
@@ -152,6 +144,37 @@ export const shareKeys = {
     meaning: "The interface that leads to `fallback_host`.",
     example: '"en0"',
   }),
+  only_on: defaulted("sends", list(text("plain", parseNetworkMark), { type: "list of networks" }), [], {
+    absent: "any network",
+    meaning: `The networks on which its hosts may be contacted, each as ${NETWORK_MARK_EXPECTED}. On other networks nothing is sent to them, and programs get errors at once. \`proved\` beside them stands for each network on which a route of the share is proved while this machine is on one of the others. \`init\` and the page offer the networks where they found the NAS, and \`proved\`.`,
+    example: '["gateway:aa:bb:cc:dd:ee:ff", "proved"]',
+  }),
+};
+
+export const shareKeys = {
+  name: required("guards", text("plain", parseShareName), {
+    expected: SHARE_NAME_EXPECTED,
+    meaning: "The share's name here: its link in `shares_root`, and its name in every command.",
+    example: '"CORE"',
+  }),
+  nas: optional("sends", text("plain", parseNasName), {
+    absent: "the share has its own hosts and login",
+    meaning:
+      "The NAS that the share is on, by its name in `[nas.NAME]`, which then has the hosts, the login and the networks. " +
+      "Beside it the share has none of these keys.",
+    example: '"home"',
+  }),
+  thunderbolt_host: nasKeys.thunderbolt_host,
+  fallback_host: nasKeys.fallback_host,
+  username: nasKeys.username,
+  share_name: optional("sends", text("plain", parseServerShareName, { describe: describeServerShare }), {
+    absent: "`name`",
+    meaning: "The share's name on the server.",
+    example: '"core"',
+  }),
+  password: nasKeys.password,
+  thunderbolt_interface: nasKeys.thunderbolt_interface,
+  fallback_interface: nasKeys.fallback_interface,
   driver: choiceKey("sends", DRIVER_CHOICES, "auto", {
     meaning:
       "How the share is mounted: `rclone` is SMB through FUSE; `netfs` is macOS's own SMB; `cifs` is the Linux kernel's own, for root or with a line in /etc/fstab; `local` is a folder per route, switched by a link; `auto` is `local` when the paths are given, else `netfs` on macOS and `rclone` elsewhere.",
@@ -182,11 +205,7 @@ export const shareKeys = {
       "command, a program on a carried share, or a call to a server that requires it. Checks and network changes " +
       "never wake it.",
   }),
-  only_on: defaulted("sends", list(text("plain", parseNetworkMark), { type: "list of networks" }), [], {
-    absent: "any network",
-    meaning: `The networks on which its hosts may be contacted, each as ${NETWORK_MARK_EXPECTED}. On other networks nothing is sent to them, and programs get errors at once. \`proved\` beside them stands for each network on which a route of the share is proved while this machine is on one of the others. \`init\` and the page offer the networks where they found the NAS, and \`proved\`.`,
-    example: '["gateway:aa:bb:cc:dd:ee:ff", "proved"]',
-  }),
+  only_on: nasKeys.only_on,
   thunderbolt_path: optional("sends", path, {
     absent: "none; only for driver `local`",
     meaning:

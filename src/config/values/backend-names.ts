@@ -15,6 +15,15 @@ export function parseBackendName(text: string): TextReading {
   return wrong(BACKEND_NAME_EXPECTED, text.length > LONGEST_NAME ? "shorten it" : hint);
 }
 
+/** Reads the name of a NAS in a share, for which people may write its address. */
+export function parseNasName(text: string): TextReading {
+  const reading = parseBackendName(text);
+  const isAddress = /[.:]/.test(text);
+  return reading.ok || !isAddress
+    ? reading
+    : wrong(reading.expected, "an address belongs in `[nas.NAME]`, or in the share's `fallback_host`");
+}
+
 const AT_MACHINE = "@";
 
 /** The local name of another machine's backend; no backend of the file can have such a name. */

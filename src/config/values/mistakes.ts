@@ -23,6 +23,8 @@ export type KeyPath = readonly (string | number)[];
 /** A mistake without its line and column. */
 export interface Finding extends IssueDetail {
   readonly path: KeyPath;
+  /** The other key that the mistake is about; its line is added to `found`. */
+  readonly beside?: KeyPath;
   /** Whether the mistake points at the key or at its value. */
   readonly at: "key" | "value";
   /**

@@ -104,6 +104,14 @@ name = "OTHER"
 share_name = "other"
 thunderbolt_host = "a"
 fallback_host = "b"
+[[shares]]
+name = "THERE"
+nas = "files"
+[nas.files]
+thunderbolt_host = "c"
+fallback_host = "d"
+[nas.other]
+fallback_host = "e"
 [[aliases]]
 name = "docs"
 share = "CORE"

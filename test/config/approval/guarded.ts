@@ -26,7 +26,8 @@ const KEYS: Guards = {
     "limits.overrides.result_mb audit.enabled audit.path audit.max_size_mb audit.keep audit.arguments " +
     "audit.redact trust.pin",
   "sends, plain":
-    "shares.thunderbolt_host shares.fallback_host shares.username shares.share_name " +
+    "nas.thunderbolt_host nas.fallback_host nas.username nas.thunderbolt_interface nas.fallback_interface " +
+    "nas.only_on shares.nas shares.thunderbolt_host shares.fallback_host shares.username shares.share_name " +
     "shares.thunderbolt_interface shares.fallback_interface shares.driver shares.only_on shares.thunderbolt_path " +
     "shares.fallback_path backends.auth.type backends.auth.client_id backends.auth.client_name " +
     "backends.auth.scopes backends.auth.redirect_port backends.routes.auth.type " +
@@ -35,7 +36,7 @@ const KEYS: Guards = {
     "telemetry.sample telemetry.interval telemetry.service_name telemetry.prometheus fleet.name " +
     "fleet.servers fleet.export fleet.import fleet.together fleet.sessions fleet.tls_ca fleet.operator",
   "sends, reference":
-    "shares.password backends.auth.client_secret backends.auth.private_key " +
+    "nas.password shares.password backends.auth.client_secret backends.auth.private_key " +
     "backends.routes.auth.client_secret backends.routes.auth.private_key telemetry.metrics_token " +
     "telemetry.headers fleet.credentials",
   "access, plain":

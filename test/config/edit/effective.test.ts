@@ -187,12 +187,28 @@ command = "near"
 [[backends.many.routes]]
 url = "https://y/mcp"
 `;
-  assert.deepEqual(await get("backends.files.start", text), { source: "defaults", value: "on-demand" });
-  assert.deepEqual(await get("backends.files.env.A", text), { source: "defaults", value: "${HOME}" });
+  assert.deepEqual(await get("backends.files.start", text), {
+    source: "section",
+    from: "[backend_defaults]",
+    value: "on-demand",
+  });
+  assert.deepEqual(await get("backends.files.env.A", text), {
+    source: "section",
+    from: "[backend_defaults]",
+    value: "${HOME}",
+  });
   assert.deepEqual(await get("backends.files.env.B", text), { source: "file", value: "${TMPDIR}" });
   assert.deepEqual(await get("backends.web.start", text), { source: "default", value: "always" });
-  assert.deepEqual(await get("backends.web.timeouts.call", text), { source: "defaults", value: 5 });
-  assert.deepEqual(await get("backends.many.start", text), { source: "defaults", value: "on-demand" });
+  assert.deepEqual(await get("backends.web.timeouts.call", text), {
+    source: "section",
+    from: "[backend_defaults]",
+    value: 5,
+  });
+  assert.deepEqual(await get("backends.many.start", text), {
+    source: "section",
+    from: "[backend_defaults]",
+    value: "on-demand",
+  });
   const shown = await effectiveText(source(text));
   assert.match(
     shown,
@@ -231,4 +247,24 @@ test("E5 no key that takes a reference shows what stands in its place", async ()
     }
   }
   assert.ok(keys >= 6, `${keys} keys`);
+});
+
+test("what a share has from its NAS is shown as that, and what is shown is a configuration", async () => {
+  const text = `[nas.home]
+thunderbolt_host = "10.10.10.1"
+password = "secret:home"
+[[shares]]
+name = "CORE"
+nas = "home"
+[[shares]]
+name = "MEDIA"
+fallback_host = "nas.local"
+`;
+  const host = { source: "section", from: "[nas.home]", value: "10.10.10.1" };
+  assert.deepEqual(await get("shares.CORE.thunderbolt_host", text), host);
+  assert.deepEqual(await get("shares.CORE.username", text), { source: "default", value: "ann" });
+  assert.equal((await get("shares.MEDIA.thunderbolt_host", text)).source, "absent");
+  const shown = await effectiveText(source(text));
+  assert.match(shown, /^# password = "secret:home" {2}# from \[nas\.home\]$/m);
+  assert.deepEqual((await accepted(shown)).config.shares, (await accepted(text)).config.shares);
 });

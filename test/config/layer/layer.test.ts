@@ -133,6 +133,8 @@ const FORBIDDEN: readonly [text: string, path: string][] = [
   ],
   ['[global]\nshares_root = "~/x"', "global.shares_root"],
   ['[global]\nmount_root = "~/x"', "global.mount_root"],
+  ['[nas.home]\nfallback_host = "evil"', "nas"],
+  ['[[shares]]\nname = "X"\nnas = "home"', "shares[0].nas"],
   ['[trust]\napprove = "none"', "trust"],
   ['[backends.x]\ncommand = "x"\npin = "off"', "backends.x.pin"],
   [
