@@ -1,51 +1,50 @@
-// Interfaces of daemon code that a command runs in its own process: the share engine and the gateway for one
-// command, and the whole daemon in the foreground.
+// Interfaces of daemon code that a command runs in its own process: the parts that it needs without a daemon, and the
+// whole daemon in the foreground.
 import type { Duplex } from "node:stream";
 import type { ReaderProcess } from "../config/worker/reader-process.ts";
-import type { StatusReport } from "./contract/contract.ts";
-import type { Ask, OperationName, StepOperation } from "./operations/operations.ts";
+import type { Ask, StepOperation } from "./operations/operations.ts";
 import type { PageFiles } from "./page-files.ts";
 
-/** How a command opens the engine in its own process. */
-export interface InProcessOptions {
+/** How a command opens a home in its own process. */
+export interface AloneOptions {
   /** Absolute. */
   readonly home: string;
   /** The file of `--config`, absolute; null: the home's own. */
   readonly configPath: string | null;
-  /** "look" takes no lock, mounts nothing and writes nothing; "change" holds the home's lock until disposal. */
-  readonly intent: "look" | "change";
+  /**
+   * "look" takes no lock, mounts nothing and writes nothing; the others hold the home's lock until disposal, and "approve"
+   * also writes approvals.
+   */
+  readonly intent: "look" | "change" | "approve";
   /** The text that commands show while they wait for the lock; it is stored beside the lock. */
   readonly command: string;
   /** When it aborts, the wait for the lock ends. */
   readonly signal: AbortSignal;
 }
 
-/** Performs some of the operations inside a command, without a daemon. */
-export interface InProcess<Names extends OperationName> extends AsyncDisposable {
-  readonly ask: Ask<Names>;
+/** What can be asked without a daemon. */
+export type AloneOperation =
+  | StepOperation
+  | ("status" | "verify" | "unsent" | "aliases" | "reconcileAliases" | "folders")
+  | ("tools" | "catalog" | "toolChanges" | "call")
+  | ("approvals" | "approve");
+
+/** A home, opened for one command without a daemon; disposing ends what was started. */
+export interface Alone extends AsyncDisposable {
+  readonly ask: Ask<AloneOperation>;
+  /** Starts the gateway and its backends. Rejects with `gateway_off`. */
+  gateway(): Promise<AloneGateway>;
 }
 
-export type EngineOperation =
-  | StepOperation
-  | ("status" | "verify" | "unsent" | "aliases" | "reconcileAliases" | "folders");
-export type ToolOperation = "tools" | "catalog" | "toolChanges" | "call";
-
-/** The share engine, opened for one command. */
-export type InProcessEngine = InProcess<EngineOperation>;
-
-/** The gateway, opened for one command; disposing ends its backends. */
-export interface InProcessGateway extends InProcess<ToolOperation> {
+export interface AloneGateway {
   /** Resolves once every backend is ready or has failed. */
-  status(signal: AbortSignal): Promise<Pick<StatusReport, "gateway" | "backends">>;
+  settled(signal: AbortSignal): Promise<void>;
   /**
    * Serves one client over lines of JSON-RPC, with the owner's rights, until the stream ends. `folder`: where the client
    * was started.
    */
   serveLines(stream: Duplex, folder?: string): void;
 }
-
-/** Lists and approves waiting entries inside a command, without a daemon. */
-export type InProcessApprovals = InProcess<"approvals" | "approve">;
 
 /** How the daemon is run in the foreground. */
 export interface MonitorOptions {

@@ -3,7 +3,7 @@ import type { StatusReport } from "../api/contract/contract.ts";
 import { packageVersion } from "../api/version.ts";
 import { columns, padded } from "../runtime/text/plain-text.ts";
 import type { CommandContext } from "./input/command.ts";
-import { askEngine } from "./sessions/control-session.ts";
+import { show } from "./sessions/control-session.ts";
 import { renderStatus } from "./views/status-view.ts";
 import { paintFor } from "./views/terminal-style.ts";
 
@@ -16,7 +16,7 @@ const MORE = "mountaineer --help lists all commands.";
 
 /** Changes nothing. Resolves with the exit code. */
 export async function showFirstPage(context: CommandContext): Promise<number> {
-  const report = await askEngine(context, "look", "status", null);
+  const report = await show(context, "status", null);
   if (isNothing(report)) context.print(firstPage(context));
   else context.print(`${renderStatus(report, { ...context.stdoutStyle, now: Date.now() })}\n${MORE}\n`);
   return 0;

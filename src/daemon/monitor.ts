@@ -26,6 +26,7 @@ import { findServiceKeeper, type ServiceKeeper } from "../runtime/process/servic
 import { type Clock, isoTime, settledWithin, systemClock } from "../runtime/time/clock.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { openApprovals } from "./approvals/start-approvals.ts";
+import { openBackendSignIn } from "./backend-sign-in.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome, type RejectedFile } from "./compose/home.ts";
 import { logFilePath, logLevel } from "./compose/log-settings.ts";
@@ -40,7 +41,6 @@ import { findPredecessor, type Predecessor } from "./handover/predecessor.ts";
 import { refused, Successor } from "./handover/successor.ts";
 import { settleHeap, trimHeapAfterStart } from "./heap-settings.ts";
 import { watchHome } from "./home-watch.ts";
-import { openBackendSignIn } from "./in-process-sign-in.ts";
 import { openManagement } from "./management.ts";
 import { mistakesText } from "./reload/reload-report.ts";
 import { type SentinelService, startSentinelService, type TakeHome } from "./sentinel-service.ts";

@@ -6,18 +6,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { VerifyFinding } from "../api/contract/contract.ts";
 import type { Doctor, DoctorArea, DoctorFinding, DoctorReport } from "../api/doctor-report.ts";
-import type { InProcessOptions } from "../api/in-process.ts";
+import type { AloneOptions } from "../api/in-process.ts";
 import { packageVersion } from "../api/version.ts";
 import { type ConfigPlace, findPlace, locateConfig } from "../config/locate.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { describeMistakes } from "../config/values/mistakes.ts";
 import { loadConfigApart } from "../config/worker/load-apart.ts";
+import { openAlone } from "../daemon/alone.ts";
 import type { StartedApprovals } from "../daemon/approvals/start-approvals.ts";
 import { approvedHome } from "../daemon/compose/approved-home.ts";
 import type { EngineParts } from "../daemon/compose/engine-parts.ts";
 import { shareSubjects } from "../daemon/compose/share-subjects.ts";
 import { homeSecrets } from "../daemon/compose/stored-secrets.ts";
-import { openInProcess } from "../daemon/in-process-control.ts";
 import { createDisposalStack } from "../runtime/disposal.ts";
 import { errorText, MountaineerError } from "../runtime/errors.ts";
 import { silentLogger } from "../runtime/log/log.ts";
@@ -261,7 +261,7 @@ async function examineVerified(
  */
 async function verifiedBy(
   daemon: DoctorContext["daemon"],
-  here: InProcessOptions | null,
+  here: AloneOptions | null,
   signal: AbortSignal,
 ): Promise<readonly VerifyFinding[] | null> {
   try {
@@ -273,7 +273,7 @@ async function verifiedBy(
     if (!(error instanceof MountaineerError)) throw error;
   }
   if (here === null) return null;
-  await using engine = await openInProcess(here);
+  await using engine = await openAlone(here);
   return (await engine.ask("verify", { shares: null }, signal)).findings;
 }
 

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { Duplex, type Readable, type Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import type { DaemonClient } from "../api/client/client.ts";
-import type { InProcessGateway } from "../api/in-process.ts";
+import type { AloneGateway } from "../api/in-process.ts";
 import { gatewayOff } from "../api/operations/gateway-names.ts";
 import { expecting, MountaineerError } from "../runtime/errors.ts";
 import { backoffMs } from "../runtime/time/backoff.ts";
@@ -402,7 +402,7 @@ export const FIRST_LISTS_MS = 5_000;
  * failed, or after 5 s. Rejects with the signal's reason.
  */
 export async function serveHere(
-  gateway: Pick<InProcessGateway, "status" | "serveLines">,
+  gateway: AloneGateway,
   { input, output, signal }: BridgeEnds,
   folder: string | null = null,
 ): Promise<void> {
@@ -410,7 +410,7 @@ export async function serveHere(
   const pair = { readable: input, writable: output } as unknown as NodeJS.ReadWriteStream;
   const stream = Duplex.from(pair);
   const served = finished(stream, { signal });
-  const ready = gateway.status(AbortSignal.any([signal, AbortSignal.timeout(FIRST_LISTS_MS)]));
+  const ready = gateway.settled(AbortSignal.any([signal, AbortSignal.timeout(FIRST_LISTS_MS)]));
   try {
     await Promise.race([ready, served]);
     if (!signal.aborted) gateway.serveLines(stream, folder ?? undefined);

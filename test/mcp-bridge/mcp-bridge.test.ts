@@ -241,7 +241,7 @@ test("B7 through many daemons every request is answered once, and no call is hea
 test("without a daemon the client is served here, until it has left and all is answered", async () => {
   const { output, text } = collector();
   const gateway = {
-    status: async () => ({}),
+    settled: async () => {},
     serveLines(stream: Duplex): void {
       let heard = "";
       stream.on("data", (chunk: Buffer) => {
@@ -255,10 +255,10 @@ test("without a daemon the client is served here, until it has left and all is a
 });
 
 test("serving here begins when the backends are there, and ends with the signal before that", async () => {
-  const ready = Promise.withResolvers<object>();
+  const ready = Promise.withResolvers<void>();
   const serving: Duplex[] = [];
   const gateway = {
-    status: () => ready.promise,
+    settled: () => ready.promise,
     serveLines(stream: Duplex): void {
       serving.push(stream);
       stream.resume().once("end", () => stream.end());
@@ -268,16 +268,15 @@ test("serving here begins when the backends are there, and ends with the signal 
   const served = serveHere(gateway, { ...ends, signal: never });
   await turn();
   assert.equal(serving.length, 0);
-  ready.resolve({});
+  ready.resolve();
   await served;
   assert.equal(serving.length, 1);
 
   const leave = new AbortController();
-  const status = async (signal: AbortSignal): Promise<object> => {
+  const settled = async (signal: AbortSignal): Promise<void> => {
     await new Promise((resolve) => signal.addEventListener("abort", resolve));
-    return {};
   };
-  const left = serveHere({ ...gateway, status }, { ...ends, signal: leave.signal });
+  const left = serveHere({ ...gateway, settled }, { ...ends, signal: leave.signal });
   leave.abort(new MountaineerError("aborted", "stopped by SIGTERM"));
   await assert.rejects(left, { code: "aborted" });
   assert.equal(serving.length, 1);
@@ -286,7 +285,7 @@ test("serving here begins when the backends are there, and ends with the signal 
 test("serving here ends with the signal, and quietly when the client breaks off", async () => {
   const ended: Duplex[] = [];
   const gateway = {
-    status: async () => ({}),
+    settled: async () => {},
     serveLines(stream: Duplex): void {
       stream.on("error", () => {});
       stream.once("close", () => ended.push(stream));

@@ -3,8 +3,8 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openGatewayInProcess } from "../../src/daemon/in-process-gateway.ts";
-import { openBackendSignIn } from "../../src/daemon/in-process-sign-in.ts";
+import { openAlone } from "../../src/daemon/alone.ts";
+import { openBackendSignIn } from "../../src/daemon/backend-sign-in.ts";
 import { type AskedScenario, type ConformanceClient, startConformanceClient } from "./conformance-player.ts";
 
 /** The suite's own, which resolves nowhere: its server knows the document. */
@@ -96,17 +96,17 @@ async function login(home: string, signal: AbortSignal): Promise<void> {
 
 /** Null: it went well; else what did not. */
 async function callOnce(home: string, signal: AbortSignal): Promise<string | null> {
-  await using gateway = await openGatewayInProcess({
+  await using alone = await openAlone({
     home,
     configPath: null,
     signal,
     command: "call",
     intent: "look",
   });
-  const { tools } = await gateway.ask("tools", null, signal);
-  const { backends = [] } = await gateway.status(signal);
+  const { tools } = await alone.ask("tools", null, signal);
+  const { backends = [] } = await alone.ask("status", null, signal);
   const [name] = tools.map((tool) => tool.name);
   if (name === undefined) return backends[0]?.reason ?? "it has no tools";
-  const { error } = await gateway.ask("call", { tool: name, arguments: {} }, signal);
+  const { error } = await alone.ask("call", { tool: name, arguments: {} }, signal);
   return error?.message ?? null;
 }

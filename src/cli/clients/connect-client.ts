@@ -26,7 +26,7 @@ import { launcherPath } from "../input/launcher-path.ts";
 import { doneLine, showText } from "../input/options.ts";
 import { viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
-import { withGateway } from "../sessions/gateway-session.ts";
+import { withAsk } from "../sessions/control-session.ts";
 import { lookUntil } from "../sessions/look-until.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -112,11 +112,14 @@ function knownBackends(context: CommandContext, title: string): KnownBackends {
  */
 function readyBackends(context: CommandContext, wanted: readonly string[]): Promise<readonly string[]> {
   const { signal } = context;
-  return withGateway(context, async (gateway) => {
+  return withAsk(context, "look", async (ask) => {
     const limits = { withinMs: START_WAIT_MS, signal };
+    const look = async () => (await ask("status", null, signal)).backends ?? [];
+    // Without a daemon, this starts the backends and waits for them.
+    await ask("tools", null, signal);
     const areSettled = (backends: readonly BackendStatus[]) =>
       backends.every((one) => !wanted.includes(one.name) || isSettled(one));
-    return servingNames(await lookUntil(limits, () => gateway.backends(signal), areSettled));
+    return servingNames(await lookUntil(limits, look, areSettled));
   });
 }
 

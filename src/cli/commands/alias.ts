@@ -3,7 +3,7 @@
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { command, type GroupedCommands } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
-import { askEngine } from "../sessions/control-session.ts";
+import { show } from "../sessions/control-session.ts";
 import { renderAliases } from "../views/place-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 
@@ -18,7 +18,7 @@ export const aliasListCommand = command("alias list", {
   },
   exits: { 0: "the list is shown, whatever the links' state" },
   async run(context) {
-    const report = await askEngine(context, "look", "aliases", null);
+    const report = await show(context, "aliases", null);
     showResult(context, report, () => renderAliases(report.aliases, context.stdoutStyle));
     if (report.aliases.length === 0) context.note("no alias is configured; mountaineer alias add makes one");
   },

@@ -2,14 +2,14 @@
 
 import { command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
-import { listedOr, withGateway } from "../sessions/gateway-session.ts";
+import { show } from "../sessions/control-session.ts";
+import { noteNoGateway } from "../sessions/gateway-session.ts";
 
 export const backendsListCommand = command("backends list", {
   asksElsewhere: true,
   summary: "show every MCP server, what it publishes and what is wrong",
   description:
-    "Changes nothing. Asks the running daemon; without one, starts the backends once, shows the result, and " +
-    "stops them.",
+    "Changes nothing. Asks the running daemon; without one, shows those of the file, and starts none.",
   examples: {
     "mountaineer backends list": "see the backends' status",
     [`mountaineer backends list --json | jq -r '.backends[] | select(.phase != "Ready") | .name'`]:
@@ -17,14 +17,15 @@ export const backendsListCommand = command("backends list", {
   },
   exits: { 0: "the list is shown, whatever the backends' state" },
   async run(context) {
-    const asking = withGateway(context, (gateway) => gateway.backends(context.signal));
-    const listed = await listedOr(context, null, asking);
-    const backends = listed ?? [];
+    const { global, gateway, backends = [] } = await show(context, "status", null);
     const { renderBackends } = await import("../views/gateway-view.ts");
     showResult(context, { backends }, () =>
-      renderBackends(backends, { ...context.stdoutStyle, now: Date.now() }),
+      renderBackends(backends, { ...context.stdoutStyle, now: Date.now() }, global.pid !== null),
     );
-    if (listed?.length === 0)
+    if (gateway === undefined) noteNoGateway(context);
+    else if (global.pid === null)
+      context.note("no daemon runs, so no backend does; mountaineer up starts one");
+    else if (backends.length === 0)
       context.note("no backend is configured; the gateway listens with nothing to publish");
   },
 });

@@ -3,10 +3,17 @@
 import { CLIENT_NAMES, CLIENTS, type ClientName } from "../../clients/client.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { shellWord } from "../../runtime/text/plain-text.ts";
+import { openAlone } from "../in-process/open.ts";
 import { command } from "../input/command.ts";
 import { showResult, WAIT_OPTION } from "../input/options.ts";
-import { askDaemon, findDaemon, returningDaemon, withDaemonOr } from "../sessions/control-session.ts";
-import { RUNNING_BACKENDS, withOwnGateway } from "../sessions/gateway-session.ts";
+import {
+  askDaemon,
+  findDaemon,
+  onceOpened,
+  returningDaemon,
+  withDaemonOr,
+} from "../sessions/control-session.ts";
+import { RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 
 export const clientsCommand = command("clients", {
   asksElsewhere: true,
@@ -165,7 +172,9 @@ export const mcpCommand = command("mcp", {
         const daemon = await returningDaemon(context);
         if (daemon !== null) return { kind: "done", value: await bridge(daemon, ends, means) };
         if (group !== null) throw groupNeedsDaemon();
-        return withOwnGateway(context, (gateway) => serveHere(gateway, ends, means.folder));
+        return onceOpened(openAlone({ ...context, intent: "look" }), async (alone) =>
+          serveHere(await alone.gateway(), ends, means.folder),
+        );
       },
     );
     return 0;

@@ -6,7 +6,7 @@ import { MountaineerError } from "../../runtime/errors.ts";
 import { counted } from "../../runtime/text/plain-text.ts";
 import { command } from "../input/command.ts";
 import { chosenShares, SHARE_OPTIONS, showResult } from "../input/options.ts";
-import { askEngine } from "../sessions/control-session.ts";
+import { change, show } from "../sessions/control-session.ts";
 import { leaveFolder, runSteps, STEP_EXITS } from "../sessions/step-command.ts";
 import { FAILED_EXIT, renderVerify } from "../views/results-view.ts";
 
@@ -93,7 +93,7 @@ export const verifyCommand = command("verify", {
   async run(context, { share, logon }) {
     const shares = chosenShares(share);
     const request = { shares, ...(logon ? { logon } : {}) };
-    const report = await askEngine(context, "look", "verify", request);
+    const report = await show(context, "verify", request);
     showResult(context, report, () => renderVerify(report, context.stdoutStyle));
     return report.ok ? 0 : FAILED_EXIT;
   },
@@ -123,8 +123,7 @@ export const unsentCommand = command("unsent", {
     if (what !== "show" && share === null) throw new MountaineerError("usage", "name the share: --share");
     leaveFolder();
     const request = { share, server, what } as const;
-    const intent = what === "show" ? "look" : "change";
-    const report = await askEngine(context, intent, "unsent", request);
+    const report = await (what === "show" ? show : change)(context, "unsent", request);
     showResult(context, report, () => renderUnsent(report));
   },
 });

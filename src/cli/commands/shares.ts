@@ -7,7 +7,7 @@ import type { NewFavorite, RemovedFavorite } from "../edits/favorite-change.ts";
 import { findServers } from "../in-process/open.ts";
 import { type CommandContext, command, type Given, type GroupedCommands } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
-import { askEngine } from "../sessions/control-session.ts";
+import { show } from "../sessions/control-session.ts";
 import { STEP_EXITS } from "../sessions/step-command.ts";
 import { exitCodeOf, FAILED_EXIT, renderResults } from "../views/results-view.ts";
 import { sharesListCommand } from "./shares-list.ts";
@@ -251,7 +251,7 @@ export const foldersCommand = command("folders", {
   },
   async run(context, { share, subpath }) {
     const { renderFolders } = await import("../views/place-view.ts");
-    const report = await askEngine(context, "look", "folders", { share, subpath: subpath ?? "" });
+    const report = await show(context, "folders", { share, subpath: subpath ?? "" });
     showResult(context, report, () => renderFolders(report));
     if (report.truncated) context.note("there are more; only the first are listed");
   },

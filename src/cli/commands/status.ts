@@ -3,7 +3,7 @@
 import { packageVersion } from "../../api/version.ts";
 import { command } from "../input/command.ts";
 import { showResult } from "../input/options.ts";
-import { askEngine } from "../sessions/control-session.ts";
+import { show } from "../sessions/control-session.ts";
 
 export const statusCommand = command("status", {
   summary: "show every share and backend, and what is wrong",
@@ -28,7 +28,7 @@ export const statusCommand = command("status", {
       await followStatus(context);
       return;
     }
-    const report = await askEngine(context, "look", "status", null);
+    const report = await show(context, "status", null);
     const { renderStatus } = await import("../views/status-view.ts");
     showResult(context, report, () => renderStatus(report, { ...context.stdoutStyle, now: Date.now() }));
     const { pid, version } = report.global;

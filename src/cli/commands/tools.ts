@@ -12,8 +12,8 @@ import { counted, harmless } from "../../runtime/text/plain-text.ts";
 import { closestWord } from "../../runtime/text/suggest.ts";
 import { type CommandContext, command, type GroupedCommands } from "../input/command.ts";
 import { showJson, showResult } from "../input/options.ts";
-import { askDaemon, withDaemon } from "../sessions/control-session.ts";
-import { listedOr, RUNNING_BACKENDS, withGateway } from "../sessions/gateway-session.ts";
+import { askDaemon, show, withAsk, withDaemon } from "../sessions/control-session.ts";
+import { listedOr, RUNNING_BACKENDS } from "../sessions/gateway-session.ts";
 
 export const callCommand = command("call", {
   asksElsewhere: true,
@@ -41,7 +41,7 @@ export const callCommand = command("call", {
     const { answerJson, answerText, callFailure } = await import("../views/tools-view.ts");
     const { signal } = context;
     const request = { tool, arguments: await readToolArguments(words, context.stdin, signal) };
-    const report = await withGateway(context, ({ ask }) => ask("call", request, signal));
+    const report = await show(context, "call", request);
     if (context.json && report.result !== null) context.print(answerJson(report.result));
     const failure = callFailure(report);
     if (failure !== null) throw new MountaineerError("tool_failed", failure);
@@ -63,20 +63,19 @@ export const toolsListCommand = command("tools list", {
   async run(context) {
     const { absentBackends } = await import("../views/gateway-view.ts");
     const { signal } = context;
-    const asking = withGateway(context, ({ ask, backends }) =>
-      Promise.all([ask("tools", null, signal), backends(signal)]),
+    const asking = withAsk(context, "look", (ask) =>
+      Promise.all([ask("tools", null, signal), ask("status", null, signal)]),
     );
-    const [report, backends] = (await listedOr(context, null, asking)) ?? [
-      { tools: [] } as ToolsReport,
-      null,
-    ];
+    const [report, { backends = [] }] = (await listedOr(context, asking)) ?? [NO_TOOLS, {}];
     const { renderTools } = await import("../views/tools-view.ts");
     const off = (report.off ?? []).map((tool) => ({ ...tool, description: "(switched off)" }));
     showResult(context, report, () => renderTools([...report.tools, ...off], context.stdoutStyle));
-    if (backends !== null && report.tools.length === 0) context.note("no tool is published");
-    for (const line of absentBackends(backends ?? [], Date.now())) context.note(line);
+    if (backends.length > 0 && report.tools.length === 0) context.note("no tool is published");
+    for (const line of absentBackends(backends, Date.now())) context.note(line);
   },
 });
+
+const NO_TOOLS: ToolsReport = { tools: [] };
 
 const CHANGED_ARGUMENT = {
   "[names...]": {
@@ -101,7 +100,7 @@ const toolsDiffCommand = command("tools diff", {
   takes: CHANGED_ARGUMENT,
   async run(context, { names }) {
     const tools = names.length === 0 ? null : [...names];
-    const report = await withGateway(context, ({ ask }) => ask("toolChanges", { tools }, context.signal));
+    const report = await show(context, "toolChanges", { tools });
     if (context.json) {
       showJson(context, report);
       return 0;

@@ -7,7 +7,7 @@ import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { editMembers, findAlias, findShare, readMembers } from "../sessions/config-members.ts";
 import { refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
-import { askEngine } from "../sessions/control-session.ts";
+import { change, show } from "../sessions/control-session.ts";
 
 interface NewAlias {
   readonly name: string;
@@ -64,7 +64,7 @@ export async function addAlias(context: CommandContext, wanted: NewAlias) {
 
 /** Removes the alias and its link. Rejects with `alias_unknown`, `config_…`. */
 export async function removeAlias(context: CommandContext, wanted: string): Promise<RemovedAlias | null> {
-  const before = await askEngine(context, "look", "aliases", null);
+  const before = await show(context, "aliases", null);
   const { name, path } = await viewConfig(context, async (view) => {
     await refuseToBeginAfresh(context, view);
     return findAlias(await readMembers(view), wanted);
@@ -77,5 +77,5 @@ export async function removeAlias(context: CommandContext, wanted: string): Prom
 }
 
 export async function reconcileAliases(context: CommandContext): Promise<readonly AliasStatus[]> {
-  return (await askEngine(context, "change", "reconcileAliases", null)).aliases;
+  return (await change(context, "reconcileAliases", null)).aliases;
 }

@@ -4,11 +4,10 @@ import { diffText } from "../../config/history/text-diff.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
-import { openApprovals } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
 import { askEdits, changeConfig } from "../sessions/config-session.ts";
-import { withAsk } from "../sessions/control-session.ts";
+import { show, withAsk } from "../sessions/control-session.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { paintFor, type TerminalStyle } from "../views/terminal-style.ts";
@@ -18,9 +17,7 @@ import { paintFor, type TerminalStyle } from "../views/terminal-style.ts";
  * `entry_unknown`.
  */
 export async function listEntries(context: CommandContext, names: readonly string[]): Promise<number> {
-  const report = await withAsk(context, "look", openApprovals, (ask) =>
-    ask("approvals", null, context.signal),
-  );
+  const report = await show(context, "approvals", null);
   const shown = { ...report, waiting: [...named(report.waiting, names)] };
   showResult(context, shown, () => renderApprovals(shown, context.stdoutStyle));
   return 0;
@@ -36,7 +33,7 @@ export function approveEntries(
   names: readonly string[],
   { asks, all }: { readonly asks: boolean; readonly all: boolean },
 ): Promise<number> {
-  return withAsk(context, "change", openApprovals, async (ask) => {
+  return withAsk(context, "approve", async (ask) => {
     const before = await ask("approvals", null, context.signal);
     const shown = named(before.waiting, names);
     if (shown.length === 0) {
@@ -69,7 +66,7 @@ export async function setApproveMode(context: CommandContext, mode: string, asks
     askEdits(context, ask, [{ key: "trust.approve", value }]),
   );
   if (edit.errors.length > 0) throw refusalError(edit.errors);
-  return withAsk(context, "change", openApprovals, async (ask) => {
+  return withAsk(context, "approve", async (ask) => {
     const { waiting } = await ask("approvals", null, context.signal);
     const entries = waiting.filter(({ id }) => id === "trust").map(({ id, digest }) => ({ id, digest }));
     showApproved(context, await ask("approve", { entries, loosen: true }, context.signal));

@@ -11,7 +11,7 @@ import { openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { editMembers, findShare, readMembers } from "../sessions/config-members.ts";
 import { refuseToBeginAfresh, viewConfig } from "../sessions/config-session.ts";
-import { askEngine } from "../sessions/control-session.ts";
+import { change, show } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 
 /** The keys of the new share, in the file's spelling. */
@@ -32,7 +32,7 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite, o
   });
   if (!runs) return { changed, share: null };
   const name = entry.name.normalize("NFC");
-  const [share = null] = (await askEngine(context, "change", "mount", { shares: [name] })).results;
+  const [share = null] = (await change(context, "mount", { shares: [name] })).results;
   return { changed, share: share === null ? null : asMounted(share) };
 }
 
@@ -74,13 +74,13 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
   });
   const { name, aliases, link } = planned;
   leaveFolder();
-  const { shares } = await askEngine(context, "look", "status", null);
+  const { shares } = await show(context, "status", null);
   const known = shares.find((share) => share.name === name);
   const isHere = context.elsewhere === null;
   const hasLink = async () => isHere && (await entryExists(link).catch(expecting("ENOTDIR", false)));
   const hadLink = await hasLink();
   const unmountIt = async (): Promise<StepResult | null> => {
-    const { results } = await askEngine(context, "change", "unmount", { shares: [name], force });
+    const { results } = await change(context, "unmount", { shares: [name], force });
     return results[0] ?? null;
   };
   const before = cleanup ? await unmountIt() : null;
@@ -98,7 +98,7 @@ export async function removeFavorite(context: CommandContext, wanted: Removal) {
   const isMounted = after !== null && !isUnmounted(after);
   if (!isMounted && known !== undefined && isHere) await removeLinkTo(link, known.mount_path);
   await noteKept(context, name, known?.conditions ?? []);
-  await askEngine(context, "change", "reconcileAliases", null);
+  await change(context, "reconcileAliases", null);
   if (planned.secrets.length > 0 && isHere) await noteUnused(context, planned.secrets);
   const linkNow = (await hasLink()) ? "kept" : hadLink ? "removed" : "missing";
   return {
@@ -127,7 +127,7 @@ export function isUnmounted({ result }: StepResult): boolean {
 async function noteKept(context: CommandContext, name: string, before: readonly Condition[]): Promise<void> {
   for (const { code, title } of before) if (code === "files_set_aside") context.note(harmless(title));
   const all = { share: null, server: null, what: "show" } as const;
-  const { servers } = await askEngine(context, "look", "unsent", all);
+  const { servers } = await show(context, "unsent", all);
   for (const { share, files, folder } of servers)
     if (share === name && files.length > 0)
       context.note(

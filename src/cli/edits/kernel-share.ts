@@ -4,7 +4,7 @@ import type { StepResult } from "../../api/contract/contract.ts";
 import type { KernelLine } from "../../api/setup/kernel-line.ts";
 import type { ShareConfig } from "../../config/snapshot.ts";
 import { harmless, shellCommand, shellWord } from "../../runtime/text/plain-text.ts";
-import { openEngine, openKernelLine } from "../in-process/open.ts";
+import { openKernelLine } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { launcherPath } from "../input/launcher-path.ts";
@@ -84,16 +84,11 @@ async function setDriver(context: CommandContext, { name }: ShareConfig, { undo,
   const { runs } = await editMembers(context, () => [edit]);
   if (!runs) return FAILED_EXIT;
   leaveFolder();
-  const results = await withAsk(
-    context,
-    "change",
-    openEngine,
-    async (ask): Promise<readonly StepResult[]> => {
-      const unmounted = await ask("unmount", { shares: [name] }, context.signal);
-      const isGone = unmounted.results.every(({ result }) => result === "unmounted" || result === "skipped");
-      return isGone ? (await ask("mount", { shares: [name] }, context.signal)).results : unmounted.results;
-    },
-  );
+  const results = await withAsk(context, "change", async (ask): Promise<readonly StepResult[]> => {
+    const unmounted = await ask("unmount", { shares: [name] }, context.signal);
+    const isGone = unmounted.results.every(({ result }) => result === "unmounted" || result === "skipped");
+    return isGone ? (await ask("mount", { shares: [name] }, context.signal)).results : unmounted.results;
+  });
   context.print(renderResults(results, context.stdoutStyle));
   const exit = exitCodeOf(results, "mount");
   if (exit !== 0) context.note("the change is saved, and takes effect at the next mount");

@@ -1,22 +1,14 @@
 // Loads, on demand, the code of the daemon and of the doctor that commands run in their own process.
-import type { InProcessOptions } from "../../api/in-process.ts";
+import type { AloneOptions } from "../../api/in-process.ts";
 import type { ConfigSnapshot, MountaineerConfig, ShareConfig } from "../../config/snapshot.ts";
 import type { CommandContext } from "../input/command.ts";
 
 /**
- * Opens the shares' engine in this process if no daemon runs. Rejects with `config_…`, `lock_held`,
- * `already_running`, `state_newer`, `home_unwritable`.
+ * Opens the home in this process if no daemon runs. Rejects with `config_…`, `lock_held`, `already_running`, `state_newer`,
+ * `home_unwritable`.
  */
-export const openEngine = async (options: InProcessOptions) =>
-  (await import("../../daemon/in-process-control.ts")).openInProcess(options);
-
-/** The gateway in this process. Rejects with `config_…` and `gateway_off`. */
-export const openGateway = async (options: InProcessOptions) =>
-  (await import("../../daemon/in-process-gateway.ts")).openGatewayInProcess(options);
-
-/** Opens the approvals in this process. Rejects with `config_…` and `lock_held`. */
-export const openApprovals = async (options: InProcessOptions) =>
-  (await import("../../daemon/in-process-approvals.ts")).openApprovalsInProcess(options);
+export const openAlone = async (options: AloneOptions) =>
+  (await import("../../daemon/alone.ts")).openAlone(options);
 
 /** Approves the changes of an edit; resolves with the number of waiting entries. The caller holds the home's lock. */
 export const approveEdit = async (
@@ -25,7 +17,7 @@ export const approveEdit = async (
   after: ConfigSnapshot,
   signal: AbortSignal,
 ): Promise<number> =>
-  (await import("../../daemon/in-process-approvals.ts")).approveEdited(home, before, after, signal);
+  (await import("../../daemon/approve-edited.ts")).approveEdited(home, before, after, signal);
 
 export const openDoctor = async ({ home, configPath }: CommandContext) =>
   (await import("../../doctor/doctor.ts")).createDoctor({ home, configPath });
@@ -34,7 +26,7 @@ export const openSecrets = async ({ home, configPath }: CommandContext) =>
   (await import("../../daemon/compose/home-secrets.ts")).openHomeSecrets({ home, configPath });
 
 export const openSignIn = async ({ home, configPath }: CommandContext) =>
-  (await import("../../daemon/in-process-sign-in.ts")).openBackendSignIn({ home, configPath });
+  (await import("../../daemon/backend-sign-in.ts")).openBackendSignIn({ home, configPath });
 
 /** The loaded function rejects with `secret_unavailable`. */
 export const loadSecretNames = async () =>

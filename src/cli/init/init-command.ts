@@ -19,7 +19,7 @@ import { askHidden } from "../input/secret-question.ts";
 import { isApplied } from "../sessions/config-members.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
-import { askEngine } from "../sessions/control-session.ts";
+import { change, show } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
 import { paintFor } from "../views/terminal-style.ts";
@@ -127,7 +127,7 @@ async function mountAll(
   const names = shares.map(({ name }) => name);
   if (names.length === 0) return 0;
   leaveFolder();
-  const { results } = await askEngine(context, "change", "mount", { shares: names });
+  const { results } = await change(context, "mount", { shares: names });
   if (!context.json) context.print(renderResults(results, context.stdoutStyle));
   for (const { share, active_interface } of context.json ? [] : results)
     if (active_interface !== "none") context.print(`  ${harmless(join(sharesRoot, share))}\n`);
@@ -137,7 +137,7 @@ async function mountAll(
 
 /** What this machine's rclone costs, where the shares are mounted by it. */
 async function noteCosts(context: CommandContext): Promise<void> {
-  const { global } = await askEngine(context, "look", "status", null);
+  const { global } = await show(context, "status", null);
   const costs = global.conditions.find(({ code }) => code === "stock_rclone");
   if (costs !== undefined) context.note([costs.title, costs.hint].join("; "));
 }

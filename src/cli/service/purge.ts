@@ -13,7 +13,7 @@ import { loadPurge } from "../in-process/open.ts";
 import { agrees } from "../input/agreement.ts";
 import type { CommandContext } from "../input/command.ts";
 import { readBundle, VERSION_FOLDER } from "../input/launcher-path.ts";
-import { askEngine } from "../sessions/control-session.ts";
+import { change, show } from "../sessions/control-session.ts";
 import { lookUntil } from "../sessions/look-until.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
@@ -136,8 +136,8 @@ function kept(what: readonly string[], hint: string): MountaineerError {
 
 /** The configuration file, and the links that may be there, also those of shares that are no longer configured. */
 async function inUse(context: CommandContext): Promise<{ links: readonly Link[]; config: string }> {
-  const { shares, global } = await askEngine(context, "look", "status", null);
-  const { aliases } = await askEngine(context, "look", "aliases", null);
+  const { shares, global } = await show(context, "status", null);
+  const { aliases } = await show(context, "aliases", null);
   const { shares_root: root, mount_root: mounts, config_path: config } = global;
   const names = await readdir(root).catch(expecting(["ENOENT", "ENOTDIR", "EACCES"], []));
   const links = [
@@ -161,7 +161,7 @@ async function removeLink(
 }
 
 async function unmountAll(context: CommandContext): Promise<void> {
-  const { results } = await askEngine(context, "change", "unmount", { shares: null, force: false });
+  const { results } = await change(context, "unmount", { shares: null, force: false });
   const stuck = results.filter(({ result }) => result !== "unmounted" && result !== "skipped");
   if (stuck.length === 0) return;
   const isBusy = stuck.every(({ result }) => result === "busy");

@@ -11,7 +11,7 @@ import { systemClock } from "../../runtime/time/clock.ts";
 import type { CommandContext } from "../input/command.ts";
 import { keeperPath } from "../input/launcher-path.ts";
 import { doneLine, showJson, showText } from "../input/options.ts";
-import { askEngine } from "../sessions/control-session.ts";
+import { show } from "../sessions/control-session.ts";
 import { lookUntil } from "../sessions/look-until.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
 import { renderStatus } from "../views/status-view.ts";
@@ -195,7 +195,7 @@ export async function takeDown(context: CommandContext): Promise<number> {
 /** The paths of mounted shares, read by this process after the daemon ended. */
 async function mountedShares(context: CommandContext): Promise<readonly string[]> {
   try {
-    const { shares } = await askEngine(context, "look", "status", null);
+    const { shares } = await show(context, "status", null);
     const mounted = shares.filter(({ mount_state: state }) => state === "mounted");
     return mounted.map(({ stable_path: path }) => harmless(path));
   } catch (error) {

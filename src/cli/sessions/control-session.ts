@@ -1,10 +1,10 @@
-// Connects a command to the running or starting daemon, or else to an engine in this process.
+// Connects a command to the running or starting daemon, or else to what this process opens.
 import type { DaemonClient } from "../../api/client/client.ts";
-import type { EngineOperation, InProcess, InProcessOptions } from "../../api/in-process.ts";
+import type { AloneOperation, AloneOptions } from "../../api/in-process.ts";
 import type { Ask, InputOf, OperationName, OutputOf } from "../../api/operations/operations.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { type Clock, systemClock } from "../../runtime/time/clock.ts";
-import { openEngine } from "../in-process/open.ts";
+import { openAlone } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 
 /**
@@ -19,35 +19,39 @@ const BETWEEN_LOOKS_MS = 50;
  */
 const RETURNS_WITHIN_MS = 10_000;
 
-/** "look" takes no lock and changes nothing; "change" waits for the home's lock. */
-type Intent = InProcessOptions["intent"];
+type Intent = AloneOptions["intent"];
 
-/**
- * Runs `use` with the daemon of this home, else with an engine that `open` opens in this process. Rejects as `use` and
- * `open` do; with `daemon_unreachable` if a daemon holds the lock and never serves, and with `usage` if the daemon runs
- * with another configuration than `--config` names.
- */
-export function withAsk<Names extends OperationName, T>(
+/** Shows: asks the daemon of this home, or without one looks in this process. Takes no lock, and changes nothing. */
+export function show<Name extends AloneOperation>(
   context: CommandContext,
-  intent: Intent,
-  open: (options: InProcessOptions) => Promise<InProcess<Names>>,
-  use: (ask: Ask<Names>) => Promise<T>,
-  clock: Clock = systemClock,
-): Promise<T> {
-  const alone = () => onceOpened(open({ ...context, intent }), (own) => use(own.ask));
-  return withDaemonOr(context, intent, ({ ask }) => use(ask), alone, clock);
-}
-
-/**
- * Runs one operation on shares, aliases or folders: in the daemon, or without a daemon in an engine in this process.
- */
-export function askEngine<Name extends EngineOperation>(
-  context: CommandContext,
-  intent: Intent,
   name: Name,
   input: InputOf<Name>,
 ): Promise<OutputOf<Name>> {
-  return withAsk(context, intent, openEngine, (ask) => ask(name, input, context.signal));
+  return withAsk(context, "look", (ask) => ask(name, input, context.signal));
+}
+
+/** Changes one thing: asks the daemon of this home, or without one holds the home's lock and does it in this process. */
+export function change<Name extends AloneOperation>(
+  context: CommandContext,
+  name: Name,
+  input: InputOf<Name>,
+): Promise<OutputOf<Name>> {
+  return withAsk(context, "change", (ask) => ask(name, input, context.signal));
+}
+
+/**
+ * Runs `use` with the daemon of this home, else with what this process opens for it. Rejects as `use` and `openAlone` do; with
+ * `daemon_unreachable` if a daemon holds the lock and never serves, and with `usage` if the daemon runs with another
+ * configuration than `--config` names.
+ */
+export function withAsk<T>(
+  context: CommandContext,
+  intent: Intent,
+  use: (ask: Ask<AloneOperation>) => Promise<T>,
+  clock: Clock = systemClock,
+): Promise<T> {
+  const alone = () => onceOpened(openAlone({ ...context, intent }), (own) => use(own.ask));
+  return withDaemonOr(context, intent, ({ ask }) => use(ask), alone, clock);
 }
 
 /** How a command uses the daemon, and the command's error if no daemon runs. */
@@ -98,7 +102,7 @@ export async function withDaemonOr<T>(
   for (;;) {
     const daemon = await findDaemon(context, clock);
     if (daemon !== null) return withDaemon(daemon);
-    const monitor = intent === "change" ? await startingMonitor(context.home) : null;
+    const monitor = intent === "look" ? null : await startingMonitor(context.home);
     if (monitor === null) {
       const outcome = await alone();
       if (outcome.kind === "done") return outcome.value;

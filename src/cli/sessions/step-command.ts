@@ -1,6 +1,5 @@
 // The common part of commands that change shares: calls the operation, prints a line for each share, and exits with the worst result.
 import type { Ask, OutputOf, StepOperation } from "../../api/operations/operations.ts";
-import { openEngine } from "../in-process/open.ts";
 import type { CommandContext, CommandDefinition } from "../input/command.ts";
 import { chosenShares, showResult } from "../input/options.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
@@ -25,7 +24,7 @@ export async function runSteps(
   call: StepCall,
 ): Promise<number> {
   leaveFolder();
-  const { results } = await withAsk(context, "change", openEngine, (ask) =>
+  const { results } = await withAsk(context, "change", (ask) =>
     call(ask, chosenShares(share), context.signal),
   );
   showResult(context, results, () => renderResults(results, context.stdoutStyle));

@@ -81,8 +81,12 @@ export function backendBlock(backends: readonly BackendStatus[], view: View, sta
   ]);
 }
 
-export function renderBackends(backends: readonly BackendStatus[], options: StatusViewOptions): string {
-  return backendBlock(backends, viewOf(options))
+export function renderBackends(
+  backends: readonly BackendStatus[],
+  options: StatusViewOptions,
+  started = true,
+): string {
+  return backendBlock(backends, viewOf(options), started)
     .map((line) => `${line}\n`)
     .join("");
 }

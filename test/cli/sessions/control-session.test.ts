@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { Ask } from "../../../src/api/operations/operations.ts";
 import { writeDaemonNote } from "../../../src/api/socket/daemon-note.ts";
-import { openEngine } from "../../../src/cli/in-process/open.ts";
 import type { CommandContext } from "../../../src/cli/input/command.ts";
 import {
   onceOpened,
@@ -40,7 +39,7 @@ function withControl<T>(
   use: (ask: Ask<"status">) => Promise<T>,
   clock?: Clock,
 ): Promise<T> {
-  return withAsk(context, intent, openEngine, use, clock);
+  return withAsk(context, intent, use, clock);
 }
 
 test("a changing command that meets a daemon still starting waits for its socket", async (t) => {

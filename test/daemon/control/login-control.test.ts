@@ -4,8 +4,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { OWNERS_RIGHTS } from "../../../src/api/operations/operation.ts";
+import { openBackendSignIn } from "../../../src/daemon/backend-sign-in.ts";
 import { createLoginControl } from "../../../src/daemon/control/login-control.ts";
-import { openBackendSignIn } from "../../../src/daemon/in-process-sign-in.ts";
 import { agree } from "../../gateway/backends/server-sign-in/authorization-server.ts";
 import { startSignInRig } from "../../gateway/backends/server-sign-in/sign-in-rig.ts";
 

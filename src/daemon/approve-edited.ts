@@ -1,56 +1,12 @@
-// Approves entries while no daemon runs, for the next daemon.
-import type { InProcessApprovals, InProcessOptions } from "../api/in-process.ts";
-import { askOf } from "../api/operations/operations.ts";
+// Approves what a command has edited while no daemon runs, for the next daemon.
 import { findPlace } from "../config/locate.ts";
 import type { ConfigSnapshot, MountaineerConfig } from "../config/snapshot.ts";
-import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
 import { silentLogger } from "../runtime/log/log.ts";
-import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { systemClock as clock } from "../runtime/time/clock.ts";
 import { createApprovalKeeper } from "./approvals/approval-keeper.ts";
-import { groundOf, openApprovals, startApprovals } from "./approvals/start-approvals.ts";
+import { groundOf, openApprovals } from "./approvals/start-approvals.ts";
 import { openHome } from "./compose/home.ts";
 import { keptLayerOf } from "./fleet-part.ts";
-import { approvalsReport, requireWaiting } from "./reload/approvals.ts";
-
-/** Longest wait for another command's lock, ms. */
-const LOCK_WAIT_MS = 10_000;
-
-/**
- * Opens the approvals. A command that only reads takes no lock and writes nothing. Rejects with the same errors as
- * the start of a daemon.
- */
-export async function openApprovalsInProcess(options: InProcessOptions): Promise<InProcessApprovals> {
-  const { home, configPath, intent, command, signal } = options;
-  const writes = intent === "change";
-  const environment = process.env;
-  if (writes) await ensurePrivateFolder(home);
-  const lock = writes ? await acquireHomeLock(home, { command, waitMs: LOCK_WAIT_MS, clock, signal }) : null;
-  try {
-    const keptLayer = keptLayerOf(home, () => {});
-    const { place, snapshot } = await openHome({ home, configPath, keptLayer });
-    const parts = { place, environment, snapshot, clock, logger: silentLogger, publish: () => {}, writes };
-    const { keeper } = await startApprovals(parts, signal);
-    return {
-      ask: askOf<"approvals" | "approve">({
-        approvals: () => approvalsReport(keeper, snapshot),
-        async approve({ entries, loosen = false }) {
-          const ids = requireWaiting(keeper, entries);
-          const judged = await keeper.judge(snapshot, null, { ids, loosens: loosen });
-          keeper.applied(judged);
-          return { approved: [...ids], reload: null, now: approvalsReport(keeper, snapshot) };
-        },
-      }),
-      async [Symbol.asyncDispose]() {
-        await keeper[Symbol.asyncDispose]();
-        await lock?.[Symbol.asyncDispose]();
-      },
-    };
-  } catch (error) {
-    await lock?.[Symbol.asyncDispose]();
-    throw error;
-  }
-}
 
 /**
  * Approves the entries that an edit changed, if the home has approvals; resolves with the number of entries that wait. The

@@ -3,13 +3,14 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import type { AloneOptions } from "../../src/api/in-process.ts";
 import { findPlace } from "../../src/config/locate.ts";
+import { openAlone } from "../../src/daemon/alone.ts";
 import { startApprovals } from "../../src/daemon/approvals/start-approvals.ts";
+import { approveEdited } from "../../src/daemon/approve-edited.ts";
+import { openBackendSignIn } from "../../src/daemon/backend-sign-in.ts";
 import { openHome } from "../../src/daemon/compose/home.ts";
 import { keptLayerOf } from "../../src/daemon/fleet-part.ts";
-import { approveEdited, openApprovalsInProcess } from "../../src/daemon/in-process-approvals.ts";
-import { openInProcess } from "../../src/daemon/in-process-control.ts";
-import { openBackendSignIn } from "../../src/daemon/in-process-sign-in.ts";
 import { missingForPlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { userKey } from "../../src/fleet/keys/nkey.ts";
 import { keepLayer } from "../../src/fleet/layer/kept-layer.ts";
@@ -17,6 +18,7 @@ import { signLayer } from "../../src/fleet/layer/signed-layer.ts";
 import { silentLogger as logger } from "../../src/runtime/log/log.ts";
 import { findProgram } from "../../src/runtime/process/find-program.ts";
 import { systemClock as clock } from "../../src/runtime/time/clock.ts";
+import { LIGHT_SERVER } from "../mcp/fixture-programs.ts";
 import { scripts } from "../shares/server-proof/two-servers.ts";
 import { assertEach } from "../support/assert-each.ts";
 import { eventually } from "../support/eventually.ts";
@@ -25,8 +27,8 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const NEVER = new AbortController().signal;
 
-const open = (home: string, intent: "look" | "change", command = "verify") =>
-  openInProcess({ home, configPath: null, intent, command, signal: NEVER });
+const open = (home: string, intent: AloneOptions["intent"] = "look", command = "verify") =>
+  openAlone({ home, configPath: null, intent, command, signal: NEVER });
 
 test("without a daemon verify and status see a link that is missing or replaced, and change nothing", async (t) => {
   const folder = await temporaryFolder(t);
@@ -266,8 +268,7 @@ test("E2 G1 `approve` without a daemon shows what waits of the fleet's layer", a
   const { home, keep, start } = await homeWith(t, DENIED);
   await start();
   await keep(2, `${DENIED}${PROGRAM}`);
-  const options = { home, configPath: null, intent: "change", command: "approve", signal } as const;
-  const own = await openApprovalsInProcess(options);
+  const own = await open(home, "approve", "approve");
   const { ask } = own;
   const { waiting } = await ask("approvals", null, signal);
   assertEach(waiting, ({ id }) => id, ["backends.program"]);
@@ -304,4 +305,45 @@ test("E2 nobody signs in at an address that waits for approval, and no secret go
   await assert.rejects(login, /cannot reach http:\/\/127\.0\.0\.1:9/);
   await writeFile(path, text("evil"), { mode: 0o600 });
   await assert.rejects(login, { code: "sign_in_failed", message: "backend web waits for approval" });
+});
+
+async function homeOf(t: TestContext, config: string): Promise<string> {
+  const home = join(await temporaryFolder(t), "home");
+  await mkdir(home, { mode: 0o700 });
+  await writeFile(join(home, "config.toml"), config, { mode: 0o600 });
+  return home;
+}
+
+const backend = `[backends.a]
+command = ${JSON.stringify(process.execPath)}
+args = [${JSON.stringify(LIGHT_SERVER)}]
+cwd = "/"
+`;
+
+test("E3 a command without a daemon calls a tool, and writes neither pins nor names into the home", async (t) => {
+  const home = await homeOf(t, `[trust]\napprove = "none"\n${backend}`);
+  {
+    await using alone = await open(home);
+    const { result } = await alone.ask("call", { tool: "echo", arguments: { text: "here" } }, signal);
+    assert.match(JSON.stringify(result), /here/);
+    const { backends } = await alone.ask("status", null, signal);
+    assert.deepEqual(
+      backends?.map(({ name, phase }) => [name, phase]),
+      [["a", "Ready"]],
+    );
+  }
+  assert.deepEqual(await readdir(home), ["config.toml"]);
+});
+
+test("C3 a command without a daemon says that no backend is configured, and starts none within its own", async (t) => {
+  const gatewayOf = async (home: string) => (await open(home)).gateway();
+  const none = await homeOf(t, "");
+  await assert.rejects(gatewayOf(none), { code: "gateway_off", message: /^no gateway is configured/ });
+  const home = await homeOf(t, backend);
+  process.env["MOUNTAINEER_WITHIN"] = JSON.stringify([join(home, "config.toml")]);
+  t.after(() => delete process.env["MOUNTAINEER_WITHIN"]);
+  await assert.rejects(gatewayOf(home), {
+    code: "gateway_off",
+    message: /would start itself again and again/,
+  });
 });
