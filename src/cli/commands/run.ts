@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
 import { command } from "../input/command.ts";
-import { withGateway } from "../sessions/gateway-session.ts";
+import { show } from "../sessions/control-session.ts";
 
 /** More than the gateway takes of a script, in bytes. */
 const MOST_BYTES = 1024 * 1024;
@@ -32,14 +32,12 @@ export const runCommand = command("run", {
     const { signal } = context;
     const script = await readScript(file, context.stdin, signal);
     const request = { tool: "run_script", arguments: { script } };
-    const report = await withGateway(context, ({ ask }) => ask("call", request, signal)).catch(
-      (error: unknown) => {
-        if (!(error instanceof MountaineerError) || error.code !== "tool_unknown") throw error;
-        throw new MountaineerError("tool_failed", "scripts are off", {
-          hint: "`mountaineer config set scripts.enabled true` switches them on",
-        });
-      },
-    );
+    const report = await show(context, "call", request).catch((error: unknown) => {
+      if (!(error instanceof MountaineerError) || error.code !== "tool_unknown") throw error;
+      throw new MountaineerError("tool_failed", "scripts are off", {
+        hint: "`mountaineer config set scripts.enabled true` switches them on",
+      });
+    });
     if (context.json && report.result !== null) context.print(answerJson(report.result));
     const failure = callFailure(report);
     if (failure !== null) throw new MountaineerError("tool_failed", failure);
