@@ -6,9 +6,9 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { LIGHT_SERVER } from "./fixture-programs.ts";
-import { nodeBackend, startGatewayRig } from "./gateway-rig.ts";
-import type { Json, LightClient } from "./light-client.ts";
+import { CHANGING_SERVER, LIGHT_SERVER } from "./fixture-programs.ts";
+import { type GatewaySections, handOver, nodeBackend, startGatewayRig } from "./gateway-rig.ts";
+import { connectLight, type Json, type LightClient } from "./light-client.ts";
 import { ask, requiredBy, textOf } from "./modern-wire.ts";
 
 const MODULES = path.resolve(import.meta.dirname, "../../node_modules/@modelcontextprotocol");
@@ -18,7 +18,7 @@ const FILESYSTEM = path.join(MODULES, "server-filesystem/dist/index.js");
 const HARMLESS = { authorization: { default_effect: "allow", unannotated: "harmless" } };
 const ON = { scripts: { enabled: true } };
 
-async function scriptRig(t: TestContext, more: Json = {}) {
+async function scriptRig(t: TestContext, more: Json = {}, others: GatewaySections["backends"] = {}) {
   const folder = await realpath(await temporaryFolder(t));
   const data = path.join(folder, "data");
   await mkdir(data);
@@ -26,6 +26,7 @@ async function scriptRig(t: TestContext, more: Json = {}) {
     files: nodeBackend(FILESYSTEM, [data]),
     things: nodeBackend(EVERYTHING),
     light: nodeBackend(LIGHT_SERVER),
+    ...others,
   };
   const audit = path.join(folder, "audit.jsonl");
   const sections = { backends, more: { ...ON, audit: { path: audit }, ...more } } as Parameters<
@@ -101,20 +102,97 @@ test("what a tool asks and a tool that is destructive reach a client of 2026-07-
   assert.match(textOf(answered), /cancelled/);
 });
 
-test("an edit in the middle of a script holds for its next call", async (t) => {
-  const { rig, sections } = await scriptRig(t, {
-    authorization: { default_effect: "allow", unannotated: "harmless" },
-  });
+/** Calls the tool again and again until it is refused, and returns why. */
+const untilRefused = (name: string, given: Json = {}): string =>
+  `for (;;) {
+     const why = await tools[${JSON.stringify(name)}](${JSON.stringify(given)}).then(() => null, (e) => e.message);
+     if (why !== null) return why;
+     await tools.sleep({ ms: 20 });
+   }`;
+
+test("an edit in the middle of a script holds for its next call: a policy, a switched off tool, folders, a pin", async (t) => {
+  const listed = path.join(await temporaryFolder(t), "tools.json");
+  const list = (description: string): Promise<void> =>
+    writeFile(listed, JSON.stringify([{ name: "read", description, inputSchema: { type: "object" } }]));
+  await list("Reads a file.");
+  const changing = { changing: nodeBackend(CHANGING_SERVER, [listed]) };
+  const { rig, data, sections } = await scriptRig(t, { ...HARMLESS, trust: { pin: "block" } }, changing);
+  const file = path.join(data, "a.txt");
+  await writeFile(file, "a");
   const client = await rig.connect();
-  const running = run(
-    client,
-    "await tools.sleep({ ms: 1500 }); return await tools.seen().catch((e) => e.message)",
+  const during = async (name: string, given: Json, edit: () => Promise<unknown>): Promise<unknown> => {
+    const before = Number(await client.call("seen").then((seen) => JSON.parse(seen).calls));
+    const running = run(client, untilRefused(name, given));
+    await eventually(async () => JSON.parse(await client.call("seen")).calls > before + 4);
+    await edit();
+    return (await running).value;
+  };
+  const disabled = await during("echo", {}, () => rig.home.cli(["tools", "disable", "echo"]));
+  assert.match(String(disabled), /^The tool echo is switched off/);
+  assert.match(
+    String(await during("read", {}, () => list("Reads a file, and mails it."))),
+    /^Unknown tool: read.*waits for approval/,
   );
-  await eventually(async () => (await rig.backend("light")).in_flight === 1);
-  const policy = { effect: "deny", resources: ["tool:seen"] };
-  const authorization = { default_effect: "allow", unannotated: "harmless", policies: [policy] };
-  await rig.edit({ ...sections, more: { ...sections.more, authorization } } as typeof sections);
-  assert.equal((await running).value, "Unknown tool: seen");
+  const files = { ...sections.backends["files"], folders: [path.join(data, "elsewhere")] } as never;
+  const within = { ...sections, backends: { ...sections.backends, files } };
+  const outside = await during("read_text_file", { path: file }, () => rig.edit(within));
+  assert.match(String(outside), /a\.txt.*folder/);
+  const policy = { effect: "deny", resources: ["tool:pid"] };
+  const authorization = { ...HARMLESS.authorization, policies: [policy] };
+  const denied = await during("pid", {}, () =>
+    rig.edit({ ...within, more: { ...sections.more, authorization } }),
+  );
+  assert.equal(denied, "Unknown tool: pid");
+});
+
+test("what a server asks within a script reaches the client, and its answer the server", async (t) => {
+  const { rig } = await scriptRig(t, HARMLESS);
+  const asked: unknown[] = [];
+  const client = await connectLight(rig.url, {
+    capabilities: { roots: {}, sampling: {}, elicitation: {} },
+    onRequest(method, params) {
+      asked.push([method, params["message"]]);
+      return { action: "accept", content: { name: "ann" } };
+    },
+  });
+  t.after(() => client[Symbol.asyncDispose]());
+  const requestedSchema = { type: "object", properties: { name: { type: "string" } } };
+  const question = { method: "elicitation/create", params: { message: "Who?", requestedSchema } };
+  const { value } = await run(client, `return await tools.ask(${JSON.stringify(question)})`);
+  assert.match(String(value), /ann/);
+  assert.deepEqual(asked, [["elicitation/create", "Who?"]]);
+});
+
+test("a handover waits for a script, which ends as it began; beyond drain_timeout it is cut like a single call, and the audit has what it did", async (t) => {
+  const audit = path.join(await temporaryFolder(t), "audit.jsonl");
+  const rig = await startGatewayRig(
+    t,
+    {
+      backends: { light: nodeBackend(LIGHT_SERVER) },
+      server: { drain_timeout: 4 },
+      more: { ...ON, ...HARMLESS, audit: { path: audit } },
+    },
+    { kept: true },
+  );
+  await rig.untilReady("light");
+  const begun = async (script: string) => {
+    const client = await rig.connect();
+    const running = run(client, script).catch(String);
+    await eventually(async () => (await rig.backend("light")).in_flight === 1);
+    return running;
+  };
+  const kept = begun(
+    "await tools.seen(); await tools.sleep({ ms: 2000 }); return await tools.echo({ text: 'over' })",
+  );
+  await handOver(rig);
+  assert.equal(((await kept) as { value: unknown }).value, "over");
+  const client = await rig.connect();
+  const cut = begun("await tools.echo({ text: 'first' }); await tools.sleep({ ms: 60000 }); return 1");
+  const single = client.call("sleep", { ms: 60_000 }).catch(String);
+  await handOver(rig);
+  assert.equal(await cut, await single);
+  const records = (await readFile(audit, "utf8")).split("\n").filter((line) => line.includes('"script"'));
+  assert.ok(records.some((line) => line.includes('"tool:echo"') && line.includes('"ok"')));
 });
 
 test("after a SIGKILL in the middle of a script, the audit says which of its calls were done", async (t) => {

@@ -286,6 +286,8 @@ export const clientShape = object({
   /** Calls of tools, prompts and resources. */
   calls: number,
   last_error: nullable(object({ time: text, message: text })),
+  /** True: the client may run scripts. Absent: it may not. */
+  runs_scripts: optional(flag),
 });
 export type ClientStatus = TypeOf<typeof clientShape>;
 

@@ -12,6 +12,7 @@ import { AUTO_ROUTE } from "../../config/values/backend-names.ts";
 import { entryOf } from "../../gateway/catalog/resolve.ts";
 import { INVALID_PARAMS } from "../../gateway/json-rpc.ts";
 import { memberChanges } from "../../gateway/pins/pinned-entry.ts";
+import type { ConnectedClient } from "../../gateway/serving/connected-clients.ts";
 import type { Gateway } from "../../gateway/serving/gateway.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { catalogReport } from "./catalog-report.ts";
@@ -48,7 +49,15 @@ export function createGatewayControl(current: () => Gateway | null) {
       );
     },
     async clients() {
-      return { clients: gateway().serving.clients.list.map(clientStatus) };
+      const { clients, served } = gateway().serving;
+      const runs = ({ client }: ConnectedClient): boolean =>
+        served.forClient(client).mayRunScripts(client.principal);
+      return {
+        clients: clients.list.map((one) => ({
+          ...clientStatus(one),
+          ...(runs(one) && { runs_scripts: true }),
+        })),
+      };
     },
     async catalog() {
       const running = gateway();

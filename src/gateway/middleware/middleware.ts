@@ -142,6 +142,8 @@ export interface ServingSet {
    * True: the set has exactly one backend, and methods that the gateway does not know are forwarded to it.
    */
   readonly passesAll: boolean;
+  /** Whether the principal may run scripts. */
+  mayRunScripts(principal: Principal): boolean;
   /** The gateway's own instructions for clients; null: none. */
   readonly introduction: string | null;
   /**

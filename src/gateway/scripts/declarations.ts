@@ -1,10 +1,12 @@
 // A tool's schemas as a TypeScript declaration, for people and models that write scripts. Pure.
 import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 
-/** Deeper parts, and more members of one object, are `unknown`. */
+/** Deeper parts, and what is beyond these numbers, are `unknown`. */
 const MOST_LEVELS = 6;
 const MOST_MEMBERS = 100;
 const MOST_CHOICES = 50;
+/** Of one schema: one that refers to itself has no end. */
+const MOST_PARTS = 500;
 const LONGEST_COMMENT = 160;
 const PLAIN_NAME = /^[A-Za-z_$][\w$]*$/;
 
@@ -12,44 +14,82 @@ const PLAIN_NAME = /^[A-Za-z_$][\w$]*$/;
 export function declarationOf({ name, inputSchema, outputSchema }: JsonObject): string {
   const given = isJsonObject(inputSchema) ? inputSchema : {};
   const needed = Array.isArray(given["required"]) && given["required"].length > 0;
-  const result = isJsonObject(outputSchema) ? typeOf(outputSchema, MOST_LEVELS) : "unknown";
-  return `tools[${JSON.stringify(name)}](args${needed ? "" : "?"}: ${typeOf(given, MOST_LEVELS)}): Promise<${result}>`;
+  const result = isJsonObject(outputSchema) ? new SchemaText(outputSchema).text : "unknown";
+  return `tools[${JSON.stringify(name)}](args${needed ? "" : "?"}: ${new SchemaText({ type: "object", ...given }).text}): Promise<${result}>`;
 }
 
-function typeOf(schema: unknown, levels: number): string {
-  if (!isJsonObject(schema) || levels === 0) return "unknown";
-  const { type, enum: choices, const: only, anyOf, oneOf, properties, items } = schema;
-  if (only !== undefined) return literal(only);
-  if (Array.isArray(choices)) return union(choices.slice(0, MOST_CHOICES).map(literal));
-  const either = Array.isArray(anyOf) ? anyOf : Array.isArray(oneOf) ? oneOf : null;
-  if (either !== null) return union(either.slice(0, MOST_CHOICES).map((one) => typeOf(one, levels - 1)));
-  if (Array.isArray(type)) return union(type.map((one) => typeOf({ ...schema, type: one }, levels - 1)));
-  switch (type) {
-    case "string":
-    case "boolean":
-    case "null":
-      return type;
-    case "number":
-    case "integer":
-      return "number";
-    case "array":
-      return `Array<${typeOf(items, levels - 1)}>`;
-    default:
-      return type === "object" || isJsonObject(properties) ? objectType(schema, levels) : "unknown";
+class SchemaText {
+  readonly #root: JsonObject;
+  #left = MOST_PARTS;
+
+  constructor(root: JsonObject) {
+    this.#root = root;
   }
-}
 
-function objectType({ properties, required, additionalProperties }: JsonObject, levels: number): string {
-  const members = isJsonObject(properties) ? Object.entries(properties).slice(0, MOST_MEMBERS) : [];
-  const needed = new Set(Array.isArray(required) ? required : []);
-  const lines = members.map(([name, schema]) => {
-    const key = PLAIN_NAME.test(name) ? name : JSON.stringify(name);
-    return `${commentOf(schema)}${key}${needed.has(name) ? "" : "?"}: ${typeOf(schema, levels - 1)}`;
-  });
-  if (lines.length > 0) return `{ ${lines.join("; ")} }`;
-  return additionalProperties === false
-    ? "{}"
-    : `Record<string, ${typeOf(additionalProperties, levels - 1)}>`;
+  get text(): string {
+    return this.#of(this.#root, MOST_LEVELS);
+  }
+
+  #of(schema: unknown, levels: number): string {
+    this.#left -= 1;
+    if (!isJsonObject(schema) || levels === 0 || this.#left < 0) return "unknown";
+    const { $ref, allOf, ...own } = schema;
+    if (typeof $ref === "string") return this.#all([this.#definition($ref), { allOf, ...own }], levels);
+    if (Array.isArray(allOf)) return this.#all([...allOf, own], levels);
+    const { type, enum: choices, const: only, anyOf, oneOf, properties, items } = own;
+    if (only !== undefined) return literal(only);
+    if (Array.isArray(choices)) return either(choices.slice(0, MOST_CHOICES).map(literal));
+    const each = Array.isArray(anyOf) ? anyOf : Array.isArray(oneOf) ? oneOf : null;
+    if (each !== null) return either(each.slice(0, MOST_CHOICES).map((one) => this.#of(one, levels - 1)));
+    if (Array.isArray(type)) return either(type.map((one) => this.#of({ ...own, type: one }, levels - 1)));
+    switch (type) {
+      case "string":
+      case "boolean":
+      case "null":
+        return type;
+      case "number":
+      case "integer":
+        return "number";
+      case "array":
+        return `Array<${this.#of(items, levels - 1)}>`;
+      default:
+        return type === "object" || isJsonObject(properties) ? this.#object(own, levels) : "unknown";
+    }
+  }
+
+  /** What all of these schemas say; those that say nothing are left out. */
+  #all(schemas: readonly unknown[], levels: number): string {
+    const types = new Set(schemas.slice(0, MOST_CHOICES).map((one) => this.#of(one, levels - 1)));
+    types.delete("unknown");
+    const isOne = types.size <= 1;
+    return (
+      [...types].map((type) => (isOne || !type.includes(" | ") ? type : `(${type})`)).join(" & ") || "unknown"
+    );
+  }
+
+  /** Within the schema itself: `#/$defs/Name`. */
+  #definition(reference: string): unknown {
+    const [start, ...steps] = reference.split("/");
+    let found: unknown = start === "#" ? this.#root : undefined;
+    for (const step of steps) {
+      const name = step.replaceAll("~1", "/").replaceAll("~0", "~");
+      found = isJsonObject(found) && Object.hasOwn(found, name) ? found[name] : undefined;
+    }
+    return found;
+  }
+
+  #object({ properties, required, additionalProperties }: JsonObject, levels: number): string {
+    const members = isJsonObject(properties) ? Object.entries(properties).slice(0, MOST_MEMBERS) : [];
+    const needed = new Set(Array.isArray(required) ? required : []);
+    const lines = members.map(([name, schema]) => {
+      const key = PLAIN_NAME.test(name) ? name : JSON.stringify(name);
+      return `${commentOf(schema)}${key}${needed.has(name) ? "" : "?"}: ${this.#of(schema, levels - 1)}`;
+    });
+    if (lines.length > 0) return `{ ${lines.join("; ")} }`;
+    return additionalProperties === false
+      ? "{}"
+      : `Record<string, ${this.#of(additionalProperties, levels - 1)}>`;
+  }
 }
 
 function commentOf(schema: unknown): string {
@@ -63,6 +103,6 @@ function literal(value: unknown): string {
   return typeof value === "object" && value !== null ? "unknown" : (JSON.stringify(value) ?? "unknown");
 }
 
-function union(types: readonly string[]): string {
+function either(types: readonly string[]): string {
   return types.length === 0 ? "unknown" : [...new Set(types)].join(" | ");
 }

@@ -193,7 +193,7 @@ function refusalNow(
   name: string,
 ): Reply | null {
   const now = served.isWithdrawn(principal) ? null : served.refresh(principal);
-  if (now === null || !isSameRoles(now.roles, principal.roles)) {
+  if (now === null || !isSameRoles(now.roles, principal.roles) || !served.mayRunScripts(principal)) {
     return errorReply(
       BACKEND_UNAVAILABLE,
       "what you may use was changed since the script began: run it again",

@@ -19,6 +19,7 @@ import { BOUNDS, type FromThread, type ScriptEnd } from "./thread/thread-message
 const COMPUTES_MS = 10_000;
 /** How long its thread may compute when it has returned, ms. */
 const ENDS_MS = 50;
+const NOTHING = "The script returned nothing: `return` gives a result.";
 const CANCELLED = "the call of run_script was cancelled";
 
 export interface RunnerOptions extends GatewayTools {
@@ -225,12 +226,12 @@ function replyOf(
   clean: (text: string) => string,
 ): Reply {
   if (end.outcome === "failed") return failure(`The script failed: ${end.text}`, log, account, clean);
-  const value: unknown = JSON.parse(end.json);
+  const value: unknown = end.json === "" ? null : JSON.parse(end.json);
   if (!isWritable(value)) {
     return failure("The script failed: its result is nested too deeply.", log, account, clean);
   }
   const blocks: unknown = end.blocks === null ? [] : JSON.parse(end.blocks);
-  const text = typeof value === "string" ? value : end.json;
+  const text = end.json === "" ? NOTHING : typeof value === "string" ? value : end.json;
   const content = [
     { type: "text", text },
     ...(Array.isArray(blocks) ? blocks : []),

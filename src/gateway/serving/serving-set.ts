@@ -165,6 +165,8 @@ function oneSet(
     serves: (backend) => backends.includes(backend),
     passesAll: sole !== null,
     introduction: own?.introduction ?? null,
+    mayRunScripts: (principal) =>
+      scripts !== null && policies?.isAllowed(principal, scripts.entry, "tools/call") !== false,
     unwrapCallTool: (request) => own?.unwrapCallTool(request) ?? request,
     unwrappedParams,
     catalog,

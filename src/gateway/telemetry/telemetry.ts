@@ -11,6 +11,7 @@ import type { GatewayRequest, Middleware, TraceHeaders } from "../middleware/mid
 import { OWN_ANSWERS, TASK_METHODS } from "../middleware/own-answers.ts";
 import { subjectOf } from "../middleware/request-target.ts";
 import type { RoutingServices } from "../middleware/routing-services.ts";
+import { RUN_SCRIPT } from "../optimizer/own-tools.ts";
 import { CallMetrics, type RequestLabels } from "./call-metrics.ts";
 import { Exporter, type ExportFailure } from "./exporter.ts";
 import { families, type Measured, prometheusText } from "./metric-families.ts";
@@ -222,8 +223,10 @@ export class Telemetry implements AsyncDisposable {
  * anything.
  */
 function namesOf(request: GatewayRequest): RequestLabels {
-  const { method, served } = request;
+  const { method, served, script, through } = request;
   const known = knownMethod(method);
+  if (script !== undefined && through === undefined)
+    return { method: known, backend: "", target: RUN_SCRIPT };
   const target = subjectOf(request);
   const found = target === null ? null : resolveTarget(served.catalog, target);
   if (target === null || found === null) return { method: known, backend: "", target: "" };

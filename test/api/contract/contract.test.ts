@@ -76,7 +76,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
       "draining calls errors latency_ms recent restarts retry_at last_error tools resources prompts withheld_tools routes " +
       "together conditions",
   ],
-  [contract.clientShape, "name version user group protocol transport since calls last_error"],
+  [contract.clientShape, "name version user group protocol transport since calls last_error runs_scripts"],
   [contract.toolsReportShape, "tools off"],
   [OPERATIONS.switchTools.output, "switched"],
   [contract.toolEntryShape, "name backend original_name description input_schema places"],

@@ -84,6 +84,7 @@ export function createScriptedGateway(
         serves: () => true,
         passesAll: false,
         introduction: null,
+        mayRunScripts: () => false,
         unwrapCallTool: (request) => request,
         unwrappedParams: (_, params) => params,
         catalog: catalogOf(),

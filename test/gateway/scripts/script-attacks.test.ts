@@ -99,6 +99,64 @@ const HARMLESS: readonly (readonly [title: string, script: string, value: unknow
     "const f = () => f() + 1; try { f() } catch (e) { return e.name }",
     "RangeError",
   ],
+  // What public reports say of other sandboxes and gateways.
+  [
+    "it goes on after deep recursions (fastschema/qjs#32)",
+    "const f = () => f() + 1; for (let at = 0; at < 50; at += 1) { try { f() } catch {} } return 2 + 2",
+    4,
+  ],
+  [
+    "many objects after an await (quickjs-emscripten#269)",
+    "await tools.echo(); const all = []; for (let at = 0; at < 200_000; at += 1) all.push({ at }); return all.length",
+    200_000,
+  ],
+  [
+    "calls in a chain (sebastianwessel/quickjs#90)",
+    "return await tools.echo().then(() => tools.echo()).then(() => tools.echo()).then((v) => v.length)",
+    7,
+  ],
+  [
+    "a failure that is not awaited ends nothing (sebastianwessel/quickjs#68)",
+    "tools.nobody(); Promise.reject(1); await tools.echo(); return 1",
+    1,
+  ],
+  [
+    "a failure is caught, and the script goes on (fastmcp#4702)",
+    "try { await tools.nobody() } catch {} return 2",
+    2,
+  ],
+  [
+    "a call within the arguments of another",
+    "let inner; await tools.echo({ get a() { inner = tools.echo(); return 1 } }); return await inner",
+    "an echo",
+  ],
+  [
+    "a thenable of the script's own is asked in the sandbox",
+    "return await tools.echo({ a: { then: (f) => f(typeof process) } }) + await { then: (f) => f(typeof process) }",
+    "an echoundefined",
+  ],
+  [
+    "no way out by constructors of generators and of asynchronous functions",
+    `const makers = [function () {}, async () => {}, function* () {}, async function* () {}].map((f) => f.constructor);
+     return makers.map((make) => { try { return typeof make("return globalThis.process")() } catch (e) { return e.name } })`,
+    ["undefined", "object", "object", "object"],
+  ],
+  [
+    "no frame of the host in a stack",
+    "try { await tools.nobody() } catch (e) { return /node:|file:|worker|\\.ts:\\d+.*\\/work/.test(e.stack) }",
+    false,
+  ],
+  [
+    "a then that takes the border's own functions ends its script, once",
+    "Promise.prototype.then = function (give) { give('early'); give('late'); return this }; for (;;) await tools.echo()",
+    "early",
+  ],
+  [
+    "a Promise, an Array and a Map that the script has bent bend nothing outside",
+    `const echo = tools.echo; Promise.prototype.catch = Array.prototype[Symbol.iterator] = Map.prototype.get = () => { throw 1 };
+     Object.defineProperty(Object.prototype, "0", { set() { throw 2 }, configurable: true }); return await echo({})`,
+    "an echo",
+  ],
 ];
 
 test("what a script finds in its sandbox", async (t) => {
@@ -114,6 +172,11 @@ const ENDED: readonly (readonly [title: string, script: string, told: RegExp])[]
     "memory, caught",
     "const all = []; for (;;) { try { for (;;) all.push('x'.repeat(1e6) + all.length) } catch {} }",
     /memory|computed for/,
+  ],
+  [
+    "memory of promises, caught (quickjs-ng#1613)",
+    "const all = []; for (;;) { try { for (;;) all.push(new Promise(() => {}), async () => all) } catch {} }",
+    /memory|computed for|ran for/,
   ],
   ["a large buffer", "new Uint8Array(2 ** 30)", /^The script failed/],
   ["a huge result", "return 'x'.repeat(3e6)", /return less/],

@@ -8,12 +8,14 @@ import { type JsonObject, jsonOf, type Reply } from "../../../src/gateway/json-r
 import { KeptResults } from "../../../src/gateway/limits/kept-results.ts";
 import { PrincipalLimiter } from "../../../src/gateway/limits/principal-limits.ts";
 import type { ServingSet } from "../../../src/gateway/middleware/middleware.ts";
+import { createOwnTools } from "../../../src/gateway/optimizer/own-tools.ts";
+import { ToolIndex } from "../../../src/gateway/optimizer/tool-index.ts";
 import { createScripts } from "../../../src/gateway/scripts/scripts.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import type { ServingSetOptions } from "../../../src/gateway/serving/serving-set.ts";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
-import { source } from "../catalog/sources.ts";
+import { catalogOf, source } from "../catalog/sources.ts";
 import { callPort, client, recordingServices, servingSet } from "../middleware/requests.ts";
 
 type Options = Partial<ServingSetOptions> & {
@@ -28,6 +30,8 @@ export interface ScriptRig {
   readonly served: () => ServingSet;
   readonly calls: readonly { readonly params: JsonObject | undefined }[];
   run(script: string, how?: RunOptions): Promise<Reply>;
+  /** A single call. */
+  call(name: string, given: JsonObject, how?: RunOptions): Promise<Reply>;
   readonly limiter: PrincipalLimiter;
 }
 
@@ -60,28 +64,29 @@ export function scriptRig(
     groups: [],
     profiles: [],
   });
+  const index = new ToolIndex();
+  const ownTools = createOwnTools({ index, clock, logger: silentLogger });
   const serve = (now: readonly CatalogSource[], options: Partial<ServingSetOptions> = {}): void => {
     const limits = { limiter, kept: new KeptResults(clock) };
-    const shared = { clock, scripts, selections, limits, authentication: KNOWN };
+    index.follow(catalogOf(...now).tools);
+    const shared = { clock, ownTools, scripts, selections, limits, authentication: KNOWN };
     served = servingSet(now, services, { ...shared, ...given, ...options });
   };
   serve(sources);
+  const call = (params: JsonObject, { from = client(), port = callPort(from), signal }: RunOptions) => {
+    const set = served.forClient(from);
+    const never = new AbortController().signal;
+    const request = { method: "tools/call", params, port, signal: signal ?? never, served: set };
+    return set.handle(set.unwrapCallTool(request));
+  };
   return {
     serve,
     served: () => served,
     calls: services.calls,
     limiter,
-    run(script, { from = client(), port = callPort(from), signal, params = {} } = {}) {
-      const set = served.forClient(from);
-      const request = set.unwrapCallTool({
-        method: "tools/call",
-        params: { name: "run_script", arguments: { script }, ...params },
-        port,
-        signal: signal ?? new AbortController().signal,
-        served: set,
-      });
-      return set.handle(request);
-    },
+    run: (script, { params = {}, ...how } = {}) =>
+      call({ name: "run_script", arguments: { script }, ...params }, how),
+    call: (name, given, how = {}) => call({ name, arguments: given }, how),
   };
 }
 

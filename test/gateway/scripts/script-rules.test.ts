@@ -4,6 +4,8 @@ import { test } from "node:test";
 import type { PolicyConfig } from "../../../src/config/snapshot.ts";
 import { type CallPort, OWNER_IN_PERSON, type Question } from "../../../src/gateway/client-port.ts";
 import type { JsonObject, Reply } from "../../../src/gateway/json-rpc.ts";
+import { createSelections } from "../../../src/gateway/serving/selection.ts";
+import { eventually } from "../../support/eventually.ts";
 import { callPort, client, policy, user } from "../middleware/requests.ts";
 import { annotated, DESTROYS, READS, returnedBy, scriptRig, text, textOf } from "./script-rig.ts";
 
@@ -14,6 +16,10 @@ const done = async (): Promise<Reply> => text("done");
 
 const allowing = (...policies: readonly PolicyConfig[]) => ({
   authorization: { defaultEffect: "deny" as const, policies },
+});
+const NO_SCRIPTS = createSelections({
+  ...{ optimizer: { enabled: false, keepTools: [] }, groups: [], profiles: [] },
+  scripts: { enabled: false, timeoutMs: 1_000 },
 });
 const RUN = policy("allow", { resources: ["tool:run_script"] });
 
@@ -165,4 +171,98 @@ test("with find_tool, the client has find_tool and run_script, and nothing else"
     listed.map(({ name }) => name),
     ["find_tool", "run_script"],
   );
+});
+
+test("find_tool declares what the client may call, and nothing else", async (t) => {
+  const rig = scriptRig(t, SOURCES, done, {
+    optimized: true,
+    ...allowing(RUN, policy("allow", { resources: ["read"] })),
+  });
+  const found = async (query: string): Promise<string> =>
+    textOf(await rig.call("find_tool", { query }, { from: ann }));
+  assert.match(
+    await found("read"),
+    /tools\[\\?"read\\?"\]\(args\?: Record<string, unknown>\): Promise<unknown>/,
+  );
+  for (const query of ["remove", "hidden", "plain"]) {
+    assert.equal(
+      await found(query),
+      `No tool fits "${query}". Say in other words what it is to do, or name the product it belongs to; 1 tools can be found here.`,
+    );
+  }
+});
+
+test("a tool is called by its published name alone: neither by another case, nor by its server's name before it", async (t) => {
+  const { run, calls } = scriptRig(t, SOURCES, done);
+  // docker/mcp-gateway#549
+  for (const name of ["Read", "files_read", "files.read", "reаd"]) {
+    const script = `return await tools[${JSON.stringify(name)}]().catch((e) => e.message)`;
+    assert.equal(returnedBy(await run(script)), `Unknown tool: ${name}`);
+  }
+  assert.equal(calls.length, 0);
+});
+
+test("when scripts are switched off, or run_script is forbidden, a script that runs makes no further call", async (t) => {
+  let edit = (): void => {};
+  const rig = scriptRig(t, SOURCES, async () => {
+    edit();
+    return text("done");
+  });
+  const { from, port, questions } = asked(() => ({ action: "accept", content: {} }));
+  const script = "await tools.read(); return await tools.remove().catch((e) => e.message)";
+  const offs = [
+    () => rig.serve(SOURCES, { selections: NO_SCRIPTS }),
+    () => rig.serve(SOURCES, { scripts: null }),
+    () => rig.serve(SOURCES, allowing(policy("allow", { resources: ["remove", "read"] }))),
+  ];
+  for (const off of offs) {
+    rig.serve(SOURCES);
+    edit = off;
+    assert.match(
+      String(returnedBy(await rig.run(script, { from, port }))),
+      /was changed since the script began/,
+    );
+  }
+  assert.deepEqual([rig.calls.length, questions], [offs.length, []]);
+});
+
+test("a profile says who gets run_script", async (t) => {
+  const selections = createSelections({
+    optimizer: { enabled: false, keepTools: [] },
+    scripts: { enabled: true, timeoutMs: 1_000 },
+    groups: [],
+    profiles: [{ groups: null, optimizer: null, clients: null, users: ["bob"], scripts: false }],
+  });
+  const { run } = scriptRig(t, SOURCES, done, { selections });
+  assert.equal(returnedBy(await run("return 1", { from: ann })), 1);
+  const guest = client(user("bob"));
+  assert.match(textOf(await run("return 1", { from: guest })), /Unknown tool: run_script/);
+});
+
+test("while eight other questions wait for a person, a script's question waits for its turn", async (t) => {
+  const ask = policy("ask", { resources: ["read"] });
+  const { run, call } = scriptRig(
+    t,
+    SOURCES,
+    done,
+    allowing(RUN, ask, policy("allow", { resources: ["*"] })),
+  );
+  const open: (() => void)[] = [];
+  const { from } = asked(() => ({}));
+  const port: CallPort = {
+    ...callPort(from),
+    request: () =>
+      new Promise((resolve) => {
+        open.push(() => resolve({ result: { action: "accept", content: {} } }));
+      }),
+  };
+  const others = Array.from({ length: 8 }, () => call("read", {}, { from, port }));
+  await eventually(() => open.length === 8);
+  assert.match(textOf(await call("read", {}, { from, port })), /8 other questions wait/);
+  const script = run("return await tools.remove()", { from, port });
+  for (const answer of open.splice(0)) answer();
+  assert.deepEqual((await Promise.all(others)).map(textOf), Array(8).fill("done"));
+  await eventually(() => open.length === 1);
+  open[0]?.();
+  assert.equal(returnedBy(await script), "done");
 });

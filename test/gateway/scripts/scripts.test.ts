@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
 import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
@@ -44,7 +45,15 @@ test("JavaScript, TypeScript, no result, and a text as it is", async (t) => {
   const { run } = scriptRig(t, NOTES, notes);
   assert.equal(returnedBy(await run("return 1 + 1")), 2);
   assert.equal(returnedBy(await run("const a: Array<number> = [1]; return a.length as number")), 1);
-  assert.equal(returnedBy(await run("await tools.list()")), null);
+  const nothing = await run("await tools.list()");
+  assert.deepEqual(
+    [returnedBy(nothing), textOf(nothing)],
+    [null, "The script returned nothing: `return` gives a result."],
+  );
+  assert.equal(textOf(await run("return null")), "null");
+  // As models like to write it (cloudflare/agents#1092).
+  assert.equal(returnedBy(await run("```typescript\nconst a: number = 2;\nreturn a\n```\n")), 2);
+  assert.equal(returnedBy(await run("return '```'.length")), 3);
   assert.equal(textOf(await run("return await tools.read({ id: 7 }) // the end")), "note 7");
   assert.match(textOf(await run("return }")), /^The script failed: SyntaxError/);
   assert.match(textOf(await run("enum A { B } return A.B")), /^The script failed: .*enum/);
@@ -170,4 +179,25 @@ test("a call that the script did not wait for is still its call", async (t) => {
   const { run, calls } = scriptRig(t, NOTES, notes);
   assert.equal(returnedBy(await run("tools.read({ id: 1 }); return 1")), 1);
   assert.equal(calls.length, 1);
+});
+
+test("without [scripts] nothing of it is loaded", () => {
+  const file = (name: string): string =>
+    JSON.stringify(new URL(`../../../src/gateway/serving/${name}.ts`, import.meta.url).href);
+  const probe = `
+    import { registerHooks } from "node:module";
+    const resolved = [];
+    registerHooks({ resolve(...asked) { const found = asked[2](asked[0], asked[1]); resolved.push(found.url); return found; } });
+    await import(${file("gateway")});
+    const { scriptsFor } = await import(${file("gateway-rules")});
+    const ofScripts = () => resolved.filter((name) => /quickjs|gateway.scripts/.test(name)).length;
+    const profiles = [];
+    const off = [await scriptsFor({ scripts: { enabled: false }, profiles }), ofScripts()];
+    await scriptsFor({ scripts: { enabled: false }, profiles: [{ scripts: true }] });
+    console.log(JSON.stringify([off, ofScripts() > 5, resolved.some((name) => /quickjs/.test(name))]));`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", probe], {
+    encoding: "utf8",
+  });
+  // The engine's code is the thread's alone.
+  assert.equal(stdout, "[[null,0],true,false]\n", stderr);
 });

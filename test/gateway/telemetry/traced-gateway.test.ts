@@ -101,6 +101,28 @@ test("E5 a trace goes on from the client through the gateway to the backend, by 
   assert.ok(!receiver.texts.join().includes(SECRET), "no argument is in a trace");
 });
 
+test("E5 the calls of a script are steps of its trace", async (t) => {
+  const receiver = await startReceiver(t);
+  const { gateway, tools, call, config } = await rig(t, telemetry({ endpoint: receiver.endpoint }));
+  const authorization = { defaultEffect: "allow", unannotated: "harmless", policies: [] } as const;
+  const scripts = { enabled: true, timeoutMs: 20_000 };
+  const prepared = await gateway.prepare({ ...config, authorization, scripts });
+  prepared.commit();
+  await prepared.retire();
+  const script = "await tools.read_file(); await tools.write_file(); return 'over'";
+  const traceparent = `00-${TRACE}-${PARENT}-01`;
+  assert.match((await call("run_script", { arguments: { script } }, { traceparent })).body, /over/);
+  assert.match(JSON.parse(callOf(tools.seen)?.body ?? "{}").params._meta.traceparent, new RegExp(TRACE));
+  await gateway[Symbol.asyncDispose]();
+  const spans = receiver.spans.filter(({ traceId }) => traceId === TRACE);
+  const named = (name: string) => spans.find((span) => span.name === `tools/call ${name}`);
+  assert.equal(named("run_script")?.parentSpanId, PARENT);
+  for (const name of ["read_file", "write_file"]) {
+    assert.equal(named(name)?.parentSpanId, named("run_script")?.spanId);
+    assert.ok(spans.some(({ parentSpanId, kind }) => kind === 3 && parentSpanId === named(name)?.spanId));
+  }
+});
+
 test("E5 who has not decided is sampled by share, and who decided against it is not traced", async (t) => {
   const receiver = await startReceiver(t);
   const { gateway, tools, call } = await rig(t, telemetry({ endpoint: receiver.endpoint, sample: 0 }));

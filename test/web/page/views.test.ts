@@ -17,6 +17,7 @@ import {
   catalogOf,
   gatewayReport,
   sampleBackend,
+  sampleClient,
   sampleTool,
   sampleToolChange,
 } from "../../api/sample-gateway.ts";
@@ -330,6 +331,45 @@ test("F2 log and audit are one stream, newest first, as far back as both are kno
   assert.match(rows()[1] ?? "", /31 ms/);
   view.byId("activity-text").fire("input", { value: "words" });
   await said("second", "found");
+});
+
+test("F2 a script is one line, which opens into its calls; a call whose script is not there is a line of its own", async () => {
+  const record = (target: string, second: number, script?: string) => ({
+    ...{ time: `2026-01-05T12:00:0${second}.000Z`, kind: "request", target, outcome: "ok" },
+    ...(script === undefined ? {} : { script }),
+  });
+  const records = [
+    record("tool:run_script", 9, "a"),
+    record("tool:last", 8, "a"),
+    record("tool:single", 7),
+    record("tool:first", 6, "a"),
+    record("tool:orphan", 5, "b"),
+  ];
+  const app = scriptedApp({
+    audit: { enabled: true, path: "/a", more: false, next: null, records },
+    daemonLog: { path: "/l", more: false, next: null, lines: [] },
+  });
+  using view = viewOf("activity", app);
+  const names = (row: { readonly textContent: string }): string =>
+    [...row.textContent.matchAll(/tool:(\w+)/g)].map(([, name]) => name).join(" ");
+  const rows = () =>
+    view
+      .elements("li")
+      .filter(({ parentNode }) => parentNode?.parentNode?.localName !== "details")
+      .map(names);
+  await eventually(() => rows().length > 0 && rows()[0]?.startsWith("run_script"));
+  assert.deepEqual(rows(), ["run_script last first", "single", "orphan"]);
+  assert.match(view.text(), /2 calls/);
+});
+
+test("F2 the clients that may run scripts are listed, if there are any", async () => {
+  const clients = [sampleClient({ runs_scripts: true }), sampleClient({ name: "other", user: "bob" })];
+  using view = viewOf("settings/clients", scriptedApp({ clients: { clients } }));
+  await eventually(() => /Who may run scripts/.test(view.text()));
+  assert.match(view.text(), /Who may run scripts\s*claude-code 2\.1\.0, ann\s*Connect a client/);
+  using none = viewOf("settings/clients", scriptedApp({ clients: { clients: [sampleClient()] } }));
+  await eventually(() => /claude-code/.test(none.text()));
+  assert.doesNotMatch(none.text(), /run scripts/);
 });
 
 test("F2 what takes something away is asked first; files that are open, with whose they are; no changes nothing", async () => {

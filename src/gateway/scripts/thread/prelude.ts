@@ -55,7 +55,7 @@ export const PRELUDE = `(send) => {
     run(script) {
       script().then(
         (value) => {
-          const json = value === undefined ? "null" : stringify(value);
+          const json = value === undefined ? "" : stringify(value);
           if (typeof json === "string") send("returned", json, "", "");
           else throw new Wrong("what a script returns must have a form in JSON");
         },

@@ -22,6 +22,12 @@ const say = (message: FromThread): void => port?.postMessage(message);
 const read = (handle: JSValueHandle | undefined): string =>
   handle?.isString === true ? handle.toString() : "";
 
+/** A script as models like to write it: within three backticks, which then are spaces. */
+function withoutFence(source: string): string {
+  const fence = /^\s*```[a-z]*\n([\s\S]*)\n```\s*$/.exec(source);
+  return fence === null ? source : `\n${fence[1] ?? ""}`;
+}
+
 /** One script and all that belongs to it. */
 class Sandbox {
   readonly #vm: QuickJS;
@@ -66,7 +72,7 @@ class Sandbox {
   /** Its lines keep their numbers, and types become spaces. */
   run(source: string): void {
     this.#enter(() => {
-      const script = stripTypeScriptTypes(`(async () => {${source}\n})`);
+      const script = stripTypeScriptTypes(`(async () => {${withoutFence(source)}\n})`);
       this.#vm.callFunction(this.#run, this.#vm.undefined, this.#vm.evalCode(script, "script.ts"));
     });
   }
@@ -138,7 +144,9 @@ class Sandbox {
     if (json.length > BOUNDS.returnedCharacters) {
       const text = `the script returned ${json.length} characters of JSON, of ${BOUNDS.returnedCharacters} at most: return less`;
       this.#end({ outcome: "failed", text });
-    } else this.#end({ outcome: "returned", json, blocks: this.#kept.blocksIn(json) });
+    } else {
+      this.#end({ outcome: "returned", json, blocks: json === "" ? null : this.#kept.blocksIn(json) });
+    }
   }
 
   #end(how: ScriptEnd): void {

@@ -46,6 +46,6 @@ export type FromThread =
   | ({ readonly kind: "ended"; readonly isLarge: boolean } & ScriptEnd);
 
 export type ScriptEnd =
-  /** `json`: the returned value. `blocks`: the images in it, as JSON of a list of content blocks; null: none. */
+  /** `json`: the returned value; "": none. `blocks`: the images in it, as JSON of a list of content blocks; null: none. */
   | { readonly outcome: "returned"; readonly json: string; readonly blocks: string | null }
   | { readonly outcome: "failed"; readonly text: string };

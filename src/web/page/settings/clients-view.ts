@@ -30,10 +30,20 @@ export function ClientsView({ app }: ViewProps): ComponentChild {
   const may = useMayRunCommands(app);
   if (report === null) return loading();
   const rows = report.clients.map((client) => clientWords(client, now));
+  const scripting = rows.filter((_, at) => report.clients[at]?.runs_scripts === true);
   return [
     rows.length === 0
       ? nothing("No client is connected.")
       : table("Clients that are connected", CLIENT_TITLES, rows),
+    scripting.length === 0
+      ? null
+      : section(
+          "Who may run scripts",
+          plainList(
+            "Clients that may run scripts",
+            scripting.map(([client, user], nth) => h("li", { key: nth }, `${client}, ${user}`)),
+          ),
+        ),
     section(
       "Connect a client",
       h(CommandsNote, { app, refused: "You cannot connect programs here" }),
