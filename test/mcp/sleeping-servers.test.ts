@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
 import { type GatewayRig, handOver, nodeBackend, type Section, startGatewayRig } from "./gateway-rig.ts";
@@ -72,6 +73,20 @@ test("B2 200 calls at once wake one process, and each is answered", async (t) =>
   );
   await untilAsleep(rig, "light");
   assert.deepEqual(await servers(rig), []);
+});
+
+test("B2 a call during a handover wakes a sleeping server that must not run twice, and is answered", async (t) => {
+  const light = nodeBackend(LIGHT_SERVER, [], { ...STOPPED, replace: "stop-first" });
+  const rig = await startGatewayRig(t, { backends: { light } }, { kept: true });
+  await untilAsleep(rig, "light");
+  const client = await rig.connect();
+  const over = handOver(rig);
+  const calls = Array.from({ length: 8 }, async (_, at) => {
+    await pause(at * 150);
+    return client.call("echo", { text: `${at}` });
+  });
+  assert.deepEqual(await Promise.all(calls), ["0", "1", "2", "3", "4", "5", "6", "7"]);
+  await over;
 });
 
 /** A server of the tools in a file, which may also end by itself, hang or be gone. */

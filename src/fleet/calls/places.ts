@@ -1,7 +1,17 @@
 // The place of an exported backend: the folders in shares on which the backend works, the route to these folders, and
 // the backend's load. Other machines need places to merge common tools, and check each place before use.
 import { posix } from "node:path";
-import { choice, list, nullable, numberThat, object, reader, textThat } from "../../runtime/shape.ts";
+import {
+  choice,
+  flag,
+  list,
+  nullable,
+  numberThat,
+  object,
+  optional,
+  reader,
+  textThat,
+} from "../../runtime/shape.ts";
 
 /** Maximum length of a path, characters. */
 const LONGEST_ROOT = 1_024;
@@ -17,6 +27,8 @@ export interface LentPlace {
   readonly standing: "tb" | "fallback" | "none" | null;
   /** Calls in flight. */
   readonly busy: number;
+  /** A call starts it first. */
+  readonly asleep?: boolean | undefined;
 }
 
 /** A backend of another machine that `[fleet].together` approves, with its place. */
@@ -36,6 +48,7 @@ const placeShape = object({
   requires: list(textThat("a share's name", isName), MOST_REQUIRED),
   standing: nullable(choice("tb", "fallback", "none")),
   busy: numberThat("a count", (calls) => Number.isSafeInteger(calls) && calls >= 0),
+  asleep: optional(flag),
 });
 export const placeOf: (value: unknown) => LentPlace | null = reader(placeShape);
 

@@ -28,10 +28,12 @@ export interface SharedPlace extends PlaceFacts {
   readonly standing: DataRoute | null;
   /** Calls in flight, of all clients. */
   readonly busy: number;
+  /** A call starts it first. */
+  readonly asleep?: boolean | undefined;
 }
 
 /** What other machines are told of a backend. */
-export type LentPlace = Pick<SharedPlace, "roots" | "requires" | "standing" | "busy">;
+export type LentPlace = Pick<SharedPlace, "roots" | "requires" | "standing" | "busy" | "asleep">;
 
 /** Makes a key that is equal for backends whose tools may be published as one. */
 export function agreementKey({ roots, requires }: Pick<PlaceFacts, "roots" | "requires">): string {

@@ -155,8 +155,10 @@ export class Together {
     return new Map(
       lent.map((backend) => {
         const { roots, requires } = factsOf(backend, sharesRoot);
-        const busy = this.#options.pool.inFlight(backend.name);
-        return [backend.name, { roots, requires, standing: this.#dataRoute(backend), busy }];
+        const { pool } = this.#options;
+        const busy = pool.inFlight(backend.name);
+        const asleep = pool.readiness(backend.name) === "asleep";
+        return [backend.name, { roots, requires, standing: this.#dataRoute(backend), busy, asleep }];
       }),
     );
   }
@@ -337,11 +339,12 @@ export class Together {
     const place = this.#places.get(backend);
     if (place === undefined)
       return { backend, isOwn: false, readiness: "refuses", standing: "none", busy: 0 };
-    const { requires, standing, busy } = place;
+    const { requires, standing, busy, asleep = false } = place;
+    const readiness = pool.readiness(backend);
     return {
       backend,
       isOwn: false,
-      readiness: pool.readiness(backend),
+      readiness: asleep && readiness === "ready" ? "asleep" : readiness,
       standing: requires.length === 0 ? null : (standing ?? "none"),
       busy: Math.max(busy, inFlight),
     };

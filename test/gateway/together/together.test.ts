@@ -99,6 +99,20 @@ test("G1 an edit of what is approved holds at once, whatever is still known of o
   assert.deepEqual(look(), apart);
 });
 
+test("G1 a server that sleeps is woken only where none runs, and here before another machine", async () => {
+  const { together, become, call, sent } = stage();
+  become("files", "asleep");
+  await call(() => DONE);
+  together.notePlaces([
+    { ...PLACE, machine: "desktop", asleep: true },
+    { ...PLACE, machine: "nas", asleep: true },
+  ]);
+  await call(() => DONE);
+  assert.deepEqual(sent, ["files@desktop", "files"]);
+  const lent = together.lentPlaces(["files"], "/s").get("files");
+  assert.equal(lent?.asleep, true);
+});
+
 function loses(wasSent: boolean) {
   return (backend: string, told: Told): Reply => {
     told.onTaskLocation("location");
