@@ -1,6 +1,7 @@
 // Measures a gateway's life beside those that others made: its start, its memory at rest, its calls over stdio and over
 // HTTP, many sessions, a large result, a changed file. Each is started anew in every round, in turns.
 import { setTimeout as pause } from "node:timers/promises";
+import { errorText } from "../src/runtime/errors.ts";
 import { LIGHT_SERVER, openHttpFixture } from "../test/mcp/fixture-programs.ts";
 import { eventually } from "../test/support/eventually.ts";
 import { echo, load } from "./calls.ts";
@@ -49,7 +50,7 @@ const UNITS = {
 } as const;
 type Line = keyof typeof UNITS;
 /** A line is absent where a gateway has no such thing. */
-type Figures = Readonly<Partial<Record<Line, number>>>;
+type Figures = Partial<Record<Line, number>>;
 
 interface Gateway {
   readonly overStdio: () => Promise<Measured>;
@@ -84,48 +85,50 @@ export async function bench({ short }: { short: boolean }): Promise<void> {
   for (let index = 0; index < rounds; index++) {
     const order = index % 2 === 0 ? [...all] : [...all].reverse();
     for (const [name, { overStdio, overHttp }] of order) {
-      const figures = await lifeOverStdio(overStdio, calls);
-      const more =
-        overHttp === undefined ? {} : await callsOverHttp(() => overHttp({ url: server.url }), calls);
-      taken.get(name)?.push({ ...figures, ...more });
+      const figures: Figures = {};
+      taken.get(name)?.push(figures);
+      try {
+        await lifeOverStdio(overStdio, calls, figures);
+        if (overHttp !== undefined) await callsOverHttp(() => overHttp({ url: server.url }), calls, figures);
+      } catch (error) {
+        // A peer that refuses or resets ends its own round, not the others'.
+        if (name === OURS) throw error;
+        const last = Object.keys(figures).at(-1) ?? "nothing";
+        say(`  round ${index + 1}, ${name} failed after "${last}": ${errorText(error)}`);
+      }
     }
   }
   report(taken, rounds);
 }
 
-async function lifeOverStdio(start: () => Promise<Measured>, calls: number): Promise<Figures> {
+async function lifeOverStdio(start: () => Promise<Measured>, calls: number, into: Figures): Promise<void> {
   const startedAt = performance.now();
   await using measured = await start();
   await measured.client.request("tools/list");
   const startMs = performance.now() - startedAt;
   await pause(REST_MS);
-  const [rss, pss] = [await rssMb(measured.pid), await pssMb(measured.pid)];
+  into["start → first list"] = startMs;
+  into["memory at rest, RSS"] = await rssMb(measured.pid);
+  into["memory at rest, PSS"] = await pssMb(measured.pid);
   const { cpu, rate, p50, p99 } = await measureCalls(measured, calls);
-  return {
-    "start → first list": startMs,
-    "memory at rest, RSS": rss,
-    "memory at rest, PSS": pss,
-    "CPU a call": cpu,
-    "calls a second": rate,
-    "p50 of single calls": p50,
-    "p99 of single calls": p99,
-    ...(measured.add !== null && { "save → new tool listed": await untilListed(measured, measured.add) }),
-    // Last, as not every gateway stands these.
-    "a result of 10 MB": await largeResult(measured),
-    ...(measured.open !== null && { "200 sessions opened and listed": await manySessions(measured.open) }),
-  };
+  into["CPU a call"] = cpu;
+  into["calls a second"] = rate;
+  into["p50 of single calls"] = p50;
+  into["p99 of single calls"] = p99;
+  if (measured.add !== null) into["save → new tool listed"] = await untilListed(measured, measured.add);
+  // Last, as not every gateway stands these.
+  into["a result of 10 MB"] = await largeResult(measured);
+  if (measured.open !== null) into["200 sessions opened and listed"] = await manySessions(measured.open);
 }
 
-async function callsOverHttp(start: () => Promise<Measured>, calls: number): Promise<Figures> {
+async function callsOverHttp(start: () => Promise<Measured>, calls: number, into: Figures): Promise<void> {
   await using measured = await start();
   const { cpu, rate, p50, p99 } = await measureCalls(measured, calls);
-  return {
-    "over HTTP: CPU a call": cpu,
-    "over HTTP: calls a second": rate,
-    "over HTTP: p50 of single calls": p50,
-    "over HTTP: p99 of single calls": p99,
-    "over HTTP: a result of 10 MB": await largeResult(measured),
-  };
+  into["over HTTP: CPU a call"] = cpu;
+  into["over HTTP: calls a second"] = rate;
+  into["over HTTP: p50 of single calls"] = p50;
+  into["over HTTP: p99 of single calls"] = p99;
+  into["over HTTP: a result of 10 MB"] = await largeResult(measured);
 }
 
 async function measureCalls(measured: Measured, calls: number) {
@@ -192,9 +195,11 @@ function report(taken: ReadonlyMap<string, readonly Figures[]>, rounds: number):
     const own = `Mountaineer ${round(medianOf(line))} ${UNITS[line]}`.trim();
     const others = peers.flatMap((name) => {
       const theirs = valuesOf(taken.get(name) ?? [], line);
-      if (theirs.some(Number.isNaN)) return [];
-      const ratio = median(valuesOf(ours, line).map((value, index) => value / (theirs[index] ?? Number.NaN)));
-      return [`${name} ${round(median(theirs))} (${round(ratio)} ×)`];
+      const ratios = valuesOf(ours, line).map((value, index) => value / (theirs[index] ?? Number.NaN));
+      const [values, beside] = [theirs, ratios].map((all) => all.filter((one) => !Number.isNaN(one)));
+      if (values === undefined || beside === undefined || values.length === 0) return [];
+      const part = values.length < rounds ? `, ${values.length} rounds` : "";
+      return [`${name} ${round(median(values))} (${round(median(beside))} ×${part})`];
     });
     say(`  ${line}: ${[own, ...others].join("; ")}`);
   }
