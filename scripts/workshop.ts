@@ -159,14 +159,31 @@ export class Workshop {
       if (files.length === 0 || signal.aborted) continue;
       if (performance.now() > deadline) isCut = true;
       if (isCut) continue;
-      const run = await this.#changed(mutant, builds, () => this.#run(files, deadline, signal));
-      for (const file of run.passed) if (file !== run.failure?.file) this.#sound.set(file, true);
+      const run = await this.#changed(mutant, builds, () => this.#runToProof(files, deadline, signal));
       played += run.cut ? run.passed.size : files.length;
       isCut = run.cut;
       if (run.failure !== null)
         return { mutant, killer: run.failure.file, reason: run.failure.reason, files: played, isCut: false };
     }
     return { mutant, killer: null, reason: "", files: played, isCut };
+  }
+
+  /** Runs the files up to one that fails by itself, too: what a file before it left in the process proves nothing. */
+  async #runToProof(files: readonly string[], deadline: number, signal: AbortSignal): Promise<Run> {
+    const passed = new Set<string>();
+    for (let rest = files; ; ) {
+      const run = await this.#run(rest, deadline, signal);
+      for (const file of run.passed) {
+        passed.add(file);
+        if (file !== run.failure?.file) this.#sound.set(file, true);
+      }
+      const { failure } = run;
+      if (failure === null || run.cut || failure.file === rest[0]) return { ...run, passed };
+      const alone = await this.#run([failure.file], deadline, signal);
+      if (alone.failure !== null || alone.cut) return { ...alone, passed };
+      rest = rest.slice(rest.indexOf(failure.file) + 1);
+      if (rest.length === 0) return { ...alone, passed };
+    }
   }
 
   /** Whether a test file passes on the unchanged sources. */
