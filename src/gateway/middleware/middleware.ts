@@ -34,6 +34,8 @@ export interface GatewayRequest {
   readonly through?: "call_tool" | "run_script";
   /** The script that the request runs, or that made the request. */
   readonly script?: RunningScript;
+  /** Of a script's call: why it may not be made by the rules that serve now, after a person's answer. */
+  readonly refusedNow?: (asked: GatewayRequest) => Reply | null;
   /**
    * True: the rate limit must not count the call, because it has counted the separate request that brought the
    * person's consent.
@@ -49,7 +51,7 @@ export interface GatewayRequest {
 export interface RunningScript {
   /** As the audit has it. */
   readonly id: string;
-  /** The calls that a person has allowed in advance, by the backend and the tool's name. */
+  /** The calls that a person has allowed in advance, by the backend and the tool's name; -1: they are declined. */
   readonly allowed: Map<string, number>;
   /** Settles when no question of the script waits: a person is asked one thing at a time. */
   asking: Promise<unknown>;
@@ -191,6 +193,8 @@ export interface ServingSet {
    * the call may continue, otherwise the refusal; `isOver`: the call can never continue.
    */
   stopped(request: GatewayRequest): { readonly reply: Reply; readonly isOver: boolean } | null;
+  /** The policies' refusal of the request; null: none. */
+  forbidden(request: GatewayRequest): Reply | null;
   /** Records a request that was refused before the chain. */
   denied(request: GatewayRequest): void;
 }

@@ -160,8 +160,9 @@ function compilePolicy(policy: PolicyConfig): CompiledPolicy {
     isMethod: methods === null ? () => true : compileGlobs(methods),
     hasHints: annotations === null ? null : (hints) => annotations.every((hint) => hints[hint]),
     matches: patterns === null ? null : compileArguments(patterns, effect === "allow"),
-    names: ({ kind, name, fullName = name, plainName = name }) =>
-      [name, fullName, plainName].some(
+    // Not the server's own name for it, which another server's tool may have, too.
+    names: ({ kind, name, fullName = name }) =>
+      [name, fullName].some(
         (each) =>
           resources?.includes(each) === true ||
           resources?.includes(targetLabel({ kind, name: each })) === true,

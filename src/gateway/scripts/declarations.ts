@@ -5,8 +5,12 @@ import { isJsonObject, type JsonObject } from "../json-rpc.ts";
 const MOST_LEVELS = 6;
 const MOST_MEMBERS = 100;
 const MOST_CHOICES = 50;
+/** JSON Schema has seven. */
+const MOST_TYPES = 7;
 /** Of one schema: one that refers to itself has no end. */
 const MOST_PARTS = 500;
+/** A longer one is not declared: each of its parts may be visited many times. */
+const LONGEST_SCHEMA = 64 * 1024;
 const LONGEST_COMMENT = 160;
 const PLAIN_NAME = /^[A-Za-z_$][\w$]*$/;
 
@@ -14,8 +18,13 @@ const PLAIN_NAME = /^[A-Za-z_$][\w$]*$/;
 export function declarationOf({ name, inputSchema, outputSchema }: JsonObject): string {
   const given = isJsonObject(inputSchema) ? inputSchema : {};
   const needed = Array.isArray(given["required"]) && given["required"].length > 0;
-  const result = isJsonObject(outputSchema) ? new SchemaText(outputSchema).text : "unknown";
-  return `tools[${JSON.stringify(name)}](args${needed ? "" : "?"}: ${new SchemaText({ type: "object", ...given }).text}): Promise<${result}>`;
+  const result = isJsonObject(outputSchema) ? typeOf(outputSchema) : "unknown";
+  return `tools[${JSON.stringify(name)}](args${needed ? "" : "?"}: ${typeOf({ type: "object", ...given })}): Promise<${result}>`;
+}
+
+function typeOf(schema: JsonObject): string {
+  const { length } = JSON.stringify(schema);
+  return length > LONGEST_SCHEMA ? "unknown" : new SchemaText(schema).text;
 }
 
 class SchemaText {
@@ -41,7 +50,10 @@ class SchemaText {
     if (Array.isArray(choices)) return either(choices.slice(0, MOST_CHOICES).map(literal));
     const each = Array.isArray(anyOf) ? anyOf : Array.isArray(oneOf) ? oneOf : null;
     if (each !== null) return either(each.slice(0, MOST_CHOICES).map((one) => this.#of(one, levels - 1)));
-    if (Array.isArray(type)) return either(type.map((one) => this.#of({ ...own, type: one }, levels - 1)));
+    if (Array.isArray(type)) {
+      const types = type.slice(0, MOST_TYPES);
+      return either(types.map((one) => this.#of({ ...own, type: one }, levels - 1)));
+    }
     switch (type) {
       case "string":
       case "boolean":

@@ -1,9 +1,11 @@
 // The calls of one script: each waits for its turn within the principal's limits, and is then made once, by the rules that
 // serve at that moment.
+import { isDeepStrictEqual } from "node:util";
 import { errorText } from "../../runtime/errors.ts";
 import type { Logger } from "../../runtime/log/log.ts";
 import { CallAbort, type CallSignal } from "../call-signal.ts";
 import { isAppOnly } from "../catalog/app-pages.ts";
+import { entryOf } from "../catalog/resolve.ts";
 import type { CallPort, ClientPort } from "../client-port.ts";
 import {
   BACKEND_UNAVAILABLE,
@@ -47,6 +49,7 @@ export class ScriptCalls {
   readonly #abort = new CallAbort();
   readonly #tools = new Map<string, ToolCalls>();
   #begun = 0;
+  #dropped = 0;
   /** Calls without an answer, those that wait for their turn among them. */
   #open = 0;
   #none: PromiseWithResolvers<void> | null = null;
@@ -88,6 +91,11 @@ export class ScriptCalls {
     this.#abort.abort(reason);
   }
 
+  /** How many calls were not made, because the script had returned before their turn came. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
   /** What has been done, in words; null: nothing. */
   get account(): string | null {
     if (this.#begun === 0) return null;
@@ -108,6 +116,7 @@ export class ScriptCalls {
     const { client } = request.port;
     using turn = await limiter.turn(client.principal, this.#abort);
     if (turn === null || this.#isClosed || this.#abort.aborted) {
+      this.#dropped += 1;
       return errorReply(BACKEND_UNAVAILABLE, "the script has ended");
     }
     const given: unknown = JSON.parse(argumentsJson);
@@ -140,8 +149,23 @@ export class ScriptCalls {
       served,
       script,
       through: "run_script",
+      refusedNow: (asked) => this.#refusedNow(asked, String(params["name"])),
       ...(trace !== null && { trace }),
     };
+  }
+
+  /** Why a call that a person has allowed may not be made any more. */
+  #refusedNow(asked: GatewayRequest, name: string): Reply | null {
+    const { client } = asked.port;
+    const now = this.#options.served().forClient(client);
+    if (now === asked.served) return null;
+    const refusal = refusalNow(now, client, name);
+    if (refusal !== null) return refusal;
+    const target = { kind: "tool", name } as const;
+    const [before, after] = [asked.served, now].map(({ catalog }) => entryOf(catalog, target));
+    if (after?.status !== "listed" || !isDeepStrictEqual(before?.definition, after.definition))
+      return unknownTarget(target);
+    return now.forbidden({ ...asked, served: now });
   }
 
   /** Questions and log messages reach the client by the call of `run_script`, whose progress is the script's own. */

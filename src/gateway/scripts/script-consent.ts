@@ -14,6 +14,8 @@ import { asksForScript, failedTool, SCRIPT_TOOL } from "./script-tool.ts";
 
 type Ask = (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
 
+/** Of a tool's calls: a person who has declined one is not asked about the next ones of the same script. */
+const DECLINED = -1;
 /** Until a person who has eight questions of other calls to answer can be asked. */
 const BUSY_MS = 1_000;
 export const SCRIPT_TARGET = { kind: "tool", name: RUN_SCRIPT, definition: SCRIPT_TOOL } as const;
@@ -40,6 +42,9 @@ export function createScriptConsent({ policies, unannotated, ask, denied }: Cons
     const answer = await ask(request, call);
     const answered = { ...request, asked: answer };
     if (answer !== "accept") return refuse(answered, failedTool(refusalText(answer, call.target)));
+    // The answer may have taken minutes.
+    const late = request.refusedNow?.(answered) ?? null;
+    if (late !== null) return refuse(answered, late);
     request.port.agree?.();
     return next(answered);
   };
@@ -77,6 +82,7 @@ export function inTurn(ask: Ask, clock: Clock): Ask {
     const { script, signal } = request;
     const tool = JSON.stringify([call.backend, call.target?.name]);
     const left = script?.allowed.get(tool) ?? 0;
+    if (left === DECLINED) return "decline";
     if (left > 0) {
       script?.allowed.set(tool, left - 1);
       return "accept";
@@ -87,6 +93,7 @@ export function inTurn(ask: Ask, clock: Clock): Ask {
       await clock.sleep(BUSY_MS);
       answer = await ask(request, { ...call, covers });
     }
+    if (answer === "decline" || answer === "cancel") script?.allowed.set(tool, DECLINED);
     return answer;
   };
   return (request, call) => {

@@ -83,11 +83,19 @@ export class ScriptRunner implements Disposable {
       const over = await Promise.race([work.over, cut.then((why): Over => ({ kind: "cut", why }))]);
       if (over.kind === "cut")
         return failure(`The script was ended: ${over.why}.`, work.log, calls.account, clean);
-      isKept = work.isIdle && !over.end.isLarge;
+      // A script that fails may have spoiled what its thread has in common with the next one, such as its parser.
+      isKept = work.isIdle && over.end.outcome === "returned" && !over.end.isLarge;
       // Calls that have begun are its calls all the same, also if it did not wait for them.
       calls.close();
       const late = await Promise.race([calls.settled(), cut]);
-      if (late === undefined) return replyOf(over.end, work.log, calls.account, clean);
+      if (late === undefined) {
+        const { resultBytes } = limiter.limitsOf(request.port.client.principal);
+        const reply = replyOf(over.end, work.log, calls, clean);
+        if (resultBytes === null || isWithin(reply.result, resultBytes)) return reply;
+        const why =
+          "The script failed: what it returned is larger than [limits] result_mb allows: return less";
+        return failure(why, "", calls.account, clean);
+      }
       return failure(`The script was ended: ${late}.`, work.log, calls.account, clean);
     } finally {
       request.signal.removeEventListener("abort", cancelled);
@@ -222,9 +230,9 @@ function crashText(error: unknown): string {
 function replyOf(
   end: ScriptEnd,
   log: string,
-  account: string | null,
+  { account, dropped }: ScriptCalls,
   clean: (text: string) => string,
-): Reply {
+): { readonly result: JsonObject } {
   if (end.outcome === "failed") return failure(`The script failed: ${end.text}`, log, account, clean);
   const value: unknown = end.json === "" ? null : JSON.parse(end.json);
   if (!isWritable(value)) {
@@ -235,6 +243,9 @@ function replyOf(
   const content = [
     { type: "text", text },
     ...(Array.isArray(blocks) ? blocks : []),
+    ...(dropped === 0
+      ? []
+      : [{ type: "text", text: `Not made: ${dropped} calls that the script did not wait for (\`await\`).` }]),
     ...logBlocks(log, clean),
   ];
   return { result: { content, structuredContent: { result: value } } };

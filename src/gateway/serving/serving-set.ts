@@ -159,6 +159,8 @@ function oneSet(
   const named = (request: GatewayRequest): GatewayRequest => namedHere(services, catalog, request);
   const unwrappedParams: ServingSet["unwrappedParams"] = (method, params) =>
     own === null ? params : own.unwrappedParams(method, params);
+  const refusalOf = (request: GatewayRequest): Reply | null =>
+    policies === null ? null : forbidden(policies, named(request));
   const missingScope = createStepUp(options, policies);
   return {
     forClient,
@@ -227,9 +229,10 @@ function oneSet(
     stopped(request) {
       const refusal = limits?.limiter.count(request.port.client.principal) ?? null;
       if (refusal !== null) return { reply: refusal, isOver: false };
-      const reply = policies === null ? null : forbidden(policies, named(request));
+      const reply = refusalOf(request);
       return reply === null ? null : { reply, isOver: true };
     },
+    forbidden: refusalOf,
     denied,
   };
 }

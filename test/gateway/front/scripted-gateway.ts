@@ -85,6 +85,7 @@ export function createScriptedGateway(
         passesAll: false,
         introduction: null,
         mayRunScripts: () => false,
+        forbidden: () => null,
         unwrapCallTool: (request) => request,
         unwrappedParams: (_, params) => params,
         catalog: catalogOf(),

@@ -71,4 +71,12 @@ test("a schema that refers to itself, or has very many parts, has an end", () =>
   const declaration = declarationOf({ name: "t", inputSchema: { type: "object", properties: members } });
   assert.ok(performance.now() - begun < 1_000);
   assert.ok(declaration.length < 100_000, `${declaration.length}`);
+  const many = { type: Array.from({ length: 2_000 }, () => "object"), properties: { a: { $ref: "#" } } };
+  assert.ok(declarationOf({ name: "t", inputSchema: many, outputSchema: many }).length < 100_000);
+  assert.ok(performance.now() - begun < 1_000);
+  const large = { type: "object", properties: { a: { description: "x".repeat(70_000) } } };
+  assert.equal(
+    declarationOf({ name: "t", inputSchema: large }),
+    'tools["t"](args?: unknown): Promise<unknown>',
+  );
 });

@@ -257,6 +257,32 @@ test("a tool's huge result is refused, and a server's strange one is a value or 
   ]);
 });
 
+test("a script that spoils its thread's parser, or fills its memory, spoils no other script", async (t) => {
+  const { run } = scriptRig(t, TOOLS, async () => text("x".repeat(200_000)));
+  const deep = await run(`return ${"(".repeat(120_000)}1${")".repeat(120_000)}`);
+  assert.ok("result" in deep && deep.result["isError"] === true);
+  for (let round = 0; round < 3; round += 1) assert.equal(returnedBy(await run("return 1")), 1);
+  const long = "let n = 0; for (let i = 0; i < 500; i++) n += (await tools.echo()).length; return n";
+  assert.equal(returnedBy(await run(long)), 100_000_000);
+});
+
+test("a mistake is said with its line, and a promise is no value", async (t) => {
+  const { run } = scriptRig(t, TOOLS, async () => errorReply(-32000, "no such file"));
+  assert.match(textOf(await run("const a = 1;\nconst b = = 3;")), /\(line 2\)/);
+  assert.match(textOf(await run("const a = 1;\n\nconst a = 3;")), /\(line 3\)/);
+  assert.match(textOf(await run("\n\nawait tools.echo()")), /no such file[\s\S]*script\.ts:3/);
+  assert.match(textOf(await run("await tools.echo({ id: tools.echo() })")), /write await before it/);
+  assert.match(textOf(await run("return [tools.echo()]")), /write await before it/);
+});
+
+test("calls that a script did not wait for, and whose turn never came, are named", async (t) => {
+  const slow = () => pause(50, text("late"));
+  const { run, calls } = scriptRig(t, TOOLS, slow, { callsInFlight: 2 });
+  const reply = await run("for (let i = 0; i < 20; i++) tools.echo({ i }); return 'early'");
+  assert.equal(returnedBy(reply), "early");
+  assert.match(textOf(reply), new RegExp(`Not made: ${20 - calls.length} calls`));
+});
+
 test("a script that has returned makes no further call", async (t) => {
   const { run, calls } = scriptRig(t, TOOLS, echo);
   const script = "(async () => { for (;;) await tools.echo() })(); return 1";

@@ -122,6 +122,57 @@ test("a policy that names the tool allows it without a question; a pattern does 
   assert.match(String(returnedBy(await narrowly(REMOVE, { from: ann }))), /this client cannot be asked/);
 });
 
+test("a policy that names another server's tool of the same name frees no tool from its question", async (t) => {
+  const [remove, other] = ["files", "other"].map((backend) => annotated(backend, { remove: DESTROYS }));
+  assert.ok(remove !== undefined && other !== undefined);
+  const named = policy("allow", { resources: ["tool:remove"] });
+  const { run, served } = scriptRig(t, [remove, other], done, allowing(RUN, named));
+  const prefixed = [...served().catalog.tools.keys()];
+  for (const name of prefixed.filter((one) => one !== "remove")) {
+    const script = `return await tools[${JSON.stringify(name)}]().catch((e) => e.message)`;
+    assert.match(String(returnedBy(await run(script, { from: ann }))), /this client cannot be asked/, name);
+  }
+});
+
+test("a person who has declined a tool is not asked about it again by the same script", async (t) => {
+  const { run, calls } = scriptRig(t, SOURCES, done);
+  for (const action of ["decline", "cancel"]) {
+    const { from, port, questions } = asked(() => ({ action }));
+    const script =
+      "let n = 0; for (let i = 0; i < 20; i++) await tools.remove({ i }).catch(() => { n++ }); return n";
+    assert.equal(returnedBy(await run(script, { from, port })), 20);
+    assert.deepEqual([questions.length, calls.length], [1, 0], action);
+  }
+});
+
+test("what is edited while a person thinks holds for the call that was asked about, and for those that it covers", async (t) => {
+  for (const [edited, options] of [
+    [SOURCES, allowing(RUN)],
+    [[annotated("files", { read: READS })], {}],
+    [[annotated("files", { remove: { ...DESTROYS, title: "another" } })], {}],
+  ] as const) {
+    const rig = scriptRig(t, SOURCES, done);
+    const { from, port: given } = asked(() => ({ action: "accept", content: { calls: 5 } }));
+    const begun = Promise.withResolvers<void>();
+    const port: CallPort = {
+      ...given,
+      notify(_method, params) {
+        if (params?.["progress"] === 3) begun.resolve();
+      },
+      async request(...question) {
+        await begun.promise;
+        rig.serve(edited, options);
+        return given.request(...question);
+      },
+    };
+    const script =
+      "return await Promise.all([1, 2, 3].map((i) => tools.remove({ i }).then(() => 'made', (e) => e.message)))";
+    const params = { _meta: { progressToken: 1 } };
+    const outcomes = returnedBy(await rig.run(script, { from, port, params })) as string[];
+    assert.deepEqual([outcomes.includes("made"), rig.calls.length], [false, 0], outcomes.join());
+  }
+});
+
 test("a person at the command line has consented by running the script", async (t) => {
   const { run } = scriptRig(t, SOURCES, done);
   assert.equal(returnedBy(await run(REMOVE, { from: client(OWNER_IN_PERSON) })), "done");

@@ -8,12 +8,16 @@ export const PRELUDE = `(send) => {
   const { create, freeze } = Object;
   const Fault = Error, Wrong = TypeError, Later = Promise, text = String;
   const waiting = create(null);
+  const waited = (_, value) => {
+    if (value instanceof Later) throw new Wrong("a promise is no value: write await before it");
+    return value;
+  };
   let calls = 0;
   const call = (name, given) => new Later((resolve, reject) => {
-    const json = stringify(given === undefined ? {} : given);
+    const json = stringify(given === undefined ? {} : given, waited);
     if (typeof json !== "string" || json[0] !== "{") throw new Wrong("the arguments of a tool are an object");
     calls += 1;
-    waiting[calls] = [resolve, reject];
+    waiting[calls] = [resolve, reject, new Fault("")];
     const refused = send("call", text(calls), name, json);
     if (refused !== undefined) {
       delete waiting[calls];
@@ -55,7 +59,7 @@ export const PRELUDE = `(send) => {
     run(script) {
       script().then(
         (value) => {
-          const json = value === undefined ? "" : stringify(value);
+          const json = value === undefined ? "" : stringify(value, waited);
           if (typeof json === "string") send("returned", json, "", "");
           else throw new Wrong("what a script returns must have a form in JSON");
         },
@@ -66,7 +70,11 @@ export const PRELUDE = `(send) => {
       if (entry === undefined) return;
       delete waiting[id];
       if (outcome === "value") entry[0](parse(given));
-      else entry[1](new Fault(given));
+      else {
+        // Where the script made the call.
+        entry[2].message = given;
+        entry[1](entry[2]);
+      }
     },
   };
 }`;

@@ -28,6 +28,13 @@ function withoutFence(source: string): string {
   return fence === null ? source : `\n${fence[1] ?? ""}`;
 }
 
+/** With the line of a mistake in the script, which is above the message in the stack, or below it. */
+function faultText(error: unknown): string {
+  const stack = error instanceof Error ? (error.stack ?? "") : "";
+  const line = /^[^\n:]*:(\d+)\n/.exec(stack)?.[1] ?? /script\.ts:(\d+)/.exec(stack)?.[1];
+  return line === undefined ? String(error) : `${String(error)} (line ${line})`;
+}
+
 /** One script and all that belongs to it. */
 class Sandbox {
   readonly #vm: QuickJS;
@@ -88,8 +95,10 @@ class Sandbox {
   #settled(call: number, outcome: "value" | "error", given: string): void {
     this.#waiting.delete(call);
     this.#enter(() => {
-      const texts = [String(call), outcome, given].map((text) => this.#vm.newString(text));
-      this.#vm.callFunction(this.#settle, this.#vm.undefined, ...texts);
+      this.#vm.withScope(() => {
+        const texts = [String(call), outcome, given].map((text) => this.#vm.newString(text));
+        this.#vm.callFunction(this.#settle, this.#vm.undefined, ...texts);
+      });
     });
   }
 
@@ -106,7 +115,7 @@ class Sandbox {
         });
       }
     } catch (error) {
-      this.#end({ outcome: "failed", text: String(error).slice(0, BOUNDS.errorCharacters) });
+      this.#end({ outcome: "failed", text: faultText(error).slice(0, BOUNDS.errorCharacters) });
     }
   }
 

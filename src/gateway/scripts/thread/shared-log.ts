@@ -21,7 +21,10 @@ export class SharedLog {
   add(line: string): void {
     const text = `${line}\n`;
     const before = this.#logged[0] ?? 0;
+    const last = text.length - EACH;
     for (let at = 0; at < text.length; at += 1) {
+      // What would be overwritten again is not written.
+      if (before + at >= EACH) at = Math.max(at, last);
       const place = before + at;
       this.#kept[place < EACH ? place : EACH + (place % EACH)] = text.charCodeAt(at);
     }
