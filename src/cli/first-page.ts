@@ -1,11 +1,11 @@
 // The page of `mountaineer` without a command: the status, or how to begin.
 import type { StatusReport } from "../api/contract/contract.ts";
 import { packageVersion } from "../api/version.ts";
+import { renderStatus } from "../api/views/status-view.ts";
+import { paintFor } from "../runtime/text/paint.ts";
 import { columns, padded } from "../runtime/text/plain-text.ts";
 import type { CommandContext } from "./input/command.ts";
 import { show } from "./sessions/control-session.ts";
-import { renderStatus } from "./views/status-view.ts";
-import { paintFor } from "./views/terminal-style.ts";
 
 const FIRST_COMMANDS = [
   ["mountaineer demo", "see it work: a small NAS here, with two cables to pull"],

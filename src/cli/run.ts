@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { findPlace } from "../config/locate.ts";
 import { expandPath } from "../config/values/paths.ts";
 import { ERROR_CODES, errorText, MountaineerError, systemErrorCode } from "../runtime/errors.ts";
+import { paintFor, type TerminalStyle } from "../runtime/text/paint.ts";
 import { harmless } from "../runtime/text/plain-text.ts";
 import { systemClock } from "../runtime/time/clock.ts";
 import { actAsOwner } from "./input/act-as-owner.ts";
@@ -10,7 +11,7 @@ import type { CommandContext, MakeContext } from "./input/command.ts";
 import { readMonitorArguments } from "./input/monitor-arguments.ts";
 import type { StandardInput } from "./input/standard-input.ts";
 import { runPlainCommand } from "./program/plain-commands.ts";
-import { paintFor, type TerminalStyle, terminalStyle } from "./views/terminal-style.ts";
+import { terminalStyle } from "./views/terminal-style.ts";
 
 const SIGNAL_EXITS = { SIGINT: 130, SIGTERM: 143 } as const;
 /** How long a command may take to end after a second signal, ms. */

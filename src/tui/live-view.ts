@@ -3,12 +3,12 @@
 import { connectionTo, startDaemonLink } from "../api/client/daemon-link.ts";
 import type { HttpEndpoint } from "../api/client/http-exchange.ts";
 import { MountaineerError } from "../runtime/errors.ts";
+import type { TerminalStyle } from "../runtime/text/paint.ts";
 import { settledWithin, systemClock } from "../runtime/time/clock.ts";
 import { createScreens } from "./screens.ts";
 import { startSyncSession } from "./sync/sync-session.ts";
 import { createFrame, type Frame, type Strip } from "./terminal/frame.ts";
 import { createPrompt } from "./terminal/prompt.ts";
-import type { TuiStyle } from "./terminal/terminal-style.ts";
 import { createRedraws, renderApp } from "./tui-app.ts";
 
 /** How long to wait for a save under way when the user leaves, ms. */
@@ -22,7 +22,7 @@ export interface TuiOptions {
   readonly configPath: string | null;
   /** The address of another machine's daemon; null: the daemon of `home`. */
   readonly endpoint: HttpEndpoint | null;
-  readonly style: TuiStyle;
+  readonly style: Pick<TerminalStyle, "color" | "unicode">;
   /** Key of the first screen; null: the dashboard. */
   readonly screen: string | null;
   /** Lines above every screen. */

@@ -12,12 +12,12 @@ import {
 } from "ink";
 import { createElement as h, type ReactElement, useEffect, useSyncExternalStore } from "react";
 import { createStore } from "../runtime/store.ts";
+import { symbolsFor, type TerminalStyle } from "../runtime/text/paint.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import { createThrottle } from "../runtime/time/throttle.ts";
 import type { Frame } from "./terminal/frame.ts";
 import { keysOf } from "./terminal/key.ts";
 import type { Line, Tone } from "./terminal/line.ts";
-import { symbolsFor, type TuiStyle } from "./terminal/terminal-style.ts";
 
 /** 20 redraws a second look smooth, and bound the cost of any number of changes. */
 const BETWEEN_REDRAWS_MS = 50;
@@ -34,7 +34,7 @@ export function createRedraws(clock: Clock) {
 interface TuiAppProps {
   readonly frame: Frame;
   readonly redraws: ReturnType<typeof createRedraws>;
-  readonly style: TuiStyle;
+  readonly style: Pick<TerminalStyle, "color" | "unicode">;
 }
 
 /** Draws on the process's terminal until the returned instance is unmounted, or the user leaves. */
@@ -85,6 +85,7 @@ const STYLES: Readonly<Record<Tone, TextProps>> = {
   bad: { color: "red" },
   warning: { color: "yellow" },
   accent: { color: "cyan" },
+  banner: { color: "black", backgroundColor: "yellow", bold: true },
   cursor: { inverse: true },
 };
 
@@ -93,7 +94,7 @@ interface LinesProps {
   /** Size of the terminal, in columns and lines. */
   readonly width: number;
   readonly height: number;
-  readonly style: TuiStyle;
+  readonly style: Pick<TerminalStyle, "color" | "unicode">;
 }
 
 /** Draws the lines, which already fit; an extra row would overwrite another one. */
@@ -105,7 +106,7 @@ function Lines({ lines, width, height, style }: LinesProps): ReactElement {
   );
 }
 
-function lineText(line: Line, style: TuiStyle): ReactElement {
+function lineText(line: Line, style: Pick<TerminalStyle, "color" | "unicode">): ReactElement {
   const pieces = line
     .filter(({ text }) => text !== "")
     .map(({ text, tone }, index) => h(Text, { key: index, ...(style.color ? STYLES[tone] : {}) }, text));

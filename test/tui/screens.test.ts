@@ -130,14 +130,13 @@ describe("screens and actions in a terminal", { skip: NO_TERMINAL, concurrency: 
       await terminal.until("Shares (1)");
       assert.match((await terminal.lines()).at(-1) ?? "", /\? help {2}q quit/);
       await terminal.press("Enter");
-      await terminal.until("Share CORE");
-      await terminal.until("mount_state: mounted");
+      await terminal.until("Thunderbolt ● 10.0.0.2 (in use)");
       await terminal.press("Escape");
       await terminal.until("▸ ▲ CORE");
       await terminal.press("Up", "Enter");
-      await terminal.until("code: auth");
+      await terminal.until((lines) => /✗ CORE: the NAS.*Esc back/.test(lines.join()));
       await terminal.press("Escape");
-      await terminal.until("▸ ✕ CORE");
+      await terminal.until("▸ ✗ CORE");
       await terminal.press("v");
       await terminal.until(
         (lines) => /\[v Servers\]/.test(lines[0] ?? "") && !lines.join().includes(trouble.title),
@@ -330,7 +329,7 @@ describe("the records in a terminal", { skip: NO_TERMINAL, concurrency: 1 }, () 
     records.log.push(logLine("said before"));
     await terminal.until("said before");
     records.failure = new MountaineerError("timed_out", "the disk does not answer");
-    await terminal.until("✕ the disk does not answer");
+    await terminal.until("✗ the disk does not answer");
     await terminal.until("said before");
     records.failure = null;
     await terminal.until(hasNot("the disk does not answer"));

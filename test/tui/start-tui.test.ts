@@ -28,9 +28,9 @@ describe("the live view in a terminal", { skip: NO_TERMINAL, concurrency: 2 }, (
         row(lines, /⟳ changed/);
       });
       await terminal.press("Tab", " ", "C-s");
-      await terminal.until("✕ nothing saved: no daemon runs for this home");
+      await terminal.until("✗ nothing saved: no daemon runs for this home");
       await terminal.press("d", "R");
-      await terminal.until("✕ no daemon runs for this home");
+      await terminal.until("✗ no daemon runs for this home");
       await terminal.press("s");
     }
     await using _next = await home.startMonitor();

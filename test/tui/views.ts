@@ -1,9 +1,8 @@
 // What tests of views start from: a space to draw in, and a status to draw.
 
+import { symbolsFor } from "../../src/runtime/text/paint.ts";
 import type { SyncStatus } from "../../src/tui/status/status-lines.ts";
-import { type Line, lineText } from "../../src/tui/terminal/line.ts";
-import type { View } from "../../src/tui/terminal/terminal-style.ts";
-import { symbolsFor } from "../../src/tui/terminal/terminal-style.ts";
+import { type Line, lineText, type View } from "../../src/tui/terminal/line.ts";
 import { sampleSync } from "../api/sample-config.ts";
 
 export function viewOf(width: number, style: { color?: boolean; unicode?: boolean } = {}): View {

@@ -22,6 +22,7 @@ import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { objectOf } from "../../runtime/text/json-object.ts";
+import { paintFor } from "../../runtime/text/paint.ts";
 import { counted, harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { outcomeLines, settledBackend } from "../edits/backend-outcome.ts";
 import { openSecrets } from "../in-process/open.ts";
@@ -36,7 +37,6 @@ import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-se
 import { decodedText } from "../sessions/config-text.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 
 interface ImportOptions {
   /** Names of clients and paths of files; empty: every client that has a file on this machine. */

@@ -18,7 +18,7 @@ export const backendsListCommand = command("backends list", {
   exits: { 0: "the list is shown, whatever the backends' state" },
   async run(context) {
     const { global, gateway, backends = [] } = await show(context, "status", null);
-    const { renderBackends } = await import("../views/gateway-view.ts");
+    const { renderBackends } = await import("../../api/views/gateway-view.ts");
     showResult(context, { backends }, () =>
       renderBackends(backends, { ...context.stdoutStyle, now: Date.now() }, global.pid !== null),
     );

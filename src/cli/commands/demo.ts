@@ -1,8 +1,8 @@
 // The command `mountaineer demo`.
 import { MountaineerError } from "../../runtime/errors.ts";
+import { paintFor } from "../../runtime/text/paint.ts";
 import { command } from "../input/command.ts";
 import { keeperPath, launcherPath } from "../input/launcher-path.ts";
-import { paintFor } from "../views/terminal-style.ts";
 
 const DRIVERS = ["smb", "local"] as const;
 

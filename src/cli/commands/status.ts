@@ -29,7 +29,7 @@ export const statusCommand = command("status", {
       return;
     }
     const report = await show(context, "status", null);
-    const { renderStatus } = await import("../views/status-view.ts");
+    const { renderStatus } = await import("../../api/views/status-view.ts");
     showResult(context, report, () => renderStatus(report, { ...context.stdoutStyle, now: Date.now() }));
     const { pid, version } = report.global;
     const own = packageVersion();

@@ -82,7 +82,7 @@ async function switchBackend(
           : "a backend is ready over the new route before it leaves the old one; mountaineer switch --help",
     });
   }
-  const { renderBackendSwitch } = await import("../views/gateway-view.ts");
+  const { renderBackendSwitch } = await import("../views/results-view.ts");
   const report = await askDaemon(context, RUNNING_BACKENDS, "switchBackend", request);
   showResult(context, report, () => renderBackendSwitch(report, context.stdoutStyle));
   return report.result === "failed" ? 1 : 0;

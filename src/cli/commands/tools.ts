@@ -61,7 +61,7 @@ export const toolsListCommand = command("tools list", {
     "mountaineer tools list --json | jq '.tools[] | {name, input_schema}'": "see each tool's arguments",
   },
   async run(context) {
-    const { absentBackends } = await import("../views/gateway-view.ts");
+    const { absentBackends } = await import("../views/tools-view.ts");
     const { signal } = context;
     const asking = withAsk(context, "look", (ask) =>
       Promise.all([ask("tools", null, signal), ask("status", null, signal)]),

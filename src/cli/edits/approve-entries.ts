@@ -3,6 +3,7 @@ import type { ApprovalsReport, ApproveReport, WaitingEntryWire } from "../../api
 import { diffText } from "../../config/history/text-diff.ts";
 import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
+import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult, warningLine } from "../input/options.ts";
@@ -10,7 +11,6 @@ import { askEdits, changeConfig } from "../sessions/config-session.ts";
 import { show, withAsk } from "../sessions/control-session.ts";
 import { renderDiff } from "../views/diff-view.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor, type TerminalStyle } from "../views/terminal-style.ts";
 
 /**
  * Prints the waiting entries, or those with the given names. Resolves with the exit code. Rejects with

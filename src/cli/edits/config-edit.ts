@@ -8,12 +8,12 @@ import { refusalError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
 import { type EditedCopy, openEditedCopy } from "../../runtime/process/editor.ts";
+import { paintFor } from "../../runtime/text/paint.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import type { CommandContext } from "../input/command.ts";
 import { type ConfigView, changeConfig, viewConfig } from "../sessions/config-session.ts";
 import { decodedText } from "../sessions/config-text.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 import { showEdit } from "./edit-outcome.ts";
 
 type Draft = Awaited<ReturnType<typeof begin>>;

@@ -11,6 +11,7 @@ import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { mistakesError, mistakeText, unwrittenError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { paintFor } from "../../runtime/text/paint.ts";
 import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
@@ -22,7 +23,6 @@ import { decodedText } from "../sessions/config-text.ts";
 import { change, show } from "../sessions/control-session.ts";
 import { leaveFolder } from "../sessions/step-command.ts";
 import { exitCodeOf, renderResults } from "../views/results-view.ts";
-import { paintFor } from "../views/terminal-style.ts";
 import { clientUrl, makeToken, tokenLines } from "./gateway-token.ts";
 import { askChoices, type InitChoices, NOTHING } from "./init-questions.ts";
 import {

@@ -1,7 +1,7 @@
 // The definition of a command: its name and help, its arguments and options, and the function that runs it.
 import type { HttpEndpoint } from "../../api/client/http-exchange.ts";
+import type { TerminalStyle } from "../../runtime/text/paint.ts";
 import { harmlessJson } from "../../runtime/text/plain-text.ts";
-import type { TerminalStyle } from "../views/terminal-style.ts";
 import type { AsRoot } from "./act-as-owner.ts";
 import type { StandardInput } from "./standard-input.ts";
 

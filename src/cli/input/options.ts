@@ -1,6 +1,6 @@
 // Options that several commands share, and the printing of results.
 import type { Paint } from "../../runtime/text/paint.ts";
-import { paintFor } from "../views/terminal-style.ts";
+import { paintFor } from "../../runtime/text/paint.ts";
 import type { CommandContext } from "./command.ts";
 
 export const SHARE_OPTIONS = {

@@ -2,14 +2,14 @@
 import { open, rm } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Doctor, DoctorFinding, DoctorReport, SelfTestReport } from "../../api/doctor-report.ts";
+import { marked, text, viewOf } from "../../api/views/view-lines.ts";
 import { errorText, MountaineerError, systemErrorCode } from "../../runtime/errors.ts";
+import type { TerminalStyle } from "../../runtime/text/paint.ts";
 import { columns, counted, harmless, padded } from "../../runtime/text/plain-text.ts";
 import { openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showResult } from "../input/options.ts";
 import { FAILED_EXIT } from "../views/results-view.ts";
-import type { TerminalStyle } from "../views/terminal-style.ts";
-import { marked, text, viewOf } from "../views/view-lines.ts";
 
 interface DoctorArguments {
   readonly selfTest: boolean;

@@ -1,8 +1,8 @@
 // Renders a file's text, and the diff of two files, for a terminal; for other outputs, both stay unchanged.
 // Pure.
 
+import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { harmlessLines } from "../../runtime/text/plain-text.ts";
-import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 export function renderDiff(diff: string, style: TerminalStyle): string {
   const paint = paintFor(style);

@@ -1,6 +1,17 @@
 // The machines of a fleet as text, for a width and a time. Pure.
 import type { FleetMachine, FleetReport } from "../../api/contract/fleet.ts";
 import {
+  conditionLines,
+  INDENT,
+  labelled,
+  marked,
+  nameColumns,
+  type StatusViewOptions,
+  text,
+  type View,
+  viewOf,
+} from "../../api/views/view-lines.ts";
+import {
   cutText,
   fleetSummary,
   lineWords,
@@ -16,17 +27,6 @@ import {
 import { sinceText, type Words } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
 import { harmless, padded } from "../../runtime/text/plain-text.ts";
-import {
-  conditionLines,
-  INDENT,
-  labelled,
-  marked,
-  nameColumns,
-  type StatusViewOptions,
-  text,
-  type View,
-  viewOf,
-} from "./view-lines.ts";
 
 /** More machines than this are shown in one line each, unless they are chosen by name. */
 const MOST_WHOLE = 12;

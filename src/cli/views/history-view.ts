@@ -1,9 +1,9 @@
 // The configuration's history as text. Pure except for the machine's time zone.
 
 import type { HistoryEntry } from "../../api/contract/config.ts";
+import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
 import { localClock, localDay } from "../../runtime/time/clock.ts";
-import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 export function renderHistory(entries: readonly HistoryEntry[], style: TerminalStyle): string {
   const paint = paintFor(style);

@@ -1,11 +1,10 @@
 // Aliases, shares' settings and folders as text. Pure.
 
 import type { AliasStatus, FoldersReport, ShareStatus } from "../../api/contract/contract.ts";
+import { nameColumns } from "../../api/views/view-lines.ts";
 import { shareWords } from "../../api/words/share-words.ts";
-import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
+import { type Paint, paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
 import { harmless, padded } from "../../runtime/text/plain-text.ts";
-import { paintFor, type TerminalStyle } from "./terminal-style.ts";
-import { nameColumns } from "./view-lines.ts";
 
 const GAP = "  ";
 const LONGEST_NAME = 32;

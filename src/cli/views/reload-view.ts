@@ -3,9 +3,9 @@
 import type { EditReport, NameChanges, ReloadReport } from "../../api/contract/config.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
 import type { Paint } from "../../runtime/text/paint.ts";
+import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
 import { FAILED_EXIT } from "./results-view.ts";
-import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const INDENT = "    ";
 const NARROWEST = 40;

@@ -1,11 +1,10 @@
 // The results of a command that changes shares, as text and exit code. Pure.
-import type { StepResult, VerifyReport } from "../../api/contract/contract.ts";
+import type { BackendSwitchReport, StepResult, VerifyReport } from "../../api/contract/contract.ts";
+import { holderLines, unsentLines } from "../../api/views/view-lines.ts";
 import { STEP_TONES } from "../../api/words/outcome-words.ts";
 import { ERROR_CODES } from "../../runtime/errors.ts";
-import { type Paint, tonePaint } from "../../runtime/text/paint.ts";
+import { type Paint, paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded, sharesAndBackends } from "../../runtime/text/plain-text.ts";
-import { paintFor, type TerminalStyle } from "./terminal-style.ts";
-import { holderLines, unsentLines } from "./view-lines.ts";
 
 /** The exit code of a command that failed without a more specific error code. */
 export const FAILED_EXIT = 1;
@@ -68,4 +67,17 @@ export function renderVerify(report: VerifyReport, style: TerminalStyle): string
     if (hint !== null) lines.push(`    ${paint.dim(`hint: ${harmless(hint)}`)}`);
   }
   return lines.map((line) => `${line}\n`).join("");
+}
+
+export function renderBackendSwitch(report: BackendSwitchReport, style: TerminalStyle): string {
+  const paint = paintFor(style);
+  const { symbols } = paint;
+  const isFailed = report.result === "failed";
+  const mark = isFailed
+    ? paint.red(symbols.bad)
+    : report.result === "switched"
+      ? paint.green(symbols.good)
+      : paint.dim(symbols.skip);
+  const detail = isFailed ? `stays as it is: ${report.detail}` : report.detail;
+  return `${mark} ${paint.bold(harmless(report.backend))}  ${harmless(detail)}\n`;
 }

@@ -1,7 +1,7 @@
 // The list of secrets as text, never with their values. Pure.
 import type { SecretListReport, SecretPlaceName } from "../../api/setup/home-secrets.ts";
+import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
-import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const PLACES: Readonly<Record<SecretPlaceName, string>> = {
   file: "secrets.json (0600)",

@@ -2,9 +2,9 @@
 import type { FoundServer } from "../../api/setup/found-server.ts";
 import { foundWords } from "../../api/words/found-words.ts";
 import { hostText } from "../../config/values/host-text.ts";
+import type { TerminalStyle } from "../../runtime/text/paint.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
 import { renderTable } from "./table-view.ts";
-import type { TerminalStyle } from "./terminal-style.ts";
 
 export function serverCells(server: FoundServer): string[] {
   const { name, link, known } = foundWords(server);

@@ -1,6 +1,7 @@
 // A table: a line of titles above rows of cells. The caller makes the cells safe to print. Pure.
+
+import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
-import { paintFor, type TerminalStyle } from "./terminal-style.ts";
 
 const GAP = "  ";
 

@@ -1,9 +1,13 @@
 // The published tools as text. Pure.
-import type { CallReport, ToolEntry } from "../../api/contract/contract.ts";
+import { servingNames } from "../../api/client/backend-phases.ts";
+import type { BackendStatus, CallReport, ToolEntry } from "../../api/contract/contract.ts";
 import { displayName, type ToolChange, type ToolChangesReport } from "../../api/contract/tool-changes.ts";
-import { placesText } from "../../api/words/backend-words.ts";
+import { nameColumns } from "../../api/views/view-lines.ts";
+import { backendWords, isHeldBack, placesText } from "../../api/words/backend-words.ts";
+import { sinceText } from "../../api/words/words.ts";
 import { diffText } from "../../config/history/text-diff.ts";
 import { isObject } from "../../runtime/text/json-object.ts";
+import { paintFor, type TerminalStyle } from "../../runtime/text/paint.ts";
 import {
   columns,
   harmless,
@@ -15,8 +19,6 @@ import {
 } from "../../runtime/text/plain-text.ts";
 import { replaceUnseen } from "../../runtime/text/unseen-characters.ts";
 import { renderDiff } from "./diff-view.ts";
-import { paintFor, type TerminalStyle } from "./terminal-style.ts";
-import { nameColumns } from "./view-lines.ts";
 
 const LONGEST_NAME = 40;
 const LONGEST_BACKEND = 20;
@@ -180,4 +182,18 @@ function sizeText(data: string | null): string | null {
 function textOf(table: Record<string, unknown>, key: string): string | null {
   const value = table[key];
   return typeof value === "string" ? value : null;
+}
+
+/** A line for each backend that publishes no tools, so that a person sees why tools are missing. */
+export function absentBackends(backends: readonly BackendStatus[], now: number): string[] {
+  return backends
+    .filter((backend) => (backend.enabled ? servingNames([backend]).length === 0 : isHeldBack(backend)))
+    .map((backend) => {
+      const { name, reason, last_error: lastError, since } = backend;
+      const said = `backend ${harmless(name)}: ${harmless(backendWords(backend).text)}`;
+      if (isHeldBack(backend)) return `${said} (mountaineer approve)`;
+      const why = reason ?? lastError;
+      const lasted = sinceText(since, now);
+      return `${said}${lasted === null ? "" : ` for ${lasted}`}${why === null ? "" : `: ${harmless(why)}`}`;
+    });
 }

@@ -1,8 +1,7 @@
 // The text of the demo's strip above the TUI: cables, the copy, and the file that the demo reads. Pure.
 import type { RouteName, ShareStatus } from "../../api/contract/contract.ts";
 import { ROUTE_LABELS, type Words } from "../../api/words/words.ts";
-import { cutStart, type Line, span, type Tone } from "../../tui/terminal/line.ts";
-import type { View } from "../../tui/terminal/terminal-style.ts";
+import { cutStart, type Line, span, type Tone, type View } from "../../tui/terminal/line.ts";
 import type { DemoDriver } from "../stage/nas.ts";
 import type { Reading } from "../stage/share-reader.ts";
 import { HELD_FILE, SIGN_FILE } from "../stage/stage-layout.ts";
@@ -69,14 +68,14 @@ function readingLine({ reading, waitingMs }: StripState, { symbols }: View): Lin
   const name = span(`   ${SIGN_FILE}  `);
   if (waitingMs !== null) return [name, span(`no answer for ${(waitingMs / 1000).toFixed(1)} s`, "warning")];
   if (reading === null) return [name, span("not read yet", "faint")];
-  if (!reading.ok) return [name, span(`${symbols.error} ${reading.why}`, "bad")];
+  if (!reading.ok) return [name, span(`${symbols.bad} ${reading.why}`, "bad")];
   const took = span(`  read in ${Math.round(reading.tookMs)} ms`, "faint");
   return [name, span(`"${reading.text.trim()}"`, "good"), took];
 }
 
 function copyLine({ progress, waitingMs, complaint }: CopySeen, { style, symbols }: View): Line {
   const name = span("   a copy     ");
-  if (complaint !== null) return [name, span(`${symbols.error} ${complaint}`, "bad")];
+  if (complaint !== null) return [name, span(`${symbols.bad} ${complaint}`, "bad")];
   const [full, empty] = style.unicode ? ["█", "░"] : ["#", "."];
   const done = Math.floor(progress * BAR);
   const tone: Tone = waitingMs === null ? "good" : "warning";

@@ -1,8 +1,62 @@
 // The colours and symbols of text in a terminal.
 
-export type Symbols = Readonly<
-  Record<"on" | "off" | "bad" | "good" | "skip" | "warning" | "info" | "arrow" | "ready" | "dot", string>
->;
+export interface TerminalStyle {
+  /** In columns. */
+  readonly width: number;
+  readonly color: boolean;
+  /** False: plain ASCII symbols. */
+  readonly unicode: boolean;
+}
+
+const UNICODE = {
+  on: "●",
+  off: "○",
+  bad: "✗",
+  good: "✓",
+  skip: "–",
+  warning: "▲",
+  info: "i",
+  arrow: "→",
+  arrows: "←→",
+  ready: "▶▶",
+  dot: "·",
+  changed: "⟳",
+  times: "×",
+  ellipsis: "…",
+  focus: "▸",
+  chosen: "(●)",
+  notChosen: "( )",
+  checked: "[✓]",
+  notChecked: "[ ]",
+};
+
+export type Symbols = Readonly<Record<keyof typeof UNICODE, string>>;
+
+const ASCII: Symbols = {
+  on: "*",
+  off: "o",
+  bad: "x",
+  good: "+",
+  skip: "-",
+  warning: "!",
+  info: "i",
+  arrow: "->",
+  arrows: "arrows",
+  ready: ">>",
+  dot: "-",
+  changed: "~",
+  times: "x",
+  ellipsis: "..",
+  focus: ">",
+  chosen: "(*)",
+  notChosen: "( )",
+  checked: "[x]",
+  notChecked: "[ ]",
+};
+
+export function symbolsFor({ unicode }: Pick<TerminalStyle, "unicode">): Symbols {
+  return unicode ? UNICODE : ASCII;
+}
 
 export type Style = (text: string) => string;
 
@@ -12,6 +66,22 @@ export interface Paint
   readonly symbols: Symbols;
 }
 
+export function paintFor(style: Pick<TerminalStyle, "color" | "unicode">): Paint {
+  const code = (open: string, close: string): Style => {
+    return style.color ? (text) => (text === "" ? "" : `\x1b[${open}m${text}\x1b[${close}m`) : (text) => text;
+  };
+  return {
+    symbols: symbolsFor(style),
+    bold: code("1", "22"),
+    dim: code("2", "22"),
+    red: code("31", "39"),
+    green: code("32", "39"),
+    yellow: code("33", "39"),
+    cyan: code("36", "39"),
+    banner: code("1;30;43", "0"),
+  };
+}
+
 const TONES = {
   good: ["on", "green"],
   plain: ["off", "dim"],
@@ -19,11 +89,15 @@ const TONES = {
   bad: ["bad", "red"],
 } as const;
 
-/** The symbol and colour of a tone. The symbol shows the tone even without colour. */
+/** The symbol of a tone, which shows the tone even without colour. */
+export function toneMark(tone: keyof typeof TONES, symbols: Symbols): string {
+  return symbols[TONES[tone][0]];
+}
+
+/** The symbol and colour of a tone. */
 export function tonePaint(
   tone: keyof typeof TONES,
   { symbols, ...paint }: Paint,
 ): { readonly mark: string; readonly style: Style } {
-  const [symbol, colour] = TONES[tone];
-  return { mark: symbols[symbol], style: paint[colour] };
+  return { mark: toneMark(tone, symbols), style: paint[TONES[tone][1]] };
 }

@@ -1,7 +1,6 @@
 // The Approve screen: the entries that wait for approval, one at a time, each with its difference.
-import { cutLine, diffTone, type Line, markedLines, span } from "../terminal/line.ts";
+import { cutLine, diffTone, type Line, markedLines, span, type View } from "../terminal/line.ts";
 import type { KeyHelp, Screen, ShellLine } from "../terminal/screen.ts";
-import type { View } from "../terminal/terminal-style.ts";
 import { linesBelow, shownLines } from "../text/scroller.ts";
 import type { ApproveSession } from "./approve-session.ts";
 import { type ApproveState, entryOf } from "./approve-state.ts";
@@ -47,13 +46,13 @@ export function approveLines(state: ApproveState, view: View): readonly Line[] {
   const result: Line[] = [];
   if (note?.kind === "approved" && note.ids.length > 0)
     result.push(
-      ...markedLines(symbols.same, `approved and applied: ${note.ids.join(", ")}`, "good", view, 1),
+      ...markedLines(symbols.good, `approved and applied: ${note.ids.join(", ")}`, "good", view, 1),
     );
-  if (note?.kind === "failed") result.push(...markedLines(symbols.error, note.reason, "bad", view, 2));
+  if (note?.kind === "failed") result.push(...markedLines(symbols.bad, note.reason, "bad", view, 2));
   if (report === null) return [[span(symbols.ellipsis, "faint")]];
   if (entry === null) {
     const text = `nothing waits for approval (mode ${report.mode})`;
-    return [...result, ...markedLines(symbols.same, text, "good", view, 1)];
+    return [...result, ...markedLines(symbols.good, text, "good", view, 1)];
   }
   const lost =
     report.lost === null

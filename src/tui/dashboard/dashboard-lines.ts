@@ -1,22 +1,26 @@
 // The text of the dashboard: its rows as lines, the part of them that fits, and the newest events below.
-import type { BackendStatus, ShareStatus } from "../../api/contract/contract.ts";
-import { backendFacts, backendWords, callFacts, togetherText } from "../../api/words/backend-words.ts";
-import { routeWords, shareWords } from "../../api/words/share-words.ts";
-import { SEVERITY_TONES, type StateWords, type Words, wholeText } from "../../api/words/words.ts";
-import { counted, padded } from "../../runtime/text/plain-text.ts";
-import { eventLine, type KeptEvent } from "../events/event-ring.ts";
+import type { BackendStatus, GlobalStatus, ShareStatus } from "../../api/contract/contract.ts";
+import { backendBlock } from "../../api/views/gateway-view.ts";
+import { shareBlock } from "../../api/views/status-view.ts";
 import {
-  cutLine,
-  hangingLines,
-  type Line,
-  lineColumns,
-  type Span,
-  span,
-  type Tone,
-} from "../terminal/line.ts";
-import { fieldLines, nameSpan } from "../terminal/list-state.ts";
+  conditionLines,
+  conditionText,
+  labelled,
+  marked,
+  nameColumns,
+  type StatusViewOptions,
+  viewOf,
+} from "../../api/views/view-lines.ts";
+import { backendFacts, backendWords, callFacts, togetherText } from "../../api/words/backend-words.ts";
+import { CLIENT_TITLES } from "../../api/words/client-words.ts";
+import { routeWords, shareWords } from "../../api/words/share-words.ts";
+import { type StateWords, type Words, wholeText } from "../../api/words/words.ts";
+import { toneMark } from "../../runtime/text/paint.ts";
+import { columns, counted, harmless, padded } from "../../runtime/text/plain-text.ts";
+import { eventLine, type KeptEvent } from "../events/event-ring.ts";
+import { cutLine, type Line, paintedLines, type Span, span, type View } from "../terminal/line.ts";
+import { nameSpan } from "../terminal/list-state.ts";
 import type { ScreenSize } from "../terminal/screen.ts";
-import { toneMark, type View } from "../terminal/terminal-style.ts";
 import { type ChoiceRow, type DashboardRow, isChoice } from "./dashboard-rows.ts";
 
 /**
@@ -33,8 +37,10 @@ export function dashboardLines(
   chosen: ChoiceRow | null,
   events: Iterable<KeptEvent>,
   size: ScreenSize,
+  nowMs: number,
 ): readonly Line[] {
-  const drawn = rows.map((row) => ({ row, lines: rowLines(row, row === chosen, size) }));
+  const view: RowView = { ...size, nowMs, ...columnsOf(rows, size) };
+  const drawn = rows.map((row) => ({ row, lines: rowLines(row, row === chosen, view) }));
   const all = drawn.flatMap(({ row, lines }) => lines.map((line) => ({ row, line })));
   const kept = size.height >= ROOMY_HEIGHT ? LEAST_EVENTS : 0;
   const listHeight = Math.max(1, Math.min(all.length, size.height - kept));
@@ -67,7 +73,7 @@ function eventsPart(events: Iterable<KeptEvent>, size: ScreenSize, room: number)
   return lines;
 }
 
-function rowLines(row: DashboardRow, isChosen: boolean, size: ScreenSize): readonly Line[] {
+function rowLines(row: DashboardRow, isChosen: boolean, size: RowView): readonly Line[] {
   const { width, symbols } = size;
   const fit = (line: Line): Line => cutLine(line, width, symbols.ellipsis);
   const lead = span(isChoice(row) ? `${isChosen ? symbols.focus : " "} ` : "", "accent");
@@ -85,30 +91,52 @@ function rowLines(row: DashboardRow, isChosen: boolean, size: ScreenSize): reado
     case "waiting":
       return [fit([lead, span(`${symbols.warning} ${row.summary}`, "warning")])];
     case "condition":
-      return conditionLines(row, lead, size);
+      return conditionRow(row, lead, size);
   }
 }
 
-const STATE_WIDTH = 26;
+interface RowView extends ScreenSize {
+  readonly nowMs: number;
+  /** Columns of the names and of the states. */
+  readonly nameWidth: number;
+  readonly stateWidth: number;
+}
+
+/** As wide as the longest name and state, but narrow enough to leave room for what is wrong. */
+function columnsOf(
+  rows: readonly DashboardRow[],
+  { width }: View,
+): Pick<RowView, "nameWidth" | "stateWidth"> {
+  const named = rows.flatMap((row): { name: string; state: string }[] => {
+    if (row.kind === "share") return [{ name: row.share.name, state: shareWords(row.share).text }];
+    if (row.kind === "backend") return [{ name: row.backend.name, state: backendWords(row.backend).text }];
+    return row.kind === "client" ? [{ name: row.words[0] ?? "", state: "" }] : [];
+  });
+  const states = named.map(({ state }) => ({ name: state }));
+  return {
+    nameWidth: nameColumns(named, Math.floor(width / 4)) + 1,
+    stateWidth: nameColumns(states, Math.floor((width * 2) / 5)),
+  };
+}
 
 function stateSpans(
   name: string,
   words: StateWords,
   facts: string,
   isChosen: boolean,
-  view: View,
+  view: RowView,
 ): readonly Span[] {
   const { text, tone, why } = words;
   return [
     span(`${toneMark(tone, view.symbols)} `, tone),
-    nameSpan(name, isChosen, view),
-    span(padded(span(text).text, STATE_WIDTH), tone),
+    nameSpan(name, isChosen, view.nameWidth, view),
+    span(padded(span(text).text, view.stateWidth), tone),
     ...(why === null ? [] : [span(` ${why} `, tone === "good" ? "warning" : tone)]),
     span(facts === "" ? "" : ` ${facts}`),
   ];
 }
 
-function shareSpans(share: ShareStatus, isChosen: boolean, view: View): readonly Span[] {
+function shareSpans(share: ShareStatus, isChosen: boolean, view: RowView): readonly Span[] {
   const { carried } = share;
   const silent = ({ isUsed, tone }: Words & { readonly isUsed: boolean }): boolean =>
     !isUsed && tone === "bad";
@@ -134,67 +162,68 @@ function readyLines(text: string, { conditions }: ShareStatus, { symbols }: View
   ];
 }
 
-function backendSpans(backend: BackendStatus, isChosen: boolean, view: View): readonly Span[] {
+function backendSpans(backend: BackendStatus, isChosen: boolean, view: RowView): readonly Span[] {
   const together = togetherText(backend);
   const facts = [
     ...backendFacts(backend),
-    ...callFacts(backend),
+    ...(backend.enabled ? callFacts(backend) : []),
     ...(together === null ? [] : [together]),
   ].join(", ");
   return stateSpans(backend.name, backendWords(backend), facts, isChosen, view);
 }
 
-function clientSpans([name = "", ...words]: readonly string[], isChosen: boolean, view: View): Line {
+function clientSpans([name = "", ...words]: readonly string[], isChosen: boolean, view: RowView): Line {
   const error = words.at(-1) ?? "";
   const [user = "", speaks = "", since = "", calls = ""] = words;
   return [
-    nameSpan(name, isChosen, view),
+    nameSpan(name, isChosen, view.nameWidth, view),
     span(`${user}  ${speaks}  for ${since}  ${calls} calls`),
     ...(error === "" ? [] : [span(`  ${error}`, "bad")]),
   ];
 }
 
-/** A condition's text and hint, folded where they do not fit: the hint is never cut off. */
-function conditionLines(
-  { subject, condition: { severity, title, hint } }: Extract<DashboardRow, { kind: "condition" }>,
+/** A condition as `status` shows it, but for the files that are open, which the share's own lines name. */
+function conditionRow(
+  { subject, condition }: Extract<DashboardRow, { kind: "condition" }>,
   lead: Span,
-  view: View,
+  view: RowView,
 ): readonly Line[] {
-  const { width, symbols } = view;
-  const tone = severity === "info" ? "faint" : SEVERITY_TONES[severity];
-  const mark = severity === "info" ? symbols.on : toneMark(SEVERITY_TONES[severity], symbols);
-  const text = wholeText({ about: subject, text: title });
-  const whole = [
-    lead,
-    span(`${mark} `, tone),
-    span(text, tone),
-    span(hint === null ? "" : `  ${hint}`, "faint"),
-  ];
-  if (lineColumns(whole) <= width) return [whole];
-  const part = (words: string, own: Tone): readonly Line[] => hangingLines(span("    "), words, own, view);
-  const [first = [], ...others] = part(text, tone);
-  return [
-    [lead, span(`${mark} `, tone), ...first.slice(1)],
-    ...others,
-    ...(hint === null ? [] : part(hint, "faint")),
-  ];
+  const title = wholeText({ about: subject, text: condition.title });
+  const width = view.width - columns(lead.text);
+  const said = conditionText({ ...condition, title }, "", viewOf({ ...view.style, width, now: view.nowMs }));
+  return paintedLines(said, width).map((line, at) => [
+    at === 0 ? lead : span(" ".repeat(columns(lead.text))),
+    ...line,
+  ]);
 }
 
-export function detailLines(row: ChoiceRow, size: ScreenSize): readonly Line[] {
-  const about = (title: string, record: object): readonly Line[] => [
-    [span(title, "strong")],
-    ...fieldLines(record, size),
-  ];
+/** All that is known of the row, in the words of `mountaineer status`. */
+export function detailLines(
+  row: ChoiceRow,
+  global: GlobalStatus,
+  size: ScreenSize,
+  nowMs: number,
+): readonly Line[] {
+  const options = { ...size.style, width: size.width, now: nowMs };
+  return paintedLines(detailTexts(row, global, options), size.width);
+}
+
+function detailTexts(row: ChoiceRow, global: GlobalStatus, options: StatusViewOptions): readonly string[] {
+  const view = viewOf(options);
   switch (row.kind) {
     case "share":
-      return about(`Share ${row.share.name}`, row.share);
+      return shareBlock(row.share, global, options);
     case "backend":
-      return about(`Server ${row.backend.name}`, row.backend);
+      return backendBlock([row.backend], view);
     case "client":
-      return about(`Client ${row.client.name}`, row.client);
+      return CLIENT_TITLES.flatMap((title, at) => labelled(title, row.words[at] || "none", view));
     case "condition":
-      return about(row.subject ?? "This machine", row.condition);
+      return conditionLines(
+        { ...row.condition, title: wholeText({ about: row.subject, text: row.condition.title }) },
+        "",
+        view,
+      );
     case "waiting":
-      return about("Waits for approval", { entry: row.summary });
+      return marked(view.paint.symbols.warning, harmless(row.summary), "", view.paint.yellow, view);
   }
 }

@@ -107,8 +107,9 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
       const now = rows();
       const row = chosenRow(now, chosen.get());
       const place = details.get();
-      if (place !== null && row !== null)
-        return detailsPart(detailLines(row, size), place, size.height, size);
+      const status = link.status.get();
+      if (place !== null && row !== null && status !== null)
+        return detailsPart(detailLines(row, status.global, size, clock.wallMs()), place, size.height, size);
       return drawnLines(view, options, now, row, size);
     },
     hints: () => (details.get() === null ? hintsOf(choice()) : ["arrows scroll", "Esc back"]),
@@ -141,7 +142,7 @@ export function createDashboardScreen(view: DashboardView, options: DashboardOpt
 
 function drawnLines(
   view: DashboardView,
-  { link, ring }: DashboardOptions,
+  { link, ring, clock }: DashboardOptions,
   rows: readonly DashboardRow[],
   choice: ChoiceRow | null,
   size: ScreenSize,
@@ -154,7 +155,13 @@ function drawnLines(
   }
   return [
     ...absence,
-    ...dashboardLines(rows, choice, ring.newest(), { ...size, height: size.height - absence.length }),
+    ...dashboardLines(
+      rows,
+      choice,
+      ring.newest(),
+      { ...size, height: size.height - absence.length },
+      clock.wallMs(),
+    ),
   ];
 }
 

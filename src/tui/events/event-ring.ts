@@ -5,10 +5,10 @@ import type { StreamEvent } from "../../api/contract/contract.ts";
 import { type EventWords, eventWords, transitionOf } from "../../api/words/event-words.ts";
 import { expecting, isOwnError } from "../../runtime/errors.ts";
 import { createStore } from "../../runtime/store.ts";
+import { toneMark } from "../../runtime/text/paint.ts";
 import { type Clock, localClock } from "../../runtime/time/clock.ts";
-import { cell, cutLine, type Line, span } from "../terminal/line.ts";
+import { cell, cutLine, type Line, span, type View } from "../terminal/line.ts";
 import { rowMark } from "../terminal/list-state.ts";
-import { toneMark, type View } from "../terminal/terminal-style.ts";
 
 /** Maximum number of events kept. */
 export const KEPT = 2_000;

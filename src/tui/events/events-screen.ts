@@ -3,13 +3,12 @@ import type { DaemonLink } from "../../api/client/daemon-link.ts";
 import { createStore, eitherOf } from "../../runtime/store.ts";
 import { absenceLines } from "../terminal/connection.ts";
 import { isNamed, type Key } from "../terminal/key.ts";
-import { cutLine, type Line, span } from "../terminal/line.ts";
+import { cutLine, hangingLines, type Line, span, type View } from "../terminal/line.ts";
 import {
   chosenId,
   detailsPart,
   drawnRows,
   EMPTY_LIST,
-  fieldLines,
   filterLine,
   filterOf,
   type ListState,
@@ -143,6 +142,15 @@ function eventDetails(event: KeptEvent, size: ScreenSize): readonly Line[] {
     [span(event.name, "strong"), span(`  ${new Date(event.atMs).toISOString()}`, "faint")],
     ...fieldLines(fields, size),
   ];
+}
+
+const FIELD_LINES = 500;
+
+function fieldLines(record: object, view: View): readonly Line[] {
+  return Object.entries(record).flatMap(([name, value]) => {
+    const text = `${name}: ${typeof value === "string" ? value : JSON.stringify(value, null, 1)}`;
+    return hangingLines(span("  "), text, "plain", view, FIELD_LINES);
+  });
 }
 
 function hintsOf({ list }: EventsState): readonly string[] {

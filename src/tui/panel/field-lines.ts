@@ -1,9 +1,8 @@
 // Draws the fields of the settings panel: a line for each, with its name and its value.
 import { type FormNode, numberText } from "../../api/forms/form-node.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
-import { cutText, type Line, type Span, span } from "../terminal/line.ts";
+import { cutText, type Line, type Span, span, type View } from "../terminal/line.ts";
 import { rowMark } from "../terminal/list-state.ts";
-import type { View } from "../terminal/terminal-style.ts";
 import type { PanelForm } from "./panel-form.ts";
 
 const LABEL_MAX = 28;

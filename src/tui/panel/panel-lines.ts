@@ -10,8 +10,8 @@ import {
   span,
   spread,
   type Tone,
+  type View,
 } from "../terminal/line.ts";
-import type { View } from "../terminal/terminal-style.ts";
 import type { ChangedLine } from "./changed-lines.ts";
 import { fieldLines } from "./field-lines.ts";
 import { focusedField, isDirty, type PanelNote, type PanelState, panelMistake } from "./panel-state.ts";
@@ -31,7 +31,7 @@ export function panelLines(state: PanelState, hasProblem: boolean, view: View): 
   const lines = fieldLines(form, view).map((line, index) => {
     const field = fields[index];
     const mistake = field === undefined ? null : panelMistake(state, field);
-    const said = mistake === null ? [] : [span("  "), span(`${view.symbols.error} ${mistake}`, "bad")];
+    const said = mistake === null ? [] : [span("  "), span(`${view.symbols.bad} ${mistake}`, "bad")];
     const unit = field === undefined ? null : section?.keyDoc(field.label).unit;
     return cutLine([...line, span(unit ? ` ${unit}` : ""), ...said], view.width, view.symbols.ellipsis);
   });
@@ -41,7 +41,7 @@ export function panelLines(state: PanelState, hasProblem: boolean, view: View): 
 function titleLine(state: PanelState, hasProblem: boolean, { width, symbols }: View): Line {
   const title = [span("Settings ", "strong"), span(`[${state.section}]`, "faint")];
   const right: Line[] = [];
-  if (hasProblem) right.push([span(`${symbols.error} the file is not in effect`, "bad")]);
+  if (hasProblem) right.push([span(`${symbols.bad} the file is not in effect`, "bad")]);
   if (state.saving) right.push([span(`saving${symbols.ellipsis}`, "accent")]);
   else if (isDirty(state)) right.push([span(`${symbols.on} not saved`, "warning")]);
   const spaced = right.flatMap((piece, index): Line => (index === 0 ? piece : [span("  "), ...piece]));
@@ -72,7 +72,7 @@ function noteLines(note: PanelNote, view: View, limit: number): readonly Line[] 
       const said =
         note.applied === null
           ? marked(
-              symbols.same,
+              symbols.good,
               `saved and in effect${note.lines.length > 0 ? "; the file now:" : ""}`,
               "good",
             )
@@ -80,15 +80,15 @@ function noteLines(note: PanelNote, view: View, limit: number): readonly Line[] 
       return [...said, ...changedLinesShown(note.lines, view, limit - said.length)];
     }
     case "reloaded":
-      return marked(symbols.same, `reloaded: ${note.summary}`, "good");
+      return marked(symbols.good, `reloaded: ${note.summary}`, "good");
     case "nothing":
       return [[span("nothing to save", "faint")]];
     case "invalid":
-      return marked(symbols.error, "not saved: correct what is marked first", "bad");
+      return marked(symbols.bad, "not saved: correct what is marked first", "bad");
     case "unsaved":
       return marked(symbols.warning, "not saved: Ctrl-S saves, Esc drops, q again leaves", "warning");
     case "failed":
-      return marked(symbols.error, note.reason, "bad");
+      return marked(symbols.bad, note.reason, "bad");
   }
 }
 

@@ -3,6 +3,7 @@
 import type { Connection } from "../../api/client/daemon-link.ts";
 import type { SyncReport } from "../../api/contract/config.ts";
 import { type EventRow, FILE_MISSING_TEXT, watchingWords } from "../../api/words/sync-words.ts";
+import { toneMark } from "../../runtime/text/paint.ts";
 import { columns } from "../../runtime/text/plain-text.ts";
 import { localClock } from "../../runtime/time/clock.ts";
 import {
@@ -16,8 +17,8 @@ import {
   type Span,
   span,
   type Tone,
+  type View,
 } from "../terminal/line.ts";
-import { toneMark, type View } from "../terminal/terminal-style.ts";
 
 export type SyncStatus = Omit<SyncReport, "events">;
 
@@ -46,7 +47,7 @@ export function statusLines(status: SyncStatus | null, connection: Connection, v
     span(GAP),
     watchingSpan(watching, view),
     ...(status.file_missing && connection.kind !== "waiting"
-      ? [span(`${GAP}${symbols.error} file missing`, "bad")]
+      ? [span(`${GAP}${symbols.bad} file missing`, "bad")]
       : []),
   ];
   const label = span("Config ", "faint");
@@ -84,11 +85,11 @@ export function problemLines(
     const { reason, since } = status.last_error;
     const after = status.watching === "stopped" ? " Mend it, then Ctrl-S here or mountaineer reload." : "";
     const text = `${reason} (since ${clockText(since)})${after}`;
-    lines.push(...markedLines(symbols.error, text, "bad", view, limit));
+    lines.push(...markedLines(symbols.bad, text, "bad", view, limit));
   }
   if (status.file_missing) {
     const text = `${FILE_MISSING_TEXT} mountaineer config rollback 0 writes it again.`;
-    lines.push(...markedLines(symbols.error, text, "bad", view, limit - lines.length));
+    lines.push(...markedLines(symbols.bad, text, "bad", view, limit - lines.length));
   }
   const [first, ...others] = status.waiting ?? [];
   if (first !== undefined) {
@@ -120,8 +121,8 @@ function rowLine({ time, type, details, count }: EventRow, view: View): Line {
   const times = count > 1 ? ` ${symbols.times}${count}` : "";
   const events: Readonly<Record<EventRow["type"], readonly [text: string, tone: Tone]>> = {
     changed: [`${symbols.changed} changed`, "accent"],
-    "no-change": [`${symbols.same} no changes${times}`, "faint"],
-    error: [`${symbols.error} error`, "bad"],
+    "no-change": [`${symbols.good} no changes${times}`, "faint"],
+    error: [`${symbols.bad} error`, "bad"],
   };
   const [event, tone] = events[type];
   const shown = type === "no-change" && /^no.changes?$/.test(details) ? "" : span(details).text;

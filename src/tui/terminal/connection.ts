@@ -1,7 +1,6 @@
 // The lines above a screen: while no daemon answers, and after a failed request.
 import { absenceText, type Connection } from "../../api/client/daemon-link.ts";
-import { type Line, markedLines, span } from "./line.ts";
-import type { View } from "./terminal-style.ts";
+import { type Line, markedLines, span, type View } from "./line.ts";
 
 /** While no daemon answers: since when the data is out of date, and why. */
 export function absenceLines(connection: Connection, view: View): readonly Line[] {
@@ -11,5 +10,5 @@ export function absenceLines(connection: Connection, view: View): readonly Line[
 }
 
 export function failureLines(failure: string | null, { symbols }: View): readonly Line[] {
-  return failure === null ? [] : [[span(`${symbols.error} ${failure}`, "bad")]];
+  return failure === null ? [] : [[span(`${symbols.bad} ${failure}`, "bad")]];
 }

@@ -2,15 +2,25 @@
 
 import type { Connection } from "../../api/client/daemon-link.ts";
 import { createStore, type Readable } from "../../runtime/store.ts";
+import { toneMark } from "../../runtime/text/paint.ts";
 import { columns, padded } from "../../runtime/text/plain-text.ts";
 import { localClock } from "../../runtime/time/clock.ts";
 import { isNamed, type Key, keysOfText } from "./key.ts";
-import { cutLine, type Line, lineColumns, paragraph, type Span, span, spread, type Tone } from "./line.ts";
+import {
+  cutLine,
+  type Line,
+  lineColumns,
+  paragraph,
+  type Span,
+  span,
+  spread,
+  type Tone,
+  type View,
+} from "./line.ts";
 import { detailsPart, type ScrollPlace } from "./list-state.ts";
 import { createPalette } from "./palette.ts";
 import type { Prompt, PromptState } from "./prompt.ts";
 import type { Command, KeyHelp, Screen, ScreenSize, ShellLine } from "./screen.ts";
-import { noteMark, type View } from "./terminal-style.ts";
 
 export type Frame = ReturnType<typeof createFrame>;
 
@@ -229,7 +239,10 @@ function promptLines({ question, note, running }: PromptState, { width, symbols 
     cutLine([span(`${mark} `, tone), span(text, tone)], width, symbols.ellipsis);
   if (question !== null) return [line(symbols.warning, question, "warning")];
   const lines: Line[] = [];
-  if (note !== null) lines.push(line(noteMark(note.tone, symbols), note.text, note.tone));
+  if (note !== null)
+    lines.push(
+      line(note.tone === "good" ? symbols.good : toneMark(note.tone, symbols), note.text, note.tone),
+    );
   const [first, ...others] = running;
   if (first !== undefined) {
     const more = others.length === 0 ? "" : ` and ${others.length} more`;

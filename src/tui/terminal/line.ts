@@ -1,9 +1,17 @@
 // A line of the screen as pieces of text with a tone each, measured and cut to fit.
+import type { Symbols, TerminalStyle } from "../../runtime/text/paint.ts";
 import { columns, firstColumns, harmless, lastColumns, padded } from "../../runtime/text/plain-text.ts";
-import type { View } from "./terminal-style.ts";
+
+/** The space to draw in. */
+export interface View {
+  /** Width in columns. */
+  readonly width: number;
+  readonly style: Pick<TerminalStyle, "color" | "unicode">;
+  readonly symbols: Symbols;
+}
 
 /** Decides the colour; the text is complete without colour. */
-export type Tone = "plain" | "strong" | "faint" | "good" | "bad" | "warning" | "accent" | "cursor";
+export type Tone = "plain" | "strong" | "faint" | "good" | "bad" | "warning" | "accent" | "banner" | "cursor";
 
 export interface Span {
   readonly text: string;
@@ -16,6 +24,41 @@ export type Line = readonly Span[];
 export function span(text: string, tone: Tone = "plain"): Span {
   return { text: harmless(text), tone };
 }
+
+const ESCAPE = String.fromCharCode(27);
+const TONE_OF: ReadonlyMap<string, Tone> = new Map<string, Tone>([
+  ["1", "strong"],
+  ["2", "faint"],
+  ["31", "bad"],
+  ["32", "good"],
+  ["33", "warning"],
+  ["36", "accent"],
+  ["1;30;43", "banner"],
+]);
+
+/** A line of a view that `paintFor` has painted, as spans. What a paint encloses has been made harmless before. */
+function paintedLine(painted: string): Line {
+  const [first = "", ...rest] = painted.split(`${ESCAPE}[`);
+  const pieces = rest.map((piece): Span => {
+    const end = piece.indexOf("m");
+    return { text: piece.slice(end + 1), tone: TONE_OF.get(piece.slice(0, end)) ?? "plain" };
+  });
+  return [span(first), ...pieces].filter(({ text }) => text !== "");
+}
+
+/** Painted lines as spans, where commands and paths that a view keeps whole are broken, too: nothing is cut off. */
+export function paintedLines(painted: readonly string[], width: number): readonly Line[] {
+  return painted.map(paintedLine).flatMap((line) => {
+    if (lineColumns(line) <= width) return [line];
+    const text = lineText(line);
+    const indent = span(text.slice(0, text.search(/\S/)));
+    const tone = line.findLast((piece) => piece.text.trim() !== "")?.tone ?? "plain";
+    const parts = paragraph(text, width - columns(indent.text), MOST_PARTS, "");
+    return parts.map((part): Line => [indent, span(part, tone)]);
+  });
+}
+
+const MOST_PARTS = 100;
 
 export function lineColumns(line: Line): number {
   return line.reduce((sum, { text }) => sum + columns(text), 0);

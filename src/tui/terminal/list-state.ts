@@ -1,8 +1,7 @@
 // A list with a text filter, a chosen row and a view of its details: its state, its keys, and its visible part. Pure.
 import { matcherOf } from "../../runtime/text/typed-words.ts";
 import { isNamed, type Key, rowsMoved } from "./key.ts";
-import { cell, cutLine, hangingLines, type Line, type Span, span } from "./line.ts";
-import type { View } from "./terminal-style.ts";
+import { cell, cutLine, type Line, type Span, span, type View } from "./line.ts";
 import { pressTextKey, type TypedText, textSpans } from "./typed-text.ts";
 
 /**
@@ -118,19 +117,10 @@ export function detailsPart(
     : [...part.slice(0, -1), [span(`${symbols.ellipsis} ${below + 1} more lines`, "faint")]];
 }
 
-const FIELD_LINES = 500;
-
-export function fieldLines(record: object, view: View): readonly Line[] {
-  return Object.entries(record).flatMap(([name, value]) => {
-    const text = `${name}: ${typeof value === "string" ? value : JSON.stringify(value, null, 1)}`;
-    return hangingLines(span("  "), text, "plain", view, FIELD_LINES);
-  });
-}
-
 export function rowMark(isChosen: boolean, { symbols }: View): Span {
   return span(isChosen ? `${symbols.focus} ` : "  ", "accent");
 }
 
-export function nameSpan(name: string, isChosen: boolean, view: View): Span {
-  return span(cell(name, view.width >= 100 ? 25 : 15, view), isChosen ? "strong" : "plain");
+export function nameSpan(name: string, isChosen: boolean, width: number, view: View): Span {
+  return span(cell(name, width, view), isChosen ? "strong" : "plain");
 }

@@ -2,8 +2,7 @@
 
 import type { Readable } from "../../runtime/store.ts";
 import type { Key } from "./key.ts";
-import type { Line } from "./line.ts";
-import type { View } from "./terminal-style.ts";
+import type { Line, View } from "./line.ts";
 
 export interface ScreenSize extends View {
   readonly height: number;

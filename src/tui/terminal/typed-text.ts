@@ -1,7 +1,6 @@
 // A line of text that a person types: its keys, and how it is drawn with its caret.
 import type { Key } from "./key.ts";
-import { type Span, span } from "./line.ts";
-import type { View } from "./terminal-style.ts";
+import { type Span, span, type View } from "./line.ts";
 
 /** Maximum length in UTF-16 units; longer than any search. */
 const TEXT_LIMIT = 200;

@@ -1,6 +1,8 @@
 // The Tools screen: the tools of the servers, each on or off for all clients.
+
 import type { DaemonLink } from "../../api/client/daemon-link.ts";
 import type { ToolsReport } from "../../api/contract/contract.ts";
+import { nameColumns } from "../../api/views/view-lines.ts";
 import { createStore, eitherOf } from "../../runtime/store.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import type { Clock } from "../../runtime/time/clock.ts";
@@ -156,16 +158,23 @@ function toolsLines(state: ToolsState, above: readonly Line[], size: ScreenSize)
   if (list.details !== null)
     return [...top, ...detailsPart(detailLines(chosen, size), list.details, room, size)];
   const at = rows.indexOf(chosen);
-  return [...top, ...drawnRows(rows, room, at, (row, isChosen) => toolLine(row, isChosen, size))];
+  const nameWidth = nameColumns(rows, Math.floor(width / 3)) + 1;
+  const draw = (row: ToolRow, isChosen: boolean): Line => toolLine(row, isChosen, nameWidth, size);
+  return [...top, ...drawnRows(rows, room, at, draw)];
 }
 
-function toolLine({ name, backend, about, isOn }: ToolRow, isChosen: boolean, size: ScreenSize): Line {
+function toolLine(
+  { name, backend, about, isOn }: ToolRow,
+  isChosen: boolean,
+  nameWidth: number,
+  size: ScreenSize,
+): Line {
   const { symbols, width } = size;
   const [first = ""] = about.split("\n", 1);
   const line = [
     rowMark(isChosen, size),
     isOn ? span(`${symbols.on} `, "good") : span(`${symbols.off} `, "faint"),
-    nameSpan(name, isChosen, size),
+    nameSpan(name, isChosen, nameWidth, size),
     span(` ${backend}  `, "faint"),
     span(isOn ? first : "off", isOn ? "plain" : "faint"),
   ];

@@ -8,8 +8,8 @@ import { approveEntries } from "../../../src/cli/edits/approve-entries.ts";
 import { outcomeLines, settledBackend } from "../../../src/cli/edits/backend-outcome.ts";
 import { jsonText, valueText } from "../../../src/cli/edits/config-key-change.ts";
 import { rollBack } from "../../../src/cli/edits/config-rollback.ts";
-import { paintFor } from "../../../src/cli/views/terminal-style.ts";
 import { MountaineerError } from "../../../src/runtime/errors.ts";
+import { paintFor } from "../../../src/runtime/text/paint.ts";
 import { startRig } from "../../api/management-rig.ts";
 import {
   type ConfigScript,

@@ -7,8 +7,8 @@ import { renderAliases, renderFavorites, renderFolders } from "../../../src/cli/
 import { exitCodeOf, renderResults, renderVerify } from "../../../src/cli/views/results-view.ts";
 import { answerJson, answerText, callFailure } from "../../../src/cli/views/tools-view.ts";
 import { sampleAlias, sampleResult, sampleShare } from "../../api/sample-report.ts";
+import { assertHarmless, HOSTILE, PLAIN } from "../../api/views/looks.ts";
 import { fc } from "../../support/properties.ts";
-import { assertHarmless, HOSTILE, PLAIN } from "./looks.ts";
 
 const piped = { isTerminal: false };
 const of = (result: Record<string, unknown> | null) => ({ result, error: null });

@@ -138,7 +138,7 @@ describe("the live view", { skip: NO_TERMINAL, concurrency: 1 }, () => {
     await terminal.shows(/CORE +mounted over Thunderbolt(?!,)/);
     await terminal.press("2");
     await terminal.press("1");
-    await terminal.shows(/hello\.txt {2}✕ No such file[\s\S]*both hosts are gone/);
+    await terminal.shows(/hello\.txt {2}✗ No such file[\s\S]*both hosts are gone/);
     await terminal.press("2");
     await terminal.shows(/hello\.txt {2}"hello from the NAS[\s\S]*mounted over Fallback(?!,)/);
     await terminal.resize(30, 5);

@@ -52,7 +52,7 @@ test("A10 the copy is shown as it goes on, waits or fails, with what to do next"
   assert.match(pulled, /the copy goes on over Fallback; 1 plugs it in again$/m);
   assert.match(
     shown({ ...healthy, copy: { ...copy, complaint: "dd: I/O error" } }),
-    /a copy {5}✕ dd: I\/O error$/m,
+    /a copy {5}✗ dd: I\/O error$/m,
   );
 });
 
@@ -61,7 +61,7 @@ test("what a key did is told, and so is a file that cannot be read", () => {
   assert.match(shown({ ...healthy, notice }), /readable again 93 ms after the cut/);
   assert.match(shown({ ...healthy, waitingMs: 1234 }), /no answer for 1\.2 s/);
   const reading = { ok: false, why: "Input/output error", tookMs: 1 } as const;
-  assert.match(shown({ ...healthy, reading }), /✕ Input\/output error/);
+  assert.match(shown({ ...healthy, reading }), /✗ Input\/output error/);
 });
 
 test("it is seven lines at most, and without UTF-8 only ASCII", () => {

@@ -40,7 +40,7 @@ const FULL: StatusReport = {
 
 function shown(status: StatusReport, width: number, height: number, chosen: string | null = null): string[] {
   const rows = dashboardRows({ status, approvals: sampleApprovals() });
-  return textOf(dashboardLines(rows, chosenRow(rows, chosen), [], { ...viewOf(width), height }));
+  return textOf(dashboardLines(rows, chosenRow(rows, chosen), [], { ...viewOf(width), height }, SAMPLE_NOW));
 }
 
 describe("the dashboard", () => {
@@ -73,11 +73,11 @@ describe("the dashboard", () => {
       [
         "Waits for approval (1)",
         "Needs attention (1)",
-        "  ▲ files: does not answer",
+        "  ▲ files: does not answer (for 9 s)",
         "Shares (0)",
         "Servers (1)",
         "Notes (1)",
-        "  ● files: asks each client",
+        "  i files: asks each client (for 9 s)",
       ],
     );
   });
@@ -85,7 +85,9 @@ describe("the dashboard", () => {
   test("F2 shows who is connected below the backends", () => {
     const clients = [sampleClient({ name: "sly\u202e" })];
     const rows = dashboardRows({ status: gatewayReport(), approvals: null, clients, nowMs: SAMPLE_NOW });
-    const text = textOf(dashboardLines(rows, null, [], { ...viewOf(140), height: 60 })).join("\n");
+    const text = textOf(dashboardLines(rows, null, [], { ...viewOf(140), height: 60 }, SAMPLE_NOW)).join(
+      "\n",
+    );
     assert.match(
       text,
       /Clients \(1\)\n {2}sly\\u\{202e\} 2\.1\.0 +ann {2}2025-11-25 over HTTP {2}for 5 min {2}12 calls {2}no such file \(1 min ago\)/,
@@ -100,13 +102,13 @@ describe("the dashboard", () => {
       /▲ TB Ready: Thunderbolt is back\. It switches once files are closed\. t tries now, ! forces it; these files are open:/,
       /Finder \(1\) \/v\/1\.psd/,
       /and 2 more/,
-      /✕ GONE +not mounted +no route answers/,
+      /✗ GONE +not mounted +no route answers/,
       /● files +Ready +14 tools, 3 resources, 3 in flight, 2 restarts, pid 812, 41 calls, typical 3\.4 ms, 99 % within 80 ms/,
-      /✕ db +Failed .*ended with exit code 1/,
+      /✗ db +Failed .*ended with exit code 1/,
       /○ off +disabled/,
       /Waits for approval \(1\)/,
       /▲ backends\.files: backend files would run evil instead/,
-      /▲ MEDIA: open files keep MEDIA on fallback {2}do this/,
+      /▲ MEDIA: open files keep MEDIA on fallback \(for 9 s\)\n {4}do this/,
       /none yet/,
     ])
       assert.match(text, part);

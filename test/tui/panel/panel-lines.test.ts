@@ -51,7 +51,7 @@ test("B9 the focused field is marked, without colour too, and what is wrong stan
   const typed = after(FRESH, "tab", "tab", "9", "9", "9", "9");
   const lines = textOf(panelLines(typed, false, viewOf(60, { color: false })));
   assert.equal(lines[0], "Settings [sync]                                  ● not saved");
-  assert.equal(lines[2], "▸ poll_interval    9999_ seconds  ✕ 0.05 to 3600");
+  assert.equal(lines[2], "▸ poll_interval    9999_ seconds  ✗ 0.05 to 3600");
   assert.deepEqual(textOf(panelHelpLines(typed, viewOf(60))), [
     "  How often the file is checked; fractions are allowed. In",
     "  seconds. Default: 2.",
@@ -83,7 +83,7 @@ test("B9 plain letters where symbols cannot be shown", () => {
 });
 
 test("B4, B9 the panel says when the file is not what runs", () => {
-  assert.match(textOf(panelLines(FRESH, true, viewOf(60)))[0] ?? "", /✕ the file is not in effect$/);
+  assert.match(textOf(panelLines(FRESH, true, viewOf(60)))[0] ?? "", /✗ the file is not in effect$/);
 });
 
 test("B9 after a save there are the lines that changed; those without room are counted", () => {

@@ -21,7 +21,7 @@ test("B8 each way of not watching has its own word", () => {
   for (const [watching, words] of [
     ["live", "● live"],
     ["idle", "○ idle"],
-    ["stopped", "✕ stopped"],
+    ["stopped", "✗ stopped"],
     ["off", "▲ off"],
   ] as const) {
     const [line] = textOf(statusLines({ ...SYNCED, watching }, CONNECTED, viewOf(100)));
@@ -56,11 +56,11 @@ test("B4, B8 a standing error is told with its place and since when; stopped, al
   const reason = '/c.toml:7:12: sync.debounce: found string "x", expected a number';
   const failed = sampleStatus({ last_error: { kind: "rejected", reason, since: localIso(9, 5, 0) } });
   assert.deepEqual(textOf(problemLines(failed, CONNECTED, viewOf(60), 4)), [
-    '✕ /c.toml:7:12: sync.debounce: found string "x", expected a',
+    '✗ /c.toml:7:12: sync.debounce: found string "x", expected a',
     "  number (since 09:05:00)",
   ]);
   assert.deepEqual(textOf(problemLines(failed, CONNECTED, viewOf(60), 1)), [
-    '✕ /c.toml:7:12: sync.debounce: found string "x", expected a…',
+    '✗ /c.toml:7:12: sync.debounce: found string "x", expected a…',
   ]);
   const stopped = textOf(problemLines({ ...failed, watching: "stopped" }, CONNECTED, viewOf(60), 4));
   assert.match(stopped.join(" "), /Ctrl-S here or\s+mountaineer reload/);
@@ -84,10 +84,10 @@ test("B2 a detector that only polls says why", () => {
 test("B3, B8 a file that is not there is told in the status line, with what writes it again", () => {
   const missing = sampleStatus({ file_missing: true });
   const [line] = textOf(statusLines(missing, CONNECTED, viewOf(100)));
-  assert.ok(line?.endsWith("● live  ✕ file missing"), line ?? "no line");
+  assert.ok(line?.endsWith("● live  ✗ file missing"), line ?? "no line");
   assert.match(
     textOf(problemLines(missing, CONNECTED, viewOf(120), 4)).join(" "),
-    /^✕ The file does not exist; the loaded configuration stays in use\. +mountaineer config rollback 0/,
+    /^✗ The file does not exist; the loaded configuration stays in use\. +mountaineer config rollback 0/,
   );
   assert.doesNotMatch(textOf(statusLines(missing, WAITING, viewOf(100))).join(" "), /missing/);
 });
@@ -101,13 +101,13 @@ const ROWS: readonly EventRow[] = [
 test("B8 the table has time, event and details, the newest first", () => {
   assert.deepEqual(textOf(tableLines(ROWS, viewOf(80), 21)), [
     "Time      Event               Details",
-    "14:33:01  ✕ error             /c.toml:3:1: shares[0]: found nothing",
+    "14:33:01  ✗ error             /c.toml:3:1: shares[0]: found nothing",
     "14:32:40  ✓ no changes ×4",
     "14:32:05  ⟳ changed           3 backends reloaded",
   ]);
   assert.deepEqual(textOf(tableLines(ROWS, viewOf(80), 2)), [
     "Time      Event               Details",
-    "14:33:01  ✕ error             /c.toml:3:1: shares[0]: found nothing",
+    "14:33:01  ✗ error             /c.toml:3:1: shares[0]: found nothing",
   ]);
   assert.deepEqual(tableLines(ROWS, viewOf(80), 0), []);
 });

@@ -21,11 +21,11 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
       assert.ok(shown.startsWith(applied.time) && shown.endsWith(applied.details), shown);
     });
     await scene.save(good.replace("debounce=0.05", 'debounce="x"'));
-    await terminal.until("✕ error");
+    await terminal.until("✗ error");
     await terminal.shows((lines) => {
       const text = lines.join("\n");
-      assert.match(text, /✕ \S+config\.toml:7:\d+: sync\.debounce/);
-      assert.match(text, /✕ the file is not in effect/);
+      assert.match(text, /✗ \S+config\.toml:7:\d+: sync\.debounce/);
+      assert.match(text, /✗ the file is not in effect/);
       assert.match(text, /Hash .+● live/);
       assert.ok(text.includes(`Hash ${sha256.slice(0, 8)}…`), "what ran runs on");
       assert.match(row(lines, /^\s+debounce/), /0\.05/);
@@ -88,7 +88,7 @@ describe("the Sync screen in a terminal", { skip: NO_TERMINAL, concurrency: 2 },
     await terminal.until("● live");
     const good = await readFile(home.configFile, "utf8");
     await scene.save(good.replace("check_interval_secs = 2", "check_interval_secs = 0"));
-    await terminal.until("✕ stopped");
+    await terminal.until("✗ stopped");
     await scene.save(good.replace("check_interval_secs = 2", "check_interval_secs = 5"));
     await terminal.press("C-s");
     await terminal.until("✓ reloaded");

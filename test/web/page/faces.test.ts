@@ -7,12 +7,12 @@ import type {
   Condition,
   ShareStatus,
 } from "../../../src/api/contract/contract.ts";
+import { renderStatus } from "../../../src/api/views/status-view.ts";
 import { statementsOf } from "../../../src/api/words/change-words.ts";
 import { machineLines } from "../../../src/api/words/fleet-words.ts";
 import type { Tone } from "../../../src/api/words/words.ts";
 import { renderFleet } from "../../../src/cli/views/fleet-view.ts";
 import { renderFavorites } from "../../../src/cli/views/place-view.ts";
-import { renderStatus } from "../../../src/cli/views/status-view.ts";
 import { readSummary, stateOf, summaryText } from "../../../src/fleet/summary.ts";
 import { findItem } from "../../../src/menubar/menu/menu.ts";
 import { menuOf } from "../../../src/menubar/menu/model.ts";
@@ -200,7 +200,13 @@ function told_of(): Readonly<Record<string, () => Said>> {
       return each((name) => paintedBehind(text, name));
     },
     "the TUI's dashboard": () => {
-      const lines = dashboardLines(dashboardRows({ status: STATUS, approvals: null }), null, [], WIDE);
+      const lines = dashboardLines(
+        dashboardRows({ status: STATUS, approvals: null }),
+        null,
+        [],
+        WIDE,
+        SAMPLE_NOW,
+      );
       return each((name) => spanBehind(lines, name));
     },
     "mountaineer status --follow": () => {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Condition, StatusReport } from "../../../src/api/contract/contract.ts";
-import { renderStatus } from "../../../src/cli/views/status-view.ts";
+import { renderStatus } from "../../../src/api/views/status-view.ts";
 import { columns, shellCommand } from "../../../src/runtime/text/plain-text.ts";
-import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
-import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
+import { gatewayReport, sampleBackend } from "../sample-gateway.ts";
+import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../sample-report.ts";
 import { assertHarmless, HOSTILE, isAsAgreed, PLAIN, testLooks } from "./looks.ts";
 
 function condition(changes: Partial<Condition> = {}): Condition {

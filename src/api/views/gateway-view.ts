@@ -1,19 +1,5 @@
 // The gateway and its backends as text. Pure.
 
-import { servingNames } from "../../api/client/backend-phases.ts";
-import type { BackendStatus, BackendSwitchReport, GatewayStatus } from "../../api/contract/contract.ts";
-import {
-  backendFacts,
-  backendRouteWords,
-  backendWords,
-  isHeldBack,
-  publishedText,
-  retryText,
-  routeReadyText,
-  togetherText,
-  waitingText,
-} from "../../api/words/backend-words.ts";
-import { sinceText } from "../../api/words/words.ts";
 import { tonePaint } from "../../runtime/text/paint.ts";
 import {
   columns,
@@ -24,7 +10,17 @@ import {
   shellCommand,
   wrapped,
 } from "../../runtime/text/plain-text.ts";
-import { paintFor, type TerminalStyle } from "./terminal-style.ts";
+import type { BackendStatus, GatewayStatus } from "../contract/contract.ts";
+import {
+  backendFacts,
+  backendRouteWords,
+  backendWords,
+  publishedText,
+  retryText,
+  routeReadyText,
+  togetherText,
+  waitingText,
+} from "../words/backend-words.ts";
 import {
   conditionLines,
   INDENT,
@@ -89,19 +85,6 @@ export function renderBackends(
   return backendBlock(backends, viewOf(options), started)
     .map((line) => `${line}\n`)
     .join("");
-}
-
-export function renderBackendSwitch(report: BackendSwitchReport, style: TerminalStyle): string {
-  const paint = paintFor(style);
-  const { symbols } = paint;
-  const isFailed = report.result === "failed";
-  const mark = isFailed
-    ? paint.red(symbols.bad)
-    : report.result === "switched"
-      ? paint.green(symbols.good)
-      : paint.dim(symbols.skip);
-  const detail = isFailed ? `stays as it is: ${report.detail}` : report.detail;
-  return `${mark} ${paint.bold(harmless(report.backend))}  ${harmless(detail)}\n`;
 }
 
 /** A line for each route, and below them a pending failback, or the command that ends a hold. */
@@ -179,18 +162,4 @@ function backendTroubles(backend: BackendStatus, view: View): string[] {
 
 function conditionsOf({ conditions }: BackendStatus, view: View): string[] {
   return conditions.flatMap((condition) => conditionLines(condition, INDENT, view));
-}
-
-/** A line for each backend that publishes no tools, so that a person sees why tools are missing. */
-export function absentBackends(backends: readonly BackendStatus[], now: number): string[] {
-  return backends
-    .filter((backend) => (backend.enabled ? servingNames([backend]).length === 0 : isHeldBack(backend)))
-    .map((backend) => {
-      const { name, reason, last_error: lastError, since } = backend;
-      const said = `backend ${harmless(name)}: ${harmless(backendWords(backend).text)}`;
-      if (isHeldBack(backend)) return `${said} (mountaineer approve)`;
-      const why = reason ?? lastError;
-      const lasted = sinceText(since, now);
-      return `${said}${lasted === null ? "" : ` for ${lasted}`}${why === null ? "" : `: ${harmless(why)}`}`;
-    });
 }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StatusReport } from "../../../src/api/contract/contract.ts";
-import { absentBackends, renderBackends } from "../../../src/cli/views/gateway-view.ts";
-import { renderStatus } from "../../../src/cli/views/status-view.ts";
-import { gatewayReport, sampleBackend } from "../../api/sample-gateway.ts";
-import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../../api/sample-report.ts";
+import { renderBackends } from "../../../src/api/views/gateway-view.ts";
+import { renderStatus } from "../../../src/api/views/status-view.ts";
+import { absentBackends } from "../../../src/cli/views/tools-view.ts";
+import { gatewayReport, sampleBackend } from "../sample-gateway.ts";
+import { SAMPLE_NOW, sampleReport, sampleShare, secondsAgo } from "../sample-report.ts";
 import { assertHarmless, HOSTILE, PLAIN, testLooks } from "./looks.ts";
 
 const http = sampleBackend({

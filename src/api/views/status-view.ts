@@ -1,5 +1,8 @@
 // A status as text, for a width and a time. Pure.
-import type { GlobalStatus, ShareStatus, StatusReport } from "../../api/contract/contract.ts";
+
+import { tonePaint } from "../../runtime/text/paint.ts";
+import { columns, glued, harmless, padded, shellCommand, wrapped } from "../../runtime/text/plain-text.ts";
+import type { GlobalStatus, ShareStatus, StatusReport } from "../contract/contract.ts";
 import {
   onlyHost,
   readyNames,
@@ -7,10 +10,8 @@ import {
   recoveryWindow,
   routeWords,
   shareWords,
-} from "../../api/words/share-words.ts";
-import { sinceText, WAITING_CODE } from "../../api/words/words.ts";
-import { tonePaint } from "../../runtime/text/paint.ts";
-import { columns, glued, harmless, padded, shellCommand, wrapped } from "../../runtime/text/plain-text.ts";
+} from "../words/share-words.ts";
+import { sinceText, WAITING_CODE } from "../words/words.ts";
 import { backendBlock, gatewayBlock } from "./gateway-view.ts";
 import {
   conditionLines,
@@ -120,6 +121,11 @@ function emptyLines(view: ShareView): string[] {
     command("shares add --share CORE --fallback-host nas.local"),
     command("backends add memory -- npx -y @modelcontextprotocol/server-memory"),
   ];
+}
+
+/** One share as `renderStatus` shows it. */
+export function shareBlock(share: ShareStatus, global: GlobalStatus, options: StatusViewOptions): string[] {
+  return shareLines(share, 0, { ...viewOf(options), global });
 }
 
 function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): string[] {

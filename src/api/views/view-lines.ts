@@ -1,9 +1,9 @@
 // Wrapped, marked and labelled lines for the status views. Pure.
-import type { Condition, OpenFileHolder } from "../../api/contract/contract.ts";
-import { SEVERITY_TONES, sinceText } from "../../api/words/words.ts";
-import { tonePaint } from "../../runtime/text/paint.ts";
+
+import { paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
-import { paintFor, type TerminalStyle } from "./terminal-style.ts";
+import type { Condition, OpenFileHolder } from "../contract/contract.ts";
+import { SEVERITY_TONES, sinceText } from "../words/words.ts";
 
 export interface StatusViewOptions extends TerminalStyle {
   /** The current wall-clock time, ms, for durations such as "for 5 min". */
@@ -44,17 +44,19 @@ export function labelled(label: string, content: string, view: View): string[] {
 
 /** A condition with its mark, its hint, and the processes that hold files. */
 export function conditionLines(condition: Condition, indent: string, view: View): string[] {
+  const holders = holderLines(condition.holders ?? []);
+  return [...conditionText(condition, indent, view), ...holders.map((line) => `${indent}  ${line}`)];
+}
+
+export function conditionText(condition: Condition, indent: string, view: View): string[] {
   const { paint } = view;
   const symbol = condition.severity === "info" ? paint.symbols.info : null;
   const { mark, style } = tonePaint(SEVERITY_TONES[condition.severity], paint);
   const since = sinceText(condition.since, view.now);
   const title = `${harmless(condition.title)}${since === null ? "" : ` (for ${glued(since)})`}`;
-  const below = `${indent}  `;
   const lines = marked(symbol ?? mark, title, indent, symbol === null ? style : paint.cyan, view);
-  if (condition.hint !== null) lines.push(...hintLines(condition.hint, below, view));
-  if (condition.holders !== undefined)
-    lines.push(...holderLines(condition.holders).map((line) => `${below}${line}`));
-  return lines;
+  const hint = condition.hint === null ? [] : hintLines(condition.hint, `${indent}  `, view);
+  return [...lines, ...hint];
 }
 
 /** A command in a hint: between backticks, or up to the hint's end. */

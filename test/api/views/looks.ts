@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import type { StatusReport } from "../../../src/api/contract/contract.ts";
-import { renderStatus } from "../../../src/cli/views/status-view.ts";
+import { renderStatus } from "../../../src/api/views/status-view.ts";
 import { columns } from "../../../src/runtime/text/plain-text.ts";
-import { SAMPLE_NOW } from "../../api/sample-report.ts";
+import { SAMPLE_NOW } from "../sample-report.ts";
 
 export const PLAIN = { width: 80, color: false, unicode: true, now: SAMPLE_NOW };
 
