@@ -234,7 +234,7 @@ async function startParts(options: ServiceOptions, stack: DisposalStack) {
   const context = { environment: secrets.values, drivers: parts.drivers, redact, intervalMs };
   const first = snapshot.config;
   const shares = await startSharePart(
-    { home, parts, first, context, required, bus, clock, logger, publish },
+    { home, parts, prober, first, context, required, bus, clock, logger, publish },
     stack,
   );
   ({ measured } = shares.metrics);
@@ -416,7 +416,7 @@ function createServiceControl(
     snapshot,
     privacy,
     notifications,
-    shares: { control: shares, places, triggers },
+    shares: { control: shares, places, triggers, traffic },
     gateway,
     fleet,
     config,
@@ -466,7 +466,7 @@ function createServiceControl(
           network_events: triggers.networkEvents(),
           conditions: globalConditions(),
         },
-        shares: engine.names.map((name) => shareStatus(engine.view(name))),
+        shares: engine.names.map((name) => ({ ...shareStatus(engine.view(name)), ...traffic.of(name) })),
         ...aliasStatus(aliases),
         ...withWaiting(gateway.status(), keeper.conditions()),
       };

@@ -6,19 +6,23 @@ import type { Logger } from "../runtime/log/log.ts";
 import type { Clock } from "../runtime/time/clock.ts";
 import type { ShareEngine } from "../shares/engine/share-engine.ts";
 import type { AliasLinks } from "../shares/links/alias-links.ts";
+import type { Prober } from "../shares/prober/prober.ts";
 import type { EngineParts } from "./compose/engine-parts.ts";
 import { formerSubject, type SubjectContext, shareSubjects } from "./compose/share-subjects.ts";
 import { openPlaces } from "./control/place-control.ts";
 import type { RequiredShares } from "./control/required-shares.ts";
 import { createShareControl } from "./control/share-control.ts";
+import { shareStatus } from "./control/share-status.ts";
 import type { ServiceTransition } from "./events/service-transitions.ts";
 import { createShareMetrics } from "./events/share-metrics.ts";
+import { startShareTraffic } from "./events/share-traffic.ts";
 import type { ConfigApplier } from "./reload/reload-transaction.ts";
 import { startTriggers, type Triggers } from "./triggers.ts";
 
 interface SharePartOptions {
   readonly home: string;
   readonly parts: EngineParts;
+  readonly prober: Prober;
   readonly first: MountaineerConfig;
   readonly context: SubjectContext;
   readonly required: Pick<RequiredShares, "noteConfig">;
@@ -30,20 +34,23 @@ interface SharePartOptions {
 
 /** Starts the engine with its first shares. All parts end with `stack`. */
 export async function startSharePart(options: SharePartOptions, stack: DisposalStack) {
-  const { home, parts, first, context, bus, clock } = options;
+  const { home, parts, prober, first, context, bus, clock } = options;
   const { engine } = parts;
   engine.apply(shareSubjects(first, context), (name) => formerSubject(name, first, context));
   const places = stack.use(await openPlaces({ ...options, readOnly: false }));
   const { aliases } = places;
   const { intervalMs } = context;
   const triggers = startTriggers({ ...options, ...parts, aliases, intervalMs }, stack);
-  const metrics = createShareMetrics(engine);
+  const status = (name: string) => shareStatus(engine.view(name));
+  const traffic = stack.use(startShareTraffic({ engine, status, prober, clock }));
+  const metrics = createShareMetrics(engine, traffic);
   stack.defer(bus.subscribe(metrics.handle));
   return {
     ...createShareControl(engine, clock, parts, home),
     places,
     triggers,
     metrics,
+    traffic,
     applier: shareSection({ ...options, engine, aliases, triggers }),
   };
 }

@@ -97,6 +97,13 @@ export const shareStatusShape = object({
   tb_healthy_since: nullable(text),
   /** Absent for a share that is not carried. */
   carried: optional(carriedStatusShape),
+  /**
+   * What a carried share moved in each step of the last ten minutes, oldest first, and whether its programs waited
+   * then.
+   */
+  traffic: optional(object({ step_secs: number, bytes: list(number), waited: list(flag) })),
+  /** The room on the share; absent: not known. */
+  space: optional(object({ free_bytes: number, total_bytes: number })),
   conditions: list(conditionShape),
 });
 export type ShareStatus = TypeOf<typeof shareStatusShape>;
@@ -238,6 +245,8 @@ export const backendStatusShape = object({
   latency_ms: nullable(object({ p50: number, p99: number })),
   /** Calls of the last five minutes; absent: none. */
   recent: optional(object({ calls: number, errors: number })),
+  /** Calls in each of the last thirty minutes, oldest first; absent: none. */
+  calls_by_minute: optional(list(number)),
   /** How often the backend ended unexpectedly. */
   restarts: number,
   retry_at: nullable(text),

@@ -15,14 +15,17 @@ import {
   backendFacts,
   backendRouteWords,
   backendWords,
+  callFacts,
   publishedText,
   retryText,
   routeReadyText,
   togetherText,
   waitingText,
 } from "../words/backend-words.ts";
+import { backendSpark } from "../words/traffic-words.ts";
 import {
   conditionLines,
+  factLines,
   INDENT,
   marked,
   nameColumns,
@@ -71,6 +74,9 @@ export function backendBlock(backends: readonly BackendStatus[], view: View, sta
   const width = nameColumns(backends);
   return backends.flatMap((backend) => [
     ...backendHead(backend, width, view),
+    ...(backend.calls > 0 && backend.enabled
+      ? factLines(callFacts(backend), backendSpark(backend), view)
+      : []),
     ...routeBlock(backend, view),
     ...text(harmless(togetherText(backend) ?? ""), INDENT, view).map(view.paint.dim),
     ...(started ? backendTroubles(backend, view) : conditionsOf(backend, view)),

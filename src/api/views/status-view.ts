@@ -11,10 +11,12 @@ import {
   routeWords,
   shareWords,
 } from "../words/share-words.ts";
+import { shareFacts, shareSpark } from "../words/traffic-words.ts";
 import { sinceText, WAITING_CODE } from "../words/words.ts";
 import { backendBlock, gatewayBlock } from "./gateway-view.ts";
 import {
   conditionLines,
+  factLines,
   hintLines,
   INDENT,
   labelled,
@@ -144,6 +146,7 @@ function shareLines(share: ShareStatus, nameWidth: number, view: ShareView): str
     lines.push(...banner([`${ready} To switch by hand:`, command], INDENT, view));
   }
   lines.push(...routeLines(share, view), ...pathLines(share, view));
+  lines.push(...factLines(shareFacts(share), shareSpark(share), view));
   const window = recoveryWindow(share, view.global, now);
   if (window !== null) lines.push(...text(window.text, INDENT, view).map(paint.cyan));
   lines.push(...heldLines(share, view));

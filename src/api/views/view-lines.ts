@@ -3,6 +3,7 @@
 import { paintFor, type TerminalStyle, tonePaint } from "../../runtime/text/paint.ts";
 import { columns, glued, harmless, padded, wrapped } from "../../runtime/text/plain-text.ts";
 import type { Condition, OpenFileHolder } from "../contract/contract.ts";
+import { type Spark, sparkText } from "../words/traffic-words.ts";
 import { SEVERITY_TONES, sinceText } from "../words/words.ts";
 
 export interface StatusViewOptions extends TerminalStyle {
@@ -65,6 +66,16 @@ const COMMAND = /`[^`]*`|(?<=^|\s)(?:mountaineer|chmod|sudo|ls|mv) .*/g;
 /** A hint, each command of it on one line: the first half alone, pasted, may do something else. */
 export function hintLines(hint: string, indent: string, view: View): string[] {
   return text(harmless(hint).replace(COMMAND, glued), indent, view).map(view.paint.dim);
+}
+
+/** Facts in a line, below the bars of a spark. ASCII terminals have no characters for bars. */
+export function factLines(facts: readonly string[], spark: Spark | null, { paint, ...view }: View): string[] {
+  const drawn =
+    spark === null || paint.symbols.bars === ""
+      ? []
+      : [paint.cyan(`${INDENT}${sparkText(spark, paint.symbols.bars)}`)];
+  const all = [...facts, ...(spark === null ? [] : [spark.text])];
+  return [...drawn, ...text(all.map(glued).join(", "), INDENT, { paint, ...view }).map(paint.dim)];
 }
 
 export function marked(

@@ -189,10 +189,16 @@ export function placesOf(tool: CatalogEntry, together: Gateway["together"]): { p
 function callsOf(
   backend: string,
   counted: Gateway["serving"]["minutes"],
-): Pick<BackendStatus, "calls" | "errors" | "latency_ms" | "recent"> {
-  const { calls, errors, latencyMs, recent } = counted.of(backend);
+): Pick<BackendStatus, "calls" | "errors" | "latency_ms" | "recent" | "calls_by_minute"> {
+  const { calls, errors, latencyMs, recent, byMinute } = counted.of(backend);
   const latency = latencyMs === null ? null : { ...latencyMs };
-  return { calls, errors, latency_ms: latency, ...(recent.calls === 0 ? {} : { recent: { ...recent } }) };
+  return {
+    calls,
+    errors,
+    latency_ms: latency,
+    ...(recent.calls === 0 ? {} : { recent: { ...recent } }),
+    ...(byMinute.some((count) => count > 0) ? { calls_by_minute: [...byMinute] } : {}),
+  };
 }
 
 function routesStatus({ inUse, held, pending, list }: RoutesView): BackendRoutesStatus {

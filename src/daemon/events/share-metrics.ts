@@ -3,6 +3,7 @@ import type { Measured } from "../../gateway/telemetry/metric-families.ts";
 import type { ShareEngine } from "../../shares/engine/share-engine.ts";
 import { routesOf } from "../../shares/share-spec.ts";
 import type { ServiceTransition } from "./service-transitions.ts";
+import type { startShareTraffic } from "./share-traffic.ts";
 
 /** The transitions that are counted, and the name of each change in the metrics. */
 const CHANGES: Readonly<Record<string, string>> = {
@@ -15,7 +16,10 @@ const CHANGES: Readonly<Record<string, string>> = {
   "share.move_failed": "move_failed",
 };
 
-export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">) {
+export function createShareMetrics(
+  engine: Pick<ShareEngine, "names" | "view">,
+  traffic: Pick<ReturnType<typeof startShareTraffic>, "of">,
+) {
   /** Counts of changes: by share, then by kind of change. */
   const changes = new Map<string, Map<string, number>>();
   const moves = new Map<string, number>();
@@ -72,6 +76,28 @@ export function createShareMetrics(engine: Pick<ShareEngine, "names" | "view">) 
           help: "Changes of route beneath a mount that stayed.",
           kind: "counter",
           values: [...moves].map(([share, value]) => ({ labels: { share }, value })),
+        },
+        {
+          name: "mountaineer.share.bytes",
+          help: "Bytes that each carried share has moved since it was mounted, by direction.",
+          kind: "counter",
+          values: views.flatMap(({ share, carried = null }) =>
+            carried === null
+              ? []
+              : [
+                  { labels: { share, direction: "to_server" }, value: carried.bytesUp },
+                  { labels: { share, direction: "from_server" }, value: carried.bytesDown },
+                ],
+          ),
+        },
+        {
+          name: "mountaineer.share.free_bytes",
+          help: "Room that is left on each share whose mount says it.",
+          kind: "gauge",
+          values: names.flatMap((share) => {
+            const { space } = traffic.of(share);
+            return space === undefined ? [] : [{ labels: { share }, value: space.free_bytes }];
+          }),
         },
       ];
     },

@@ -11,6 +11,8 @@ export const MINUTES = 1_440;
 export const MOST_COUNTED = 500;
 /** Number of last minutes that `CallCounts.latencyMs` covers. */
 const RECENT_MINUTES = 5;
+/** Number of last minutes in `CallCounts.byMinute`. */
+const SHOWN_MINUTES = 30;
 
 /**
  * The buckets for durations, from 0.1 ms to 127 s: each is a quarter longer than the one before, so a
@@ -39,10 +41,12 @@ export interface CallMinute {
 export interface CallCounts extends Omit<CallMinute, "atMs"> {
   /** Counts of the last five minutes. */
   readonly recent: Pick<CallMinute, "calls" | "errors">;
+  /** Calls in each of the last thirty minutes, oldest first. */
+  readonly byMinute: readonly number[];
 }
 
 const NONE = { calls: 0, errors: 0 };
-const NO_CALLS: CallCounts = { ...NONE, latencyMs: null, recent: NONE };
+const NO_CALLS: CallCounts = { ...NONE, latencyMs: null, recent: NONE, byMinute: [] };
 
 /**
  * Errors of the protocol and errors of tools both count as errors. A call costs two readings of the clock and a few
@@ -151,7 +155,12 @@ class BackendMinutes {
       recent.calls += this.#callsAt[minute % MINUTES] ?? 0;
       recent.errors += this.#errorsAt[minute % MINUTES] ?? 0;
     }
-    return { calls: this.#calls, errors: this.#errors, latencyMs: latencyOf(all), recent };
+    const byMinute = Array.from({ length: SHOWN_MINUTES }, (_, at) => {
+      const minute = now - SHOWN_MINUTES + 1 + at;
+      const slot = minute % MINUTES;
+      return this.#minuteAt[slot] === minute ? (this.#callsAt[slot] ?? 0) : 0;
+    });
+    return { calls: this.#calls, errors: this.#errors, latencyMs: latencyOf(all), recent, byMinute };
   }
 
   minutes(now: number): readonly CallMinute[] {

@@ -1,7 +1,7 @@
 // The program of the prober process, which makes every call that may hang. It never makes more calls at once than
 // libuv's pool has threads (AT_ONCE sets UV_THREADPOOL_SIZE), so no call waits for a thread.
 import { lookup } from "node:dns/promises";
-import { stat } from "node:fs/promises";
+import { stat, statfs } from "node:fs/promises";
 import { createSemaphore } from "../../network/probe/single-flight.ts";
 import { fileLooks, lookAtLink } from "./file-looks.ts";
 import { listFolders, lookAtFolder } from "./folder-listing.ts";
@@ -48,6 +48,12 @@ const answerers: Answerers = {
     stat(path).then(
       (stats) => stats.isDirectory(),
       () => false,
+    ),
+  space: (path) =>
+    statfs(path).then(
+      ({ bsize, blocks, bavail }) =>
+        blocks === 0 ? null : { free_bytes: bavail * bsize, total_bytes: blocks * bsize },
+      () => null,
     ),
   folders: ({ root, subpath, wants }) => (wants === "look" ? lookAtFolder : listFolders)(root, subpath),
   ...fileLooks,

@@ -83,6 +83,7 @@ export function startProber(options: ProberOptions): Prober {
     readLink,
     readLinks: (paths, waitMs) => Promise.all(paths.map((path) => readLink(path, waitMs))),
     folderExists: asking("folder"),
+    space: asking("space"),
     realPath: asking("realPath"),
     fileLook: asking("fileLook"),
     fileBytes: asking("fileBytes"),

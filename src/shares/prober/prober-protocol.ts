@@ -1,12 +1,21 @@
 // The messages between the daemon and its prober process: all questions of one turn of the event loop are one message.
 import type { Exposure } from "../../runtime/files/exposure.ts";
-import type { FileBytes, FileLook, FolderListing, LinkLook, OpenFilesAnswer, PathPlace } from "./prober.ts";
+import type {
+  FileBytes,
+  FileLook,
+  FolderListing,
+  LinkLook,
+  OpenFilesAnswer,
+  PathPlace,
+  Space,
+} from "./prober.ts";
 
 /** Subject and answer of each kind of question. A failed `look` is answered with the errno's name. */
 interface Questions {
   look(path: string): string | null;
   link(path: string): LinkLook;
   folder(path: string): boolean;
+  space(path: string): Space | null;
   folders(folder: FoldersQuestion): FolderListing;
   realPath(path: string): string | null;
   places(paths: readonly string[]): readonly PathPlace[];
@@ -33,6 +42,7 @@ export const AT_ONCE: Readonly<Record<SingleKind, number>> = {
   look: 8,
   link: 2,
   folder: 8,
+  space: 1,
   folders: 1,
   realPath: 1,
   places: 2,

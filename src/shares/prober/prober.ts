@@ -59,6 +59,12 @@ export type FileBytes =
   | { readonly state: "read"; readonly base64: string; readonly inode: string }
   | { readonly state: "failed"; readonly errno: string };
 
+export interface Space {
+  /** For users other than root. */
+  readonly free_bytes: number;
+  readonly total_bytes: number;
+}
+
 export type FolderListing =
   /** Names, in no order. */
   | { readonly state: "listed"; readonly folders: readonly string[]; readonly truncated: boolean }
@@ -106,6 +112,8 @@ export interface Prober extends AsyncDisposable {
   fileBytes(path: string, waitMs: number): Promise<FileBytes | null>;
   /** Which other users may write or read these files and folders on local disks. null: no answer in time. */
   exposures(paths: readonly string[], waitMs: number): Promise<readonly Exposure[] | null>;
+  /** The room on a mount that answers. null: no answer in time, or the mount does not know. */
+  space(path: string, waitMs: number): Promise<Space | null>;
   /** The folders at `subpath` below `root`, the path of a share. null: no answer in time. */
   folders(root: string, subpath: string, waitMs: number): Promise<FolderListing | null>;
   /**

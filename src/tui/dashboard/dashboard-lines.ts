@@ -14,9 +14,10 @@ import {
 import { backendFacts, backendWords, callFacts, togetherText } from "../../api/words/backend-words.ts";
 import { CLIENT_TITLES } from "../../api/words/client-words.ts";
 import { routeWords, shareWords } from "../../api/words/share-words.ts";
+import { shareFacts } from "../../api/words/traffic-words.ts";
 import { type StateWords, type Words, wholeText } from "../../api/words/words.ts";
 import { toneMark } from "../../runtime/text/paint.ts";
-import { columns, counted, harmless, padded } from "../../runtime/text/plain-text.ts";
+import { columns, harmless, padded } from "../../runtime/text/plain-text.ts";
 import { eventLine, type KeptEvent } from "../events/event-ring.ts";
 import { cutLine, type Line, paintedLines, type Span, span, type View } from "../terminal/line.ts";
 import { nameSpan } from "../terminal/list-state.ts";
@@ -137,11 +138,10 @@ function stateSpans(
 }
 
 function shareSpans(share: ShareStatus, isChosen: boolean, view: RowView): readonly Span[] {
-  const { carried } = share;
   const silent = ({ isUsed, tone }: Words & { readonly isUsed: boolean }): boolean =>
     !isUsed && tone === "bad";
   const facts = [
-    ...(carried === undefined ? [] : [counted(carried.connections, "connection")]),
+    ...shareFacts(share),
     ...routeWords(share)
       .filter(silent)
       .map(({ label, text }) => `${label}: ${text}`),

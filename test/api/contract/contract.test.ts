@@ -47,7 +47,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [
     contract.shareStatusShape,
     "name active_interface mount_state mount_path stable_path tb_host fb_host tb_reachable fb_reachable " +
-      "mount_alive tb_recovery_pending held last_error last_switch_at tb_reachable_since tb_healthy_since carried " +
+      "mount_alive tb_recovery_pending held last_error last_switch_at tb_reachable_since tb_healthy_since carried traffic space " +
       "conditions",
   ],
   [contract.conditionShape, "code severity title hint since holders"],
@@ -73,7 +73,7 @@ const FIELDS: readonly [shape: object, fields: string][] = [
   [
     contract.backendStatusShape,
     "name group type enabled phase reason since pid server protocol_version instances in_flight waiting_calls " +
-      "draining calls errors latency_ms recent restarts retry_at last_error tools resources prompts withheld_tools routes " +
+      "draining calls errors latency_ms recent calls_by_minute restarts retry_at last_error tools resources prompts withheld_tools routes " +
       "together conditions",
   ],
   [contract.clientShape, "name version user group protocol transport since calls last_error runs_scripts"],

@@ -50,8 +50,38 @@ const failed = sampleShare({
   last_error: "neither 10.0.0.2 nor 192.168.1.20 answers",
 });
 
+const CARRIED = {
+  ...{
+    port: 40_001,
+    phase: "carrying" as const,
+    connections: 2,
+    connections_in_all: 3,
+    longest_wait_ms: 900,
+    moves: 1,
+  },
+  ...{ bytes_to_server: 3_000_000, bytes_from_server: 1_200_000_000 },
+} as const;
+const TRAFFIC = {
+  step_secs: 10,
+  bytes: [...Array(50).fill(0), 1e6, 5e6, 1e7, 2e7, 0, 0, 4e7, 8e7, 1.2e8, 1.2e8],
+  waited: [...Array(54).fill(false), true, true, ...Array(4).fill(false)],
+};
+
 const STATES: Readonly<Record<string, StatusReport>> = {
   healthy: sampleReport(),
+  busy: {
+    ...gatewayReport([
+      sampleBackend({
+        calls: 812,
+        errors: 3,
+        latency_ms: { p50: 3.4, p99: 80 },
+        calls_by_minute: [...Array(27).fill(0), 4, 0, 12],
+      }),
+    ]),
+    shares: [
+      sampleShare({ carried: CARRIED, traffic: TRAFFIC, space: { free_bytes: 1.2e12, total_bytes: 4e12 } }),
+    ],
+  },
   "failed-over": sampleReport([tbGone]),
   "tb-ready": sampleReport([ready]),
   "tb-ready-by-hand": sampleReport([{ ...ready, conditions: [] }], {

@@ -128,7 +128,7 @@ test("E5 shares are measured by route, reachability, changes and moves, and forg
     names: ["CORE"],
     view: () => viewOf({ memory: { ...EMPTY_SHARE_MEMORY, activeInterface: "fallback" } }),
   };
-  const { handle, measured } = createShareMetrics(engine);
+  const { handle, measured } = createShareMetrics(engine, { of: () => ({}) });
   const moved = {
     share: "CORE",
     from: "tb",

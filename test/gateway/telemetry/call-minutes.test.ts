@@ -56,6 +56,7 @@ test("F2 calls, errors and latency are counted by backend; what a client cancell
   assert.deepEqual(minutes.of("files"), {
     ...{ calls: 0, errors: 0, latencyMs: null },
     recent: { calls: 0, errors: 0 },
+    byMinute: [],
   });
   await took("files", 10);
   await took("files", 10);
@@ -98,6 +99,7 @@ test("each minute keeps its numbers for a day, and the last five minutes alone a
   assert.equal(minutes.of("files").latencyMs, null);
   await took("files", 1, errorReply(-1, "no"));
   assert.deepEqual(minutes.of("files").recent, { calls: 1, errors: 1 }, "the last five minutes alone");
+  assert.deepEqual(minutes.of("files").byMinute, [...Array(19).fill(0), 1, ...Array(9).fill(0), 1]);
   const told = minutes.minutes.get("files") ?? [];
   assert.deepEqual(
     told.map(({ atMs, calls, errors }) => [(atMs - startMs) / MINUTE_MS, calls, errors]),

@@ -47,6 +47,9 @@ test("a process is there before the first question only where it is to start ahe
   const pid = soleChild(ahead);
   assert.deepEqual(later.pids, []);
   assert.equal(await ahead.folderExists(await temporaryFolder(t), PATIENT_MS), true);
+  const room = await ahead.space("/", PATIENT_MS);
+  assert.ok(room !== null && room.free_bytes < room.total_bytes, JSON.stringify(room));
+  assert.equal(await ahead.space("/no such folder", PATIENT_MS), null);
   assert.equal(soleChild(ahead), pid);
 });
 

@@ -19,10 +19,11 @@ import { marksText, mayDestroy } from "../../../api/words/tool-hints.ts";
 import { msText } from "../../../api/words/words.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
 import { objectOf } from "../../../runtime/text/json-object.ts";
+import { bytesText } from "../../../runtime/text/plain-text.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { actionRow, card, code, fold, line, row, textBlock, WorkButton } from "../parts/elements.ts";
 import { createFormStores, useFormStore } from "../parts/form-store.ts";
-import { bytesText, shown } from "../parts/text.ts";
+import { shown } from "../parts/text.ts";
 import { FieldView } from "./form-view.ts";
 
 interface ToolProps extends ViewProps {

@@ -4,13 +4,12 @@ import type { FleetReport } from "../../../api/contract/fleet.ts";
 import { backendWords } from "../../../api/words/backend-words.ts";
 import { machineTrouble, presenceWord, presenceWords } from "../../../api/words/fleet-words.ts";
 import { cableWords, secondBestHint, shareWords } from "../../../api/words/share-words.ts";
+import { LEAST_RATE } from "../../../api/words/traffic-words.ts";
 import { type Tone, worseTone } from "../../../api/words/words.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+import { bytesText, counted } from "../../../runtime/text/plain-text.ts";
 import { type Flow, rateOf } from "../daemon/flow.ts";
-import { bytesText, shown } from "../parts/text.ts";
+import { shown } from "../parts/text.ts";
 
-/** Minimum rate that is shown, bytes a second; slower traffic is keep-alives and checks. */
-const LEAST_RATE = 10_000;
 /** Maximum number of things drawn, by kind. */
 const MOST = { nas: 4, agent: 6, server: 8, peer: 4 } as const;
 

@@ -3,6 +3,7 @@ import { type ComponentChild, type ComponentChildren, createContext, h } from "p
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import type { Condition } from "../../../api/contract/contract.ts";
 import { holderText } from "../../../api/words/outcome-words.ts";
+import type { Spark } from "../../../api/words/traffic-words.ts";
 import { SEVERITY_TONES, type Tone, WAITING_CODE, type Words } from "../../../api/words/words.ts";
 import { harmlessLines } from "../../../runtime/text/plain-text.ts";
 import { forText, shown } from "./text.ts";
@@ -288,6 +289,28 @@ export function table(
     "div",
     { class: "table", tabIndex: 0, role: "region", "aria-label": label },
     h("table", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows.map(tableRow))),
+  );
+}
+
+const SPARK_HEIGHT = 24;
+
+/** Small bars, oldest first, with the text that says their height; nothing for null. */
+export function sparkline(spark: Spark | null, label: string): ComponentChild | null {
+  if (spark === null) return null;
+  const { values, troubled, text } = spark;
+  const most = Math.max(1, ...values);
+  const bars = values.map((value, at) => {
+    const isTroubled = troubled[at] === true;
+    const height = Math.max(value > 0 || isTroubled ? 2 : 0, (value / most) * SPARK_HEIGHT);
+    const place = { x: at, y: SPARK_HEIGHT - height, width: 0.8, height };
+    return h("rect", { key: at, class: `stretch ${isTroubled ? "warning" : "good"}`, ...place });
+  });
+  const size = { viewBox: `0 0 ${values.length} ${SPARK_HEIGHT}`, preserveAspectRatio: "none" };
+  return h(
+    "p",
+    { class: "spark dim" },
+    h("svg", { ...size, role: "img", "aria-label": `${label}: ${text}` }, bars),
+    text,
   );
 }
 

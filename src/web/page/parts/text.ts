@@ -21,14 +21,3 @@ export function clockText(ms: number, nowMs: number): string {
     ? time
     : `${at.toLocaleDateString(undefined, { day: "numeric", month: "short" })} ${time}`;
 }
-
-export function bytesText(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
-}

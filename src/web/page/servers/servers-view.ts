@@ -13,6 +13,7 @@ import {
   togetherText,
   waitingText,
 } from "../../../api/words/backend-words.ts";
+import { backendSpark } from "../../../api/words/traffic-words.ts";
 import { troublesOf, withoutName } from "../../../api/words/words.ts";
 import { counted, shellCommand } from "../../../runtime/text/plain-text.ts";
 import { useNow, useStore } from "../daemon/store.ts";
@@ -32,6 +33,7 @@ import {
   mark,
   nothing,
   plainList,
+  sparkline,
   textBlock,
   WorkButton,
 } from "../parts/elements.ts";
@@ -130,6 +132,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
     `Backend ${name}`,
     cardHead(name, state, since),
     line("facts", facts.join(" · ")),
+    sparkline(backendSpark(backend), `Calls of ${name}`),
     line("facts", calls.join(" · ")),
     line("ready", waitingText(backend)),
     line("dim", server && `${server.name} ${server.version}${protocol === null ? "" : `, MCP ${protocol}`}`),

@@ -3,7 +3,7 @@ import { type ComponentChild, h } from "preact";
 import type { GlobalStatus, ShareStatus } from "../../../api/contract/contract.ts";
 import { actionsFor, actionWith } from "../../../api/words/actions.ts";
 import { readyText, recoveryWindow, routeWords, shareWords } from "../../../api/words/share-words.ts";
-import { counted } from "../../../runtime/text/plain-text.ts";
+import { shareFacts, shareSpark } from "../../../api/words/traffic-words.ts";
 import { useNow, useStore } from "../daemon/store.ts";
 import { ActionButton } from "../parts/action-button.ts";
 import type { ViewProps } from "../parts/app.ts";
@@ -18,8 +18,9 @@ import {
   loading,
   mark,
   nothing,
+  sparkline,
 } from "../parts/elements.ts";
-import { bytesText, forText, shown } from "../parts/text.ts";
+import { forText, shown } from "../parts/text.ts";
 
 export function SharesView({ app }: ViewProps): ComponentChild {
   const status = useStore(app.store, (state) => state.status);
@@ -79,7 +80,8 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
       ),
     ),
     h("p", { class: "path" }, h(Copyable, { text: share.stable_path })),
-    carriedLine(share),
+    sparkline(shareSpark(share), `Traffic of ${name}`),
+    line("facts", shareFacts(share).join(" · ")),
     windowLine(share, global, now),
     line("problem", share.last_error),
     // Leaves out `tb_ready` if the note above already says that Thunderbolt is ready, and has a button.
@@ -93,18 +95,6 @@ function ShareCard({ app, share, global, now }: ShareCardProps): ComponentChild 
         .map((action) => h(ActionButton, { key: action.name, app, action })),
     ),
   );
-}
-
-function carriedLine({ carried }: ShareStatus): ComponentChild | null {
-  if (carried === undefined) return null;
-  const { connections, bytes_from_server: read, bytes_to_server: written, moves } = carried;
-  const facts = [
-    counted(connections, "connection"),
-    `${bytesText(read)} read`,
-    `${bytesText(written)} written`,
-  ];
-  if (moves > 0) facts.push(`moved ${counted(moves, "time")}`);
-  return h("p", { class: "facts dim" }, facts.join(" · "));
 }
 
 /** Progress of the recovery window; null while none runs. */

@@ -129,3 +129,13 @@ test("F2 a sleeping server is one line, from which it is started now or kept run
   await eventually(() => app.log.some((entry) => entry.startsWith("restart")));
   assert.ok(!app.log.includes("? Restart naps?"), "nothing runs that could be asked about");
 });
+
+test("F4 a card draws the calls of the last half hour, and says in words how many they were at most", () => {
+  const backend = sampleBackend({ calls: 16, calls_by_minute: [...Array(28).fill(0), 4, 12] });
+  using view = mount(BackendCard, { app: scriptedApp({}), backend, now: SAMPLE_NOW });
+  const text = "at most 12 calls a minute in the last 30 min";
+  assert.match(view.text(), new RegExp(text));
+  assert.equal(view.elements("svg")[0]?.getAttribute("aria-label"), `Calls of ${backend.name}: ${text}`);
+  using idle = mount(BackendCard, { app: scriptedApp({}), backend: sampleBackend(), now: SAMPLE_NOW });
+  assert.doesNotMatch(idle.text(), /at most/);
+});

@@ -1,0 +1,106 @@
+// What each carried share moved in the last ten minutes and when its programs waited, and the room that is left on
+// each share. Memory is bounded: so many steps for each configured share.
+import type { ShareStatus } from "../../api/contract/contract.ts";
+import type { Clock } from "../../runtime/time/clock.ts";
+import type { CarriedState } from "../../shares/drivers/carriage.ts";
+import type { ShareEngine } from "../../shares/engine/share-engine.ts";
+import type { Prober } from "../../shares/prober/prober.ts";
+
+const STEP_MS = 10_000;
+const STEPS = 60;
+/** Time between two looks at a share's free space, ms. */
+const SPACE_EVERY_MS = 60_000;
+const SPACE_WAIT_MS = 2_000;
+/** A request without an answer for this long counts as a wait, ms. */
+const WAITS_FROM_MS = 1_000;
+
+type Measured = Pick<ShareStatus, "traffic" | "space">;
+
+interface TrafficOptions {
+  readonly engine: Pick<ShareEngine, "names" | "view">;
+  readonly status: (share: string) => Pick<ShareStatus, "mount_alive" | "mount_path" | "carried">;
+  readonly prober: Pick<Prober, "space">;
+  readonly clock: Clock;
+}
+
+export function startShareTraffic({ engine, status, prober, clock }: TrafficOptions) {
+  const shares = new Map<string, ShareMeasures>();
+  const sample = (): void => {
+    timer = clock.setTimer(STEP_MS, sample);
+    const { names } = engine;
+    for (const gone of [...shares.keys()].filter((name) => !names.includes(name))) shares.delete(gone);
+    for (const name of names) {
+      const share = shares.get(name) ?? new ShareMeasures();
+      shares.set(name, share);
+      share.note(engine.view(name).carried ?? null, clock.monotonicMs());
+      void share.lookAtSpace(status(name), prober, clock.monotonicMs());
+    }
+  };
+  let timer = clock.setTimer(STEP_MS, sample);
+  return {
+    of: (share: string): Measured => shares.get(share)?.measured ?? {},
+    [Symbol.dispose](): void {
+      timer[Symbol.dispose]();
+    },
+  };
+}
+
+class ShareMeasures {
+  #before: CarriedState | null = null;
+  #bytes: number[] = [];
+  #waited: boolean[] = [];
+  #space: Measured["space"];
+  #spaceAtMs = Number.NEGATIVE_INFINITY;
+
+  get measured(): Measured {
+    return {
+      ...(this.#bytes.length === 0
+        ? {}
+        : { traffic: { step_secs: STEP_MS / 1000, bytes: [...this.#bytes], waited: [...this.#waited] } }),
+      ...(this.#space === undefined ? {} : { space: this.#space }),
+    };
+  }
+
+  note(now: CarriedState | null, nowMs: number): void {
+    const before = this.#before;
+    this.#before = now;
+    if (now === null) {
+      this.#bytes = [];
+      this.#waited = [];
+    } else if (before !== null) {
+      const grown = total(now) - total(before);
+      // A share that was mounted anew counts from 0.
+      this.#bytes = [...this.#bytes, grown < 0 ? total(now) : grown].slice(-STEPS);
+      this.#waited = [...this.#waited, hasWaited(before, now, nowMs)].slice(-STEPS);
+    }
+  }
+
+  /** Only a mount that answers is asked: one that hangs would cost the prober another process. */
+  async lookAtSpace(
+    { mount_alive: isAlive, mount_path: path, carried }: ReturnType<TrafficOptions["status"]>,
+    prober: TrafficOptions["prober"],
+    nowMs: number,
+  ): Promise<void> {
+    if (!isAlive || (carried?.phase ?? "carrying") !== "carrying") {
+      this.#space = undefined;
+      return;
+    }
+    if (nowMs - this.#spaceAtMs < SPACE_EVERY_MS) return;
+    this.#spaceAtMs = nowMs;
+    this.#space = (await prober.space(path, SPACE_WAIT_MS)) ?? undefined;
+  }
+}
+
+function total({ bytesUp, bytesDown }: CarriedState): number {
+  return bytesUp + bytesDown;
+}
+
+function hasWaited(before: CarriedState, now: CarriedState, nowMs: number): boolean {
+  const { phase, outage, longestWaitMs, unansweredSinceMs } = now;
+  return (
+    phase !== "carrying" ||
+    outage !== before.outage ||
+    longestWaitMs > Math.max(before.longestWaitMs, WAITS_FROM_MS) ||
+    (unansweredSinceMs !== null && nowMs - unansweredSinceMs > WAITS_FROM_MS)
+  );
+}

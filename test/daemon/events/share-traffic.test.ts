@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import test, { type TestContext } from "node:test";
+import { startShareTraffic } from "../../../src/daemon/events/share-traffic.ts";
+import type { CarriedState } from "../../../src/shares/drivers/carriage.ts";
+import type { ShareView } from "../../../src/shares/engine/share-cycle.ts";
+import type { Space } from "../../../src/shares/prober/prober.ts";
+import { createManualClock } from "../../support/manual-clock.ts";
+
+const STILL: Partial<CarriedState> = {
+  phase: "carrying",
+  bytesUp: 0,
+  bytesDown: 0,
+  outage: null,
+  longestWaitMs: 0,
+  unansweredSinceMs: null,
+};
+const ROOM: Space = { free_bytes: 1e12, total_bytes: 4e12 };
+
+/** One share that is carried as `now` says, and a prober that answers when the test says so. */
+function bench(t: TestContext) {
+  const clock = createManualClock();
+  const world = { now: STILL as Partial<CarriedState> | null, isAlive: true, names: ["CORE"] };
+  const asked: ((space: Space | null) => void)[] = [];
+  const traffic = startShareTraffic({
+    engine: {
+      get names() {
+        return world.names;
+      },
+      // The sampler reads nothing else of a share.
+      view: () => ({ carried: world.now }) as ShareView,
+    },
+    status: () => ({ mount_alive: world.isAlive, mount_path: "/mnt/core" }),
+    prober: { space: () => new Promise((resolve) => void asked.push(resolve)) },
+    clock,
+  });
+  t.after(() => traffic[Symbol.dispose]());
+  return { clock, world, asked, traffic };
+}
+
+test("F4 a share's bytes and waits are kept by steps of 10 s, the last ten minutes and no more", async (t) => {
+  const { clock, world, traffic } = bench(t);
+  await clock.advance(10_000);
+  assert.deepEqual(traffic.of("CORE"), {});
+  const steps: readonly Partial<CarriedState>[] = [
+    { bytesUp: 100, bytesDown: 900 },
+    { bytesUp: 100, bytesDown: 900, phase: "waiting", outage: 1 },
+    { bytesUp: 200, bytesDown: 900, outage: 1, longestWaitMs: 1_500 },
+    { bytesUp: 200, bytesDown: 900, outage: 1, longestWaitMs: 1_500 },
+    // Mounted anew: the carrier counts from 0.
+    { bytesUp: 7, bytesDown: 0, outage: 1, longestWaitMs: 0 },
+  ];
+  for (const step of steps) {
+    world.now = { ...STILL, ...step };
+    await clock.advance(10_000);
+  }
+  assert.deepEqual(traffic.of("CORE").traffic, {
+    step_secs: 10,
+    bytes: [1_000, 0, 100, 0, 7],
+    waited: [false, true, true, false, false],
+  });
+  await clock.advance(3_600_000);
+  assert.equal(traffic.of("CORE").traffic?.bytes.length, 60);
+  world.now = null;
+  await clock.advance(10_000);
+  assert.equal(traffic.of("CORE").traffic, undefined);
+});
+
+test("F4 free space is asked of a mount that answers, once a minute, and is unknown while no answer comes", async (t) => {
+  const { clock, world, asked, traffic } = bench(t);
+  world.isAlive = false;
+  await clock.advance(20_000);
+  assert.equal(asked.length, 0);
+  world.isAlive = true;
+  await clock.advance(10_000);
+  assert.deepEqual([asked.length, traffic.of("CORE").space], [1, undefined]);
+  asked[0]?.(ROOM);
+  await clock.advance(50_000);
+  assert.deepEqual([asked.length, traffic.of("CORE").space], [1, ROOM]);
+  await clock.advance(10_000);
+  assert.equal(asked.length, 2);
+  asked[1]?.(null);
+  await clock.advance(1);
+  assert.equal(traffic.of("CORE").space, undefined);
+  world.names = [];
+  await clock.advance(60_000);
+  assert.equal(asked.length, 2);
+});
