@@ -89,6 +89,24 @@ test("B2 a call during a handover wakes a sleeping server that must not run twic
   await over;
 });
 
+test("B2 a subscription keeps a server awake, and ends with the client's word, also one from before a handover", async (t) => {
+  const everything = nodeBackend(EVERYTHING, ["stdio"], STOPPED);
+  const rig = await startGatewayRig(t, { backends: { everything } }, { kept: true });
+  await untilAsleep(rig, "everything");
+  const client = await rig.connect();
+  const { resources } = await client.request("resources/list");
+  const [{ uri }] = resources as readonly [{ readonly uri: string }];
+  await client.request("resources/subscribe", { uri });
+  await rig.untilBackend("everything", ({ conditions }) =>
+    conditions.some(({ code }) => code === "kept_awake"),
+  );
+  await handOver(rig);
+  // The next daemon's server is still starting, to be subscribed to again.
+  await client.request("resources/unsubscribe", { uri });
+  await rig.untilBackend("everything", ({ phase }) => phase === "Ready");
+  await untilAsleep(rig, "everything");
+});
+
 /** A server of the tools in a file, which may also end by itself, hang or be gone. */
 const SCRIPT = `
 import { readFileSync } from "node:fs";
@@ -104,7 +122,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     const { protocolVersion } = params;
     send({ id, result: { protocolVersion, capabilities: { tools: {} }, serverInfo: { name: "said", version: "1" } } });
   } else if (method === "tools/list") {
-    send({ id, result: { tools: said.tools.map(([name, description]) => ({ name, description, inputSchema: { type: "object" } })) } });
+    send({ id, result: { tools: said.tools.map(([name, description]) => ({ name, description, inputSchema: { type: "object" } })), ttlMs: 0 } });
   } else if (method === "tools/call") {
     send({ id, result: { content: [{ type: "text", text: "called " + params.name }] } });
     if (said.endsAfterCall) setTimeout(() => process.exit(0), 300);
@@ -188,6 +206,19 @@ test("B2 a server that no longer starts says why, and one that hangs at its star
   const began = performance.now();
   await assert.rejects(client.call("one", {}));
   assert.ok(performance.now() - began < 10_000);
+});
+
+test("B2 a call that ends before the server has started leaves the start to the next one, cancelled or out of time", async (t) => {
+  const tools = [["one", "First"]];
+  const { rig, say, client } = await startSaid(t, { ...STOPPED, timeouts: { init: 20, call: 1 } }, { tools });
+  await say({ tools, startMs: 2_500 });
+  const cancelled = client.ask("tools/call", { name: "one" }, { signal: AbortSignal.timeout(300) });
+  await assert.rejects(cancelled);
+  await assert.rejects(client.call("one", {}), /was not ready within the call's 1 s/);
+  const { pid } = await rig.untilBackend("said", ({ phase }) => phase === "Ready");
+  assert.equal(await client.call("one", {}), "called one");
+  assert.equal((await rig.backend("said")).pid, pid);
+  assert.equal((await rig.backend("said")).restarts, 0);
 });
 
 test("B2 a server that ends by itself while idle sleeps, and counts as no failure", async (t) => {

@@ -94,6 +94,8 @@ export class Session implements SessionPort {
   readonly owed = new Set<ListKind>();
   /** URIs of subscribed resources, the oldest first. */
   readonly #subscriptions = new Map<string, true>();
+  /** Subscriptions from before a restart that are being renewed. */
+  readonly #renewed = new Set<string>();
   /** Subscribed resources that may have changed while the client had no stream. */
   readonly #unseen = new Set<string>();
   /** Streams to the client, oldest first; the newest is in use. */
@@ -207,14 +209,20 @@ export class Session implements SessionPort {
    */
   subscribeAgain(uris: readonly string[]): void {
     for (const [index, uri] of uris.entries()) {
-      const id = `mountaineer-subscribes-again-${index}`;
-      const answer = (_: RpcId | null, reply: Reply | null): void => {
+      const ask = (method: string, answer: CallOutlet["answer"]): void =>
+        this.serve(
+          { jsonrpc: "2.0", id: `mountaineer-${method}-${index}`, method, params: { uri } },
+          { ...NO_OUTLET, answer },
+        );
+      this.#renewed.add(uri);
+      ask("resources/subscribe", (_, reply) => {
+        const isWanted = this.#renewed.delete(uri);
         if (reply === null || isError(reply)) return;
+        // The client has unsubscribed while the server was starting.
+        if (!isWanted) return ask("resources/unsubscribe", NO_OUTLET.answer);
         this.#unseen.add(uri);
         this.#notifyUnseen();
-      };
-      const request = { jsonrpc: "2.0", id, method: "resources/subscribe", params: { uri } } as const;
-      this.serve(request, { ...NO_OUTLET, answer });
+      });
     }
   }
 
@@ -319,6 +327,7 @@ export class Session implements SessionPort {
     if (method === "resources/subscribe") this.#subscriptions.set(uri, true);
     else if (method === "resources/unsubscribe") {
       this.#subscriptions.delete(uri);
+      this.#renewed.delete(uri);
       this.#unseen.delete(uri);
     } else return;
     dropOldest(this.#subscriptions, MOST_SUBSCRIPTIONS);
