@@ -64,9 +64,12 @@ test("what a tool refuses is an exception with the server's text, and names what
   const caught = "try { await tools.odd() } catch (error) { return error.message }";
   assert.equal(returnedBy(await run(caught)), "the disk is full");
   const thrown = textOf(
-    await run("await tools.read({ id: 1 }); await tools.odd(); await tools.read({ id: 2 })"),
+    await run("await tools.read({ id: 1 });\nawait tools.odd(); await tools.read({ id: 2 })"),
   );
-  assert.match(thrown, /^The script failed: Error: the disk is full/);
+  assert.match(
+    thrown,
+    /^The script failed: Error: the disk is full\n +at <anonymous> \(script\.ts:2:\d+\)\n/,
+  );
   assert.match(thrown, /Its calls, none of which is made again: read: 1 done; odd: 1 failed\./);
   assert.match(textOf(await run("throw new Error('mine')")), /Error: mine[\s\S]*No call was made\./);
   assert.equal(

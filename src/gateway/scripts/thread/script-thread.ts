@@ -18,6 +18,9 @@ const { wasm } = workerData as ThreadData;
 const port = parentPort;
 const say = (message: FromThread): void => port?.postMessage(message);
 
+/** Steps of a stack that are not the script's. */
+const PRELUDE_FRAME = /\n *at (?:[^\n]*\(prelude:\d+:\d+\)|Promise \(native\))/g;
+
 /** An argument of `send` that is no text counts as an empty one: reading it could run the script's code. */
 const read = (handle: JSValueHandle | undefined): string =>
   handle?.isString === true ? handle.toString() : "";
@@ -125,7 +128,8 @@ class Sandbox {
     if (kind === "log") this.#log.add(first);
     else if (kind === "returned") this.#returned(first);
     else if (kind === "failed") {
-      this.#end({ outcome: "failed", text: first.slice(0, BOUNDS.errorCharacters) });
+      const text = first.slice(0, BOUNDS.errorCharacters).replaceAll(PRELUDE_FRAME, "");
+      this.#end({ outcome: "failed", text });
     }
     return null;
   }
