@@ -124,13 +124,17 @@ export class ScriptCalls {
       return errorReply(INVALID_PARAMS, "the arguments are no object, or nested too deeply");
     }
     const served = this.#options.served().forClient(client);
+    const call = this.#requestOf(served, { name, arguments: given });
     const refusal = refusalNow(served, client, name);
-    if (refusal !== null) return refusal;
+    if (refusal !== null) {
+      served.denied(call);
+      return refusal;
+    }
     this.#begun += 1;
     const counts = this.#countsOf(name);
     counts.open += 1;
     this.#showProgress(name);
-    const reply = await served.handle(this.#requestOf(served, { name, arguments: given }));
+    const reply = await served.handle(call);
     // What was cut off stays open: nobody knows whether it took effect.
     if (this.#abort.aborted && "error" in reply) return reply;
     counts.open -= 1;
@@ -172,7 +176,7 @@ export class ScriptCalls {
   #port(): CallPort {
     const { request, script, deadline } = this.#options;
     const { port } = request;
-    const id = `script-${script.id}-${this.#begun}`;
+    const id = `script-${script.id}-${this.#begun + 1}`;
     return {
       client: port.client,
       id,

@@ -4,8 +4,10 @@ import { test } from "node:test";
 import type { PolicyConfig } from "../../../src/config/snapshot.ts";
 import { type CallPort, OWNER_IN_PERSON, type Question } from "../../../src/gateway/client-port.ts";
 import type { JsonObject, Reply } from "../../../src/gateway/json-rpc.ts";
+import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { createSelections } from "../../../src/gateway/serving/selection.ts";
 import { eventually } from "../../support/eventually.ts";
+import { pluck } from "../../support/pluck.ts";
 import { callPort, client, policy, user } from "../middleware/requests.ts";
 import { annotated, DESTROYS, READS, returnedBy, scriptRig, text, textOf } from "./script-rig.ts";
 
@@ -261,9 +263,14 @@ test("when scripts are switched off, or run_script is forbidden, a script that r
   });
   const { from, port, questions } = asked(() => ({ action: "accept", content: {} }));
   const script = "await tools.read(); return await tools.remove().catch((e) => e.message)";
+  const records: AuditRecord[] = [];
+  const audit = {
+    config: { path: "/a", maxSizeBytes: 1, keep: 1, includeArguments: false, redact: [] },
+    write: (record: AuditRecord) => void records.push(record),
+  };
   const offs = [
-    () => rig.serve(SOURCES, { selections: NO_SCRIPTS }),
-    () => rig.serve(SOURCES, { scripts: null }),
+    () => rig.serve(SOURCES, { selections: NO_SCRIPTS, audit }),
+    () => rig.serve(SOURCES, { scripts: null, audit }),
     () => rig.serve(SOURCES, allowing(policy("allow", { resources: ["remove", "read"] }))),
   ];
   for (const off of offs) {
@@ -275,6 +282,8 @@ test("when scripts are switched off, or run_script is forbidden, a script that r
     );
   }
   assert.deepEqual([rig.calls.length, questions], [offs.length, []]);
+  const denied = records.filter(({ outcome, script }) => outcome === "denied" && script !== undefined);
+  assert.deepEqual(pluck(denied, "target"), ["tool:remove", "tool:remove"]);
 });
 
 test("a profile says who gets run_script", async (t) => {
