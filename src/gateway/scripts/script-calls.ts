@@ -12,9 +12,11 @@ import {
   errorReply,
   INTERNAL_ERROR,
   INVALID_PARAMS,
+  isError,
   isJsonObject,
   isWritable,
   type JsonObject,
+  REQUEST_TIMEOUT,
   type Reply,
 } from "../json-rpc.ts";
 import type { PrincipalLimiter } from "../limits/principal-limits.ts";
@@ -136,9 +138,9 @@ export class ScriptCalls {
     this.#showProgress(name);
     const reply = await served.handle(call);
     // What was cut off stays open: nobody knows whether it took effect.
-    if (this.#abort.aborted && "error" in reply) return reply;
+    if (isError(reply) && (this.#abort.aborted || reply.error.code === REQUEST_TIMEOUT)) return reply;
     counts.open -= 1;
-    if ("error" in reply || reply.result["isError"] === true) counts.failed += 1;
+    if (isError(reply) || reply.result["isError"] === true) counts.failed += 1;
     else counts.done += 1;
     return reply;
   }
@@ -184,7 +186,11 @@ export class ScriptCalls {
       notify(method, params) {
         if (method !== "notifications/progress") port.notify(method, params);
       },
-      request: (...question) => deadline.without(() => port.request(...question)),
+      // Only a person is waited for without limit of time.
+      request: (...question) =>
+        question[0] === "elicitation/create"
+          ? deadline.without(() => port.request(...question))
+          : port.request(...question),
       get mayGiveWay() {
         return port.mayGiveWay === true;
       },

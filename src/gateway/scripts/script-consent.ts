@@ -14,7 +14,7 @@ import { asksForScript, failedTool, SCRIPT_TOOL } from "./script-tool.ts";
 
 type Ask = (request: GatewayRequest, call: AskedCall) => Promise<Asked>;
 
-/** Of a tool's calls: a person who has declined one is not asked about the next ones of the same script. */
+/** Of a tool's calls: a person who has declined one, or gave no answer, is not asked about the next ones of the same script. */
 const DECLINED = -1;
 /** Until a person who has eight questions of other calls to answer can be asked. */
 const BUSY_MS = 1_000;
@@ -93,7 +93,8 @@ export function inTurn(ask: Ask, clock: Clock): Ask {
       await clock.sleep(BUSY_MS);
       answer = await ask(request, { ...call, covers });
     }
-    if (answer === "decline" || answer === "cancel") script?.allowed.set(tool, DECLINED);
+    if (answer === "decline" || answer === "cancel" || answer === "timeout")
+      script?.allowed.set(tool, DECLINED);
     return answer;
   };
   return (request, call) => {

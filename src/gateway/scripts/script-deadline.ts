@@ -1,10 +1,14 @@
 // The time limit of a script, which stands still while a person is asked.
 import type { Clock, Timer } from "../../runtime/time/clock.ts";
 
+/** Of all questions together: after it, the time that a person takes counts. */
+const QUESTIONS_MS = 60 * 60_000;
+
 export class ScriptDeadline implements Disposable {
   readonly #clock: Clock;
   readonly #onLate: () => void;
   #leftMs: number;
+  #questionsLeftMs = QUESTIONS_MS;
   #sinceMs: number;
   #paused = 0;
   #timer: Timer | null = null;
@@ -14,7 +18,7 @@ export class ScriptDeadline implements Disposable {
     this.#onLate = onLate;
     this.#leftMs = limitMs;
     this.#sinceMs = clock.monotonicMs();
-    this.#run();
+    this.#run(limitMs);
   }
 
   /** Waits for `work`, whose time does not count. */
@@ -24,7 +28,10 @@ export class ScriptDeadline implements Disposable {
       return await work();
     } finally {
       this.#paused -= 1;
-      if (this.#paused === 0) this.#run();
+      if (this.#paused === 0) {
+        this.#questionsLeftMs -= this.#clock.monotonicMs() - this.#sinceMs;
+        this.#run(this.#leftMs);
+      }
     }
   }
 
@@ -38,11 +45,12 @@ export class ScriptDeadline implements Disposable {
     this.#paused += 1;
     if (this.#paused > 1) return;
     this.#leftMs -= this.#clock.monotonicMs() - this.#sinceMs;
-    this.#timer?.[Symbol.dispose]();
+    this.#run(this.#questionsLeftMs);
   }
 
-  #run(): void {
+  #run(leftMs: number): void {
+    this.#timer?.[Symbol.dispose]();
     this.#sinceMs = this.#clock.monotonicMs();
-    this.#timer = this.#clock.setTimer(Math.max(0, this.#leftMs), this.#onLate);
+    this.#timer = this.#clock.setTimer(Math.max(0, leftMs), this.#onLate);
   }
 }

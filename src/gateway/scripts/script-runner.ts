@@ -252,7 +252,8 @@ function replyOf(
 }
 
 function failure(why: string, log: string, account: string | null, clean: (text: string) => string) {
-  const done = account === null ? "No call was made." : `Its calls, none of which is made again: ${account}.`;
+  const done =
+    account === null ? "No call was made." : `Its calls, none of which is made again: ${clean(account)}.`;
   const content: JsonObject[] = [{ type: "text", text: `${clean(why)}\n${done}` }, ...logBlocks(log, clean)];
   return { result: { content, isError: true } };
 }

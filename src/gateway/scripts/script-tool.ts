@@ -46,9 +46,12 @@ export function asksForScript({
 /** The gateway's own tools with `run_script` among them. `own`: those of clients that find tools; null: they list them. */
 export function withScripts(own: OwnTools | null, run: RunScript): OwnTools {
   const found = own?.definitions.filter(({ name }) => name !== CALL_TOOL) ?? [];
-  const introduction = `${RUN_SCRIPT} runs a script that calls many tools, so that their results need not be read one by one.`;
+  const runs = `${RUN_SCRIPT} runs a script that calls many tools, so that their results need not be read one by one.`;
   return {
-    introduction: own === null ? introduction : `${own.introduction} ${introduction}`,
+    introduction:
+      own === null
+        ? runs
+        : `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do, and scripts call them. ${runs}`,
     definitions: [...found, SCRIPT_TOOL],
     isOwn: (name) => name === RUN_SCRIPT || own?.isOwn(name) === true,
     unwrapCallTool(request) {

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import type { PoolCall } from "../../../src/gateway/backends/policy/backend-pool-contract.ts";
-import { errorReply, isJsonObject, type JsonObject, type Reply } from "../../../src/gateway/json-rpc.ts";
+import {
+  errorReply,
+  isJsonObject,
+  type JsonObject,
+  REQUEST_TIMEOUT,
+  type Reply,
+} from "../../../src/gateway/json-rpc.ts";
 import type { AuditRecord } from "../../../src/gateway/middleware/audit.ts";
 import { callPort, client } from "../middleware/requests.ts";
 import { annotated, READS, returnedBy, scriptRig, text, textOf } from "./script-rig.ts";
@@ -109,7 +115,7 @@ test("the log is apart, and keeps its beginning and its end", async (t) => {
 test("the client hears which call runs, and the audit has the script's id with each call", async (t) => {
   const records: AuditRecord[] = [];
   const audit = {
-    config: { path: "/a", maxSizeBytes: 1, keep: 1, includeArguments: false, redact: [] },
+    config: { path: "/a", maxSizeBytes: 1, keep: 1, includeArguments: true, redact: ["id"] },
     write: (record: AuditRecord) => void records.push(record),
   };
   const { run } = scriptRig(t, NOTES, notes, { audit });
@@ -128,6 +134,10 @@ test("the client hears which call runs, and the audit has the script's id with e
   ]);
   const [script, ...others] = new Set(records.map((record) => record.script));
   assert.ok(script !== undefined && others.length === 0);
+  // What is redacted in a call's record stands in the script's text, too.
+  const [read, , run_script] = records.map((record) => JSON.stringify(record.arguments));
+  assert.equal(read, '{"id":"[redacted]"}');
+  assert.match(run_script ?? "", /^\{"script":"\d+ characters, SHA-256 [0-9a-f]{64}"\}$/);
   assert.deepEqual(
     records.map(({ target, outcome, backend }) => [target, outcome, backend]),
     [
@@ -176,6 +186,11 @@ test("a script that takes too long, or is cancelled, ends with its calls, and sa
   const cancelled = run("await tools.read()", { signal: abort.signal });
   assert.match(textOf(await cancelled), /the call of run_script was cancelled/);
   assert.equal(reasons.length, 2);
+});
+
+test("a call that timed out may have taken effect, and is said so", async (t) => {
+  const { run } = scriptRig(t, NOTES, async () => errorReply(REQUEST_TIMEOUT, "no answer within 60 s"));
+  assert.match(textOf(await run("await tools.read()")), /read: 1 cut off, which may have taken effect/);
 });
 
 test("a call that the script did not wait for is still its call", async (t) => {
