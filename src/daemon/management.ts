@@ -11,7 +11,7 @@ import { type Clock, isoTime } from "../runtime/time/clock.ts";
 import { PageListener } from "./page-listener.ts";
 import type { SentinelService } from "./sentinel-service.ts";
 
-type AccessOperation = "openPage" | "grantOwner" | "makeToken" | "forgetToken";
+type AccessOperation = "openPage" | "grantOwner" | "offerOwner" | "makeToken" | "forgetToken";
 
 interface ManagementParts {
   readonly home: string;
@@ -41,6 +41,10 @@ export async function openManagement(parts: ManagementParts) {
       return { url: `${url}#${secret}`, expires_at: isoTime(untilMs) };
     },
     grantOwner: ({ code }) => ({ until: isoTime(httpApi.owners.grant(code)) }),
+    offerOwner() {
+      const { code, untilMs } = httpApi.owners.offer();
+      return { code, expires_at: isoTime(untilMs) };
+    },
     makeToken: () => grants.makeToken(),
     forgetToken: () => grants.forgetToken(),
   };

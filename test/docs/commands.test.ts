@@ -374,6 +374,7 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
   "mountaineer fleet leave --dissolve": alone(/this machine is in no fleet/),
   "mountaineer fleet remove laptop": alone(/does not have the fleet's server/, 2),
   "mountaineer open": { elsewhere: "test/cli/program/management-commands.test.ts" },
+  "mountaineer open --admin": { elsewhere: "test/cli/program/management-commands.test.ts" },
   "mountaineer admin K7QM-2RWX": running(/no open page shows this code/, 1),
   "mountaineer open --print": { elsewhere: "test/cli/program/management-commands.test.ts" },
   "mountaineer server-token > token.txt": { elsewhere: "test/cli/program/management-commands.test.ts" },

@@ -213,7 +213,7 @@ export class HttpApi {
     throw notSignedIn(request);
   }
 
-  /** Handles a tab's request to get the right to change what runs, or to give this right back. */
+  /** Handles a tab's request for the right to change what runs, with or without a terminal's code, or to give it back. */
   async #owner(exchange: Exchange, opened: Opened): Promise<void> {
     const { request } = exchange;
     const { secret } = await this.#requireSession(request, opened);
@@ -221,8 +221,15 @@ export class HttpApi {
     if (request.method === "DELETE") {
       this.owners.drop(secret);
       answerNothing(exchange);
-    } else if (isOnLoopback(request)) answerValue(exchange, this.owners.ask(secret));
-    else {
+    } else if (isOnLoopback(request)) {
+      const body = await this.#receive(exchange, SIGN_IN_LIMIT_BYTES);
+      if (body === null) return;
+      const { code } = jsonObject(body.toString("utf8")) ?? {};
+      answerValue(
+        exchange,
+        typeof code === "string" ? this.owners.take(secret, code) : this.owners.ask(secret),
+      );
+    } else {
       throw new MountaineerError("owner_only", "only a browser on the daemon's own machine gets this right", {
         hint: "open the page by its address on 127.0.0.1, over SSH where you are elsewhere",
       });

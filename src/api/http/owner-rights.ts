@@ -1,5 +1,5 @@
-// The right of one tab of the page to change what runs. The tab asks for it and shows a code; typing the code in a terminal
-// grants it. Rights are in memory only, so they end with the daemon.
+// The right of one tab of the page to change what runs. Either the tab shows a code that a terminal takes, or a terminal
+// shows one that the tab takes. Rights are in memory only, so they end with the daemon.
 import { randomBytes, randomInt } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -14,6 +14,8 @@ const OWNER_RIGHT_LIFE_MS = 15 * 60_000;
 const CODE_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789";
 const CODE_LENGTH = 8;
 const MOST_RIGHTS = 16;
+/** A code that a terminal shows is void after so many wrong ones. */
+const MOST_WRONG = 5;
 
 interface Right {
   readonly sha256: string;
@@ -28,6 +30,8 @@ interface Right {
 export class OwnerRights {
   readonly #clock: Clock;
   #rights: readonly Right[] = [];
+  /** The code that a terminal shows now. */
+  #offer: { readonly code: string; readonly endsAtMs: number; wrong: number } | null = null;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -35,17 +39,41 @@ export class OwnerRights {
 
   /** Makes a right that becomes valid when its code is typed. Replaces the session's earlier right. */
   ask(session: string): { readonly right: string; readonly code: string } {
+    const code = newCode();
+    return { right: this.#add(session, code, OWNER_CODE_LIFE_MS), code };
+  }
+
+  /** Makes the code that a terminal shows, for whichever tab takes it; the code of an earlier terminal is void then. */
+  offer(): { readonly code: string; readonly untilMs: number } {
+    const code = newCode();
+    this.#offer = { code, endsAtMs: this.#clock.monotonicMs() + OWNER_CODE_LIFE_MS, wrong: 0 };
+    return { code, untilMs: this.#clock.wallMs() + OWNER_CODE_LIFE_MS };
+  }
+
+  /** The right of the session in whose tab the code of `offer` was typed. Throws `permission_denied`. */
+  take(session: string, typed: string): { readonly right: string } {
+    const offer = this.#offer;
+    if (offer !== null && offer.endsAtMs > this.#clock.monotonicMs() && offer.wrong < MOST_WRONG) {
+      if (offer.code === plainCode(typed)) {
+        this.#offer = null;
+        return { right: this.#add(session, null, OWNER_RIGHT_LIFE_MS) };
+      }
+      offer.wrong += 1;
+    }
+    throw new MountaineerError("permission_denied", "no terminal shows this code now", {
+      hint: "a code is good for three minutes, once; mountaineer open --admin shows another one",
+    });
+  }
+
+  #add(session: string, code: string | null, lifeMs: number): string {
     const right = randomBytes(32).toString("base64url");
-    const code = Array.from({ length: CODE_LENGTH }, () => CODE_LETTERS[randomInt(CODE_LETTERS.length)]).join(
-      "",
-    );
     const mine = sha256Of(session);
     const others = this.#living().filter((each) => each.session !== mine);
-    const endsAtMs = this.#clock.monotonicMs() + OWNER_CODE_LIFE_MS;
+    const endsAtMs = this.#clock.monotonicMs() + lifeMs;
     this.#rights = [...others, { sha256: sha256Of(right), session: mine, code, endsAtMs }].slice(
       -MOST_RIGHTS,
     );
-    return { right, code };
+    return right;
   }
 
   /**
@@ -53,7 +81,7 @@ export class OwnerRights {
    * letters of any case, dashes and spaces. Throws `permission_denied`.
    */
   grant(typed: string): number {
-    const code = typed.replace(/[\s-]/g, "").toUpperCase();
+    const code = plainCode(typed);
     const found = this.#living().find((each) => each.code === code);
     if (found === undefined) {
       throw new MountaineerError("permission_denied", "no open page shows this code now", {
@@ -82,6 +110,14 @@ export class OwnerRights {
     const nowMs = this.#clock.monotonicMs();
     return this.#rights.filter(({ endsAtMs }) => endsAtMs > nowMs);
   }
+}
+
+function newCode(): string {
+  return Array.from({ length: CODE_LENGTH }, () => CODE_LETTERS[randomInt(CODE_LETTERS.length)]).join("");
+}
+
+function plainCode(typed: string): string {
+  return typed.replace(/[\s-]/g, "").toUpperCase();
 }
 
 const PROXY_HEADERS = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];

@@ -140,6 +140,12 @@ export const SETUP_OPERATIONS = {
     /** When the tab's right ends. */
     output: object({ until: text }),
   }),
+  /** A code for a terminal to show: the tab in which it is typed may change what runs. The last one alone is good. */
+  offerOwner: operation("POST access/owner/offer", {
+    says: "A code with which a tab of the page may change what runs",
+    reach: "socket",
+    output: object({ code: text, expires_at: text }),
+  }),
   /** Makes a token, and revokes the previous one. Rejects with `home_unwritable`, as `forgetToken` does. */
   makeToken: operation("POST access/token", {
     says: "A new token for the management API",

@@ -68,20 +68,28 @@ export const openCommand = command("open", {
     "Asks the daemon for a link that works once, within a minute, and opens it in your browser, which is then " +
     "signed in for twelve hours. The link's code follows the #, so it appears in no request and no log; the " +
     "browser opens it from a file in the home, so no other user sees it. Without MCP servers the page is served " +
-    "on this machine only, until the last session ends.",
+    "on this machine only, until the last session ends. --admin shows a code here, for which the page asks: the tab in " +
+    "which you type it may change what runs for 15 minutes. The link alone gives no such right.",
   examples: {
     "mountaineer open": "see the dashboard",
+    "mountaineer open --admin": "the same, and add or change servers there",
     "mountaineer open --print": "print the link, for a browser of your choice",
   },
   exits: { 8: "no daemon runs" },
   isText: true,
   takes: {
     "--print": "print the link only",
+    "--admin": "let that tab change what runs, by a code that is shown here",
   },
-  async run(context, { print }) {
-    const purpose = { intent: "look", so: "so there is no page" } as const;
-    const { url } = await askDaemon(context, purpose, "openPage", null);
+  async run(context, { print, admin }) {
+    const purpose = { intent: admin ? "change" : "look", so: "so there is no page" } as const;
+    const link = await askDaemon(context, purpose, "openPage", null);
+    const url = admin ? `${link.url}.admin` : link.url;
     context.print(`${url}\n`);
+    if (admin) {
+      const { code } = await askDaemon(context, purpose, "offerOwner", null);
+      context.note(`type this code in the page within three minutes: ${code.slice(0, 4)}-${code.slice(4)}`);
+    }
     if (print) return 0;
     const { openInBrowser, waysFromAfar, withoutSecret } = await import("../sessions/web-browser.ts");
     try {

@@ -466,6 +466,36 @@ test("F4 E2 the right ends with a new code, a lock and a sign-out; a code that n
   assert.equal(status, 401);
 });
 
+test("F4 E2 a tab that is given a terminal's code may change what runs; its link alone, a late code or a guess may not", async (t) => {
+  const clock = createManualClock();
+  const { rig, own, approves } = await openOwner(t, { clock });
+  const take = async (code: string, ...headers: string[]) => {
+    const body = JSON.stringify({ code });
+    const answer = await rig.raw("POST /page/v1/owner", [own, ...headers, ...withBody(body)], body);
+    return { status: answer.status, right: `X-Mountaineer-Owner: ${JSON.parse(answer.body).right}` };
+  };
+  const { code } = rig.httpApi.owners.offer();
+  assert.equal(await approves(own), false, "the session alone");
+  assert.equal((await take(code, "Host: evil.example")).status, 403);
+  assert.equal((await take(code, "Via: 1.1 p")).status, 403);
+  const { status, right } = await take(`${code.slice(0, 4).toLowerCase()}-${code.slice(4)}`);
+  assert.deepEqual([status, await approves(own, right)], [200, true]);
+  assert.equal((await take(code)).status, 403, "a code is good once");
+  assert.equal(await approves(own, right), true, "and a wrong one takes nothing back");
+  await clock.advance(15 * 60_000);
+  assert.equal(await approves(own, right), false, "it is over");
+  const late = rig.httpApi.owners.offer().code;
+  await clock.advance(3 * 60_000);
+  assert.equal((await take(late)).status, 403, "too late");
+  const old = rig.httpApi.owners.offer().code;
+  const guessed = rig.httpApi.owners.offer().code;
+  assert.equal((await take(old)).status, 403, "another terminal shows one now");
+  for (const guess of ["", "A", "AAAAAAAA", "????"]) assert.equal((await take(guess)).status, 403, guess);
+  assert.equal((await take(guessed)).status, 403, "void after five wrong ones");
+  const { code: shown } = rig.httpApi.owners.offer();
+  assert.throws(() => rig.httpApi.owners.grant(shown), { code: "permission_denied" }, "no page shows it");
+});
+
 test("F4 E2 only a page on this machine, asked for by a name of it, gets the right", async (t) => {
   const { rig, own, claim, approves } = await openOwner(t, { settings: { allowed: ["nas.example.com"] } });
   assert.equal((await claim("Host: nas.example.com")).status, 403);
@@ -574,7 +604,13 @@ test("E2 what makes ways in is never served over HTTP, and approving needs allow
   const config = scriptedConfig();
   const rig = await startHttpApi(t, { config });
   const more = await startHttpApi(t, { config, settings: { runsCommands: true } });
-  for (const path of ["access/link", "access/owner", "access/token", "access/token/forget"]) {
+  for (const path of [
+    "access/link",
+    "access/owner",
+    "access/owner/offer",
+    "access/token",
+    "access/token/forget",
+  ]) {
     for (const one of [rig, more]) {
       const { status } = await one.ask(`/manage/v1/${path}`, { method: "POST" });
       assert.equal(status, 404, path);

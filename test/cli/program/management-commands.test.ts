@@ -59,6 +59,9 @@ test("E2 B11 each token opens its own door alone, and a signed-in page survives 
   const session = bearer(((await signedIn.json()) as { session: string }).session);
   const events = await at("/manage/v1/events", session);
   assert.equal(events.status, 200);
+  const admin = await home.cli(["open", "--admin", "--print"]);
+  assert.match(admin.stdout, /^http:\/\/127\.0\.0\.1:\d+\/#[\w-]{43}\.admin\n$/);
+  assert.match(admin.stderr, /type this code in the page within three minutes: [A-Z2-9]{4}-[A-Z2-9]{4}$/m);
   const printed = await home.cli(["open", "--print"]);
   const unused = printed.stdout.trim().split("#")[1] ?? "";
 

@@ -114,7 +114,7 @@ export function scriptedApp(
     requests: {
       ask: ask as App["requests"]["ask"],
       ...{ openEvents: never, session: never, signIn: never, signOut: never },
-      ...{ askOwner: never, dropOwner: never },
+      ...{ askOwner: never, takeOwner: never, dropOwner: never },
       configSchema: async () => configJsonSchema(),
     },
     async ask({ title, body, outdated }) {

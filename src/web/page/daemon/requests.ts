@@ -54,8 +54,17 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
       ...(ownerRight === null ? {} : { "X-Mountaineer-Owner": ownerRight }),
     };
   };
-  const own = (path: string, method: "GET" | "POST" | "DELETE"): Promise<Response> =>
-    send(path, { method, headers: signedIn(), signal: AbortSignal.timeout(ANSWER_MS) });
+  const own = (
+    path: string,
+    method: "GET" | "POST" | "DELETE",
+    body: object | null = null,
+  ): Promise<Response> =>
+    send(path, {
+      method,
+      headers: { ...signedIn(), ...(body === null ? {} : JSON_BODY) },
+      ...(body === null ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
   const refuse = async (response: Response): Promise<never> => {
     if (response.status !== 401) throw await errorOf(response);
     stored.write(null);
@@ -152,6 +161,14 @@ export function createRequests(stored: SecretStore, onSignedOut: () => void) {
         throw new MountaineerError("protocol", "the answer has no code");
       ownerRight = right;
       return code;
+    },
+    /** Gets the owner's right by the code that a terminal shows. */
+    async takeOwner(code: string): Promise<void> {
+      const response = await own(OWNER_PATH, "POST", { code });
+      if (!response.ok) return refuse(response);
+      const { right } = objectOf(await response.json());
+      if (typeof right !== "string") throw new MountaineerError("protocol", "the answer has no right");
+      ownerRight = right;
     },
     async dropOwner(): Promise<void> {
       const response = await own(OWNER_PATH, "DELETE");

@@ -58,6 +58,30 @@ export function CommandsNote({ app, refused }: ViewProps & { readonly refused: s
   );
 }
 
+/** Asks for the code that the terminal of `mountaineer open --admin` shows; nothing once the tab may run commands. */
+export function OwnerCode({ app }: ViewProps): ComponentChild {
+  const may = useMayRunCommands(app);
+  const [typed, setTyped] = useState("");
+  if (may) return null;
+  const confirm = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    await app.attempt("Confirm ownership", async () => {
+      await app.requests.takeOwner(typed);
+      await lookAtSession(app);
+    });
+  };
+  return h(
+    "form",
+    { class: "note owner-code", onSubmit: (event: Event) => void confirm(event) },
+    h("label", { for: "owner-code" }, "Code that your terminal shows"),
+    h("input", {
+      ...{ id: "owner-code", value: typed, autocomplete: "off", autofocus: true, maxLength: 20 },
+      onInput: ({ target }: Event) => setTyped((target as HTMLInputElement).value),
+    }),
+    h("button", { type: "submit", class: "main", disabled: typed.trim() === "" }, "Confirm ownership"),
+  );
+}
+
 /** Shown while this tab may change what runs, with a button that gives the right up. */
 export function OwnerMark({ app }: { readonly app: App }): ComponentChild {
   const until = useStore(app.store, ({ session }) =>

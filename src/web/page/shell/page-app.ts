@@ -9,12 +9,13 @@ import { EMPTY_STATE, type PageState, type SeenEvent, startLive } from "../daemo
 import { createRequests, type Requests, type SecretStore, type Session } from "../daemon/requests.ts";
 import { createStore, type Store, useNow, useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
-import { OwnerMark } from "../parts/commands-note.ts";
+import { OwnerCode, OwnerMark } from "../parts/commands-note.ts";
 import { Copyable, Gone, mark } from "../parts/elements.ts";
 import { addNotice, NO_NOTICES, type NoticeState, Notices } from "../parts/notices.ts";
 import { type OpenQuestion, QuestionDialog } from "../parts/question.ts";
 import { clockText, shown } from "../parts/text.ts";
 import { unsavedSync } from "../sync/sync-view.ts";
+import type { LinkCode } from "./link-code.ts";
 import { placeAt, VIEWS } from "./views.ts";
 
 /** Tabs of one browser share a session over this channel: a new tab asks the others for the secret. */
@@ -57,8 +58,8 @@ function createModel(signedOutBecause?: string) {
   };
 }
 
-/** `link`: the code of a one-time link; null without one. */
-export function PageApp({ link }: { readonly link: string | null }): ComponentChild {
+/** `link`: null if the page was opened without a one-time link. */
+export function PageApp({ link }: { readonly link: LinkCode | null }): ComponentChild {
   // A sign-out replaces the model, and with it all forms: the next person finds nothing of what was typed.
   const [{ model, turn }, setTurn] = useState(() => ({ model: createModel(), turn: 0 }));
   const restart = (because: string): void =>
@@ -68,7 +69,7 @@ export function PageApp({ link }: { readonly link: string | null }): ComponentCh
 
 interface PageProps {
   readonly model: Model;
-  readonly link: string | null;
+  readonly link: LinkCode | null;
   readonly restart: (because: string) => void;
 }
 
@@ -126,7 +127,7 @@ function Page({ model, link, restart }: PageProps): ComponentChild {
         store.set({ signedOutBecause: OUT_ELSEWHERE });
       }
     };
-    if (session === "unknown") void begin(link);
+    if (session === "unknown") void begin(link?.code ?? null);
     return () => channel.close();
   }, []);
   if (session === "unknown") return h("main", { id: "main", class: "sign-in" }, h("p", {}, "Connecting …"));
@@ -144,7 +145,7 @@ function Page({ model, link, restart }: PageProps): ComponentChild {
     say({ says: "signed-out" });
     restart("You are signed out.");
   };
-  return h(SignedIn, { model, signOut });
+  return h(SignedIn, { model, asksForCode: link?.isForOwner === true, signOut });
 }
 
 /**
@@ -163,10 +164,11 @@ function tabSecret(): SecretStore {
 
 interface SignedInProps {
   readonly model: Model;
+  readonly asksForCode: boolean;
   readonly signOut: () => Promise<void>;
 }
 
-function SignedIn({ model, signOut }: SignedInProps): ComponentChild {
+function SignedIn({ model, asksForCode, signOut }: SignedInProps): ComponentChild {
   const { store, notices, questions, requests } = model;
   const [{ view, place }, setPlace] = useState(() => placeAt(location.hash));
   const live = useRef<ReturnType<typeof startLive> | null>(null);
@@ -211,6 +213,7 @@ function SignedIn({ model, signOut }: SignedInProps): ComponentChild {
     h(
       "main",
       { id: "main", ref: main, tabIndex: -1, "aria-label": place.title, class: isGone ? "gone" : undefined },
+      asksForCode ? h(OwnerCode, { app }) : null,
       view.places.length === 1 ? null : h(SubNav, { app, view, place }),
       h("h1", { class: view.title === "Home" ? "unseen" : "view-title" }, place.title),
       h(Gone.Provider, { value: isGone }, h(place.view, { key: place.at, app })),

@@ -187,7 +187,7 @@ test("F2 what is to be typed elsewhere is copied as it is, where the browser let
   assert.deepEqual(copied, ["mountaineer open"]);
 });
 
-function taken(hash: string): { code: string | null; addresses: unknown[] } {
+function taken(hash: string): { code: ReturnType<typeof takeLinkCode>; addresses: unknown[] } {
   const addresses: unknown[] = [];
   const history = {
     replaceState: (_state: unknown, _title: string, address?: unknown) => void addresses.push(address),
@@ -196,7 +196,8 @@ function taken(hash: string): { code: string | null; addresses: unknown[] } {
 }
 
 test("E2 a link's code is taken out of the address at once", () => {
-  assert.deepEqual(taken("#abc-DEF_1"), { code: "abc-DEF_1", addresses: ["/"] });
+  assert.deepEqual(taken("#abc-DEF_1"), { code: { code: "abc-DEF_1", isForOwner: false }, addresses: ["/"] });
+  assert.deepEqual(taken("#abc-DEF_1.admin").code, { code: "abc-DEF_1", isForOwner: true });
 });
 
 test("a view's address is no code and stays", () => {
@@ -204,7 +205,7 @@ test("a view's address is no code and stays", () => {
 });
 
 test("a broken address is a code that nobody knows", () => {
-  assert.deepEqual(taken("#%zz"), { code: "%zz", addresses: ["/"] });
+  assert.deepEqual(taken("#%zz"), { code: { code: "%zz", isForOwner: false }, addresses: ["/"] });
 });
 
 test("F2 changes of the Sync form that were not saved are kept for their session", () => {

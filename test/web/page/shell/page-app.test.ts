@@ -20,12 +20,18 @@ function openBrowser(t: TestContext, own: boolean) {
   const asked: string[] = [];
   let isIn = own;
   let refusesAll = false;
+  let isOwner = false;
   t.mock.method(globalThis, "fetch", async (path: string, { method, body }: RequestInit) => {
     asked.push(`${method} ${path}`);
     if (refusesAll) return new Response(null, { status: 401 });
     if (path.endsWith("/stream?flow")) return new Response(new ReadableStream());
+    if (path === "/page/v1/owner") {
+      isOwner = String(body) === '{"code":"K7QM-2RWX"}';
+      return isOwner ? Response.json({ right: "r" }) : Response.json({}, { status: 403 });
+    }
     if (path !== "/page/v1/session")
       return path in ANSWERS ? Response.json(ANSWERS[path]) : Response.json({}, { status: 404 });
+    if (method === "GET" && isOwner) return Response.json({ ...SESSION, may_run_commands: true });
     if (method === "GET") return isIn ? Response.json(SESSION) : new Response(null, { status: 401 });
     if (method === "POST" && !/once|right/.test(String(body)))
       return Response.json(
@@ -76,11 +82,11 @@ test("F2 a browser with a session is in at once, goes from view to view, and sig
 test("F2 a link signs in; one that was used is told, and a token is asked for", async (t) => {
   openBrowser(t, false);
   {
-    using page = mount(PageApp, { link: "once" });
+    using page = mount(PageApp, { link: { code: "once", isForOwner: false } });
     await eventually(() => page.text().includes("live"));
   }
   openBrowser(t, false);
-  using page = mount(PageApp, { link: "used" });
+  using page = mount(PageApp, { link: { code: "used", isForOwner: false } });
   await eventually(() => page.text().includes("This link has expired or was already used: not taken."));
   const type = async (token: string): Promise<void> => {
     page.byId("token").fire("input", { value: token });
@@ -94,6 +100,23 @@ test("F2 a link signs in; one that was used is told, and a token is asked for", 
   await eventually(() => /not taken/.test(page.text()) && !/The link/.test(page.text()));
   await type(" right ");
   await eventually(() => page.text().includes("live"));
+});
+
+test("F4 E2 a link of open --admin signs in and asks for the code that the terminal shows, which alone gives the right", async (t) => {
+  const { asked } = openBrowser(t, false);
+  using page = mount(PageApp, { link: { code: "once", isForOwner: true } });
+  await eventually(() => page.text().includes("Code that your terminal shows"));
+  const type = async (code: string): Promise<void> => {
+    page.byId("owner-code").fire("input", { value: code });
+    await eventually(() => page.byId("owner-code").value === code);
+    await new Promise(setImmediate);
+    page.elements("form")[0]?.fire("submit");
+  };
+  await type("AAAA-AAAA");
+  await eventually(() => asked.includes("POST /page/v1/owner"));
+  assert.match(page.text(), /Code that your terminal shows/);
+  await type("K7QM-2RWX");
+  await eventually(() => !page.text().includes("Code that your terminal shows"));
 });
 
 test("F2 a session that the daemon ended first is told as what it was once the other tab says so", async (t) => {
