@@ -8,16 +8,17 @@ import { askOf, type Control } from "../api/operations/operations.ts";
 import { packageVersion } from "../api/version.ts";
 import { globalKeys } from "../config/schema/share-schema.ts";
 import { sectionSettings } from "../config/section-settings.ts";
-import type { ConfigSnapshot } from "../config/snapshot.ts";
+import type { ConfigSnapshot, MountaineerConfig } from "../config/snapshot.ts";
 import { openMemory } from "../reconcile/state-file.ts";
 import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts";
 import { errorText } from "../runtime/errors.ts";
 import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { systemClock as clock, isoTime } from "../runtime/time/clock.ts";
+import type { ShareView } from "../shares/engine/share-cycle.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
-import { startEngineParts } from "./compose/engine-parts.ts";
+import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
 import { wantsGateway } from "./compose/gateway-config.ts";
 import { openHome } from "./compose/home.ts";
 import { startCommandLog } from "./compose/log-settings.ts";
@@ -30,6 +31,7 @@ import { homeSecrets, signInHome } from "./compose/stored-secrets.ts";
 import { idleGatewayStatus, withWaiting } from "./control/gateway-status.ts";
 import { configWarningConditions, leftConditions, rcloneConditions } from "./control/global-conditions.ts";
 import { aliasStatuses, openPlaces } from "./control/place-control.ts";
+import { createRequiredShares, type RequiredShares } from "./control/required-shares.ts";
 import { createShareControl } from "./control/share-control.ts";
 import { shareStatus } from "./control/share-status.ts";
 import { verifyReport } from "./control/verify.ts";
@@ -80,16 +82,17 @@ async function open(options: AloneOptions, stack: DisposalStack): Promise<Alone>
   const { config } = snapshot;
   const secrets = homeSecrets({ ...opened, environment: process.env });
   const bound = once(() => secrets.bind(snapshot, options.signal));
-  const shares = once(async () =>
-    openShares(options, { ...opened, snapshot: await bound(), values: secrets.values }, stack),
-  );
+  const boundParts = async () => ({ ...opened, snapshot: await bound(), values: secrets.values });
+  const shares = once(async () => openShares(options, await boundParts(), stack));
+  const openWith = (start: Start) => async () =>
+    openGateway({ ...options, start }, await boundParts(), shares, stack);
+  const gateway = once(openWith("as-configured"));
+  // What is only listed or called once starts no server whose lists are remembered and that the call does not need.
+  const asked = once(openWith("on-demand"));
   let isServing = false;
-  const gateway = once(async () => {
-    isServing = true;
-    return openGateway(options, { ...opened, snapshot: await bound(), values: secrets.values }, stack);
-  });
   const settled = async (signal: AbortSignal) => {
-    const part = await gateway();
+    isServing = true;
+    const part = await asked();
     await part.settled(signal);
     signal.throwIfAborted();
     return part;
@@ -174,6 +177,7 @@ async function openApproved(options: AloneOptions, stack: DisposalStack) {
   return { home, place, loaded, keeper, snapshot, clock, logger, publish, redact, startedAt, changes };
 }
 
+type Start = "as-configured" | "on-demand";
 type Bound = Open & Pick<ReturnType<typeof homeSecrets>, "values">;
 
 async function openShares({ home }: AloneOptions, opened: Bound, stack: DisposalStack) {
@@ -203,6 +207,8 @@ async function openShares({ home }: AloneOptions, opened: Bound, stack: Disposal
   // cycles have looked already.
   const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
   return {
+    engine,
+    prober,
     control: { ...createShareControl(engine, clock, parts, home).control, ...places.control },
     aliases,
     async status() {
@@ -222,12 +228,21 @@ async function openShares({ home }: AloneOptions, opened: Bound, stack: Disposal
 }
 
 /** Takes no lock and writes nothing into the home, so that any number of them may run. */
-async function openGateway({ home, signal }: AloneOptions, opened: Bound, stack: DisposalStack) {
+async function openGateway(
+  { home, signal, start }: AloneOptions & { readonly start: Start },
+  opened: Bound,
+  shares: () => Promise<Pick<EngineParts, "engine" | "prober">>,
+  stack: DisposalStack,
+) {
   const { place, loaded, snapshot, values, logger, publish, redact } = opened;
   const environment = process.env;
   if (!wantsGateway(loaded.config)) throw gatewayOff();
   requireNoOwnBackend(loaded.path, environment);
   await requirePrivateHere(home, loaded);
+  const { config } = snapshot;
+  const backends =
+    start === "on-demand" ? config.backends.map((one) => ({ ...one, start })) : config.backends;
+  const data = await lookAtRequired(config, shares, stack);
   const sealed = { home, clock, environment };
   const prober = once(async () => stack.use(startProber({ clock, logger })));
   const part = stack.use(
@@ -239,6 +254,7 @@ async function openGateway({ home, signal }: AloneOptions, opened: Bound, stack:
       signIn: signInHome(sealed),
       guarded: { homes: [home], configs: [loaded.path], userHome: place.userHome },
       redact,
+      ...(data === null ? {} : { data }),
       announce: publish,
       version: packageVersion(),
       pinStore: sealedPinStore(sealed, false),
@@ -250,9 +266,42 @@ async function openGateway({ home, signal }: AloneOptions, opened: Bound, stack:
       places: async (paths, waitMs) => (await prober()).places(paths, waitMs),
     }),
   );
-  await part.start(snapshot.config);
+  await part.start({ ...config, backends });
   signal.throwIfAborted();
   return part satisfies AloneGateway;
+}
+
+/**
+ * The shares that backends require, as looks find them: at the start, and whenever a call needs one that is away. Nothing is
+ * mounted for a backend's sake. Null: none is required.
+ */
+async function lookAtRequired(
+  { backends }: MountaineerConfig,
+  shares: () => Promise<Pick<EngineParts, "engine" | "prober">>,
+  stack: DisposalStack,
+): Promise<RequiredShares | null> {
+  const requires = backends.flatMap((backend) => backend.requires);
+  if (requires.length === 0) return null;
+  const { engine, prober } = await shares();
+  const views = new Map<string, ShareView>();
+  const look = async (name: string): Promise<void> => {
+    // A look that fails says nothing of the share, which then counts as away.
+    const view = await engine.look(name).catch(() => null);
+    if (view === null) views.delete(name);
+    else views.set(name, view);
+    required.noteCycle(name);
+  };
+  const looking = {
+    names: engine.names,
+    view: (name: string) => views.get(name) ?? engine.view(name),
+    trigger() {},
+    settle: look,
+    want: (name: string) => void look(name),
+  };
+  const required = stack.use(createRequiredShares({ clock, engine: () => looking, prober }));
+  const names = new Set(requires.map(({ share }) => share));
+  await Promise.all(engine.names.filter((name) => names.has(name)).map(look));
+  return required;
 }
 
 /** Runs `begin` at the first call; all calls have its result. */

@@ -336,7 +336,10 @@ test("E3 a command without a daemon calls a tool, and writes neither pins nor na
 });
 
 test("C3 a command without a daemon says that no backend is configured, and starts none within its own", async (t) => {
-  const gatewayOf = async (home: string) => (await open(home)).gateway();
+  const gatewayOf = async (home: string) => {
+    await using alone = await open(home);
+    return await alone.gateway();
+  };
   const none = await homeOf(t, "");
   await assert.rejects(gatewayOf(none), { code: "gateway_off", message: /^no gateway is configured/ });
   const home = await homeOf(t, backend);
@@ -346,4 +349,40 @@ test("C3 a command without a daemon says that no backend is configured, and star
     code: "gateway_off",
     message: /would start itself again and again/,
   });
+});
+
+test("C3 a call without a daemon is refused while a share that its backend requires is away, and goes through once it is mounted", async (t) => {
+  const folder = await temporaryFolder(t);
+  for (const name of ["tb", "fallback"]) await mkdir(join(folder, name));
+  const home = await homeOf(
+    t,
+    `[global]
+mount_root = "${join(folder, "volumes")}"
+shares_root = "${join(folder, "Shares")}"
+[[shares]]
+name = "CORE"
+driver = "local"
+thunderbolt_path = "${join(folder, "tb")}"
+fallback_path = "${join(folder, "fallback")}"
+${backend}requires = ["CORE"]
+unavailable_after_secs = 0
+`,
+  );
+  const call = async () => {
+    await using alone = await open(home);
+    return await alone.ask("call", { tool: "echo", arguments: { text: "here" } }, signal);
+  };
+  await assert.rejects(call, { code: "tool_unknown" });
+  {
+    await using alone = await open(home);
+    assert.deepEqual((await alone.ask("tools", null, signal)).tools, []);
+    const [a] = (await alone.ask("status", null, signal)).backends ?? [];
+    assertEach(a?.conditions, ({ code }) => code, ["share_away"]);
+  }
+  {
+    await using alone = await open(home, "change", "mount");
+    assert.equal((await alone.ask("mount", {}, signal)).results[0]?.result, "mounted");
+  }
+  // A look that is late on a busy machine counts as a share that is away.
+  await eventually(async () => /here/.test(JSON.stringify(await call().catch(String))));
 });

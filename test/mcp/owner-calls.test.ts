@@ -1,5 +1,7 @@
 // `mountaineer call` on a backend with a process for each client: the home's owner is one client.
 import assert from "node:assert/strict";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { LIGHT_SERVER } from "./fixture-programs.ts";
@@ -54,4 +56,23 @@ test("B7 the owner's process is no other client's, and ends when its backend is 
   await eventually(async () => (await rig.processes()).length === 0);
   assert.equal((await rig.home.cli(ask)).code, 0);
   await eventually(async () => (await rig.processes()).length === 0);
+});
+
+test("B7 without a daemon, the tools that servers listed before are shown and none starts; a call starts the one that it needs", async (t) => {
+  const rig = await startGatewayRig(t, { backends: {} });
+  const started = join(rig.folder, "started");
+  const noting = (name: string) => ({
+    command: "/bin/sh",
+    args: ["-c", `mkdir -p ${started}/${name}; exec ${process.execPath} ${LIGHT_SERVER}`],
+  });
+  await rig.edit({ backends: { a: noting("a"), b: noting("b") } });
+  await rig.untilReady("a", "b");
+  await rig.goDown("SIGTERM");
+  await rm(started, { recursive: true });
+  const { stdout, stderr } = await rig.home.cli(["tools", "list"]);
+  assert.match(stdout, /^echo +a[\s\S]*^b_echo +b/m, stderr);
+  assert.deepEqual(await readdir(started).catch(() => []), []);
+  const called = await rig.home.cli(["call", "echo", '{"text":"here"}']);
+  assert.equal(called.stdout, "here\n", called.stderr);
+  assert.deepEqual(await readdir(started), ["a"]);
 });

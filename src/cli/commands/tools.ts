@@ -22,7 +22,7 @@ export const callCommand = command("call", {
     "The arguments are a JSON object; - reads it from stdin, and the default is {}. Prints text as it is, with " +
     "invisible characters spelled out, and describes other content; --json prints the whole answer with " +
     "structuredContent. Waits as long as the backend's timeouts allow; Ctrl-C cancels the call. Asks the running " +
-    "daemon; without one, starts the backends for this call.",
+    "daemon; without one, starts the backend for this call, and those whose tools are not known yet.",
   examples: {
     [`mountaineer call read_text_file '{"path": "/tmp/notes.txt"}'`]: "call a tool",
     "mountaineer call search - < query.json": "with arguments from a file",
@@ -53,8 +53,8 @@ export const toolsListCommand = command("tools list", {
   asksElsewhere: true,
   summary: "list the tools that the gateway publishes",
   description:
-    "As MCP clients see them without policies, each with its backend. Asks the running daemon; without one, " +
-    "starts the backends once and stops them again. Backends that are not ready are named on stderr. Tools " +
+    "As MCP clients see them without policies, each with its backend. Asks the running daemon; without one, shows what " +
+    "each backend listed last, and starts once those that are not known yet. Backends that are not ready are named on stderr. Tools " +
     "switched off by tools disable come last.",
   examples: {
     "mountaineer tools list": "see which tools there are",
@@ -90,7 +90,7 @@ const toolsDiffCommand = command("tools diff", {
   description:
     "Old beside new, with invisible characters spelled out. Models decide by a server's descriptions of its " +
     "tools, prompts, resources and itself, so the gateway remembers them and reports changes. Asks the running " +
-    "daemon; without one, starts the backends once and stops them again.",
+    "daemon; without one, starts once the backends whose tools are not known yet.",
   examples: {
     "mountaineer tools diff": "see all changes",
     "mountaineer tools diff read_file": "see the changes of one",
