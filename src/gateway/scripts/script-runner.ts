@@ -85,8 +85,6 @@ export class ScriptRunner implements Disposable {
         return failure(`The script was ended: ${over.why}.`, work.log, calls.account, clean);
       // A script that fails may have spoiled what its thread has in common with the next one, such as its parser.
       isKept = work.isIdle && over.end.outcome === "returned" && !over.end.isLarge;
-      // Calls that have begun are its calls all the same, also if it did not wait for them.
-      calls.close();
       const late = await Promise.race([calls.settled(), cut]);
       if (late === undefined) {
         const { resultBytes } = limiter.limitsOf(request.port.client.principal);
@@ -172,9 +170,11 @@ class ThreadWork {
         this.#unread -= 1;
         this.#watch();
         // The first message that it deals with is the script itself.
-        if (this.#hasBegun) this.#running -= 1;
+        if (this.#hasBegun) {
+          this.#running -= 1;
+          this.#queue.shift()?.();
+        }
         this.#hasBegun = true;
-        this.#queue.shift()?.();
         if (this.#end !== null && this.isIdle) over({ kind: "ended", end: this.#end });
         break;
       case "call":
@@ -183,6 +183,9 @@ class ThreadWork {
       case "ended": {
         const end = message;
         this.#end = end;
+        // Calls that have begun are its calls all the same, also if it did not wait for them; the others are not made.
+        this.#calls.close();
+        for (const go of this.#queue.splice(0)) go();
         // What the script began and did not wait for may go on for ever.
         this.#busy?.[Symbol.dispose]();
         this.#busy = this.#clock.setTimer(ENDS_MS, () => over({ kind: "ended", end }));

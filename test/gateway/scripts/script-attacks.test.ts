@@ -283,6 +283,10 @@ test("calls that a script did not wait for, and whose turn never came, are named
   const reply = await run("for (let i = 0; i < 20; i++) tools.echo({ i }); return 'early'");
   assert.equal(returnedBy(reply), "early");
   assert.match(textOf(reply), new RegExp(`Not made: ${20 - calls.length} calls`));
+  // Without a limit of the principal's, too, where 32 run at once.
+  const { run: freely, calls: begun } = scriptRig(t, TOOLS, slow);
+  const many = textOf(await freely("for (let i = 0; i < 100; i++) tools.echo({ i }); return 'early'"));
+  assert.match(many, new RegExp(`Not made: ${100 - begun.length} calls`));
 });
 
 test("a script that has returned makes no further call", async (t) => {
