@@ -8,7 +8,8 @@ import { runCommand } from "./child-process.ts";
 
 const DEADLINE_MS = 5_000;
 /** Tells where a link leads, and reads a regular file: a pipe would wait for its writer. */
-const LOOK = 'readlink -- "$1"; if [ -f "$1" ]; then head -c 1048576 -- "$1" > /dev/null; fi';
+const LOOK =
+  'if [ -L "$1" ]; then readlink -- "$1"; fi; if [ -f "$1" ]; then head -c 1048576 -- "$1" > /dev/null; fi';
 
 /** What the paths that gave no answer are told as; they are not asked again. */
 const silent = new Map<string, string>();
