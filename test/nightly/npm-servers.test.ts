@@ -124,7 +124,7 @@ async function listedOver(transport: Transport): Promise<Lists> {
   }
 }
 
-test("D1 a dozen servers from npm list through the gateway as they do directly", async (t) => {
+test("D1 B2 a dozen servers from npm list through the gateway as they do directly, asleep as awake", async (t) => {
   let folder: string;
   try {
     folder = await fromNpm("--ignore-scripts", ...SERVERS.map(({ name, version }) => `${name}@${version}`));
@@ -141,9 +141,11 @@ test("D1 a dozen servers from npm list through the gateway as they do directly",
       );
       assert.ok(directly.tools.length > 0, "asked directly, it lists no tool");
 
-      const rig = await startGatewayRig(t, { backends: { server: { ...started, env } } });
+      const section = { backends: { server: { ...started, env, start: "on-demand" } } };
+      const rig = await startGatewayRig(t, section, { kept: true });
       await rig.untilReady("server");
-      const legacy = await listedOver(new StreamableHTTPClientTransport(new URL(rig.url)) as Transport);
+      const throughIt = () => listedOver(new StreamableHTTPClientTransport(new URL(rig.url)) as Transport);
+      const legacy = await throughIt();
       const modern = await listsOf(async (method, params) => {
         const { result, error } = await ask(rig.url, method, params);
         if (result === undefined) throw new Error(error?.message ?? "no answer");
@@ -154,6 +156,10 @@ test("D1 a dozen servers from npm list through the gateway as they do directly",
         const shown = list === "tools" ? modernTools(directly.tools) : directly[list];
         assert.deepEqual(modern[list], shown, `${list}, to a client of 2026-07-28`);
       }
+      await rig.untilBackend("server", ({ phase, pid }) => phase === "Asleep" && pid === null);
+      if (await rig.killDaemon()) await rig.comeBack();
+      assert.deepEqual(await throughIt(), legacy, "asleep, after a kill -9");
+      assert.equal((await rig.backend("server")).pid, null, "nobody needed it");
       t.diagnostic(LISTS.map((list) => `${directly[list].length} ${list}`).join(", "));
     });
 });

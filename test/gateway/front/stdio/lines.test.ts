@@ -118,7 +118,7 @@ test("a stream of lines settles a question with an error by an answer in a batch
   const asked = onlySession(gateway).request("roots/list", undefined, new AbortController().signal);
   const [, question] = await line.expect(2);
   line.send([{ jsonrpc: "2.0", id: question?.["id"], result: null }]);
-  assert.match(JSON.stringify(await asked), /no JSON-RPC response/);
+  assert.match(JSON.stringify(await asked), /is not a JSON-RPC response/);
 });
 
 test("a stream of lines answers what is in flight to a client that says no more, then ends", async (t) => {
