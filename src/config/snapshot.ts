@@ -279,12 +279,17 @@ export type MountaineerConfig = Omit<SettledFile, Reshaped> & {
   readonly groups: readonly GroupConfig[];
   readonly profiles: readonly ProfileConfig[];
   readonly shares: readonly ShareConfig[];
-  /** The names of NAS from which shares have their hosts and login, by the shares' names; absent: none has. */
-  readonly nas?: Readonly<Record<string, string>>;
+  /** Each NAS with the names of the shares that have their hosts and login from it; absent: there is none. */
+  readonly nas?: Readonly<Record<string, readonly string[]>>;
   readonly aliases: readonly AliasConfig[];
   /** The fleet's layer, whose values the file overrides; absent: there is none. */
   readonly layer?: LayerConfig;
 };
+
+/** The name of the NAS from which the share of that name has its hosts and login; null: it has them itself. */
+export function nasOf({ nas = {} }: Pick<MountaineerConfig, "nas">, share: string): string | null {
+  return Object.keys(nas).find((name) => nas[name]?.includes(share) === true) ?? null;
+}
 
 export type GatewaySections = Omit<
   MountaineerConfig,

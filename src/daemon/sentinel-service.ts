@@ -7,7 +7,7 @@ import { packageVersion } from "../api/version.ts";
 import type { ConfigLayer } from "../config/layer/layer.ts";
 import { globalKeys } from "../config/schema/share-schema.ts";
 import { sectionSettings } from "../config/section-settings.ts";
-import type { ConfigSnapshot, ServerConfig } from "../config/snapshot.ts";
+import { type ConfigSnapshot, nasOf, type ServerConfig } from "../config/snapshot.ts";
 import { type StartReader, startReaderProcess } from "../config/worker/reader-process.ts";
 import type { GatewayView, HandedListener } from "../gateway/serving/gateway-contract.ts";
 import type { Measured } from "../gateway/telemetry/metric-families.ts";
@@ -451,7 +451,7 @@ function createServiceControl(
     ...config.control,
     ...fleet.control,
     status: (): StatusReport => {
-      const { global } = config.watcher.running.snapshot.config;
+      const { global, nas } = config.watcher.running.snapshot.config;
       return {
         global: {
           version: packageVersion(),
@@ -466,7 +466,14 @@ function createServiceControl(
           network_events: triggers.networkEvents(),
           conditions: globalConditions(),
         },
-        shares: engine.names.map((name) => ({ ...shareStatus(engine.view(name)), ...traffic.of(name) })),
+        shares: engine.names.map((name) => {
+          const whose = nasOf({ nas: nas ?? {} }, name);
+          return {
+            ...shareStatus(engine.view(name)),
+            ...traffic.of(name),
+            ...(whose === null ? {} : { nas: whose }),
+          };
+        }),
         ...aliasStatus(aliases),
         ...withWaiting(gateway.status(), keeper.conditions()),
       };

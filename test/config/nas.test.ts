@@ -33,7 +33,7 @@ async function config(text: string) {
 test("shares on a NAS are those that have its keys themselves", async () => {
   const { shares, nas } = await config(ON_NAS);
   assert.deepEqual(shares, (await config(PLAIN)).shares);
-  assert.deepEqual(nas, { CORE: "home", MEDIA: "home", ARCHIVE: "home" });
+  assert.deepEqual(nas, { home: NAMES });
   assert.equal((await config(PLAIN)).nas, undefined);
 });
 

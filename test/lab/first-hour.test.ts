@@ -113,7 +113,9 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
       assert.equal(await readFile(path.join(home, "Shares", media, "hello.txt"), "utf8"), `of ${media}`);
       const both = await readFile(path.join(home, "config.toml"), "utf8");
       const networks = [...both.matchAll(/^only_on = (\[.*\])$/gm)].map(([, text = ""]) => JSON.parse(text));
-      assert.deepEqual(networks, Array(2).fill(["subnet:10.99.1.0/24", "subnet:10.99.2.0/24", "proved"]));
+      assert.deepEqual(networks, [["subnet:10.99.1.0/24", "subnet:10.99.2.0/24", "proved"]], "said once");
+      assert.match(both, /^\[nas\.CORE\]$/m);
+      assert.equal(both.match(/^nas = "CORE"$/gm)?.length, 2);
     }));
 
   test("F3 one cable: one address is all that is asked, and the file is readable", () =>
@@ -132,7 +134,7 @@ describe("the first hour", { skip: missing ?? false, timeout: 300_000 }, () => {
         await at.terminal.until("next: mountaineer doctor");
         assert.equal(await readFile(path.join(home, "Shares", core, "hello.txt"), "utf8"), `of ${core}`);
         const config = await readFile(path.join(home, "config.toml"), "utf8");
-        assert.match(config, /name = ".*"\nfallback_host = "10\.99\.1\.2"\n(?!thunderbolt)/);
+        assert.match(config, /^\[nas\.CORE\]\nfallback_host = "10\.99\.1\.2"\n(?!thunderbolt)/m);
       } finally {
         await restore();
       }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import type { ShareStatus } from "../../src/api/contract/contract.ts";
+import type { ShareStatus, StatusReport } from "../../src/api/contract/contract.ts";
 import { missingForPlainRig, type PlainRig, startPlainRig } from "../../src/demo/stage/plain-rig.ts";
 import { startTcpRelay, type TcpRelay } from "../../src/demo/stage/tcp-relay.ts";
 import { assertEach } from "../support/assert-each.ts";
@@ -117,5 +117,66 @@ test(
     );
     const moved = await home.logged("share.remounted");
     assertEach(moved, (line) => line["share"], ["CORE"]);
+  },
+);
+
+test(
+  "B1 A6 plain shares are edited into a NAS over open files and stay mounted; its other host then moves them all, once each",
+  needsSmb,
+  async (t) => {
+    const { home, text, rig, mountPath, otherTb } = await smbHome(t);
+    const names = ["CORE", "MEDIA"];
+    const guarded = (config: string) => config.replace("[sync]", '[trust]\napprove = "all"\n[sync]');
+    const plain = guarded(text(names.map((name) => ({ name }))));
+    await home.writeConfig(plain);
+    await home.start(["--unmount-on-exit"]);
+    await home.untilMounted("CORE", "MEDIA");
+    const mountIds = () => Promise.all(names.map((share) => mountIdAt(mountPath(share))));
+    const ids = await mountIds();
+    const holder = await home.hold(join(home.folder, "Shares", "CORE"));
+
+    const [begin = ""] = plain.split("[[shares]]");
+    const onNas = (tb: string): string =>
+      [
+        begin,
+        `[nas.home]\nthunderbolt_host = "${tb}"\nfallback_host = "${rig.fallbackHost}:${rig.fallbackPort}"`,
+        `username = "${rig.username}"\npassword = "\${RIG_PASSWORD}"`,
+        ...names.map(
+          (name) => `[[shares]]\nname = "${name}"\nshare_name = "${serverName(name)}"\nnas = "home"`,
+        ),
+        "",
+      ].join("\n");
+    const applied = async (config: string): Promise<void> => {
+      await home.writeConfig(config);
+      const ended = await home.cli(["reload"]);
+      assert.equal(ended.code, 0, ended.stderr);
+    };
+    const first = onNas(`${rig.tbHost}:${rig.tbPort}`);
+    await applied(first);
+    const status = async (): Promise<StatusReport> =>
+      JSON.parse((await home.cli(["status", "--json"])).stdout);
+    const { shares, global } = await status();
+    assert.deepEqual(pluck(shares, "nas"), ["home", "home"]);
+    assert.ok(!JSON.stringify([shares, global]).includes("approval"), "nothing waits for a person");
+    await applied(first.replace("[sync]", "[notify]\ntb_ready = false\n[sync]"));
+    assert.deepEqual(await mountIds(), ids, "the very same mounts");
+    assert.deepEqual(await home.logged("share.remounted"), []);
+
+    // A person's edit: another program's would wait for approval.
+    const other = `${otherTb.host}:${otherTb.port}`;
+    const refused = await home.cli(["config", "set", "shares.CORE.thunderbolt_host", other]);
+    assert.match(
+      refused.stderr,
+      /`thunderbolt_host` beside `nas` in line \d+[\s\S]*`nas\.home\.thunderbolt_host`/,
+    );
+    const moved = await home.cli(["config", "set", "nas.home.thunderbolt_host", other]);
+    assert.equal(moved.code, 0, moved.stderr);
+    await untilWaiting(home, "CORE");
+    assert.equal(await mountIdAt(mountPath("CORE")), ids[0], "nothing is unmounted while a file is open");
+    holder.kill("SIGKILL");
+    await eventually(async () => (await home.logged("share.remounted")).length === 2);
+    await home.untilMounted("CORE", "MEDIA");
+    assert.deepEqual(pluck((await status()).shares, "tb_host"), [other, other]);
+    assert.deepEqual((await home.logged("share.remounted")).map((line) => line["share"]).toSorted(), names);
   },
 );

@@ -105,6 +105,8 @@ export const shareStatusShape = object({
   /** The room on the share; absent: not known. */
   space: optional(object({ free_bytes: number, total_bytes: number })),
   conditions: list(conditionShape),
+  /** The NAS from which it has its hosts and login, by its name in the file; absent: it has them itself. */
+  nas: optional(text),
 });
 export type ShareStatus = TypeOf<typeof shareStatusShape>;
 

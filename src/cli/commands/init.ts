@@ -76,7 +76,18 @@ async function givenChoices(options: Given<typeof CHOICES>): Promise<InitChoices
     shares:
       share === null
         ? []
-        : [{ name: share, tbHost, fallbackHost, username, shareName: remoteShare, password, onlyOn: [] }],
+        : [
+            {
+              name: share,
+              nas: null,
+              tbHost,
+              fallbackHost,
+              username,
+              shareName: remoteShare,
+              password,
+              onlyOn: [],
+            },
+          ],
     backends:
       backend === null
         ? []

@@ -31,6 +31,7 @@ const sharesDiscoverCommand = command("shares discover", {
 
 const NEW_SHARE = {
   "--share <name>": "what it is called here",
+  "--nas <name>": "the NAS that it is on, by its name in [nas.NAME]; without hosts: the only one",
   "--tb-host <host>": "the server's address on the fast route; :port unless it is 445",
   "--fallback-host <host>": "the same server's address on the other route",
   "--username <name>": "the user on the server; default: your login name",
@@ -44,11 +45,13 @@ const sharesAddCommand = command("shares add", {
   asksElsewhere: true,
   summary: "add a share to the configuration and mount it",
   description:
-    "At a terminal, without options, it lists the shares of your NAS that are not configured yet. Returns when " +
+    "At a terminal, without options, it lists the shares of your NAS that are not configured yet. A share on a NAS " +
+    "of the configuration needs no more than its name. Returns when " +
     "the share is mounted, or with the reason why not; it is saved in both cases, and the daemon keeps trying. " +
     "Passwords are refused: name an environment variable or a stored secret. With --tb-path and --fallback-path " +
     "instead of hosts, it adds a share of driver local.",
   examples: {
+    "mountaineer shares add --share MEDIA": "one more of the NAS",
     "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
       "add one, over SMB",
   },
@@ -89,6 +92,7 @@ async function entriesOf(
 /** The given options as keys of the configuration file. */
 function entryOf(given: Given<typeof NEW_SHARE>): NewFavorite {
   const keys = {
+    nas: given.nas,
     thunderbolt_host: given.tbHost,
     fallback_host: given.fallbackHost,
     username: given.username,

@@ -19,7 +19,7 @@ export type NewFavorite = Readonly<Record<string, string>> & { readonly name: st
 
 /** Saves and mounts the share; `share` is null if the file is saved but could not be applied. Rejects with `usage` and `config_…`. */
 export async function addFavorite(context: CommandContext, entry: NewFavorite, onlyOn: readonly string[]) {
-  const { changed, runs } = await editMembers(context, ({ shares }) => {
+  const { changed, runs } = await editMembers(context, ({ shares, nas }) => {
     const twin = shares.find((share) => nameKey(share.name) === nameKey(entry.name));
     if (twin !== undefined) {
       throw new MountaineerError("usage", `there is a share called ${twin.name}`, {
@@ -28,12 +28,26 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite, o
     }
     const key = `shares.${JSON.stringify(entry.name)}.only_on`;
     const networks = onlyOn.length === 0 ? [] : [{ key, value: JSON.stringify(onlyOn) }];
-    return [{ add: "shares", entry }, ...networks];
+    return [{ add: "shares", entry: withNas(entry, Object.keys(nas ?? {})) }, ...networks];
   });
   if (!runs) return { changed, share: null };
   const name = entry.name.normalize("NFC");
   const [share = null] = (await change(context, "mount", { shares: [name] })).results;
   return { changed, share: share === null ? null : asMounted(share) };
+}
+
+/** The keys of which a share has one, so that it can be reached. */
+const PLACES = ["nas", "thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"];
+
+/** Puts a share without an address on the only NAS. Rejects with `usage` if there are several. */
+function withNas(entry: NewFavorite, all: readonly string[]): NewFavorite {
+  const [nas, ...others] = all;
+  if (nas === undefined || PLACES.some((key) => entry[key] !== undefined)) return entry;
+  const { name, ...rest } = entry;
+  if (others.length === 0) return { name, nas, ...rest };
+  throw new MountaineerError("usage", `there are several NAS: ${all.map(harmless).join(", ")}`, {
+    hint: `say which one: ${shellCommand`mountaineer shares add --share ${entry.name} --nas ${nas}`}`,
+  });
 }
 
 /**

@@ -4,13 +4,15 @@ import type { FoundShare } from "../../api/setup/found-share.ts";
 import { keepWhile } from "../../api/setup/home-secrets.ts";
 import { editConfig } from "../../config/edit/edit.ts";
 import { TOKEN_BLOCK, TOKEN_REFERENCE, TOKEN_TABLE, wantsToken } from "../../config/edit/gateway-token.ts";
-import { shareTable } from "../../config/edit/new-share.ts";
+import { newNas, shareTable } from "../../config/edit/new-share.ts";
 import { writeStarter } from "../../config/edit/starter.ts";
+import { textValues } from "../../config/read/file-values.ts";
 import { parseConfig, readConfigBytes } from "../../config/read/load.ts";
 import type { ConfigSnapshot } from "../../config/snapshot.ts";
 import { mistakesError, mistakeText, unwrittenError } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { sha256Of } from "../../runtime/files/sha256.ts";
+import { objectOf } from "../../runtime/text/json-object.ts";
 import { paintFor } from "../../runtime/text/paint.ts";
 import { harmless, shellCommand } from "../../runtime/text/plain-text.ts";
 import { findMountedShares, findServers, openMeeting, openSecrets } from "../in-process/open.ts";
@@ -31,7 +33,7 @@ import {
   EXAMPLES,
   foundBlocks,
   SYNC_BLOCK,
-  shareBlock,
+  shareBlocks,
   withBlocks,
 } from "./init-text.ts";
 import type { Person } from "./nas-questions.ts";
@@ -101,6 +103,7 @@ async function askPerson(context: CommandContext, ask: Person["ask"], file: Init
   const servers = await findServers(signal);
   const before = file.bytes === null ? opening() : decodedText(file.bytes);
   const { secrets } = await (await openSecrets(context)).list();
+  const nas = objectOf(objectOf(await textValues(file.bytes === null ? "" : before, file.format))["nas"]);
   const whatIsWrong = async (choices: InitChoices): Promise<string | null> => {
     const text = await textWith(file, before, choices, [], false);
     const checked = await parseConfig(Buffer.from(text), file.path, file.place);
@@ -114,6 +117,7 @@ async function askPerson(context: CommandContext, ask: Person["ask"], file: Init
     mayBeCalled: (share) => whatIsWrong({ ...NOTHING, shares: [share] }),
     whatIsWrong,
     isSecretTaken: (name) => secrets.some((one) => one.name === name),
+    isNasTaken: (name) => Object.hasOwn(nas, name),
     signal,
   });
 }
@@ -169,11 +173,12 @@ function tomlWith(
   return withBlocks(before, [
     ...(isNothing && before === opening() ? [EXAMPLES] : []),
     ...(hasToken ? [TOKEN_BLOCK] : []),
-    ...choices.shares.map(shareBlock),
+    ...shareBlocks(choices.shares),
     ...choices.backends.map(backendBlock),
     ...foundBlocks(
       before,
       found.filter(({ host, share }) => !taken.has(`${host} ${share}`)),
+      (name) => choices.shares.some(({ nas }) => nas === name),
     ),
   ]);
 }
@@ -189,6 +194,11 @@ async function yamlWith(
     edits: [
       ...Object.entries(hasToken ? TOKEN_TABLE : {}).map(
         ([key, value]) => ({ kind: "set", keyPath: ["incoming_auth", key], value }) as const,
+      ),
+      ...newNas(shares).flatMap(([name, table]) =>
+        Object.entries(table).map(
+          ([key, value]) => ({ kind: "set", keyPath: ["nas", name, key], value }) as const,
+        ),
       ),
       ...shares.map((share) => ({ kind: "add", list: "shares", entry: shareTable(share) }) as const),
       ...backends.map(

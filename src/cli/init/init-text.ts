@@ -2,7 +2,13 @@
 import type { FoundShare } from "../../api/setup/found-share.ts";
 import type { ConfigTable } from "../../config/edit/edit-value.ts";
 import type { TypedConnection } from "../../config/edit/new-backend.ts";
-import { shareNameOf, shareTable, type WantedShare } from "../../config/edit/new-share.ts";
+import {
+  freeNasName,
+  newNas,
+  shareNameOf,
+  shareTable,
+  type WantedShare,
+} from "../../config/edit/new-share.ts";
 import { tomlKey, tomlLines } from "../../config/edit/toml-value.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 
@@ -34,11 +40,14 @@ export function openingText(reference: string): string {
 }
 
 /** Commented examples for a file without shares and backends. */
-export const EXAMPLES = `#[[shares]]
-#name = "CORE"
+export const EXAMPLES = `#[nas.home]
 #fallback_host = "nas.local"
 #username = "ann"
-#password = "secret:core"
+#password = "secret:home"
+
+#[[shares]]
+#name = "CORE"
+#nas = "home"
 
 #[backends.files]
 #command = "npx"
@@ -50,31 +59,51 @@ export function backendTable({ connection }: WantedBackend): ConfigTable {
   return { command, ...(args.length === 0 ? {} : { args }) };
 }
 
-export function shareBlock(share: WantedShare): string {
-  return ["[[shares]]", ...tomlLines(shareTable(share))].join("\n");
+/** The blocks of the shares, after those of the NAS that they bring. */
+export function shareBlocks(shares: readonly WantedShare[]): string[] {
+  const block = (header: string, table: ConfigTable) => [header, ...tomlLines(table)].join("\n");
+  return [
+    ...newNas(shares).map(([name, table]) => block(`[nas.${tomlKey(name)}]`, table)),
+    ...shares.map((share) => block("[[shares]]", shareTable(share))),
+  ];
 }
 
 export function backendBlock(backend: WantedBackend): string {
   return [`[backends.${tomlKey(backend.name)}]`, ...tomlLines(backendTable(backend))].join("\n");
 }
 
-function foundBlock(found: FoundShare): string {
-  const table: ConfigTable = {
-    name: shareNameOf(found),
-    fallback_host: found.host,
-    ...(found.user === null ? {} : { username: found.user }),
-    ...(shareNameOf(found) === found.share ? {} : { share_name: found.share }),
-    password: `secret:${freeSecretName(shareNameOf(found))}`,
-  };
-  const lines = ["[[shares]]", ...tomlLines(table)].map((line) => `#${line}`);
+/** The found shares of one server and user, as comments. */
+function foundBlock(found: readonly FoundShare[], nas: string): string {
+  const secret = freeSecretName(found[0] === undefined ? "" : shareNameOf(found[0]));
+  const shares = found.map((one): WantedShare => {
+    const name = shareNameOf(one);
+    const shareName = name === one.share ? null : one.share;
+    const login = { username: one.user, password: `secret:${secret}`, onlyOn: [] };
+    return { name, nas, tbHost: null, fallbackHost: one.host, shareName, ...login };
+  });
+  const lines = shareBlocks(shares).flatMap((block) => block.split("\n"));
   return [
-    `# Found: //${oneLine(found.host)}/${oneLine(found.share)} at ${oneLine(found.path)}`,
-    ...lines,
+    ...found.map(
+      ({ host, share, path }) => `# Found: //${oneLine(host)}/${oneLine(share)} at ${oneLine(path)}`,
+    ),
+    ...lines.map((line) => `#${line}`),
   ].join("\n");
 }
 
-export function foundBlocks(text: string, found: readonly FoundShare[]): string[] {
-  return found.map(foundBlock).filter((block) => !text.includes(block));
+export function foundBlocks(
+  text: string,
+  found: readonly FoundShare[],
+  isTaken: (nas: string) => boolean = () => false,
+): string[] {
+  const names = new Set<string>();
+  const servers = Map.groupBy(found, ({ host, user }) => JSON.stringify([host, user]));
+  return [...servers.values()]
+    .map((shares) => {
+      const nas = freeNasName(shares[0]?.host ?? "", (name) => names.has(name) || isTaken(name));
+      names.add(nas);
+      return foundBlock(shares, nas);
+    })
+    .filter((block) => !text.includes(block));
 }
 
 export function withBlocks(text: string, blocks: readonly string[]): string {

@@ -3,7 +3,7 @@
 import { editConfig } from "../../config/edit/edit.ts";
 import { parseConfig } from "../../config/read/load.ts";
 import { passwordText } from "../../config/secret-names.ts";
-import type { ShareConfig } from "../../config/snapshot.ts";
+import { nasOf, type ShareConfig } from "../../config/snapshot.ts";
 import { hostText } from "../../config/values/host-text.ts";
 import { mistakesError, mistakeText } from "../../config/values/mistakes.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
@@ -40,7 +40,7 @@ export async function askMoreShares(
   const { snapshot } = loaded;
   const { shares } = snapshot.config;
   const known = new Map(
-    shares.flatMap((share) => (hostsOf(share) === "" ? [] : [[nasOf(share), share] as const])),
+    shares.flatMap((share) => (hostsOf(share) === "" ? [] : [[sameNas(share), share] as const])),
   );
   const all = [...known.values()];
   const share = all.length > 1 ? await chooseNas(person, all) : all[0];
@@ -54,14 +54,16 @@ export async function askMoreShares(
     throw new MountaineerError("usage", `${hostsOf(share)} gives no list: ${names.text}`, { hint });
   }
   const there = new Set(
-    shares.filter((one) => nasOf(one) === nasOf(share)).map(({ shareName }) => shareName),
+    shares.filter((one) => sameNas(one) === sameNas(share)).map(({ shareName }) => shareName),
   );
   const more = names.names.filter((name) => !there.has(name));
   if (more.length === 0)
     throw new MountaineerError("usage", `all shares of ${hostsOf(share)} are configured`);
   const chosen = await chooseShares(person, more);
-  const keys = keysOf(share, process.getuid?.() === 0);
-  return { shares: await newShares(person, keys, chosen, whatIsWrong), onlyOn: share.onlyOn };
+  const nas = nasOf(snapshot.config, share.name);
+  const keys = keysOf(share, process.getuid?.() === 0, nas);
+  const onlyOn = nas === null ? share.onlyOn : [];
+  return { shares: await newShares(person, keys, chosen, whatIsWrong), onlyOn };
 }
 
 /** Asks again for a name that another share has. Exported for its test. */
@@ -93,7 +95,7 @@ function chooseNas(person: Pick<Person, "ask" | "print">, all: readonly ShareCon
 }
 
 /** A key that is the same for all shares of one server and login. */
-function nasOf(share: ShareConfig): string {
+function sameNas(share: ShareConfig): string {
   return JSON.stringify([hostsOf(share), share.username, share.password]);
 }
 
@@ -105,14 +107,18 @@ function hostsOf({ routes }: ShareConfig): string {
 }
 
 /**
- * The keys that a new share copies from an existing share of its NAS. `driver = "cifs"` is copied only for
+ * The keys that a new share copies from an existing share of its NAS; only `nas` and the driver, if it has the others
+ * from there. `driver = "cifs"` is copied only for
  * root: other users would need a line in fstab, which a new share lacks. Exported for its test.
  */
 export function keysOf(
   share: Pick<ShareConfig, "username" | "driver" | "routes" | "password">,
   isRoot: boolean,
+  nas: string | null = null,
 ): Readonly<Record<string, string>> {
   const { username, driver } = share;
+  const mounts = driver === "cifs" && !isRoot ? {} : { driver };
+  if (nas !== null) return { nas, ...mounts };
   const { tb, fallback } = share.routes;
   const password = passwordText(share);
   return {
@@ -124,6 +130,6 @@ export function keysOf(
     ...(fallback.interfaceName === null ? {} : { fallback_interface: fallback.interfaceName }),
     username,
     ...(password === null ? {} : { password }),
-    ...(driver === "cifs" && !isRoot ? {} : { driver }),
+    ...mounts,
   };
 }

@@ -2,7 +2,13 @@
 // cable. After a wrong answer only that question is repeated.
 import type { FirstMeeting, ServerLogin } from "../../api/setup/first-meeting.ts";
 import type { FoundServer } from "../../api/setup/found-server.ts";
-import { likelySame, routeHosts, shareNameOf, type WantedShare } from "../../config/edit/new-share.ts";
+import {
+  freeNasName,
+  likelySame,
+  routeHosts,
+  shareNameOf,
+  type WantedShare,
+} from "../../config/edit/new-share.ts";
 import { freeSecretName } from "../../config/secret-names.ts";
 import { parseHost } from "../../config/values/host.ts";
 import { hostText } from "../../config/values/host-text.ts";
@@ -24,6 +30,7 @@ export interface NasTools {
   /** Why the share cannot be added; null if it can. */
   readonly mayBeCalled: (share: WantedShare) => Promise<string | null>;
   readonly isSecretTaken: (name: string) => boolean;
+  readonly isNasTaken: (name: string) => boolean;
   readonly signal: AbortSignal;
 }
 
@@ -62,9 +69,11 @@ export async function askNas(
       : { name: freeSecretName(shareNameOf({ share: first }), tools.isSecretTaken), value: login.password };
   const hosts = routeHosts(addressOf(chosen), second === null ? null : addressOf(second));
   const onlyOn = await askNetworks(person, second === null ? [chosen] : [chosen, second], tools);
+  const nas = freeNasName(chosen.found?.name ?? chosen.host, tools.isNasTaken);
   const shares: WantedShare[] = [];
   for (const shareName of shareNames) {
     const wanted = {
+      nas,
       ...hosts,
       username: login.username === tools.userName ? null : login.username,
       password: secret === null ? null : `secret:${secret.name}`,

@@ -4,6 +4,8 @@ import type { ConfigTable } from "./edit-value.ts";
 
 export interface WantedShare {
   readonly name: string;
+  /** The new NAS that gets the hosts, the login and the networks; null: the share has them itself. */
+  readonly nas: string | null;
   /** At least one of `tbHost` and `fallbackHost` is given. */
   readonly tbHost: string | null;
   readonly fallbackHost: string | null;
@@ -56,17 +58,46 @@ export function likelySame<Heard extends { readonly name: string | null; readonl
   return all.filter((one) => one.name === server.name && one.interface !== server.interface);
 }
 
-export function shareTable(share: WantedShare): ConfigTable {
+type OfNas = Pick<WantedShare, "tbHost" | "fallbackHost" | "username" | "password" | "onlyOn">;
+
+function nasTable(share: OfNas): ConfigTable {
   return {
-    name: share.name,
     ...(share.tbHost === null ? {} : { thunderbolt_host: share.tbHost }),
     ...(share.fallbackHost === null ? {} : { fallback_host: share.fallbackHost }),
     ...(share.username === null ? {} : { username: share.username }),
-    ...(share.shareName === null ? {} : { share_name: share.shareName }),
     ...(share.password === null ? {} : { password: share.password }),
     ...(share.onlyOn.length === 0 ? {} : { only_on: [...share.onlyOn, PROVED_NETWORKS] }),
   };
 }
+
+/** The NAS that the shares bring, each once, with their tables. */
+export function newNas(
+  shares: readonly WantedShare[],
+): readonly (readonly [name: string, table: ConfigTable])[] {
+  const first = new Map(shares.toReversed().map((share) => [share.nas, share]));
+  return [...first].flatMap(([nas, share]) => (nas === null ? [] : [[nas, nasTable(share)] as const]));
+}
+
+export function shareTable(share: WantedShare): ConfigTable {
+  return {
+    name: share.name,
+    ...(share.nas === null ? nasTable(share) : { nas: share.nas }),
+    ...(share.shareName === null ? {} : { share_name: share.shareName }),
+  };
+}
+
+/** A name for a NAS, from its own name or its address; a number is added if the name is taken. */
+export function freeNasName(text: string, isTaken: (name: string) => boolean): string {
+  const [first = ""] = text.split(".");
+  const plain = first.replace(/[^A-Za-z0-9_-]+/g, "-").slice(0, LONGEST_NAS);
+  const whole = /^[A-Za-z]/.test(plain) ? plain : "nas";
+  let name = whole;
+  for (let count = 2; isTaken(name); count++) name = `${whole}-${count}`;
+  return name;
+}
+
+/** Leaves room for a number in a name of at most 64 characters. */
+const LONGEST_NAS = 60;
 
 /** The name for a found share: the server's name for it, or `share-…` if a share may not have that name. */
 export function shareNameOf({ share }: { readonly share: string }): string {

@@ -56,7 +56,9 @@ export function engineConfig(file: ConfigFile, place: ConfigPlace): MountaineerC
   const whole = settled(configFile.keys, file, place.userHome);
   const { nas, ...given } = whole;
   const { global, shares, aliases } = given;
-  const onNas = shares.flatMap((share) => (share.nas === null ? [] : [[share.name, share.nas] as const]));
+  const onNas = Object.keys(nas).map((name) => {
+    return [name, shares.filter((share) => share.nas === name).map((share) => share.name)] as const;
+  });
   const sharesRoot = global.sharesRoot ?? expandPath(defaultSharesRoot(place), place.userHome);
   return {
     ...given,

@@ -8,12 +8,12 @@ import {
   EXAMPLES,
   foundBlocks,
   openingText,
-  shareBlock,
+  shareBlocks,
   withBlocks,
 } from "../../../src/cli/init/init-text.ts";
 import { keysOf, newShares } from "../../../src/cli/init/more-shares.ts";
 import { connectionOf, splitWords } from "../../../src/config/edit/new-backend.ts";
-import { shareNameOf } from "../../../src/config/edit/new-share.ts";
+import { freeNasName, shareNameOf } from "../../../src/config/edit/new-share.ts";
 import { findPlace } from "../../../src/config/locate.ts";
 import { parseConfig } from "../../../src/config/read/load.ts";
 import { temporaryFolder } from "../../support/temporary-folder.ts";
@@ -26,6 +26,7 @@ const SHARE = ["--share", "CORE", "--tb-host", "10.10.10.1", "--fallback-host", 
 test("what is written loads, whatever the names in it", async () => {
   const share = {
     name: 'my "best" share\\é',
+    nas: null,
     tbHost: "10.0.0.1:4450",
     fallbackHost: "nas.local",
     username: "OFFICE\\ann",
@@ -35,7 +36,7 @@ test("what is written loads, whatever the names in it", async () => {
   };
   const found = { host: "nas", share: 'a"b', user: null, path: "/mnt/x\ny", by: "fstab" } as const;
   const text = withBlocks(openingText("file:///r"), [
-    shareBlock(share),
+    ...shareBlocks([share, { ...share, nas: "home", name: "MEDIA", shareName: null }]),
     backendBlock({ name: "files", connection: { command: "npx", args: ["-y", 'a "b" \\c'] } }),
     backendBlock({ name: "web", connection: { url: "https://example.org/mcp" } }),
     ...foundBlocks("", [found]),
@@ -52,8 +53,38 @@ test("what is written loads, whatever the names in it", async () => {
     "-y",
     'a "b" \\c',
   ]);
-  assert.equal(shares.length, 1, "what was found is a comment");
+  const { name: _, shareName: _first, ...first } = shares[0] ?? assert.fail();
+  const { name: _second, shareName: _other, ...second } = shares[1] ?? assert.fail();
+  assert.deepEqual(second, first, "hosts, login and networks are those of its NAS");
+  assert.equal(shares.length, 2, "what was found is a comment");
   assert.deepEqual(foundBlocks(text, [found]), [], "and stands there once");
+});
+
+test("found shares of one server and user come as one NAS, which is right as soon as it is no comment", async () => {
+  const found = (host: string, share: string, user: string | null) =>
+    ({ host, share, user, path: `/mnt/${share}`, by: "kernel" }) as const;
+  const blocks = foundBlocks(
+    "",
+    [found("nas.local", "core", "ann"), found("10.0.0.5", "other", null), found("nas.local", "media", "ann")],
+    (name) => name === "nas",
+  );
+  assert.equal(blocks.length, 2);
+  const text = blocks.join("\n").replaceAll(/^#(?! )/gm, "");
+  const loaded = await parseConfig(Buffer.from(text), "/h/m/config.toml", PLACE);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  assert.deepEqual(loaded.snapshot.config.nas, { "nas-2": ["core", "media"], "nas-3": ["other"] });
+  assert.equal(text.match(/fallback_host = "nas\.local"/g)?.length, 1);
+});
+
+test("a NAS is called as it calls itself, or by its address, and never like another one", () => {
+  const named = (text: string, ...taken: string[]) => freeNasName(text, (name) => taken.includes(name));
+  assert.deepEqual(
+    ["CORE", "nas.local", "10.0.0.5", "fe80::1", "Ann's NAS", "café", "", "x".repeat(80)].map((text) =>
+      named(text),
+    ),
+    ["CORE", "nas", "nas", "fe80-1", "Ann-s-NAS", "caf-", "nas", "x".repeat(60)],
+  );
+  assert.equal(named("nas.local", "nas", "nas-2"), "nas-3");
 });
 
 test("a command line is parted as a shell would, and nothing in it is run or replaced", () => {
@@ -311,6 +342,7 @@ test("for whoever is not root a new share takes no kernel's client over: no line
     driver: "cifs",
     routes: { tb: route(null), fallback: route("nas.local") },
   } as const;
+  assert.deepEqual(keysOf(share, false, "home"), { nas: "home" });
   assert.deepEqual(keysOf(share, false), { fallback_host: "nas.local", username: "ann" });
   assert.equal(keysOf(share, true)["driver"], "cifs");
   assert.equal(keysOf({ ...share, driver: "rclone" }, false)["driver"], "rclone");

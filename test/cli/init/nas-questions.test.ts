@@ -88,6 +88,7 @@ async function talk(
     mayBeCalled: () => Promise.resolve(null),
     whatIsWrong: () => Promise.resolve(null),
     isSecretTaken: () => false,
+    isNasTaken: () => false,
     signal: new AbortController().signal,
     ...change,
   });
@@ -107,7 +108,7 @@ describe("F3 a NAS at a terminal", () => {
     assert.deepEqual(choices, {
       shares: [
         {
-          ...{ name: "media", shareName: null, tbHost: "10.0.1.2", fallbackHost: null },
+          ...{ name: "media", nas: "CORE", shareName: null, tbHost: "10.0.1.2", fallbackHost: null },
           ...{ username: "ann", password: "secret:media", onlyOn: [] },
         },
       ],

@@ -422,6 +422,25 @@ describe("shares", { concurrency: 2 }, () => {
     });
   });
 
+  test("a share on a NAS of the file needs no more than its name, and which NAS where there are several", async (t) => {
+    await inBothStates(t, async ({ home, config, fails, ok }) => {
+      const add = async (...words: string[]) => (await home.cli(["shares", "add", "--share", ...words])).code;
+      const begun = await config();
+      await ok("config set nas.home.fallback_host 127.0.0.1:1");
+      assert.equal(await add("NAS", "--remote-share", "data"), 1, "saved, and not mounted");
+      assert.match(await config(), /name = "NAS"\nnas = "home"\nshare_name = "data"\n/);
+      await ok("config set nas.attic.fallback_host 127.0.0.2:1");
+      const several = await fails(2, "shares add --share MORE");
+      assert.match(several, /there are several NAS: home, attic[\s\S]*shares add --share MORE --nas home/);
+      assert.equal(await add("MORE", "--nas", "attic"), 1);
+      assert.match(await config(), /name = "MORE"\nnas = "attic"\n/);
+      assert.match(await fails(3, "shares add --share LAST --nas atic"), /did you mean "attic"\?/);
+      await fails(3, "shares add --share LAST --nas attic --tb-host 10.0.0.1");
+      for (const name of ["NAS", "MORE"]) await ok("shares remove --share", name);
+      assert.ok((await config()).startsWith(begun.trimEnd().slice(0, 40)));
+    });
+  });
+
   test("a password itself is refused, and never shown", async (t) => {
     const { fails, config } = await scene(t);
     const before = await config();

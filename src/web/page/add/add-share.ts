@@ -2,14 +2,24 @@
 // alone), and picks one of the server's shares.
 import { type ComponentChild, h } from "preact";
 import { useRef, useState } from "preact/hooks";
+import type { StatusReport } from "../../../api/contract/contract.ts";
 import type { ServerLogin, ShareNames } from "../../../api/setup/first-meeting.ts";
 import type { FoundServer } from "../../../api/setup/found-server.ts";
 import { foundWords } from "../../../api/words/found-words.ts";
-import { likelySame, routeHosts, shareNameOf, shareTable } from "../../../config/edit/new-share.ts";
-import { tomlLines } from "../../../config/edit/toml-value.ts";
+import type { ConfigTable } from "../../../config/edit/edit-value.ts";
+import {
+  freeNasName,
+  likelySame,
+  newNas,
+  routeHosts,
+  shareNameOf,
+  shareTable,
+} from "../../../config/edit/new-share.ts";
+import { tomlLines, tomlValue } from "../../../config/edit/toml-value.ts";
 import { freeSecretName } from "../../../config/secret-names.ts";
 import { hostText } from "../../../config/values/host-text.ts";
 import { MountaineerError } from "../../../runtime/errors.ts";
+import { useStore } from "../daemon/store.ts";
 import type { App, ViewProps } from "../parts/app.ts";
 import { CommandsNote, useMayRunCommands } from "../parts/commands-note.ts";
 import { choiceRow, code, line, nothing, plainList, textBlock, WorkButton } from "../parts/elements.ts";
@@ -26,6 +36,8 @@ const LOGIN = {
 const PASSWORD = { name: "Password", about: "It is tried at once, and never as a guest.", isRequired: true };
 /** The value of the choice "no second address". */
 const NONE = "none";
+const SHARE_FIELD = neededText("As the server calls it.");
+const NAME_FIELD = optionalText("The folder that it is mounted as; left out: as on the server.");
 const HERE = "this network alone";
 const EVERYWHERE = "every network";
 
@@ -61,11 +73,28 @@ export function AddShare({ app }: ViewProps): ComponentChild {
       password.current = typed;
       setLogin({ host, username, names, networks });
     });
+  const nas = namesOfNas(useStore(app.store, ({ status }) => status));
   const known = (login === null ? null : servers?.find((one) => addressOf(one) === login.host)) ?? null;
   return h(
     "section",
     { "aria-label": "Add a share" },
     h(CommandsNote, { app, refused: "You cannot add a share here" }),
+    may && nas.length > 0
+      ? h(DeclaredForm, {
+          key: nas.join(" "),
+          ...{ label: "One more share of a NAS", action: "Show what is added …" },
+          fields: {
+            NAS: {
+              enum: nas,
+              description: "Its addresses, login and networks are those of this share, too.",
+            },
+            Share: SHARE_FIELD,
+            "Name here": NAME_FIELD,
+          },
+          begin: { NAS: nas[0] },
+          run: (values) => addOn(app, values),
+        })
+      : null,
     may
       ? [
           h(WorkButton, {
@@ -135,8 +164,8 @@ function Shares({ login, others, add }: SharesProps): ComponentChild {
       "A server of the same name on another link. It gets the password only after it has proved to be the same server.",
   };
   const fields = {
-    Share: { ...neededText("As the server calls it."), ...(listed.length === 0 ? {} : { enum: listed }) },
-    "Name here": optionalText("The folder that it is mounted as; left out: as on the server."),
+    Share: { ...SHARE_FIELD, ...(listed.length === 0 ? {} : { enum: listed }) },
+    "Name here": NAME_FIELD,
     ...(others.length === 0 ? {} : { "Second address": second }),
     ...(networks === null ? {} : { "Use it on": usedOn(networks) }),
   };
@@ -184,18 +213,24 @@ async function add(
       throw new MountaineerError("usage", `${given.join(" and ")}: not all on a network that can be told`, {
         hint: `choose "${EVERYWHERE}", or one address`,
       });
-    const onlyOn = learnt ?? [];
-    const entry = shareTable({
-      ...{ ...hosts, name, username: login.username, password: `secret:${secret}` },
+    const known = namesOfNas(app.store.get().status);
+    const nas = freeNasName(first.found?.name ?? login.host, (one) => known.includes(one));
+    const wanted = {
+      ...{ ...hosts, name, nas, username: login.username, password: `secret:${secret}` },
       shareName: name === share ? null : share,
-      onlyOn,
-    });
+      onlyOn: learnt ?? [],
+    };
+    const entry = shareTable(wanted);
+    const [[, table] = ["", {}]] = newNas([wanted]);
     const where = [hosts.tbHost, hosts.fallbackHost].filter((host) => host !== null).join(" and ");
     const yes = await app.ask({
       title: `Add ${shown(name)}?`,
       body: [
         h("p", {}, "The configuration gets this, and the share is mounted:"),
-        textBlock(["[[shares]]", ...tomlLines(entry)].join("\n"), "What is added"),
+        textBlock(
+          [`[nas.${nas}]`, ...tomlLines(table), "", "[[shares]]", ...tomlLines(entry)].join("\n"),
+          "What is added",
+        ),
         h(
           "p",
           {},
@@ -208,14 +243,43 @@ async function add(
       action: "Add it",
     });
     if (!yes) return;
-    const { only_on: used, ...single } = entry;
-    const texts = Object.entries(single).map(([key, value]) => [key, String(value)]);
-    const key = `shares.${JSON.stringify(name)}.only_on`;
-    const networks = used === undefined ? [] : [{ key, value: JSON.stringify(used) }];
-    const edits = [{ add: "shares", entry: Object.fromEntries(texts) } as const, ...networks];
+    const edits = [
+      ...Object.entries(table).map(([key, value]) => ({ key: `nas.${nas}.${key}`, value: tomlValue(value) })),
+      { add: "shares", entry: textsOf(entry) } as const,
+    ];
     await saveAdded(app, edits, [{ name: secret, value: password }], sha256);
     location.hash = "#/shares";
   });
+}
+
+/** Adds a share on a NAS that the configuration has. */
+async function addOn(app: App, values: Readonly<Record<string, unknown>>): Promise<boolean> {
+  return app.attempt("Add the share", async () => {
+    const { sha256 } = await app.requests.ask("config");
+    const [nas, share] = [textIn(values, "NAS"), textIn(values, "Share")];
+    const name = textIn(values, "Name here") || shareNameOf({ share });
+    const entry = { name, nas, ...(name === share ? {} : { share_name: share }) };
+    const yes = await app.ask({
+      title: `Add ${shown(name)}?`,
+      body: [
+        h("p", {}, "The configuration gets this, and the share is mounted:"),
+        textBlock(["[[shares]]", ...tomlLines(entry)].join("\n"), "What is added"),
+      ],
+      action: "Add it",
+    });
+    if (!yes) return;
+    await saveAdded(app, [{ add: "shares", entry }], [], sha256);
+    location.hash = "#/shares";
+  });
+}
+
+function textsOf(entry: ConfigTable): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(entry).map(([key, value]) => [key, String(value)]));
+}
+
+/** The NAS of the configuration that shares are on, by name. */
+function namesOfNas(status: StatusReport | null): readonly string[] {
+  return [...new Set((status?.shares ?? []).flatMap(({ nas }) => nas ?? []))];
 }
 
 /**

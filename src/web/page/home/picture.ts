@@ -164,13 +164,15 @@ function servedBy({ shares, global }: StatusReport, flow: Flow | null, nowMs: nu
     const host = first?.fb_host ?? first?.tb_host ?? "/";
     // A local folder has the names of its shares as its title.
     const isFolder = host.startsWith("/");
+    // Shares at these addresses may have them from several NAS of the file, or themselves.
+    const named = new Set(own.flatMap(({ nas }) => nas ?? [])).size === 1 ? first?.nas : undefined;
     const names = states.map(({ name }) => name).join(", ");
     const tone = states.map((state) => state.tone).reduce(worseTone, "good");
     // A share on its second route is no trouble here, because the wires show which route is in use.
     const grave = states.find((state) => state.tone === tone && tone !== "good" && !state.isSecond);
     return {
       ...{ id, kind: "nas", at: "shares", tone },
-      title: isFolder ? names : shown(host),
+      title: isFolder ? names : shown(named ?? host),
       text: isFolder ? shown(first?.fb_host ?? "") : names,
       trouble:
         grave === undefined ? "" : shown(own.length === 1 ? grave.text : `${grave.name}: ${grave.text}`),

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { h } from "preact";
 import { AddShare } from "../../../../src/web/page/add/add-share.ts";
+import { gatewayReport } from "../../../api/sample-gateway.ts";
+import { sampleShare } from "../../../api/sample-report.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { type Scripted, scriptedApp } from "../scripted-app.ts";
 import { mount } from "../tiny-dom.ts";
@@ -47,6 +49,7 @@ function openAdding(app: Scripted) {
     page,
     submit,
     pick,
+    type,
     look: async (): Promise<void> => (await there("button", "Look for servers")).fire("click"),
     async choose(name: string, address: string): Promise<void> {
       (await there("button", `Choose ${name} at ${address}`)).fire("click");
@@ -87,13 +90,15 @@ test("F4 a server that answers late is added with the password that was typed fo
   adding.submit("Choose a share");
   await eventually(() => app.log.some((line) => line.startsWith("edit ")));
   const [, edit = ""] = /^edit (.*)/.exec(app.log.find((line) => line.startsWith("edit ")) ?? "") ?? [];
-  assert.deepEqual(JSON.parse(edit).edits[1], {
-    key: 'shares."CORE".only_on',
-    value: `["${NETWORK}","proved"]`,
-  });
+  assert.deepEqual(JSON.parse(edit).edits, [
+    { key: "nas.nas.fallback_host", value: '"192.0.2.1"' },
+    { key: "nas.nas.username", value: '"ann"' },
+    { key: "nas.nas.password", value: '"secret:core"' },
+    { key: "nas.nas.only_on", value: `["${NETWORK}", "proved"]` },
+    { add: "shares", entry: { name: "CORE", nas: "nas" } },
+  ]);
   const kept = app.log.find((line) => line.startsWith("setSecret "));
   assert.match(kept ?? "", /"value":"of the first"/);
-  assert.match(edit, /"fallback_host":"192\.0\.2\.1"/);
 });
 
 test("C5 a share that is to be used on this network alone is not added for all where the network cannot be told any more", async () => {
@@ -114,7 +119,7 @@ test("A13 F4 a second address is added where it is no other server, a share only
       text: "",
       yes: true,
       asks: true,
-      ends: /^edit .*"thunderbolt_host":"192\.0\.2\.2","fallback_host":"192\.0\.2\.1"/,
+      ends: /^edit .*NAS\.thunderbolt_host","value":"\\"192\.0\.2\.2.*NAS\.fallback_host","value":"\\"192\.0\.2\.1/,
     },
     { kind: "unproved", text: "no program", yes: false, asks: true, ends: /^\? Add CORE\?$/ },
     {
@@ -173,4 +178,19 @@ test("F4 shares are offered only of the server that is chosen and has taken the 
   await eventually(adding.isOffered);
   await adding.choose("192.0.2.2", "192.0.2.2");
   await eventually(() => !adding.isOffered());
+});
+
+test("F4 one more share of a NAS that is configured needs its name, and no login", async () => {
+  const shares = [sampleShare({ name: "CORE", nas: "home" }), sampleShare({ name: "B", nas: "attic" })];
+  const app = scriptedApp({}, { status: gatewayReport(undefined, { shares }) });
+  using adding = openAdding(app);
+  const form = "One-more-share-of-a-NAS";
+  await adding.pick(`${form}-0`, '"attic"');
+  await adding.type(`${form}-1`, "a/b");
+  adding.submit("One more share of a NAS");
+  await eventually(() => app.log.some((line) => line.startsWith("edit ")));
+  const edit = JSON.parse(app.log.find((line) => line.startsWith("edit "))?.slice(5) ?? "");
+  assert.deepEqual(edit.edits, [{ add: "shares", entry: { name: "a-b", nas: "attic", share_name: "a/b" } }]);
+  assert.ok(!app.log.some((line) => line.startsWith("setSecret") || line.startsWith("shareNames")));
+  assert.ok(app.log.includes("? Add a-b?"));
 });
