@@ -305,6 +305,8 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     says: /Shares\/CORE\n.*Shares\/MEDIA\n$/,
     needs: "jq",
   },
+  "mountaineer shares add --share MEDIA": { elsewhere: "test/cli/sessions/place-commands.test.ts" },
+  "mountaineer shares add --share ARCHIVE": { elsewhere: "test/cli/sessions/place-commands.test.ts" },
   "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
     { elsewhere: "test/cli/sessions/place-commands.test.ts" },
   "mountaineer folders --share CORE": running(/^Projects\n$/),
