@@ -306,7 +306,6 @@ const EXPECTED: Readonly<Record<string, Expectation>> = {
     needs: "jq",
   },
   "mountaineer shares add --share MEDIA": { elsewhere: "test/cli/sessions/place-commands.test.ts" },
-  "mountaineer shares add --share ARCHIVE": { elsewhere: "test/cli/sessions/place-commands.test.ts" },
   "mountaineer shares add --share ARCHIVE --tb-host 10.10.10.1 --fallback-host nas.local --username ann --password '${ARCHIVE_PASSWORD}'":
     { elsewhere: "test/cli/sessions/place-commands.test.ts" },
   "mountaineer folders --share CORE": running(/^Projects\n$/),
