@@ -6,8 +6,8 @@ import { programBeside } from "../../../runtime/process/program-beside.ts";
 import type { Clock, Timer } from "../../../runtime/time/clock.ts";
 import type { FromThread, ThreadData, ToThread } from "./thread-messages.ts";
 
-/** Threads that wait for a script, and how long. */
-const MOST_KEPT = 2;
+/** Threads that wait for a script, as many as one principal uses at once, and how long. */
+const MOST_KEPT = 4;
 const KEPT_MS = 60_000;
 /** The host's side of a thread: results as they are parsed, and images that the script has handles of. */
 const LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 8, stackSizeMb: 4 };
