@@ -135,7 +135,7 @@ if [ "$1" = --client ] || [ "$1" = --no-client ]; then
         export UV_NO_CONFIG=1
       fi
       ;;
-    python*)
+    python | python[0-9]*)
       # Earlier versions look for modules in the folder where they start.
       cd /
       # Asked here for its own path, too: a `.python-version` there would choose another.

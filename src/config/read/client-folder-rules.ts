@@ -41,18 +41,26 @@ const SHAPES: readonly Shape[] = [
   },
 ];
 
-/** They run what their arguments name, or programs, tasks and modules that they find in the folder where they start. */
+/**
+ * They run what their arguments name, or programs, tasks and modules that they find in the folder where they start. Also with a
+ * version after the name, as in `ruby3.3`.
+ */
 const RUNS_OTHERS = new RegExp(
   `^(?:${[
     "(?:ba|da|z|k|mk|a|fi|c|tc)?sh|pwsh|busybox|env|nice|nohup|timeout|setsid|stdbuf|xargs|sudo|doas",
-    "nodejs|npm|pnpm|pnpx|yarn|bun|bunx|deno|corepack|tsx|ts-node|pypy[\\d.]*|uv|pip[\\d.]*|pipx|pipenv|poetry|pdm|hatch|rye|pixi",
+    "node|nodejs|npm|npx|pnpm|pnpx|yarn|bun|bunx|deno|corepack|tsx|ts-node",
+    "python|pypy|uv|uvx|pip|pipx|pipenv|poetry|pdm|hatch|rye|pixi",
     "ruby|bundle|rake|perl|php|composer|java|mvn|gradle|cargo|go|make|just|dotnet|mix|nix|mise|asdf",
-  ].join("|")})$`,
+  ].join("|")})(?:-?[\\d.]+)?$`,
+  "i",
 );
 
-/** Variables with paths of code: each path is absolute. */
+/** Variables with paths of code, each of which must be absolute. */
 const CODE_PATHS =
-  /^(?:NODE_PATH|PYTHON(?:PATH|HOME|STARTUP|PYCACHEPREFIX)|LD_\w+|DYLD_\w+|BASH_ENV|ENV|(?:PERL5|RUBY)(?:LIB|OPT)|JAVA_TOOL_OPTIONS|UV_(?:CONFIG_FILE|ENV_FILE|PYTHON))$/;
+  /^(?:HOME|NODE_PATH|PYTHON(?:PATH|HOME|STARTUP|PYCACHEPREFIX|USERBASE)|(?:LD|DYLD|XDG)_\w+|BASH_ENV|ENV|(?:PERL5|RUBY)(?:LIB|OPT)|JAVA_TOOL_OPTIONS)$/;
+/** Settings of uv, of which many may be paths. */
+const UV_SETTING = /^UV_/;
+const UV_VALUE = /^(?:(?:\/|\$\{HOME\}\/|https:\/\/).*|[\d.]+|true|false)$/;
 const NODE_OPTIONS = /^(?:npm_config_)?node_options$/i;
 
 /** `common`: the table of `[backend_defaults]`. `at`: the path of the backend's or route's table. */
@@ -92,7 +100,8 @@ function programFindings(command: string, args: readonly string[], at: KeyPath):
       wrong([...at, "command"], "a program in the client's folder", "a name, or an absolute path", hint),
     ];
   }
-  if (RUNS_OTHERS.test(program)) {
+  const shape = SHAPES.find((one) => one.program.test(program));
+  if (shape === undefined && RUNS_OTHERS.test(program)) {
     const hint =
       "it would run what a client's folder holds; give the server's own program: a script that is executable is one";
     const found = "a program that runs others";
@@ -100,7 +109,6 @@ function programFindings(command: string, args: readonly string[], at: KeyPath):
       wrong([...at, "command"], found, "the server's own program, `npx`, `uvx`, `node` or `python`", hint),
     ];
   }
-  const shape = SHAPES.find((one) => one.program.test(program));
   const index = shape === undefined ? null : misplaced(shape, args);
   if (shape === undefined || index === null) return [];
   const found = "what may run code of the client's folder";
@@ -127,13 +135,16 @@ function variableFindings(server: Table, at: KeyPath, common: Table | null): Fin
   const own = asTable(server["env"]) ?? {};
   return Object.entries({ ...asTable(common?.["env"]), ...own }).flatMap(([name, value]) => {
     if (typeof value !== "string") return [];
-    const isAbsolute = (path: string): boolean => /^(?:\/|\$\{HOME\}\/)/.test(path);
-    const isGood = NODE_OPTIONS.test(name)
-      ? value.split(/\s+/).every((word) => word === "" || NODE_OPTION.test(word))
-      : !CODE_PATHS.test(name) || value.split(":").every(isAbsolute);
-    if (isGood) return [];
+    if (isHarmless(name, value)) return [];
     const path = name in own ? [...at, "env", name] : [...at, "cwd"];
     const found = `\`${name}\` with what may load code of the client's folder`;
     return [wrong(path, found, "absolute paths alone, and options that load nothing else")];
   });
+}
+
+function isHarmless(name: string, value: string): boolean {
+  if (UV_SETTING.test(name)) return UV_VALUE.test(value);
+  if (NODE_OPTIONS.test(name))
+    return value.split(/\s+/).every((word) => word === "" || NODE_OPTION.test(word));
+  return !CODE_PATHS.test(name) || value.split(":").every((path) => /^(?:\/|\$\{HOME\}(?:\/|$))/.test(path));
 }
