@@ -240,8 +240,12 @@ async function openGateway(
   requireNoOwnBackend(loaded.path, environment);
   await requirePrivateHere(home, loaded);
   const { config } = snapshot;
-  const backends =
-    start === "on-demand" ? config.backends.map((one) => ({ ...one, start })) : config.backends;
+  // Nobody mounts a share that is away meanwhile, so no call waits for one.
+  const backends = config.backends.map((one) => ({
+    ...one,
+    unavailableAfterMs: 0,
+    ...(start === "on-demand" ? { start } : {}),
+  }));
   const data = await lookAtRequired(config, shares, stack);
   const sealed = { home, clock, environment };
   const prober = once(async () => stack.use(startProber({ clock, logger })));

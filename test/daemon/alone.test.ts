@@ -365,7 +365,7 @@ driver = "local"
 thunderbolt_path = "${join(folder, "tb")}"
 fallback_path = "${join(folder, "fallback")}"
 ${backend}requires = ["CORE"]
-unavailable_after_secs = 0
+unavailable_after_secs = 3600
 `,
   );
   const call = async () => {
