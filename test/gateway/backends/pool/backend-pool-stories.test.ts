@@ -1,0 +1,150 @@
+// Servers that come, fail, change and go: what is published, what calls get, which instance serves and when the old one ends.
+import { describe } from "node:test";
+import { tellStories } from "../../../support/stories.ts";
+import { POOL_WORDS } from "./pool-words.ts";
+
+describe("added and removed", () => {
+  tellStories(
+    POOL_WORDS,
+    `
+B7 a backend is published when it is ready, and one that hangs delays nobody
+  a pool, applied slow a: slow is Initializing, a is Initializing
+  up one two: names one two, published one two, a is Ready, slow is Initializing, events ready
+a call to what is not ready yet fails at once, and one to an unknown name says so
+  a server that starts, call x: x fails "backend a is unavailable: it is being started"; call y of nobody: y fails "…no backend of the name nobody…"
+B7 it leaves what is published within apply, its calls finish, then it is closed and gone
+  a server, call x, at once applied nothing: no names; call y: y fails "…was removed…", ShuttingDown, 1 drain
+  not restarted, 10 s: 1 is open; answers: x is from 1, 1 is closed, nothing in view, drained 10000 ms with 0 cut, no timers
+B7 past drain_timeout what is left gets the documented error
+  a server, call x, applied nothing, 30 s: x fails "backend a was removed from the configuration; the call was ended after drain_timeout (30 s)"
+  : drained 30000 ms with 1 cut, nothing in view
+B7 added again while it drains, a fresh one is started beside it
+  a server, call x, applied nothing, applied a: 2 starts; up one, call y, 2 answers: names one, y is from 2, x waits
+  1 answers: x is from 1, 1 is closed, 2 is open
+removed and added again in one turn, nothing happens to it
+  a server, at once applied nothing, at once applied a: names one; 0 s: 1 start, 1 is open
+disabled, it stays in the view, and ends as a removed one does
+  a server, at once applied off: no names; call x: x fails "…is disabled…", Pending, 1 is closed; applied a: 2 starts
+one that hangs while starting is closed at once
+  a server that starts, applied nothing: 1 is closed, nothing in view
+what a server wrote before it ended is kept beside the lines of the next one
+  a server, dies "it exited with code 1": log "line of 1"
+  1 s: log "line of 1 | --- the instance that was started when that had ended: | line of 2"
+  up one: log "line of 1 | --- the instance that was started when that had ended: | line of 2"
+ending gives calls in flight 3 s, then the error, and leaves nothing
+  a server, call x, ending, call y: y fails "…the gateway is stopping…"; 2999 ms: 1 is open, x waits
+  1 ms: x fails "the gateway is stopping", has ended, 1 is closed, no timers; applied a: 1 start
+ending refuses the calls that wait for an instance
+  a server, dies "broken", call x, ending: x fails "the gateway is stopping", has ended
+an instance that never ends is given up after a while, and holds back nothing
+  a stop-first server, a close hangs, applied first-changed, 10 s: 2 starts
+`,
+  );
+});
+
+describe("crashes and failures", () => {
+  tellStories(
+    POOL_WORDS,
+    `
+B7 after its first crash it is tried at once, its names stay, and calls wait
+  a server, dies "it exited with code 3": names one, Degraded; call x, 250 ms: x waits, 2 starts
+  up one, answers: x is from 2, Ready, 1 counted restart
+a call in the very turn of the crash waits, too
+  a server, at once dies "it exited with code 3", call x, 250 ms, up one, answers: x is from 2
+when that try fails, the names leave, and calls say why and when it is tried next
+  a server, at once dies "it exited with code 3", 250 ms, call x, dies "address in use": no names, Failed, condition not_running, next try in 1 s
+  : x fails "backend a is unavailable: address in use; it is tried again in 1 s"
+a second crash within 30 s is no reason to hurry; one after 30 s is
+  a server, dies "1st", 250 ms, up one, 29 s, dies "2nd": no names; 1 s, up one, 30 s, dies "3rd": names one
+five failures in a row open the circuit: one try a minute, until a restart or a change
+  a server that starts, dies "no such program", 999 ms: 1 start; 1 ms: 2 starts, condition not_running
+  dies "no such program", 1999 ms: 2 starts; 1 ms: 3 starts, condition not_running
+  dies "no such program", 3999 ms: 3 starts; 1 ms: 4 starts, condition not_running
+  dies "no such program", 7999 ms: 4 starts; 1 ms: 5 starts, condition not_running
+  dies "no such program" hint "install it": condition circuit_open, hints "install it. A change of its configuration, or \`mountaineer backends restart a\`, tries at once."
+  59999 ms: 5 starts; 1 ms: 6 starts; dies "no such program", restarted: 7 starts; up one: no conditions
+a program's log is pointed at, and of a server elsewhere its address and its own log
+  a pool, applied remote, dies "no answer": hints "Check that \`url\` is its MCP endpoint, and see what the server at https://far.example:1 logs."
+  a pool, applied changed, dies "no answer": hints "\`mountaineer backends logs a\` shows what it wrote."
+  a pool, applied changed, up one, applied remote, dies "no answer": hints "Mend its configuration or take the change back. Check that \`url\` is its MCP endpoint, and see what the server at https://far.example:1 logs."
+  a pool, applied remote, up one, applied changed, dies "no answer": hints "Mend its configuration or take the change back. \`mountaineer backends logs a\` shows what it wrote."
+an instance is checked every 30 s; after two misses it is Degraded, after three replaced
+  a server, 30 s: 1 check; missed 1, 10 s: 2 checks, Ready; missed 2: Degraded, condition not_answering
+  10 s, missed 3: 2 starts, names one; up one: 1 is closed, Ready
+one that does not answer and that three tries could not replace is given up: its names leave
+  a server, missed 3: names one; dies "connection refused", 1 s: names one; dies "connection refused", 2 s: names one
+  dies "connection refused", 4 s: no names, 1 is closed; up one: names one, Ready
+one that answers again is kept, and the other is abandoned
+  a server, missed 3: 2 starts; 1 missed 0: 2 is closed, 1 is open, Ready
+five calls in a row that timed out are a reason to check at once, and no reason to ask more often than others
+  a server, 4 calls time out, 1 calls are answered, 4 calls time out: 0 checks; 1 calls time out: 1 check
+  was checked, 1 calls time out, 29999 ms: 1 check; 1 ms: 2 checks
+lists that could not be read again are a condition, and read again with backoff
+  a server, tools cannot be listed: condition lists_stale, Degraded; 1 s: 1 refresh; 2 s: 2 refreshes; all is listed: Ready
+what the server said of itself stands as long as its names do
+  a server: a is introduced; dies "it exited with code 3": a is introduced; 250 ms, dies "address in use": nobody is introduced
+B6 what keeps it from starting is announced once, and again when it is something else
+  a pool, applied needs-one, 10 s, applied needs-one, 10 s, applied needs-two, 10 s
+  : phases "Failed: not set in the environment: ONE | Failed: not set in the environment: TWO"
+B6 an unset variable is a condition that names it; there is no try until the config changes
+  a pool, applied needs-token, 120 s: 0 starts, Failed, condition secret_missing, says /TOKEN/; call x, settled: x fails "…TOKEN…"
+  a server, applied needs-token: names one, Degraded, condition change_failed, 1 times event change_failed; applied a: no conditions
+  a pool with a token, applied needs-token: hides s3cret
+B7 new lists of the serving instance are published in that very call
+  a server, lists one two: names one two
+`,
+  );
+});
+
+describe("a changed connection", () => {
+  tellStories(
+    POOL_WORDS,
+    `
+B7 the new instance is ready before one swap; calls in flight finish on the old one
+  a server, call x, applied changed: names one, Ready; up two: published two; call y, 2 answers: y is from 2, 1 is open, x waits
+  1 answers: x is from 1, 1 is closed, events ready ready replaced drained
+B7 a call that outlives drain_timeout on the old one gets the documented error
+  a server, call x, applied changed, up two, 30 s: x fails "backend a was replaced by a change of the configuration; the call was ended after drain_timeout (30 s)"
+B7 what the old one lists while it drains is not published
+  a server, call x, applied changed, up two, 1 lists old: names two
+D3 one that cannot read a list which the old one could takes no names away, and is tried again
+  a server, applied changed, tools cannot be listed, up: names one, condition change_failed, 1 is open, 2 is closed
+  : says /its change does not come up: tools.list was answered/; 1 s, up two: names two, no conditions
+D3 one that cannot read a list replaces one that could not either
+  a server, prompts cannot be listed, applied changed, prompts cannot be listed, up two: names two, condition lists_stale
+B7 one that does not come up leaves the old one serving, with a condition, and is tried again
+  a server, applied changed, dies "it exited with code 1": names one, Degraded, condition change_failed, log "line of 1 | --- the instance that did not come up: | line of 2"
+  : says /goes on as it was: its change does not come up: it exited/; call x, 1 answers: x is from 1
+  1 s: 3 starts; dies "it exited with code 1", 2 s: 4 starts, 1 times event change_failed
+  dies "its program is not there", 4 s: 2 times event change_failed; up two: names two, Ready, no conditions
+B6 changed back while the new one starts, that one is abandoned and nothing is left of it
+  a server, applied changed, applied a: 2 is closed, 2 starts, 1 instance, Ready
+B6 changed again, only the newest is wanted
+  a server, applied changed, applied third: 2 is closed, 3 starts; up three: names three
+the old one ends while the new one starts: calls wait for the new one
+  a server, applied changed, 1 dies "it was killed": names one; call x, up two, answers: x is from 2, names two, 2 starts
+B7 the old one serves until one that was restarted is ready
+  a server, restarted: names one; up one: 1 is closed, 0 counted restarts
+`,
+  );
+});
+
+describe("stop-first", () => {
+  tellStories(
+    POOL_WORDS,
+    `
+B7 the old one drains and is gone before the new one starts; calls wait meanwhile
+  a stop-first server, call x, applied first-changed, call y: names one, 1 start
+  a close hangs, 1 answers: x is from 1, 1 is closed, 1 start; it is closed, 0 s: 2 starts
+  up two: names two; 2 answers: y is from 2
+B7 when the new one fails, its names leave and the queued calls fail
+  a stop-first server, applied first-changed, call x, dies "no such program": no names
+  : x fails "…backend a is unavailable: no such program; it is tried again in 1 s…"
+B7 a queued call keeps its own deadline
+  a brief server, applied brief-changed, call x, 2 s, call y, 3 s: x fails "…not ready within the call's 5 s…"
+  up: 2 was given 2000 ms; answers: y is from 2
+changed back while the old one drains, it goes on
+  a stop-first server, call x, applied first-changed, call y, applied first: 1 start; 1 answers: x is from 1, y is from 1, Ready
+`,
+  );
+});

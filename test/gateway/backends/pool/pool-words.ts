@@ -1,0 +1,253 @@
+// The words of stories about a pool of scripted instances. Instances have numbers in the order of their starts; what happens to
+// one without a number happens to the last. Calls have names, so that it can be asked later what became of them.
+import assert from "node:assert/strict";
+import type { BackendConfig } from "../../../../src/config/snapshot.ts";
+import { errorReply, isError, REQUEST_TIMEOUT, type Reply } from "../../../../src/gateway/json-rpc.ts";
+import { settle } from "../../../support/manual-clock.ts";
+import type { Act, Fact, Words } from "../../../support/stories.ts";
+import { type Bench, bench, CHANGED, ready, starting } from "./backend-pool-bench.ts";
+import { backendConfig, callOf, type ScriptedInstance } from "./scripted-instance.ts";
+
+interface World {
+  readonly b: Bench;
+  readonly calls: Map<string, Reply | null>;
+  readonly cancels: Map<string, AbortController>;
+  /** What was published, each time. */
+  readonly published: string[];
+  ended: boolean;
+  open: (() => void) | null;
+}
+
+const needing = (variable: string): BackendConfig => {
+  const env = { T: [{ kind: "environment", variable }] } as const;
+  return backendConfig("a", { connection: { type: "stdio", command: "x", args: [], env, cwd: "/" } });
+};
+const once = { replace: "stop-first", timeouts: { initMs: 1, listMs: 1, callMs: 5_000 } } as const;
+
+/** All that is applied by name; another name is a backend of that name. */
+const CONFIGS: Readonly<Record<string, BackendConfig>> = {
+  changed: CHANGED,
+  third: backendConfig("a", { command: "third" }),
+  off: backendConfig("a", { enabled: false }),
+  first: backendConfig("a", { replace: "stop-first" }),
+  "first-changed": backendConfig("a", { replace: "stop-first", command: "other" }),
+  brief: backendConfig("a", once),
+  "brief-changed": backendConfig("a", { ...once, command: "other" }),
+  "needs-one": needing("ONE"),
+  "needs-two": needing("TWO"),
+  "needs-token": needing("TOKEN"),
+  remote: backendConfig("a", {
+    connection: { type: "streamable-http", url: "https://far.example:1/mcp?key=k3y", headers: {} },
+  }),
+};
+
+const configsOf = (names = ""): BackendConfig[] =>
+  names === "nothing" ? [] : names.split(" ").map((name) => CONFIGS[name] ?? backendConfig(name));
+
+const worldOf = (b: Bench): World => {
+  const published: string[] = [];
+  b.pool.onPublished(() => published.push(b.names().join(" ")));
+  return { b, calls: new Map(), cancels: new Map(), published, ended: false, open: null };
+};
+
+function instance({ b }: World, nth?: string): ScriptedInstance {
+  return nth === undefined ? b.script.last : (b.script.started[Number(nth) - 1] ?? assert.fail(`no ${nth}`));
+}
+
+/** `act`, and what follows from it at once. */
+const then =
+  (act: (world: World, ...groups: (string | undefined)[]) => unknown) =>
+  async (world: World, ...groups: (string | undefined)[]): Promise<void> => {
+    act(world, ...groups);
+    await settle();
+  };
+
+const acts: readonly Act<World>[] = [
+  [/^applied (.*)$/, then(({ b }, names) => b.apply(...configsOf(names)))],
+  [/^at once applied (.*)$/, ({ b }, names) => b.apply(...configsOf(names))],
+  [
+    /^(?:(\d) )?up ?(.*)$/,
+    then((world, nth, tools = "") => instance(world, nth).becomeReady(...tools.split(" ").filter(Boolean))),
+  ],
+  [/^at once dies "(.*)"$/, (world, text = "") => instance(world).endWith(text)],
+  [
+    /^(?:(\d) )?dies "(.*?)"(?: hint "(.*)")?$/,
+    then((world, nth, text = "", hint) => instance(world, nth).endWith(text, hint)),
+  ],
+  [/^(\d+) ms$/, ({ b }, ms) => b.clock.advance(Number(ms))],
+  [/^(\d+) s$/, ({ b }, seconds) => b.clock.advance(Number(seconds) * 1_000)],
+  [
+    /^call (\w+)(?: of (\w+))?$/,
+    then(({ b, calls, cancels }, name = "", backend = "a") => {
+      const cancel = new AbortController();
+      calls.set(name, null);
+      cancels.set(name, cancel);
+      void b.pool.call(backend, callOf(null, cancel.signal)).then((reply) => calls.set(name, reply));
+    }),
+  ],
+  [/^cancel (\w+)$/, then(({ cancels }, name = "") => cancels.get(name)?.abort())],
+  [/^(?:(\d) )?answers$/, then((world, nth) => instance(world, nth).answer())],
+  [
+    /^(\d) calls (time out|are answered)$/,
+    async ({ b }, count, how) => {
+      const reply = how === "time out" ? errorReply(REQUEST_TIMEOUT, "too slow") : { result: {} };
+      for (let call = 0; call < Number(count); call++) {
+        const answer = b.call();
+        b.script.last.answer(reply);
+        await answer;
+      }
+      await settle();
+    },
+  ],
+  [
+    /^(?:(\d) )?missed (\d)$/,
+    then((world, nth, missed) =>
+      instance(world, nth).see({ missedChecks: Number(missed), checkedAtMs: world.b.clock.monotonicMs() }),
+    ),
+  ],
+  [/^settled$/, ({ b }) => b.pool.settled(new AbortController().signal)],
+  [/^was checked$/, then(({ b }) => b.script.last.see({ checkedAtMs: b.clock.monotonicMs() }))],
+  [
+    /^(tools|prompts) cannot be listed$/,
+    then(({ b }, kind) =>
+      b.script.last.see({ listsStaleBecause: `${kind}/list was answered with an error` }),
+    ),
+  ],
+  [/^all is listed$/, then(({ b }) => b.script.last.see({ listsStaleBecause: null }))],
+  [/^(?:(\d) )?lists (.*)$/, (world, nth, tools = "") => instance(world, nth).list(...tools.split(" "))],
+  [/^restarted$/, then(({ b }) => assert.ok(b.pool.restart("a")))],
+  [/^not restarted$/, then(({ b }) => assert.ok(!b.pool.restart("a")))],
+  [
+    /^a close hangs$/,
+    (world) => {
+      const gate = Promise.withResolvers<void>();
+      world.b.script.closeGate = gate.promise;
+      world.open = gate.resolve;
+    },
+  ],
+  [/^it is closed$/, then(({ open }) => open?.())],
+  [
+    /^ending$/,
+    then((world) => {
+      void world.b.pool[Symbol.asyncDispose]().then(() => {
+        world.ended = true;
+      });
+    }),
+  ],
+];
+
+const replyOf = ({ calls }: World, name = ""): Reply | null => calls.get(name) ?? null;
+
+const facts: readonly Fact<World>[] = [
+  [/^(?:no names|names (.*))$/, ({ b }, names = "") => [b.names().join(" "), names]],
+  [/^published (.*)$/, ({ published }, names) => [published.join(" then "), names]],
+  [
+    /^(?:(\w+) is )?(Pending|Initializing|Ready|Degraded|Failed|ShuttingDown)$/,
+    ({ b }, name, phase) => [b.view(name).phase, phase],
+  ],
+  [/^(?:no conditions|condition (\S+))$/, ({ b }, code) => [b.codes(), code === undefined ? [] : [code]]],
+  [
+    /^says \/(.*)\/$/,
+    ({ b }, text = "") => [new RegExp(text).test(b.view().conditions[0]?.title ?? ""), true],
+  ],
+  [
+    /^hints? "(.*)"$/,
+    ({ b }, hint) => [
+      b
+        .view()
+        .conditions.map((each) => each.hint)
+        .join(),
+      hint,
+    ],
+  ],
+  [/^(\d+) starts?$/, ({ b }, count) => [b.starts(), Number(count)]],
+  [/^(\d) instances?$/, ({ b }, count) => [b.view().instances, Number(count)]],
+  [/^(\d) drains?$/, ({ b }, count) => [b.view().draining, Number(count)]],
+  [/^(\d) counted restarts?$/, ({ b }, count) => [b.view().restarts, Number(count)]],
+  [
+    /^next try in (\d+) s$/,
+    ({ b }, seconds) => [b.view().retryAtMs, b.clock.wallMs() + Number(seconds) * 1_000],
+  ],
+  [/^nothing in view$/, ({ b }) => [b.pool.view(), []]],
+  [/^no timers$/, ({ b }) => [b.clock.pendingTimers, 0]],
+  [/^(\d) is (open|closed)$/, (world, nth, how) => [instance(world, nth).isClosed, how === "closed"]],
+  [/^(?:(\d) )?(\d) checks?$/, (world, nth, count) => [instance(world, nth).checks, Number(count)]],
+  [/^(\d) refresh(?:es)?$/, ({ b }, count) => [b.script.last.refreshes, Number(count)]],
+  [/^(\w+) waits$/, (world, name) => [replyOf(world, name), null]],
+  [
+    /^(\w+) is from (\d)$/,
+    (world, name, from) => {
+      const reply = replyOf(world, name);
+      return [reply !== null && !isError(reply) ? reply.result["from"] : reply, Number(from)];
+    },
+  ],
+  [
+    // With "…" where the text goes on.
+    /^(\w+) fails "(…)?(.*?)(…)?"$/,
+    (world, name, before, text = "", after) => {
+      const reply = replyOf(world, name);
+      const message = reply !== null && isError(reply) ? reply.error.message : "no error";
+      const at = message.indexOf(text);
+      const from = before === undefined ? 0 : Math.max(at, 0);
+      return [message.slice(from, after === undefined ? undefined : from + text.length), text];
+    },
+  ],
+  [
+    /^(?:(\d) )?was given (\d+) ms$/,
+    (world, nth, ms) => [instance(world, nth).calls[0]?.timeoutMs, Number(ms)],
+  ],
+  [
+    /^events (.*)$/,
+    ({ b }, names) => [
+      b
+        .events()
+        .map((name) => name.replace("backend.", ""))
+        .join(" "),
+      names,
+    ],
+  ],
+  [
+    /^(\d) times event (\w+)$/,
+    ({ b }, count, event) => [b.events().filter((name) => name === `backend.${event}`).length, Number(count)],
+  ],
+  [
+    /^drained (\d+) ms with (\d) cut$/,
+    ({ b }, ms, cut) => [
+      b.told.flatMap((one) => (one.name === "backend.drained" ? [[one.took_ms, one.cut]] : [])),
+      [[Number(ms), Number(cut)]],
+    ],
+  ],
+  [/^log "(.*)"$/, ({ b }, lines) => [b.pool.logLines("a")?.join(" | "), lines]],
+  [
+    /^(nobody|\w+) is introduced$/,
+    ({ b }, name) => [b.pool.initializeResults()[0]?.backend ?? "nobody", name],
+  ],
+  [
+    /^phases "(.*)"$/,
+    ({ b }, phases) => [
+      b.told.flatMap((one) => (one.name === "backend.phase" ? [`${one.to}: ${one.reason}`] : [])).join(" | "),
+      phases,
+    ],
+  ],
+  [
+    /^hides (\w+)$/,
+    ({ b }, secret = "") => [
+      [b.redacted, b.script.last.options.key.includes(secret)],
+      [[secret], false],
+    ],
+  ],
+  [/^has ended$/, ({ ended }) => [ended, true]],
+];
+
+export const POOL_WORDS: Words<World> = {
+  starts: {
+    "a pool": () => worldOf(bench()),
+    "a pool with a token": () => worldOf(bench({ TOKEN: "s3cret" })),
+    "a server": async () => worldOf(await ready()),
+    "a server that starts": async () => worldOf(await starting()),
+    "a stop-first server": async () => worldOf(await ready(CONFIGS["first"])),
+    "a brief server": async () => worldOf(await ready(CONFIGS["brief"])),
+  },
+  acts,
+  facts,
+};
