@@ -148,3 +148,96 @@ changed back while the old one drains, it goes on
 `,
   );
 });
+
+describe("a server that requires a share", () => {
+  tellStories(
+    POOL_WORDS,
+    `
+C1 a short absence makes no noise: the lists stay, calls wait and are served after it
+  a server on CORE, share goes, call x, 4900 ms: names one, Ready, has 0 calls; share comes, answers: x is from 1, no list changed, 1 start
+C1 hide: after unavailable_after_secs the names leave at once and return at once, and calls name the share
+  a server on CORE, share goes "no route leads to it", call x, 5 s: x fails "backend a cannot work: share CORE is away: no route leads to it"
+  call y: y fails "…share CORE is away…", Degraded, condition share_away; share comes: Ready, no conditions, published  then one, 1 start
+C1 error: the names stay, and calls get an error that names the share
+  one that shows errors on CORE, share goes, 5 s, call x: names one, readiness refuses, x fails "…share CORE is away: it is not mounted…"
+  share comes, call y, answers: y is from 1
+C1 stop: the process ends when its calls have ended, and is started anew when the share is back
+  one that stops on CORE, call x, share goes, 5 s: no names, 1 is open; answers: x is from 1, 1 is closed; 600 s: 1 start, Pending
+  share comes: 2 starts; up one: names one
+C4 one whose share is not there at the start waits, is not Failed, and starts when the share comes
+  a server without CORE, 60 s, settled: 0 starts, Pending, 0 counted restarts, condition share_away, reason "it waits for its data: share CORE is away: it is not mounted"
+  share comes: 1 start
+C4 one that crashes while its share is away is not started before the share is back
+  a server on CORE, share goes, at once dies "ENOENT", 120 s: 1 start, Pending; share comes, 1 s: 2 starts
+C1 one that was started on another mount is replaced: the new one is ready before the old one drains
+  a server on CORE, share comes as 2: 2 starts, names one; call x: 1 has 1 call; up one, 1 answers: x is from 1, 1 is closed
+  share comes as 2: 2 starts
+C1 a change of what is required, on the same mounts, starts nothing anew
+  a server on CORE, applied core-dev: 1 start; at once applied a, share goes, 60 s: names one
+C1 a call that runs out of time while the share is away says so
+  a server on CORE, call x, share goes "no route leads to it", fails with "no answer within 60 s"
+  : x fails "no answer within 60 s; share CORE is away: no route leads to it"
+C1 an absence that was over before a call was made is not mentioned in its error
+  a server on CORE, share goes, share comes, call x, share comes, fails with "no answer within 60 s": x fails "no answer within 60 s"
+C1 per client: calls of every client wait, and with stop every instance ends
+  one for each client that stops on CORE, call x by ann, up one, answers, share goes, call y by ann, 5 s: y fails "…share CORE is away…", nothing is alive
+C1 per client: a call whose instance becomes ready while the share is away is not sent before it is back
+  one for each client on CORE, call x by ann: 2 starts; share goes, up one: has 0 calls; share comes: has 1 call; answers: x is from 2
+C1 overlap: disabled, enabled and restarted while its share is away, it is started once, when the share is back
+  a server on CORE, share goes, call x, at once applied core-off, 0 s: x fails "…disabled…"; 60 s: nothing is alive
+  at once applied core, restarted, 60 s: 1 start; share comes: 2 starts; up one, 1 s: names one, Ready, 2 starts
+C1 stop-first: disabled, enabled and restarted while its share is away, it is started once, when the share is back
+  a stop-first server on CORE, share goes, call x, at once applied core-first-off, 0 s: x fails "…disabled…"; 60 s: nothing is alive
+  at once applied core-first, restarted, 60 s: 1 start; share comes: 2 starts; up one, 1 s: names one, Ready, 2 starts
+C3 a pool that knows nothing of shares serves it all the same
+  a pool, applied core, up one: names one
+C1 a backend that requires nothing is left alone
+  a server on CORE, at once applied a, share moves, call x, answers: x is from 1, nothing runs on it
+`,
+  );
+});
+
+describe("a server whose share is mounted anew", () => {
+  for (const server of ["a server", "a stop-first server"]) {
+    tellStories(
+      POOL_WORDS,
+      `
+C1 ${server} ends, its names stay, calls wait, and are sent once to the one on the new mount
+  ${server} on CORE: 1001 runs on it; share moves, call x, call y: nothing runs on it, reason "share CORE is being mounted anew; calls wait"
+  20 s: 1 start; share comes as 2, up one: 1 has 0 calls, 2 has 2 calls, names one; answers: x is from 2, y is from 2, Ready, 0 counted restarts, no list changed
+`,
+    );
+  }
+  tellStories(
+    POOL_WORDS,
+    `
+C1 what was sent goes on until drain_timeout, is never repeated, and says why it was ended
+  a server on CORE, call x, share moves: 1001 runs on it; 29 s: 1001 runs on it; 1 s: nothing runs on it
+  : x fails "backend a made room, as a share that it requires is mounted anew; the call was ended after drain_timeout (30 s); share CORE is being mounted anew"; share comes as 2, up one: has 0 calls
+C1 what was sent is answered while it makes room
+  a server on CORE, call x, share moves, answers: x is from 1, nothing runs on it
+C1 room that is not needed after all: it goes on, and the calls that waited are sent to it
+  a server on CORE, call x, share moves, call y, share comes as 1: 1 start; answers: x is from 1, y is from 1, Ready, 0 drains
+C1 the room was made and the old mount is back: it is started anew, with no word in the lists
+  a server on CORE, share moves, call x, share comes as 1, up one, answers: x is from 2
+C1 a call that waits in vain ends within its deadline, and names the share
+  a brief server on CORE, share moves, call x, 3 s: x fails "…within the call's 3 s; share CORE is being mounted anew"
+C1 a mount that fails leaves the share away: after unavailable_after_secs the names leave
+  a server on CORE, share moves, share goes "it is not mounted: refused", call x, 5 s: no names, x fails "…share CORE is away: it is not mounted: refused…"
+  share comes as 2, up one: names one, Ready
+C1 a mount that takes longer than unavailable_after_secs counts as an absence, and its end ends it
+  a server on CORE, share moves, 20 s, share is taken, call x, 4900 ms: names one, no conditions
+  100 ms: x fails "backend a cannot work: share CORE is being mounted anew", no names, condition share_away, Degraded
+  share comes as 2, up one: names one, no conditions, Ready
+C1 one that is being started makes room as well, and is started again
+  a server on CORE, restarted: 2 starts; share moves: nothing runs on it; share comes as 2, up one: 3 starts, Ready
+C1 per client: every instance makes room, and each client's calls are sent to its new one
+  one for each client on CORE, call x by ann, up one, share moves, call y by ann: 1002 runs on it; 2 answers: x is from 2, nothing runs on it
+  share comes as 2, up one, up one, answers: y is from 4
+C1 per client: one that becomes ready for its first call while the share moves is not called
+  one for each client on CORE, call x by ann, share moves: nothing runs on it; share comes as 2, up one, up one, answers: x is from 4, 2 has 0 calls
+C1 a server behind an address has no process here: its calls wait, and it is not ended
+  a remote server on CORE, share moves, call x, 20 s: 1 is open, has 0 calls; share comes as 1, answers: x is from 1
+`,
+  );
+});

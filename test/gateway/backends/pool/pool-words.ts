@@ -5,11 +5,30 @@ import type { BackendConfig } from "../../../../src/config/snapshot.ts";
 import { errorReply, isError, REQUEST_TIMEOUT, type Reply } from "../../../../src/gateway/json-rpc.ts";
 import { settle } from "../../../support/manual-clock.ts";
 import type { Act, Fact, Words } from "../../../support/stories.ts";
-import { type Bench, bench, CHANGED, ready, starting } from "./backend-pool-bench.ts";
-import { backendConfig, callOf, type ScriptedInstance } from "./scripted-instance.ts";
+import {
+  type Bench,
+  bench,
+  CHANGED,
+  CORE,
+  type DataBench,
+  dataBench,
+  ready,
+  readyOn,
+  starting,
+} from "./backend-pool-bench.ts";
+import {
+  backendConfig,
+  callOf,
+  createClient,
+  type ScriptedInstance,
+  type TestClient,
+} from "./scripted-instance.ts";
 
 interface World {
   readonly b: Bench;
+  /** The share that it requires. */
+  readonly share: DataBench | null;
+  readonly clients: Map<string, TestClient>;
   readonly calls: Map<string, Reply | null>;
   readonly cancels: Map<string, AbortController>;
   /** What was published, each time. */
@@ -36,6 +55,11 @@ const CONFIGS: Readonly<Record<string, BackendConfig>> = {
   "needs-one": needing("ONE"),
   "needs-two": needing("TWO"),
   "needs-token": needing("TOKEN"),
+  core: backendConfig("a", { requires: [CORE] }),
+  "core-dev": backendConfig("a", { requires: [CORE, { share: "CORE", folder: "dev" }] }),
+  "core-off": backendConfig("a", { requires: [CORE], enabled: false }),
+  "core-first": backendConfig("a", { requires: [CORE], replace: "stop-first" }),
+  "core-first-off": backendConfig("a", { requires: [CORE], replace: "stop-first", enabled: false }),
   remote: backendConfig("a", {
     connection: { type: "streamable-http", url: "https://far.example:1/mcp?key=k3y", headers: {} },
   }),
@@ -44,10 +68,19 @@ const CONFIGS: Readonly<Record<string, BackendConfig>> = {
 const configsOf = (names = ""): BackendConfig[] =>
   names === "nothing" ? [] : names.split(" ").map((name) => CONFIGS[name] ?? backendConfig(name));
 
-const worldOf = (b: Bench): World => {
+const worldOf = (b: Bench, share: DataBench | null = null): World => {
   const published: string[] = [];
   b.pool.onPublished(() => published.push(b.names().join(" ")));
-  return { b, calls: new Map(), cancels: new Map(), published, ended: false, open: null };
+  return {
+    b,
+    share,
+    clients: new Map(),
+    calls: new Map(),
+    cancels: new Map(),
+    published,
+    ended: false,
+    open: null,
+  };
 };
 
 function instance({ b }: World, nth?: string): ScriptedInstance {
@@ -61,6 +94,8 @@ const then =
     act(world, ...groups);
     await settle();
   };
+
+const shareOf = ({ share }: World): DataBench => share ?? assert.fail("it requires no share");
 
 const acts: readonly Act<World>[] = [
   [/^applied (.*)$/, then(({ b }, names) => b.apply(...configsOf(names)))],
@@ -77,15 +112,24 @@ const acts: readonly Act<World>[] = [
   [/^(\d+) ms$/, ({ b }, ms) => b.clock.advance(Number(ms))],
   [/^(\d+) s$/, ({ b }, seconds) => b.clock.advance(Number(seconds) * 1_000)],
   [
-    /^call (\w+)(?: of (\w+))?$/,
-    then(({ b, calls, cancels }, name = "", backend = "a") => {
+    /^call (\w+)(?: of (\w+))?(?: by (\w+))?$/,
+    then(({ b, calls, cancels, clients }, name = "", backend = "a", by) => {
       const cancel = new AbortController();
       calls.set(name, null);
       cancels.set(name, cancel);
-      void b.pool.call(backend, callOf(null, cancel.signal)).then((reply) => calls.set(name, reply));
+      const client = by === undefined ? null : (clients.get(by) ?? createClient(by));
+      if (by !== undefined && client !== null) clients.set(by, client);
+      void b.pool.call(backend, callOf(client, cancel.signal)).then((reply) => calls.set(name, reply));
     }),
   ],
   [/^cancel (\w+)$/, then(({ cancels }, name = "") => cancels.get(name)?.abort())],
+  [
+    /^fails with "(.*)"$/,
+    then(({ b }, text = "") => b.script.last.answer(errorReply(REQUEST_TIMEOUT, text))),
+  ],
+  [/^share goes(?: "(.*)")?$/, (world, reason) => shareOf(world).leave(reason)],
+  [/^share comes(?: as (\d))?$/, (world, mounts) => shareOf(world).come(mounts)],
+  [/^share (moves|is taken)$/, (world, how) => shareOf(world).move(how === "moves" ? "asked" : "taken")],
   [/^(?:(\d) )?answers$/, then((world, nth) => instance(world, nth).answer())],
   [
     /^(\d) calls (time out|are answered)$/,
@@ -236,11 +280,44 @@ const facts: readonly Fact<World>[] = [
       [[secret], false],
     ],
   ],
+  [/^(?:(\d) )?has (\d) calls?$/, (world, nth, count) => [instance(world, nth).calls.length, Number(count)]],
+  [/^no list changed$/, ({ published }) => [published, []]],
+  [/^readiness (\w+)$/, ({ b }, readiness) => [b.pool.readiness("a"), readiness]],
+  [/^reason "(.*)"$/, ({ b }, reason) => [b.view().reason, reason]],
+  [/^nothing is alive$/, ({ b }) => [b.script.alive, []]],
+  [/^(?:nothing|(\d+)) runs on it$/, (world, pid) => [shareOf(world).running().join(), pid ?? ""]],
   [/^has ended$/, ({ ended }) => [ended, true]],
 ];
 
+const ON_CORE: Readonly<Record<string, Partial<BackendConfig>>> = {
+  "a server on CORE": {},
+  "one that shows errors on CORE": { whenUnavailable: "error" },
+  "one that stops on CORE": { whenUnavailable: "stop" },
+  "one for each client on CORE": { instances: "per-client" },
+  "one for each client that stops on CORE": { instances: "per-client", whenUnavailable: "stop" },
+  "a stop-first server on CORE": { replace: "stop-first" },
+  "a brief server on CORE": { timeouts: { initMs: 15_000, listMs: 10_000, callMs: 3_000 } },
+  "a remote server on CORE": {
+    connection: { type: "streamable-http", url: "http://127.0.0.1:9/mcp", headers: {} },
+  },
+};
+
 export const POOL_WORDS: Words<World> = {
   starts: {
+    ...Object.fromEntries(
+      Object.entries(ON_CORE).map(([name, change]) => [
+        name,
+        async () => {
+          const share = await readyOn(change);
+          return worldOf(share, share);
+        },
+      ]),
+    ),
+    "a server without CORE": async () => {
+      const share = dataBench({}, "away");
+      await settle();
+      return worldOf(share, share);
+    },
     "a pool": () => worldOf(bench()),
     "a pool with a token": () => worldOf(bench({ TOKEN: "s3cret" })),
     "a server": async () => worldOf(await ready()),
