@@ -23,6 +23,7 @@ import {
   waitingText,
 } from "../words/backend-words.ts";
 import { backendSpark } from "../words/traffic-words.ts";
+import { withoutName } from "../words/words.ts";
 import {
   conditionLines,
   factLines,
@@ -74,9 +75,7 @@ export function backendBlock(backends: readonly BackendStatus[], view: View, sta
   const width = nameColumns(backends);
   return backends.flatMap((backend) => [
     ...backendHead(backend, width, view),
-    ...(backend.calls > 0 && backend.enabled
-      ? factLines(callFacts(backend), backendSpark(backend), view)
-      : []),
+    ...(backend.enabled ? factLines(callFacts(backend), backendSpark(backend), view) : []),
     ...routeBlock(backend, view),
     ...text(harmless(togetherText(backend) ?? ""), INDENT, view).map(view.paint.dim),
     ...(started ? backendTroubles(backend, view) : conditionsOf(backend, view)),
@@ -166,6 +165,8 @@ function backendTroubles(backend: BackendStatus, view: View): string[] {
   return [...lines, ...conditionsOf(backend, view)];
 }
 
-function conditionsOf({ conditions }: BackendStatus, view: View): string[] {
-  return conditions.flatMap((condition) => conditionLines(condition, INDENT, view));
+function conditionsOf({ name, conditions }: BackendStatus, view: View): string[] {
+  return conditions.flatMap((condition) =>
+    conditionLines({ ...condition, title: withoutName(condition.title, name) }, INDENT, view),
+  );
 }

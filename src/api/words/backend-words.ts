@@ -111,8 +111,9 @@ function wayTexts({ type, pid }: Pick<BackendStatus, "type" | "pid">): readonly 
   return type === "streamable-http" ? ["over HTTP"] : pid === null ? [] : [`pid ${pid}`];
 }
 
-/** The backend's calls in words. */
+/** The backend's calls in words; empty: it had none. */
 export function callFacts({ calls, errors, latency_ms: latency }: BackendStatus): readonly string[] {
+  if (calls === 0) return [];
   return [
     counted(calls, "call"),
     ...(errors > 0 ? [`${errors} failed`] : []),

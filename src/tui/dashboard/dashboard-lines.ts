@@ -182,7 +182,10 @@ function clientSpans([name = "", ...words]: readonly string[], isChosen: boolean
   ];
 }
 
-/** A condition as `status` shows it, but for the files that are open, which the share's own lines name. */
+/**
+ * A condition as `status` shows it, but for the files that are open, which the share's own lines name, and the hints of
+ * notes, which Enter shows.
+ */
 function conditionRow(
   { subject, condition }: Extract<DashboardRow, { kind: "condition" }>,
   lead: Span,
@@ -190,7 +193,12 @@ function conditionRow(
 ): readonly Line[] {
   const title = wholeText({ about: subject, text: condition.title });
   const width = view.width - columns(lead.text);
-  const said = conditionText({ ...condition, title }, "", viewOf({ ...view.style, width, now: view.nowMs }));
+  const hint = condition.severity === "info" ? null : condition.hint;
+  const said = conditionText(
+    { ...condition, title, hint },
+    "",
+    viewOf({ ...view.style, width, now: view.nowMs }),
+  );
   return paintedLines(said, width).map((line, at) => [
     at === 0 ? lead : span(" ".repeat(columns(lead.text))),
     ...line,

@@ -7,7 +7,7 @@ import { expecting, isOwnError } from "../../runtime/errors.ts";
 import { createStore } from "../../runtime/store.ts";
 import { toneMark } from "../../runtime/text/paint.ts";
 import { type Clock, localClock } from "../../runtime/time/clock.ts";
-import { cell, cutLine, type Line, span, type View } from "../terminal/line.ts";
+import { cutLine, type Line, span, type View } from "../terminal/line.ts";
 import { rowMark } from "../terminal/list-state.ts";
 
 /** Maximum number of events kept. */
@@ -102,19 +102,14 @@ export function createEventRing(
   };
 }
 
-const NAME_WIDTH = 24;
-/** Width, in columns, from which the list shows event names. On narrower screens, only the details show the names. */
-const NAMED_FROM = 100;
-
-/** `14:32:05  share.switched  core  Switched from Thunderbolt to Fallback` */
+/** `14:32:05  ● core  Switched from Thunderbolt to Fallback` */
 export function eventLine(event: KeptEvent, isChosen: boolean, view: View): Line {
   const { width, symbols } = view;
-  const kind = width < NAMED_FROM ? `${toneMark(event.tone, symbols)} ` : cell(event.name, NAME_WIDTH, view);
   return cutLine(
     [
       rowMark(isChosen, view),
       span(`${localClock(new Date(event.atMs))}  `, "faint"),
-      span(kind, event.tone === "plain" ? "accent" : event.tone),
+      span(`${toneMark(event.tone, symbols)} `, event.tone === "plain" ? "accent" : event.tone),
       ...(event.about === null ? [] : [span(`${event.about}  `, "strong")]),
       span(event.text),
     ],

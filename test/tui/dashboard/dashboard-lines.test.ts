@@ -57,7 +57,7 @@ describe("the dashboard", () => {
     const backend = sampleBackend({ group: "search", withheld_tools: 3, together: { tools: 12, places } });
     assert.match(
       shown(gatewayReport([backend]), 200, 60).join("\n"),
-      /3 tools withheld, group search, pid 812, 0 calls, 12 tools in common: calls go to desktop \(tb\)/,
+      /3 tools withheld, group search, pid 812, 12 tools in common: calls go to desktop \(tb\)/,
     );
   });
 

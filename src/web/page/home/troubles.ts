@@ -6,7 +6,7 @@ import type {
   ShareStatus,
   StatusReport,
 } from "../../../api/contract/contract.ts";
-import { type Action, actionsFor, actionWith } from "../../../api/words/actions.ts";
+import { type Action, actionsFor, actionWith, sentence } from "../../../api/words/actions.ts";
 import { backendWords } from "../../../api/words/backend-words.ts";
 import { readyText, secondBestHint, shareWords } from "../../../api/words/share-words.ts";
 import {
@@ -76,6 +76,12 @@ function together(troubles: readonly Trouble[]): readonly Trouble[] {
   });
 }
 
+/** `Degraded: no answer`; the reason alone if it begins with the state, as in `failed 5 times in a row`. */
+function stateAndWhy(text: string, why: string | null): string {
+  if (why === null) return text;
+  return why.toLowerCase().startsWith(text.toLowerCase()) ? sentence(why) : `${text}: ${why}`;
+}
+
 function troubleOf(
   { name, conditions }: Pick<ShareStatus | BackendStatus, "name" | "conditions">,
   { text, tone, why }: StateWords,
@@ -85,7 +91,7 @@ function troubleOf(
 ): readonly Trouble[] {
   if (tone !== "bad" && tone !== "warning") return [];
   const hint = troublesOf(conditions)[0]?.hint ?? elseHint;
-  return [{ tone, about: name, text: why === null ? text : `${text}: ${why}`, hint, action, at }];
+  return [{ tone, about: name, text: stateAndWhy(text, why), hint, action, at }];
 }
 
 function shareRepair(share: ShareStatus): Action | null {
