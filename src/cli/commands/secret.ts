@@ -1,5 +1,7 @@
 // The commands `mountaineer secret ...` and `mountaineer server-token`.
 
+import type { OutputOf } from "../../api/operations/operations.ts";
+import { MountaineerError } from "../../runtime/errors.ts";
 import { SECRET_NAME } from "../../runtime/text/name-forms.ts";
 import { shellCommand } from "../../runtime/text/plain-text.ts";
 import { openSecrets } from "../in-process/open.ts";
@@ -9,6 +11,8 @@ import { askDaemon } from "../sessions/control-session.ts";
 import { placeName, renderSecrets } from "../views/secret-view.ts";
 
 const APPLIED_WITHIN_MS = 20_000;
+
+const AFAR = { intent: "change", so: "so nothing is kept there" } as const;
 
 const NAME_OPTION = {
   completes: "secrets",
@@ -21,7 +25,9 @@ const secretSetCommand = command("secret set", {
   description:
     "Asks for the value without showing it, or reads one line from standard input; it is never an argument. " +
     "Stores it in the system's keyring (the Secret Service on Linux, the Keychain on macOS) if available, else " +
-    "in a file in this home that only its owner can read. A running daemon uses it at once.",
+    "in a file in this home that only its owner can read. A running daemon uses it at once. --url keeps it on that " +
+    "machine, which has to allow it with server.management.allow_commands.",
+  asksElsewhere: true,
   examples: {
     "mountaineer secret set nas": "store the password for secret:nas",
     "mountaineer secret set token --in file < token.txt": "store a file's content, in this home",
@@ -35,6 +41,14 @@ const secretSetCommand = command("secret set", {
   },
   async run(context, { name, in: place }) {
     const { readSecretValue } = await import("../input/secret-question.ts");
+    if (context.elsewhere !== null && place !== null)
+      throw new MountaineerError("usage", "with --url, that machine chooses where it is kept");
+    if (context.elsewhere !== null)
+      return showAfar(
+        context,
+        "kept",
+        await askDaemon(context, AFAR, "setSecret", { name, value: await readSecretValue(name, context) }),
+      );
     const store = await openSecrets(context);
     const value = await readSecretValue(name, context);
     const change = await store.set(name, value, place, context.signal);
@@ -42,6 +56,12 @@ const secretSetCommand = command("secret set", {
     if (!context.json) await applySecret(context, "the running daemon uses it now");
   },
 });
+
+function showAfar(context: CommandContext, done: string, change: OutputOf<"setSecret">): undefined {
+  showResult(context, change, (paint) => [
+    doneLine(paint, `${change.name} is ${done} there: ${placeName(change.kept)}`),
+  ]);
+}
 
 async function applySecret({ home, note, signal }: CommandContext, applied: string): Promise<void> {
   const { connectToDaemon } = await import("../../api/client/client.ts");
@@ -74,11 +94,14 @@ const secretRemoveCommand = command("secret remove", {
   description:
     "Deletes it from where it is stored; as a client's token it ends at once. Mounts and backends that use it " +
     "keep running until their next start.",
+  asksElsewhere: true,
   examples: { "mountaineer secret remove nas": "forget it" },
   takes: {
     "<name>": { about: "as secret list shows it", ...NAME_OPTION },
   },
   async run(context, { name }) {
+    if (context.elsewhere !== null)
+      return showAfar(context, "removed", await askDaemon(context, AFAR, "removeSecret", { name }));
     const store = await openSecrets(context);
     const change = await store.remove(name, context.signal);
     showResult(context, change, (paint) => [

@@ -92,3 +92,28 @@ test("F2 by --url status, config, call, tools, logs and the audit are those of t
   const both = await runCommand(["--config", "/x.toml", "status", ...place], { home });
   assert.match(both.stderr, /--config is for this machine/);
 });
+
+test("F2 E1 by --url a secret is kept and forgotten there, where that machine allows it, and never here", async (t) => {
+  const port = await freePort();
+  const config = `[server]\nport = ${port}\n[server.management]\nallow_commands = true\n`;
+  const far = await createTestHome({ home: await temporaryFolder(t), config, kept: true });
+  const monitor = await far.startMonitor();
+  t.after(() => monitor[Symbol.asyncDispose]());
+  const home = await temporaryFolder(t);
+  const env = { MOUNTAINEER_MANAGEMENT_TOKEN: (await far.cli(["server-token"])).stdout.trim() };
+  const ask = (input: string, ...words: readonly string[]) =>
+    runCommand(["secret", ...words, "--url", `http://127.0.0.1:${port}`], { home, env, input });
+  const kept = await ask("hunter2\n", "set", "nas");
+  assert.equal(kept.code, 0, kept.stderr);
+  assert.match(kept.stdout, /nas is kept there: /);
+  assert.match((await far.cli(["secret", "list"])).stdout, /nas/);
+  assert.doesNotMatch((await runCommand(["secret", "list"], { home })).stdout, /nas/);
+  assert.equal((await ask("", "set", "nas", "--in", "file")).code, 2);
+  const gone = await ask("", "remove", "nas");
+  assert.match(gone.stdout, /nas is removed there/, gone.stderr);
+  assert.doesNotMatch((await far.cli(["secret", "list"])).stdout, /nas/);
+  await far.cli(["config", "set", "server.management.allow_commands", "false"]);
+  const refused = await ask("hunter2\n", "set", "nas");
+  assert.notEqual(refused.code, 0);
+  assert.doesNotMatch((await far.cli(["secret", "list"])).stdout, /nas/);
+});

@@ -136,7 +136,7 @@ export function BackendCard({ app, backend, now }: BackendCardProps): ComponentC
     line("facts", calls.join(" · ")),
     line("ready", waitingText(backend)),
     line("dim", server && `${server.name} ${server.version}${protocol === null ? "" : `, MCP ${protocol}`}`),
-    line("hint", reason === null || isReady || isTitled(reason) ? null : reason),
+    line("hint", reason === null || isReady || !backend.enabled || isTitled(reason) ? null : reason),
     line("hint", retry && `It ${retry}.`),
     error === null || error === reason || isTitled(error)
       ? null
