@@ -163,6 +163,23 @@ const MISTAKES: readonly (readonly [what: string, text: string, ...said: RegExp[
     /^3:12 nas\.home\.password: a string \(no secrets in config/,
   ],
   [
+    "keys in `[nas]` itself (one server, so why a name?)",
+    `[nas]\n${HOST}`,
+    /^2:17 nas\.fallback_host: a string \(each NAS begins with `\[nas\.NAME\]`/,
+  ],
+  [
+    "a table in the place of the name (compose: `extends: { service: base }`)",
+    share("CORE", 'nas = { fallback_host = "nas.local" }'),
+    /^3:7 shares\[0\]\.nas: a table/,
+  ],
+  [
+    "what others call the address and the user (rclone, fstab: `host`, `user`; assh #51: letter case)",
+    `${SPARE}host = "a"\nserver = "b"\nip = "c"\nuser = "eve"\nUsername = "eve"\n`,
+    ...Array(3).fill(/\(did you mean `fallback_host`\? `thunderbolt_host` is the one over a faster cable\)/),
+    ...Array(2).fill(/\(did you mean `username`\?\)/),
+  ],
+  ["a name with a space (rclone #1448)", `[nas."my nas"]\n${HOST}`, /^1:2 nas\."my nas": string "my nas"/],
+  [
     "driver local needs both hosts or none, also of a NAS",
     SPARE + share("CORE", 'nas = "home"\nthunderbolt_path = "/a"\nfallback_path = "/b"'),
     /^5:1 shares\[0\]\.nas: nothing \(`thunderbolt_host`\) \(give both hosts, or none\)/,
@@ -177,6 +194,49 @@ for (const [what, text, ...expected] of MISTAKES) {
     assert.doesNotMatch(describeMistakes(await refused(text)), /hunter2/);
   });
 }
+
+test("where a NAS stands in the file, and how YAML repeats itself, changes nothing (kitty #6202, configarr #394)", async () => {
+  const { shares, nas } = await config(ON_NAS);
+  const [first = "", ...others] = ON_NAS.split(/(?=\[\[shares\]\])/);
+  for (const text of [
+    [...others, first],
+    [...others.slice(0, 1), first, ...others.slice(1)],
+  ]) {
+    const moved = await config(text.join(""));
+    assert.deepEqual([moved.shares, moved.nas], [shares, nas]);
+  }
+  const yaml = `nas:
+  home: &home
+    fallback_host: nas.local
+    username: eve
+    password: secret:home
+  attic:
+    <<: *home
+    fallback_host: attic.local
+shares:
+  - { name: CORE, nas: home }
+  - { name: OLD, nas: attic, share_name: CORE }
+`;
+  const { config: merged } = await accepted(yaml, "config.yaml");
+  // Two servers may have a share of one name (puppet-nfs #8).
+  assert.deepEqual(
+    merged.shares.map(({ username, routes }) => [username, routes.fallback.host]),
+    [
+      ["eve", "nas.local"],
+      ["eve", "attic.local"],
+    ],
+  );
+});
+
+test("no default of a share wins over its NAS (assh #268: an inherited port was 22 again)", async () => {
+  const [core] = (await config(ON_NAS)).shares;
+  assert.ok(core);
+  assert.deepEqual(core.onlyOn, ["gateway:aa:bb:cc:dd:ee:ff", "proved"]);
+  assert.deepEqual(
+    [core.username, core.routes.fallback.port, core.routes.tb.interfaceName],
+    ["eve", 1445, "bridge0"],
+  );
+});
 
 test("a login without a password is a warning at the NAS, once", async () => {
   const text = NAS.replace(/^password.*\n/m, "") + NAMES.map((name) => share(name, 'nas = "home"')).join("");

@@ -24,6 +24,14 @@ const OTHERS_NAMES: ReadonlyMap<string, string> = new Map([
   ["[backends.NAME] disabled", "write `enabled = false` for `disabled = true`"],
   ["[[shares]] tb_host", "did you mean `thunderbolt_host`?"],
   ["[[shares]] tb_path", "did you mean `thunderbolt_path`?"],
+  // What other programs call the address and the login of a server.
+  ...["[[shares]]", "[nas.NAME]"].flatMap((header) => [
+    ...["host", "hostname", "server", "address", "ip"].map((key): [string, string] => [
+      `${header} ${key}`,
+      "did you mean `fallback_host`? `thunderbolt_host` is the one over a faster cable",
+    ]),
+    [`${header} user`, "did you mean `username`?"] as [string, string],
+  ]),
 ]);
 
 /**
@@ -115,8 +123,14 @@ function sectionFinding(root: unknown, path: KeyPath): Finding {
   const section = sectionAt(path);
   const isMember = section !== null && section.members !== null;
   const expected = isMember ? `a table with the keys of \`${section.header}\`` : "a table";
-  const hint = isMember ? missingColonHint(section, valueAt(root, path)) : null;
+  const hint = isMember ? memberHint(section, path, valueAt(root, path)) : null;
   return { path, at: "value", found, expected, hint };
+}
+
+/** A hint for a value in the place of a member, such as a key that is written in `[nas]` itself. */
+function memberHint(section: SectionDoc, path: KeyPath, value: unknown): string | null {
+  const isKey = knownKeys(section).includes(String(path.at(-1)));
+  return isKey ? (MEMBER_HINTS[section.name] ?? null) : missingColonHint(section, value);
 }
 
 /** A hint for a text such as `command npx`, which YAML reads as one text because the colon is missing. */
