@@ -2,7 +2,7 @@
 
 import type { ConfigValue } from "../../config/edit/edit-value.ts";
 import { getConfigValue, type KeyValue } from "../../config/edit/effective.ts";
-import { type ConfigKey, parseConfigKey, parseConfigValue } from "../../config/edit/key-path.ts";
+import { type ConfigKey, parseConfigKey, parseConfigValue, wholeTable } from "../../config/edit/key-path.ts";
 import { tomlValue } from "../../config/edit/toml-value.ts";
 import { MountaineerError } from "../../runtime/errors.ts";
 import { harmless } from "../../runtime/text/plain-text.ts";
@@ -18,14 +18,18 @@ interface KeyEdit {
 
 /** Resolves with the exit code; rejects with `usage` and `config_key_unknown` before it reads the file. */
 export async function setKey(context: CommandContext, edit: KeyEdit): Promise<number> {
-  const key = parseConfigKey(edit.key);
-  if (edit.value !== null) parseConfigValue(edit.value, key);
+  // A whole table, such as a NAS, has no value to show.
+  const key = edit.value === null && wholeTable(edit.key) !== null ? null : parseConfigKey(edit.key);
+  if (edit.value !== null && key !== null) parseConfigValue(edit.value, key);
   return changeConfig(context, async (ask, view) => {
     await refuseToBeginAfresh(context, view);
     const before = await heldBy(view, key);
     const report = await askEdits(context, ask, [edit]);
     const after = await heldBy(view, key);
     const name = harmless(edit.key);
+    if (key === null) {
+      return showEdit(context, report, { done: `${name} is removed`, same: `there is no ${name}` });
+    }
     const now = after === null ? "" : heldText(after, false);
     return showEdit(context, report, {
       done: `${name} ${now}${before === null ? "" : ` (it ${heldText(before, true)})`}`,
@@ -34,8 +38,9 @@ export async function setKey(context: CommandContext, edit: KeyEdit): Promise<nu
   });
 }
 
-/** null if the file cannot be read; the edit that follows reports why. */
-async function heldBy({ read, format, place }: ConfigView, key: ConfigKey): Promise<KeyValue | null> {
+/** null for a whole table, or if the file cannot be read; the edit that follows reports why. */
+async function heldBy({ read, format, place }: ConfigView, key: ConfigKey | null): Promise<KeyValue | null> {
+  if (key === null) return null;
   try {
     return await getConfigValue({ bytes: (await read()) ?? new Uint8Array(), format, place }, key);
   } catch (error) {

@@ -182,12 +182,13 @@ export function parseConfigValue(text: string, { section, key, path }: ConfigKey
 }
 
 /**
- * The path if `key` names a table in which people choose the keys, such as `backends.NAME.env`; else null. Such a
- * table may be removed as a whole.
+ * The path if `key` names a table that may be removed as a whole: one in which people choose the keys, such as
+ * `backends.NAME.env`, or a NAS; else null.
  */
-function wholeTable(key: string): KeyPath | null {
+export function wholeTable(key: string): KeyPath | null {
   const path = splitKey(key);
-  return sectionNamed(path)?.isOpen === true ? path : null;
+  const section = sectionNamed(path);
+  return section?.isOpen === true || section?.name === "nas" ? path : null;
 }
 
 /**

@@ -436,8 +436,13 @@ describe("shares", { concurrency: 2 }, () => {
       assert.match(await config(), /name = "MORE"\nnas = "attic"\n/);
       assert.match(await fails(3, "shares add --share LAST --nas atic"), /did you mean "attic"\?/);
       await fails(3, "shares add --share LAST --nas attic --tb-host 10.0.0.1");
+      const inUse = await fails(3, "config unset nas.attic");
+      assert.match(inUse, /"attic", the NAS of share "MORE", which is not in this file/);
       for (const name of ["NAS", "MORE"]) await ok("shares remove --share", name);
-      assert.ok((await config()).startsWith(begun.trimEnd().slice(0, 40)));
+      for (const name of ["home", "attic"]) {
+        assert.match(await ok(`config unset nas.${name}`), new RegExp(`nas\\.${name} is removed`));
+      }
+      assert.equal((await config()).trimEnd(), begun.trimEnd());
     });
   });
 

@@ -66,6 +66,10 @@ test("F4 the picture has the NAS once with its cables, agents, servers and other
     "nas 192.168.1.20: CORE, MEDIA | used Thunderbolt · in use 50.0 MB/s | ready Fallback · ready",
     "server files: Ready · 1 call | plain",
   ]);
+  const onNas = shares.map((share) => ({ ...share, nas: "home" }));
+  assert.match(told(picture(onNas, flow))[1] ?? "", /^nas home: CORE, MEDIA \|/, "by its name in the file");
+  const onTwo = [...onNas, sampleShare({ name: "OTHER", nas: "again" })];
+  assert.match(told(picture(onTwo, flow))[1] ?? "", /^nas 192\.168\.1\.20: CORE, MEDIA, OTHER \|/);
   const moved = shares.map((share) => ({
     ...share,
     active_interface: "fallback" as const,
