@@ -307,55 +307,12 @@ test("E2 nobody signs in at an address that waits for approval, and no secret go
   await assert.rejects(login, { code: "sign_in_failed", message: "backend web waits for approval" });
 });
 
-async function homeOf(t: TestContext, config: string): Promise<string> {
-  const home = join(await temporaryFolder(t), "home");
-  await mkdir(home, { mode: 0o700 });
-  await writeFile(join(home, "config.toml"), config, { mode: 0o600 });
-  return home;
-}
-
-const backend = `[backends.a]
-command = ${JSON.stringify(process.execPath)}
-args = [${JSON.stringify(LIGHT_SERVER)}]
-cwd = "/"
-`;
-
-test("E3 a command without a daemon calls a tool, and writes neither pins nor names into the home", async (t) => {
-  const home = await homeOf(t, `[trust]\napprove = "none"\n${backend}`);
-  {
-    await using alone = await open(home);
-    const { result } = await alone.ask("call", { tool: "echo", arguments: { text: "here" } }, signal);
-    assert.match(JSON.stringify(result), /here/);
-    const { backends } = await alone.ask("status", null, signal);
-    assert.deepEqual(
-      backends?.map(({ name, phase }) => [name, phase]),
-      [["a", "Ready"]],
-    );
-  }
-  assert.deepEqual(await readdir(home), ["config.toml"]);
-});
-
-test("C3 a command without a daemon says that no backend is configured, and starts none within its own", async (t) => {
-  const gatewayOf = async (home: string) => {
-    await using alone = await open(home);
-    return await alone.gateway();
-  };
-  const none = await homeOf(t, "");
-  await assert.rejects(gatewayOf(none), { code: "gateway_off", message: /^no gateway is configured/ });
-  const home = await homeOf(t, backend);
-  process.env["MOUNTAINEER_WITHIN"] = JSON.stringify([join(home, "config.toml")]);
-  t.after(() => delete process.env["MOUNTAINEER_WITHIN"]);
-  await assert.rejects(gatewayOf(home), {
-    code: "gateway_off",
-    message: /would start itself again and again/,
-  });
-});
-
 test("C3 a call without a daemon is refused while a share that its backend requires is away, and goes through once it is mounted", async (t) => {
   const folder = await temporaryFolder(t);
-  for (const name of ["tb", "fallback"]) await mkdir(join(folder, name));
-  const home = await homeOf(
-    t,
+  const home = join(folder, "home");
+  for (const name of ["home", "tb", "fallback"]) await mkdir(join(folder, name), { mode: 0o700 });
+  await writeFile(
+    join(home, "config.toml"),
     `[global]
 mount_root = "${join(folder, "volumes")}"
 shares_root = "${join(folder, "Shares")}"
@@ -364,9 +321,14 @@ name = "CORE"
 driver = "local"
 thunderbolt_path = "${join(folder, "tb")}"
 fallback_path = "${join(folder, "fallback")}"
-${backend}requires = ["CORE"]
+[backends.a]
+command = ${JSON.stringify(process.execPath)}
+args = [${JSON.stringify(LIGHT_SERVER)}]
+cwd = "/"
+requires = ["CORE"]
 unavailable_after_secs = 3600
 `,
+    { mode: 0o600 },
   );
   const call = async () => {
     await using alone = await open(home);
@@ -385,4 +347,13 @@ unavailable_after_secs = 3600
   }
   // A look that is late on a busy machine counts as a share that is away.
   await eventually(async () => /here/.test(JSON.stringify(await call().catch(String))));
+});
+
+test("C3 no gateway starts within its own backend", async (t) => {
+  const home = await temporaryFolder(t);
+  await writeFile(join(home, "config.toml"), '[backends.a]\ncommand = "true"\n', { mode: 0o600 });
+  process.env["MOUNTAINEER_WITHIN"] = JSON.stringify([join(home, "config.toml")]);
+  t.after(() => delete process.env["MOUNTAINEER_WITHIN"]);
+  await using alone = await open(home);
+  await assert.rejects(alone.gateway(), { code: "gateway_off", message: /would start itself again/ });
 });
