@@ -1,9 +1,9 @@
 // Looks at files and folders on local disks, which may hang, too. None of the functions rejects.
-import { constants } from "node:fs";
+import { constants, type StatsFs } from "node:fs";
 import { lstat, open, readlink, realpath, stat } from "node:fs/promises";
 import { errorText, systemErrorCode } from "../../runtime/errors.ts";
 import { type Exposure, exposureOf, ownIdentity } from "../../runtime/files/exposure.ts";
-import { FILE_LIMIT_BYTES, type FileBytes, type FileLook, type LinkLook } from "./prober.ts";
+import { FILE_LIMIT_BYTES, type FileBytes, type FileLook, type LinkLook, type Space } from "./prober.ts";
 
 export const fileLooks = {
   /** The real path; null: the path does not exist. */
@@ -49,6 +49,20 @@ export const fileLooks = {
     return found;
   },
 } as const;
+
+/** What rclone says of a server that does not tell its size: all of this is free. */
+const RCLONE_UNKNOWN_BYTES = 2 ** 50;
+
+/** null: the file system does not know. */
+export function spaceOf({
+  bsize,
+  blocks,
+  bavail,
+}: Pick<StatsFs, "bsize" | "blocks" | "bavail">): Space | null {
+  const [total, free] = [blocks * bsize, bavail * bsize];
+  const isUnknown = total === 0 || (free === total && total === RCLONE_UNKNOWN_BYTES);
+  return isUnknown ? null : { free_bytes: free, total_bytes: total };
+}
 
 export async function lookAtLink(path: string): Promise<LinkLook> {
   try {

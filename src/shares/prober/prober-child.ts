@@ -3,7 +3,7 @@
 import { lookup } from "node:dns/promises";
 import { stat, statfs } from "node:fs/promises";
 import { createSemaphore } from "../../network/probe/single-flight.ts";
-import { fileLooks, lookAtLink } from "./file-looks.ts";
+import { fileLooks, lookAtLink, spaceOf } from "./file-looks.ts";
 import { listFolders, lookAtFolder } from "./folder-listing.ts";
 import { lookAtMountDarwin } from "./mount-look-darwin.ts";
 import { lookAtMountLinux } from "./mount-look-linux.ts";
@@ -49,12 +49,7 @@ const answerers: Answerers = {
       (stats) => stats.isDirectory(),
       () => false,
     ),
-  space: (path) =>
-    statfs(path).then(
-      ({ bsize, blocks, bavail }) =>
-        blocks === 0 ? null : { free_bytes: bavail * bsize, total_bytes: blocks * bsize },
-      () => null,
-    ),
+  space: (path) => statfs(path).then(spaceOf, () => null),
   folders: ({ root, subpath, wants }) => (wants === "look" ? lookAtFolder : listFolders)(root, subpath),
   ...fileLooks,
   places: pathPlaces,

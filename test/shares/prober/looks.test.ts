@@ -5,6 +5,7 @@ import { join } from "node:path";
 import test, { describe, it, type TestContext } from "node:test";
 import { silentLogger } from "../../../src/runtime/log/log.ts";
 import { systemClock } from "../../../src/runtime/time/clock.ts";
+import { spaceOf } from "../../../src/shares/prober/file-looks.ts";
 import { listFolders } from "../../../src/shares/prober/folder-listing.ts";
 import { createLookAtMountDarwin, lookAtMountDarwin } from "../../../src/shares/prober/mount-look-darwin.ts";
 import { lookAtMountLinux } from "../../../src/shares/prober/mount-look-linux.ts";
@@ -223,4 +224,13 @@ test("C4 the prober tells whether a folder is there without reading it through, 
   assert.deepEqual(missing, { state: "failed", errno: "ENOENT" });
   assert.deepEqual(file, { state: "failed", errno: "ENOTDIR" });
   assert.deepEqual(outside, { state: "outside" });
+});
+
+test("F4 free space is what a user may fill; a size of nothing, and rclone's 1 PiB for a server that says none, are unknown", () => {
+  const of = (blocks: number, bavail: number, bsize = 4096) => spaceOf({ bsize, blocks, bavail });
+  assert.deepEqual(of(1000, 250), { free_bytes: 1_024_000, total_bytes: 4_096_000 });
+  assert.deepEqual(of(1000, 0), { free_bytes: 0, total_bytes: 4_096_000 });
+  assert.equal(of(0, 0), null);
+  assert.equal(of(2 ** 38, 2 ** 38), null);
+  assert.notEqual(of(2 ** 38, 2 ** 37), null, "a server may be as large");
 });
