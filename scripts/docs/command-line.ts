@@ -29,8 +29,8 @@ export async function renderCliReference(): Promise<string> {
     program.description(),
     "```\nmountaineer [--config FILE] <command> [options]\n```",
     "Results go to stdout, everything else to stderr. Commands ask the running daemon. Without a daemon, " +
-      "`status`, `verify` and the `config` commands that only show read the state themselves, take no lock and " +
-      "change nothing; `backends list`, `tools list`, `call` and `mcp` start the backends and stop them again; " +
+      "`status`, `verify`, `backends list` and the `config` commands that only show read the state themselves, take no lock and " +
+      "change nothing; `tools list` and `call` start the backends that they need, `mcp` all, and stop them again; " +
       "commands that change something do it themselves, after waiting up to 10 s for another command or for a " +
       "daemon that is just starting.",
     "The first two of these options go before or after the name of any command; the others belong to the commands that name them:",

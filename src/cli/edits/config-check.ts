@@ -8,10 +8,11 @@ import { mistakesError, pathText } from "../../config/values/mistakes.ts";
 import { expandPath } from "../../config/values/paths.ts";
 import { ERROR_CODES, MountaineerError } from "../../runtime/errors.ts";
 import { harmless, sharesAndBackends, shellCommand } from "../../runtime/text/plain-text.ts";
-import { openAlone, openDoctor } from "../in-process/open.ts";
+import { openDoctor } from "../in-process/open.ts";
 import type { CommandContext } from "../input/command.ts";
 import { doneLine, showJson, showText, warningLine } from "../input/options.ts";
 import { requireNamedFile, viewConfig } from "../sessions/config-session.ts";
+import { show } from "../sessions/control-session.ts";
 
 /**
  * Resolves with the exit code. Rejects with `config_unreadable`, and with `config_invalid`, whose message
@@ -104,8 +105,7 @@ async function waitingIn(context: CommandContext, daemon: DaemonClient | null): 
   const { signal } = context;
   try {
     if (daemon !== null) return (await daemon.ask("reload", { dry_run: true }, signal)).waiting ?? [];
-    await using alone = await openAlone({ ...context, intent: "look" });
-    return (await alone.ask("approvals", null, signal)).waiting.map(({ id }) => id);
+    return (await show(context, "approvals", null)).waiting.map(({ id }) => id);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof MountaineerError)) throw error;
