@@ -87,15 +87,6 @@ test("waiting for a daemon ends at once when it is cancelled", async (t) => {
   await assert.rejects(asking, { code: "aborted" });
 });
 
-test("with no daemon a looking command looks for itself, and writes nothing", async (t) => {
-  const home = await temporaryFolder(t);
-  const { global, shares } = await withControl(contextOf(home), "look", statusOf);
-  assert.equal(global.pid, null);
-  assert.equal(global.config_path, join(home, "config.toml"));
-  assert.deepEqual(shares, []);
-  assert.deepEqual(await readdir(home), []);
-});
-
 test("a looking command waits for no lock", async (t) => {
   const home = await startingHome(t);
   const before = await readdir(home);
