@@ -83,6 +83,8 @@ class ShareMeasures {
   ): Promise<void> {
     if (!isAlive || (carried?.phase ?? "carrying") !== "carrying") {
       this.#space = undefined;
+      // Asked again as soon as the mount answers.
+      this.#spaceAtMs = Number.NEGATIVE_INFINITY;
       return;
     }
     if (nowMs - this.#spaceAtMs < SPACE_EVERY_MS) return;

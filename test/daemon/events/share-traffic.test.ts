@@ -81,7 +81,12 @@ test("F4 free space is asked of a mount that answers, once a minute, and is unkn
   asked[1]?.(null);
   await clock.advance(1);
   assert.equal(traffic.of("CORE").space, undefined);
+  world.isAlive = false;
+  await clock.advance(10_000);
+  world.isAlive = true;
+  await clock.advance(10_000);
+  assert.equal(asked.length, 3, "at once when the mount answers again");
   world.names = [];
   await clock.advance(60_000);
-  assert.equal(asked.length, 2);
+  assert.equal(asked.length, 3);
 });
