@@ -5,7 +5,7 @@ import type { BackendStatus, ShareStatus } from "../contract/contract.ts";
 /** Slower traffic is keep-alives and checks, bytes a second. */
 export const LEAST_RATE = 10_000;
 
-/** `2 connections`, `1.2 GB read`, `moved 3 times`, `programs waited 20 s of the last 10 min`, `1.2 TB of 4.0 TB free`. */
+/** `2 connections`, `1.2 GB read`, `moved 3 times`, `programs waited for up to 20 s of the last 10 min`, `1.2 TB of 4.0 TB free`. */
 export function shareFacts({ carried, traffic, space }: ShareStatus): readonly string[] {
   const facts: string[] = [];
   if (carried !== undefined) {
@@ -24,7 +24,7 @@ export function shareFacts({ carried, traffic, space }: ShareStatus): readonly s
     const whole = durationText(bytes.length * stepSecs * 1000);
     if (rate >= LEAST_RATE) facts.push(`${bytesText(rate)}/s`);
     if (waits > 0)
-      facts.push(`programs waited ${durationText(waits * stepSecs * 1000)} of the last ${whole}`);
+      facts.push(`programs waited for up to ${durationText(waits * stepSecs * 1000)} of the last ${whole}`);
   }
   if (space !== undefined)
     facts.push(`${bytesText(space.free_bytes)} of ${bytesText(space.total_bytes)} free`);
