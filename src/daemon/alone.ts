@@ -14,7 +14,7 @@ import { createDisposalStack, type DisposalStack } from "../runtime/disposal.ts"
 import { errorText } from "../runtime/errors.ts";
 import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
-import { systemClock as clock, isoTime } from "../runtime/time/clock.ts";
+import { systemClock as clock, isoTime, settledWithin } from "../runtime/time/clock.ts";
 import type { ShareView } from "../shares/engine/share-cycle.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
@@ -177,6 +177,9 @@ async function openApproved(options: AloneOptions, stack: DisposalStack) {
   return { home, place, loaded, keeper, snapshot, clock, logger, publish, redact, startedAt, changes };
 }
 
+/** Longest wait for the folders that backends require, ms. */
+const FOLDERS_MS = 5_000;
+
 type Start = "as-configured" | "on-demand";
 type Bound = Open & Pick<ReturnType<typeof homeSecrets>, "values">;
 
@@ -190,7 +193,8 @@ async function openShares({ home }: AloneOptions, opened: Bound, stack: Disposal
   );
   const forceStop = new AbortController().signal;
   const announce = publish;
-  const parts = stack.use(startEngineParts({ home, clock, logger, memory, prober, forceStop, announce }));
+  const watched = { forceStop, announce, isInCharge: changes };
+  const parts = stack.use(startEngineParts({ home, clock, logger, memory, prober, ...watched }));
   const { engine, drivers } = parts;
   if (changes) {
     const look = openLocalFiles({ ...parts, clock }).exposures;
@@ -305,6 +309,7 @@ async function lookAtRequired(
   const required = stack.use(createRequiredShares({ clock, engine: () => looking, prober }));
   const names = new Set(requires.map(({ share }) => share));
   await Promise.all(engine.names.filter((name) => names.has(name)).map(look));
+  await settledWithin(clock, FOLDERS_MS, required.foldersLookedAt(requires));
   return required;
 }
 

@@ -44,5 +44,14 @@ export async function startLookingParts(
   stack.defer(() => force.abort());
   const tools = { clock: systemClock, logger: silentLogger };
   const memory = await openMemory({ ...tools, path: statePath, readOnly: true });
-  return stack.use(startEngineParts({ ...tools, home, memory, forceStop: force.signal, announce: () => {} }));
+  return stack.use(
+    startEngineParts({
+      ...tools,
+      home,
+      memory,
+      forceStop: force.signal,
+      announce: () => {},
+      isInCharge: false,
+    }),
+  );
 }

@@ -286,6 +286,32 @@ test("E2 another host, user or secret of a NAS waits for each of its shares, whi
   }
 });
 
+test("E2 a share that is added by its name waits if nobody has approved its NAS: it is changed, or no share was on it", async () => {
+  const begun = decideHeld({
+    file: await config(ON_NAS + GUARDED),
+    running: null,
+    approvals: null,
+    ...GROUND,
+  });
+  const { effective: running, approvals } = begun;
+  const evil = ON_NAS.replace("10.10.10.1", "10.66.66.6") + GUARDED;
+  const unused = `${ON_NAS}[nas.attic]\nfallback_host = "evil"\n${GUARDED}`;
+  for (const [text, nas, isApproved] of [
+    [ON_NAS + GUARDED, "home", true],
+    [evil, "home", false],
+    [unused, "attic", false],
+  ] as const) {
+    const before = await config(text);
+    const after = await config(text + share("NEW", `nas = "${nas}"`));
+    const { ids } = editedEntries({ before, after, running, approvals, ...GROUND });
+    assert.equal(ids.has("shares.NEW"), isApproved, nas);
+  }
+  const before = await config(ON_NAS + GUARDED);
+  const after = await config(`${unused}${share("NEW", 'nas = "attic"')}`);
+  const { ids } = editedEntries({ before, after, running, approvals, ...GROUND });
+  assert.equal(ids.has("shares.NEW"), true, "both are written by this edit");
+});
+
 test("E2 a share that is moved to a NAS with other hosts waits, and so does a new one on a known NAS", async () => {
   const two = `${ON_NAS}[nas.evil]\nfallback_host = "evil"\n${GUARDED}`;
   const begun = decideHeld({ file: await config(two), running: null, approvals: null, ...GROUND });

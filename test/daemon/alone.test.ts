@@ -310,7 +310,7 @@ test("E2 nobody signs in at an address that waits for approval, and no secret go
 test("C3 a call without a daemon is refused while a share that its backend requires is away, and goes through once it is mounted", async (t) => {
   const folder = await temporaryFolder(t);
   const home = join(folder, "home");
-  for (const name of ["home", "tb", "fallback"]) await mkdir(join(folder, name), { mode: 0o700 });
+  for (const name of ["home", "tb", "fallback", "tb/data"]) await mkdir(join(folder, name), { mode: 0o700 });
   await writeFile(
     join(home, "config.toml"),
     `[global]
@@ -325,7 +325,7 @@ fallback_path = "${join(folder, "fallback")}"
 command = ${JSON.stringify(process.execPath)}
 args = [${JSON.stringify(LIGHT_SERVER)}]
 cwd = "/"
-requires = ["CORE"]
+requires = ["CORE:/data"]
 unavailable_after_secs = 3600
 `,
     { mode: 0o600 },

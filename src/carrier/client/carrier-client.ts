@@ -27,6 +27,8 @@ interface ConnectOptions {
   readonly home: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** False: of a program that only looks; the carrier does not count on it. Default: true. */
+  readonly isInCharge?: boolean;
   /** The bundled program; by default this package's. */
   readonly programPath?: string;
 }
@@ -237,10 +239,11 @@ class CarrierLink implements AsyncDisposable {
   }
 
   async #connectNow(): Promise<ControlConnection | null> {
-    const { home, clock } = this.#options;
+    const { home, clock, isInCharge = true } = this.#options;
     const path = await findControlSocket(home);
     this.#known.isFirstState = true;
     const next = await connectControl(path, clock, {
+      isInCharge,
       onPush: (message) => this.#known.onPush(message),
       onEnd: () => {
         if (this.#connection?.hasEnded) this.#connection = null;

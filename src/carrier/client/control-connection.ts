@@ -28,12 +28,12 @@ export interface ControlConnection extends Disposable {
 
 /**
  * null: nothing listens at the control socket. Rejects with `protocol` if the listener is no carrier, or one
- * of another version.
+ * of another version. `isInCharge` false: pings are not answered, so that the carrier decides alone if nobody else does.
  */
 export async function connectControl(
   path: string,
   clock: Clock,
-  listener: { onPush(message: Members): void; onEnd(): void },
+  listener: { onPush(message: Members): void; onEnd(): void; readonly isInCharge?: boolean },
 ): Promise<ControlConnection | null> {
   const greeted = Promise.withResolvers<ControlConnection | null>();
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
@@ -79,7 +79,7 @@ export async function connectControl(
       if (message["ok"] === true) request?.resolve(message["result"]);
       else request?.reject(errorOf(message));
     } else if (push === "ping") {
-      socket.write(formatLine({ pong: true }));
+      if (listener.isInCharge !== false) socket.write(formatLine({ pong: true }));
     } else if (typeof push === "string" && isGreeted) {
       listener.onPush(message);
     } else if (message["refused"] !== undefined) {

@@ -1,5 +1,5 @@
 // The approvals that a person's edit gives: to the entries that the edit changed, if the person was shown them. Pure.
-import type { MountaineerConfig } from "../snapshot.ts";
+import { type MountaineerConfig, nasOf } from "../snapshot.ts";
 import { BACKEND_ORDER, orderOf } from "./backend-order.ts";
 import { type ApprovedEntry, decideHeld, type Grant, type HeldInput, withAllOn } from "./decide-held.ts";
 import { entriesOf, isSameMeaning, isSameParts } from "./entries.ts";
@@ -26,11 +26,19 @@ export function editedEntries({ before, after, ...known }: EditedInput): Grant {
   const isOff = (id: string): boolean => ran.has(id) && !runs.has(id);
   // `[trust]` is loosened only by `mountaineer approve`; tightening it needs no approval.
   const unseen = new Set(["trust", ...(after.layer?.brings ?? [])]);
+  // A new share shows its name alone: its NAS stood in the file, and no share on it is approved.
+  const isOnUnseenNas = (id: string): boolean => {
+    const share = after.shares.find(({ name }) => id === `shares.${name}`);
+    const nas = share === undefined ? null : nasOf(after, share.name);
+    const others = nas === null ? undefined : before.nas?.[nas];
+    return others?.every((name) => waited.has(`shares.${name}`)) ?? false;
+  };
   const changed = [...new Set([...was.keys(), ...is.keys()])].filter((id) => {
     if (unseen.has(id)) return false;
     const [old, now] = [was.get(id)?.parts, is.get(id)?.parts];
     if (now === undefined) return true;
     if (waited.has(id)) return isOff(id);
+    if (old === undefined && isOnUnseenNas(id)) return false;
     if (old === undefined || ran.has(id) !== runs.has(id)) return true;
     return !waitedToRun.has(id) && !isSameParts(old, now);
   });

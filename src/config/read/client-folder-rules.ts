@@ -16,8 +16,9 @@ interface Shape {
 
 const NODE_OPTION =
   /^--(?:(?:no|trace|use)-[\w-]+|enable-source-maps|experimental-strip-types|max-[\w-]+=\d+|(?:import|require|env-file)=\/.*)$/;
-/** A name, as in `x[a]==1.2`, or an address. uv takes what looks like a path for a folder. */
-const UV_PACKAGE = String.raw`(?:[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:(?:@|[=<>~!]=?)[\w.*]+)?|(?:git\+)?https://.+)`;
+/** A name, as in `x[a]==1.2`, or an address. uv takes what looks like a path for a folder, and what ends so for a file. */
+const UV_FILE = String.raw`\S*\.(?:whl|zip|tar|tgz|tbz|txz|gz|bz2|xz|lz|lzma|zst)(?:$|\[)`;
+const UV_PACKAGE = String.raw`(?:(?!${UV_FILE})[A-Za-z0-9][\w.-]*(?:\[[\w,.-]+\])?(?:(?:@|[=<>~!]=?)[\w.*]+)?|(?:git\+)?https://.+)`;
 
 /** The launcher keeps npx itself out of the folder, and Python's search for modules. */
 const SHAPES: readonly Shape[] = [
@@ -54,6 +55,9 @@ const RUNS_OTHERS = new RegExp(
   ].join("|")})(?:-?[\\d.]+)?$`,
   "i",
 );
+
+/** They ask a file of the folder where they start which program they stand for. */
+const SHIM = /(?:asdf|mise)\/shims\//;
 
 /** Variables with paths of code, each of which must be absolute. */
 const CODE_PATHS =
@@ -101,7 +105,7 @@ function programFindings(command: string, args: readonly string[], at: KeyPath):
     ];
   }
   const shape = SHAPES.find((one) => one.program.test(program));
-  if (shape === undefined && RUNS_OTHERS.test(program)) {
+  if ((shape === undefined && RUNS_OTHERS.test(program)) || SHIM.test(command)) {
     const hint =
       "it would run what a client's folder holds; give the server's own program: a script that is executable is one";
     const found = "a program that runs others";

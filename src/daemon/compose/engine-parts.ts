@@ -51,12 +51,14 @@ interface PartsOptions {
   readonly announce: (transition: ShareTransition) => void;
   readonly onCycle?: (share: string) => void;
   readonly programs?: SharePrograms;
+  /** False: only looks, also for long; a daemon may be in charge beside it. Default: true. */
+  readonly isInCharge?: boolean;
 }
 
 export type EngineParts = ReturnType<typeof startEngineParts>;
 
 export function startEngineParts(options: PartsOptions) {
-  const { home, clock, logger, forceStop } = options;
+  const { home, clock, logger, forceStop, isInCharge = true } = options;
   const stack = createDisposalStack((error) =>
     logger.warn("engine did not end cleanly", { reason: errorText(error) }),
   );
@@ -69,7 +71,7 @@ export function startEngineParts(options: PartsOptions) {
   );
   const place = createPlace({ clock, links: readLinks(forceStop) });
   const mountTable = withGvfsShares(createMountTable({ clock }), { clock, prober });
-  const carrier = stack.use(connectCarrier({ home, clock, logger }));
+  const carrier = stack.use(connectCarrier({ home, clock, logger, isInCharge }));
   const addressesOf = (host: string): readonly string[] => hostProber.addressesOf(host);
   const kept = { clock, logger, stateFolder: home };
   const notes = createNoteWriter({ clock, logger });
@@ -100,6 +102,7 @@ export function startEngineParts(options: PartsOptions) {
       claims,
     }),
   );
+  if (!isInCharge) engine.rest();
   return {
     engine,
     recount: async (): Promise<void> => {

@@ -101,6 +101,10 @@ export function createRequiredShares(tools: Tools) {
       await settledWithin(tools.clock, ASKED_LOOK_MS, Promise.allSettled(looked));
       enough.abort();
     },
+    /** Resolves when each required folder of a mounted share was looked for once. */
+    async foldersLookedAt(requires: readonly ShareRequirement[]): Promise<void> {
+      await Promise.all(requires.map((requirement) => watch(requirement).looked));
+    },
     onChange: (listener: () => void): void => void listeners.push(listener),
     watchPrograms: rooms.watchPrograms,
     running: rooms.running,
@@ -153,6 +157,8 @@ class Watched implements Disposable {
   /** Number of looks in a row that did not find the folder. */
   #missedLooks = 0;
   #isForgotten = false;
+  /** Resolves when the look for the folder that is under way has ended. */
+  looked: Promise<void> = Promise.resolve();
   #nextLook: Timer | null = null;
 
   constructor(requirement: ShareRequirement, tools: WatchTools) {
@@ -192,7 +198,7 @@ class Watched implements Disposable {
     const known = this.#folder?.mount === mount.id ? this.#folder : null;
     const restMs = known?.missing === null ? FOLDER_THERE_MS : missingRestMs;
     if (known !== null && this.#tools.clock.monotonicMs() - known.atMs < restMs) return;
-    void this.#look(mount, folder);
+    this.looked = this.#look(mount, folder);
   }
 
   [Symbol.dispose](): void {

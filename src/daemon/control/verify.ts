@@ -148,7 +148,7 @@ export function verifyShare(view: ShareView): VerifyFinding[] {
   if (away !== null) {
     // Nothing is asked of its hosts here: how they answer says nothing.
     const hint = status.conditions.find(({ code }) => code === "away_from_home")?.hint ?? null;
-    add("error", "away_from_home", `away from home: ${away}`, hint);
+    if (status.held !== "unmounted") add("error", "away_from_home", `away from home: ${away}`, hint);
   } else if (isWanted && !status.conditions.some(isCause)) {
     const why = last_error ?? (isSilent ? silent.map(({ probe }) => probe.text).join("; ") : null);
     const text = `not mounted${why === null ? "" : `: ${why}`}`;

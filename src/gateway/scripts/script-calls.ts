@@ -116,7 +116,7 @@ export class ScriptCalls {
   async #inTurn(name: string, argumentsJson: string): Promise<Reply> {
     const { request, limiter } = this.#options;
     const { client } = request.port;
-    using turn = await limiter.turn(client.principal, this.#abort);
+    using turn = this.#isClosed ? null : await limiter.turn(client.principal, this.#abort);
     if (turn === null || this.#isClosed || this.#abort.aborted) {
       this.#dropped += 1;
       return errorReply(BACKEND_UNAVAILABLE, "the script has ended");

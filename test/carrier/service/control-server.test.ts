@@ -225,6 +225,33 @@ describe("the control socket", () => {
     for (const socket of sockets) socket.destroy();
   });
 
+  test("A10 a program that only looks answers no ping, so that the carrier decides alone without a daemon", async (t) => {
+    const path = join(await temporaryFolder(t), "s");
+    for (const isInCharge of [true, false]) {
+      const heard: string[] = [];
+      const carrier = createServer((socket) => {
+        socket.on("error", () => {});
+        socket.on("data", (text) => void heard.push(String(text)));
+        socket.write(formatLine({ hello: { protocol: PROTOCOL_VERSION, program: "abc" } }));
+        socket.write(formatLine({ push: "ping" }));
+        socket.write(formatLine({ push: "after" }));
+      });
+      carrier.listen(path);
+      await once(carrier, "listening");
+      const after = Promise.withResolvers<void>();
+      const listener = { isInCharge, onPush: () => after.resolve(), onEnd() {} };
+      const connection = await connectControl(path, createManualClock(), listener);
+      assert.ok(connection);
+      await after.promise;
+      await eventually(() => heard.join("").includes("hello"));
+      if (isInCharge) await eventually(() => heard.join("").includes("pong"));
+      else assert.equal(heard.join("").includes("pong"), false);
+      connection[Symbol.dispose]();
+      carrier.close();
+      await once(carrier, "close");
+    }
+  });
+
   test("A10 a carrier that does not read is asked nothing more once more than 1 MiB waits for it", async (t) => {
     const path = join(await temporaryFolder(t), "s");
     const carrier = createServer((socket) => {
