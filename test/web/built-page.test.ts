@@ -41,13 +41,16 @@ test("the shell names its files, which keep for ever, and nothing else of the bu
   }
 });
 
-test("F2 the editor is a chunk of its own, asked for by a name that is served, and the page without it is small", async () => {
+test("F2 the editor and the views that add are chunks, asked for by names that are served, and the page without them is small", async () => {
   const { files } = await compilePage(ROOT);
   const texts = new Map(files.map(({ name, bytes }) => [name, Buffer.from(bytes)]));
-  const [editor = ""] = [...texts.keys()].filter((name) => /^page-code-editor-\w{8}\.js$/.test(name));
   const main = [...texts].find(([name]) => /^page-main-/.test(name))?.[1].toString() ?? "";
-  assert.ok(main.includes(`import("./${editor}")`));
-  const first = [...texts].filter(([name]) => name !== editor && !name.endsWith(".json"));
+  const asked = [...main.matchAll(/import\("\.\/([\w-]+\.js)"\)/g)].map(([, name = ""]) => name);
+  assert.deepEqual(
+    asked.map((name) => [name.replace(/-\w{8}\.js$/, ""), texts.has(name)]).toSorted(),
+    ["page-add-server", "page-add-share", "page-code-editor"].map((name) => [name, true]),
+  );
+  const first = [...texts].filter(([name]) => !asked.includes(name) && !name.endsWith(".json"));
   const bytes = first.reduce((sum, [, text]) => sum + gzipSync(text).length, 0);
   assert.ok(bytes <= 80_000, `${bytes} bytes`);
 });

@@ -1,14 +1,13 @@
 // The views of the page and their parts, in the order of the navigation.
 import type { FunctionComponent } from "preact";
 import type { StatusReport } from "../../../api/contract/contract.ts";
-import { AddServer } from "../add/add-server.ts";
-import { AddShare } from "../add/add-share.ts";
 import { ApprovalsView } from "../approvals/approvals-view.ts";
 import { CatalogView } from "../catalog/catalog-view.ts";
 import { ConfigView } from "../config/config-view.ts";
 import { FleetView } from "../fleet/fleet-view.ts";
 import { HomeView } from "../home/home-view.ts";
 import type { ViewProps } from "../parts/app.ts";
+import { later } from "../parts/later.ts";
 import { ActivityView } from "../records/activity-view.ts";
 import { ServersView } from "../servers/servers-view.ts";
 import { AboutView } from "../settings/about-view.ts";
@@ -16,6 +15,9 @@ import { ClientsView } from "../settings/clients-view.ts";
 import { SecretsView } from "../settings/secrets-view.ts";
 import { SharesView } from "../shares/shares-view.ts";
 import { SyncView } from "../sync/sync-view.ts";
+
+const AddServer = later(async () => (await import("../add/add-server.ts")).AddServer);
+const AddShare = later(async () => (await import("../add/add-share.ts")).AddShare);
 
 interface Place {
   /** The part of the address after `#/`. */
