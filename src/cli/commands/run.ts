@@ -2,6 +2,7 @@
 import { open } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { errorText, MountaineerError } from "../../runtime/errors.ts";
+import { harmless } from "../../runtime/text/plain-text.ts";
 import { command } from "../input/command.ts";
 import { show } from "../sessions/control-session.ts";
 
@@ -53,6 +54,10 @@ async function readScript(file: string, stdin: Readable, signal: AbortSignal): P
     return (await readInput(handle.createReadStream(), signal, LIMITS)).toString("utf8");
   } catch (error) {
     if (error instanceof MountaineerError) throw error;
-    throw new MountaineerError("usage", `the script cannot be read: ${errorText(error)}`, { cause: error });
+    const isMissing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    const why = isMissing
+      ? `there is no file ${harmless(file)}`
+      : `the script cannot be read: ${errorText(error)}`;
+    throw new MountaineerError("usage", why, { cause: error });
   }
 }

@@ -99,7 +99,7 @@ function wrongValueHint(value: unknown, type: string, choices: readonly string[]
     return word === undefined ? null : `write ${word}, without quotes`;
   }
   if (type === "true or false" && (value === 0 || value === 1)) return `write ${value === 1}`;
-  const isText = !/number$|^list|^true or false$/.test(type);
+  const isText = !/number(?: or false)?$|^list|^true or false$/.test(type);
   return isText && (typeof value === "number" || typeof value === "boolean") ? "write it in quotes" : null;
 }
 

@@ -272,6 +272,8 @@ test("a mistake is said with its line, and a promise is no value", async (t) => 
   const { run } = scriptRig(t, TOOLS, async () => errorReply(-32000, "no such file"));
   assert.match(textOf(await run("const a = 1;\nconst b = = 3;")), /\(line 2\)/);
   assert.match(textOf(await run("const a = 1;\n\nconst a = 3;")), /\(line 3\)/);
+  const unended = textOf(await run("return 1 +"));
+  assert.match(unended, /^The script failed: SyntaxError: .*\(line 1\)/);
   assert.match(textOf(await run("\n\nawait tools.echo()")), /no such file[\s\S]*script\.ts:3/);
   assert.match(textOf(await run("await tools.echo({ id: tools.echo() })")), /write await before it/);
   assert.match(textOf(await run("return [tools.echo()]")), /write await before it/);
@@ -340,12 +342,18 @@ test("of a script that is ended in the middle of a loop, the log is there: its b
 });
 
 test("a fifth script of one principal waits for its turn, and may be cancelled there", async (t) => {
-  let [open, most] = [0, 0];
+  let most = 0;
+  let open: (() => void)[] = [];
+  // Four calls wait for each other, and then for a fifth that must not come.
   const { run } = scriptRig(t, TOOLS, async () => {
-    open += 1;
-    most = Math.max(most, open);
-    await pause(100);
-    open -= 1;
+    const answered = new Promise<void>((resolve) => void open.push(resolve));
+    most = Math.max(most, open.length);
+    if (open.length === 4)
+      void pause(50).then(() => {
+        for (const answer of open) answer();
+        open = [];
+      });
+    await answered;
     return text("");
   });
   const cancel = new AbortController();

@@ -32,10 +32,11 @@ function withoutFence(source: string): string {
 }
 
 /** With the line of a mistake in the script, which is above the message in the stack, or below it. */
-function faultText(error: unknown): string {
+function faultText(error: unknown, lines: number): string {
   const stack = error instanceof Error ? (error.stack ?? "") : "";
   const line = /^[^\n:]*:(\d+)\n/.exec(stack)?.[1] ?? /script\.ts:(\d+)/.exec(stack)?.[1];
-  return line === undefined ? String(error) : `${String(error)} (line ${line})`;
+  const text = String(error).replace(/ \[ERR_\w+\]/, "");
+  return line === undefined ? text : `${text} (line ${Math.min(Number(line), lines)})`;
 }
 
 /** One script and all that belongs to it. */
@@ -49,6 +50,8 @@ class Sandbox {
   /** The lengths of the arguments of calls without an answer, by call. */
   readonly #waiting = new Map<number, number>();
   #begun = 0;
+  /** How many lines the script has. */
+  #lines = 0;
   #isOver = false;
 
   static async create(log: SharedLog): Promise<Sandbox> {
@@ -81,6 +84,7 @@ class Sandbox {
 
   /** Its lines keep their numbers, and types become spaces. */
   run(source: string): void {
+    this.#lines = source.split("\n").length;
     this.#enter(() => {
       const script = stripTypeScriptTypes(`(async () => {${withoutFence(source)}\n})`);
       this.#vm.callFunction(this.#run, this.#vm.undefined, this.#vm.evalCode(script, "script.ts"));
@@ -118,7 +122,7 @@ class Sandbox {
         });
       }
     } catch (error) {
-      this.#end({ outcome: "failed", text: faultText(error).slice(0, BOUNDS.errorCharacters) });
+      this.#end({ outcome: "failed", text: faultText(error, this.#lines).slice(0, BOUNDS.errorCharacters) });
     }
   }
 
