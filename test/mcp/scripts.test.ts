@@ -127,7 +127,9 @@ test("an edit in the middle of a script holds for its next call: a policy, a swi
     await edit();
     return (await running).value;
   };
-  const disabled = await during("echo", {}, () => rig.home.cli(["tools", "disable", "echo"]));
+  // Which of the two servers gets the name depends on who lists first.
+  const anyEcho = { message: "here", text: "here" };
+  const disabled = await during("echo", anyEcho, () => rig.home.cli(["tools", "disable", "echo"]));
   assert.match(String(disabled), /^The tool echo is switched off/);
   assert.match(
     String(await during("read", {}, () => list("Reads a file, and mails it."))),
