@@ -39,6 +39,8 @@ interface Question extends Attached {
   readonly abort: AbortController;
 }
 
+const ECHOES = "it sends back what it is sent, so it is not an MCP server: correct `command` and `args`";
+
 export class Questions {
   asksForRoots = false;
   readonly #options: InstanceOptions;
@@ -138,6 +140,8 @@ export class Questions {
   /** Returns the client to ask, or the refusal that the server gets. */
   #addressee({ method, params }: RpcRequest, streamOf: RpcId | null): Addressee | Reply {
     if (method === "ping") return { result: {} };
+    // A program such as `cat`.
+    if (method === "initialize") return errorReply(INVALID_REQUEST, ECHOES);
     if (this.#open.size >= MOST_OPEN) {
       return errorReply(INVALID_REQUEST, `more than ${MOST_OPEN} requests wait for an answer`);
     }

@@ -113,6 +113,13 @@ test("B7 B6 real processes: after a kill -9 a new one serves, and goes on when i
   await eventually(() => real.view().phase === "Ready");
 });
 
+test("B6 real processes: a program that sends back what it is sent is said to be no MCP server", async (t) => {
+  const real = realPool(t);
+  const connection = { type: "stdio", command: "cat", args: [], env: {}, cwd: "/" } as const;
+  real.apply(serverConfig("t", { connection }));
+  await eventually(() => /not an MCP server: correct `command`/.test(JSON.stringify(real.view())));
+});
+
 test("ending leaves no process, whatever was under way", async (t) => {
   const clock = createManualClock();
   const real = realPool(t, clock);
