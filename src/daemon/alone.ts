@@ -16,6 +16,7 @@ import { ensurePrivateFolder } from "../runtime/files/durable-file.ts";
 import { acquireHomeLock } from "../runtime/process/home-lock.ts";
 import { systemClock as clock, isoTime, settledWithin } from "../runtime/time/clock.ts";
 import type { ShareView } from "../shares/engine/share-cycle.ts";
+import type { Prober } from "../shares/prober/prober.ts";
 import { startProber } from "../shares/prober/prober-process.ts";
 import { startApprovals } from "./approvals/start-approvals.ts";
 import { type EngineParts, startEngineParts } from "./compose/engine-parts.ts";
@@ -83,9 +84,11 @@ async function open(options: AloneOptions, stack: DisposalStack): Promise<Alone>
   const secrets = homeSecrets({ ...opened, environment: process.env });
   const bound = once(() => secrets.bind(snapshot, options.signal));
   const boundParts = async () => ({ ...opened, snapshot: await bound(), values: secrets.values });
-  const shares = once(async () => openShares(options, await boundParts(), stack));
+  const startsAhead = config.shares.length > 0;
+  const prober = once(async () => stack.use(startProber({ clock, logger: opened.logger, startsAhead })));
+  const shares = once(async () => openShares(options, await boundParts(), await prober(), stack));
   const openWith = (start: Start) => async () =>
-    openGateway({ ...options, start }, await boundParts(), shares, stack);
+    openGateway({ ...options, start, prober }, await boundParts(), shares, stack);
   const gateway = once(openWith("as-configured"));
   // What is only listed or called once starts no server whose lists are remembered and that the call does not need.
   const asked = once(openWith("on-demand"));
@@ -183,11 +186,10 @@ const FOLDERS_MS = 5_000;
 type Start = "as-configured" | "on-demand";
 type Bound = Open & Pick<ReturnType<typeof homeSecrets>, "values">;
 
-async function openShares({ home }: AloneOptions, opened: Bound, stack: DisposalStack) {
+async function openShares({ home }: AloneOptions, opened: Bound, prober: Prober, stack: DisposalStack) {
   const { loaded, snapshot, values, logger, publish, redact, changes, startedAt } = opened;
   const { config } = snapshot;
   const hasShares = config.shares.length > 0;
-  const prober = stack.use(startProber({ clock, logger, startsAhead: hasShares }));
   const memory = stack.use(
     await openMemory({ path: join(home, "state.json"), clock, logger, readOnly: !changes }),
   );
@@ -212,7 +214,6 @@ async function openShares({ home }: AloneOptions, opened: Bound, stack: Disposal
   const viewOf = (name: string) => (changes ? engine.view(name) : engine.look(name));
   return {
     engine,
-    prober,
     control: { ...createShareControl(engine, clock, parts, home).control, ...places.control },
     aliases,
     async status() {
@@ -233,9 +234,14 @@ async function openShares({ home }: AloneOptions, opened: Bound, stack: Disposal
 
 /** Takes no lock and writes nothing into the home, so that any number of them may run. */
 async function openGateway(
-  { home, signal, start }: AloneOptions & { readonly start: Start },
+  {
+    home,
+    signal,
+    start,
+    prober,
+  }: AloneOptions & { readonly start: Start; readonly prober: () => Promise<Prober> },
   opened: Bound,
-  shares: () => Promise<Pick<EngineParts, "engine" | "prober">>,
+  shares: () => Promise<Pick<EngineParts, "engine">>,
   stack: DisposalStack,
 ) {
   const { place, loaded, snapshot, values, logger, publish, redact } = opened;
@@ -250,9 +256,8 @@ async function openGateway(
     unavailableAfterMs: 0,
     ...(start === "on-demand" ? { start } : {}),
   }));
-  const data = await lookAtRequired(config, shares, stack);
+  const data = await lookAtRequired(config, shares, prober, stack);
   const sealed = { home, clock, environment };
-  const prober = once(async () => stack.use(startProber({ clock, logger })));
   const part = stack.use(
     createGatewayPart({
       clock,
@@ -285,12 +290,13 @@ async function openGateway(
  */
 async function lookAtRequired(
   { backends }: MountaineerConfig,
-  shares: () => Promise<Pick<EngineParts, "engine" | "prober">>,
+  shares: () => Promise<Pick<EngineParts, "engine">>,
+  prober: () => Promise<Prober>,
   stack: DisposalStack,
 ): Promise<RequiredShares | null> {
   const requires = backends.flatMap((backend) => backend.requires);
   if (requires.length === 0) return null;
-  const { engine, prober } = await shares();
+  const { engine } = await shares();
   const views = new Map<string, ShareView>();
   const look = async (name: string): Promise<void> => {
     // A look that fails says nothing of the share, which then counts as away.
@@ -306,7 +312,7 @@ async function lookAtRequired(
     settle: look,
     want: (name: string) => void look(name),
   };
-  const required = stack.use(createRequiredShares({ clock, engine: () => looking, prober }));
+  const required = stack.use(createRequiredShares({ clock, engine: () => looking, prober: await prober() }));
   const names = new Set(requires.map(({ share }) => share));
   await Promise.all(engine.names.filter((name) => names.has(name)).map(look));
   await settledWithin(clock, FOLDERS_MS, required.foldersLookedAt(requires));

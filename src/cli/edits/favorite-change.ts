@@ -28,7 +28,7 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite, o
     }
     const key = `shares.${JSON.stringify(entry.name)}.only_on`;
     const networks = onlyOn.length === 0 ? [] : [{ key, value: JSON.stringify(onlyOn) }];
-    return [{ add: "shares", entry: withNas(entry, Object.keys(nas ?? {})) }, ...networks];
+    return [{ add: "shares", entry: onOnlyNas(entry, Object.keys(nas ?? {})) }, ...networks];
   });
   if (!runs) return { changed, share: null };
   const name = entry.name.normalize("NFC");
@@ -40,7 +40,7 @@ export async function addFavorite(context: CommandContext, entry: NewFavorite, o
 const PLACES = ["nas", "thunderbolt_host", "fallback_host", "thunderbolt_path", "fallback_path"];
 
 /** Puts a share without an address on the only NAS. Rejects with `usage` if there are several. */
-function withNas(entry: NewFavorite, all: readonly string[]): NewFavorite {
+function onOnlyNas(entry: NewFavorite, all: readonly string[]): NewFavorite {
   const [nas, ...others] = all;
   if (nas === undefined || PLACES.some((key) => entry[key] !== undefined)) return entry;
   const { name, ...rest } = entry;

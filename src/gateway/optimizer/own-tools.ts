@@ -15,6 +15,8 @@ export const FIND_TOOL = "find_tool";
 export const CALL_TOOL = "call_tool";
 /** Of scripts (scripts/), whose code is loaded only when somebody may run them. */
 export const RUN_SCRIPT = "run_script";
+/** Begins the instructions of clients that find tools. */
+export const FINDS_TOOLS = `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do`;
 
 /** A query waits for the index at most this long. */
 const INDEX_WAIT_MS = 5_000;
@@ -99,7 +101,7 @@ export function createOwnTools({ index, clock, logger }: GatewayTools & { readon
     return failed(`There is no tool ${sanitise(name)}.${hint} ${FIND_TOOL} finds tools by what they do.`);
   };
   return {
-    introduction: `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do, ${CALL_TOOL} runs them.`,
+    introduction: `${FINDS_TOOLS}, ${CALL_TOOL} runs them.`,
     definitions: DEFINITIONS,
     /** Whether a name belongs to one of the gateway's own tools. A server's tool of that name is not published. */
     isOwn,

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { isJsonObject, type JsonObject, type Reply } from "../json-rpc.ts";
 import type { GatewayRequest, RunningScript } from "../middleware/middleware.ts";
 import { sanitise } from "../middleware/sanitise.ts";
-import { CALL_TOOL, FIND_TOOL, type OwnTools, RUN_SCRIPT } from "../optimizer/own-tools.ts";
+import { CALL_TOOL, FIND_TOOL, FINDS_TOOLS, type OwnTools, RUN_SCRIPT } from "../optimizer/own-tools.ts";
 import { declarationOf } from "./declarations.ts";
 import { BOUNDS } from "./thread/thread-messages.ts";
 
@@ -48,10 +48,7 @@ export function withScripts(own: OwnTools | null, run: RunScript): OwnTools {
   const found = own?.definitions.filter(({ name }) => name !== CALL_TOOL) ?? [];
   const runs = `${RUN_SCRIPT} runs a script that calls many tools, so that their results need not be read one by one.`;
   return {
-    introduction:
-      own === null
-        ? runs
-        : `Most tools of this server are not listed: ${FIND_TOOL} finds them by what they do, and scripts call them. ${runs}`,
+    introduction: own === null ? runs : `${FINDS_TOOLS}, and scripts call them. ${runs}`,
     definitions: [...found, SCRIPT_TOOL],
     isOwn: (name) => name === RUN_SCRIPT || own?.isOwn(name) === true,
     unwrapCallTool(request) {
